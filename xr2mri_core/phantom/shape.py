@@ -1,0 +1,112 @@
+"""The parameters of one knee: what makes it that person's, before any disease."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class KneeShape:
+    """Named parameters of a healthy right knee, lengths in mm, angles in degrees.
+
+    Means follow published morphometry: epicondylar width 83 +- 6 mm and tibial plateau 75 x 49 mm
+    (Mahfouz et al., Clin Orthop 2012), medial/lateral posterior slope 6 +- 3 deg (Hashemi, JBJS
+    2008), notch width index 0.27 (Souryal, AJSM 1988), cartilage 1.5-2.6 mm (Eckstein, Osteoarthr
+    Cartil 2006), hip-knee-ankle angle 1.3 deg varus (Bellemans, CORR 2012).
+    """
+
+    scale: float = 1.0
+    """All bone lengths; about 0.92 for women and 1.04 for men."""
+    bmi: float = 27.0
+    muscularity: float = 1.0
+    """Girth of the muscles."""
+    condyle_width: float = 27.0
+    medial_radius: float = 21.0
+    """Radius of the posterior medial condyle; the lateral one adds `lateral_radius_offset`."""
+    lateral_radius_offset: float = -0.8
+    condyle_offset: float = 0.8
+    """How much lower the medial condyle reaches."""
+    intercondylar: float = 46.0
+    """Distance between the middles of the condyles."""
+    notch_width: float = 19.0
+    notch_height: float = 23.0
+    trochlea_depth: float = 5.0
+    femoral_shaft: float = 19.0
+    """Half width of the femoral shaft at the top of the field."""
+    plateau_width: float = 74.0
+    plateau_depth: float = 48.0
+    plateau_slope: float = 6.0
+    medial_concavity: float = 2.2
+    lateral_convexity: float = 1.0
+    spine_height: float = 7.0
+    tibial_shaft: float = 17.0
+    fibula_height: float = -11.0
+    """z of the fibular tip."""
+    patella_width: float = 43.0
+    patella_height: float = 41.0
+    patella_z: float = 33.0
+    """z of the middle of the patella."""
+    patella_tilt: float = 0.0
+    varus: float = 0.0
+    flexion: float = 6.0
+    rotation: float = 0.0
+    cartilage: float = 2.1
+    """Thickness of the femoral cartilage at the weight-bearing zone."""
+    meniscus_width: float = 10.0
+    meniscus_height: float = 6.0
+    fluid: float = 0.5
+    """Joint fluid, 0 none .. 1 effusion."""
+    field_x: float = -2.0
+    field_y: float = 0.0
+    field_z: float = 19.0
+    """Middle of the field of view in the knee frame."""
+
+    def to_dict(self) -> dict[str, float]:
+        return {k: round(float(v), 4) for k, v in asdict(self).items()}
+
+
+def sample_shape(rng: np.random.Generator, sex: str = "F", bmi: float = 28.0) -> KneeShape:
+    """Draws a knee. Sexes differ in size, not in form, as in the morphometry cited above."""
+
+    def n(mean: float, sd: float) -> float:
+        return float(mean + sd * np.clip(rng.standard_normal(), -2.2, 2.2))
+
+    scale = n(0.95 if sex == "F" else 1.05, 0.035)
+    return KneeShape(
+        scale=scale,
+        bmi=float(bmi),
+        muscularity=n(0.97 if sex == "F" else 1.05, 0.07),
+        condyle_width=n(27.0, 1.4),
+        medial_radius=n(21.0, 1.2),
+        lateral_radius_offset=n(-0.8, 0.7),
+        condyle_offset=n(0.8, 0.7),
+        intercondylar=n(46.0, 1.6),
+        notch_width=n(19.0, 1.8),
+        notch_height=n(23.0, 2.2),
+        trochlea_depth=n(5.0, 1.0),
+        femoral_shaft=n(19.0, 1.6),
+        plateau_width=n(74.0, 2.2),
+        plateau_depth=n(48.0, 2.2),
+        plateau_slope=n(6.0, 2.2),
+        medial_concavity=n(2.2, 0.6),
+        lateral_convexity=n(1.0, 0.5),
+        spine_height=n(7.0, 1.4),
+        tibial_shaft=n(17.0, 1.4),
+        fibula_height=n(-11.0, 2.2),
+        patella_width=n(43.0, 2.6),
+        patella_height=n(41.0, 2.6),
+        patella_z=n(33.0, 4.0),
+        patella_tilt=n(0.0, 4.0),
+        varus=n(1.0, 2.2),
+        flexion=n(6.0, 4.0),
+        rotation=n(0.0, 4.5),
+        cartilage=n(2.1, 0.3),
+        meniscus_width=n(10.0, 1.0),
+        meniscus_height=n(6.0, 0.7),
+        fluid=float(np.clip(n(0.4, 0.25), 0, 1)),
+        field_x=n(-2.0, 3.5),
+        field_y=n(0.0, 2.5),
+        field_z=n(19.0, 5.0),
+    )
