@@ -1,0 +1,57 @@
+"""Errors that speak to the person who can mend them.
+
+Every message is one line: what was wrong, with which value, and what is accepted or what to do.
+The command line prints it and exits; the server sends it as the detail of its reply.
+"""
+
+from __future__ import annotations
+
+_LONGEST_VALUE = 80
+
+
+def shown(value: object) -> str:
+    """Return ``value`` as a short, printable, one-line text for an error message."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."
+
+
+class XR2MRIError(Exception):
+    """Anything that a user can mend; ``str(error)`` is always a single line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(str(message).split()))
+
+
+class InputError(XR2MRIError):
+    """What was handed in cannot be used."""
+
+
+class FeatureError(InputError):
+    """A radiographic feature has an unknown name, a wrong type or a grade out of range."""
+
+
+class RadiographError(InputError):
+    """A file is not a radiograph that can be read."""
+
+
+class VolumeError(InputError):
+    """A file or an array is not an MRI volume, or label map, of the expected form."""
+
+
+class DatalistError(InputError):
+    """A datalist is malformed, or names files that do not exist."""
+
+
+class WeightsError(XR2MRIError):
+    """Network weights are missing, damaged or belong to another model."""
+
+
+class OutputError(XR2MRIError):
+    """A result cannot be written."""
+
+
+class Cancelled(XR2MRIError):
+    """The user stopped the work."""
+
+    def __init__(self, message: str = "cancelled by the user") -> None:
+        super().__init__(message)

@@ -1,0 +1,182 @@
+"""The knee frame: laterality, the slice window, depth <-> position, affines.
+
+Volumes are RAS+: axis 0 runs to the patient's right, axis 1 from posterior to anterior (the
+paper's depth), axis 2 to superior. Pictures, radiographs and coronal slices alike, are shown as a
+radiologist sees a **right** knee: rows from superior to inferior, columns from the patient's
+right to left, the fibula on image left. So ``picture[r, c]`` of slice k is
+``volume[W - 1 - c, k, H - 1 - r]``. A left knee is mirrored into this frame, and what is
+generated is mirrored back.
+
+Depth d in [0, 1] covers the paper's 50-slice window of OAI's 80 slices: d = k / 49 for slice k of
+the window, 0 posterior.
+
+This module needs numpy only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+import numpy as np
+
+from xr2mri_core.errors import InputError, VolumeError, shown
+
+IMAGE_SIZE = 256
+"""Rows and columns of a picture."""
+FIELD_OF_VIEW_MM = 160.0
+"""In-plane field of view of ``COR_T1_3D_FLASH``."""
+IN_PLANE_MM = FIELD_OF_VIEW_MM / IMAGE_SIZE
+"""In-plane spacing, 0.625 mm."""
+SLICE_MM = 1.5
+"""Spacing of the acquired slices."""
+ACQUIRED_SLICES = 80
+"""Slices of an acquired volume."""
+WINDOW_PERCENT = (16, 78)
+"""The proportional positions between which the paper keeps slices (Section III-B2)."""
+
+
+def slice_window(count: int) -> tuple[int, int]:
+    """Return the half-open range (start, stop) of slices that the paper keeps.
+
+    The rule: slice k of ``count`` (0-based, posterior first) is kept if
+    0.16 count <= k < 0.78 count, so 13..62, 50 slices, of 80.
+
+    Raises:
+        VolumeError: if nothing would be left.
+    """
+    start, stop = (-(-percent * count // 100) for percent in WINDOW_PERCENT)
+    if count < 1 or stop <= start:
+        raise VolumeError(f"a volume of {count} slices has none in the window: at least 2 needed")
+    return start, stop
+
+
+WINDOW_START, WINDOW_STOP = slice_window(ACQUIRED_SLICES)
+WINDOW_SLICES = WINDOW_STOP - WINDOW_START
+"""Slices of the window, 50."""
+WINDOW_MM = (WINDOW_SLICES - 1) * SLICE_MM
+"""Distance from depth 0 to depth 1, 73.5 mm."""
+
+
+class Laterality(StrEnum):
+    """The side of the patient's body that a knee is on."""
+
+    RIGHT = "R"
+    LEFT = "L"
+
+    @classmethod
+    def parse(cls, value: object) -> Laterality | None:
+        """Return the side that ``value`` names, or None for "unknown" and "auto".
+
+        Args:
+            value: ``R``, ``right``, ``L``, ``left`` in any case, OAI's codes 1 (right) and 2
+                (left) also as ``"1: Right"``, DICOM's ``U``, ``auto``, empty or None.
+
+        Raises:
+            InputError: for anything else.
+        """
+        text = "" if value is None else str(value).split(":")[0].strip().lower()
+        if text in ("r", "right", "1"):
+            return cls.RIGHT
+        if text in ("l", "left", "2"):
+            return cls.LEFT
+        if text in ("", "auto", "u", "unknown"):
+            return None
+        raise InputError(f"laterality {shown(value)}: accepted are R, L and auto")
+
+
+def depths_of(num_slices: int) -> np.ndarray:
+    """Return the depths of ``num_slices`` slices spread evenly over the window.
+
+    Returns:
+        float64 array (num_slices,) ascending from 0 to 1; [0.5] for a single slice.
+
+    Raises:
+        InputError: if ``num_slices`` is less than 1.
+    """
+    if num_slices < 1:
+        raise InputError(f"{num_slices} slices asked for: at least 1")
+    return np.linspace(0.0, 1.0, num_slices) if num_slices > 1 else np.array([0.5])
+
+
+def depth_to_mm(depth: float | np.ndarray) -> float | np.ndarray:
+    """Return the world coordinate along axis 1 (anterior +, mm) of a depth.
+
+    The origin is the centre of the acquired 80 slices, so that generated and acquired volumes
+    overlay: depth 0 lies at -39.75 mm, depth 1 at +33.75 mm.
+    """
+    return (WINDOW_START - (ACQUIRED_SLICES - 1) / 2) * SLICE_MM + depth * WINDOW_MM
+
+
+def mm_to_depth(position: float | np.ndarray) -> float | np.ndarray:
+    """Return the depth of a world coordinate along axis 1: the inverse of :func:`depth_to_mm`."""
+    return (position - depth_to_mm(0.0)) / WINDOW_MM
+
+
+def centred_affine(shape: Sequence[int], spacing: Sequence[float]) -> np.ndarray:
+    """Return the RAS affine of a volume whose centre is the world's origin.
+
+    Args:
+        shape: voxels along each of the three axes.
+        spacing: voxel size in mm along each.
+
+    Returns:
+        float64 array (4, 4).
+    """
+    affine = np.diag([*map(float, spacing), 1.0])
+    affine[:3, 3] = [-(count - 1) / 2 * step for count, step in zip(shape, spacing, strict=True)]
+    return affine
+
+
+def volume_affine(
+    depths: int | Sequence[float] | np.ndarray,
+    in_plane: float = IN_PLANE_MM,
+    size: int = IMAGE_SIZE,
+) -> np.ndarray:
+    """Return the RAS affine of a volume (size, n, size) generated at ``depths``.
+
+    Args:
+        depths: a number of slices, spread evenly, or their depths, ascending and evenly spaced.
+        in_plane: spacing of rows and columns in mm.
+        size: rows and columns.
+
+    Returns:
+        float64 array (4, 4). The spacing along axis 1 is 49 * 1.5 / (n - 1) mm for n slices over
+        the whole window, and 1.5 mm for a single slice.
+
+    Raises:
+        VolumeError: if the depths are not ascending with one spacing: no affine describes them.
+    """
+    positions = depths_of(depths) if isinstance(depths, int) else np.asarray(depths, dtype=float)
+    if positions.ndim != 1 or positions.size == 0 or not np.isfinite(positions).all():
+        raise VolumeError(f"depths {shown(depths)}: give a list of numbers in [0, 1]")
+    steps = np.diff(positions)
+    if steps.size and (steps.min() <= 0 or np.ptp(steps) > 1e-4 * steps.mean() + 1e-6):
+        raise VolumeError(
+            f"depths {shown(positions.tolist())} are not ascending with equal spacing: "
+            "a volume needs equal spacing, so give a number of slices or evenly spaced depths"
+        )
+    spacing = steps.mean() * WINDOW_MM if steps.size else SLICE_MM
+    affine = centred_affine((size, 1, size), (in_plane, spacing, in_plane))
+    affine[1, 3] = depth_to_mm(positions[0])
+    return affine
+
+
+def slices_to_volume(slices: np.ndarray) -> np.ndarray:
+    """Stack pictures (n, H, W), posterior first, into a RAS volume (W, n, H)."""
+    return np.ascontiguousarray(np.transpose(slices, (2, 0, 1))[::-1, :, ::-1])
+
+
+def volume_to_slices(volume: np.ndarray) -> np.ndarray:
+    """Cut a RAS volume (W, n, H) into pictures (n, H, W): inverse of :func:`slices_to_volume`."""
+    return np.ascontiguousarray(np.transpose(volume[::-1, :, ::-1], (1, 2, 0)))
+
+
+def mirror_picture(picture: np.ndarray) -> np.ndarray:
+    """Mirror pictures (..., H, W) left to right: a left knee becomes a right one and back."""
+    return np.ascontiguousarray(picture[..., ::-1])
+
+
+def mirror_volume(volume: np.ndarray) -> np.ndarray:
+    """Mirror a RAS volume (W, n, H) along axis 0, to go with an affine centred on that axis."""
+    return np.ascontiguousarray(volume[::-1])
