@@ -116,10 +116,10 @@ class Properties:
 
 
 _CARTILAGE = Properties(1200, 24, 0.78, 0.0, 0.0226, 0.05, 1.2)
-_MENISCUS = Properties(850, 6.5, 0.68, 0.0, 0.0228, 0.10, 1.5)
-_LIGAMENT = Properties(750, 4.5, 0.60, 0.02, 0.0226, 0.20, 1.0)
+_MENISCUS = Properties(850, 5.2, 0.68, 0.0, 0.0228, 0.10, 1.5)
+_LIGAMENT = Properties(750, 3.2, 0.60, 0.02, 0.0226, 0.20, 1.0)
 _TENDON = Properties(650, 2.2, 0.55, 0.01, 0.0228, 0.15, 1.0)
-_MARROW = Properties(1100, 9.0, 0.82, 0.86, 0.0268, 0.22, 1.0)
+_MARROW = Properties(1100, 8.0, 0.82, 0.87, 0.0268, 0.22, 1.0)
 _FAT = Properties(1200, 18, 0.90, 0.955, 0.0188, 0.14, 1.4)
 
 PROPERTIES: Mapping[Tissue, Properties] = MappingProxyType(
@@ -127,7 +127,7 @@ PROPERTIES: Mapping[Tissue, Properties] = MappingProxyType(
         Tissue.AIR: Properties(1000, 10, 0.0, 0.0, 0.0, 0.0),
         Tissue.SKIN: Properties(900, 14, 0.72, 0.10, 0.0223, 0.15, 1.0),
         Tissue.SUBCUTANEOUS_FAT: _FAT,
-        Tissue.FASCIA: Properties(900, 9, 0.68, 0.20, 0.0215, 0.20, 1.0),
+        Tissue.FASCIA: Properties(850, 11, 0.70, 0.15, 0.0215, 0.20, 1.0),
         Tissue.INTERMUSCULAR_FAT: Properties(1200, 18, 0.90, 0.93, 0.0190, 0.18, 1.2),
         Tissue.MUSCLE: Properties(1410, 23, 0.78, 0.03, 0.0215, 0.05, 2.0),
         # fresh spins flow into the slab, which acts like a shorter T1
@@ -140,7 +140,7 @@ PROPERTIES: Mapping[Tissue, Properties] = MappingProxyType(
         Tissue.CORTICAL_BONE: Properties(240, 0.5, 0.20, 0.05, 0.0604, 0.10),
         Tissue.TRABECULAR_MARROW: _MARROW,
         Tissue.TIBIA_MARROW: _MARROW,
-        Tissue.FIBULA_MARROW: Properties(1100, 10, 0.82, 0.88, 0.0248, 0.20, 1.0),
+        Tissue.FIBULA_MARROW: Properties(1100, 9, 0.82, 0.88, 0.0248, 0.20, 1.0),
         Tissue.PATELLA_MARROW: Properties(1100, 8, 0.80, 0.86, 0.0285, 0.20, 1.0),
         Tissue.PHYSEAL_SCAR: Properties(700, 2.5, 0.50, 0.60, 0.0390, 0.20, 1.0),
         Tissue.FEMORAL_CARTILAGE: _CARTILAGE,
@@ -151,7 +151,7 @@ PROPERTIES: Mapping[Tissue, Properties] = MappingProxyType(
         Tissue.MENISCUS_LATERAL: _MENISCUS,
         # the ACL's fascicles are looser and interleaved with synovium: grey, where the PCL is black
         Tissue.ACL: Properties(900, 9.0, 0.70, 0.08, 0.0225, 0.35, 1.2),
-        Tissue.PCL: Properties(800, 5.0, 0.62, 0.02, 0.0226, 0.20, 1.2),
+        Tissue.PCL: Properties(800, 4.0, 0.62, 0.02, 0.0226, 0.20, 1.2),
         Tissue.MCL: _LIGAMENT,
         Tissue.LCL: _LIGAMENT,
         Tissue.PATELLAR_TENDON: _TENDON,
