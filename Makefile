@@ -1,0 +1,53 @@
+# The commands of the house. `make demo` and `make test` need Python 3.11 and the package index.
+
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: help env demo test test-all lint format bench serve clean
+
+help:
+	@echo "make demo      build the environment, generate the MRI of an unseen phantom patient (demo/)"
+	@echo "make test      the tests that take minutes on two cores"
+	@echo "make test-all  every test, slow ones and GPU ones included"
+	@echo "make lint      ruff (lint and format) and mypy"
+	@echo "make bench     speed and memory against Algorithm 2 written plainly (out/bench/)"
+	@echo "make serve     start the MONAI Label server (STUDIES=folder of radiographs)"
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "xr2mri needs Python 3.11: set PYTHON=..." >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[server,test]'
+	@touch $@
+
+env: $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/xr2mri demo --out demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q -m "not slow and not gpu"
+
+test-all: $(STAMP)
+	$(BIN)/python -m pytest -q
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/bench.py --out out/bench
+
+STUDIES ?= demo
+serve: $(STAMP)
+	@test -f monai_app/main.py || { echo "xr2mri: monai_app/main.py, the MONAI Label app, is not part of this version yet: generate with '$(BIN)/xr2mri generate'" >&2; exit 1; }
+	$(BIN)/monailabel start_server --app monai_app --studies $(STUDIES)
+
+clean:
+	rm -rf demo out build .pytest_cache .ruff_cache .mypy_cache

@@ -1,0 +1,283 @@
+"""Numbers that say how close one knee volume is to another.
+
+All functions take slices (n, H, W) float in [0, 1] in the image convention (rows superior to inferior)
+and return one value per slice or per pair of neighbours. Settings that change the numbers:
+
+- PSNR: in float, data range 1.
+- SSIM: Gaussian window 11 x 11, sigma 1.5, data range 1, valid positions only. Equal to MONAI's
+  ``SSIMMetric`` and to scikit-image with ``gaussian_weights=True, use_sample_covariance=False``.
+- RSSIM (paper, section IV-A2): Canny edges (sigma 3, thresholds 0.1 and 0.2), then SSIM of the two edge
+  maps, averaged over the joint region. The region comes from the *real* slice alone, so that no method
+  chooses where it is judged. An empty edge map already scores about 0.7: always read RSSIM beside that
+  floor (:func:`empty_floor`) and beside the edge F1, which the empty map loses.
+- Adjacent-slice correlation (paper, section IV-C): Pearson over the body, per pair of neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from monai.metrics.regression import compute_ssim_and_cs
+from scipy import ndimage
+from skimage.feature import canny
+
+from xr2mri_core.phantom.tissues import Tissue
+
+SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
+CANNY_SIGMA = 3.0
+EDGE_TOLERANCE = 2.0
+"""Pixels within which an edge counts as found in :func:`edge_f1`."""
+BODY_THRESHOLD = 0.05
+"""Smoothed intensity above which a pixel belongs to the body in :func:`body_mask`."""
+PIXEL_MM = 0.625
+
+Region = tuple[slice, slice]
+"""Rows and columns of the joint in one slice."""
+
+
+# --- intensities --------------------------------------------------------------------------------
+
+
+def psnr(truth: np.ndarray, image: np.ndarray, mask: np.ndarray | None = None) -> float:
+    """Peak signal-to-noise ratio in dB over all given voxels (or those in ``mask``), data range 1."""
+    difference = (truth - image) if mask is None else (truth - image)[mask]
+    error = float(np.mean(np.square(difference, dtype=np.float64)))
+    return float("inf") if error == 0 else -10 * float(np.log10(error))
+
+
+def ssim_map(truth: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Local SSIM (n, H, W); NaN in the 5-pixel margin where the window does not fit."""
+    pair = [torch.from_numpy(np.ascontiguousarray(a, np.float32))[:, None] for a in (image, truth)]
+    local, _ = compute_ssim_and_cs(
+        *pair, spatial_dims=2, kernel_size=[SSIM_WINDOW] * 2, kernel_sigma=[SSIM_SIGMA] * 2
+    )
+    margin = SSIM_WINDOW // 2
+    padding = ((0, 0), (margin, margin), (margin, margin))
+    return np.pad(local[:, 0].numpy(), padding, constant_values=np.nan)
+
+
+def ssim(truth: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Structural similarity of each slice (n,)."""
+    return np.nanmean(ssim_map(truth, image), axis=(1, 2))
+
+
+def body_mask(slices: np.ndarray) -> np.ndarray:
+    """The body in each slice (n, H, W): smoothed by 2 px, above 0.05, holes filled."""
+    smooth = ndimage.gaussian_filter(slices, (0, 2, 2))
+    return np.stack([ndimage.binary_fill_holes(s > BODY_THRESHOLD) for s in smooth])
+
+
+def adjacent_correlation(slices: np.ndarray) -> np.ndarray:
+    """Pearson correlation (n - 1,) of each slice with the next, over the body of their mean.
+
+    Both a smaller spacing and blur raise it: compare at equal spacing, and higher than the truth
+    is not better. A pair without body, or constant in it, gives NaN.
+    """
+    values = np.full(max(len(slices) - 1, 0), np.nan)
+    for k, (a, b) in enumerate(zip(slices[:-1], slices[1:], strict=True)):
+        mask = body_mask((a + b)[None] / 2)[0]
+        if mask.sum() > 1 and a[mask].std() > 0 and b[mask].std() > 0:
+            values[k] = np.corrcoef(a[mask], b[mask])[0, 1]
+    return values
+
+
+# --- bone edges in the joint region ---------------------------------------------------------------
+
+
+def joint_region(labels: np.ndarray | None, shape: tuple[int, int] = (256, 256)) -> Region | None:
+    """The part of a real slice on which bone edges are judged.
+
+    Rows: from the start of the lower third of the femur to the end of the upper third of the tibia, as
+    far as each is seen in this slice. Columns: those of the two bones, widened by 8 px. A slice in which
+    femur and tibia are not both seen has no joint: None, and it does not count.
+
+    Without a label map (``labels`` None: real data) the region is fixed, because radiograph and volume
+    are both centred on the joint: the middle third of the rows, the middle two thirds of the columns.
+    """
+    if labels is None:
+        height, width = shape
+        return slice(height // 3, height - height // 3), slice(width // 6, width - width // 6)
+    femur, tibia = labels == Tissue.TRABECULAR_MARROW, labels == Tissue.TIBIA_MARROW
+    if femur.sum() < 100 or tibia.sum() < 100:
+        return None
+    femur_rows, tibia_rows = np.flatnonzero(femur.any(1)), np.flatnonzero(tibia.any(1))
+    top = femur_rows[-1] - (femur_rows[-1] - femur_rows[0]) // 3
+    bottom = tibia_rows[0] + (tibia_rows[-1] - tibia_rows[0]) // 3
+    if bottom - top < SSIM_WINDOW:
+        return None
+    columns = np.flatnonzero((femur | tibia)[top : bottom + 1].any(0))
+    left, right = max(columns[0] - 8, 0), min(columns[-1] + 9, labels.shape[1])
+    return slice(int(top), int(bottom) + 1), slice(int(left), int(right))
+
+
+def bone_edges(slices: np.ndarray) -> np.ndarray:
+    """Canny edge maps (n, H, W) bool, sigma 3 on [0, 1] floats (paper, section IV-A2)."""
+    return np.stack([canny(np.asarray(s, np.float64), sigma=CANNY_SIGMA) for s in slices])
+
+
+def rssim(
+    truth_edges: np.ndarray, edges: np.ndarray, regions: Sequence[Region | None]
+) -> np.ndarray:
+    """SSIM of two edge maps averaged over each slice's region (n,); NaN where there is none."""
+    local = ssim_map(truth_edges.astype(np.float32), edges.astype(np.float32))
+    return _per_region(regions, lambda k, region: float(np.nanmean(local[k][region])))
+
+
+def empty_floor(truth_edges: np.ndarray, regions: Sequence[Region | None]) -> np.ndarray:
+    """RSSIM (n,) of a prediction without any edge: what nothing at all scores."""
+    return rssim(truth_edges, np.zeros_like(truth_edges), regions)
+
+
+def edge_f1(
+    truth_edges: np.ndarray,
+    edges: np.ndarray,
+    regions: Sequence[Region | None],
+    tolerance: float = EDGE_TOLERANCE,
+) -> np.ndarray:
+    """F1 (n,) of the edge pixels that have a partner within ``tolerance`` pixels, in the region."""
+
+    def score(k: int, region: Region) -> float:
+        to_truth, to_image = _edge_distances(truth_edges[k], edges[k], region)
+        if to_truth.size == 0 or to_image.size == 0:
+            return float(to_truth.size == to_image.size)
+        precision, recall = (float(np.mean(d <= tolerance)) for d in (to_truth, to_image))
+        return 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
+
+    return _per_region(regions, score)
+
+
+def edge_distance(
+    truth_edges: np.ndarray, edges: np.ndarray, regions: Sequence[Region | None]
+) -> np.ndarray:
+    """Mean symmetric distance (n,) between the edges in mm; NaN where either map has none."""
+
+    def score(k: int, region: Region) -> float:
+        distances = _edge_distances(truth_edges[k], edges[k], region)
+        if min(d.size for d in distances) == 0:
+            return float("nan")
+        return float(np.concatenate(distances).mean()) * PIXEL_MM
+
+    return _per_region(regions, score)
+
+
+def _edge_distances(
+    truth: np.ndarray, edges: np.ndarray, region: Region
+) -> tuple[np.ndarray, np.ndarray]:
+    """For the edge pixels in the region: distance to the nearest true edge; and the other way round."""
+
+    def nearest(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+        if not target.any():
+            return np.full(int(source[region].sum()), np.inf)
+        return ndimage.distance_transform_edt(~target)[region][source[region]]
+
+    to_truth, to_image = nearest(edges, truth), nearest(truth, edges)
+    return to_truth, to_image
+
+
+def _per_region(regions: Sequence[Region | None], score) -> np.ndarray:  # type: ignore[no-untyped-def]
+    return np.array([np.nan if r is None else score(k, r) for k, r in enumerate(regions)])
+
+
+# --- one volume against the truth -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A true volume with everything that depends on it alone, computed once for all methods.
+
+    Attributes:
+        slices: (n, H, W) in [0, 1].
+        regions: the joint region of each slice.
+        edges: (n, H, W) bool.
+        body: (n, H, W) bool.
+    """
+
+    slices: np.ndarray
+    regions: tuple[Region | None, ...]
+    edges: np.ndarray
+    body: np.ndarray
+
+    @classmethod
+    def of(cls, slices: np.ndarray, labels: np.ndarray | None = None) -> Reference:
+        """From the real slices (n, H, W) and, when known, their label maps (n, H, W)."""
+        shape = (slices.shape[1], slices.shape[2])
+        maps = [None] * len(slices) if labels is None else list(labels)
+        regions = tuple(joint_region(m, shape) for m in maps)
+        return cls(slices, regions, bone_edges(slices), body_mask(slices))
+
+    def compare(self, slices: np.ndarray) -> dict[str, float]:
+        """All metrics of one volume (n, H, W) against this truth, as means over its slices."""
+        edges = bone_edges(slices)
+        local = ssim_map(self.slices, slices)
+        in_joint = _per_region(self.regions, lambda k, r: float(np.nanmean(local[k][r])))
+        return {
+            "psnr": psnr(self.slices, slices),
+            "psnr_body": psnr(self.slices, slices, self.body),
+            "ssim": float(np.nanmean(local)),
+            "ssim_joint": _mean(in_joint),
+            "rssim": _mean(rssim(self.edges, edges, self.regions)),
+            "edge_f1": _mean(edge_f1(self.edges, edges, self.regions)),
+            "edge_distance_mm": _mean(edge_distance(self.edges, edges, self.regions)),
+            "adjacent": _mean(adjacent_correlation(slices)),
+        }
+
+    def floor(self) -> float:
+        """RSSIM of an empty edge map against this truth."""
+        return _mean(empty_floor(self.edges, self.regions))
+
+
+def _mean(values: np.ndarray) -> float:
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if values.size else float("nan")
+
+
+# --- does a feature do what it should? -------------------------------------------------------------
+
+
+def feature_response(
+    generated_off: np.ndarray,
+    generated_on: np.ndarray,
+    truth_off: np.ndarray,
+    truth_on: np.ndarray,
+    threshold: float = 0.1,
+) -> dict[str, float]:
+    """How the generated change compares with the true one when one feature is switched on.
+
+    The true region is where the truth changes by more than ``threshold``, opened to voxels that have a
+    changed neighbour so that noise does not count. All arrays are (n, H, W) in [0, 1].
+
+    Returns:
+        ``voxels`` (size of the true region), ``inside`` and ``outside`` (mean absolute generated change
+        there; outside is the rest of the body), ``ratio`` of the two, ``gain`` (projection of the
+        generated on the true change within the region: 1 is perfect, 0 none, below 0 the wrong way),
+        ``agreement`` (share of the region's true change, by magnitude, whose sign is reproduced;
+        chance 0.5) and ``correlation`` of the two changes over the region grown by 4 px.
+    """
+    true_change, change = truth_on - truth_off, generated_on - generated_off
+    region = np.abs(true_change) > threshold
+    region &= ndimage.uniform_filter(region.astype(np.float32), (1, 3, 3)) > 0.45
+    if region.sum() < 10:
+        return dict.fromkeys(_RESPONSE[1:], float("nan")) | {"voxels": float(region.sum())}
+    near = ndimage.binary_dilation(region, np.ones((1, 9, 9), bool))
+    rest = body_mask(truth_off) & ~near
+    inside, outside = float(np.abs(change[region]).mean()), float(np.abs(change[rest]).mean())
+    true_in, change_in = true_change[region].astype(np.float64), change[region].astype(np.float64)
+    spread = float(change[near].std())
+    values = (
+        float(region.sum()),
+        inside,
+        outside,
+        inside / outside if outside > 0 else float("nan"),
+        float(true_in @ change_in / (true_in @ true_in)),
+        float(
+            np.abs(true_in)[np.sign(true_in) == np.sign(change_in)].sum() / np.abs(true_in).sum()
+        ),
+        float(np.corrcoef(true_change[near], change[near])[0, 1]) if spread > 0 else 0.0,
+    )
+    return dict(zip(_RESPONSE, values, strict=True))
+
+
+_RESPONSE = ("voxels", "inside", "outside", "ratio", "gain", "agreement", "correlation")

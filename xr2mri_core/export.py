@@ -1,0 +1,235 @@
+"""Files for generated volumes: NIfTI, NRRD, PNG montage, JSON record.
+
+Every file says that its content is synthetic, and every set of files appears whole or not at all: it
+is written under temporary names beside its destination and renamed once everything is on the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
+
+import numpy as np
+
+from xr2mri_core.errors import OutputError
+
+if TYPE_CHECKING:
+    from xr2mri_core.generation import GeneratedVolume
+
+NOTICE = "synthetic, not for diagnosis"
+"""The words that mark every generated file."""
+
+VolumeFormat = Literal["nifti", "nrrd"]
+SUFFIXES: dict[str, str] = {"nifti": ".nii.gz", "nrrd": ".nrrd"}
+
+
+class AtomicFiles:
+    """A set of files under construction: :meth:`path` hands out temporary names, one rename ends it."""
+
+    def __init__(self) -> None:
+        self._pending: dict[Path, Path] = {}
+
+    def path(self, final: Path) -> Path:
+        """A temporary path beside ``final`` with the same suffixes (writers choose formats by them)."""
+        temporary = final.with_name(f".{uuid4().hex[:8]}.part.{final.name}")
+        self._pending[final] = temporary
+        return temporary
+
+    def commit(self) -> None:
+        for final, temporary in self._pending.items():
+            os.replace(temporary, final)
+
+    def discard(self) -> None:
+        for temporary in self._pending.values():
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_files(folder: Path | str) -> Iterator[AtomicFiles]:
+    """Write several files into ``folder`` (created if needed), all of them or none.
+
+    Raises:
+        OutputError: the folder or a file cannot be written (permissions, full disk, not a folder).
+    """
+    folder = Path(folder)
+    files = AtomicFiles()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield files
+        files.commit()
+    except (OSError, RuntimeError) as error:  # ITK reports a failed write as RuntimeError
+        files.discard()
+        raise _output_error(folder, error) from error
+    except BaseException:  # also a keyboard interrupt leaves nothing behind
+        files.discard()
+        raise
+
+
+def _output_error(folder: Path, error: BaseException) -> OutputError:
+    reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1:] or ["failed"]
+    text = reason if isinstance(reason, str) else reason[0]
+    return OutputError(
+        f"cannot write to '{folder}': {text}; choose a folder that you may write to "
+        "and that has free space (--out)"
+    )
+
+
+def check_writable(folder: Path | str) -> Path:
+    """Create ``folder`` and prove that a file can be written there, before hours are spent.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    folder = Path(folder)
+    probe = folder / f".{uuid4().hex[:8]}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise _output_error(folder, error) from error
+    return folder
+
+
+# --- one file each ------------------------------------------------------------------------------
+
+
+def write_nifti(path: Path, volume: np.ndarray, affine: np.ndarray, description: str) -> None:
+    """``volume`` (X, Y, Z) with its RAS ``affine`` (4, 4) in mm; ``description`` <= 79 characters."""
+    import nibabel as nib
+
+    image = nib.Nifti1Image(np.ascontiguousarray(volume), affine)
+    image.header.set_xyzt_units("mm")
+    image.header["descrip"] = description.encode("ascii", "replace")[:79]
+    image.set_qform(affine, code=1)
+    image.set_sform(affine, code=1)
+    nib.save(image, path)
+
+
+def write_nrrd(path: Path, volume: np.ndarray, affine: np.ndarray, description: str) -> None:
+    """As :func:`write_nifti`, in NRRD: the same voxels, the affine turned from RAS to ITK's LPS."""
+    import SimpleITK as sitk
+
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    to_lps = np.diag([-1.0, -1.0, 1.0])
+    image = sitk.GetImageFromArray(np.ascontiguousarray(volume.transpose(2, 1, 0)))
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((to_lps @ affine[:3, :3] / spacing).ravel().tolist())
+    image.SetOrigin((to_lps @ affine[:3, 3]).tolist())
+    image.SetMetaData("description", description)
+    sitk.WriteImage(image, str(path), useCompression=True)
+
+
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """``record`` as indented JSON; numpy numbers and arrays and paths become plain values."""
+    path.write_text(json.dumps(record, indent=2, default=_plain) + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def write_png(path: Path, image: np.ndarray, comment: str = NOTICE) -> None:
+    """``image`` (H, W) in [0, 1] as 8-bit grey PNG with ``comment`` in its text chunk."""
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    info.add_text("Comment", comment)
+    grey = np.uint8(np.clip(np.nan_to_num(image), 0, 1) * 255 + 0.5)
+    Image.fromarray(grey).save(path, format="PNG", pnginfo=info)
+
+
+# --- pictures -----------------------------------------------------------------------------------
+
+
+def montage(
+    slices: np.ndarray, radiograph: np.ndarray | None = None, tiles: int = 12, columns: int = 6
+) -> np.ndarray:
+    """A contact sheet of a volume.
+
+    Args:
+        slices: (n, H, W) in [0, 1], image convention.
+        radiograph: (H, W) in [0, 1], shown as the first tile when given.
+        tiles: how many slices, evenly spread over the depths.
+        columns: tiles in a row.
+
+    Returns:
+        (rows * H + caption, columns * W) in [0, 1], with the words "synthetic, not for diagnosis".
+    """
+    chosen = np.unique(np.linspace(0, len(slices) - 1, min(tiles, len(slices))).round().astype(int))
+    pictures: list[np.ndarray] = [] if radiograph is None else [radiograph]
+    pictures += [slices[k] for k in chosen]
+    titles = [] if radiograph is None else ["radiograph"]
+    titles += [f"slice {k + 1}/{len(slices)}" for k in chosen]
+    return _sheet(pictures, titles, columns)
+
+
+def _sheet(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int) -> np.ndarray:
+    from PIL import Image, ImageDraw
+
+    height, width = pictures[0].shape
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    caption = 18
+    sheet = Image.new("L", (columns * width, rows * height + caption))
+    draw = ImageDraw.Draw(sheet)
+    for index, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
+        left, top = index % columns * width, index // columns * height
+        sheet.paste(Image.fromarray(np.uint8(np.clip(picture, 0, 1) * 255 + 0.5)), (left, top))
+        draw.text((left + 4, top + 3), title, fill=255)
+    draw.text((4, rows * height + 3), f"XR2MRI: {NOTICE}", fill=255)
+    return np.asarray(sheet, dtype=np.float32) / 255
+
+
+# --- a generated volume -------------------------------------------------------------------------
+
+
+def write_generated(
+    generated: GeneratedVolume,
+    folder: Path | str,
+    name: str = "generated",
+    volume_format: VolumeFormat = "nifti",
+) -> dict[str, Path]:
+    """Write the volume (and mean and std, if sampled), its montage and its record into ``folder``.
+
+    Returns:
+        What was written: ``volume``, ``montage``, ``record`` and, for several samples, ``mean``, ``std``.
+
+    Raises:
+        OutputError: nothing was written.
+    """
+    from xr2mri_core.geometry import volume_to_slices
+
+    if volume_format not in SUFFIXES:
+        accepted = ", ".join(SUFFIXES)
+        raise OutputError(f"unknown volume format '{volume_format}'; accepted: {accepted}")
+    folder, suffix = Path(folder), SUFFIXES[volume_format]
+    write_volume = write_nifti if volume_format == "nifti" else write_nrrd
+    description = f"XR2MRI {NOTICE} seed {generated.record.get('seed', '?')}"
+    volumes = {"volume": generated.volume, "mean": generated.mean, "std": generated.std}
+    written: dict[str, Path] = {}
+    with atomic_files(folder) as files:
+        for kind, volume in volumes.items():
+            if volume is not None:
+                stem = name if kind == "volume" else f"{name}_{kind}"
+                written[kind] = folder / f"{stem}{suffix}"
+                write_volume(files.path(written[kind]), volume, generated.affine, description)
+        written["montage"] = folder / f"{name}.png"
+        sheet = montage(volume_to_slices(generated.volume), generated.radiograph, tiles=11)
+        write_png(files.path(written["montage"]), sheet)
+        written["record"] = folder / f"{name}.json"
+        names = {kind: path.name for kind, path in written.items()}
+        write_json(files.path(written["record"]), {**generated.record, "files": names})
+    return written
