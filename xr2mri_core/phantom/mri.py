@@ -4,11 +4,14 @@ TE/TR 7.57/20 ms, flip angle 12 degrees, 0.625 x 1.5 x 0.625 mm after reconstruc
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.special import ive
 
 from .tissues import PROPERTIES, Properties, Tissue
 
@@ -67,3 +70,117 @@ def signal_of(tissue: Tissue) -> float:
 def signal_table() -> np.ndarray:
     """`signal_of` by label: float32 (number of tissues,); `table[labels]` is a noiseless image."""
     return np.array([signal_of(tissue) for tissue in Tissue], dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What differs from scan to scan.
+
+    Attributes:
+        gain: pixel value of cartilage in the middle of the coil.
+        noise: standard deviation of the complex noise at the acquired 512 x 512, cartilage = 1.
+        shading: how much the coil's sensitivity varies, relative.
+        coil_z: middle of the coil along axis 2, as a share of the half field of view.
+        tilt_deg: angles by which the gradient-corrected field of view lies askew on the voxel
+            grid, about axes 0, 1 and 2.
+    """
+
+    gain: float = 300.0
+    noise: float = 0.055
+    shading: float = 0.12
+    coil_z: float = 0.0
+    tilt_deg: tuple[float, float, float] = (0.5, 0.8, 0.5)
+
+
+def sample_scan(rng: np.random.Generator) -> Scan:
+    """Draws a scan; noise around what a real volume of this series shows (air mean 12, cartilage 165)."""
+    tilt = np.clip(rng.normal(0, (0.6, 0.7, 0.6)), -1.3, 1.3)
+    return Scan(
+        gain=float(rng.uniform(240, 380)),
+        noise=float(rng.uniform(0.042, 0.066)),
+        shading=float(rng.uniform(0.06, 0.16)),
+        coil_z=float(rng.normal(0, 0.12)),
+        tilt_deg=(float(tilt[0]), float(tilt[1]), float(tilt[2])),
+    )
+
+
+def acquire(signal: np.ndarray | torch.Tensor, seed: int, scan: Scan | None = None) -> np.ndarray:
+    """From the noiseless signal to what the scanner stores.
+
+    Args:
+        signal: float (W, n, H) in RAS order, cartilage = 1.
+        seed: draws the scan, the coil and the noise.
+        scan: a given scan instead of a drawn one.
+
+    Returns:
+        int16 (W, n, H), never negative, at most 4095; zero beyond the tilted field of view.
+    """
+    scan = scan or sample_scan(np.random.default_rng((seed, 2)))
+    generator = torch.Generator().manual_seed(seed)
+    received = torch.as_tensor(signal, dtype=torch.float32)
+    received = received * coil_sensitivity(received.shape, scan, generator)
+    stored = add_noise(received, scan.noise, generator).mul_(scan.gain).clamp_(0, 4095)
+    return stored.mul_(field_of_view(stored.shape, scan.tilt_deg)).round_().to(torch.int16).numpy()
+
+
+def coil_sensitivity(
+    shape: Sequence[int], scan: Scan, generator: torch.Generator | None = None
+) -> torch.Tensor:
+    """Sensitivity of a birdcage-like knee coil: Tensor (W, n, H), about 1 in the middle.
+
+    Higher towards the skin, falling off at both ends of the leg, with a smooth random part.
+    """
+    lattice = (7, 5, 7)
+    x, y, z = torch.meshgrid(*(torch.linspace(-1, 1, count) for count in lattice), indexing="ij")
+    surface = 1 + scan.shading * (x * x + 0.7 * y * y)
+    ends = torch.exp(-0.55 * scan.shading / 0.12 * (z - scan.coil_z).abs() ** 4)
+    random = torch.randn(lattice, generator=generator)
+    coarse = surface * ends * (1 + 0.25 * scan.shading * random)
+    return F.interpolate(coarse[None, None], tuple(shape), mode="trilinear", align_corners=True)[
+        0, 0
+    ]
+
+
+def add_noise(signal: torch.Tensor, sigma: float, generator: torch.Generator) -> torch.Tensor:
+    """The mean of four Rician magnitudes: what remains of 512 x 512 pixels reduced to 256 x 256.
+
+    A mean of four is close to normal, so it is drawn as such, with the exact Rician mean (air is
+    not black: 1.25 sigma) and half the Rician standard deviation (Gudbjartsson and Patz, Magn
+    Reson Med 1995;34:910), both read from a table over signal / sigma.
+    """
+    mean, deviation = _rician_table()
+    position = (signal * (_TABLE_STEPS / sigma)).clamp_(0, len(mean) - 2)
+    index = position.int()
+    share = position.sub_(index)
+    noise = torch.randn(signal.shape, generator=generator).mul_(deviation[index])
+    floor = torch.lerp(mean[index], mean[index + 1], share)
+    far = signal - (len(mean) - 2) / _TABLE_STEPS * sigma
+    return floor.add_(noise).mul_(sigma).add_(far.clamp_min_(0))
+
+
+_TABLE_STEPS = 8  # entries per sigma
+
+
+@cache
+def _rician_table(top: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and half the standard deviation of a Rician of sigma 1, for signals 0, 1/8, ... top."""
+    signal = np.arange(top * _TABLE_STEPS + 1) / _TABLE_STEPS
+    q = signal**2 / 4
+    mean = np.sqrt(np.pi / 2) * ((1 + 2 * q) * ive(0, q) + 2 * q * ive(1, q))
+    deviation = np.sqrt(np.maximum(signal**2 + 2 - mean**2, 0)) / 2
+    return torch.from_numpy(mean).float(), torch.from_numpy(deviation).float()
+
+
+def field_of_view(shape: Sequence[int], tilt_deg: Sequence[float]) -> torch.Tensor:
+    """1 inside the acquired box, 0 beyond: Tensor (W, n, H) bool, the box turned by `tilt_deg`."""
+    a, b, c = (math.tan(math.radians(angle)) for angle in tilt_deg)
+    spacing = (0.625, 1.5, 0.625)
+    half = [count * step / 2 for count, step in zip(shape, spacing, strict=True)]
+    axes = [
+        (torch.arange(count) - (count - 1) / 2) * step
+        for count, step in zip(shape, spacing, strict=True)
+    ]
+    x, y, z = axes[0][:, None, None], axes[1][None, :, None], axes[2][None, None, :]
+    inside_x = (x + b * z - c * y).abs() < half[0]
+    inside_z = (z - b * x + a * y).abs() < half[2]
+    return inside_x & inside_z
