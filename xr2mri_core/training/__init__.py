@@ -1,0 +1,48 @@
+"""Training by MONAI engines: the autoencoder stage, then the diffusion stage on cached latents."""
+
+from xr2mri_core.training.autoencoder import (
+    AutoencoderStage,
+    finish_autoencoder,
+    load_autoencoder,
+    measure_scaling,
+)
+from xr2mri_core.training.batches import (
+    CaseBatches,
+    SliceBatches,
+    StepSampler,
+    training_loader,
+    validation_loader,
+)
+from xr2mri_core.training.cache import LatentCache, SliceCache
+from xr2mri_core.training.diffusion import DiffusionStage
+from xr2mri_core.training.ema import EMA, TrainedState
+from xr2mri_core.training.engines import StageEvaluator, StageTrainer, placed
+from xr2mri_core.training.handlers import Checkpoints, Log, Pictures, Schedule, ValidationLog
+from xr2mri_core.training.record import training_record, write_record
+
+__all__ = [
+    "EMA",
+    "AutoencoderStage",
+    "CaseBatches",
+    "Checkpoints",
+    "DiffusionStage",
+    "LatentCache",
+    "Log",
+    "Pictures",
+    "Schedule",
+    "SliceBatches",
+    "SliceCache",
+    "StageEvaluator",
+    "StageTrainer",
+    "StepSampler",
+    "TrainedState",
+    "ValidationLog",
+    "finish_autoencoder",
+    "load_autoencoder",
+    "measure_scaling",
+    "placed",
+    "training_loader",
+    "training_record",
+    "validation_loader",
+    "write_record",
+]

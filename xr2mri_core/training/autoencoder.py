@@ -1,0 +1,162 @@
+"""Stage 1: the autoencoder (Eq. 6)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import torch
+from torch import Tensor, nn
+
+from xr2mri_core.errors import WeightsError
+from xr2mri_core.training.batches import Batch, to_device
+from xr2mri_core.training.ema import EMA
+
+logger = logging.getLogger("xr2mri")
+
+
+def gradient_difference(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """|difference of the vertical and of the horizontal gradients| of two images (B, C, H, W)."""
+    error = x - y
+    return error.diff(dim=-2).abs(), error.diff(dim=-1).abs()
+
+
+class AutoencoderStage(nn.Module):
+    """The loss of the autoencoder as a module: `forward(batch)` -> losses by name.
+
+    The reconstruction loss L_rec of Eq. 6, L(x, D(E_1(x))), is here
+
+        mse * |e|^2 + l1 * |e| + gradient * |grad e|,    e = D(E_1(x)) - x,
+
+    every term averaged over pixels, the first two weighted by the batch's `weight` map if it has
+    one; plus kl * KL(E_1(x) || N(0, I)) per latent element.
+
+    Args:
+        autoencoder: with `encode(x).latent_dist` and `decode(z).sample`.
+        mse, l1, gradient, kl: weights of the terms.
+    """
+
+    def __init__(
+        self,
+        autoencoder: nn.Module,
+        mse: float = 4.0,
+        l1: float = 0.25,
+        gradient: float = 0.25,
+        kl: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        self.autoencoder = autoencoder
+        self.mse, self.l1, self.gradient, self.kl = mse, l1, gradient, kl
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Losses of a batch of `SliceBatches`; `loss` is what is minimised."""
+        image = self._channels(batch["image"])
+        generator = torch.Generator(image.device).manual_seed(batch["seed"])
+        posterior = self.autoencoder.encode(image).latent_dist
+        noise = torch.randn(posterior.mean.shape, generator=generator, device=image.device)
+        output = self.autoencoder.decode(posterior.mean + posterior.std * noise).sample.float()
+        error = output - image
+        weight = batch.get("weight")
+        weight = 1.0 if weight is None else weight / weight.mean()
+        vertical, horizontal = gradient_difference(output, image)
+        mean, logvar = posterior.mean.float(), posterior.logvar.float()
+        terms = {
+            "mse": (weight * error.square()).mean(),
+            "l1": (weight * error.abs()).mean(),
+            "gradient": vertical.mean() + horizontal.mean(),
+            "kl": 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean(),
+        }
+        loss = torch.stack([getattr(self, name) * value for name, value in terms.items()]).sum()
+        return {"loss": loss, **terms}
+
+    @torch.no_grad()
+    def validate(self, batch: Batch) -> dict[str, Tensor]:
+        """Losses, and the PSNR in dB for a data range of 2 ([-1, 1])."""
+        losses = self(batch)
+        error = self.reconstruct(batch["image"]) - batch["image"]
+        return losses | {"psnr": 10 * torch.log10(4 / error.square().mean((1, 2, 3))).mean()}
+
+    @torch.no_grad()
+    def reconstruct(self, image: Tensor) -> Tensor:
+        """D(mean of E_1(x)), one channel: (B, 1, H, W) -> (B, 1, H, W)."""
+        latent = self.autoencoder.encode(self._channels(image)).latent_dist.mode()
+        return self.autoencoder.decode(latent).sample.float().mean(1, keepdim=True)
+
+    @torch.no_grad()
+    def picture(self, batch: Batch) -> Tensor:
+        """Slices above their reconstructions, as (1, H', W') in [0, 1]."""
+        image = batch["image"][:6]
+        rows = [torch.cat(list(part), -1) for part in (image, self.reconstruct(image))]
+        return torch.cat(rows, -2).clamp(-1, 1).add(1).div(2).cpu()
+
+    def _channels(self, image: Tensor) -> Tensor:
+        return image.expand(-1, self.autoencoder.config.in_channels, -1, -1)
+
+
+@torch.no_grad()
+def measure_scaling(
+    autoencoder: nn.Module, batches: Iterable[Batch], device: torch.device
+) -> float:
+    """1 / standard deviation of the latents over the batches: what makes z_0 of unit variance.
+
+    The paper's fixed 0.2 is the alternative.
+    """
+    stage = AutoencoderStage(autoencoder)
+    total, squares, count = 0.0, 0.0, 0
+    for batch in batches:
+        image = stage._channels(to_device(batch, device)["image"])
+        z = autoencoder.encode(image).latent_dist.mode().double()
+        total, squares, count = (
+            total + float(z.sum()),
+            squares + float(z.square().sum()),
+            count + z.numel(),
+        )
+    if not count:
+        raise ValueError("measure_scaling: no batches")
+    variance = squares / count - (total / count) ** 2
+    return variance**-0.5
+
+
+def finish_autoencoder(
+    stage: AutoencoderStage,
+    ema: EMA,
+    batches: Iterable[Batch],
+    folder: str | Path,
+    latent_scale: float | str = "measured",
+) -> None:
+    """Save the averaged weights and the scaling factor as diffusers does: config.json, safetensors.
+
+    Args:
+        stage: as it was trained.
+        ema: whose weights are saved.
+        batches: slices on which the scaling factor is measured.
+        folder: what is written.
+        latent_scale: "measured" (1/std of the latents) or a number, like the paper's 0.2.
+    """
+    if idist.get_rank():
+        return
+    autoencoder: Any = stage.autoencoder
+    device = next(autoencoder.parameters()).device
+    with ema.applied():
+        if latent_scale == "measured":
+            latent_scale = measure_scaling(autoencoder, batches, device)
+        autoencoder.register_to_config(scaling_factor=float(latent_scale))
+        autoencoder.save_pretrained(folder)
+    logger.info("autoencoder saved in %s, scaling factor %.4f", folder, latent_scale)
+
+
+def load_autoencoder(autoencoder: Any, folder: str | Path) -> Any:
+    """Fill an autoencoder, in place, with weights and scaling factor that stage 1 has saved."""
+    try:
+        saved = type(autoencoder).from_pretrained(folder, local_files_only=True)
+        autoencoder.load_state_dict(saved.state_dict())
+    except (OSError, ValueError, RuntimeError) as error:
+        raise WeightsError(
+            f"no autoencoder of this configuration in {folder}: run the autoencoder stage first, "
+            f"with the same size overlay, and name its folder as autoencoder_dir ({error})"
+        ) from error
+    autoencoder.register_to_config(scaling_factor=saved.config.scaling_factor)
+    return autoencoder.requires_grad_(False).eval()

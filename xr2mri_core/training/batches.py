@@ -1,0 +1,174 @@
+"""Batches whose content is a function of (seed, step) alone.
+
+Nothing about the order of the data has to be saved: a training that is resumed at step k draws
+what an uninterrupted one would have drawn. Each batch also carries a `seed` for the noise that
+the step needs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import ignite.distributed as idist
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from xr2mri_core.training.cache import LatentCache, SliceCache, from_bytes, label_emphasis
+
+Batch = dict[str, Any]
+
+
+class StepSampler(Sampler[int]):
+    """The steps `start`, `start + 1`, ... without end; `Resume` sets `start`."""
+
+    def __init__(self, start: int = 0) -> None:
+        self.start = start
+
+    def __iter__(self) -> Iterator[int]:
+        step = self.start
+        while True:
+            yield step
+            step += 1
+
+
+def training_loader(batches: Dataset[Batch], workers: int = 0, pin: bool = False) -> DataLoader:
+    """Endless loader of whole batches for a trainer with an explicit `epoch_length`."""
+    return DataLoader(
+        batches,
+        batch_size=None,
+        sampler=StepSampler(),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=pin,
+    )
+
+
+def validation_loader(batches: Dataset[Batch], count: int) -> DataLoader:
+    """The same `count` batches at every pass, shared out among the processes of a distributed run."""
+    steps = range(idist.get_rank(), max(count, idist.get_world_size()), idist.get_world_size())
+    return DataLoader(batches, batch_size=None, sampler=list(steps))
+
+
+class SliceBatches(Dataset[Batch]):
+    """Random slices for the autoencoder stage.
+
+    A batch: `image` float32 (B, 1, H, W) in [-1, 1]; `weight` float32 (B, 1, H, W), when there are
+    label maps and an emphasis; `seed` int.
+
+    Args:
+        cache: slices of a split.
+        batch_size: B.
+        seed: of the whole stream.
+        emphasis_labels: values of the label map whose pixels weigh 1 + `emphasis`.
+        rank: process of a distributed run: each draws its own batches.
+    """
+
+    def __init__(
+        self,
+        cache: SliceCache,
+        batch_size: int,
+        seed: int = 0,
+        emphasis_labels: Sequence[int] = (),
+        emphasis: float = 0.0,
+        rank: int = 0,
+    ) -> None:
+        self.cache, self.batch_size, self.seed, self.rank = cache, batch_size, seed, rank
+        self.emphasis_labels, self.emphasis = list(emphasis_labels), emphasis
+
+    def __getitem__(self, step: int) -> Batch:
+        rng = np.random.default_rng([self.seed, self.rank, step])
+        cases = rng.integers(len(self.cache), size=self.batch_size)
+        slices = rng.integers(self.cache.slices_per_case, size=self.batch_size)
+        arrays = self.cache.arrays
+        batch: Batch = {"image": from_bytes(arrays["slices"][cases, slices]).unsqueeze(1)}
+        if self.emphasis > 0 and self.emphasis_labels and "labels" in arrays:
+            labels = torch.from_numpy(arrays["labels"][cases, slices]).unsqueeze(1)
+            batch["weight"] = label_emphasis(labels, self.emphasis_labels, self.emphasis)
+        return batch | {"seed": int(rng.integers(2**62))}
+
+
+class CaseBatches(Dataset[Batch]):
+    """Slices grouped by case for the diffusion stage, so that a radiograph is encoded once.
+
+    A batch of C cases x S slices: `radiograph` (C, 1, H, W) in [-1, 1], `features` (C, 61|65);
+    then case by case `latent` (C*S, c, h, w), `depth` (C*S,), `weight` (C*S, 1, h, w) when the
+    cache has weights, `image` (C*S, 1, H, W) when asked for; `seed` int.
+
+    Args:
+        cache: latents of a split.
+        cases: C.
+        slices: S, drawn without repetition within a case.
+        seed: of the whole stream.
+        grading: "oai" or "paper", of the features.
+        oversampling: 0 draws cases uniformly; above 0, cases with rare grades more often
+            (`case_weights`).
+        images: also load the pixels (for the reconstruction loss of Algorithm 1).
+        rank: process of a distributed run: each draws its own batches.
+    """
+
+    def __init__(
+        self,
+        cache: LatentCache,
+        cases: int,
+        slices: int,
+        seed: int = 0,
+        grading: str = "oai",
+        oversampling: float = 0.0,
+        images: bool = False,
+        rank: int = 0,
+    ) -> None:
+        self.cache, self.seed, self.images, self.rank = cache, seed, images, rank
+        self.cases, self.slices = min(cases, len(cache)), min(slices, cache.slices_per_case)
+        self.features = cache.features(grading)
+        grades = [item["features"] for item in cache.items]
+        self.probabilities = case_weights(grades, oversampling) if oversampling > 0 else None
+
+    def __getitem__(self, step: int) -> Batch:
+        rng = np.random.default_rng([self.seed, self.rank, step])
+        cases = rng.choice(len(self.cache), self.cases, replace=False, p=self.probabilities)
+        count = self.cache.slices_per_case
+        slices = np.concatenate([rng.permutation(count)[: self.slices] for _ in cases])
+        rows = np.repeat(cases, self.slices), slices
+        arrays, pixels = self.cache.arrays, self.cache.slices.arrays
+        batch: Batch = {
+            "radiograph": from_bytes(pixels["radiographs"][cases]).unsqueeze(1),
+            "features": self.features[cases],
+            "latent": torch.from_numpy(arrays["latents"][rows]).float(),
+            "depth": torch.from_numpy(arrays["depths"][rows]),
+        }
+        if "weights" in arrays:
+            batch["weight"] = torch.from_numpy(arrays["weights"][rows]).float().unsqueeze(1)
+        if self.images:
+            batch["image"] = from_bytes(pixels["slices"][rows]).unsqueeze(1)
+        return batch | {"seed": int(rng.integers(2**62))}
+
+
+def case_weights(grades: Sequence[Mapping[str, int]], power: float) -> np.ndarray:
+    """Probabilities (cases,) of drawing each case, higher for rare grades.
+
+    A case counts the mean over its variables of (1 / frequency of its grade) ** `power`; power 0
+    is uniform, 0.5 a moderate oversampling.
+    """
+    frequency: Counter[tuple[str, int]] = Counter()
+    for case in grades:
+        frequency.update(case.items())
+    total = len(grades)
+    weights = np.array(
+        [
+            np.mean([(total / frequency[pair]) ** power for pair in case.items()] or [1.0])
+            for case in grades
+        ]
+    )
+    return weights / weights.sum()
+
+
+def to_device(batch: Batch, device: torch.device, non_blocking: bool = False) -> Batch:
+    """Move the tensors of a batch."""
+    return {
+        key: value.to(device, non_blocking=non_blocking) if isinstance(value, Tensor) else value
+        for key, value in batch.items()
+    }

@@ -1,0 +1,323 @@
+"""What training reads again and again, computed once: slices of the volumes, and their latents.
+
+Both caches are folders of NumPy files that are mapped, not loaded. A folder's name carries the
+fingerprint of everything its content depends on (the files of the datalist, the settings; for
+latents also the weights of the autoencoder), so a stale cache is never found. It is filled beside
+its final place, case by case, and renamed when complete: a killed run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import numpy as np
+import torch
+from numpy.lib.format import open_memmap
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from xr2mri_core.features import encode_features
+from xr2mri_core.geometry import depths_of
+
+logger = logging.getLogger("xr2mri")
+
+CACHE_VERSION = 1  # raise it when the meaning of the cached numbers changes
+
+
+def to_bytes(image: np.ndarray) -> np.ndarray:
+    """Intensities in [-1, 1] -> uint8; one step is 1/255 of the range."""
+    return np.clip(np.rint((np.asarray(image) + 1.0) * 127.5), 0, 255).astype(np.uint8)
+
+
+def from_bytes(image: np.ndarray) -> Tensor:
+    """The inverse of `to_bytes`: uint8 -> float32 tensor in [-1, 1]."""
+    return torch.from_numpy(image).float().div_(127.5).sub_(1.0)
+
+
+def pick_slices(available: int, wanted: int | None, rng: np.random.Generator) -> np.ndarray:
+    """Sorted indices of `wanted` slices, one drawn from each of `wanted` equal stretches of depth.
+
+    All slices when `wanted` is None or not below `available`.
+    """
+    if wanted is None or wanted >= available:
+        return np.arange(available)
+    edges = np.linspace(0, available, wanted + 1)
+    return np.floor(rng.uniform(edges[:-1], edges[1:])).astype(int)
+
+
+def label_emphasis(labels: Tensor, emphasis_labels: Sequence[int], emphasis: float) -> Tensor:
+    """Weight maps (..., H, W) float32 from label maps (..., H, W): `1 + emphasis` on the labels."""
+    table = torch.ones(256)
+    table[torch.as_tensor(list(emphasis_labels), dtype=torch.long)] += emphasis
+    return table.to(labels.device)[labels.long()]
+
+
+class _Cache:
+    """A folder of mapped arrays with a JSON record; see the module's docstring."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        self.record: dict[str, Any] = json.loads((self.folder / "cache.json").read_text())
+        self.arrays = {
+            path.stem: np.load(path, mmap_mode="r") for path in sorted(self.folder.glob("*.npy"))
+        }
+
+    def __len__(self) -> int:
+        """Number of cases."""
+        return len(self.items)
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        """One mapping a case: `case` and `features`."""
+        return self.record["items"]
+
+    @property
+    def fingerprint(self) -> str:
+        return self.record["fingerprint"]
+
+    @property
+    def slices_per_case(self) -> int:
+        return self.arrays["depths"].shape[1]
+
+    def features(self, grading: str = "oai") -> Tensor:
+        """One-hot features of all cases (cases, positions) float32; missing = zeros."""
+        encoded = [encode_features(item["features"], grading=grading) for item in self.items]
+        return torch.from_numpy(np.stack(encoded)).float()
+
+
+class SliceCache(_Cache):
+    """MRI slices, label maps and radiographs of one split, as bytes.
+
+    `arrays`: `slices` uint8 (cases, n, H, W), `depths` float32 (cases, n) in [0, 1], `radiographs`
+    uint8 (cases, H, W) and, when every case has a label map, `labels` uint8 (cases, n, H, W).
+    A case takes n * 64 KiB (twice that with labels) at 256x256.
+    """
+
+    @classmethod
+    def build(
+        cls,
+        items: Sequence[Mapping[str, Any]],
+        root: str | Path,
+        slices_per_case: int | None = None,
+        size: int = 256,
+        seed: int = 0,
+        processes: int = 2,
+    ) -> SliceCache:
+        """Find the cache of these items under `root`, or make (or finish making) it.
+
+        Args:
+            items: cases of a datalist (`load_datalist`): case, radiograph, mri, features, ...
+            root: folder of all caches.
+            slices_per_case: slices kept per case, spread over depth at random; None keeps all.
+            size: side of slices and radiographs in pixels.
+            seed: of the choice of slices.
+            processes: workers reading volumes; 1 reads in this process.
+        """
+        if not items:
+            raise ValueError("SliceCache: the split has no cases")
+        settings = {"slices": slices_per_case, "size": size, "seed": seed}
+        identity = [{**item, "files": _file_stamps(item)} for item in items]
+        fingerprint = _digest([CACHE_VERSION, settings, identity])
+        labelled = all(item.get("labels") for item in items)
+        with _made_once(Path(root) / f"slices-{fingerprint}") as folder:
+            if folder is not None:
+                _fill_slices(folder, items, settings, labelled, processes)
+                _write_record(folder, items, fingerprint)
+        return cls(Path(root) / f"slices-{fingerprint}")
+
+
+class LatentCache(_Cache):
+    """Scaled latents of a `SliceCache` under a frozen autoencoder.
+
+    `arrays`: `latents` float16 (cases, n, c, h, w), `depths` (cases, n), and, when the slices have
+    label maps and an emphasis is asked for, `weights` float16 (cases, n, h, w): what the loss of a
+    latent cell counts, 1 + emphasis * (share of the cell's pixels with an emphasised label).
+    """
+
+    def __init__(self, folder: Path, slices: SliceCache) -> None:
+        super().__init__(folder)
+        self.slices = slices
+
+    @classmethod
+    @torch.no_grad()
+    def build(
+        cls,
+        slices: SliceCache,
+        autoencoder: nn.Module,
+        root: str | Path,
+        emphasis_labels: Sequence[int] = (),
+        emphasis: float = 0.0,
+        device: str | torch.device = "cpu",
+        batch_size: int = 32,
+    ) -> LatentCache:
+        """Find or make the latents z_0 = mean of E_1(x), times `config.scaling_factor` (Eq. 1)."""
+        settings = {"labels": sorted(emphasis_labels), "emphasis": emphasis}
+        weights = weights_digest(autoencoder)
+        fingerprint = _digest([CACHE_VERSION, settings, weights, slices.fingerprint])
+        target = Path(root) / f"latents-{fingerprint}"
+        with _made_once(target) as folder:
+            if folder is not None:
+                autoencoder = autoencoder.to(device).eval()
+                emphasised = bool(emphasis_labels) and emphasis > 0 and "labels" in slices.arrays
+                _fill_latents(
+                    folder, slices, autoencoder, settings if emphasised else {}, device, batch_size
+                )
+                _write_record(folder, slices.items, fingerprint)
+        return cls(target, slices)
+
+
+def weights_digest(module: nn.Module) -> str:
+    """SHA-256 over the names, shapes and bytes of a module's state and its scaling factor."""
+    digest = hashlib.sha256()
+    digest.update(str(getattr(getattr(module, "config", None), "scaling_factor", None)).encode())
+    for name, value in module.state_dict().items():
+        digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _digest(content: object) -> str:
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _file_stamps(item: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Size and modification time of a case's files: a file made anew makes a new cache."""
+    stats = [Path(item[key]).stat() for key in ("radiograph", "mri", "labels") if item.get(key)]
+    return [(stat.st_size, stat.st_mtime_ns) for stat in stats]
+
+
+@contextmanager
+def _made_once(target: Path) -> Iterator[Path | None]:
+    """Yield the folder in which to make `target`, or None when it is there already.
+
+    With several processes the first makes it while the others wait.
+    """
+    with idist.one_rank_first():
+        if target.exists():
+            yield None
+            return
+        partial = target.with_name(target.name + ".partial")
+        partial.mkdir(parents=True, exist_ok=True)
+        yield partial
+        (partial / "done.npy").unlink(missing_ok=True)
+        partial.rename(target)
+
+
+def _write_record(folder: Path, items: Sequence[Mapping[str, Any]], fingerprint: str) -> None:
+    kept = [{"case": item["case"], "features": dict(item.get("features") or {})} for item in items]
+    record = {"fingerprint": fingerprint, "version": CACHE_VERSION, "items": kept}
+    (folder / "cache.json").write_text(json.dumps(record))
+
+
+def _open(folder: Path, name: str, shape: tuple[int, ...], dtype: Any) -> np.memmap:
+    """Map `<name>.npy` for writing, making it (filled with zeros) unless it has this shape."""
+    path = folder / f"{name}.npy"
+    if path.exists():
+        array = open_memmap(path, mode="r+")
+        if array.shape == shape and array.dtype == np.dtype(dtype):
+            return array
+    return open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+
+
+def _fill_slices(
+    folder: Path,
+    items: Sequence[Mapping[str, Any]],
+    settings: Mapping[str, Any],
+    labelled: bool,
+    processes: int,
+) -> None:
+    """Prepare every case that is not marked as done."""
+    first = _prepare_case(items[0], 0, settings, labelled)
+    for name, value in first.items():
+        _open(folder, name, (len(items), *value.shape), value.dtype)
+    done = _open(folder, "done", (len(items),), bool)
+    missing = np.flatnonzero(~done)
+    logger.info("preparing the slices of %d of %d cases", len(missing), len(items))
+    jobs = [(folder, int(i), items[int(i)], dict(settings), labelled) for i in missing]
+    bar = tqdm(total=len(jobs), desc="slices", unit="case", disable=None)
+    if processes <= 1 or len(jobs) < 8:
+        for job in jobs:
+            done[_store_case(*job)] = True
+            bar.update()
+    else:
+        with ProcessPoolExecutor(processes, get_context("spawn"), _one_thread) as pool:
+            for future in as_completed([pool.submit(_store_case, *job) for job in jobs]):
+                done[future.result()] = True
+                bar.update()
+    bar.close()
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def _store_case(
+    folder: Path, index: int, item: Mapping[str, Any], settings: Mapping[str, Any], labelled: bool
+) -> int:
+    for name, value in _prepare_case(item, index, settings, labelled).items():
+        open_memmap(folder / f"{name}.npy", mode="r+")[index] = value
+    return index
+
+
+def _prepare_case(
+    item: Mapping[str, Any], index: int, settings: Mapping[str, Any], labelled: bool
+) -> dict[str, np.ndarray]:
+    """One case through the MONAI transforms, as the arrays of a `SliceCache`."""
+    from xr2mri_core.transforms import mri_transforms, radiograph_transforms
+
+    data = radiograph_transforms(size=settings["size"])(dict(item))
+    data = mri_transforms(size=settings["size"])(data)
+    slices = np.asarray(data["mri"])[:, 0]
+    rng = np.random.default_rng([settings["seed"], index])
+    chosen = pick_slices(len(slices), settings["slices"], rng)
+    arrays = {
+        "slices": to_bytes(slices[chosen]),
+        "depths": np.asarray(depths_of(len(slices)), dtype=np.float32)[chosen],
+        "radiographs": to_bytes(np.asarray(data["radiograph"])[0]),
+    }
+    if labelled:
+        labels = np.asarray(data["labels"]).reshape(slices.shape)[chosen]
+        arrays["labels"] = np.rint(labels).astype(np.uint8)
+    return arrays
+
+
+def _fill_latents(
+    folder: Path,
+    slices: SliceCache,
+    autoencoder: nn.Module,
+    emphasis: Mapping[str, Any],
+    device: str | torch.device,
+    batch_size: int,
+) -> None:
+    """Encode every case that is not marked as done."""
+    cases, count = slices.arrays["depths"].shape
+    _open(folder, "depths", (cases, count), np.float32)[:] = slices.arrays["depths"]
+    done = _open(folder, "done", (cases,), bool)
+    scale = float(autoencoder.config.scaling_factor)
+    missing = np.flatnonzero(~done)
+    logger.info("encoding the slices of %d of %d cases", len(missing), cases)
+    for case in tqdm(missing, desc="latents", unit="case", disable=None):
+        images = from_bytes(slices.arrays["slices"][case]).unsqueeze(1).to(device)
+        images = images.expand(-1, autoencoder.config.in_channels, -1, -1)
+        batches = (
+            autoencoder.encode(part).latent_dist.mode() for part in images.split(batch_size)
+        )
+        latents = (torch.cat(list(batches)) * scale).cpu().numpy().astype(np.float16)
+        _open(folder, "latents", (cases, *latents.shape), np.float16)[case] = latents
+        if emphasis:
+            labels = torch.from_numpy(np.array(slices.arrays["labels"][case]))
+            weights = label_emphasis(labels, emphasis["labels"], emphasis["emphasis"])
+            weights = F.adaptive_avg_pool2d(weights, latents.shape[-2:])
+            _open(folder, "weights", (cases, *weights.shape), np.float16)[case] = weights.numpy()
+        done[case] = True

@@ -1,0 +1,147 @@
+"""MONAI engines over stages: modules whose `forward(batch)` returns losses by name."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any
+
+import torch
+from ignite.metrics import Average
+from monai.engines import Evaluator, SupervisedTrainer
+from monai.utils.enums import CommonKeys as Keys
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from xr2mri_core.training.batches import Batch, to_device
+from xr2mri_core.training.ema import EMA
+
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def mixed_precision(device: torch.device, precision: str) -> torch.autocast:
+    """Autocast on any device; "fp32" is full precision."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {sorted(PRECISIONS)}, got {precision!r}")
+    dtype = PRECISIONS[precision]
+    return torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+
+
+def placed(stage: nn.Module, device: torch.device, channels_last: bool = False) -> nn.Module:
+    """The stage on its device, convolution weights in channels-last order if so asked."""
+    layout = torch.channels_last if channels_last else torch.preserve_format
+    return stage.to(device=device, memory_format=layout)
+
+
+class StageTrainer(SupervisedTrainer):
+    """`SupervisedTrainer` for a stage: its `forward` computes the losses from the whole batch.
+
+    Args:
+        device: where to train.
+        steps: optimizer steps at most.
+        epoch_length: steps between validations, pictures and checkpoints.
+        train_data_loader: endless loader (`training_loader`).
+        network: the stage, possibly in `DistributedDataParallel`.
+        optimizer: over the parameters that are trained.
+        precision: "fp32", "bf16" or "fp16" (with loss scaling).
+        clip_norm: largest norm of the gradient; 0 leaves it as it is.
+        train_handlers: MONAI and ignite handlers.
+    """
+
+    def __init__(
+        self,
+        device: torch.device | str,
+        steps: int,
+        epoch_length: int,
+        train_data_loader: DataLoader,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        precision: str = "fp32",
+        clip_norm: float = 1.0,
+        train_handlers: Sequence[Any] = (),
+    ) -> None:
+        device = torch.device(device)
+        self.clip_norm = clip_norm
+        self.autocast = mixed_precision(device, precision)
+        self.grad_scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+        super().__init__(
+            device=device,
+            max_epochs=-(-steps // epoch_length),
+            epoch_length=epoch_length,
+            train_data_loader=train_data_loader,
+            network=network,
+            optimizer=optimizer,
+            loss_function=lambda losses, _: losses["loss"],
+            non_blocking=True,
+            decollate=False,
+            train_handlers=list(train_handlers),
+        )
+
+    def _iteration(self, engine: Any, batchdata: Batch) -> dict[str, Tensor]:
+        batch = to_device(batchdata, self.state.device, self.non_blocking)
+        self.network.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        with self.autocast:
+            losses = self.network(batch)
+        self.grad_scaler.scale(losses[Keys.LOSS]).backward()
+        if self.clip_norm:
+            self.grad_scaler.unscale_(self.optimizer)
+            parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+            norm = nn.utils.clip_grad_norm_(parameters, self.clip_norm)
+            losses = losses | {"gradient_norm": norm}
+        self.grad_scaler.step(self.optimizer)
+        self.grad_scaler.update()
+        return {name: value.detach() for name, value in losses.items()}
+
+
+class StageEvaluator(Evaluator):
+    """Runs `stage.validate(batch)` with the averaged weights and averages what it returns.
+
+    Args:
+        device: where to evaluate.
+        val_data_loader: `validation_loader`.
+        network: the stage, not wrapped.
+        ema: whose weights are put in for the pass.
+        metrics: names, among those that `validate` returns, to average; the first is the key one.
+        precision: as of `StageTrainer`.
+        val_handlers: MONAI and ignite handlers.
+    """
+
+    def __init__(
+        self,
+        device: torch.device | str,
+        val_data_loader: DataLoader,
+        network: nn.Module,
+        ema: EMA,
+        metrics: Sequence[str] = ("loss",),
+        precision: str = "fp32",
+        val_handlers: Sequence[Any] = (),
+    ) -> None:
+        device = torch.device(device)
+        averages = {f"val_{name}": Average(itemgetter(name)) for name in metrics}
+        key = f"val_{metrics[0]}"
+        super().__init__(
+            device=device,
+            val_data_loader=val_data_loader,
+            decollate=False,
+            key_val_metric={key: averages.pop(key)},
+            additional_metrics=averages,
+            metric_cmp_fn=operator.lt,
+            val_handlers=list(val_handlers),
+        )
+        self.network, self.ema = network, ema
+        self.autocast = mixed_precision(device, precision)
+
+    def run(self, global_epoch: int = 1) -> None:
+        """One pass; called by MONAI's `ValidationHandler`."""
+        training = self.network.training
+        self.network.eval()
+        with self.ema.applied():
+            super().run(global_epoch)
+        self.network.train(training)
+
+    def _iteration(self, engine: Any, batchdata: Batch) -> dict[str, Tensor]:
+        batch = to_device(batchdata, self.state.device)
+        with torch.no_grad(), self.autocast:
+            return self.network.validate(batch)

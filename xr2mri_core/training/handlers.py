@@ -1,0 +1,250 @@
+"""Handlers of the training engines: progress and learning rate, resume, pictures, log."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import torch
+from ignite.engine import Engine, Events
+from ignite.handlers import Checkpoint, DiskSaver
+from monai.handlers import CheckpointLoader
+from PIL import Image
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.tensorboard import SummaryWriter
+
+from xr2mri_core.training.batches import Batch, StepSampler, to_device
+from xr2mri_core.training.ema import EMA
+from xr2mri_core.training.engines import StageTrainer
+
+logger = logging.getLogger("xr2mri")
+
+
+class Schedule:
+    """Learning rate over the progress of a training that ends by steps or by the clock.
+
+    The rate rises linearly over `warmup` steps, is constant (the paper), and over the last `decay`
+    share of the progress falls to zero along a half cosine. Progress is the larger of
+    step / steps and minutes / max_minutes; the minutes of earlier, interrupted runs count.
+
+    Args:
+        optimizer: its groups' rates at construction are the constant ones.
+        steps: steps at most.
+        warmup: steps of the rise (the paper: 100).
+        decay: share of the progress over which the rate falls, in [0, 1]; 0: never, 1: all along.
+        max_minutes: minutes of training at most; None: no limit, and the run is reproducible.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        steps: int,
+        warmup: int = 100,
+        decay: float = 0.0,
+        max_minutes: float | None = None,
+    ) -> None:
+        if not 0 <= decay <= 1:
+            raise ValueError(f"Schedule: decay must lie in [0, 1], got {decay}")
+        self.optimizer, self.steps, self.warmup, self.decay = optimizer, steps, warmup, decay
+        self.seconds = max_minutes * 60 if max_minutes else math.inf
+        self.rates = [group["lr"] for group in optimizer.param_groups]
+        self.elapsed = 0.0
+        self._clock: float | None = None
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_STARTED, self._set_rate)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._end)
+
+    def progress(self, step: int) -> float:
+        """Share of the training that is done after `step` steps, in [0, 1]."""
+        return min(1.0, max(step / self.steps, self.elapsed / self.seconds))
+
+    def factor(self, step: int) -> float:
+        """What multiplies the constant rate at 0-based `step`."""
+        rise = min(1.0, (step + 1) / max(self.warmup, 1))
+        left = 1 - self.progress(step)
+        if left >= self.decay:
+            return rise
+        return rise * 0.5 * (1 - math.cos(math.pi * left / self.decay))
+
+    def _start(self) -> None:
+        self._clock = time.monotonic()
+
+    def _set_rate(self, engine: Engine) -> None:
+        factor = self.factor(engine.state.iteration - 1)
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+
+    def _end(self, engine: Engine) -> None:
+        now = time.monotonic()
+        self.elapsed += now - (self._clock or now)
+        self._clock = now
+        if self.seconds < math.inf and idist.get_world_size() > 1:
+            self.elapsed = float(idist.broadcast(self.elapsed, src=0))
+        if self.progress(engine.state.iteration) >= 1:
+            engine.state.max_epochs = engine.state.epoch
+            if engine.state.iteration % engine.state.epoch_length:
+                engine.terminate_epoch()
+
+    def state_dict(self) -> dict[str, float]:
+        return {"elapsed": self.elapsed}
+
+    def load_state_dict(self, state: Mapping[str, float]) -> None:
+        self.elapsed = state["elapsed"]
+
+
+class _KeepLast(DiskSaver):
+    """Replaces the file atomically, so that there always is a whole one."""
+
+    def remove(self, filename: str) -> None:
+        pass
+
+
+class Checkpoints:
+    """Saves everything that a training needs to go on exactly, at the end of every epoch.
+
+    The file `checkpoint.pt` is replaced atomically. With `resume`, training starts from it when it
+    is there; a resumed training gives the same weights, to the bit on a CPU, as one never stopped.
+
+    Args:
+        folder: where the file lies.
+        objects: what is saved, by name; the trainer and its loss scaler are added.
+        sampler: of the training loader; it is set to the step to go on with.
+        resume: whether to look for the file.
+    """
+
+    FILE = "checkpoint.pt"
+
+    def __init__(
+        self,
+        folder: str | Path,
+        objects: Mapping[str, Any],
+        sampler: StepSampler,
+        resume: bool = True,
+    ) -> None:
+        self.path = Path(folder) / self.FILE
+        self.objects, self.sampler, self.resume = dict(objects), sampler, resume
+
+    def attach(self, engine: StageTrainer) -> None:
+        objects = {**self.objects, "trainer": engine, "scaler": engine.grad_scaler}
+        if self.resume and self.path.exists():
+            loader = CheckpointLoader(
+                str(self.path), dict(objects), map_location=engine.state.device
+            )
+            engine.add_event_handler(Events.STARTED, loader)
+            engine.add_event_handler(Events.STARTED, self._set_position)
+        saver = Checkpoint(
+            objects,
+            _KeepLast(str(self.path.parent), create_dir=True, require_empty=False),
+            filename_pattern=self.FILE,
+        )
+        engine.add_event_handler(Events.EPOCH_COMPLETED, saver)
+
+    def _set_position(self, engine: Engine) -> None:
+        self.sampler.start = engine.state.iteration
+        logger.info("resumed from %s at step %d", self.path, engine.state.iteration)
+
+
+class Pictures:
+    """Every `every` epochs writes `stage.picture(batch)` as a PNG and to TensorBoard.
+
+    The stage carries the averaged weights then.
+
+    Args:
+        stage: with `picture(batch)` -> (1, H, W) in [0, 1].
+        batch: a function that returns the batch to show.
+        ema: whose weights are put in.
+        writer: TensorBoard's.
+        folder: of the PNG files, named by step.
+        every: epochs between pictures.
+    """
+
+    def __init__(
+        self,
+        stage: nn.Module,
+        batch: Callable[[], Batch],
+        ema: EMA,
+        writer: SummaryWriter,
+        folder: str | Path,
+        every: int = 1,
+    ) -> None:
+        self.stage, self.batch, self.ema = stage, batch, ema
+        self.writer, self.folder, self.every = writer, Path(folder), every
+
+    def attach(self, engine: Engine) -> None:
+        if idist.get_rank() == 0:
+            engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.every), self)
+
+    def __call__(self, engine: Engine) -> None:
+        device = engine.state.device
+        training = self.stage.training
+        self.stage.eval()
+        with self.ema.applied():
+            picture: Tensor = self.stage.picture(to_device(self.batch(), device))
+        self.stage.train(training)
+        self.writer.add_image("samples", picture, engine.state.iteration)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        pixels = (picture[0] * 255).round().to(torch.uint8).numpy()
+        Image.fromarray(pixels).save(self.folder / f"step-{engine.state.iteration:07d}.png")
+
+
+class Log:
+    """Every `every` steps: losses to the log and to TensorBoard, with the rate and the speed.
+
+    Args:
+        writer: TensorBoard's.
+        optimizer: whose learning rate is reported.
+        every: steps between entries.
+    """
+
+    def __init__(self, writer: SummaryWriter, optimizer: Optimizer, every: int = 50) -> None:
+        self.writer, self.optimizer, self.every = writer, optimizer, every
+
+    def attach(self, engine: Engine) -> None:
+        if idist.get_rank() == 0:
+            engine.add_event_handler(Events.STARTED, self._start)
+            engine.add_event_handler(Events.ITERATION_COMPLETED(every=self.every), self)
+
+    def _start(self, engine: Engine) -> None:
+        self._time, self._step = time.monotonic(), engine.state.iteration
+
+    def __call__(self, engine: Engine) -> None:
+        step, now = engine.state.iteration, time.monotonic()
+        scalars = {name: float(value) for name, value in engine.state.output.items()}
+        scalars["learning_rate"] = self.optimizer.param_groups[0]["lr"]
+        scalars["ms_per_step"] = 1000 * (now - self._time) / max(step - self._step, 1)
+        self._time, self._step = now, step
+        for name, value in scalars.items():
+            self.writer.add_scalar(f"train/{name}", value, step)
+        text = "  ".join(f"{name} {value:.4g}" for name, value in scalars.items())
+        logger.info("step %d  %s", step, text)
+
+
+class ValidationLog:
+    """Metrics of an evaluator's pass to the log and to TensorBoard, at the trainer's step.
+
+    Args:
+        writer: TensorBoard's.
+        epoch_length: steps of a training epoch, after which the evaluator runs.
+    """
+
+    def __init__(self, writer: SummaryWriter, epoch_length: int) -> None:
+        self.writer, self.epoch_length = writer, epoch_length
+
+    def attach(self, engine: Engine) -> None:
+        if idist.get_rank() == 0:
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        step = engine.state.epoch * self.epoch_length
+        for name, value in engine.state.metrics.items():
+            self.writer.add_scalar(f"validation/{name}", float(value), step)
+        text = "  ".join(f"{name} {float(v):.4f}" for name, v in engine.state.metrics.items())
+        logger.info("validation after epoch %d  %s", engine.state.epoch, text)
