@@ -136,21 +136,24 @@ class Canvas:
         if region is None:
             return
         distance = distance.expand(region.x.shape)
-        slope = _slope_along_slices(distance)
-        scaled = distance / torch.sqrt(PIXEL**2 + (0.8 * slope) ** 2)
-        inside = scaled < 0.75
+        near = distance < 2.0
+        columns = near.any(dim=0)
         spans = []
-        for axis in range(3):
-            other = tuple(a for a in range(3) if a != axis)
-            hit = torch.nonzero(inside.amax(dim=other)).ravel()
+        for hits, size, grow in (
+            (near.any(dim=2).any(dim=1), near.shape[0], 1),
+            (columns.any(dim=1), near.shape[1], 1),
+            (columns.any(dim=0), near.shape[2], 1),
+        ):
+            hit = torch.nonzero(hits).ravel()
             if len(hit) == 0:
                 return
-            # One coarse cell of margin in-plane, for the interpolation.
-            grow = 0 if axis == 0 else 1
-            lo, hi = int(hit[0]) - grow, int(hit[-1]) + 1 + grow
-            spans.append(slice(max(lo, 0), min(hi, inside.shape[axis])))
+            # One cell of margin, for the slope and the interpolation.
+            spans.append(slice(max(int(hit[0]) - grow, 0), min(int(hit[-1]) + 1 + grow, size)))
         crop = (spans[0], spans[1], spans[2])
-        alpha = (0.5 - _double(scaled[crop])).clamp_(0, 1)
+        distance = distance[crop]
+        slope = _slope_along_slices(distance)
+        scaled = distance / torch.sqrt(PIXEL**2 + (0.8 * slope) ** 2)
+        alpha = (0.5 - _double(scaled)).clamp_(0, 1)
         start = [region.index[a].start + crop[a].start for a in range(3)]
         rows = slice(2 * start[1], 2 * start[1] + alpha.shape[1])
         cols = slice(2 * start[2], 2 * start[2] + alpha.shape[2])

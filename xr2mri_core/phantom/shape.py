@@ -32,7 +32,7 @@ class KneeShape:
     """Distance between the middles of the condyles."""
     notch_width: float = 19.0
     notch_height: float = 23.0
-    trochlea_depth: float = 5.0
+    trochlea_depth: float = 3.6
     femoral_shaft: float = 19.0
     """Half width of the femoral shaft at the top of the field."""
     plateau_width: float = 74.0
@@ -85,7 +85,7 @@ def sample_shape(rng: np.random.Generator, sex: str = "F", bmi: float = 28.0) ->
         intercondylar=n(46.0, 1.6),
         notch_width=n(19.0, 1.8),
         notch_height=n(23.0, 2.2),
-        trochlea_depth=n(5.0, 1.0),
+        trochlea_depth=n(3.6, 0.8),
         femoral_shaft=n(19.0, 1.6),
         plateau_width=n(74.0, 2.2),
         plateau_depth=n(48.0, 2.2),

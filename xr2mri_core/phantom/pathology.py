@@ -1,0 +1,126 @@
+"""The graded radiographic features as changes of the anatomy.
+
+Each feature has its own generator (seed, variable), and draws its places whether or not it is
+present: switching one feature changes what it stands for and nothing else.
+
+Grades follow the OARSI atlas (Altman & Gold, Osteoarthr Cartil 2007): osteophytes of about 2, 4.5
+and 7.5 mm; joint-space narrowing with 28, 60 and 94 % of the cartilage gone, then bone on bone;
+attrition of 1.2, 2.2 and 3.2 mm. KL grade (V00XRKL) summarises the others and has no shape of its own.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .fields import Region, ellipsoid, union
+
+CARTILAGE_LEFT = (1.0, 0.72, 0.40, 0.06)
+MENISCUS_LEFT = (1.0, 0.90, 0.65, 0.40)
+OSTEOPHYTE_MM = (0.0, 2.0, 4.5, 7.5)
+SCLEROSIS_MM = (0.0, 3.0, 5.5, 8.5)
+ATTRITION_MM = (0.0, 1.2, 2.2, 3.2)
+SIDES = {"M": 1.0, "L": -1.0}
+
+
+@dataclass(frozen=True)
+class Disease:
+    """The grades of one knee, and where each finding would sit in it."""
+
+    features: Mapping[str, int]
+    seed: int
+
+    def grade(self, finding: str, side: str, bone: str = "") -> int:
+        """Grade of e.g. ("OS", "M", "F"), ("JS", "L"), ("CH", "M"); missing counts as 0."""
+        name = {"JS": f"V00XRJS{side}", "CH": f"V00XRCH{side}"}.get(
+            finding, f"V00XR{finding}{bone}{side}"
+        )
+        return int(self.features.get(name, 0))
+
+    def rng(self, finding: str, side: str, bone: str = "") -> np.random.Generator:
+        return np.random.default_rng([self.seed, zlib.crc32(f"{finding}{bone}{side}".encode())])
+
+    def cartilage_left(self, side: str) -> float:
+        return CARTILAGE_LEFT[self.grade("JS", side)]
+
+    def meniscus_left(self, side: str) -> float:
+        return MENISCUS_LEFT[self.grade("JS", side)]
+
+    def attrition(self, side: str) -> float:
+        return ATTRITION_MM[self.grade("AT", side, "T")]
+
+
+def osteophytes(
+    x: Tensor, y: Tensor, z: Tensor, disease: Disease, side: str, bone: str, rim: float, level: float
+) -> Tensor | None:
+    """Bony lips along the joint margin of one compartment, or None at grade 0.
+
+    Args:
+        rim: half width of the bone at its joint margin, mm.
+        level: z of the margin, mm. Femoral lips curl up and out, tibial ones out and up.
+    """
+    size = OSTEOPHYTE_MM[disease.grade("OS", side, bone)]
+    rng = disease.rng("OS", side, bone)
+    lumps = rng.uniform(-1, 1, (3, 3))
+    if size == 0:
+        return None
+    sign = SIDES[side]
+    lift = 0.15 if bone == "F" else 0.30
+    field: Tensor | None = None
+    for i, (along, out, up) in enumerate(lumps):
+        at_y = (i - 1) * 10.0 + 3.0 * along
+        reach = size * (1.0 + 0.15 * out) * (1.0 if i == 1 else 0.8)
+        centre = (sign * (rim - 3.0 + 0.28 * reach), at_y, level + lift * reach + 0.6 * up)
+        lump = ellipsoid(x, y, z, centre, (4.0 + 0.66 * reach, 9.0, 1.6 + 0.42 * reach))
+        field = lump if field is None else union(field, lump, 2.0)
+    return field
+
+
+def sclerosis(depth: Tensor, x: Tensor, y: Tensor, disease: Disease, side: str, bone: str):
+    """Subchondral plate thickened into the marrow: signed distance, or None at grade 0.
+
+    `depth`: distance below the articular surface of the bone, mm, positive inside the bone.
+    """
+    thickness = SCLEROSIS_MM[disease.grade("SC", side, bone)]
+    shift = disease.rng("SC", side, bone).uniform(-1, 1, 2)
+    if thickness == 0:
+        return None
+    cx, cy = SIDES[side] * 24.0 + 2.0 * shift[0], -1.0 + 4.0 * shift[1]
+    rho = torch.sqrt(((x - cx) / 13.5) ** 2 + ((y - cy) / 18.0) ** 2)
+    lens = thickness * (1 - rho**2).clamp_min(-1)
+    return torch.maximum(depth - lens, (rho - 1) * 10)
+
+
+def cysts(surface: float, disease: Disease, side: str, bone: str) -> list[tuple[np.ndarray, float]]:
+    """Subchondral cysts as (centre, radius) in mm; empty at grade 0.
+
+    One of 4.5 to 6.5 mm radius under the weight-bearing zone and a smaller one beside it.
+    """
+    rng = disease.rng("CY", side, bone)
+    u = rng.uniform(-1, 1, 6)
+    if disease.grade("CY", side, bone) == 0:
+        return []
+    into = 1.0 if bone == "F" else -1.0
+    radius = 5.5 + 1.0 * u[0]
+    centre = np.array(
+        [SIDES[side] * (22.0 + 3.0 * u[1]), -1.0 + 6.0 * u[2], surface + into * (radius + 2.2)]
+    )
+    offset = np.array([SIDES[side] * 4.0 * u[3], 7.0 + 2.0 * u[4], into * (1.0 + u[5])])
+    return [(centre, radius), (centre + offset, 0.55 * radius)]
+
+
+def crystal_pattern(region: Region, disease: Disease, side: str) -> Tensor | None:
+    """Chondrocalcinosis: patchy, layered share of crystals (0..1) on a region, or None at grade 0."""
+    rng = disease.rng("CH", side)
+    if disease.grade("CH", side) == 0:
+        return None
+    lattice = torch.from_numpy(rng.standard_normal((1, 1, 24, 40, 40)).astype(np.float32))
+    field = torch.nn.functional.interpolate(
+        lattice, tuple(region.x.shape), mode="trilinear", align_corners=True
+    )[0, 0]
+    return field
