@@ -1,7 +1,8 @@
 """Files for generated volumes: NIfTI, NRRD, PNG montage, JSON record.
 
-Every file says that its content is synthetic, and every set of files appears whole or not at all: it
-is written under temporary names beside its destination and renamed once everything is on the disk.
+Every file says that its content is synthetic, and every set of files appears whole or not at all:
+it is written under temporary names beside its destination and renamed once everything is on the
+disk.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ SUFFIXES: dict[str, str] = {"nifti": ".nii.gz", "nrrd": ".nrrd"}
 
 
 class AtomicFiles:
-    """A set of files under construction: :meth:`path` hands out temporary names, one rename ends it."""
+    """Files under construction: :meth:`path` hands out temporary names, renamed at the end."""
 
     def __init__(self) -> None:
         self._pending: dict[Path, Path] = {}
 
     def path(self, final: Path) -> Path:
-        """A temporary path beside ``final`` with the same suffixes (writers choose formats by them)."""
+        """A temporary path beside ``final``; same suffixes, for writers choose formats by them."""
         temporary = final.with_name(f".{uuid4().hex[:8]}.part.{final.name}")
         self._pending[final] = temporary
         return temporary
@@ -100,7 +101,7 @@ def check_writable(folder: Path | str) -> Path:
 
 
 def write_nifti(path: Path, volume: np.ndarray, affine: np.ndarray, description: str) -> None:
-    """``volume`` (X, Y, Z) with its RAS ``affine`` (4, 4) in mm; ``description`` <= 79 characters."""
+    """``volume`` (X, Y, Z) with its RAS ``affine`` (4, 4) in mm and up to 79 characters."""
     import nibabel as nib
 
     image = nib.Nifti1Image(np.ascontiguousarray(volume), affine)
@@ -205,7 +206,8 @@ def write_generated(
     """Write the volume (and mean and std, if sampled), its montage and its record into ``folder``.
 
     Returns:
-        What was written: ``volume``, ``montage``, ``record`` and, for several samples, ``mean``, ``std``.
+        What was written: ``volume``, ``montage``, ``record`` and, for several samples, ``mean``,
+        ``std``.
 
     Raises:
         OutputError: nothing was written.

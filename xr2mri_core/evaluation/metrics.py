@@ -1,22 +1,24 @@
 """Numbers that say how close one knee volume is to another.
 
-All functions take slices (n, H, W) float in [0, 1] in the image convention (rows superior to inferior)
-and return one value per slice or per pair of neighbours. Settings that change the numbers:
+All functions take slices (n, H, W) float in [0, 1] in the image convention (rows superior to
+inferior) and return one value per slice or per pair of neighbours. Settings that change the
+numbers:
 
 - PSNR: in float, data range 1.
 - SSIM: Gaussian window 11 x 11, sigma 1.5, data range 1, valid positions only. Equal to MONAI's
   ``SSIMMetric`` and to scikit-image with ``gaussian_weights=True, use_sample_covariance=False``.
-- RSSIM (paper, section IV-A2): Canny edges (sigma 3, thresholds 0.1 and 0.2), then SSIM of the two edge
-  maps, averaged over the joint region. The region comes from the *real* slice alone, so that no method
-  chooses where it is judged. An empty edge map already scores about 0.7: always read RSSIM beside that
-  floor (:func:`empty_floor`) and beside the edge F1, which the empty map loses.
+- RSSIM (paper, section IV-A2): Canny edges (sigma 3, thresholds 0.1 and 0.2), then SSIM of the two
+  edge maps, averaged over the joint region. The region comes from the *real* slice alone, so that
+  no method chooses where it is judged. An empty edge map already scores about 0.7: always read
+  RSSIM beside that floor (:func:`empty_floor`) and beside the edge F1, which the empty map loses.
 - Adjacent-slice correlation (paper, section IV-C): Pearson over the body, per pair of neighbours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -42,7 +44,7 @@ Region = tuple[slice, slice]
 
 
 def psnr(truth: np.ndarray, image: np.ndarray, mask: np.ndarray | None = None) -> float:
-    """Peak signal-to-noise ratio in dB over all given voxels (or those in ``mask``), data range 1."""
+    """Peak signal-to-noise ratio in dB over all voxels, or those in ``mask``; data range 1."""
     difference = (truth - image) if mask is None else (truth - image)[mask]
     error = float(np.mean(np.square(difference, dtype=np.float64)))
     return float("inf") if error == 0 else -10 * float(np.log10(error))
@@ -50,13 +52,20 @@ def psnr(truth: np.ndarray, image: np.ndarray, mask: np.ndarray | None = None) -
 
 def ssim_map(truth: np.ndarray, image: np.ndarray) -> np.ndarray:
     """Local SSIM (n, H, W); NaN in the 5-pixel margin where the window does not fit."""
-    pair = [torch.from_numpy(np.ascontiguousarray(a, np.float32))[:, None] for a in (image, truth)]
     local, _ = compute_ssim_and_cs(
-        *pair, spatial_dims=2, kernel_size=[SSIM_WINDOW] * 2, kernel_sigma=[SSIM_SIGMA] * 2
+        _tensor(image),
+        _tensor(truth),
+        spatial_dims=2,
+        kernel_size=[SSIM_WINDOW] * 2,
+        kernel_sigma=[SSIM_SIGMA] * 2,
     )
     margin = SSIM_WINDOW // 2
     padding = ((0, 0), (margin, margin), (margin, margin))
     return np.pad(local[:, 0].numpy(), padding, constant_values=np.nan)
+
+
+def _tensor(slices: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(slices, np.float32))[:, None]
 
 
 def ssim(truth: np.ndarray, image: np.ndarray) -> np.ndarray:
@@ -77,7 +86,7 @@ def adjacent_correlation(slices: np.ndarray) -> np.ndarray:
     is not better. A pair without body, or constant in it, gives NaN.
     """
     values = np.full(max(len(slices) - 1, 0), np.nan)
-    for k, (a, b) in enumerate(zip(slices[:-1], slices[1:], strict=True)):
+    for k, (a, b) in enumerate(pairwise(slices)):
         mask = body_mask((a + b)[None] / 2)[0]
         if mask.sum() > 1 and a[mask].std() > 0 and b[mask].std() > 0:
             values[k] = np.corrcoef(a[mask], b[mask])[0, 1]
@@ -90,12 +99,13 @@ def adjacent_correlation(slices: np.ndarray) -> np.ndarray:
 def joint_region(labels: np.ndarray | None, shape: tuple[int, int] = (256, 256)) -> Region | None:
     """The part of a real slice on which bone edges are judged.
 
-    Rows: from the start of the lower third of the femur to the end of the upper third of the tibia, as
-    far as each is seen in this slice. Columns: those of the two bones, widened by 8 px. A slice in which
-    femur and tibia are not both seen has no joint: None, and it does not count.
+    Rows: from the start of the lower third of the femur to the end of the upper third of the
+    tibia, as far as each is seen in this slice. Columns: those of the two bones, widened by 8 px.
+    A slice in which femur and tibia are not both seen has no joint: None, and it does not count.
 
-    Without a label map (``labels`` None: real data) the region is fixed, because radiograph and volume
-    are both centred on the joint: the middle third of the rows, the middle two thirds of the columns.
+    Without a label map (``labels`` None: real data) the region is fixed, because radiograph and
+    volume are both centred on the joint: the middle third of the rows, the middle two thirds of
+    the columns.
     """
     if labels is None:
         height, width = shape
@@ -166,7 +176,7 @@ def edge_distance(
 def _edge_distances(
     truth: np.ndarray, edges: np.ndarray, region: Region
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For the edge pixels in the region: distance to the nearest true edge; and the other way round."""
+    """Distances of the region's edge pixels to the nearest true edge; and the other way round."""
 
     def nearest(source: np.ndarray, target: np.ndarray) -> np.ndarray:
         if not target.any():
@@ -177,7 +187,9 @@ def _edge_distances(
     return to_truth, to_image
 
 
-def _per_region(regions: Sequence[Region | None], score) -> np.ndarray:  # type: ignore[no-untyped-def]
+def _per_region(
+    regions: Sequence[Region | None], score: Callable[[int, Region], float]
+) -> np.ndarray:
     return np.array([np.nan if r is None else score(k, r) for k, r in enumerate(regions)])
 
 
@@ -234,7 +246,7 @@ def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if values.size else float("nan")
 
 
-# --- does a feature do what it should? -------------------------------------------------------------
+# --- does a feature do what it should? ------------------------------------------------------------
 
 
 def feature_response(
@@ -246,15 +258,16 @@ def feature_response(
 ) -> dict[str, float]:
     """How the generated change compares with the true one when one feature is switched on.
 
-    The true region is where the truth changes by more than ``threshold``, opened to voxels that have a
-    changed neighbour so that noise does not count. All arrays are (n, H, W) in [0, 1].
+    The true region is where the truth changes by more than ``threshold``, opened to voxels that
+    have a changed neighbour so that noise does not count. All arrays are (n, H, W) in [0, 1].
 
     Returns:
-        ``voxels`` (size of the true region), ``inside`` and ``outside`` (mean absolute generated change
-        there; outside is the rest of the body), ``ratio`` of the two, ``gain`` (projection of the
-        generated on the true change within the region: 1 is perfect, 0 none, below 0 the wrong way),
-        ``agreement`` (share of the region's true change, by magnitude, whose sign is reproduced;
-        chance 0.5) and ``correlation`` of the two changes over the region grown by 4 px.
+        ``voxels`` (size of the true region), ``inside`` and ``outside`` (mean absolute generated
+        change there; outside is the rest of the body), ``ratio`` of the two, ``gain`` (projection
+        of the generated on the true change within the region: 1 is perfect, 0 none, below 0 the
+        wrong way), ``agreement`` (share of the region's true change, by magnitude, whose sign is
+        reproduced; chance 0.5) and ``correlation`` of the two changes over the region grown by 4
+        px.
     """
     true_change, change = truth_on - truth_off, generated_on - generated_off
     region = np.abs(true_change) > threshold

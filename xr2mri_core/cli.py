@@ -1,0 +1,339 @@
+"""The command line: ``xr2mri phantom | generate | evaluate | demo | weights | info``.
+
+Results go to standard output and to files, everything else to standard error. A fault is one line
+that names what was wrong and the remedy, and an exit status: 2 for what was handed in, 130 for an
+interrupt, 1 for the rest. Heavy libraries are imported by the command that needs them, so that
+help is instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+from xr2mri_core import __version__
+from xr2mri_core.errors import Cancelled, InputError, XR2MRIError
+
+log = logging.getLogger("xr2mri")
+
+Progress = Callable[[int, int, str], None]
+"""``progress(done, total, stage)``."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status (never raises, except in a debugger's hands)."""
+    debug = "--debug" in (sys.argv[1:] if argv is None else argv)
+    try:
+        arguments = _parser().parse_args(argv)
+        _set_up(debug)
+        arguments.run(arguments)
+        return 0
+    except SystemExit as stop:  # argparse has printed help, the version or an error
+        return stop.code if isinstance(stop.code, int) else 1
+    except (KeyboardInterrupt, Cancelled):
+        return _fail("interrupted; no partial file was left", 130)
+    except XR2MRIError as error:
+        if debug:
+            log.exception("traceback:")
+        return _fail(str(error), 2 if isinstance(error, InputError) else 1)
+    except MemoryError:
+        return _fail("out of memory; try a smaller --batch-size", 1)
+    except Exception as error:
+        if debug:
+            log.exception("traceback:")
+        if "out of memory" in str(error).lower():
+            return _fail("out of memory; try a smaller --batch-size or --device cpu", 1)
+        text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        return _fail(f"unexpected {text}; run again with --debug for the traceback", 1)
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"xr2mri: error: {message}", file=sys.stderr, flush=True)
+    return status
+
+
+# --- commands -----------------------------------------------------------------------------------
+
+
+def _phantom(arguments: argparse.Namespace) -> None:
+    from xr2mri_core.export import check_writable
+    from xr2mri_core.phantom.dataset import write_cases
+
+    out = check_writable(arguments.out)
+    with _progress_bar("phantom") as progress:
+        written = write_cases(
+            out, arguments.cases, seed=arguments.seed, jobs=arguments.jobs, progress=progress
+        )
+    print(written)
+
+
+def _generate(arguments: argparse.Namespace) -> None:
+    from xr2mri_core.export import check_writable, write_generated
+    from xr2mri_core.features import parse_features
+
+    features = parse_features(arguments.features, **dict(arguments.set))
+    if not arguments.radiograph.is_file():
+        raise InputError(f"no file '{arguments.radiograph}'; give a radiograph with --radiograph")
+    check_writable(arguments.out)
+    generator = _generator(arguments)
+    with _progress_bar("generate") as progress:
+        generated = generator.generate(
+            arguments.radiograph,
+            features,
+            num_slices=arguments.slices,
+            steps=arguments.steps,
+            sampler=arguments.sampler,
+            seed=arguments.seed,
+            samples=arguments.samples,
+            guidance=arguments.guidance,
+            laterality=arguments.laterality,
+            box=arguments.box,
+            batch_size=arguments.batch_size,
+            progress=progress,
+        )
+    for warning in generated.record["warnings"]:
+        log.warning(warning)
+    written = write_generated(
+        generated, arguments.out, name=arguments.name, volume_format=arguments.format
+    )
+    for path in written.values():
+        print(path)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from xr2mri_core.evaluation.compare import evaluate
+    from xr2mri_core.export import check_writable
+
+    check_writable(arguments.out)
+    generator = _generator(arguments)
+    with _progress_bar("evaluate") as progress:
+        table = evaluate(
+            arguments.datalist,
+            generator,
+            arguments.out,
+            split=arguments.split,
+            cases=arguments.cases,
+            steps=arguments.steps,
+            sampler=arguments.sampler,
+            guidance=arguments.guidance,
+            seed=arguments.seed,
+            batch_size=arguments.batch_size,
+            samples=arguments.samples,
+            response_cases=arguments.response_cases,
+            spacing_cases=arguments.spacing_cases,
+            mean_cases=arguments.mean_cases,
+            progress=progress,
+        )
+    print(table)
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    from xr2mri_core.demo import run_demo
+
+    run_demo(arguments.out, seed=arguments.seed, bundle=arguments.bundle, device=arguments.device)
+
+
+def _weights_import(arguments: argparse.Namespace) -> None:
+    from xr2mri_core.networks import pretrained
+
+    print(pretrained.import_weights(arguments))
+
+
+def _info(arguments: argparse.Namespace) -> None:
+    import json
+
+    from xr2mri_core.generation import describe_bundle, versions
+
+    print(
+        json.dumps({"versions": versions(), "bundle": describe_bundle(arguments.bundle)}, indent=2)
+    )
+
+
+def _generator(arguments: argparse.Namespace) -> Any:
+    from xr2mri_core.generation import KneeMRIGenerator
+
+    return KneeMRIGenerator.from_bundle(
+        arguments.bundle, device=arguments.device, precision=arguments.precision
+    )
+
+
+# --- arguments ----------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with errors of one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"xr2mri: error: {message}; see '{self.prog} --help'\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = _Parser(add_help=False)
+    common.add_argument("--debug", action="store_true", help="show tracebacks and library messages")
+    parser = _Parser(
+        prog="xr2mri",
+        description="A knee MRI volume generated from one radiograph. Research only.",
+        parents=[common],
+    )
+    parser.add_argument("--version", action="version", version=f"xr2mri {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], None], text: str) -> _Parser:
+        sub = commands.add_parser(name, help=text, description=text, parents=[common])
+        sub.set_defaults(run=run)
+        return sub
+
+    phantom = command("phantom", _phantom, "write paired phantom knees and their datalist")
+    phantom.add_argument("--cases", type=_positive, required=True, help="number of knees")
+    phantom.add_argument("--seed", type=_seed, default=0, help="same seed, same files (default 0)")
+    phantom.add_argument("--out", type=Path, required=True, help="folder to write to")
+    phantom.add_argument("--jobs", type=_positive, default=_cores(), help="processes (default all)")
+
+    generate = command("generate", _generate, "generate an MRI volume from a radiograph")
+    generate.add_argument("--radiograph", type=Path, required=True, help="DICOM, PNG, NIfTI, NRRD")
+    generate.add_argument("--features", type=Path, help="form of Table I as JSON or CSV")
+    generate.add_argument(
+        "--set", type=_pair, action="append", default=[], metavar="NAME=GRADE",
+        help="one feature, e.g. kl_grade=2 or V00XRJSM=1 (repeatable)",
+    )  # fmt: skip
+    generate.add_argument("--out", type=Path, required=True, help="folder to write to")
+    generate.add_argument("--name", default="generated", help="stem of the files")
+    generate.add_argument("--format", choices=("nifti", "nrrd"), default="nifti")
+    generate.add_argument("--slices", type=_positive, default=50, help="slices (default 50)")
+    generate.add_argument("--laterality", default="auto", help="R, L or auto (from the file)")
+    generate.add_argument(
+        "--box", type=int, nargs=4, metavar=("TOP", "LEFT", "BOTTOM", "RIGHT"),
+        help="the knee in the radiograph, in pixels",
+    )  # fmt: skip
+    _generation_options(generate)
+
+    evaluate = command("evaluate", _evaluate, "measure a model on a split of a datalist")
+    evaluate.add_argument("--datalist", type=Path, required=True, help="MONAI datalist of pairs")
+    evaluate.add_argument("--split", default="test", choices=("training", "validation", "test"))
+    evaluate.add_argument("--out", type=Path, required=True, help="folder for tables and figures")
+    evaluate.add_argument("--cases", type=_positive, help="the first N cases (default all)")
+    evaluate.add_argument(
+        "--response-cases", type=_count, help="cases of the feature response (default: as --cases)"
+    )
+    evaluate.add_argument(
+        "--spacing-cases", type=_count, default=8, help="cases at 100 and 200 slices (default 8)"
+    )
+    evaluate.add_argument(
+        "--mean-cases", type=_positive, default=200, help="training volumes in the mean volume"
+    )
+    _generation_options(evaluate)
+
+    demo = command("demo", _demo, "an unseen phantom patient, from radiograph to volume")
+    demo.add_argument("--out", type=Path, default=Path("demo"))
+    demo.add_argument("--seed", type=_seed, default=None, help="the patient")
+    _bundle_options(demo)
+
+    weights = commands.add_parser("weights", help="bring pretrained weights")
+    actions = weights.add_subparsers(required=True, metavar="ACTION")
+    _weights_arguments(actions, common)
+
+    info = command("info", _info, "versions, devices and the bundle's model")
+    _bundle_options(info)
+    return parser
+
+
+def _weights_arguments(actions: Any, common: argparse.ArgumentParser) -> None:
+    importer = actions.add_parser("import", help="Zero-123 and CLIP checkpoints", parents=[common])
+    importer.set_defaults(run=_weights_import)
+
+
+def _bundle_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bundle", type=Path, help="MONAI bundle (default: the shipped one)")
+    parser.add_argument("--device", default=None, help="cpu, cuda, cuda:1 (default: best)")
+
+
+def _generation_options(parser: argparse.ArgumentParser) -> None:
+    _bundle_options(parser)
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--steps", type=_positive, help="denoising steps (default: the bundle's)")
+    parser.add_argument("--sampler", help="ddim, unipc, dpm (default: the bundle's)")
+    parser.add_argument("--guidance", type=float, help="classifier-free guidance on the features")
+    parser.add_argument("--seed", type=_seed, default=0, help="same seed, same volume (default 0)")
+    parser.add_argument("--samples", type=_positive, default=1, help="with 2 or more: mean and std")
+    parser.add_argument("--batch-size", type=_positive, help="slices at a time: bounds the memory")
+
+
+def _positive(text: str) -> int:
+    return _integer(text, 1)
+
+
+def _count(text: str) -> int:
+    return _integer(text, 0)
+
+
+def _seed(text: str) -> int:
+    return _integer(text, 0)
+
+
+def _integer(text: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if not least <= value < 2**63:
+        raise argparse.ArgumentTypeError(f"'{text}' is not an integer >= {least}")
+    return value
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, grade = text.partition("=")
+    if not (name and equals and grade):
+        raise argparse.ArgumentTypeError(f"'{text}' is not NAME=GRADE, e.g. kl_grade=2")
+    return name, grade
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+# --- terminal -----------------------------------------------------------------------------------
+
+
+def _set_up(debug: bool) -> None:
+    """Logging to stderr; quiet libraries; SIGTERM ends a run as cleanly as Ctrl-C does."""
+    logging.basicConfig(stream=sys.stderr, format="xr2mri: %(levelname)s: %(message)s", force=True)
+    logging.getLogger().setLevel(logging.INFO if debug else logging.WARNING)
+    logging.addLevelName(logging.WARNING, "warning")
+    if not debug:
+        warnings.simplefilter("ignore")
+    with suppress(ValueError):  # not the main thread: the caller handles signals
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@contextmanager
+def _progress_bar(title: str) -> Iterator[Progress | None]:
+    """A bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    )  # fmt: skip
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+
+        def progress(done: int, total: int, stage: str = title) -> None:
+            bar.update(task, completed=done, total=total, description=stage)
+
+        yield progress
+
+
+if __name__ == "__main__":
+    sys.exit(main())

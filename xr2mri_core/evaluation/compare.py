@@ -1,0 +1,395 @@
+"""Measure a model on a split of a datalist, beside predictions that know less than it does.
+
+A number alone says little, so every case is also predicted by
+
+- ``mean volume``: the mean of training volumes, which knows no patient;
+- ``other patient``: the true volume of the next test patient, a perfect image of the wrong knee;
+- ``other radiograph``: the same model, noise and features with that patient's radiograph;
+- ``features blanked``: the same model, noise and radiograph without any feature.
+
+Where the datalist is of phantoms, the **feature response** is measured too: a cyst or
+chondrocalcinosis is switched on and off in the request (same seed, same radiograph) and, with
+everything else the same, in the phantom itself, which tells where and how the volume should have
+changed.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xr2mri_core.datalist import load_datalist
+from xr2mri_core.errors import DatalistError
+from xr2mri_core.evaluation.metrics import Reference, adjacent_correlation, feature_response
+from xr2mri_core.evaluation.summary import markdown, summarise
+from xr2mri_core.export import NOTICE, atomic_files, write_json, write_nifti
+from xr2mri_core.features import VARIABLES
+from xr2mri_core.geometry import Laterality, mirror_picture, volume_to_slices
+
+if TYPE_CHECKING:
+    from xr2mri_core.generation import GeneratedVolume, KneeMRIGenerator
+
+log = logging.getLogger("xr2mri")
+
+MODEL, MEAN_OF_SAMPLES = "model", "model, mean of samples"
+MEAN_VOLUME, OTHER_PATIENT = "mean volume", "other patient"
+OTHER_RADIOGRAPH, BLANKED = "other radiograph", "features blanked"
+BASELINES = (MEAN_VOLUME, OTHER_PATIENT, OTHER_RADIOGRAPH, BLANKED)
+
+CYSTS = tuple(v.name for v in VARIABLES if v.finding == "cysts")
+CHONDROCALCINOSIS = tuple(v.name for v in VARIABLES if v.finding == "chondrocalcinosis")
+SPACINGS = (50, 100, 200)
+
+Item = Mapping[str, Any]
+Toggle = tuple[str, np.ndarray, np.ndarray]
+"""Variable, true slices with it off, true slices with it on."""
+
+
+# --- what is true ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Truth:
+    """One test case, ready to be compared with; slices (n, H, W) in [0, 1], right-knee frame."""
+
+    item: Item
+    reference: Reference
+    toggles: tuple[Toggle, ...] = ()
+
+
+def read_slices(item: Item) -> tuple[np.ndarray, np.ndarray | None]:
+    """The true slices (n, H, W) in [0, 1] of a datalist item, and its label maps if any."""
+    from xr2mri_core.transforms.mri import mri_transforms
+
+    data = mri_transforms()(dict(item))
+    slices = (np.asarray(data["mri"], np.float32)[:, 0] + 1) / 2
+    labels = np.asarray(data["labels"]) if item.get("labels") else None
+    return slices, None if labels is None else labels.reshape(slices.shape).astype(np.uint8)
+
+
+def read_truth(item: Item, variables: Sequence[str] = ()) -> Truth:
+    """Load a case; for a phantom, also render it with each of ``variables`` switched."""
+    slices, labels = read_slices(item)
+    toggles = tuple(_toggled(item, name, slices) for name in variables)
+    return Truth(item, Reference.of(slices, labels), toggles)
+
+
+def _toggled(item: Item, name: str, slices: np.ndarray) -> Toggle:
+    """The phantom of ``item`` made again with one feature switched, everything else the same."""
+    from xr2mri_core.phantom import make_case
+
+    present = bool(item["features"].get(name, 0))
+    case = make_case(phantom_seed(item), features={**item["features"], name: int(not present)})
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "switched.nii"
+        write_nifti(path, case.mri, case.affine, NOTICE)
+        other, _ = read_slices({**item, "mri": str(path), "labels": None})
+    return (name, other, slices) if present else (name, slices, other)
+
+
+def mean_volume(items: Sequence[Item], cases: int = 200, seed: int = 0) -> np.ndarray | None:
+    """The mean (n, H, W) of at most ``cases`` volumes drawn from ``items``; None without items."""
+    if not items:
+        return None
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(len(items))[:cases]
+    total: np.ndarray | None = None
+    for index in chosen:
+        slices, _ = read_slices(items[index])
+        total = slices.astype(np.float64) if total is None else total + slices
+    assert total is not None
+    return (total / len(chosen)).astype(np.float32)
+
+
+# --- what is generated ----------------------------------------------------------------------------
+
+
+def frame_slices(generated: GeneratedVolume, volume: np.ndarray | None = None) -> np.ndarray:
+    """The slices (n, H, W) of a generated volume in the right-knee frame of :func:`read_slices`."""
+    slices = volume_to_slices(generated.volume if volume is None else volume)
+    left = Laterality.parse(generated.record["laterality"]) is Laterality.LEFT
+    return mirror_picture(slices) if left else slices
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All numbers of one case: method -> metric -> value, and a row per switched feature."""
+
+    case: str
+    methods: dict[str, dict[str, float]]
+    response: list[dict[str, Any]]
+
+
+def measure(
+    truth: Truth,
+    predictions: Mapping[str, np.ndarray],
+    switched: Mapping[str, tuple[np.ndarray, np.ndarray]],
+) -> Measured:
+    """Compare every prediction (n, H, W) with the truth, every generated switch with the true."""
+    case = str(truth.item["case"])
+    methods = {name: truth.reference.compare(slices) for name, slices in predictions.items()}
+    methods["empty edge map"] = {"rssim": truth.reference.floor()}
+    methods["truth"] = {"adjacent": mean_adjacent(truth.reference.slices)}
+    response = []
+    for name, off, on in truth.toggles:
+        if name in switched:
+            values = feature_response(*switched[name], off, on)
+            response.append({"case": case, "variable": name, **values})
+    return Measured(case, methods, response)
+
+
+def mean_adjacent(slices: np.ndarray) -> float:
+    """The mean correlation of neighbouring slices."""
+    values = adjacent_correlation(slices)
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
+# --- the run --------------------------------------------------------------------------------------
+
+
+def evaluate(
+    datalist: Path | str,
+    generator: KneeMRIGenerator,
+    out: Path | str,
+    *,
+    split: str = "test",
+    cases: int | None = None,
+    seed: int = 0,
+    samples: int = 1,
+    response_cases: int | None = None,
+    spacing_cases: int = 8,
+    mean_cases: int = 200,
+    jobs: int = 1,
+    progress: Callable[[int, int, str], None] | None = None,
+    **request: Any,
+) -> str:
+    """Evaluate ``generator`` and write tables and figures into ``out``.
+
+    Files: ``metrics.csv`` (a row per case and method), ``response.csv`` (a row per case and
+    switched feature), ``spacing.csv``, ``summary.json``, ``summary.md``, and figures as PNG.
+
+    Args:
+        datalist: see :mod:`xr2mri_core.datalist`.
+        split: which of its lists.
+        cases: the first so many only.
+        seed: case i is generated from ``seed + i``, by every row of the table alike.
+        samples: with 2 or more, also the row "model, mean of samples".
+        response_cases: how many cases switch one cyst and one chondrocalcinosis each, in turn over
+            the six variables (phantoms only; default: all evaluated cases).
+        spacing_cases: how many cases are also generated at 100 and 200 slices.
+        mean_cases: training volumes in the mean volume.
+        jobs: processes that read, render and measure beside the generation.
+        request: further arguments of :meth:`KneeMRIGenerator.generate` (steps, sampler, ...).
+
+    Returns:
+        The summary as Markdown.
+
+    Raises:
+        DatalistError: the split is empty or has a single patient, so that there is no other.
+    """
+    from xr2mri_core.evaluation import figures
+
+    items = load_datalist(datalist, split)[:cases]
+    others = [_other(items, index) for index in range(len(items))]
+    synthetic = _is_phantom(items)
+    responding = (len(items) if response_cases is None else response_cases) if synthetic else 0
+    plans = [(item, _variables(i) if i < responding else ()) for i, item in enumerate(items)]
+    report = progress or (lambda done, total, stage: None)
+    run = _Run(generator, _mean_of_training(datalist, mean_cases, report), samples, request)
+
+    measured: list[Measured] = []
+    spacing: list[dict[str, Any]] = []
+    pictured: list[figures.Pictured] = []
+    report(0, len(items), "cases")
+    with _workers(jobs) as pool:
+        pending = []
+        for index, truth in enumerate(_ahead(pool, read_truth, plans, 2 * jobs)):
+            predictions, switched = run.case(truth, others[index], seed + index)
+            if index < spacing_cases:
+                spacing += run.spacing(truth, predictions[MODEL], seed + index)
+            if index < figures.PICTURED:
+                pictured.append(figures.Pictured(truth, predictions, switched))
+            pending.append(pool.submit(measure, truth, predictions, switched))
+            if len(pending) > 2 * jobs:  # bounds the volumes in flight
+                measured.append(pending.pop(0).result())
+            report(index + 1, len(items), "cases")
+        measured += [future.result() for future in pending]
+
+    settings = {"datalist": Path(datalist).name, "split": split, "cases": len(items), "seed": seed}
+    settings |= {"samples": samples, "phantom": synthetic, **request}
+    summary = summarise(
+        [m.methods for m in measured], [row for m in measured for row in m.response], spacing
+    ) | {"settings": settings, "model": generator.describe()}
+    text = markdown(summary)
+    rows = [{"case": m.case, "method": k, **v} for m in measured for k, v in m.methods.items()]
+    out = Path(out)
+    with atomic_files(out) as files:
+        _write_csv(files.path(out / "metrics.csv"), rows)
+        _write_csv(files.path(out / "response.csv"), [row for m in measured for row in m.response])
+        _write_csv(files.path(out / "spacing.csv"), spacing)
+        write_json(files.path(out / "summary.json"), summary)
+        files.path(out / "summary.md").write_text(text, encoding="utf-8")
+        for name, figure in figures.all_figures(rows, spacing, pictured).items():
+            figures.save(figure, files.path(out / f"{name}.png"))
+    return text
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What is generated for each case."""
+
+    generator: KneeMRIGenerator
+    mean_volume: np.ndarray | None
+    samples: int
+    request: Mapping[str, Any]
+
+    def case(
+        self, truth: Truth, other: Item, seed: int
+    ) -> tuple[dict[str, np.ndarray], dict[str, tuple[np.ndarray, np.ndarray]]]:
+        """All predictions of one case, and the generated (off, on) pair of each switch."""
+        item, count = truth.item, len(truth.reference.slices)
+        features = dict(item.get("features") or {})
+        own = self._generate(item, features, seed, count, samples=self.samples)
+        predictions = {MODEL: frame_slices(own)}
+        if own.mean is not None:
+            predictions[MEAN_OF_SAMPLES] = frame_slices(own, own.mean)
+        if self.mean_volume is not None:
+            predictions[MEAN_VOLUME] = _resampled(self.mean_volume, count)
+        predictions[OTHER_PATIENT] = _resampled(read_slices(other)[0], count)
+        predictions[OTHER_RADIOGRAPH] = frame_slices(self._generate(other, features, seed, count))
+        predictions[BLANKED] = frame_slices(self._generate(item, {}, seed, count))
+        switched = {}
+        for name, _, _ in truth.toggles:
+            present = bool(features.get(name, 0))
+            changed = {**features, name: int(not present)}
+            pair = predictions[MODEL], frame_slices(self._generate(item, changed, seed, count))
+            switched[name] = (pair[1], pair[0]) if present else pair
+        return predictions, switched
+
+    def spacing(self, truth: Truth, model: np.ndarray, seed: int) -> list[dict[str, Any]]:
+        """Adjacent-slice correlation of the same case at more and more slices, one row each."""
+        item, case = truth.item, truth.item["case"]
+        rows = [
+            {"case": case, "slices": "truth", "adjacent": mean_adjacent(truth.reference.slices)}
+        ]
+        for count in SPACINGS:
+            slices = model
+            if count != len(model):
+                features = dict(item.get("features") or {})
+                slices = frame_slices(self._generate(item, features, seed, count))
+            rows.append({"case": case, "slices": count, "adjacent": mean_adjacent(slices)})
+        return rows
+
+    def _generate(
+        self, item: Item, features: Mapping[str, int], seed: int, count: int, samples: int = 1
+    ) -> GeneratedVolume:
+        return self.generator.generate(
+            Path(item["radiograph"]),
+            features,
+            num_slices=count,
+            seed=seed,
+            samples=samples,
+            laterality=item.get("laterality") or "auto",
+            box=item.get("box"),
+            **self.request,
+        )
+
+
+def phantom_seed(item: Item) -> int:
+    """The seed from which :func:`xr2mri_core.phantom.make_case` made this case."""
+    return int(item["seed"])
+
+
+def _is_phantom(items: Sequence[Item]) -> bool:
+    return all("seed" in item for item in items)
+
+
+def _variables(index: int) -> tuple[str, ...]:
+    return CYSTS[index % len(CYSTS)], CHONDROCALCINOSIS[index % len(CHONDROCALCINOSIS)]
+
+
+def _other(items: Sequence[Item], index: int) -> Item:
+    """The next item of another participant."""
+    for step in range(1, len(items)):
+        item = items[(index + step) % len(items)]
+        if item["participant"] != items[index]["participant"]:
+            return item
+    raise DatalistError(
+        f"{len(items)} case(s) of a single patient to evaluate; give a split, or --cases, "
+        "with at least two patients"
+    )
+
+
+def _mean_of_training(
+    datalist: Path | str, cases: int, report: Callable[[int, int, str], None]
+) -> np.ndarray | None:
+    report(0, 1, "mean volume")
+    try:
+        items = load_datalist(datalist, "training")
+    except DatalistError as error:
+        log.warning("no row '%s': %s", MEAN_VOLUME, error)
+        return None
+    return mean_volume(items, cases)
+
+
+def _resampled(slices: np.ndarray, count: int) -> np.ndarray:
+    """``count`` slices of the same window, linearly between the given ones."""
+    if len(slices) == count:
+        return slices
+    positions = np.linspace(0, len(slices) - 1, count)
+    low = np.floor(positions).astype(int)
+    high = np.minimum(low + 1, len(slices) - 1)
+    weight = (positions - low).astype(np.float32)[:, None, None]
+    return (1 - weight) * slices[low] + weight * slices[high]
+
+
+class _Inline(Executor):
+    """An executor that works at once, in this process."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def _workers(jobs: int) -> Executor:
+    if jobs <= 1:
+        return _Inline()
+    return ProcessPoolExecutor(jobs, get_context("spawn"), _one_thread)
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _ahead(
+    pool: Executor, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], depth: int
+) -> Iterator[Any]:
+    """``function(*call)`` for every call in order, with at most ``depth`` of them in the making."""
+    if isinstance(pool, _Inline):
+        depth = 1
+    pending = [pool.submit(function, *call) for call in calls[:depth]]
+    for index in range(len(calls)):
+        result = pending.pop(0).result()
+        if index + depth < len(calls):
+            pending.append(pool.submit(function, *calls[index + depth]))
+        yield result
+
+
+def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names, restval="")
+        writer.writeheader()
+        writer.writerows(rows)

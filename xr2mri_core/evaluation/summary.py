@@ -1,0 +1,193 @@
+"""From numbers per case to a table: means, spread, paired differences, feature response."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+METRICS = {
+    "psnr": ("PSNR, dB", 2),
+    "psnr_body": ("PSNR body, dB", 2),
+    "ssim": ("SSIM", 3),
+    "ssim_joint": ("SSIM joint", 3),
+    "rssim": ("RSSIM", 3),
+    "edge_f1": ("edge F1, 2 px", 3),
+    "edge_distance_mm": ("edge distance, mm", 2),
+    "adjacent": ("adjacent corr.", 3),
+}
+"""Metric -> column title, digits."""
+
+Methods = Mapping[str, Mapping[str, float]]
+Row = Mapping[str, Any]
+
+
+def summarise(
+    cases: Sequence[Methods], response: Sequence[Row], spacing: Sequence[Row], model: str = "model"
+) -> dict[str, Any]:
+    """Reduce the numbers of all cases.
+
+    Args:
+        cases: for each case, method -> metric -> value.
+        response: rows of ``response.csv``.
+        spacing: rows of ``spacing.csv``.
+        model: the method whose paired advantage over the others is computed.
+
+    Returns:
+        ``methods`` (mean, sd and n of each metric), ``advantage`` (model minus method: mean, 95 %
+        bootstrap interval, share of the cases won), ``response``, ``spacing``.
+    """
+    names = list(dict.fromkeys(name for case in cases for name in case))
+    methods = {name: _columns([case[name] for case in cases if name in case]) for name in names}
+    advantage = {
+        name: {metric: _paired(cases, model, name, metric) for metric in ("ssim", "rssim")}
+        for name in names
+        if name != model and "ssim" in methods[name]
+    }
+    return {
+        "methods": methods,
+        "advantage": advantage,
+        "response": _response(response),
+        "spacing": _by(spacing, "slices", ("adjacent",)),
+    }
+
+
+def _columns(rows: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    metrics = list(dict.fromkeys(metric for row in rows for metric in row))
+    return {metric: _statistics([row.get(metric) for row in rows]) for metric in metrics}
+
+
+def _statistics(values: Sequence[Any]) -> dict[str, float]:
+    known = np.array([v for v in values if v is not None], dtype=float)
+    known = known[np.isfinite(known)]
+    if not known.size:
+        return {"mean": float("nan"), "sd": float("nan"), "median": float("nan"), "n": 0}
+    return {
+        "mean": float(known.mean()),
+        "sd": float(known.std(ddof=1)) if known.size > 1 else 0.0,
+        "median": float(np.median(known)),
+        "n": int(known.size),
+    }
+
+
+def _paired(cases: Sequence[Methods], model: str, name: str, metric: str) -> dict[str, float]:
+    pairs = [(c[model].get(metric), c[name].get(metric)) for c in cases if model in c and name in c]
+    values = np.array([a - b for a, b in pairs if a is not None and b is not None])
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return {
+            "mean": float("nan"),
+            "low": float("nan"),
+            "high": float("nan"),
+            "won": float("nan"),
+        }
+    draws = np.random.default_rng(0).choice(values, (2000, values.size)).mean(1)
+    low, high = np.quantile(draws, (0.025, 0.975))
+    won = float((values > 0).mean())
+    return {"mean": float(values.mean()), "low": float(low), "high": float(high), "won": won}
+
+
+def _by(rows: Sequence[Row], key: str, metrics: Sequence[str]) -> dict[str, Any]:
+    groups = list(dict.fromkeys(str(row[key]) for row in rows))
+    return {
+        group: {m: _statistics([r[m] for r in rows if str(r[key]) == group]) for m in metrics}
+        for group in groups
+    }
+
+
+_RESPONSE = ("voxels", "inside", "outside", "ratio", "gain", "agreement", "correlation")
+
+
+def _response(rows: Sequence[Row]) -> dict[str, Any]:
+    """Statistics for each variable and for all cysts and all chondrocalcinosis together."""
+    found = [row for row in rows if np.isfinite(row["ratio"])]
+    if not found:
+        return {}
+    kinds = [{**row, "kind": "all cysts" if "XRCY" in row["variable"] else "all chondrocalcinosis"}
+             for row in found]  # fmt: skip
+    groups = {**_by(kinds, "kind", _RESPONSE), **_by(found, "variable", _RESPONSE)}
+    for name, group in groups.items():
+        mine = [r for r in kinds if name in (r["kind"], r["variable"])]
+        group["right"] = float(
+            np.mean([r["gain"] > 0 and r["inside"] > r["outside"] for r in mine])
+        )
+    return groups
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def markdown(summary: Mapping[str, Any]) -> str:
+    """The summary as Markdown: methods by metrics, advantages, slice spacing, feature response."""
+    settings = summary.get("settings", {})
+    parts = [
+        f"{settings.get('cases', '?')} cases of the {settings.get('split', '?')} split; "
+        "mean over cases (sd). RSSIM: an empty edge map scores what its row says.",
+        _methods_table(summary["methods"]),
+        "Model minus the row, paired by case: mean [95 % bootstrap interval], share of cases won.",
+        _advantage_table(summary["advantage"]),
+    ]
+    if summary["spacing"]:
+        parts += ["Adjacent-slice correlation at more slices over the same window:",
+                  _spacing_table(summary["spacing"])]  # fmt: skip
+    if summary["response"]:
+        parts += [
+            "Feature switched on, same seed and radiograph. inside/outside: mean |change| in the "
+            "region that truly changes over the rest of the body; gain: generated over true change "
+            "(1 perfect, negative wrong way); sign: share of the true change with the right sign "
+            "(chance 0.5); right: share of cases with a positive gain and more change inside than outside.",
+            _response_table(summary["response"]),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _number(value: float, digits: int) -> str:
+    return "-" if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
+
+
+def _methods_table(methods: Mapping[str, Any]) -> str:
+    rows = []
+    for name, columns in methods.items():
+        cells = [name]
+        for metric, (_, digits) in METRICS.items():
+            value = columns.get(metric)
+            cells.append(
+                f"{_number(value['mean'], digits)} ({_number(value['sd'], digits)})"
+                if value and value["n"] else "-"
+            )  # fmt: skip
+        rows.append(cells)
+    return _table(["", *(title for title, _ in METRICS.values())], rows)
+
+
+def _advantage_table(advantage: Mapping[str, Any]) -> str:
+    rows = [
+        [name, *(f"{_number(v['mean'], 3)} [{_number(v['low'], 3)}, {_number(v['high'], 3)}], "
+                 f"{_number(100 * v['won'], 0)} %" for v in metrics.values())]
+        for name, metrics in advantage.items()
+    ]  # fmt: skip
+    return _table(["model minus", "SSIM", "RSSIM"], rows)
+
+
+def _spacing_table(spacing: Mapping[str, Any]) -> str:
+    rows = [[name, _number(v["adjacent"]["mean"], 3), str(v["adjacent"]["n"])]
+            for name, v in spacing.items()]  # fmt: skip
+    return _table(["slices", "correlation", "cases"], rows)
+
+
+def _response_table(response: Mapping[str, Any]) -> str:
+    columns = (
+        ("inside", "mean", 4), ("outside", "mean", 4), ("ratio", "median", 2),
+        ("gain", "mean", 3), ("agreement", "mean", 2), ("correlation", "mean", 2),
+    )  # fmt: skip
+    rows = []
+    for name, v in response.items():
+        cells = [_number(v[column][kind], digits) for column, kind, digits in columns]
+        rows.append([name, str(v["ratio"]["n"]), *cells, f"{100 * v['right']:.0f} %"])
+    titles = ["inside", "outside", "ratio (median)", "gain", "sign", "corr."]
+    return _table(["feature", "cases", *titles, "right"], rows)
