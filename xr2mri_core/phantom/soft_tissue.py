@@ -1,0 +1,460 @@
+"""The limb around the joint: skin, fat, fascia, muscles, vessels, nerves and long tendons.
+
+Everything here is laid down before the bones. The leg is described by two families of curves in the
+knee frame (right knee of scale 1): the deep fascia as a polar contour in eight directions at each
+height, with the subcutaneous fat outside it, and the muscles as bellies, tubes along the leg whose
+centres and radii are tabulated against height. Positions follow cross-sectional anatomy (Moeller and
+Reif, Pocket Atlas of Sectional Anatomy III, 2007); girth follows `KneeShape.muscularity`, fat follows
+`KneeShape.bmi`, and each knee draws its own small departures, so that the outline of the leg on a
+radiograph predicts, but does not determine, the soft tissue on the MR image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.interpolate import CubicSpline, PchipInterpolator
+from torch import Tensor
+
+from .fields import Canvas, Point, Region, capsule, intersection, rounded, union
+from .shape import KneeShape
+from .tissues import Tissue
+
+
+class TissuePaint(Protocol):
+    """Lays a tissue on the canvas: `Canvas.paint` with the signal and attenuation looked up."""
+
+    def __call__(
+        self,
+        region: Region | None,
+        distance: Tensor,
+        tissue: Tissue,
+        texture: Tensor | None = None,
+        opacity: float = 1.0,
+    ) -> None: ...
+
+
+_SKIN_MM = 1.6
+_FASCIA_MM = 0.9
+_PLANE_MM = 1.1
+"""Fat and epimysium between neighbouring bellies."""
+
+# The contours: eight directions from medial, counter-clockwise as seen from below the foot's side
+# that has medial on the right: medial, anteromedial, anterior, anterolateral, lateral,
+# posterolateral, posterior, posteromedial.
+_CENTRE = ((100, 2, -4), (60, 1, -3), (33, 1, -2), (0, 0, -2), (-30, -3, -6), (-62, -5, -10))
+"""(z, x, y) of the pole of the contours, mm."""
+_FASCIA = {
+    100: (49, 50, 55, 48, 46, 55, 61, 57),
+    60: (47, 48, 56, 46, 46, 52, 57, 55),
+    33: (45, 46, 60, 46, 45, 49, 52, 52),
+    0: (43, 44, 52, 45, 45, 50, 51, 50),
+    -30: (36, 35, 46, 43, 46, 53, 53, 49),
+    -62: (30, 32, 40, 42, 47, 55, 54, 51),
+}
+"""Radius of the deep fascia by z, mm, at muscularity 1."""
+_FAT = {
+    100: (19, 14, 11, 10, 11, 13, 14, 18),
+    60: (18, 12, 6, 9, 10, 12, 13, 18),
+    33: (17, 10, 4, 8, 10, 11, 12, 17),
+    0: (17, 13, 8, 9, 9, 10, 11, 16),
+    -30: (19, 15, 8, 9, 9, 10, 11, 15),
+    -62: (22, 17, 8, 8, 9, 10, 11, 14),
+}
+"""Thickness of the subcutaneous fat by z, mm, at BMI 27."""
+_FAT_BY_BMI = ((16.0, 4.5), (20.0, 6.0), (28.0, 12.0), (36.0, 19.0), (48.0, 23.0))
+_MUSCLE_SHARE = ((100, 1.0), (60, 0.6), (33, 0.3), (0, 0.15), (-30, 0.7), (-62, 1.0))
+"""How much of the muscles' girth the fascia takes over, by z."""
+
+
+@dataclass(frozen=True)
+class Belly:
+    """One muscle belly: an elliptic tube with rounded ends.
+
+    `knots`: (z, x, y, rx, ry) in mm. `low`, `high`: z of its ends, None where it leaves the field.
+    `turn`: degrees by which the section's rx axis turns from medial towards anterior.
+    `fibres`: (dx, dy) in mm per mm of z, the direction of its fascicles. `taper`: length in mm over
+    which an end is rounded off.
+    """
+
+    name: str
+    knots: tuple[tuple[float, float, float, float, float], ...]
+    low: float | None = None
+    high: float | None = None
+    turn: float = 0.0
+    fibres: tuple[float, float] = (0.0, 0.0)
+    taper: float = 14.0
+
+
+# In order of precedence: a later belly gives way to the earlier ones.
+BELLIES: tuple[Belly, ...] = (
+    Belly(
+        "vastus medialis",
+        ((100, 29, 17, 16, 25), (75, 30, 19, 15, 23), (55, 32, 21, 11, 19), (40, 33, 23, 8, 14)),
+        low=43, turn=12, fibres=(-0.35, 0.5), taper=22,
+    ),
+    Belly(
+        "vastus lateralis",
+        ((100, -32, 14, 9, 22), (75, -34, 14, 6.5, 18), (55, -36, 15, 4, 13)),
+        low=56, turn=-10, fibres=(0.25, 0.3), taper=24,
+    ),
+    Belly(
+        "vastus intermedius",
+        ((100, -2, 38, 17, 6.5), (75, -2, 42, 12, 3.5), (60, -2, 44, 8, 2)),
+        low=66, fibres=(0.0, 0.2), taper=20,
+    ),
+    Belly(
+        "semimembranosus",
+        ((100, 7, -43, 15, 14), (75, 10, -43, 15.5, 13), (50, 15, -40, 10.5, 10), (28, 20, -36, 5, 6)),
+        low=27, turn=15, fibres=(0.25, -0.1), taper=16,
+    ),
+    Belly(
+        "semitendinosus",
+        ((100, 7, -60, 10, 5.5), (75, 12, -58, 7, 4.5), (50, 19, -54, 3.5, 3)),
+        low=48, fibres=(0.1, 0.0), taper=20,
+    ),
+    Belly(
+        "gracilis",
+        ((100, 29, -39, 5, 9), (60, 33, -37, 4.2, 8), (25, 37, -33, 3, 5)),
+        low=22, turn=35, fibres=(0.1, 0.0), taper=24,
+    ),
+    Belly(
+        "sartorius",
+        ((100, 39, -24, 5, 11), (60, 41, -24, 4.5, 10), (20, 41, -21, 3.5, 10), (-20, 34, -12, 2, 10)),
+        low=-14, turn=12, fibres=(0.05, 0.1), taper=34,
+    ),
+    Belly(
+        "biceps femoris, long head",
+        ((100, -25, -41, 12.5, 12), (70, -30, -36, 9.5, 11), (40, -34, -30, 6, 8), (12, -37, -25, 3, 5)),
+        low=12, turn=-30, fibres=(-0.2, 0.15), taper=18,
+    ),
+    Belly(
+        "biceps femoris, short head",
+        ((100, -23, -19, 8, 9), (60, -31, -20, 7, 7), (30, -36, -20, 4.5, 5), (5, -38, -20, 3, 3.5)),
+        low=4, turn=-15, fibres=(-0.35, 0.0), taper=20,
+    ),
+    Belly(
+        "popliteus",
+        ((2, -22, -24, 9, 4.5), (-18, -5, -22, 19, 6.5), (-42, 8, -16, 14, 8), (-62, 10, -13, 7, 6)),
+        low=-66, high=2, fibres=(-0.8, -0.1), taper=16,
+    ),
+    Belly(
+        "gastrocnemius, medial head",
+        ((36, 10, -35, 9, 8), (15, 13, -37, 13.5, 10), (-20, 15, -41, 18, 15), (-62, 14, -43, 20, 18)),
+        high=38, turn=-8, fibres=(0.15, -0.15), taper=15,
+    ),
+    Belly(
+        "gastrocnemius, lateral head",
+        ((32, -22, -33, 9, 8), (15, -23, -36, 12, 10), (-20, -25, -43, 16, 13), (-62, -26, -46, 19, 14)),
+        high=34, turn=8, fibres=(-0.12, -0.15), taper=15,
+    ),
+    Belly(
+        "plantaris",
+        ((40, -26, -24, 4.5, 4.5), (15, -19, -27, 5.5, 4.5), (-12, -11, -31, 3, 2.5)),
+        low=-14, high=40, fibres=(-0.2, 0.0), taper=12,
+    ),
+    Belly(
+        "soleus",
+        ((-18, -26, -30, 12, 5), (-40, -17, -31, 22, 6), (-62, -10, -31, 27, 9)),
+        high=-17, turn=4, fibres=(0.1, -0.2), taper=14,
+    ),
+    Belly(
+        "tibialis anterior",
+        ((-14, -31, 12, 7, 6), (-35, -30, 14, 11, 11), (-62, -26, 15, 13, 13)),
+        high=-12, fibres=(0.15, 0.0), taper=22,
+    ),
+    Belly(
+        "extensor digitorum longus",
+        ((-18, -41, -1, 5, 7), (-40, -41, 1, 7, 8), (-62, -40, 2, 8.5, 9)),
+        high=-15, fibres=(0.1, 0.0), taper=18,
+    ),
+    Belly(
+        "peroneus longus",
+        ((-22, -44, -14, 5, 7), (-42, -45, -14, 7, 9), (-62, -44, -14, 8, 10)),
+        high=-20, turn=-10, fibres=(0.1, 0.05), taper=18,
+    ),
+    Belly(
+        "tibialis posterior",
+        ((-32, -17, -10, 7, 6), (-62, -14, -10, 10, 9)),
+        high=-30, fibres=(0.1, 0.0), taper=14,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Cord:
+    """A vessel, nerve or tendon: a rod along `path` ((x, y, z), ...) with radii at its ends, mm."""
+
+    tissue: Tissue
+    path: tuple[tuple[float, float, float], ...]
+    radius: tuple[float, float]
+    wander: float = 1.0
+
+
+CORDS: tuple[Cord, ...] = (
+    # popliteal vein, artery; tibial and common peroneal nerve
+    Cord(Tissue.VESSEL, ((-6, -19, 106), (-5, -25, 60), (-3, -33, 20), (-5, -34, -64)), (4.6, 3.2), 2),
+    Cord(Tissue.VESSEL, ((-1, -13, 106), (-1, -18, 60), (0, -28, 22), (-2, -29, -12), (-4, -26, -64)), (3.3, 2.6)),
+    Cord(Tissue.NERVE, ((-8, -34, 106), (-6, -41, 60), (-5, -43, 20), (-6, -38, -64)), (2.9, 2.2), 2),
+    Cord(Tissue.NERVE, ((-13, -35, 106), (-20, -41, 60), (-30, -36, 25), (-39, -29, -8), (-42, -17, -36)), (2.0, 1.4)),
+    # medial and lateral superior, inferior genicular branches
+    Cord(Tissue.VESSEL, ((-1, -18, 58), (16, -14, 49), (33, -4, 46), (38, 16, 47)), (1.4, 0.8), 3),
+    Cord(Tissue.VESSEL, ((-1, -18, 55), (-18, -14, 47), (-33, -5, 44), (-37, 14, 45)), (1.3, 0.8), 3),
+    Cord(Tissue.VESSEL, ((0, -28, 4), (18, -27, -10), (35, -12, -16), (34, 12, -14)), (1.2, 0.8), 2),
+    Cord(Tissue.VESSEL, ((-1, -28, 6), (-24, -27, 2), (-39, -10, 2), (-38, 14, 3)), (1.1, 0.7), 2),
+    # descending genicular, under vastus medialis
+    Cord(Tissue.VESSEL, ((32, 0, 100), (33, 6, 72), (37, 14, 50), (34, 28, 36)), (1.3, 0.8), 2),
+    # hamstring and pes anserinus tendons
+    Cord(Tissue.TENDON, ((17, -54, 62), (26, -47, 30), (35, -30, 2), (31, -4, -34), (21, 16, -56)), (2.3, 2.2), 1),
+    Cord(Tissue.TENDON, ((36, -35, 40), (39, -30, 15), (38, -20, -8), (31, 2, -36), (21, 18, -52)), (1.9, 1.8), 1),
+    Cord(Tissue.TENDON, ((19, -37, 40), (24, -32, 20), (27, -25, 0), (28, -20, -9)), (3.2, 2.8), 1),
+    Cord(Tissue.TENDON, ((-35, -30, 36), (-38, -26, 10), (-35, -22, -14)), (2.0, 3.2), 0.5),
+)
+
+
+class _Limb:
+    """The state while one limb is painted: coordinates of scale 1, contours, random numbers."""
+
+    def __init__(self, canvas: Canvas, shape: KneeShape, paint: TissuePaint) -> None:
+        self.canvas, self.shape, self._paint = canvas, shape, paint
+        self.scale = shape.scale
+        whole = canvas.region()
+        assert whole is not None
+        k = 1 / self.scale
+        self.whole = Region(whole.index, whole.x * k, whole.y * k, whole.z * k, whole.height * k)
+        self._tables = torch.randn((2, 1, 288, 288), generator=canvas.generator)
+        self._belly_clump = canvas.noise(self.whole, (9, 40, 9))
+        self.fascia, self.fat = self._contours()
+
+    def normal(self, sd: float) -> float:
+        return float(torch.randn((), generator=self.canvas.generator).clamp(-2.2, 2.2)) * sd
+
+    def region(self, lo: Point, hi: Point) -> Region | None:
+        """The grid within a box (x, y, z) in mm of scale 1, in coordinates of scale 1."""
+        s = self.scale
+        boxes = [(a * s, b * s) for a, b in zip(lo, hi, strict=True)]
+        box = self.canvas.region(x=boxes[0], y=boxes[1], z=boxes[2])
+        if box is None:
+            return None
+        i, w = box.index, self.whole
+        return Region(i, w.x[i], w.y[i], w.z[i], w.height[:, i[1]])
+
+    def paint(
+        self, region: Region, distance: Tensor, tissue: Tissue, texture: Tensor | None = None,
+        opacity: float = 1.0,
+    ) -> None:
+        self._paint(region, distance * self.scale, tissue, texture, opacity)
+
+    def _contours(self) -> tuple[Tensor, Tensor]:
+        """Distance to the deep fascia, and thickness of the fat outside it, on the whole grid."""
+        shape, r = self.shape, self.whole
+        z = r.height.numpy().ravel()
+        centre = _tabulate([(k[0], k[1:]) for k in _CENTRE], z)
+        grow = 0.75 * (shape.muscularity - 1 + self.normal(0.015)) * _tabulate(_MUSCLE_SHARE, z)
+        own = [np.array([1 + self.normal(sd) for _ in range(8)]) for sd in (0.015, 0.09)]
+        fascia = _tabulate(list(_FASCIA.items()), z) * (1 + grow)[:, None] * own[0]
+        bmi = _tabulate(_FAT_BY_BMI, np.array([shape.bmi]))[0] / 11.2
+        fat = _tabulate(list(_FAT.items()), z) * own[1] * bmi * (1 + self.normal(0.1))
+        fat = np.maximum(fat, 2.5)
+
+        angles = np.linspace(0, 2 * np.pi, 97)
+        knots = np.linspace(0, 2 * np.pi, 9)
+        tables = []
+        for table in (fascia, fat):
+            spline = CubicSpline(knots, np.c_[table, table[:, :1]], axis=1, bc_type="periodic")
+            tables.append(spline(angles))
+            if table is fascia:
+                steep = spline(angles, 1) / tables[0]
+                tables.append(1 / np.sqrt(1 + steep**2))
+        stack = torch.from_numpy(np.stack(tables).astype(np.float32)).reshape(3, -1)
+
+        cx, cy = (torch.from_numpy(centre[:, a].astype(np.float32)).view(1, -1, 1) for a in (0, 1))
+        dx, dy = r.x - cx, r.y - cy
+        at = torch.atan2(dy, dx) * (96 / (2 * np.pi))
+        at = torch.where(at < 0, at + 96, at).clamp_(0, 95.999)
+        left = at.floor()
+        part = at - left
+        flat = left.long() + torch.arange(len(z)).view(1, -1, 1) * 97
+        low = stack.reshape(3, -1)[:, flat]
+        high = stack.reshape(3, -1)[:, flat + 1]
+        radius, slope, thickness = torch.lerp(low, high, part)
+        return (torch.sqrt(dx * dx + dy * dy) - radius) * slope, thickness
+
+    def fascicles(self, region: Region, fibres: tuple[float, float], amount: float) -> Tensor:
+        """Signal factor of muscle: fine fascicles with thin fat streaks along the fibres."""
+        u = (region.x - fibres[0] * region.z) * (1 / 1.3)
+        v = (region.y - fibres[1] * region.z) * (1 / 2.2)
+        grid = torch.stack([u, v], dim=-1).view(1, -1, region.x.shape[-1], 2) * (2 / 288)
+        kwargs = {"mode": "bilinear", "padding_mode": "reflection", "align_corners": False}
+        value = F.grid_sample(self._tables[:1], grid, **kwargs).view(region.x.shape)
+        clump = self._belly_clump[region.index]
+        streak = torch.sigmoid(7 * (value + 0.55 * clump - 1.75 + amount))
+        return (1 + 0.05 * value + 0.04 * clump) * (1 - 0.72 * streak)
+
+
+def paint_limb(canvas: Canvas, shape: KneeShape, tissue_paint: TissuePaint) -> None:
+    """Paints everything of the limb that lies outside bones and joint.
+
+    Args:
+        canvas: an empty canvas; its generator supplies what is particular to this knee.
+        shape: size, muscularity and BMI of the knee.
+        tissue_paint: lays one tissue on the canvas.
+    """
+    limb = _Limb(canvas, shape, tissue_paint)
+    _paint_envelope(limb)
+    _paint_muscles(limb)
+    for cord in CORDS:
+        _paint_cord(limb, cord)
+    _paint_iliotibial_band(limb)
+    _paint_retinacula(limb)
+    _paint_subcutaneous_veins(limb)
+
+
+def _paint_envelope(limb: _Limb) -> None:
+    w, d = limb.whole, limb.fascia
+    skin = d - limb.fat
+    grain = limb.canvas.noise(w, (3, 3, 3))
+    limb.paint(w, skin, Tissue.SKIN)
+    limb.paint(w, skin + _SKIN_MM / limb.scale, Tissue.SUBCUTANEOUS_FAT, 1 + 0.12 * grain)
+    limb.paint(w, d, Tissue.FASCIA)
+    limb.paint(w, d + _FASCIA_MM / limb.scale, Tissue.INTERMUSCULAR_FAT, 1 + 0.2 * grain)
+
+
+def _paint_muscles(limb: _Limb) -> None:
+    occupied = torch.full_like(limb.fascia, 50.0)
+    girth = limb.shape.muscularity * (1 + limb.normal(0.03))
+    marbling = 0.02 * (limb.shape.bmi - 27) + limb.normal(0.15)
+    for belly in BELLIES:
+        drift = np.array([limb.normal(1.2), limb.normal(1.2)])
+        size = girth * (1 + limb.normal(0.06))
+        ends = [limb.normal(5.0), limb.normal(3.0)]
+        z, x, y, rx, ry = np.array(sorted(belly.knots), dtype=float).T
+        x, y, rx, ry = x + drift[0], y + drift[1], rx * size, ry * size
+        low = -np.inf if belly.low is None else belly.low + ends[0]
+        high = np.inf if belly.high is None else belly.high + ends[1]
+        reach = np.maximum(rx, ry) + 2
+        lo = ((x - reach).min(), (y - reach).min(), low)
+        hi = ((x + reach).max(), (y + reach).max(), high)
+        region = limb.region(lo, hi)
+        if region is None:
+            continue
+        height = region.height.numpy().ravel()
+        table = _tabulate(list(zip(z, np.stack([x, y, rx, ry], 1), strict=True)), height)
+        cap = np.ones_like(height)
+        for gap in (height - low, high - height):
+            t = 1 - np.clip(gap / belly.taper, 0.01, 1)
+            cap = cap * np.sqrt(1 - t**2)
+        table[:, 2:] *= cap[:, None]
+        distance = _ellipse(region, table, belly.turn)
+        distance = intersection(distance, limb.fascia[region.index] + 1.6, 2.0)
+        distance = intersection(distance, _PLANE_MM - occupied[region.index], 1.5)
+        view = occupied[region.index]
+        torch.minimum(view, distance, out=view)
+        limb.paint(region, distance, Tissue.MUSCLE, limb.fascicles(region, belly.fibres, marbling))
+
+
+def _ellipse(region: Region, table: np.ndarray, turn: float) -> Tensor:
+    """Distance to a tube with a turned elliptic section; `table`: (rows, 4) of x, y, rx, ry."""
+    rows = torch.from_numpy(table.astype(np.float32))
+    cx, cy, rx, ry = (rows[:, a].view(1, -1, 1) for a in range(4))
+    c, s = float(np.cos(np.deg2rad(turn))), float(np.sin(np.deg2rad(turn)))
+    dx, dy = region.x - cx, region.y - cy
+    u, v = (c * dx + s * dy) / rx, (c * dy - s * dx) / ry
+    rho2 = u * u + v * v
+    steep = torch.sqrt((u / rx) ** 2 + (v / ry) ** 2).clamp_min(1e-4)
+    rho = torch.sqrt(rho2)
+    return rho * (rho - 1) / steep
+
+
+def _paint_cord(limb: _Limb, cord: Cord) -> None:
+    shift = np.array([limb.normal(cord.wander), limb.normal(cord.wander), limb.normal(cord.wander)])
+    points = np.array(cord.path) + shift
+    radii = np.linspace(*cord.radius, len(points)) * (1 + limb.normal(0.1))
+    for a, b, ra, rb in zip(points[:-1], points[1:], radii[:-1], radii[1:], strict=True):
+        margin = max(ra, rb) + 2
+        region = limb.region(np.minimum(a, b) - margin, np.maximum(a, b) + margin)
+        if region is not None:
+            limb.paint(region, capsule(region.x, region.y, region.z, a, b, ra, rb), cord.tissue)
+
+
+def _paint_iliotibial_band(limb: _Limb) -> None:
+    """A thickening of the fascia on the lateral side, from the thigh to Gerdy's tubercle."""
+    region = limb.region((-58, -14, -14), (-24, 34, 110))
+    if region is None:
+        return
+    depth = limb.fascia[region.index] + 1.6
+    middle = region.profile([(100, 4), (40, 8), (0, 12), (-14, 16)])
+    half = region.profile([(100, 17), (40, 13), (0, 8), (-14, 6)])
+    band = rounded(depth.abs() - 1.0, (region.y - middle).abs() - half, 1.0)
+    limb.paint(region, band - 0.7, Tissue.FASCIA)
+    limb.paint(region, band, Tissue.TENDON)
+
+
+def _paint_retinacula(limb: _Limb) -> None:
+    """Two sheets from the patella back to the epicondyles, a few mm under the fascia."""
+    for side, lo, hi in ((1, 4, 60), (-1, -60, -4)):
+        region = limb.region((lo, 8, -8), (hi, 62, 66))
+        if region is None:
+            continue
+        depth = limb.fascia[region.index] + 3.4 + limb.normal(0.5)
+        reach = torch.maximum((region.z - 27).abs() - 32, 12 - region.y)
+        sheet = rounded(depth.abs() - 0.55, reach, 0.5)
+        limb.paint(region, sheet, Tissue.FASCIA, opacity=0.85)
+        second = rounded((depth + 2.6).abs() - 0.35, reach + 6, 0.3)
+        limb.paint(region, second, Tissue.FASCIA, opacity=0.7)
+
+
+def _paint_subcutaneous_veins(limb: _Limb) -> None:
+    """The great saphenous vein, the small one, and a few tributaries within the fat."""
+    n = limb.canvas.generator
+    courses: list[tuple[list[tuple[float, float]], float]] = [
+        ([(100, -28), (40, -38), (0, -30), (-62, 4)], 1.7 + limb.normal(0.2)),
+        ([(10, -96), (-62, -92)], 1.2),
+    ]
+    for _ in range(9):
+        z0, a0 = (torch.rand(2, generator=n) * torch.tensor([165.0, 300.0])).tolist()
+        z0, a0 = z0 - 63, a0 - 150
+        step = 12 + 25 * float(torch.rand((), generator=n))
+        courses.append(([(z0, a0), (z0 - step, a0 + limb.normal(14))], 0.55 + abs(limb.normal(0.3))))
+    for course, radius in courses:
+        zs = np.linspace(course[0][0], course[-1][0], 3 * len(course))
+        angle = _tabulate(course, zs)
+        share = 0.45 + limb.normal(0.15)
+        points = [_on_contour(limb, z, a, share) for z, a in zip(zs, angle, strict=True)]
+        for a, b in zip(points[:-1], points[1:], strict=True):
+            region = limb.region(np.minimum(a, b) - radius - 2, np.maximum(a, b) + radius + 2)
+            if region is not None:
+                d = capsule(region.x, region.y, region.z, a, b, radius)
+                limb.paint(region, d, Tissue.VESSEL)
+
+
+def _on_contour(limb: _Limb, z: float, angle: float, share: float) -> np.ndarray:
+    """The point (x, y, z) in a direction (degrees from medial towards anterior) in the fat."""
+    at = np.array([float(z)])
+    knots = np.deg2rad(np.arange(0, 405, 45))
+    centre = _tabulate([(k[0], k[1:]) for k in _CENTRE], at)[0]
+    row = int((limb.whole.height.ravel() - z).abs().argmin())
+    d, fat = limb.fascia[:, row], limb.fat[:, row]
+    ux, uy = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+    fascia = _tabulate(list(_FASCIA.items()), at)[0]
+    radius = CubicSpline(knots, np.r_[fascia, fascia[0]], bc_type="periodic")(np.deg2rad(angle) % (2 * np.pi))
+    # Step to the wanted depth with the painted field itself, which carries this knee's own form.
+    for _ in range(3):
+        x, y = centre[0] + radius * ux, centre[1] + radius * uy
+        i = int((limb.whole.y[:, row].mean(-1) - y).abs().argmin())
+        j = int((limb.whole.x[i, row] - x).abs().argmin())
+        radius = radius - float(d[i, j] - share * fat[i, j])
+    return np.array([centre[0] + radius * ux, centre[1] + radius * uy, z])
+
+
+def _tabulate(knots: Sequence[tuple], at: np.ndarray) -> np.ndarray:
+    """Monotone interpolation of ((z, value or values), ...) in any order, constant beyond."""
+    order = sorted(knots, key=lambda k: k[0])
+    zs = np.array([k[0] for k in order], dtype=float)
+    values = np.array([k[1] for k in order], dtype=float)
+    return PchipInterpolator(zs, values)(np.clip(at, zs[0], zs[-1]))
