@@ -27,6 +27,7 @@ SLABS = 36
 """Planes that the knee is collapsed to before they are magnified one by one."""
 WHITE = 4095
 """Largest pixel value of the 12-bit image."""
+_STREAM = 32  # of the X-ray unit's random numbers, within those of a seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def project(
 
     Args:
         volume: Tensor (n, rows, columns), a quantity per mm, as pictures of a right knee from
-            posterior to anterior, 160 mm wide at any resolution. Beyond its border the edge goes on.
+            posterior to anterior, 160 mm wide at any resolution. Beyond it the edge goes on.
         slices_y: Tensor (n,), y of the slices in mm, ascending; y = 0 is the middle of the joint.
         beam: geometry of the exposure.
         detector_y: y of the detector in mm.
@@ -150,7 +151,7 @@ def project(
 
 
 def _interpolation(offset: Tensor, count: int) -> Tensor:
-    """Linear interpolation as a matrix: Tensor (m, n) of voxels from the centre -> (m, n, count)."""
+    """Linear interpolation as matrices: voxels from the centre (m, n) -> Tensor (m, n, count)."""
     position = (offset + (count - 1) / 2).clamp(0, count - 1)
     return (1 - (position[..., None] - torch.arange(count)).abs()).clamp_min_(0)
 
@@ -250,8 +251,9 @@ def take_radiograph(
     Returns:
         uint16 (H, W), 12 bits, bone bright; and the exposure, with its pixel spacing.
     """
-    beam = beam or sample_beam(np.random.default_rng((seed, 1)), plateau_slope)
-    generator = torch.Generator().manual_seed(seed)
+    rng = np.random.default_rng([seed, _STREAM])
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    beam = beam or sample_beam(rng, plateau_slope)
     slices_y = torch.as_tensor(slices_y, dtype=torch.float32)
     body = slices_y[mu.flatten(1).amax(1) > 0]
     detector_y = float(body[-1] if len(body) else slices_y[-1]) + beam.skin_to_detector_mm

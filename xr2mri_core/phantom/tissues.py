@@ -4,15 +4,16 @@
 
 Sources
 -------
-- T1 and T2 at 3 T: Gold et al., AJR 2004;183:343 (cartilage, muscle, synovial fluid, fat, marrow) and
-  Stanisz et al., Magn Reson Med 2005;54:507 (cartilage, muscle, blood, nerve). T2* is T2 shortened by
-  susceptibility: slightly in soft tissue, strongly beside trabeculae and wherever collagen is ordered.
-- Short-T2 tissues (cortical bone, tendon, ligament, meniscus): ultrashort-echo work reviewed by Chang,
-  Du and Chung, J Magn Reson Imaging 2015;41:870.
+- T1 and T2 at 3 T: Gold et al., AJR 2004;183:343 (cartilage, muscle, synovial fluid, fat, marrow)
+  and Stanisz et al., Magn Reson Med 2005;54:507 (cartilage, muscle, blood, nerve). T2* is T2
+  shortened by susceptibility: slightly in soft tissue, strongly beside trabeculae and wherever
+  collagen is ordered.
+- Short-T2 tissues (cortical bone, tendon, ligament, meniscus): ultrashort-echo work reviewed by
+  Chang, Du and Chung, J Magn Reson Imaging 2015;41:870.
 - Linear attenuation: NIST X-ray mass attenuation tables (Hubbell and Seltzer) at 60 keV, about the
-  effective energy of a filtered 70 kVp beam behind a knee (cm2/g: water 0.206, adipose 0.197, skeletal
-  muscle 0.205, ICRU-44 cortical bone 0.315), times the ICRU-44 densities. Trabecular bone is marrow with
-  18 to 25 % of cortical bone by volume.
+  effective energy of a filtered 70 kVp beam behind a knee (cm2/g: water 0.206, adipose 0.197,
+  skeletal muscle 0.205, ICRU-44 cortical bone 0.315), times the ICRU-44 densities. Trabecular bone
+  is marrow with 18 to 25 % of cortical bone by volume.
 """
 
 from collections.abc import Mapping
@@ -171,5 +172,5 @@ PROPERTIES: Mapping[Tissue, Properties] = MappingProxyType(
 
 
 def attenuation_table() -> np.ndarray:
-    """Linear attenuation by label: float32 (number of tissues,), 1/mm; `table[labels]` is a mu map."""
+    """Linear attenuation by label, 1/mm: float32 (tissues,); `table[labels]` is a mu map."""
     return np.array([PROPERTIES[tissue].mu_per_mm for tissue in Tissue], dtype=np.float32)
