@@ -257,7 +257,7 @@ def _bundle_options(parser: argparse.ArgumentParser) -> None:
 
 def _generation_options(parser: argparse.ArgumentParser) -> None:
     _bundle_options(parser)
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--steps", type=_positive, help="denoising steps (default: the bundle's)")
     parser.add_argument("--sampler", help="ddim, unipc, dpm (default: the bundle's)")
     parser.add_argument("--guidance", type=float, help="classifier-free guidance on the features")

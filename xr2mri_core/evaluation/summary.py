@@ -136,7 +136,8 @@ def markdown(summary: Mapping[str, Any]) -> str:
             "Feature switched on, same seed and radiograph. inside/outside: mean |change| in the "
             "region that truly changes over the rest of the body; gain: generated over true change "
             "(1 perfect, negative wrong way); sign: share of the true change with the right sign "
-            "(chance 0.5); right: share of cases with a positive gain and more change inside than outside.",
+            "(chance 0.5); right: share of cases with a positive gain and more change inside than "
+            "outside.",
             _response_table(summary["response"]),
         ]
     return "\n\n".join(parts) + "\n"

@@ -1,0 +1,265 @@
+"""How fast and how lean, as ratios in one run: ``make bench``.
+
+- A volume: our generation against Algorithm 2 of the paper written plainly with diffusers (slice by
+  slice, DDIM with 50 steps, the radiograph encoded in the loop), with the same weights. Each runs
+  in a process of its own, so that its peak memory is its own; both are compared with the truth.
+- Training: samples per second with cached latents against encoding every slice in the loop.
+- Phantom: seconds per case on one core.
+
+Writes ``bench.json`` and prints a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+SEED = 8_000_000_000
+PLAIN_STEPS = 50
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("out/bench"))
+    parser.add_argument("--bundle", type=Path)
+    parser.add_argument("--cases", type=int, default=3, help="phantom patients to generate")
+    parser.add_argument("--slices", type=int, default=50)
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
+    parser.add_argument("--worker", choices=sorted(WORKERS), help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        print(json.dumps(WORKERS[arguments.worker](arguments)))
+        return
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory() as folder:
+        results = {
+            name: _in_own_process(name, arguments, folder)
+            for name in ("phantom", "ours", "plain", "training")
+        }
+        results["quality"] = _quality(Path(folder), arguments.cases)
+    results["machine"] = {"cores": len(os.sched_getaffinity(0)), "cases": arguments.cases}
+    (arguments.out / "bench.json").write_text(json.dumps(results, indent=2) + "\n")
+    print(_table(results, arguments.slices))
+
+
+def _in_own_process(name: str, arguments: argparse.Namespace, folder: str) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--worker", name, "--folder", folder]
+    command += ["--cases", str(arguments.cases), "--slices", str(arguments.slices)]
+    command += ["--precision", arguments.precision]
+    command += ["--bundle", str(arguments.bundle)] if arguments.bundle else []
+    environment = {**os.environ, **({"OMP_NUM_THREADS": "1"} if name == "phantom" else {})}
+    print(f"measuring {name} ...", file=sys.stderr, flush=True)
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+# --- workers, one process each ----------------------------------------------------------------------
+
+
+def _phantom(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Writes the patients that the others generate; one warm-up, then the time per case."""
+    from xr2mri_core.phantom import make_case
+    from xr2mri_core.phantom.dataset import write_case
+
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    make_case(SEED)
+    seconds = []
+    for index in range(arguments.cases):
+        started = time.perf_counter()
+        write_case(arguments.folder / f"case{index}", SEED + index)
+        seconds.append(time.perf_counter() - started)
+    return {"seconds": float(np.median(seconds)), "peak_mb": _peak_mb()}
+
+
+def _volumes(
+    arguments: argparse.Namespace, name: str, generate: Callable[[Any, dict[str, Path]], np.ndarray]
+) -> dict[str, Any]:
+    from xr2mri_core.generation import KneeMRIGenerator
+
+    generator = KneeMRIGenerator.from_bundle(arguments.bundle, "cpu", arguments.precision)
+    loaded = _peak_mb()
+    seconds = []
+    for index in range(arguments.cases):
+        case = _case_files(arguments.folder, index)
+        started = time.perf_counter()
+        slices = generate(generator, case)
+        seconds.append(time.perf_counter() - started)
+        np.save(arguments.folder / f"case{index}" / f"{name}.npy", slices)
+    return {
+        "seconds": float(np.median(seconds)),
+        "peak_mb": _peak_mb(),
+        "above_loaded_mb": _peak_mb() - loaded,
+        "settings": generator.settings if name == "ours" else {"steps": PLAIN_STEPS},
+    }
+
+
+def _ours(arguments: argparse.Namespace) -> dict[str, Any]:
+    from xr2mri_core.geometry import volume_to_slices
+
+    def generate(generator: Any, case: dict[str, Path]) -> np.ndarray:
+        made = generator.generate(case["radiograph"], _features(case), arguments.slices)
+        return volume_to_slices(made.volume)
+
+    generate_once = generate  # the first call also pays for the imports of the readers
+    return _volumes(arguments, "ours", generate_once)
+
+
+def _plain(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Algorithm 2: for every depth, DDIM from fresh noise with the radiograph encoded in the loop."""
+    import torch
+    from diffusers import DDIMScheduler
+
+    from xr2mri_core.features import encode_features
+    from xr2mri_core.geometry import depths_of
+    from xr2mri_core.transforms.radiograph import radiograph_transforms
+
+    @torch.inference_mode()
+    def generate(generator: Any, case: dict[str, Path]) -> np.ndarray:
+        model = generator.model
+        data = radiograph_transforms()({"radiograph": str(case["radiograph"])})
+        y = torch.as_tensor(np.asarray(data["radiograph"]))[None]
+        r = torch.from_numpy(encode_features(_features(case), model.grading))[None]
+        scheduler = DDIMScheduler.from_config(generator.scheduler.config)
+        scheduler.set_timesteps(PLAIN_STEPS)
+        random = torch.Generator().manual_seed(0)
+        slices = []
+        for d in depths_of(arguments.slices):
+            depth = torch.tensor([d], dtype=torch.float32)
+            z = None
+            for t in scheduler.timesteps:
+                code = model.encode_radiograph(y)
+                if z is None:
+                    channels = model.unet.config.out_channels
+                    z = torch.randn(1, channels, *code.latent.shape[-2:], generator=random)
+                z = scheduler.step(model.denoise(z, t, code, depth, r), t, z).prev_sample
+            assert z is not None
+            slices.append(((model.to_image(z)[0, 0] + 1) / 2).clamp(0, 1).numpy())
+        return np.stack(slices)
+
+    return _volumes(arguments, "plain", generate)
+
+
+def _training(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Samples per second of a training step on cached latents, and encoding in the loop."""
+    import torch
+
+    from xr2mri_core.features import num_positions
+    from xr2mri_core.generation import KneeMRIGenerator
+    from xr2mri_core.training import DiffusionStage
+
+    generator = KneeMRIGenerator.from_bundle(arguments.bundle, "cpu")
+    model = generator.model.requires_grad_(True)
+    stage = DiffusionStage(model, generator.scheduler, grading=model.grading).train()
+    optimizer = torch.optim.AdamW([p for p in stage.parameters() if p.requires_grad], lr=1e-6)
+    cases, per_case, size = 4, 8, int(generator.settings["image_size"])
+    count = cases * per_case
+    random = torch.Generator().manual_seed(0)
+    images = torch.rand(count, 1, size, size, generator=random) * 2 - 1
+    with torch.no_grad():
+        latents = torch.cat([model.to_latent(part) for part in images.split(8)])
+    batch = {
+        "radiograph": torch.rand(cases, 1, size, size, generator=random) * 2 - 1,
+        "features": torch.zeros(cases, num_positions(model.grading)),
+        "latent": latents,
+        "depth": torch.rand(count, generator=random),
+        "seed": 0,
+    }
+
+    def step(cached: bool) -> None:
+        if not cached:
+            with torch.no_grad():
+                batch["latent"] = torch.cat([model.to_latent(part) for part in images.split(8)])
+        loss = stage(batch)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    rates = {}
+    for name, cached in (("cached", True), ("in the loop", False)):
+        step(cached)
+        started = time.perf_counter()
+        for _ in range(4):
+            step(cached)
+        rates[name] = 4 * count / (time.perf_counter() - started)
+    return {"samples_per_second": rates, "peak_mb": _peak_mb()}
+
+
+WORKERS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "phantom": _phantom, "ours": _ours, "plain": _plain, "training": _training
+}  # fmt: skip
+
+
+# --- quality and table ------------------------------------------------------------------------------
+
+
+def _case_files(folder: Path, index: int) -> dict[str, Path]:
+    case = folder / f"case{index}"
+    return {path.name.split(".")[0]: path for path in case.iterdir() if path.suffix != ".npy"}
+
+
+def _features(case: dict[str, Path]) -> dict[str, int]:
+    from xr2mri_core.features import parse_features
+
+    return parse_features(case["features"])
+
+
+def _quality(folder: Path, cases: int) -> dict[str, dict[str, float]]:
+    """Mean metrics of both against the truth."""
+    from xr2mri_core.evaluation.compare import read_truth
+
+    scores: dict[str, list[dict[str, float]]] = {"ours": [], "plain": []}
+    for index in range(cases):
+        truth = read_truth({"case": str(index), **_case_files(folder, index)})
+        for name, rows in scores.items():
+            rows.append(truth.reference.compare(np.load(folder / f"case{index}" / f"{name}.npy")))
+    return {
+        name: {metric: float(np.mean([row[metric] for row in rows])) for metric in rows[0]}
+        for name, rows in scores.items()
+    }
+
+
+def _table(results: dict[str, Any], slices: int) -> str:
+    ours, plain, quality = results["ours"], results["plain"], results["quality"]
+    rates = results["training"]["samples_per_second"]
+    phantom = results["phantom"]["seconds"]
+    lines = [
+        f"| {slices} slices on CPU | ours | Algorithm 2, plain | ratio |",
+        "| --- | --- | --- | --- |",
+        f"| seconds | {ours['seconds']:.2f} | {plain['seconds']:.2f} "
+        f"| {plain['seconds'] / ours['seconds']:.1f}x faster |",
+        f"| peak memory, MB | {ours['peak_mb']:.0f} | {plain['peak_mb']:.0f} "
+        f"| {ours['peak_mb'] / plain['peak_mb']:.2f} |",
+    ]
+    for metric in ("ssim", "psnr", "rssim", "adjacent"):
+        pair = quality["ours"][metric], quality["plain"][metric]
+        lines.append(f"| {metric} | {pair[0]:.3f} | {pair[1]:.3f} | {pair[0] - pair[1]:+.3f} |")
+    lines += [
+        "",
+        "| training, samples/s | cached latents | encoded in the loop | ratio |",
+        "| --- | --- | --- | --- |",
+        f"| | {rates['cached']:.1f} | {rates['in the loop']:.1f} "
+        f"| {rates['cached'] / rates['in the loop']:.2f}x |",
+        "",
+        f"phantom: {phantom:.2f} s per case on one core, files included",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""``make demo``: one patient the model has never seen, from radiograph file to MRI volume.
+
+The patient is a phantom, so the truth is known and can be shown beside what was generated.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xr2mri_core.errors import XR2MRIError
+from xr2mri_core.evaluation.compare import Truth, read_slices, read_truth
+from xr2mri_core.evaluation.figures import joint_slice, show_slice
+from xr2mri_core.export import NOTICE, atomic_files, check_writable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+UNSEEN_SEED = 7_000_000_000
+"""Seeds from here on belong to no data set that `xr2mri phantom` writes with a usual seed."""
+
+METRICS = ("psnr", "ssim", "rssim", "edge_f1", "adjacent")
+
+
+def run_demo(
+    out: Path | str, seed: int | None = None, bundle: Path | None = None, device: str | None = None
+) -> dict[str, Path]:
+    """Make a patient, generate its volume, print and draw how close it came.
+
+    Args:
+        out: folder for all files.
+        seed: of the patient, counted from ``UNSEEN_SEED``.
+        bundle: see ``xr2mri generate --bundle``.
+        device: see ``xr2mri generate --device``.
+
+    Returns:
+        The files: ``radiograph``, ``mri``, ``features``, ``volume``, ``record``, ``picture``.
+
+    Raises:
+        XR2MRIError: the generation failed (it has printed why).
+    """
+    from xr2mri_core.cli import main
+
+    out = check_writable(out)
+    number = UNSEEN_SEED + (seed or 0)
+    started = time.perf_counter()
+    patient = _write_patient(out / "patient", number)
+    other = _write_patient(out / "other_patient", number + 1)
+    made = time.perf_counter() - started
+
+    command = ["generate", "--radiograph", patient["radiograph"], "--features", patient["features"]]
+    command += ["--out", out, "--seed", seed or 0]
+    command += ["--bundle", bundle] if bundle else []
+    command += ["--device", device] if device else []
+    words = [str(word) for word in command]
+    print("$ xr2mri " + " ".join(words))
+    started = time.perf_counter()
+    if main(words) != 0:
+        raise XR2MRIError("the demo's generation failed; its message stands above")
+    generated = time.perf_counter() - started
+
+    record = json.loads((out / "generated.json").read_text(encoding="utf-8"))
+    truth = read_truth({"case": "patient", **patient})
+    image = _read_volume(out / record["files"]["volume"])
+    stranger, _ = read_slices({"case": "other patient", **other})
+    scores = {
+        "generated": truth.reference.compare(image),
+        "other patient": truth.reference.compare(stranger),
+    }
+    picture = out / "demo.png"
+    with atomic_files(out) as files:
+        from xr2mri_core.evaluation.figures import save
+
+        save(_picture(truth, image, _radiograph(patient), record), files.path(picture))
+    seconds = {"phantom": made, "xr2mri generate": generated, **record["seconds"]}
+    print(_report(scores, truth, seconds))
+    written = {
+        **patient,
+        "volume": out / record["files"]["volume"],
+        "record": out / "generated.json",
+    }
+    written["picture"] = picture
+    for name, path in written.items():
+        print(f"{name:11} {path}")
+    return {name: Path(path) for name, path in written.items()}
+
+
+def _report(scores: dict[str, dict[str, float]], truth: Truth, seconds: dict[str, float]) -> str:
+    titles = {"psnr": "PSNR dB", "ssim": "SSIM", "rssim": "RSSIM", "edge_f1": "edge F1",
+              "adjacent": "adjacent corr."}  # fmt: skip
+    lines = ["", f"{'':16}" + "".join(f"{titles[name]:>16}" for name in METRICS)]
+    for method, values in scores.items():
+        digits = {name: 2 if name == "psnr" else 3 for name in METRICS}
+        cells = "".join(f"{values[name]:>16.{digits[name]}f}" for name in METRICS)
+        lines.append(f"{method:16}{cells}")
+    lines.append(f"{'empty edge map':16}{'':32}{truth.reference.floor():>16.3f}")
+    timing = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
+    return "\n".join([*lines, "", f"time: {timing}", f"all of it: {NOTICE}", ""])
+
+
+def _write_patient(folder: Path, seed: int) -> dict[str, Path]:
+    """The files of one phantom patient: ``radiograph``, ``mri``, ``labels``, ``features``."""
+    from xr2mri_core.phantom.dataset import write_case
+
+    return write_case(folder, seed)
+
+
+def _read_volume(path: Path) -> np.ndarray:
+    """A generated right knee as slices (n, H, W)."""
+    import nibabel as nib
+
+    from xr2mri_core.geometry import volume_to_slices
+
+    return volume_to_slices(np.asarray(nib.load(path).dataobj, np.float32))
+
+
+def _radiograph(patient: dict[str, Path]) -> np.ndarray:
+    """The radiograph (H, W) in [0, 1] as the network sees it."""
+    from xr2mri_core.transforms.radiograph import radiograph_transforms
+
+    data = radiograph_transforms()({"radiograph": str(patient["radiograph"])})
+    return (np.asarray(data["radiograph"], np.float32)[0] + 1) / 2
+
+
+def _picture(
+    truth: Truth, image: np.ndarray, radiograph: np.ndarray, record: dict[str, Any]
+) -> Figure:
+    """The radiograph, and five slices around the joint: generated, true, difference."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    true = truth.reference.slices
+    count = len(true)
+    middle = joint_slice(truth)
+    chosen = np.clip(middle + np.array([-14, -7, 0, 7, 14]), 0, count - 1)
+    figure = plt.figure(figsize=(15, 7.4), facecolor="white", layout="constrained")
+    grid = figure.add_gridspec(3, 7)
+    axis = figure.add_subplot(grid[:, :2])
+    show_slice(axis, radiograph)
+    axis.set_title("radiograph (input)", fontsize=13)
+    features = ", ".join(
+        f"{name[3:]} {grade}" for name, grade in record["features"].items() if grade
+    )
+    axis.set_xlabel(f"graded above 0: {features or 'nothing'}", fontsize=8, wrap=True)
+    rows = (("generated", image, None), ("true", true, None), ("difference", image - true, 0.5))
+    for line, (name, slices, signed) in enumerate(rows):
+        for column, k in enumerate(chosen):
+            axis = figure.add_subplot(grid[line, column + 2])
+            title = f"slice {k + 1} of {count}" if line == 0 else ""
+            show_slice(axis, slices[k], title, signed)
+            if column == 0:
+                axis.set_ylabel(name, fontsize=13)
+    figure.suptitle(
+        "An unseen phantom knee: MRI generated from one radiograph (blue darker, red brighter "
+        "than true)", fontsize=13,
+    )  # fmt: skip
+    return figure
