@@ -26,6 +26,10 @@ class Local:
     region: Region
     scale: float
 
+    @property
+    def xyz(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.x, self.y, self.z
+
     def profile(self, *knots: tuple[float, float]) -> Tensor:
         return self.region.profile([(z * self.scale, v) for z, v in knots])
 
@@ -56,7 +60,9 @@ def condyle_profile(local: Local, shape: KneeShape, bottom: tuple[float, float])
     inner = (x.abs() < crest).float()
     depth = shape.trochlea_depth / 2.9
     anterior = ((y - 4) / 16).clamp(0, 1)
-    curvature = torch.lerp(torch.tensor(5.2), torch.lerp(torch.tensor(2.4), torch.tensor(depth), anterior), inner)
+    curvature = torch.lerp(
+        torch.tensor(5.2), torch.lerp(torch.tensor(2.4), torch.tensor(depth), anterior), inner
+    )
     return outline + curvature * across**2
 
 
@@ -76,7 +82,9 @@ def femur(local: Local, shape: KneeShape, bottom: tuple[float, float]) -> Tensor
     shaft = local.tube(
         shaft_x,
         local.profile((15, 10.0), (40, 11.0), (65, 13.5), (110, 16.0)),
-        local.profile((14, 33), (24, 39), (34, 38.5), (46, 33), (60, 26.5), (78, f + 2.5), (110, f - 1)),
+        local.profile(
+            (14, 33), (24, 39), (34, 38.5), (46, 33), (60, 26.5), (78, f + 2.5), (110, f - 1)
+        ),
         local.profile((14, 16), (24, 20), (40, 18.5), (60, 16.5), (80, 15.5), (110, 15)),
         power=2.4,
     )
@@ -122,8 +130,12 @@ def tibia(local: Local, shape: KneeShape, height: Tensor) -> Tensor:
     body = local.tube(
         centre,
         local.profile((0, 0.0), (-20, 0.5), (-40, 3.0), (-70, 4.5)),
-        local.profile((6, w - 1), (-4, w), (-10, w - 1), (-20, w - 6), (-32, w - 13), (-46, s + 2.5), (-75, s)),
-        local.profile((6, d - 1), (-5, d), (-14, d - 1.5), (-28, d - 5), (-45, s + 1.5), (-75, s + 0.5)),
+        local.profile(
+            (6, w - 1), (-4, w), (-10, w - 1), (-20, w - 6), (-32, w - 13), (-46, s + 2.5), (-75, s)
+        ),
+        local.profile(
+            (6, d - 1), (-5, d), (-14, d - 1.5), (-28, d - 5), (-45, s + 1.5), (-75, s + 0.5)
+        ),
         power=2.7,
     )
     bone = rounded(body, (z - height) * 0.97, 2.5)

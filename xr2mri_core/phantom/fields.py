@@ -2,7 +2,7 @@
 
 The knee frame, in mm: x grows from lateral to medial (image columns of a right knee), y from
 posterior to anterior (slices), z from inferior to superior (against the image rows); the origin is
-the middle of the tibial plateau. Fields are tensors (slices, rows, columns), negative inside, in mm.
+the middle of the tibial plateau. Fields are tensors (slices, rows, columns) in mm, negative inside.
 
 Shapes are evaluated on a grid of half the in-plane resolution (1.25 mm) and interpolated to
 0.625 mm: the distance to a smooth surface is nearly linear over one cell, so the surface stays
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -136,19 +137,14 @@ class Canvas:
         if region is None:
             return
         distance = distance.expand(region.x.shape)
-        near = distance < 2.0
-        columns = near.any(dim=0)
+        flat = distance.amin(dim=0)
         spans = []
-        for hits, size, grow in (
-            (near.any(dim=2).any(dim=1), near.shape[0], 1),
-            (columns.any(dim=1), near.shape[1], 1),
-            (columns.any(dim=0), near.shape[2], 1),
-        ):
-            hit = torch.nonzero(hits).ravel()
+        for nearest in (distance.amin(dim=(1, 2)), flat.amin(dim=1), flat.amin(dim=0)):
+            hit = torch.nonzero(nearest < 2.0).ravel()
             if len(hit) == 0:
                 return
             # One cell of margin, for the slope and the interpolation.
-            spans.append(slice(max(int(hit[0]) - grow, 0), min(int(hit[-1]) + 1 + grow, size)))
+            spans.append(slice(max(int(hit[0]) - 1, 0), min(int(hit[-1]) + 2, len(nearest))))
         crop = (spans[0], spans[1], spans[2])
         distance = distance[crop]
         slope = _slope_along_slices(distance)
@@ -199,7 +195,9 @@ def ellipsoid(x: Tensor, y: Tensor, z: Tensor, centre: Point, radii: Point) -> T
     return k0 * (k0 - 1) / k1.clamp_min(1e-4)
 
 
-def tube(region: Region, cx: Tensor, cy: Tensor, rx: Tensor, ry: Tensor, power: float = 2) -> Tensor:
+def tube(
+    region: Region, cx: Tensor, cy: Tensor, rx: Tensor, ry: Tensor, power: float = 2
+) -> Tensor:
     """A tube along the leg with an elliptic (power 2) or squarish (power > 2) section.
 
     Centre and radii in mm are profiles (1, rows, 1), see `Region.profile`.
@@ -223,12 +221,18 @@ def capsule(
 
 
 def band(
-    x: Tensor, y: Tensor, z: Tensor, path: Sequence[Point], width: float, thickness: float, flat: Point
+    x: Tensor,
+    y: Tensor,
+    z: Tensor,
+    path: Sequence[Point],
+    width: float,
+    thickness: float,
+    flat: Point,
 ) -> Tensor:
     """A flat band (ligament, tendon) along a polyline: `width` across, `thickness` along `flat`."""
     n = np.asarray(flat, float) / np.linalg.norm(flat)
     best: Tensor | None = None
-    for a, b in zip(path[:-1], path[1:], strict=True):
+    for a, b in pairwise(path):
         a_, d = np.asarray(a, float), np.asarray(b, float) - np.asarray(a, float)
         px, py, pz = x - a_[0], y - a_[1], z - a_[2]
         t = ((px * d[0] + py * d[1] + pz * d[2]) / float(d @ d)).clamp(0, 1)

@@ -1,8 +1,8 @@
 """The joint, painted from the outside in: fat pad and capsule, menisci, ligaments, cartilage, bone.
 
 Frames: the tibia stands still; the femur turns over it by flexion and by what narrowing takes from
-one compartment. Cartilage is a shell on its bone, menisci fill the wedge between the two cartilages,
-so that thickness lost in a compartment brings the bones together there, down to contact.
+one compartment. Cartilage is a shell on its bone, menisci fill the wedge between the cartilages, so
+that thickness lost in a compartment brings the bones together there, down to contact.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ def paint_knee(canvas: Canvas, shape: KneeShape, disease: Disease, brush: Brush)
                 lips.append(torch.maximum(lip, 0.8 - bare[bone]))
     femur, tibia = grown["F"], grown["T"]
 
-    def lay(distance: Tensor, tissue: Tissue, texture: Tensor | None = None, opacity: float = 1.0) -> None:
+    def lay(
+        distance: Tensor, tissue: Tissue, texture: Tensor | None = None, opacity: float = 1.0
+    ) -> None:
         brush(box, distance * k, tissue, texture, opacity)
 
     mottle = canvas.noise(box, (2.5, 2.5, 2.5))
@@ -99,10 +101,13 @@ def paint_knee(canvas: Canvas, shape: KneeShape, disease: Disease, brush: Brush)
     _extensor(lay, still, shape)
     gap_low, gap_high = _articular_surfaces(still, swung, femur, tibia, height, joint, disease)
     _menisci(lay, still, height, joint, shape, disease)
-    _cruciates(lay, still, swung, shape, mottle)
+    _cruciates(lay, still, shape, mottle)
     lay(gap_high, Tissue.FEMORAL_CARTILAGE)
     for side, field in gap_low.items():
-        lay(field, Tissue.TIBIAL_CARTILAGE_MEDIAL if side == "M" else Tissue.TIBIAL_CARTILAGE_LATERAL)
+        lay(
+            field,
+            Tissue.TIBIAL_CARTILAGE_MEDIAL if side == "M" else Tissue.TIBIAL_CARTILAGE_LATERAL,
+        )
     behind = patella - 2.8 * _soft((49.5 - 2 - still.y) / 4)
     lay(torch.maximum(behind, still.y - 47.5), Tissue.PATELLAR_CARTILAGE)
     _chondrocalcinosis(lay, box, still, height, gap_low, gap_high, joint, disease, shape)
@@ -118,7 +123,7 @@ def paint_knee(canvas: Canvas, shape: KneeShape, disease: Disease, brush: Brush)
         lay(lip + 0.6, Tissue.OSTEOPHYTE, marrow, 0.6)
     _physes(lay, still, swung, femur, tibia, patches)
     _marrow_lesions(lay, still, swung, femur, tibia, height, disease, shape)
-    _collaterals(lay, still, swung, shape)
+    _collaterals(lay, still, shape)
 
 
 def _soft(x: Tensor) -> Tensor:
@@ -136,7 +141,9 @@ def _surroundings(lay, still, swung, femur, tibia, shape, mottle) -> None:
     lay(prefemoral, Tissue.FAT_PAD, (1 + 0.2 * mottle).clamp_min(0.3))
     # The capsule leaves the femur at the epicondyles and reaches the tibia below its rim.
     loose = (2.6 + 0.9 * mottle).clamp(0.6, 4.5)
-    hull = union(femur - loose * _soft((33 - swung.z) / 16), tibia - loose * _soft((still.z + 12) / 8), 6.0)
+    hull = union(
+        femur - loose * _soft((33 - swung.z) / 16), tibia - loose * _soft((still.z + 12) / 8), 6.0
+    )
     span = torch.maximum(swung.z - 33, -still.z - 12)
     outer = torch.maximum(hull, span)
     lay(outer - 1.3, Tissue.CAPSULE, (1 + 0.3 * mottle).clamp_min(0.2), 0.8)
@@ -149,12 +156,15 @@ def _surroundings(lay, still, swung, femur, tibia, shape, mottle) -> None:
     lay(recess, Tissue.JOINT_FLUID)
     notch = ellipsoid(still.x, still.y, still.z, (0, -8, 12), (15, 21, shape.notch_height * 0.8))
     lay(notch + mottle, Tissue.FAT_PAD)
-    lay(notch + 1.0 + 1.5 * mottle, Tissue.SYNOVIUM, (0.75 + 0.3 * mottle).clamp_min(0.15))
+    lay(notch + 1.0 + 0.8 * mottle, Tissue.SYNOVIUM, (0.75 + 0.2 * mottle).clamp_min(0.15))
 
 
 def _extensor(lay, still, shape) -> None:
     x, y, z = still.x, still.y, still.z
-    top, low = shape.patella_z + shape.patella_height / 2, shape.patella_z - shape.patella_height / 2
+    top, low = (
+        shape.patella_z + shape.patella_height / 2,
+        shape.patella_z - shape.patella_height / 2,
+    )
     quad = [(-2, 50, top - 4), (-4, 45, top + 22), (-6, 40, 120)]
     lay(band(x, y, z, quad, 34, 6.5, (0, 1, 0.2)), Tissue.QUADRICEPS_TENDON)
     cord = [(-2, 54, low + 5), (-3, 45, low - 18), (-4, 27, -32)]
@@ -172,7 +182,7 @@ def _articular_surfaces(still, swung, femur, tibia, height, joint, disease):
         medial,
     )
     # Narrowing wears the weight-bearing arc; the posterior condyles and trochlea keep more.
-    bearing = torch.exp(-((y - 1) / 19) ** 4) * _soft((26 - z) / 10)
+    bearing = torch.exp(-(((y - 1) / 19) ** 4)) * _soft((26 - z) / 10)
     thick = torch.lerp(0.35 * weight + 0.65 * healthy, weight, bearing)
     cover = _soft((torch.where(y > 10, 46.0, 37.0) - z) / 5) * _soft((37.5 - x.abs()) / 4)
     cover = cover * _soft((13.0 - torch.where((x.abs() < 9) & (y < 12), 13.0 - y, 0.0)) / 13)
@@ -180,7 +190,9 @@ def _articular_surfaces(still, swung, femur, tibia, height, joint, disease):
     low = {}
     for i, (side, sign) in enumerate((("M", 1.0), ("L", -1.0))):
         cx = sign * 22.5
-        rho = torch.sqrt(((still.x - cx) / 14.5) ** 2 + (still.y / (21.0 if side == "M" else 19.0)) ** 2)
+        rho = torch.sqrt(
+            ((still.x - cx) / 14.5) ** 2 + (still.y / (21.0 if side == "M" else 19.0)) ** 2
+        )
         dome = joint.tibial[i] * (1 - rho**6).clamp(-1, 1) ** 1.0
         above = still.z - height
         low[side] = torch.maximum(torch.maximum(above - dome, -1.0 - above), (rho - 1) * 10)
@@ -200,34 +212,39 @@ def _menisci(lay, still, height, joint, shape, disease) -> None:
         r = torch.sqrt((x - cx) ** 2 + (y * rx / ry) ** 2)
         width = shape.meniscus_width * (1.0 + (0.25 * _soft(-y / 15) if side == "M" else 0.0))
         inward = r - (rx - width)
-        top = height + joint.tibial[i] + shape.meniscus_height * left * (inward / width).clamp_min(0)
+        top = (
+            height + joint.tibial[i] + shape.meniscus_height * left * (inward / width).clamp_min(0)
+        )
         base = height + joint.tibial[i] * 0.4
         body = torch.maximum(torch.maximum(z - top, base - z), torch.maximum(-inward, r - rx))
-        open_end = sign * (x - cx)  # negative towards the notch
-        gap = torch.maximum(-open_end - 8.5, y.abs() - 9.0) if side == "M" else -open_end - 11.5
-        horn = -open_end - 8.5
-        lay(torch.maximum(body, torch.minimum(horn, -gap * 0 + 8.0 - y.abs())), tissue)
+        # The ring opens towards the spines, between its two roots.
+        opening = torch.minimum(-sign * (x - cx) - 8.5, 8.0 - y.abs())
+        lay(torch.maximum(body, opening), tissue)
 
 
-def _cruciates(lay, still, swung, shape, mottle) -> None:
+def _cruciates(lay, still, shape, mottle) -> None:
     fibres = (1 + 0.35 * mottle).clamp_min(0.2)
     wall = shape.notch_width / 2 + 1.0
     roof = 4 + 0.75 * shape.notch_height
     for dx in (-1.6, 1.6):
         lay(
-            capsule(still.x, still.y, still.z, (2 + dx, 9, 3), (-wall - dx, -13 + dx, roof), 3.2, 3.8),
+            capsule(*still.xyz, (2 + dx, 9, 3), (-wall - dx, -13 + dx, roof), 3.2, 3.8),
             Tissue.ACL,
             fibres,
         )
-    lay(
-        capsule(still.x, still.y, still.z, (2, -25, -8), (wall, 3, roof - 4), 4.6, 5.4), Tissue.PCL
-    )
+    lay(capsule(*still.xyz, (2, -25, -8), (wall, 3, roof - 4), 4.6, 5.4), Tissue.PCL)
 
 
-def _collaterals(lay, still, swung, shape) -> None:
+def _collaterals(lay, still, shape) -> None:
     w, p = (shape.intercondylar + shape.condyle_width) / 2, shape.plateau_width / 2
     x, y, z = still.x, still.y, still.z
-    medial = [(w + 2.5, 2, 28), (w + 3.5, 3, 12), (p + 2.5, 5, -6), (p - 4, 8, -28), (p - 11, 9, -48)]
+    medial = [
+        (w + 2.5, 2, 28),
+        (w + 3.5, 3, 12),
+        (p + 2.5, 5, -6),
+        (p - 4, 8, -28),
+        (p - 11, 9, -48),
+    ]
     lay(band(x, y, z, medial, 11, 2.0, (1, 0, 0)), Tissue.MCL)
     tip = shape.fibula_height
     lay(capsule(x, y, z, (-w - 2.0, -3, 27), (-36, -20, tip - 4), 2.0), Tissue.LCL)
@@ -235,7 +252,9 @@ def _collaterals(lay, still, swung, shape) -> None:
     lay(band(x, y, z, popliteus, 5, 3, (1, 0, 0)), Tissue.TENDON)
 
 
-def _chondrocalcinosis(lay, box: Region, still, height, low, femoral, joint, disease, shape) -> None:
+def _chondrocalcinosis(
+    lay, box: Region, still, height, low, femoral, joint, disease, shape
+) -> None:
     """Crystals in the meniscus and along the middle of the cartilage of one compartment."""
     for i, (side, sign) in enumerate((("M", 1.0), ("L", -1.0))):
         patches = crystal_pattern(box, disease, side)

@@ -5,7 +5,7 @@ present: switching one feature changes what it stands for and nothing else.
 
 Grades follow the OARSI atlas (Altman & Gold, Osteoarthr Cartil 2007): osteophytes of about 2, 4.5
 and 7.5 mm; joint-space narrowing with 28, 60 and 94 % of the cartilage gone, then bone on bone;
-attrition of 1.2, 2.2 and 3.2 mm. KL grade (V00XRKL) summarises the others and has no shape of its own.
+attrition of 1.2, 2.2 and 3.2 mm. KL grade (V00XRKL) sums up the others and has no shape of its own.
 """
 
 from __future__ import annotations
@@ -56,7 +56,14 @@ class Disease:
 
 
 def osteophytes(
-    x: Tensor, y: Tensor, z: Tensor, disease: Disease, side: str, bone: str, rim: float, level: float
+    x: Tensor,
+    y: Tensor,
+    z: Tensor,
+    disease: Disease,
+    side: str,
+    bone: str,
+    rim: float,
+    level: float,
 ) -> Tensor | None:
     """Bony lips along the joint margin of one compartment, or None at grade 0.
 
@@ -115,7 +122,7 @@ def cysts(surface: float, disease: Disease, side: str, bone: str) -> list[tuple[
 
 
 def crystal_pattern(region: Region, disease: Disease, side: str) -> Tensor | None:
-    """Chondrocalcinosis: patchy, layered share of crystals (0..1) on a region, or None at grade 0."""
+    """Chondrocalcinosis: a field of unit variance whose heights are crystals; None at grade 0."""
     rng = disease.rng("CH", side)
     if disease.grade("CH", side) == 0:
         return None
