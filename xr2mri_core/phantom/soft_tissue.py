@@ -3,16 +3,17 @@
 Everything here is laid down before the bones. The leg is described by two families of curves in the
 knee frame (right knee of scale 1): the deep fascia as a polar contour in eight directions at each
 height, with the subcutaneous fat outside it, and the muscles as bellies, tubes along the leg whose
-centres and radii are tabulated against height. Positions follow cross-sectional anatomy (Moeller and
-Reif, Pocket Atlas of Sectional Anatomy III, 2007); girth follows `KneeShape.muscularity`, fat follows
-`KneeShape.bmi`, and each knee draws its own small departures, so that the outline of the leg on a
-radiograph predicts, but does not determine, the soft tissue on the MR image.
+centres and radii are tabulated against height. Positions follow cross-sectional anatomy (Moeller
+and Reif, Pocket Atlas of Sectional Anatomy III, 2007); girth follows `KneeShape.muscularity`, fat
+follows `KneeShape.bmi`, and each knee draws its own small departures, so that the outline of the
+leg on a radiograph predicts, but does not determine, the soft tissue on the MR image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -21,7 +22,7 @@ import torch.nn.functional as F
 from scipy.interpolate import CubicSpline, PchipInterpolator
 from torch import Tensor
 
-from .fields import Canvas, Point, Region, capsule, intersection, rounded, union
+from .fields import Canvas, Point, Region, capsule, intersection, rounded
 from .shape import KneeShape
 from .tissues import Tissue
 
@@ -39,13 +40,12 @@ class TissuePaint(Protocol):
     ) -> None: ...
 
 
-_SKIN_MM = 1.6
+_SKIN_MM = 1.3
 _FASCIA_MM = 0.9
 _PLANE_MM = 1.1
 """Fat and epimysium between neighbouring bellies."""
 
-# The contours: eight directions from medial, counter-clockwise as seen from below the foot's side
-# that has medial on the right: medial, anteromedial, anterior, anterolateral, lateral,
+# The contours, in eight directions: medial, anteromedial, anterior, anterolateral, lateral,
 # posterolateral, posterior, posteromedial.
 _CENTRE = ((100, 2, -4), (60, 1, -3), (33, 1, -2), (0, 0, -2), (-30, -3, -6), (-62, -5, -10))
 """(z, x, y) of the pole of the contours, mm."""
@@ -95,93 +95,167 @@ class Belly:
 BELLIES: tuple[Belly, ...] = (
     Belly(
         "vastus medialis",
-        ((100, 29, 17, 16, 25), (75, 30, 19, 15, 23), (55, 32, 21, 11, 19), (40, 33, 23, 8, 14)),
-        low=43, turn=12, fibres=(-0.35, 0.5), taper=22,
+        ((100, 21, 9, 20, 29), (75, 25, 13, 18, 27), (55, 30, 19, 11, 20), (40, 33, 23, 8, 14)),
+        low=44,
+        turn=-20,
+        fibres=(-0.35, 0.3),
+        taper=24,
     ),
     Belly(
         "vastus lateralis",
-        ((100, -32, 14, 9, 22), (75, -34, 14, 6.5, 18), (55, -36, 15, 4, 13)),
-        low=56, turn=-10, fibres=(0.25, 0.3), taper=24,
+        ((100, -30, 13, 12, 25), (75, -34, 13, 8, 21), (55, -37, 14, 4.5, 15)),
+        low=54,
+        turn=8,
+        fibres=(0.25, 0.15),
+        taper=26,
     ),
     Belly(
         "vastus intermedius",
         ((100, -2, 38, 17, 6.5), (75, -2, 42, 12, 3.5), (60, -2, 44, 8, 2)),
-        low=66, fibres=(0.0, 0.2), taper=20,
+        low=66,
+        fibres=(0.0, 0.2),
+        taper=20,
     ),
     Belly(
         "semimembranosus",
-        ((100, 7, -43, 15, 14), (75, 10, -43, 15.5, 13), (50, 15, -40, 10.5, 10), (28, 20, -36, 5, 6)),
-        low=27, turn=15, fibres=(0.25, -0.1), taper=16,
+        ((100, 6, -41, 17, 16), (75, 9, -41, 17, 15), (50, 15, -38, 12, 11), (28, 20, -35, 5, 6)),
+        low=27,
+        turn=15,
+        fibres=(0.25, -0.1),
+        taper=16,
     ),
     Belly(
         "semitendinosus",
-        ((100, 7, -60, 10, 5.5), (75, 12, -58, 7, 4.5), (50, 19, -54, 3.5, 3)),
-        low=48, fibres=(0.1, 0.0), taper=20,
+        ((100, 7, -60, 13, 7), (75, 12, -58, 9, 5.5), (50, 19, -54, 4, 3)),
+        low=48,
+        fibres=(0.1, 0.0),
+        taper=20,
     ),
     Belly(
         "gracilis",
-        ((100, 29, -39, 5, 9), (60, 33, -37, 4.2, 8), (25, 37, -33, 3, 5)),
-        low=22, turn=35, fibres=(0.1, 0.0), taper=24,
+        ((100, 30, -41, 6, 10), (60, 34, -38, 5, 9), (25, 37, -33, 3, 5)),
+        low=22,
+        turn=35,
+        fibres=(0.1, 0.0),
+        taper=24,
     ),
     Belly(
         "sartorius",
-        ((100, 39, -24, 5, 11), (60, 41, -24, 4.5, 10), (20, 41, -21, 3.5, 10), (-20, 34, -12, 2, 10)),
-        low=-14, turn=12, fibres=(0.05, 0.1), taper=34,
+        (
+            (100, 39, -24, 5, 11),
+            (60, 41, -24, 4.5, 10),
+            (20, 41, -21, 3.5, 10),
+            (-20, 34, -12, 2, 10),
+        ),
+        low=-14,
+        turn=12,
+        fibres=(0.05, 0.1),
+        taper=34,
     ),
     Belly(
         "biceps femoris, long head",
-        ((100, -25, -41, 12.5, 12), (70, -30, -36, 9.5, 11), (40, -34, -30, 6, 8), (12, -37, -25, 3, 5)),
-        low=12, turn=-30, fibres=(-0.2, 0.15), taper=18,
+        (
+            (100, -25, -41, 15, 13.5),
+            (70, -30, -37, 11.5, 12),
+            (40, -34, -31, 7, 9),
+            (12, -37, -25, 3.5, 5),
+        ),
+        low=12,
+        turn=-30,
+        fibres=(-0.2, 0.15),
+        taper=18,
     ),
     Belly(
         "biceps femoris, short head",
-        ((100, -23, -19, 8, 9), (60, -31, -20, 7, 7), (30, -36, -20, 4.5, 5), (5, -38, -20, 3, 3.5)),
-        low=4, turn=-15, fibres=(-0.35, 0.0), taper=20,
+        (
+            (100, -24, -20, 10, 10),
+            (60, -31, -20, 8, 8),
+            (30, -36, -20, 5.5, 6),
+            (5, -38, -20, 3.5, 4),
+        ),
+        low=4,
+        turn=-15,
+        fibres=(-0.35, 0.0),
+        taper=20,
     ),
     Belly(
         "popliteus",
-        ((2, -22, -24, 9, 4.5), (-18, -5, -22, 19, 6.5), (-42, 8, -16, 14, 8), (-62, 10, -13, 7, 6)),
-        low=-66, high=2, fibres=(-0.8, -0.1), taper=16,
+        ((2, -22, -22, 10, 4.5), (-18, -5, -20, 21, 7), (-42, 8, -16, 16, 9), (-62, 11, -13, 9, 7)),
+        low=-66,
+        high=2,
+        fibres=(-0.8, -0.1),
+        taper=16,
     ),
     Belly(
         "gastrocnemius, medial head",
-        ((36, 10, -35, 9, 8), (15, 13, -37, 13.5, 10), (-20, 15, -41, 18, 15), (-62, 14, -43, 20, 18)),
-        high=38, turn=-8, fibres=(0.15, -0.15), taper=15,
+        (
+            (36, 9, -33, 11, 9.5),
+            (15, 12, -35, 15, 12.5),
+            (-20, 15, -39, 19, 17),
+            (-62, 14, -42, 21, 19),
+        ),
+        high=38,
+        turn=-8,
+        fibres=(0.15, -0.15),
+        taper=15,
     ),
     Belly(
         "gastrocnemius, lateral head",
-        ((32, -22, -33, 9, 8), (15, -23, -36, 12, 10), (-20, -25, -43, 16, 13), (-62, -26, -46, 19, 14)),
-        high=34, turn=8, fibres=(-0.12, -0.15), taper=15,
+        (
+            (32, -22, -32, 11, 9.5),
+            (15, -23, -34, 14, 12),
+            (-20, -26, -41, 17, 15),
+            (-62, -27, -45, 20, 16),
+        ),
+        high=34,
+        turn=8,
+        fibres=(-0.12, -0.15),
+        taper=15,
     ),
     Belly(
         "plantaris",
         ((40, -26, -24, 4.5, 4.5), (15, -19, -27, 5.5, 4.5), (-12, -11, -31, 3, 2.5)),
-        low=-14, high=40, fibres=(-0.2, 0.0), taper=12,
+        low=-14,
+        high=40,
+        fibres=(-0.2, 0.0),
+        taper=12,
     ),
     Belly(
         "soleus",
-        ((-18, -26, -30, 12, 5), (-40, -17, -31, 22, 6), (-62, -10, -31, 27, 9)),
-        high=-17, turn=4, fibres=(0.1, -0.2), taper=14,
+        ((-14, -26, -30, 15, 7), (-40, -17, -29, 25, 9), (-62, -10, -29, 29, 11)),
+        high=-8,
+        turn=4,
+        fibres=(0.1, -0.2),
+        taper=14,
     ),
     Belly(
         "tibialis anterior",
-        ((-14, -31, 12, 7, 6), (-35, -30, 14, 11, 11), (-62, -26, 15, 13, 13)),
-        high=-12, fibres=(0.15, 0.0), taper=22,
+        ((-14, -32, 12, 7, 8), (-35, -32, 14, 12, 13), (-62, -27, 15, 15, 15)),
+        high=-12,
+        fibres=(0.15, 0.0),
+        taper=22,
     ),
     Belly(
         "extensor digitorum longus",
-        ((-18, -41, -1, 5, 7), (-40, -41, 1, 7, 8), (-62, -40, 2, 8.5, 9)),
-        high=-15, fibres=(0.1, 0.0), taper=18,
+        ((-18, -41, -1, 6, 9), (-40, -41, 0, 8.5, 10), (-62, -40, 1, 10, 11)),
+        high=-15,
+        fibres=(0.1, 0.0),
+        taper=18,
     ),
     Belly(
         "peroneus longus",
-        ((-22, -44, -14, 5, 7), (-42, -45, -14, 7, 9), (-62, -44, -14, 8, 10)),
-        high=-20, turn=-10, fibres=(0.1, 0.05), taper=18,
+        ((-22, -44, -14, 6, 9), (-42, -45, -15, 8.5, 11), (-62, -44, -16, 10, 13)),
+        high=-20,
+        turn=-10,
+        fibres=(0.1, 0.05),
+        taper=18,
     ),
     Belly(
         "tibialis posterior",
-        ((-32, -17, -10, 7, 6), (-62, -14, -10, 10, 9)),
-        high=-30, fibres=(0.1, 0.0), taper=14,
+        ((-30, -17, -9, 9, 8), (-62, -15, -9, 14, 12)),
+        high=-30,
+        fibres=(0.1, 0.0),
+        taper=14,
     ),
 )
 
@@ -198,20 +272,46 @@ class Cord:
 
 CORDS: tuple[Cord, ...] = (
     # popliteal vein, artery; tibial and common peroneal nerve
-    Cord(Tissue.VESSEL, ((-6, -19, 106), (-5, -25, 60), (-3, -33, 20), (-5, -34, -64)), (4.6, 3.2), 2),
-    Cord(Tissue.VESSEL, ((-1, -13, 106), (-1, -18, 60), (0, -28, 22), (-2, -29, -12), (-4, -26, -64)), (3.3, 2.6)),
-    Cord(Tissue.NERVE, ((-8, -34, 106), (-6, -41, 60), (-5, -43, 20), (-6, -38, -64)), (2.9, 2.2), 2),
-    Cord(Tissue.NERVE, ((-13, -35, 106), (-20, -41, 60), (-30, -36, 25), (-39, -29, -8), (-42, -17, -36)), (2.0, 1.4)),
+    Cord(
+        Tissue.VESSEL, ((-9, -19, 106), (-7, -22, 60), (-3, -33, 20), (-5, -34, -64)), (5.4, 3.2), 2
+    ),
+    Cord(
+        Tissue.VESSEL,
+        ((-1, -16, 106), (-1, -20, 60), (0, -28, 22), (-2, -29, -12), (-4, -26, -64)),
+        (3.3, 2.6),
+    ),
+    Cord(
+        Tissue.NERVE, ((-8, -34, 106), (-6, -41, 60), (-5, -43, 20), (-6, -38, -64)), (2.9, 2.2), 2
+    ),
+    Cord(
+        Tissue.NERVE,
+        ((-13, -35, 106), (-20, -41, 60), (-30, -36, 25), (-39, -29, -8), (-42, -17, -36)),
+        (2.0, 1.4),
+    ),
     # medial and lateral superior, inferior genicular branches
     Cord(Tissue.VESSEL, ((-1, -18, 58), (16, -14, 49), (33, -4, 46), (38, 16, 47)), (1.4, 0.8), 3),
-    Cord(Tissue.VESSEL, ((-1, -18, 55), (-18, -14, 47), (-33, -5, 44), (-37, 14, 45)), (1.3, 0.8), 3),
-    Cord(Tissue.VESSEL, ((0, -28, 4), (18, -27, -10), (35, -12, -16), (34, 12, -14)), (1.2, 0.8), 2),
+    Cord(
+        Tissue.VESSEL, ((-1, -18, 55), (-18, -14, 47), (-33, -5, 44), (-37, 14, 45)), (1.3, 0.8), 3
+    ),
+    Cord(
+        Tissue.VESSEL, ((0, -28, 4), (18, -27, -10), (35, -12, -16), (34, 12, -14)), (1.2, 0.8), 2
+    ),
     Cord(Tissue.VESSEL, ((-1, -28, 6), (-24, -27, 2), (-39, -10, 2), (-38, 14, 3)), (1.1, 0.7), 2),
     # descending genicular, under vastus medialis
     Cord(Tissue.VESSEL, ((32, 0, 100), (33, 6, 72), (37, 14, 50), (34, 28, 36)), (1.3, 0.8), 2),
     # hamstring and pes anserinus tendons
-    Cord(Tissue.TENDON, ((17, -54, 62), (26, -47, 30), (35, -30, 2), (31, -4, -34), (21, 16, -56)), (2.3, 2.2), 1),
-    Cord(Tissue.TENDON, ((36, -35, 40), (39, -30, 15), (38, -20, -8), (31, 2, -36), (21, 18, -52)), (1.9, 1.8), 1),
+    Cord(
+        Tissue.TENDON,
+        ((17, -54, 62), (26, -47, 30), (35, -30, 2), (31, -4, -34), (21, 16, -56)),
+        (2.3, 2.2),
+        1,
+    ),
+    Cord(
+        Tissue.TENDON,
+        ((36, -35, 40), (39, -30, 15), (38, -20, -8), (31, 2, -36), (21, 18, -52)),
+        (1.9, 1.8),
+        1,
+    ),
     Cord(Tissue.TENDON, ((19, -37, 40), (24, -32, 20), (27, -25, 0), (28, -20, -9)), (3.2, 2.8), 1),
     Cord(Tissue.TENDON, ((-35, -30, 36), (-38, -26, 10), (-35, -22, -14)), (2.0, 3.2), 0.5),
 )
@@ -245,7 +345,11 @@ class _Limb:
         return Region(i, w.x[i], w.y[i], w.z[i], w.height[:, i[1]])
 
     def paint(
-        self, region: Region, distance: Tensor, tissue: Tissue, texture: Tensor | None = None,
+        self,
+        region: Region,
+        distance: Tensor,
+        tissue: Tissue,
+        texture: Tensor | None = None,
         opacity: float = 1.0,
     ) -> None:
         self._paint(region, distance * self.scale, tissue, texture, opacity)
@@ -271,24 +375,37 @@ class _Limb:
             if table is fascia:
                 steep = spline(angles, 1) / tables[0]
                 tables.append(1 / np.sqrt(1 + steep**2))
-        stack = torch.from_numpy(np.stack(tables).astype(np.float32)).reshape(3, -1)
+        self._centre, self._radius, self._thickness = centre, tables[0], tables[2]
+        stack = torch.from_numpy(np.stack(tables).astype(np.float32))
 
         cx, cy = (torch.from_numpy(centre[:, a].astype(np.float32)).view(1, -1, 1) for a in (0, 1))
         dx, dy = r.x - cx, r.y - cy
         at = torch.atan2(dy, dx) * (96 / (2 * np.pi))
-        at = torch.where(at < 0, at + 96, at).clamp_(0, 95.999)
-        left = at.floor()
-        part = at - left
-        flat = left.long() + torch.arange(len(z)).view(1, -1, 1) * 97
-        low = stack.reshape(3, -1)[:, flat]
-        high = stack.reshape(3, -1)[:, flat + 1]
-        radius, slope, thickness = torch.lerp(low, high, part)
+        at = torch.where(at < 0, at + 96, at)
+        # Rows never mix: the grid's vertical coordinate falls on the middle of each row.
+        rows = torch.arange(len(z), dtype=torch.float32) * (2 / max(len(z) - 1, 1)) - 1
+        grid = torch.stack([at * (2 / 96) - 1, rows.view(1, -1, 1).expand_as(at)], dim=-1)
+        grid = grid.view(1, -1, at.shape[-1], 2)
+        fields = F.grid_sample(stack[None], grid, padding_mode="border", align_corners=True)[0]
+        radius, slope, thickness = fields.view(3, *at.shape)
         return (torch.sqrt(dx * dx + dy * dy) - radius) * slope, thickness
+
+    def in_fat(self, z: float, angle: float, share: float) -> np.ndarray:
+        """The point (x, y, z) in the subcutaneous fat in a direction, degrees from medial.
+
+        `share` of its thickness lies between the deep fascia and the point.
+        """
+        row = int((self.whole.height.ravel() - z).abs().argmin())
+        column = round(angle % 360 * 96 / 360)
+        radius = self._radius[row, column] + share * self._thickness[row, column]
+        turn = np.deg2rad(angle)
+        cx, cy = self._centre[row]
+        return np.array([cx + radius * np.cos(turn), cy + radius * np.sin(turn), z])
 
     def fascicles(self, region: Region, fibres: tuple[float, float], amount: float) -> Tensor:
         """Signal factor of muscle: fine fascicles with thin fat streaks along the fibres."""
-        u = (region.x - fibres[0] * region.z) * (1 / 1.3)
-        v = (region.y - fibres[1] * region.z) * (1 / 2.2)
+        u = (region.x - fibres[0] * region.z) * (1 / 2.0)
+        v = (region.y - 0.3 * fibres[1] * region.z) * (1 / 5.0)
         grid = torch.stack([u, v], dim=-1).view(1, -1, region.x.shape[-1], 2) * (2 / 288)
         kwargs = {"mode": "bilinear", "padding_mode": "reflection", "align_corners": False}
         value = F.grid_sample(self._tables[:1], grid, **kwargs).view(region.x.shape)
@@ -318,11 +435,11 @@ def paint_limb(canvas: Canvas, shape: KneeShape, tissue_paint: TissuePaint) -> N
 def _paint_envelope(limb: _Limb) -> None:
     w, d = limb.whole, limb.fascia
     skin = d - limb.fat
-    grain = limb.canvas.noise(w, (3, 3, 3))
-    limb.paint(w, skin, Tissue.SKIN)
-    limb.paint(w, skin + _SKIN_MM / limb.scale, Tissue.SUBCUTANEOUS_FAT, 1 + 0.12 * grain)
+    grain = limb.canvas.noise(w, (2.5, 6, 2))
+    limb.paint(w, skin, Tissue.SKIN, 0.65 + 0.1 * grain)  # drier towards the surface
+    limb.paint(w, skin + _SKIN_MM / limb.scale, Tissue.SUBCUTANEOUS_FAT, 1 + 0.16 * grain)
     limb.paint(w, d, Tissue.FASCIA)
-    limb.paint(w, d + _FASCIA_MM / limb.scale, Tissue.INTERMUSCULAR_FAT, 1 + 0.2 * grain)
+    limb.paint(w, d + _FASCIA_MM / limb.scale, Tissue.INTERMUSCULAR_FAT, 1 + 0.25 * grain)
 
 
 def _paint_muscles(limb: _Limb) -> None:
@@ -375,7 +492,7 @@ def _paint_cord(limb: _Limb, cord: Cord) -> None:
     shift = np.array([limb.normal(cord.wander), limb.normal(cord.wander), limb.normal(cord.wander)])
     points = np.array(cord.path) + shift
     radii = np.linspace(*cord.radius, len(points)) * (1 + limb.normal(0.1))
-    for a, b, ra, rb in zip(points[:-1], points[1:], radii[:-1], radii[1:], strict=True):
+    for (a, ra), (b, rb) in pairwise(zip(points, radii, strict=True)):
         margin = max(ra, rb) + 2
         region = limb.region(np.minimum(a, b) - margin, np.maximum(a, b) + margin)
         if region is not None:
@@ -397,7 +514,7 @@ def _paint_iliotibial_band(limb: _Limb) -> None:
 
 def _paint_retinacula(limb: _Limb) -> None:
     """Two sheets from the patella back to the epicondyles, a few mm under the fascia."""
-    for side, lo, hi in ((1, 4, 60), (-1, -60, -4)):
+    for lo, hi in ((4, 60), (-60, -4)):
         region = limb.region((lo, 8, -8), (hi, 62, 66))
         if region is None:
             continue
@@ -420,36 +537,19 @@ def _paint_subcutaneous_veins(limb: _Limb) -> None:
         z0, a0 = (torch.rand(2, generator=n) * torch.tensor([165.0, 300.0])).tolist()
         z0, a0 = z0 - 63, a0 - 150
         step = 12 + 25 * float(torch.rand((), generator=n))
-        courses.append(([(z0, a0), (z0 - step, a0 + limb.normal(14))], 0.55 + abs(limb.normal(0.3))))
+        courses.append(
+            ([(z0, a0), (z0 - step, a0 + limb.normal(14))], 0.55 + abs(limb.normal(0.3)))
+        )
     for course, radius in courses:
-        zs = np.linspace(course[0][0], course[-1][0], 3 * len(course))
+        zs = np.linspace(course[0][0], course[-1][0], 2 * len(course))
         angle = _tabulate(course, zs)
         share = 0.45 + limb.normal(0.15)
-        points = [_on_contour(limb, z, a, share) for z, a in zip(zs, angle, strict=True)]
-        for a, b in zip(points[:-1], points[1:], strict=True):
+        points = [limb.in_fat(z, a, share) for z, a in zip(zs, angle, strict=True)]
+        for a, b in pairwise(points):
             region = limb.region(np.minimum(a, b) - radius - 2, np.maximum(a, b) + radius + 2)
             if region is not None:
                 d = capsule(region.x, region.y, region.z, a, b, radius)
                 limb.paint(region, d, Tissue.VESSEL)
-
-
-def _on_contour(limb: _Limb, z: float, angle: float, share: float) -> np.ndarray:
-    """The point (x, y, z) in a direction (degrees from medial towards anterior) in the fat."""
-    at = np.array([float(z)])
-    knots = np.deg2rad(np.arange(0, 405, 45))
-    centre = _tabulate([(k[0], k[1:]) for k in _CENTRE], at)[0]
-    row = int((limb.whole.height.ravel() - z).abs().argmin())
-    d, fat = limb.fascia[:, row], limb.fat[:, row]
-    ux, uy = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
-    fascia = _tabulate(list(_FASCIA.items()), at)[0]
-    radius = CubicSpline(knots, np.r_[fascia, fascia[0]], bc_type="periodic")(np.deg2rad(angle) % (2 * np.pi))
-    # Step to the wanted depth with the painted field itself, which carries this knee's own form.
-    for _ in range(3):
-        x, y = centre[0] + radius * ux, centre[1] + radius * uy
-        i = int((limb.whole.y[:, row].mean(-1) - y).abs().argmin())
-        j = int((limb.whole.x[i, row] - x).abs().argmin())
-        radius = radius - float(d[i, j] - share * fat[i, j])
-    return np.array([centre[0] + radius * ux, centre[1] + radius * uy, z])
 
 
 def _tabulate(knots: Sequence[tuple], at: np.ndarray) -> np.ndarray:
