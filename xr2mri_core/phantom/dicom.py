@@ -30,8 +30,7 @@ def write_radiograph_dicom(
     *,
     patient_id: str,
     laterality: str = "R",
-    magnification: float = 1.0,
-    exposure: Mapping[str, float] | None = None,
+    exposure: Mapping[str, Any] | None = None,
     demographics: Mapping[str, Any] | None = None,
     photometric: str = "MONOCHROME2",
 ) -> Path:
@@ -44,9 +43,8 @@ def write_radiograph_dicom(
         spacing_mm: pixel size at the detector.
         patient_id: also seeds the UIDs, together with the pixels.
         laterality: R or L.
-        magnification: of the joint on the detector; above 1 it is stated as
-            EstimatedRadiographicMagnificationFactor and PixelSpacing stays that of the detector.
-        exposure: `kvp`, `mas`, `source_to_detector_mm`, `focal_spot_mm`.
+        exposure: `kvp`, `mas`, `source_to_detector_mm`, `focal_spot_mm` and `magnification`
+            (PixelSpacing stays that of the detector), e.g. `Beam.to_dict()`; more is passed over.
         demographics: `sex` (F or M), `age` in years, `height_cm`, `bmi`.
         photometric: MONOCHROME2, or MONOCHROME1 with the pixels stored inverted.
 
@@ -84,7 +82,7 @@ def write_radiograph_dicom(
     _describe_patient(ds, patient_id, demographics or {})
     _describe_study(ds, uid)
     _describe_view(ds, side, photometric)
-    _describe_exposure(ds, spacing_mm, magnification, exposure or {})
+    _describe_exposure(ds, spacing_mm, exposure or {})
     _set_pixels(ds, stored, photometric)
     try:
         ds.save_as(path, write_like_original=False)
@@ -172,9 +170,8 @@ def _code(value: str, scheme: str, meaning: str) -> Dataset:
     return item
 
 
-def _describe_exposure(
-    ds: Dataset, spacing_mm: float, magnification: float, exposure: Mapping[str, float]
-) -> None:
+def _describe_exposure(ds: Dataset, spacing_mm: float, exposure: Mapping[str, Any]) -> None:
+    magnification = float(exposure.get("magnification", 1.0))
     ds.KVP = f"{exposure.get('kvp', 70):g}"
     mas = float(exposure.get("mas", 10))
     ds.Exposure = round(mas)

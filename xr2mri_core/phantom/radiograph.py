@@ -12,7 +12,7 @@ takes that angle.
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -51,6 +51,7 @@ class Beam:
             unit.
         equalisation: share of the low frequencies that the processing takes away, in [0, 1).
         shutters: pixels hidden by collimation at the top, left, bottom and right.
+        magnification: of the middle of the joint on the detector; follows from the size of the leg.
     """
 
     size: int = 512
@@ -69,6 +70,7 @@ class Beam:
     contrast: float = 1.0
     equalisation: float = 0.35
     shutters: tuple[int, int, int, int] = (0, 0, 0, 0)
+    magnification: float = 1.035
 
     def to_dict(self) -> dict[str, object]:
         """The parameters as JSON-ready values."""
@@ -169,7 +171,7 @@ def trabecular_texture(thickness: Tensor, spacing_mm: float, generator: torch.Ge
         generator: draws the pattern.
 
     Returns:
-        Tensor (H, W), zero on average, about 0.025 in 40 mm of bone.
+        Tensor (H, W), zero on average, about 0.03 in 40 mm of bone.
     """
     height, width = thickness.shape
     fy = torch.fft.fftfreq(height, spacing_mm)[:, None]
@@ -191,7 +193,7 @@ def trabecular_texture(thickness: Tensor, spacing_mm: float, generator: torch.Ge
     mix = torch.sigmoid(2 * F.interpolate(mix, (height, width), mode="bicubic")[0, 0])
     striping = mix * pattern(9.0, 0.62, 5.0) + (1 - mix) * pattern(9.0, 0.62, -6.0)
     web = pattern(0.9, 0.55, 90.0)
-    return 0.0037 * torch.sqrt(thickness.clamp_min(0)) * (striping + 0.45 * web)
+    return 0.0043 * torch.sqrt(thickness.clamp_min(0)) * (striping + 0.45 * web)
 
 
 def expose(path_integral: Tensor, beam: Beam, generator: torch.Generator) -> np.ndarray:
@@ -220,7 +222,7 @@ def expose(path_integral: Tensor, beam: Beam, generator: torch.Generator) -> np.
 
     density = math.log(beam.quanta * beam.spacing_mm**2) - quanta.log()  # 0 in soft tissue
     processed = density - beam.equalisation * _wide_blur(density, 16.0 / beam.spacing_mm)
-    shown = torch.sigmoid(1.9 * beam.contrast * (processed - 0.12 + beam.brightness))
+    shown = torch.sigmoid(2.0 * beam.contrast * (processed - 0.34 + beam.brightness))
     picture = (shown * WHITE).round_().clamp_(0, WHITE)
     top, left, bottom, right = beam.shutters
     height, width = picture.shape
@@ -261,6 +263,8 @@ def take_radiograph(
     thickness = project(trabecular, slices_y, beam, detector_y, slabs=8)
     path = project(mu, slices_y, beam, detector_y)
     path = path + trabecular_texture(thickness, beam.spacing_mm, generator)
+    distance = beam.source_to_detector_mm
+    beam = replace(beam, magnification=round(distance / (distance - detector_y), 4))
     return expose(path.clamp_min(0), beam, generator), beam
 
 

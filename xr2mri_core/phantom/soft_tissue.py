@@ -50,8 +50,8 @@ _PLANE_MM = 1.1
 _CENTRE = ((100, 2, -4), (60, 1, -3), (33, 1, -2), (0, 0, -2), (-30, -3, -6), (-62, -5, -10))
 """(z, x, y) of the pole of the contours, mm."""
 _FASCIA = {
-    100: (49, 50, 55, 48, 46, 55, 61, 57),
-    60: (47, 48, 56, 46, 46, 52, 57, 55),
+    100: (49, 52, 58, 50, 46, 52, 57, 54),
+    60: (47, 49, 58, 47, 46, 50, 55, 53),
     33: (45, 46, 60, 46, 45, 49, 52, 52),
     0: (43, 44, 52, 45, 45, 50, 51, 50),
     -30: (36, 35, 46, 43, 46, 53, 53, 49),
@@ -95,7 +95,7 @@ class Belly:
 BELLIES: tuple[Belly, ...] = (
     Belly(
         "vastus medialis",
-        ((100, 21, 9, 20, 29), (75, 25, 13, 18, 27), (55, 30, 19, 11, 20), (40, 33, 23, 8, 14)),
+        ((100, 21, 14, 20, 29), (75, 25, 16, 18, 27), (55, 30, 20, 11, 20), (40, 33, 23, 8, 14)),
         low=44,
         turn=-20,
         fibres=(-0.35, 0.3),
@@ -118,7 +118,7 @@ BELLIES: tuple[Belly, ...] = (
     ),
     Belly(
         "semimembranosus",
-        ((100, 6, -41, 17, 16), (75, 9, -41, 17, 15), (50, 15, -38, 12, 11), (28, 20, -35, 5, 6)),
+        ((100, 6, -36, 17, 16), (75, 9, -37, 17, 15), (50, 15, -36, 12, 11), (28, 20, -34, 5, 6)),
         low=27,
         turn=15,
         fibres=(0.25, -0.1),
@@ -126,14 +126,14 @@ BELLIES: tuple[Belly, ...] = (
     ),
     Belly(
         "semitendinosus",
-        ((100, 7, -60, 13, 7), (75, 12, -58, 9, 5.5), (50, 19, -54, 4, 3)),
+        ((100, 7, -55, 13, 7), (75, 12, -54, 9, 5.5), (50, 19, -52, 4, 3)),
         low=48,
         fibres=(0.1, 0.0),
         taper=20,
     ),
     Belly(
         "gracilis",
-        ((100, 30, -41, 6, 10), (60, 34, -38, 5, 9), (25, 37, -33, 3, 5)),
+        ((100, 30, -36, 6, 10), (60, 34, -35, 5, 9), (25, 37, -32, 3, 5)),
         low=22,
         turn=35,
         fibres=(0.1, 0.0),
@@ -142,8 +142,8 @@ BELLIES: tuple[Belly, ...] = (
     Belly(
         "sartorius",
         (
-            (100, 39, -24, 5, 11),
-            (60, 41, -24, 4.5, 10),
+            (100, 39, -20, 5, 11),
+            (60, 41, -21, 4.5, 10),
             (20, 41, -21, 3.5, 10),
             (-20, 34, -12, 2, 10),
         ),
@@ -155,8 +155,8 @@ BELLIES: tuple[Belly, ...] = (
     Belly(
         "biceps femoris, long head",
         (
-            (100, -25, -41, 15, 13.5),
-            (70, -30, -37, 11.5, 12),
+            (100, -25, -36, 15, 13.5),
+            (70, -30, -33, 11.5, 12),
             (40, -34, -31, 7, 9),
             (12, -37, -25, 3.5, 5),
         ),
@@ -168,8 +168,8 @@ BELLIES: tuple[Belly, ...] = (
     Belly(
         "biceps femoris, short head",
         (
-            (100, -24, -20, 10, 10),
-            (60, -31, -20, 8, 8),
+            (100, -24, -15, 10, 10),
+            (60, -31, -18, 8, 8),
             (30, -36, -20, 5.5, 6),
             (5, -38, -20, 3.5, 4),
         ),
@@ -273,19 +273,19 @@ class Cord:
 CORDS: tuple[Cord, ...] = (
     # popliteal vein, artery; tibial and common peroneal nerve
     Cord(
-        Tissue.VESSEL, ((-9, -19, 106), (-7, -22, 60), (-3, -33, 20), (-5, -34, -64)), (5.4, 3.2), 2
+        Tissue.VESSEL, ((-9, -14, 106), (-7, -19, 60), (-3, -33, 20), (-5, -34, -64)), (5.4, 3.2), 2
     ),
     Cord(
         Tissue.VESSEL,
-        ((-1, -16, 106), (-1, -20, 60), (0, -28, 22), (-2, -29, -12), (-4, -26, -64)),
+        ((-1, -11, 106), (-1, -17, 60), (0, -28, 22), (-2, -29, -12), (-4, -26, -64)),
         (3.3, 2.6),
     ),
     Cord(
-        Tissue.NERVE, ((-8, -34, 106), (-6, -41, 60), (-5, -43, 20), (-6, -38, -64)), (2.9, 2.2), 2
+        Tissue.NERVE, ((-8, -29, 106), (-6, -38, 60), (-5, -43, 20), (-6, -38, -64)), (2.9, 2.2), 2
     ),
     Cord(
         Tissue.NERVE,
-        ((-13, -35, 106), (-20, -41, 60), (-30, -36, 25), (-39, -29, -8), (-42, -17, -36)),
+        ((-13, -30, 106), (-20, -38, 60), (-30, -36, 25), (-39, -29, -8), (-42, -17, -36)),
         (2.0, 1.4),
     ),
     # medial and lateral superior, inferior genicular branches
@@ -326,22 +326,42 @@ class _Limb:
         whole = canvas.region()
         assert whole is not None
         k = 1 / self.scale
-        self.whole = Region(whole.index, whole.x * k, whole.y * k, whole.z * k, whole.height * k)
-        self._tables = torch.randn((2, 1, 288, 288), generator=canvas.generator)
+        x, y = self._posed(whole.x * k, whole.y * k, whole.height * k)
+        self.whole = Region(whole.index, x, y, whole.z * k, whole.height * k)
+        self._table = torch.randn((1, 1, 288, 288), generator=canvas.generator)
         self._belly_clump = canvas.noise(self.whole, (9, 40, 9))
         self.fascia, self.fat = self._contours()
+
+    def _posed(self, x: Tensor, y: Tensor, height: Tensor) -> tuple[Tensor, Tensor]:
+        """Coordinates in which the leg is unrotated and the thigh stands straight on the shank."""
+        turn, flexion = np.deg2rad(self.shape.rotation), np.deg2rad(self.shape.flexion)
+        lean = np.deg2rad(-self.shape.varus / 2)
+        cos, sin = float(np.cos(turn)), float(np.sin(turn))
+        above = 8 * F.softplus((height - 26) / 8)
+        turned_x, turned_y = cos * x - sin * y, sin * x + cos * y
+        return turned_x + float(np.tan(lean)) * above, turned_y + float(np.tan(flexion)) * above
 
     def normal(self, sd: float) -> float:
         return float(torch.randn((), generator=self.canvas.generator).clamp(-2.2, 2.2)) * sd
 
-    def region(self, lo: Point, hi: Point) -> Region | None:
+    def region(self, lo: Point | np.ndarray, hi: Point | np.ndarray) -> Region | None:
         """The grid within a box (x, y, z) in mm of scale 1, in coordinates of scale 1."""
         s = self.scale
-        boxes = [(a * s, b * s) for a, b in zip(lo, hi, strict=True)]
-        box = self.canvas.region(x=boxes[0], y=boxes[1], z=boxes[2])
+        box = self.canvas.region(z=(lo[2] * s, hi[2] * s))
         if box is None:
             return None
-        i, w = box.index, self.whole
+        w, rows = self.whole, box.index[1]
+        spans = []
+        for field, a, b, keep in ((w.y, lo[1], hi[1], 0), (w.x, lo[0], hi[0], 2)):
+            # The pose and the warp vary slowly: every third row and column tells the extent.
+            part = field[:, rows][:, ::3, ::3] if keep == 0 else field[::3, rows][:, ::3]
+            other = (1, 2) if keep == 0 else (0, 1)
+            near = (part.amax(other) > a - 1) & (part.amin(other) < b + 1)
+            hit = torch.nonzero(near).ravel()
+            if len(hit) < 2:
+                return None
+            spans.append(slice(int(hit[0]), int(hit[-1]) + 1))
+        i = (spans[0], rows, spans[1])
         return Region(i, w.x[i], w.y[i], w.z[i], w.height[:, i[1]])
 
     def paint(
@@ -390,7 +410,7 @@ class _Limb:
         radius, slope, thickness = fields.view(3, *at.shape)
         return (torch.sqrt(dx * dx + dy * dy) - radius) * slope, thickness
 
-    def in_fat(self, z: float, angle: float, share: float) -> np.ndarray:
+    def in_fat(self, z: float, angle: float, share: float) -> tuple[float, float, float]:
         """The point (x, y, z) in the subcutaneous fat in a direction, degrees from medial.
 
         `share` of its thickness lies between the deep fascia and the point.
@@ -400,15 +420,15 @@ class _Limb:
         radius = self._radius[row, column] + share * self._thickness[row, column]
         turn = np.deg2rad(angle)
         cx, cy = self._centre[row]
-        return np.array([cx + radius * np.cos(turn), cy + radius * np.sin(turn), z])
+        return (cx + radius * np.cos(turn), cy + radius * np.sin(turn), z)
 
     def fascicles(self, region: Region, fibres: tuple[float, float], amount: float) -> Tensor:
         """Signal factor of muscle: fine fascicles with thin fat streaks along the fibres."""
         u = (region.x - fibres[0] * region.z) * (1 / 2.0)
         v = (region.y - 0.3 * fibres[1] * region.z) * (1 / 5.0)
         grid = torch.stack([u, v], dim=-1).view(1, -1, region.x.shape[-1], 2) * (2 / 288)
-        kwargs = {"mode": "bilinear", "padding_mode": "reflection", "align_corners": False}
-        value = F.grid_sample(self._tables[:1], grid, **kwargs).view(region.x.shape)
+        value = F.grid_sample(self._table, grid, padding_mode="reflection", align_corners=False)
+        value = value.view(region.x.shape)
         clump = self._belly_clump[region.index]
         streak = torch.sigmoid(7 * (value + 0.55 * clump - 1.75 + amount))
         return (1 + 0.05 * value + 0.04 * clump) * (1 - 0.72 * streak)
@@ -436,10 +456,16 @@ def _paint_envelope(limb: _Limb) -> None:
     w, d = limb.whole, limb.fascia
     skin = d - limb.fat
     grain = limb.canvas.noise(w, (2.5, 6, 2))
-    limb.paint(w, skin, Tissue.SKIN, 0.65 + 0.1 * grain)  # drier towards the surface
-    limb.paint(w, skin + _SKIN_MM / limb.scale, Tissue.SUBCUTANEOUS_FAT, 1 + 0.16 * grain)
+    limb.paint(
+        w, skin, Tissue.SKIN, (0.65 + 0.1 * grain).clamp_min(0.3)
+    )  # drier towards the surface
+    limb.paint(
+        w, skin + _SKIN_MM / limb.scale, Tissue.SUBCUTANEOUS_FAT, (1 + 0.16 * grain).clamp_min(0.4)
+    )
     limb.paint(w, d, Tissue.FASCIA)
-    limb.paint(w, d + _FASCIA_MM / limb.scale, Tissue.INTERMUSCULAR_FAT, 1 + 0.25 * grain)
+    limb.paint(
+        w, d + _FASCIA_MM / limb.scale, Tissue.INTERMUSCULAR_FAT, (1 + 0.25 * grain).clamp_min(0.4)
+    )
 
 
 def _paint_muscles(limb: _Limb) -> None:

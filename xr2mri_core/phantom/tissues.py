@@ -126,7 +126,7 @@ _FAT = Properties(1200, 18, 0.90, 0.955, 0.0188, 0.14, 1.4)
 PROPERTIES: Mapping[Tissue, Properties] = MappingProxyType(
     {
         Tissue.AIR: Properties(1000, 10, 0.0, 0.0, 0.0, 0.0),
-        Tissue.SKIN: Properties(900, 14, 0.72, 0.10, 0.0223, 0.15, 1.0),
+        Tissue.SKIN: Properties(900, 11, 0.66, 0.15, 0.0223, 0.15, 1.0),
         Tissue.SUBCUTANEOUS_FAT: _FAT,
         Tissue.FASCIA: Properties(850, 11, 0.70, 0.15, 0.0215, 0.20, 1.0),
         Tissue.INTERMUSCULAR_FAT: Properties(1200, 18, 0.90, 0.93, 0.0190, 0.18, 1.2),
@@ -164,8 +164,8 @@ PROPERTIES: Mapping[Tissue, Properties] = MappingProxyType(
         Tissue.SCLEROSIS: Properties(700, 1.5, 0.40, 0.60, 0.0480, 0.15, 1.0),
         # proteinaceous fluid relaxes faster than synovial fluid and is brighter here
         Tissue.CYST: Properties(1700, 60, 0.96, 0.0, 0.0209, 0.05, 1.5),
-        # calcium pyrophosphate: about 15 % mineral by volume, dephasing what water is left
-        Tissue.CHONDROCALCINOSIS: Properties(900, 2.0, 0.55, 0.0, 0.0390, 0.25, 1.0),
+        # calcium pyrophosphate: about 10 % mineral by volume, dephasing what water is left
+        Tissue.CHONDROCALCINOSIS: Properties(900, 2.0, 0.55, 0.0, 0.0330, 0.25, 1.0),
         Tissue.ATTRITION_GAP: Properties(3000, 90, 0.98, 0.0, 0.0208, 0.06, 1.5),
     }
 )

@@ -1,0 +1,217 @@
+"""The MONAI datalist of pairs: one JSON file that names every case of a data set.
+
+    {"name": "...", "description": "...", "synthetic": true,
+     "training": [...], "validation": [...], "test": [...]}
+
+An item is a dictionary: ``case`` and ``participant`` (texts), ``radiograph`` and ``mri`` (paths),
+and optionally ``labels`` (path of a label map on the grid of the MRI), ``laterality`` (R or L) and
+``features`` (OAI name -> grade). Paths in the file are relative to the file; in memory they are
+absolute. No participant is in two splits, because visits and both knees share anatomy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xr2mri_core.errors import DatalistError, FeatureError, InputError, shown
+from xr2mri_core.export import atomic_files
+from xr2mri_core.features import parse_features
+from xr2mri_core.geometry import Laterality
+
+SPLITS = ("training", "validation", "test")
+PATHS = ("radiograph", "mri", "labels")
+REQUIRED = ("case", "participant", "radiograph", "mri")
+
+Item = dict[str, Any]
+
+
+def load_datalist(
+    path: str | Path, split: str | None = None, required: Sequence[str] = REQUIRED
+) -> list[Item]:
+    """Return the items of a datalist, checked, with absolute paths.
+
+    Args:
+        path: the JSON file.
+        split: ``training``, ``validation`` or ``test``; None for all, in this order.
+        required: keys that every item must have.
+
+    Returns:
+        The items, in the order of the file, each with ``split``, and with ``features`` ({} where
+        the file has none) as :func:`parse_features` returns them.
+
+    Raises:
+        DatalistError: naming the file, the item and what is wrong with it.
+    """
+    path = Path(path)
+    content = _read(path)
+    if split is not None and split not in SPLITS:
+        raise DatalistError(f"split {shown(split)}: accepted are {', '.join(SPLITS)}")
+    if not any(name in content for name in SPLITS):
+        raise DatalistError(f"{path}: none of the lists {', '.join(SPLITS)}; give a datalist")
+    items = []
+    for name in SPLITS:
+        listed = content.get(name, [])
+        if not isinstance(listed, list):
+            raise DatalistError(f"{path}: {name} is {shown(listed)}; it must be a list of items")
+        for index, item in enumerate(listed):
+            where = f"{path}, {name}[{index}]"
+            items.append({**_checked(item, required, where), "split": name})
+    check_split(items, path)
+    chosen = [item for item in items if split in (None, item["split"])]
+    if not chosen:
+        raise DatalistError(f"{path}: no items in {split or 'any split'}; add cases to it")
+    return [_with_files(item, path) for item in chosen]
+
+
+def save_datalist(
+    path: str | Path,
+    splits: Mapping[str, Iterable[Mapping[str, Any]]],
+    name: str,
+    description: str = "",
+    synthetic: bool = False,
+) -> Path:
+    """Write a datalist, whole or not at all.
+
+    Args:
+        path: the JSON file; its folder is made.
+        splits: ``training``, ``validation``, ``test`` -> items. Paths are written relative to
+            the file; relative ones are taken to be so already.
+        name: of the data set.
+        description: where the data come from.
+        synthetic: whether the images were made and not acquired.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        DatalistError: for an unknown split, an item without a required key, or a participant in
+            two splits.
+        OutputError: if the file cannot be written.
+    """
+    path = Path(path)
+    unknown = set(splits) - set(SPLITS)
+    if unknown:
+        raise DatalistError(f"splits {sorted(unknown)}: accepted are {', '.join(SPLITS)}")
+    content: dict[str, Any] = {"name": name, "description": description, "synthetic": synthetic}
+    checked = []
+    for split in SPLITS:
+        content[split] = []
+        for index, given in enumerate(splits.get(split, ())):
+            item = _checked(given, REQUIRED, f"{split}[{index}]")
+            item.pop("split", None)
+            checked.append({**item, "split": split})
+            for key in PATHS:
+                if key in item and Path(item[key]).is_absolute():
+                    item[key] = Path(os.path.relpath(item[key], path.parent.resolve())).as_posix()
+            content[split].append(item)
+    check_split(checked, path)
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    with atomic_files(path.parent) as files:
+        files.path(path).write_text(text, encoding="utf-8")
+    return path
+
+
+def split_by_participant(
+    items: Iterable[Mapping[str, Any]], ratios: Sequence[float] = (7, 2, 1), seed: int = 0
+) -> dict[str, list[Item]]:
+    """Split items into training, validation and test (Section III-B: 7:2:1) by participant.
+
+    The participants are sorted, then shuffled with ``seed``: the order of the items does not
+    matter. Counts of participants are the ratios, rounded.
+
+    Returns:
+        ``training``, ``validation``, ``test`` -> items, in their order.
+
+    Raises:
+        DatalistError: for an item without ``participant``, or ratios that are not three numbers
+            of at least 0 with a positive sum.
+    """
+    shares = np.asarray(ratios, dtype=float)
+    if shares.shape != (3,) or not np.isfinite(shares).all() or min(shares) < 0 or not sum(shares):
+        raise DatalistError(f"ratios {shown(ratios)}: give three numbers, e.g. (7, 2, 1)")
+    known = [_checked(item, ("participant",), f"item {n}") for n, item in enumerate(items)]
+    people = sorted({item["participant"] for item in known})
+    order = np.random.default_rng(seed).permutation(len(people))
+    ends = np.rint(np.cumsum(shares) / shares.sum() * len(people)).astype(int)
+    split_of = {
+        people[person]: SPLITS[int(np.searchsorted(ends, rank, side="right"))]
+        for rank, person in enumerate(order)
+    }
+    return {
+        split: [item for item in known if split_of[item["participant"]] == split]
+        for split in SPLITS
+    }
+
+
+def check_split(items: Iterable[Mapping[str, Any]], where: object = "datalist") -> None:
+    """Refuse items (with ``split``) that put one participant in two splits, or a case in twice."""
+    split_of: dict[str, str] = {}
+    cases: set[str] = set()
+    for item in items:
+        person, split = item.get("participant"), item["split"]
+        if person is not None and split_of.setdefault(person, split) != split:
+            raise DatalistError(
+                f"{where}: participant {shown(person)} is in {split_of[person]} and in {split}; "
+                "split by participant"
+            )
+        if item.get("case") in cases:
+            raise DatalistError(f"{where}: case {shown(item['case'])} is listed twice; keep one")
+        if "case" in item:
+            cases.add(item["case"])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DatalistError(f"{path}: no such file; give the path of a datalist") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise DatalistError(f"{path}: not a JSON file ({shown(error)}); give a datalist") from error
+    if not isinstance(content, dict):
+        raise DatalistError(f"{path}: {shown(content)} is no JSON object; give a datalist")
+    return content
+
+
+def _checked(item: object, required: Sequence[str], where: str) -> Item:
+    """Return a copy of one item with its texts, laterality and features checked."""
+    if not isinstance(item, Mapping):
+        raise DatalistError(f"{where}: {shown(item)} is no item; give a JSON object")
+    checked = dict(item)
+    for key in required:
+        if checked.get(key) in (None, ""):
+            raise DatalistError(f"{where}: {key} is missing; required are {', '.join(required)}")
+    for key in ("case", "participant", *PATHS):
+        if isinstance(checked.get(key), Path):
+            checked[key] = str(checked[key])
+        if key in checked and not isinstance(checked[key], str):
+            raise DatalistError(f"{where}: {key} is {shown(checked[key])}; give a text")
+    try:
+        if "laterality" in checked:
+            side = Laterality.parse(checked["laterality"])
+            checked["laterality"] = str(side) if side else "auto"
+        if "features" in checked:
+            checked["features"] = parse_features(checked["features"])
+    except (FeatureError, InputError) as error:
+        raise DatalistError(f"{where}: {error}") from error
+    return checked
+
+
+def _with_files(item: Item, path: Path) -> Item:
+    """Return an item with absolute paths of files that exist, and with features."""
+    found = {"features": {}, **item}
+    for key in PATHS:
+        if key in found:
+            file = path.parent.resolve() / found[key]
+            if not file.exists():
+                raise DatalistError(
+                    f"{path}, case {shown(item.get('case'))}: {key} {shown(found[key])} "
+                    f"does not exist at {file}; paths are relative to the datalist"
+                )
+            found[key] = str(file)
+    return found

@@ -1,0 +1,291 @@
+"""A corpus of phantom patients on disk, with the datalist that training reads.
+
+    out/datalist.json
+    out/cases/phantom-000000/radiograph.dcm    the radiograph, DICOM DX, 12 bits
+                             radiograph.png    the same pixels, 16-bit PNG
+                             mri.nii.gz        int16 (256, 80, 256), RAS+
+                             labels.nii.gz     uint8, the values of `tissues.Tissue`
+                             features.json     grades, demographics, parameters, seed
+
+A case is written beside its place and renamed when it is whole, so an interrupted run resumes where
+it stopped. The same seed gives the same bytes, whatever the number of processes.
+"""
+
+import gzip
+import io
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from PIL import Image
+
+import xr2mri_core.phantom as phantom
+from xr2mri_core import __version__
+from xr2mri_core.datalist import save_datalist, split_by_participant
+from xr2mri_core.errors import DatalistError, InputError, OutputError, shown
+
+from .cohort import DEFAULT_ENRICHMENT
+from .dicom import write_radiograph_dicom
+from .tissues import Tissue
+
+Progress = Callable[[int, int], None]
+"""Called with (cases done, cases in all); may raise to stop the work."""
+
+RECORD = "features.json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One case to make; everything that decides its content."""
+
+    folder: Path
+    seed: int
+    index: int
+    enrichment: float
+
+    @property
+    def case(self) -> str:
+        return self.folder.name
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What makes a case on disk this case and no other."""
+        return {
+            "seed": self.seed,
+            "index": self.index,
+            "enrichment": self.enrichment,
+            "version": __version__,
+        }
+
+
+def case_seed(seed: int, index: int) -> int:
+    """The seed of case `index` of the corpus `seed`: cases are independent of each other."""
+    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint32)[0])
+
+
+def write_cases(
+    out: str | Path,
+    cases: int,
+    seed: int,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+    enrichment: float = DEFAULT_ENRICHMENT,
+    start: int = 0,
+) -> Path:
+    """Makes phantom patients and the datalist over all that are in the folder.
+
+    Args:
+        out: folder to write to; cases of the same corpus that it holds are kept, not made again.
+        cases: how many.
+        seed: of the corpus, not negative.
+        jobs: processes, by default one for each core.
+        progress: called after each case; what it raises stops the work, finished cases stay.
+        enrichment: how much commoner rare findings are than in OAI, 0 (as OAI) to 1 (flat).
+        start: index of the first case, so that a corpus can be extended, or unseen patients made.
+
+    Returns:
+        Path of `datalist.json`, split by participant 7:2:1.
+
+    Raises:
+        InputError: for numbers out of range.
+        DatalistError: if the folder holds cases of another seed, enrichment or version.
+        OutputError: if something cannot be written, or a process was killed.
+    """
+    _check(cases, seed, jobs, enrichment, start)
+    folder = Path(out) / "cases"
+    todo = [
+        _Job(folder / f"phantom-{index:06d}", seed, index, float(enrichment))
+        for index in range(start, start + cases)
+    ]
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    _refuse_strangers(folder, todo[0])
+    missing = [job for job in todo if not job.folder.is_dir()]
+    done = len(todo) - len(missing)
+    if progress:
+        progress(done, len(todo))
+    with closing(_run(missing, min(jobs or os.cpu_count() or 1, len(missing)))) as made:
+        for done, _ in enumerate(made, done + 1):
+            if progress:
+                progress(done, len(todo))
+    return _write_datalist(Path(out), seed, float(enrichment))
+
+
+def _check(cases: int, seed: int, jobs: int | None, enrichment: float, start: int) -> None:
+    if cases < 1 or start < 0 or seed < 0 or (jobs is not None and jobs < 1):
+        raise InputError(
+            f"cases={cases}, start={start}, seed={seed}, jobs={jobs}: at least one case and one "
+            "process, and no negative start or seed"
+        )
+    if not 0 <= enrichment <= 1:
+        raise InputError(f"enrichment={enrichment}: from 0 (prevalences as in OAI) to 1 (flat)")
+
+
+def _refuse_strangers(folder: Path, ours: _Job) -> None:
+    """Raises if a case in the folder came from other settings."""
+    expected = {key: value for key, value in ours.origin.items() if key != "index"}
+    for record in sorted(folder.glob(f"phantom-*/{RECORD}")):
+        found = _read_record(record)["origin"]
+        for key, value in expected.items():
+            if found.get(key) != value:
+                raise DatalistError(
+                    f"{record.parent} was made with {key} {shown(found.get(key))}, not "
+                    f"{shown(value)}: give the same settings, or another folder"
+                )
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(record["origin"], dict) and isinstance(record["features"], dict):
+            return record
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise DatalistError(f"{path} is no record of a phantom case: remove its folder and run again")
+
+
+def _run(todo: list[_Job], jobs: int) -> Generator[str, None, None]:
+    """Makes the cases, in this process or in several; yields their names as they get done."""
+    if jobs <= 1:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # sums depend on the number of threads in their last bit
+        try:
+            yield from map(_write_case, todo)
+        finally:
+            torch.set_num_threads(threads)
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, context, initializer=_start_worker)
+    waiting: set[Future[str]] = set()
+    rest = iter(todo)
+    try:
+        while True:
+            # one case in hand for each process, so that an interrupt has little to wait for
+            waiting |= {pool.submit(_write_case, job) for job in islice(rest, jobs - len(waiting))}
+            if not waiting:
+                return
+            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in finished:
+                yield future.result()
+    except BrokenProcessPool:
+        raise OutputError(
+            "a process that makes phantoms was killed, probably for want of memory: "
+            "run the same command again with fewer --jobs; finished cases are kept"
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to handle
+    torch.set_num_threads(1)
+
+
+def _write_case(job: _Job) -> str:
+    """Makes one case and puts it in its place, whole."""
+    case = phantom.make_case(case_seed(job.seed, job.index), enrichment=job.enrichment)
+    part = job.folder.with_name(f".{job.case}.part")
+    with _writing(part):
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        try:
+            _write_files(part, job, case)
+            os.replace(part, job.folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    return job.case
+
+
+def _write_files(folder: Path, job: _Job, case: Any) -> None:
+    beam = case.parameters.get("beam", {})
+    write_radiograph_dicom(
+        folder / "radiograph.dcm",
+        case.radiograph,
+        case.radiograph_spacing,
+        patient_id=job.case,
+        exposure=beam,
+        demographics=case.demographics,
+    )
+    Image.fromarray(case.radiograph).save(folder / "radiograph.png")
+    _write_nifti(folder / "mri.nii.gz", case.mri, case.affine, "synthetic phantom MRI")
+    _write_nifti(folder / "labels.nii.gz", case.labels, case.affine, "synthetic phantom labels")
+    record = {
+        "case": job.case,
+        "synthetic": True,
+        "laterality": "R",
+        "features": case.features,
+        "demographics": case.demographics,
+        "origin": job.origin,
+        "case_seed": case_seed(job.seed, job.index),
+        "radiograph_spacing_mm": case.radiograph_spacing,
+        "parameters": case.parameters,
+        "labels": {tissue.name.lower(): int(tissue) for tissue in Tissue},
+    }
+    (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_nifti(path: Path, volume: np.ndarray, affine: np.ndarray, notice: str) -> None:
+    """NIfTI-1 in mm, compressed lightly and without a time stamp: the same bytes every time."""
+    image = nib.Nifti1Image(volume, affine)
+    image.header.set_xyzt_units("mm")
+    image.header["descrip"] = f"XR2MRI {__version__} {notice}".encode()[:79]
+    image.set_sform(affine, code=1)
+    image.set_qform(affine, code=1)
+    buffer = io.BytesIO()
+    image.to_stream(buffer)
+    path.write_bytes(gzip.compress(buffer.getvalue(), compresslevel=1, mtime=0))
+
+
+def _write_datalist(out: Path, seed: int, enrichment: float) -> Path:
+    items = []
+    for record in sorted((out / "cases").glob(f"phantom-*/{RECORD}")):
+        case = record.parent
+        items.append(
+            {
+                "case": case.name,
+                "participant": case.name,
+                "radiograph": str(case / "radiograph.dcm"),
+                "mri": str(case / "mri.nii.gz"),
+                "labels": str(case / "labels.nii.gz"),
+                "laterality": "R",
+                "features": _read_record(record)["features"],
+            }
+        )
+    path = out / "datalist.json"
+    save_datalist(
+        path,
+        split_by_participant(items, ratios=(7, 2, 1), seed=seed),
+        name=f"phantom-{seed}",
+        description=(
+            f"{len(items)} parametric phantom knees, corpus seed {seed}, XR2MRI {__version__}. "
+            f"Findings as in OAI, enriched by {enrichment:g} (0 = OAI's prevalence, 1 = flat). "
+            "Synthetic: no patient was imaged."
+        ),
+        synthetic=True,
+    )
+    return path
+
+
+@contextmanager
+def _writing(where: Path) -> Iterator[None]:
+    """Turns what the file system refuses into an error with a remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{error.filename or where} cannot be written ({error.strerror or error}): "
+            "choose a folder with space that you may write to"
+        ) from error
