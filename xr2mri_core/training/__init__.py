@@ -14,7 +14,7 @@ from xr2mri_core.training.batches import (
     validation_loader,
 )
 from xr2mri_core.training.cache import LatentCache, SliceCache
-from xr2mri_core.training.diffusion import DiffusionStage
+from xr2mri_core.training.diffusion import DiffusionStage, export_model
 from xr2mri_core.training.ema import EMA, TrainedState
 from xr2mri_core.training.engines import StageEvaluator, StageTrainer, placed
 from xr2mri_core.training.handlers import Checkpoints, Log, Pictures, Schedule, ValidationLog
@@ -37,6 +37,7 @@ __all__ = [
     "StepSampler",
     "TrainedState",
     "ValidationLog",
+    "export_model",
     "finish_autoencoder",
     "load_autoencoder",
     "measure_scaling",

@@ -151,7 +151,9 @@ def finish_autoencoder(
 def load_autoencoder(autoencoder: Any, folder: str | Path) -> Any:
     """Fill an autoencoder, in place, with weights and scaling factor that stage 1 has saved."""
     try:
-        saved = type(autoencoder).from_pretrained(folder, local_files_only=True)
+        saved = type(autoencoder).from_pretrained(
+            folder, local_files_only=True, low_cpu_mem_usage=False
+        )
         autoencoder.load_state_dict(saved.state_dict())
     except (OSError, ValueError, RuntimeError) as error:
         raise WeightsError(

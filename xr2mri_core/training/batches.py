@@ -48,7 +48,7 @@ def training_loader(batches: Dataset[Batch], workers: int = 0, pin: bool = False
 
 
 def validation_loader(batches: Dataset[Batch], count: int) -> DataLoader:
-    """The same `count` batches at every pass, shared out among the processes of a distributed run."""
+    """The same `count` batches at every pass, shared out among the processes."""
     steps = range(idist.get_rank(), max(count, idist.get_world_size()), idist.get_world_size())
     return DataLoader(batches, batch_size=None, sampler=list(steps))
 

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 import ignite.distributed as idist
 import numpy as np
 import torch
+from monai.transforms import Compose
 from numpy.lib.format import open_memmap
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -28,6 +30,7 @@ from tqdm import tqdm
 
 from xr2mri_core.features import encode_features
 from xr2mri_core.geometry import depths_of
+from xr2mri_core.transforms import mri_transforms, radiograph_transforms
 
 logger = logging.getLogger("xr2mri")
 
@@ -41,7 +44,7 @@ def to_bytes(image: np.ndarray) -> np.ndarray:
 
 def from_bytes(image: np.ndarray) -> Tensor:
     """The inverse of `to_bytes`: uint8 -> float32 tensor in [-1, 1]."""
-    return torch.from_numpy(image).float().div_(127.5).sub_(1.0)
+    return torch.from_numpy(np.array(image)).float().div_(127.5).sub_(1.0)
 
 
 def pick_slices(available: int, wanted: int | None, rng: np.random.Generator) -> np.ndarray:
@@ -270,14 +273,16 @@ def _store_case(
     return index
 
 
+@cache
+def _transforms(size: int) -> Compose:
+    return Compose([radiograph_transforms(size=size), mri_transforms(size=size)])
+
+
 def _prepare_case(
     item: Mapping[str, Any], index: int, settings: Mapping[str, Any], labelled: bool
 ) -> dict[str, np.ndarray]:
     """One case through the MONAI transforms, as the arrays of a `SliceCache`."""
-    from xr2mri_core.transforms import mri_transforms, radiograph_transforms
-
-    data = radiograph_transforms(size=settings["size"])(dict(item))
-    data = mri_transforms(size=settings["size"])(data)
+    data = _transforms(settings["size"])(dict(item))
     slices = np.asarray(data["mri"])[:, 0]
     rng = np.random.default_rng([settings["seed"], index])
     chosen = pick_slices(len(slices), settings["slices"], rng)
@@ -310,9 +315,7 @@ def _fill_latents(
     for case in tqdm(missing, desc="latents", unit="case", disable=None):
         images = from_bytes(slices.arrays["slices"][case]).unsqueeze(1).to(device)
         images = images.expand(-1, autoencoder.config.in_channels, -1, -1)
-        batches = (
-            autoencoder.encode(part).latent_dist.mode() for part in images.split(batch_size)
-        )
+        batches = (autoencoder.encode(part).latent_dist.mode() for part in images.split(batch_size))
         latents = (torch.cat(list(batches)) * scale).cpu().numpy().astype(np.float16)
         _open(folder, "latents", (cases, *latents.shape), np.float16)[case] = latents
         if emphasis:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import torch
+from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
 from xr2mri_core.features import one_hot_slices
 from xr2mri_core.networks import RadiographCode, XR2MRIModel
 from xr2mri_core.training.batches import Batch
+from xr2mri_core.training.ema import EMA
+from xr2mri_core.training.record import write_record
+
+logger = logging.getLogger("xr2mri")
 
 
 class DiffusionStage(nn.Module):
@@ -31,6 +40,7 @@ class DiffusionStage(nn.Module):
         drop_radiograph: probability of blanking the radiograph's code, for guidance.
         reconstruction: weight of Algorithm 1's second loss, |D(z_0 predicted) - x|^2, which costs
             several denoiser passes; needs `CaseBatches(images=True)`.
+        picture_steps: DDIM steps of the sample pictures.
     """
 
     def __init__(
@@ -43,13 +53,14 @@ class DiffusionStage(nn.Module):
         drop_features: float = 0.1,
         drop_radiograph: float = 0.1,
         reconstruction: float = 0.0,
+        picture_steps: int = 8,
     ) -> None:
         super().__init__()
         self.model, self.scheduler = model, scheduler
         model.autoencoder.requires_grad_(False)
         self.noisy_share, self.reconstruction = noisy_share, reconstruction
         self.drop_variable, self.drop_features = drop_variable, drop_features
-        self.drop_radiograph = drop_radiograph
+        self.drop_radiograph, self.picture_steps = drop_radiograph, picture_steps
         self.timesteps = int(scheduler.config.num_train_timesteps)
         self.variables = list(one_hot_slices(grading).values())
 
@@ -70,6 +81,23 @@ class DiffusionStage(nn.Module):
         order = torch.randperm(count, generator=generator, device=generator.device)
         t = ((order + 0.5) / count * self.timesteps).long()
         return self._losses(batch, code, features, t, generator)
+
+    @torch.no_grad()
+    def picture(self, batch: Batch, columns: int = 8) -> Tensor:
+        """True slices above generated ones, as (1, H', W') in [0, 1]."""
+        every = max(1, len(batch["latent"]) // columns)
+        chosen = slice(None, every * columns, every)
+        code, features = self._conditions(batch)
+        code, features = RadiographCode(*(part[chosen] for part in code)), features[chosen]
+        z_0, depth = batch["latent"][chosen], batch["depth"][chosen]
+        generator = torch.Generator(z_0.device).manual_seed(batch["seed"])
+        z = torch.randn(z_0.shape, generator=generator, device=z_0.device)
+        ddim = DDIMScheduler.from_config(self.scheduler.config)
+        ddim.set_timesteps(self.picture_steps, device=z.device)
+        for t in ddim.timesteps:
+            z = ddim.step(self.model.denoise(z, t, code, depth, features), t, z).prev_sample
+        rows = [torch.cat(list(self.model.to_image(row).float()), -1) for row in (z_0, z)]
+        return torch.cat(rows, -2).clamp(-1, 1).add(1).div(2).cpu()
 
     def _losses(
         self,
@@ -140,6 +168,30 @@ class DiffusionStage(nn.Module):
         if self.scheduler.config.prediction_type == "epsilon":
             return (z_t - sigma * prediction) / alpha
         return alpha * z_t - sigma * prediction
+
+
+def export_model(
+    model: XR2MRIModel,
+    ema: EMA,
+    path: str | Path,
+    half: bool,
+    record: Mapping[str, Any],
+) -> None:
+    """Write the averaged weights of all parts, and the record beside them as `<name>.json`.
+
+    Args:
+        model: with the trained autoencoder.
+        ema: whose weights are written.
+        path: a `.safetensors` file.
+        half: keep 16-bit floats on disk.
+        record: of `training_record`.
+    """
+    if idist.get_rank():
+        return
+    with ema.applied():
+        model.save_weights(path, dtype=torch.float16 if half else None)
+    write_record(Path(path).with_suffix(".json"), record)
+    logger.info("model saved as %s", path)
 
 
 def _like(values: Tensor, other: Tensor) -> Tensor:

@@ -16,7 +16,9 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
 
 
 class EMA:
-    """Handler that keeps w' <- m w' + (1 - m) w of a module's trained weights (the paper: m = 0.99).
+    """Handler: w' <- m w' + (1 - m) w after every step, for a module's trained weights w.
+
+    The paper's m is 0.99.
 
     Early on the momentum is min(m, (1 + k) / (10 + k)) at step k, so that a short training does
     not carry its random start along.

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.tensorboard import SummaryWriter
 
+from xr2mri_core.errors import WeightsError
 from xr2mri_core.training.batches import Batch, StepSampler, to_device
 from xr2mri_core.training.ema import EMA
 from xr2mri_core.training.engines import StageTrainer
@@ -146,6 +147,17 @@ class Checkpoints:
             filename_pattern=self.FILE,
         )
         engine.add_event_handler(Events.EPOCH_COMPLETED, saver)
+
+    @classmethod
+    def load(cls, folder: str | Path, **objects: Any) -> int:
+        """Fill some of the saved objects, outside of a training; returns the step."""
+        path = Path(folder) / cls.FILE
+        if not path.exists():
+            raise WeightsError(f"no checkpoint {path}: train first, or name its output_dir")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        for name, value in objects.items():
+            value.load_state_dict(state[name])
+        return int(state["trainer"]["iteration"])
 
     def _set_position(self, engine: Engine) -> None:
         self.sampler.start = engine.state.iteration
