@@ -24,6 +24,7 @@ from PIL import Image, ImageOps
 from xr2mri_core.errors import RadiographError, shown
 from xr2mri_core.geometry import volume_to_slices
 from xr2mri_core.transforms.dicom_file import is_dicom, read_dicom
+from xr2mri_core.transforms.itk_image import array_and_affine
 from xr2mri_core.transforms.picture import (
     LARGEST_PIXELS,
     Picture,
@@ -106,8 +107,8 @@ def _head(path: Path) -> bytes:
     with path.open("rb") as stream:
         head = stream.read(_HEAD)
     if head.startswith(_GZIP):
-        with gzip.open(path) as stream:
-            head = stream.read(_HEAD)
+        with gzip.open(path) as unzipped:
+            head = unzipped.read(_HEAD)
         if not _is_nifti(head):
             raise ValueError("compressed by gzip, and not NIfTI")
     return head
@@ -129,7 +130,7 @@ def _read_picture(path: Path) -> Picture:
         upright = ImageOps.exif_transpose(image)
     if upright.has_transparency_data:
         upright = upright.convert("RGBA")
-        if upright.getchannel("A").getextrema()[0] < 255:
+        if np.asarray(upright)[..., 3].min() < 255:
             raise RadiographError("has transparent pixels; save it without transparency")
     if upright.mode in ("L", "I", "F") or upright.mode.startswith("I;16"):
         return Picture(np.asarray(upright))
@@ -143,7 +144,8 @@ def _is_nifti(head: bytes) -> bool:
 def _read_nifti(path: Path) -> Picture:
     with path.open("rb") as stream:
         zipped = stream.read(2) == _GZIP
-    with gzip.open(path) if zipped else path.open("rb") as stream:
+    opener: Any = gzip.open if zipped else open
+    with opener(path, "rb") as stream:
         head = stream.read(_HEAD)
         if head[344:348] == b"ni1\0" or head[4:8] == b"ni2\0":
             raise RadiographError(
@@ -178,15 +180,8 @@ def _read_nrrd(path: Path) -> Picture:
     coloured = len(sizes) > 2 and sizes[0] in (3, 4) and min(sizes[1:3]) > 4
     _check_axes(sizes[1:] if coloured else sizes)
     image = sitk.ReadImage(str(path), imageIO="NrrdImageIO")
-    axes = image.GetDimension()
-    pixels = sitk.GetArrayFromImage(image)
-    pixels = pixels.transpose(*range(axes - 1, -1, -1), *range(axes, pixels.ndim))
-    affine = np.eye(4)
-    affine[:axes, :axes] = np.reshape(image.GetDirection(), (axes, axes)) * image.GetSpacing()
-    affine[:2] *= -1  # ITK's axes run to the left and to posterior
-    return _oriented(
-        pixels[..., :3] if image.GetNumberOfComponentsPerPixel() > 3 else pixels, affine
-    )
+    pixels, affine = array_and_affine(image)
+    return _oriented(pixels, affine)
 
 
 def _nrrd_fields(path: Path) -> dict[str, str]:

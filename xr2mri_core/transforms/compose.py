@@ -1,0 +1,76 @@
+"""What the two chains of transforms share."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+from monai.config import KeysCollection
+from monai.transforms import Compose, MapTransform
+
+from xr2mri_core.errors import XR2MRIError
+from xr2mri_core.geometry import Laterality
+
+
+class TypedCompose(Compose):
+    """A :class:`monai.transforms.Compose` that lets this project's errors through.
+
+    MONAI wraps whatever a transform raises in a RuntimeError "applying transform ..."; here the
+    :class:`XR2MRIError` within, which tells the user what to do, is raised instead.
+    """
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().__call__(*args, **options)
+        except RuntimeError as error:
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, XR2MRIError):
+                cause = cause.__cause__
+            if cause is None:
+                raise
+            raise cause from cause.__cause__
+
+
+class RightKneeFramed(MapTransform):
+    """Mirror pictures (..., H, W) of a left knee, left to right, into the right-knee frame.
+
+    The side is ``data["laterality"]`` (R, L or auto), else what the radiograph's file says
+    (``data[info_key]["laterality"]``), else right. With ``info_key`` present, the side that was
+    taken, whether the picture was mirrored, and a warning where nobody knew are noted there.
+
+    Args:
+        keys: pictures to mirror.
+        info_key: where :class:`LoadRadiographd` leaves its notes.
+        allow_missing_keys: whether a key may be absent.
+
+    Raises:
+        InputError: for a ``laterality`` that is neither R, L nor auto.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        info_key: str = "radiograph_info",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.info_key = info_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        done = dict(data)
+        info = done.get(self.info_key, {})
+        side = Laterality.parse(done.get("laterality")) or Laterality.parse(info.get("laterality"))
+        if self.info_key in done:
+            notes = list(info.get("warnings", ()))
+            if side is None:
+                notes.append("the side of the knee is unknown: taken as right; give the laterality")
+            done[self.info_key] = {
+                **info,
+                "laterality": str(side or Laterality.RIGHT),
+                "mirrored": side is Laterality.LEFT,
+                "warnings": notes,
+            }
+        if side is Laterality.LEFT:
+            for key in self.key_iterator(done):
+                done[key] = done[key].flip(-1)
+        return done

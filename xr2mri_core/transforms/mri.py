@@ -1,0 +1,256 @@
+"""From the file of an MRI volume to the slices that the network learns.
+
+The paper (Section III-B2) keeps the slices between 16 % and 78 % of the volume, 13..62 of 80, and
+normalises them. Here the volume is first turned to RAS, so that axis 1 runs from posterior to
+anterior whatever order the file has, and cut to the 160 mm field of view.
+
+    data = mri_transforms()({"mri": "knee.nii.gz", "labels": "labels.nii.gz", "laterality": "R"})
+    data["mri"]       # MetaTensor (50, 1, 256, 256) float32 in [-1, 1], posterior slice first
+    data["labels"]    # MetaTensor (50, 1, 256, 256) uint8, where the item has a label map
+    data["depths"]    # float32 array (50,) in [0, 1]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import SimpleITK as sitk
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform, Resize, ResizeWithPadOrCrop
+
+from xr2mri_core.errors import VolumeError, shown
+from xr2mri_core.geometry import (
+    FIELD_OF_VIEW_MM,
+    IMAGE_SIZE,
+    depths_of,
+    slice_window,
+    volume_to_slices,
+)
+from xr2mri_core.transforms.compose import RightKneeFramed, TypedCompose
+from xr2mri_core.transforms.itk_image import array_and_affine
+
+CLIP_PERCENTILES = (0.0, 99.5)
+"""Percentiles of the window's slices that become -1 and 1."""
+
+
+def mri_transforms(
+    size: int = IMAGE_SIZE,
+    keys: str = "mri",
+    channels: int = 1,
+    labels: str = "labels",
+    window: bool = True,
+) -> TypedCompose:
+    """Return the chain file -> RAS -> window -> 256x256 -> [-1, 1] -> right-knee frame.
+
+    Args:
+        size: rows and columns of a slice.
+        keys: item of the data with the path of a volume.
+        channels: equal channels of a slice; 3 for the paper's pretrained weights.
+        labels: item with the path of the label map on the same grid; it may be absent.
+        window: whether to keep the paper's window only; False for a volume already cut to it.
+
+    Returns:
+        A transform that raises :class:`VolumeError`, never MONAI's RuntimeError.
+    """
+    both = (keys, labels)
+    return TypedCompose(
+        [
+            LoadVolumed(both, reference=keys, allow_missing_keys=True),
+            SlicesInWindowd(both, window=window, allow_missing_keys=True),
+            FieldOfViewd(keys, size=size, mode="bilinear"),
+            FieldOfViewd(labels, size=size, mode="nearest", allow_missing_keys=True),
+            NormalizeSlicesd(keys, channels=channels),
+            RightKneeFramed(both, allow_missing_keys=True),
+        ]
+    )
+
+
+def read_volume(path: str | Path) -> MetaTensor:
+    """Read a volume from NIfTI, NRRD or another one-file format of ITK, turned to RAS.
+
+    Returns:
+        MetaTensor (X, Y, Z) float32 with its RAS affine (4, 4) in mm.
+
+    Raises:
+        VolumeError: for a file that cannot be read, is not 3-D, has NaN values or is constant.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise VolumeError(f"{path}: no such file; give the path of an MRI volume")
+    try:
+        image = nib.as_closest_canonical(_opened(path))
+        voxels = np.asarray(image.dataobj, dtype=np.float32)
+    except Exception as error:
+        raise VolumeError(
+            f"{path.name}: cannot be read as a volume ({shown(error)}); "
+            "give NIfTI (.nii, .nii.gz) or NRRD (.nrrd)"
+        ) from error
+    if voxels.ndim != 3 or min(voxels.shape) < 1:
+        raise VolumeError(f"{path.name}: of shape {voxels.shape}; an MRI volume has three axes")
+    low, high = voxels.min(), voxels.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise VolumeError(f"{path.name}: has NaN or infinite values; export the volume again")
+    if low == high:
+        raise VolumeError(f"{path.name}: every voxel is {low:g}, an empty volume; give another")
+    return MetaTensor(
+        torch.from_numpy(np.ascontiguousarray(voxels)),
+        affine=torch.from_numpy(image.affine),
+        meta={"filename_or_obj": str(path)},
+    )
+
+
+def _opened(path: Path) -> Any:
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        return nib.load(path)
+    voxels, affine = array_and_affine(sitk.ReadImage(str(path), sitk.sitkFloat32))
+    return nib.Nifti1Image(voxels, affine)
+
+
+class LoadVolumed(MapTransform):
+    """Read the volume at a path as a MetaTensor (X, Y, Z), RAS; see :func:`read_volume`.
+
+    Args:
+        keys: paths of volumes on one grid.
+        reference: the key that the others must agree with in shape.
+        allow_missing_keys: whether a key may be absent.
+
+    Raises:
+        VolumeError: for a file that is not a volume, or of another shape than the reference.
+    """
+
+    def __init__(
+        self, keys: KeysCollection, reference: str, allow_missing_keys: bool = False
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.reference = reference
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        done = dict(data)
+        for key in self.key_iterator(done):
+            done[key] = read_volume(data[key])
+        for key in self.key_iterator(done):
+            found, expected = tuple(done[key].shape), tuple(done[self.reference].shape)
+            if found != expected:
+                raise VolumeError(
+                    f"{key} has shape {found}, {self.reference} {expected}: "
+                    "both must lie on the same grid"
+                )
+        return done
+
+
+class SlicesInWindowd(MapTransform):
+    """Cut a RAS volume (X, Y, Z) into pictures (n, rows, columns), posterior first.
+
+    The pictures' spacing (row, column) in mm goes to ``data["<key>_spacing"]``, their depths
+    in [0, 1] to ``data["depths"]``.
+
+    Args:
+        keys: volumes.
+        window: whether to keep the slices of :func:`slice_window` only, else all.
+        allow_missing_keys: whether a key may be absent.
+    """
+
+    def __init__(
+        self, keys: KeysCollection, window: bool = True, allow_missing_keys: bool = False
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.window = window
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        done = dict(data)
+        for key in self.key_iterator(done):
+            volume = done[key]
+            count = volume.shape[1]
+            start, stop = slice_window(count) if self.window else (0, count)
+            pictures = volume_to_slices(np.asarray(volume)[:, start:stop])
+            columns, _, rows = np.linalg.norm(np.asarray(volume.affine)[:3, :3], axis=0)
+            done[key] = MetaTensor(torch.from_numpy(pictures), meta=volume.meta)
+            done[f"{key}_spacing"] = (float(rows), float(columns))
+            done["depths"] = depths_of(stop - start).astype(np.float32)
+        return done
+
+
+class FieldOfViewd(MapTransform):
+    """Bring pictures (n, rows, columns) to the 160 mm field of view and to a size.
+
+    A larger field is cut about its middle, a smaller one is padded with its lowest value.
+
+    Args:
+        keys: pictures, with ``data["<key>_spacing"]`` as :class:`SlicesInWindowd` leaves it.
+        size: rows and columns of the result (n, size, size).
+        mode: ``bilinear`` (smoothed before shrinking) or ``nearest`` for label maps.
+        allow_missing_keys: whether a key may be absent.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        size: int = IMAGE_SIZE,
+        mode: str = "bilinear",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        smooth = mode == "bilinear"
+        self.resize = Resize(
+            (size, size), mode=mode if smooth else "nearest-exact", anti_aliasing=smooth
+        )
+        self.dtype = torch.float32 if smooth else torch.uint8
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        done = dict(data)
+        for key in self.key_iterator(done):
+            pictures = done[key]
+            spacing = done.pop(f"{key}_spacing")
+            field = tuple(map(_pixels, pictures.shape[1:], spacing))
+            if field != tuple(pictures.shape[1:]):
+                fit = ResizeWithPadOrCrop(field, mode="constant", value=float(pictures.min()))
+                pictures = fit(pictures)
+            done[key] = self.resize(pictures).to(self.dtype)[:, None]
+        return done
+
+
+def _pixels(present: int, step: float) -> int:
+    """Return the pixels of the field of view; ``present`` where the header is only rounded."""
+    wanted = max(1, round(FIELD_OF_VIEW_MM / step))
+    return present if abs(wanted - present) <= 0.01 * present else wanted
+
+
+class NormalizeSlicesd(MapTransform):
+    """Bring slices (n, 1, H, W) to [-1, 1] by two percentiles of all of them, repeat channels.
+
+    Args:
+        keys: slices.
+        channels: channels of the result (n, channels, H, W).
+        percentiles: lower and upper, 0-100.
+
+    Raises:
+        VolumeError: if the percentiles have the same value.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        channels: int = 1,
+        percentiles: tuple[float, float] = CLIP_PERCENTILES,
+    ) -> None:
+        super().__init__(keys)
+        if channels < 1:
+            raise ValueError(f"channels must be at least 1, not {channels}")
+        self.channels, self.percentiles = channels, percentiles
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        done = dict(data)
+        for key in self.key_iterator(done):
+            slices = done[key]
+            low, high = np.percentile(np.asarray(slices), self.percentiles)
+            if not high > low:
+                raise VolumeError(f"{key}: its slices are almost empty; give another volume")
+            scaled = ((slices - low) / (high - low) * 2 - 1).clamp(-1, 1)
+            done[key] = scaled.repeat(1, self.channels, 1, 1)
+        return done

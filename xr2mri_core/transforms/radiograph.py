@@ -1,0 +1,213 @@
+"""From the file of a radiograph to the picture that the network sees.
+
+The paper (Section III-B1) locates the knee joint, resizes it to 256x256 and normalises it to
+[-1, 1]. Here the square around the joint is a box that is given, or the middle of the picture.
+
+    data = radiograph_transforms()({"radiograph": "knee.dcm", "laterality": "L"})
+    data["radiograph"]       # MetaTensor (1, 256, 256) float32 in [-1, 1], right-knee frame
+    data["radiograph_info"]  # spacing_mm, laterality, mirrored, box, format, warnings
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform, Resized
+
+from xr2mri_core.errors import RadiographError, shown
+from xr2mri_core.geometry import IMAGE_SIZE
+from xr2mri_core.transforms.compose import RightKneeFramed, TypedCompose
+from xr2mri_core.transforms.picture import check_pixels
+from xr2mri_core.transforms.radiograph_file import read_radiograph
+
+CROP_MM = 140.0
+"""Side of the square around the joint where the spacing is known."""
+CLIP_PERCENTILES = (5.0, 99.0)
+"""Percentiles of the crop that become -1 and 1."""
+
+Box = tuple[int, int, int, int]
+"""Top, left, bottom, right in pixels of the file's picture; bottom and right are exclusive."""
+
+
+def radiograph_transforms(
+    size: int = IMAGE_SIZE, keys: KeysCollection = "radiograph"
+) -> TypedCompose:
+    """Return the chain file -> crop -> resize -> [-1, 1] -> right-knee frame.
+
+    Args:
+        size: rows and columns of the result.
+        keys: item of the data with the path of a radiograph, or its pixels (rows, columns). The
+            data may also hold ``laterality`` (R, L, auto) and ``box`` (see :data:`Box`).
+
+    Returns:
+        A transform that raises :class:`RadiographError`, never MONAI's RuntimeError.
+    """
+    return TypedCompose(
+        [
+            LoadRadiographd(keys),
+            CropRadiographd(keys),
+            Resized(keys, (size, size), mode="bilinear", anti_aliasing=True),
+            NormalizeRadiographd(keys),
+            RightKneeFramed(keys),
+        ]
+    )
+
+
+def _info_key(key: Hashable) -> str:
+    return f"{key}_info"
+
+
+class LoadRadiographd(MapTransform):
+    """Read the radiograph at a path as a MetaTensor (1, rows, columns) float32, bone bright.
+
+    Pixels (rows, columns) in memory are taken as they are. What is known about the file goes to
+    ``data["<key>_info"]``; see :func:`read_radiograph`.
+
+    Raises:
+        RadiographError: for a file or pixels that are not a radiograph.
+    """
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        done = dict(data)
+        for key in self.key_iterator(done):
+            source = done[key]
+            if isinstance(source, str | Path):
+                pixels, info = read_radiograph(source)
+                meta = {"filename_or_obj": str(source)}
+            else:
+                pixels = check_pixels(np.asarray(source))
+                info = {"spacing_mm": None, "laterality": None, "format": "array", "warnings": []}
+                meta = {}
+            done[key] = MetaTensor(torch.from_numpy(pixels)[None], meta=meta)
+            done[_info_key(key)] = info
+        return done
+
+
+class CropRadiographd(MapTransform):
+    """Cut a square out of a radiograph (1, H, W), repeating the edge where it reaches outside.
+
+    The square is ``data["box"]``, its shorter side lengthened about its centre, else the middle
+    ``size_mm`` of the picture where the spacing is known, else the largest middle square. The box
+    that was taken goes to ``data["<key>_info"]["box"]``, in pixels of the file's picture.
+
+    Args:
+        keys: radiographs.
+        size_mm: side of the middle square.
+
+    Raises:
+        RadiographError: for a box that is not four numbers, is empty, or misses the picture.
+    """
+
+    def __init__(self, keys: KeysCollection, size_mm: float = CROP_MM) -> None:
+        super().__init__(keys)
+        if not size_mm > 0:
+            raise ValueError(f"size_mm must be positive, not {size_mm}")
+        self.size_mm = size_mm
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        done = dict(data)
+        for key in self.key_iterator(done):
+            info = done.get(_info_key(key), {})
+            shape, spacing = tuple(done[key].shape[-2:]), info.get("spacing_mm")
+            notes = list(info.get("warnings", ()))
+            if done.get("box") is not None:
+                box = _squared(_checked_box(done["box"], shape), spacing)
+            else:
+                box = _middle(shape, spacing, self.size_mm)
+                if spacing is None:
+                    notes.append(
+                        "pixel spacing unknown: the middle square is taken whole; "
+                        f"it should show about {self.size_mm:g} mm around the joint, or give a box"
+                    )
+                if shape[1] > 1.1 * shape[0]:
+                    notes.append(
+                        "wider than tall, perhaps both knees: the middle is taken; "
+                        "give a box around one knee"
+                    )
+            done[key] = _cut(done[key], box)
+            done[_info_key(key)] = {**info, "box": box, "warnings": notes}
+        return done
+
+
+def _checked_box(box: Sequence[float], shape: tuple[int, ...]) -> Box:
+    """Return a given box as whole pixels that overlap a picture of ``shape``."""
+    accepted = f"give top, left, bottom, right within {shape[0]} x {shape[1]} pixels"
+    try:
+        top, left, bottom, right = (round(float(edge)) for edge in box)
+    except (TypeError, ValueError, OverflowError):
+        raise RadiographError(f"box {shown(box)} is not four numbers; {accepted}") from None
+    overlap = min(bottom, shape[0]) > max(top, 0) and min(right, shape[1]) > max(left, 0)
+    if not overlap or max(bottom - top, right - left) > 2 * max(shape):
+        raise RadiographError(f"box {shown(box)} does not fit the radiograph; {accepted}")
+    return top, left, bottom, right
+
+
+def _squared(box: Box, spacing: tuple[float, float] | None) -> Box:
+    """Return ``box`` with its shorter side lengthened about its centre, square in mm."""
+    row, column = spacing or (1.0, 1.0)
+    top, left, bottom, right = box
+    side = max((bottom - top) * row, (right - left) * column)
+    return _square_at((top + bottom) / 2, (left + right) / 2, side / row, side / column)
+
+
+def _middle(shape: tuple[int, ...], spacing: tuple[float, float] | None, size_mm: float) -> Box:
+    if spacing is None:
+        height = width = float(min(shape))
+    else:
+        height, width = size_mm / spacing[0], size_mm / spacing[1]
+    return _square_at(shape[0] / 2, shape[1] / 2, height, width)
+
+
+def _square_at(row: float, column: float, height: float, width: float) -> Box:
+    height, width = max(1, round(height)), max(1, round(width))
+    top, left = math.floor(row - height / 2 + 0.5), math.floor(column - width / 2 + 0.5)
+    return top, left, top + height, left + width
+
+
+def _cut(picture: torch.Tensor, box: Box) -> torch.Tensor:
+    """Return ``box`` of a picture (1, H, W), edge pixels repeated where it reaches outside."""
+    top, left, bottom, right = box
+    rows = torch.arange(top, bottom).clamp(0, picture.shape[-2] - 1)
+    columns = torch.arange(left, right).clamp(0, picture.shape[-1] - 1)
+    return picture[:, rows][:, :, columns]
+
+
+class NormalizeRadiographd(MapTransform):
+    """Clip a picture at two of its percentiles, which become -1 and 1.
+
+    Args:
+        keys: radiographs.
+        percentiles: lower and upper, 0-100.
+
+    Raises:
+        RadiographError: if the percentiles have the same value, as in an empty crop.
+    """
+
+    def __init__(
+        self, keys: KeysCollection, percentiles: tuple[float, float] = CLIP_PERCENTILES
+    ) -> None:
+        super().__init__(keys)
+        low, high = percentiles
+        if not 0 <= low < high <= 100:
+            raise ValueError(f"percentiles must ascend within 0-100, not {percentiles}")
+        self.percentiles = percentiles
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        done = dict(data)
+        for key in self.key_iterator(done):
+            picture = done[key]
+            low, high = np.percentile(np.asarray(picture), self.percentiles)
+            if not high > low:
+                raise RadiographError(
+                    "the crop is almost empty, its grey values do not differ; "
+                    "give a box around the knee or another file"
+                )
+            done[key] = ((picture - low) / (high - low) * 2 - 1).clamp(-1, 1)
+        return done
