@@ -77,9 +77,8 @@ def _phantom(arguments: argparse.Namespace) -> None:
 
 def _generate(arguments: argparse.Namespace) -> None:
     from xr2mri_core.export import check_writable, write_generated
-    from xr2mri_core.features import parse_features
 
-    features = parse_features(arguments.features, **dict(arguments.set))
+    features = _read_form(arguments.features, dict(arguments.set))
     if not arguments.radiograph.is_file():
         raise InputError(f"no file '{arguments.radiograph}'; give a radiograph with --radiograph")
     check_writable(arguments.out)
@@ -155,6 +154,21 @@ def _info(arguments: argparse.Namespace) -> None:
     print(
         json.dumps({"versions": versions(), "bundle": describe_bundle(arguments.bundle)}, indent=2)
     )
+
+
+def _read_form(path: Path | None, keywords: dict[str, str]) -> dict[str, int]:
+    """The features of a form, or of a record (of a phantom or of a generation) that holds one."""
+    import json
+
+    from xr2mri_core.features import parse_features
+
+    source: Any = path
+    if path is not None and path.suffix.lower() == ".json" and path.is_file():
+        with suppress(OSError, ValueError, RecursionError):
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(content, dict) and isinstance(content.get("features"), dict):
+                source = content["features"]
+    return parse_features(source, **keywords)
 
 
 def _generator(arguments: argparse.Namespace) -> Any:
@@ -233,7 +247,7 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = command("demo", _demo, "an unseen phantom patient, from radiograph to volume")
     demo.add_argument("--out", type=Path, default=Path("demo"))
-    demo.add_argument("--seed", type=_seed, default=None, help="the patient")
+    demo.add_argument("--seed", type=_seed, default=0, help="another patient, other noise")
     _bundle_options(demo)
 
     weights = commands.add_parser("weights", help="bring pretrained weights")

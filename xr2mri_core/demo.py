@@ -20,20 +20,20 @@ from xr2mri_core.export import NOTICE, atomic_files, check_writable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-UNSEEN_SEED = 7_000_000_000
-"""Seeds from here on belong to no data set that `xr2mri phantom` writes with a usual seed."""
+UNSEEN_SEED = 7_000_000
+"""Corpora from this seed on are not trained on: the model has seen none of their patients."""
 
 METRICS = ("psnr", "ssim", "rssim", "edge_f1", "adjacent")
 
 
 def run_demo(
-    out: Path | str, seed: int | None = None, bundle: Path | None = None, device: str | None = None
+    out: Path | str, seed: int = 0, bundle: Path | None = None, device: str | None = None
 ) -> dict[str, Path]:
     """Make a patient, generate its volume, print and draw how close it came.
 
     Args:
         out: folder for all files.
-        seed: of the patient, counted from ``UNSEEN_SEED``.
+        seed: of the patient and of the noise, counted from ``UNSEEN_SEED`` and from 0.
         bundle: see ``xr2mri generate --bundle``.
         device: see ``xr2mri generate --device``.
 
@@ -46,14 +46,12 @@ def run_demo(
     from xr2mri_core.cli import main
 
     out = check_writable(out)
-    number = UNSEEN_SEED + (seed or 0)
     started = time.perf_counter()
-    patient = _write_patient(out / "patient", number)
-    other = _write_patient(out / "other_patient", number + 1)
+    patient, other = _patients(out / f"phantom-{seed}", UNSEEN_SEED + seed)
     made = time.perf_counter() - started
 
     command = ["generate", "--radiograph", patient["radiograph"], "--features", patient["features"]]
-    command += ["--out", out, "--seed", seed or 0]
+    command += ["--out", out, "--seed", seed]
     command += ["--bundle", bundle] if bundle else []
     command += ["--device", device] if device else []
     words = [str(word) for word in command]
@@ -102,11 +100,17 @@ def _report(scores: dict[str, dict[str, float]], truth: Truth, seconds: dict[str
     return "\n".join([*lines, "", f"time: {timing}", f"all of it: {NOTICE}", ""])
 
 
-def _write_patient(folder: Path, seed: int) -> dict[str, Path]:
-    """The files of one phantom patient: ``radiograph``, ``mri``, ``labels``, ``features``."""
-    from xr2mri_core.phantom.dataset import write_case
+def _patients(folder: Path, seed: int) -> list[dict[str, Path]]:
+    """Two phantom patients: the files ``radiograph``, ``mri``, ``labels``, ``features`` of each."""
+    from xr2mri_core.phantom.dataset import write_cases
 
-    return write_case(folder, seed)
+    write_cases(folder, 2, seed)
+    names = {"radiograph": "radiograph.dcm", "mri": "mri.nii.gz", "labels": "labels.nii.gz",
+             "features": "features.json"}  # fmt: skip
+    return [
+        {key: case / name for key, name in names.items()}
+        for case in sorted((folder / "cases").glob("phantom-*"))[:2]
+    ]
 
 
 def _read_volume(path: Path) -> np.ndarray:

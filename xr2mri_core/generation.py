@@ -140,7 +140,7 @@ class KneeMRIGenerator:
     @torch.inference_mode()
     def generate(
         self,
-        radiograph: Path | str,
+        radiograph: Path | str | np.ndarray,
         features: Mapping[str, Any] | None = None,
         num_slices: int = 50,
         depths: Sequence[float] | np.ndarray | None = None,
@@ -158,7 +158,7 @@ class KneeMRIGenerator:
         """Generate one volume.
 
         Args:
-            radiograph: a file (DICOM, PNG, JPEG, NIfTI, NRRD).
+            radiograph: a file (DICOM, PNG, JPEG, NIfTI, NRRD), or its pixels (rows, columns).
             features: grades of Table I, in any spelling of
                 :func:`~xr2mri_core.features.parse_features`; what is left out counts as not read.
             num_slices: slices spread evenly over the window, 1.5 mm apart when 50.
@@ -263,12 +263,12 @@ class KneeMRIGenerator:
         )
 
     def _read(
-        self, radiograph: Path | str, laterality: str, box: Sequence[int] | None
+        self, radiograph: Path | str | np.ndarray, laterality: str, box: Sequence[int] | None
     ) -> tuple[Tensor, dict[str, Any]]:
         """The radiograph file as the network's input (1, 1, H, W) in [-1, 1], and its record."""
         from xr2mri_core.transforms.radiograph import radiograph_transforms
 
-        item: dict[str, Any] = {"radiograph": str(radiograph), "laterality": laterality}
+        item: dict[str, Any] = {"radiograph": radiograph, "laterality": laterality}
         if box is not None:
             item["box"] = tuple(box)
         data = radiograph_transforms(size=int(self.settings["image_size"]))(item)
@@ -352,7 +352,7 @@ class KneeMRIGenerator:
 
     def _record(
         self,
-        radiograph: Path | str,
+        radiograph: Path | str | np.ndarray,
         grades: Mapping[str, int],
         request: _Request,
         info: Mapping[str, Any],
@@ -361,7 +361,7 @@ class KneeMRIGenerator:
         affine = volume_affine(request.depths)
         return {
             "notice": NOTICE,
-            "radiograph": Path(radiograph).name,
+            "radiograph": Path(radiograph).name if isinstance(radiograph, str | Path) else "array",
             "laterality": str(info["laterality"]),
             "box": None if info.get("box") is None else [int(edge) for edge in info["box"]],
             "radiograph_spacing_mm": info.get("spacing_mm"),

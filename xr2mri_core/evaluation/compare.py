@@ -16,6 +16,7 @@ changed.
 from __future__ import annotations
 
 import csv
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -88,11 +89,13 @@ def _toggled(item: Item, name: str, slices: np.ndarray) -> Toggle:
     from xr2mri_core.phantom import make_case
 
     present = bool(item["features"].get(name, 0))
-    case = make_case(phantom_seed(item), features={**item["features"], name: int(not present)})
+    origin = phantom_origin(item)
+    assert origin is not None
+    case = make_case(**origin, features={**item["features"], name: int(not present)})
     with TemporaryDirectory() as folder:
         path = Path(folder) / "switched.nii"
         write_nifti(path, case.mri, case.affine, NOTICE)
-        other, _ = read_slices({**item, "mri": str(path), "labels": None})
+        other, _ = read_slices({"mri": str(path), "laterality": item.get("laterality")})
     return (name, other, slices) if present else (name, slices, other)
 
 
@@ -200,7 +203,7 @@ def evaluate(
 
     items = load_datalist(datalist, split)[:cases]
     others = [_other(items, index) for index in range(len(items))]
-    synthetic = _is_phantom(items)
+    synthetic = all(phantom_origin(item) for item in items)
     responding = (len(items) if response_cases is None else response_cases) if synthetic else 0
     plans = [(item, _variables(i) if i < responding else ()) for i, item in enumerate(items)]
     report = progress or (lambda done, total, stage: None)
@@ -304,13 +307,14 @@ class _Run:
         )
 
 
-def phantom_seed(item: Item) -> int:
-    """The seed from which :func:`xr2mri_core.phantom.make_case` made this case."""
-    return int(item["seed"])
-
-
-def _is_phantom(items: Sequence[Item]) -> bool:
-    return all("seed" in item for item in items)
+def phantom_origin(item: Item) -> dict[str, Any] | None:
+    """What :func:`xr2mri_core.phantom.make_case` made this case from; None for any other data."""
+    record = Path(item["mri"]).with_name("features.json")
+    try:
+        content = json.loads(record.read_text(encoding="utf-8"))
+        return {"seed": content["case_seed"], "enrichment": content["origin"]["enrichment"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _variables(index: int) -> tuple[str, ...]:

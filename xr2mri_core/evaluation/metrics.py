@@ -258,8 +258,9 @@ def feature_response(
 ) -> dict[str, float]:
     """How the generated change compares with the true one when one feature is switched on.
 
-    The true region is where the truth changes by more than ``threshold``, opened to voxels that
-    have a changed neighbour so that noise does not count. All arrays are (n, H, W) in [0, 1].
+    The true region is where the truth changes by more than ``threshold``, also in at least three
+    of the eight neighbours in the slice, so that noise does not count. All arrays are (n, H, W) in
+    [0, 1].
 
     Returns:
         ``voxels`` (size of the true region), ``inside`` and ``outside`` (mean absolute generated
@@ -271,7 +272,7 @@ def feature_response(
     """
     true_change, change = truth_on - truth_off, generated_on - generated_off
     region = np.abs(true_change) > threshold
-    region &= ndimage.uniform_filter(region.astype(np.float32), (1, 3, 3)) > 0.45
+    region &= ndimage.uniform_filter(region.astype(np.float32), (1, 3, 3)) > 0.4
     if region.sum() < 10:
         return dict.fromkeys(_RESPONSE[1:], float("nan")) | {"voxels": float(region.sum())}
     near = ndimage.binary_dilation(region, np.ones((1, 9, 9), bool))

@@ -1,0 +1,24 @@
+"""The paper's networks: E_1, D, E_2, the guidance module and U, in two sizes behind one API."""
+
+from xr2mri_core.networks.autoencoder import CompactAutoencoder
+from xr2mri_core.networks.guidance import Guidance, GuidanceSignals
+from xr2mri_core.networks.guided_unet import GuidedUNet
+from xr2mri_core.networks.image_encoder import (
+    CompactImageEncoder,
+    RadiographCode,
+    Zero123ImageEncoder,
+    clip_image_tower,
+)
+from xr2mri_core.networks.model import XR2MRIModel
+
+__all__ = [
+    "CompactAutoencoder",
+    "CompactImageEncoder",
+    "Guidance",
+    "GuidanceSignals",
+    "GuidedUNet",
+    "RadiographCode",
+    "XR2MRIModel",
+    "Zero123ImageEncoder",
+    "clip_image_tower",
+]

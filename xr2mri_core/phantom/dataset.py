@@ -45,6 +45,8 @@ Progress = Callable[[int, int], None]
 """Called with (cases done, cases in all); may raise to stop the work."""
 
 RECORD = "features.json"
+_ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "2000000000", "MALLOC_MMAP_THRESHOLD_": "2000000000"}
+"""For the processes started here: glibc keeps freed memory, which saves a fifth of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,9 @@ class _Job:
 
 def case_seed(seed: int, index: int) -> int:
     """The seed of case `index` of the corpus `seed`: cases are independent of each other."""
-    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint32)[0])
+    return int(
+        np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0] >> np.uint64(11)
+    )
 
 
 def write_cases(
@@ -97,7 +101,8 @@ def write_cases(
         start: index of the first case, so that a corpus can be extended, or unseen patients made.
 
     Returns:
-        Path of `datalist.json`, split by participant 7:2:1.
+        Path of `datalist.json`: all cases in the folder, split by participant 7:2:1. The split is
+        drawn anew when a corpus is extended.
 
     Raises:
         InputError: for numbers out of range.
@@ -114,13 +119,12 @@ def write_cases(
         folder.mkdir(parents=True, exist_ok=True)
     _refuse_strangers(folder, todo[0])
     missing = [job for job in todo if not job.folder.is_dir()]
-    done = len(todo) - len(missing)
-    if progress:
-        progress(done, len(todo))
+    report = progress or (lambda done, total: None)
+    kept = len(todo) - len(missing)
+    report(kept, len(todo))
     with closing(_run(missing, min(jobs or os.cpu_count() or 1, len(missing)))) as made:
-        for done, _ in enumerate(made, done + 1):
-            if progress:
-                progress(done, len(todo))
+        for count, _ in enumerate(made, 1):
+            report(kept + count, len(todo))
     return _write_datalist(Path(out), seed, float(enrichment))
 
 
@@ -169,6 +173,7 @@ def _run(todo: list[_Job], jobs: int) -> Generator[str, None, None]:
         return
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, context, initializer=_start_worker)
+    os.environ.update(_ALLOCATOR | os.environ)
     waiting: set[Future[str]] = set()
     rest = iter(todo)
     try:
@@ -257,9 +262,9 @@ def _write_datalist(out: Path, seed: int, enrichment: float) -> Path:
             {
                 "case": case.name,
                 "participant": case.name,
-                "radiograph": str(case / "radiograph.dcm"),
-                "mri": str(case / "mri.nii.gz"),
-                "labels": str(case / "labels.nii.gz"),
+                "radiograph": f"cases/{case.name}/radiograph.dcm",
+                "mri": f"cases/{case.name}/mri.nii.gz",
+                "labels": f"cases/{case.name}/labels.nii.gz",
                 "laterality": "R",
                 "features": _read_record(record)["features"],
             }

@@ -72,7 +72,7 @@ def write_radiograph_dicom(
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\x00\x01"
     meta.MediaStorageSOPClassUID = DX_FOR_PRESENTATION
-    meta.MediaStorageSOPInstanceUID = uid("instance")
+    meta.MediaStorageSOPInstanceUID = UID(uid("instance"))
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.ImplementationClassUID = _IMPLEMENTATION_UID
     meta.ImplementationVersionName = f"XR2MRI_{__version__}"[:16]

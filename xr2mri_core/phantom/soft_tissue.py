@@ -328,6 +328,11 @@ class _Limb:
         k = 1 / self.scale
         x, y = self._posed(whole.x * k, whole.y * k, whole.height * k)
         self.whole = Region(whole.index, x, y, whole.z * k, whole.height * k)
+        # Least and largest x of each column and y of each slice, by row: (columns or slices, rows).
+        self._extent = (
+            (x.amin(0).T, x.amax(0).T),
+            (y.amin(2), y.amax(2)),
+        )
         self._table = torch.randn((1, 1, 288, 288), generator=canvas.generator)
         self._belly_clump = canvas.noise(self.whole, (9, 40, 9))
         self.fascia, self.fat = self._contours()
@@ -352,16 +357,13 @@ class _Limb:
             return None
         w, rows = self.whole, box.index[1]
         spans = []
-        for field, a, b, keep in ((w.y, lo[1], hi[1], 0), (w.x, lo[0], hi[0], 2)):
-            # The pose and the warp vary slowly: every third row and column tells the extent.
-            part = field[:, rows][:, ::3, ::3] if keep == 0 else field[::3, rows][:, ::3]
-            other = (1, 2) if keep == 0 else (0, 1)
-            near = (part.amax(other) > a - 1) & (part.amin(other) < b + 1)
+        for (low, high), a, b in zip(self._extent, lo, hi, strict=False):
+            near = (high[:, rows].amax(1) > a - 0.5) & (low[:, rows].amin(1) < b + 0.5)
             hit = torch.nonzero(near).ravel()
             if len(hit) < 2:
                 return None
             spans.append(slice(int(hit[0]), int(hit[-1]) + 1))
-        i = (spans[0], rows, spans[1])
+        i = (spans[1], rows, spans[0])
         return Region(i, w.x[i], w.y[i], w.z[i], w.height[:, i[1]])
 
     def paint(
