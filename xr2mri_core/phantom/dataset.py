@@ -75,9 +75,7 @@ class _Job:
 
 def case_seed(seed: int, index: int) -> int:
     """The seed of case `index` of the corpus `seed`: cases are independent of each other."""
-    return int(
-        np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0] >> np.uint64(11)
-    )
+    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint32)[0])
 
 
 def write_cases(
