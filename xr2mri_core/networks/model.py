@@ -1,0 +1,225 @@
+"""The whole model of the paper: autoencoder, image encoder, guidance and guided U-Net."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from xr2mri_core.errors import OutputError, WeightsError, shown
+from xr2mri_core.networks.guidance import Guidance
+from xr2mri_core.networks.image_encoder import RadiographCode
+
+FORMAT = "xr2mri-model-1"
+
+
+class XR2MRIModel(nn.Module):
+    """Radiograph, depth and features -> MRI slice, in latent space (Fig. 2 of the paper).
+
+    Args:
+        autoencoder: E_1 and D: `encode(x).latent_dist`, `decode(z).sample`, with
+            `config.scaling_factor` and `config.in_channels`.
+        image_encoder: E_2: radiograph (B, 1, 256, 256) -> `RadiographCode`.
+        guidance: depth and features -> conditions of the two halves of the U-Net.
+        unet: U, a `GuidedUNet`.
+    """
+
+    def __init__(
+        self, autoencoder: nn.Module, image_encoder: nn.Module, guidance: Guidance, unet: nn.Module
+    ) -> None:
+        super().__init__()
+        self.autoencoder = autoencoder
+        self.image_encoder = image_encoder
+        self.guidance = guidance
+        self.unet = unet
+
+    @property
+    def scaling_factor(self) -> float:
+        """What multiplies E_1(x) to give z_0 (the paper: 0.2)."""
+        return float(cast(Any, self.autoencoder).config.scaling_factor)
+
+    @property
+    def grading(self) -> str:
+        """Grading of the features: "paper" or "oai"."""
+        return self.guidance.grading
+
+    def encode_radiograph(self, radiograph: Tensor) -> RadiographCode:
+        """E_2(y): (B, 1, 256, 256) in [-1, 1] -> code. Once per volume, not per slice or step."""
+        return self.image_encoder(radiograph)
+
+    def denoise(
+        self,
+        z_t: Tensor,
+        t: Tensor | int,
+        code: RadiographCode,
+        depth: Tensor,
+        features: Tensor,
+    ) -> Tensor:
+        """U(z_t, E_2(y), t, d, r) of Algorithms 1 and 2.
+
+        Args:
+            z_t: noised latents (B, c, h, w).
+            t: timestep, one for all or (B,).
+            code: of B radiographs, or of one for all.
+            depth: d (B,) in [0, 1].
+            features: one-hot r (B, 61 | 65), zeros for what is missing.
+
+        Returns:
+            The prediction (B, c, h, w): noise, or velocity if the scheduler says so.
+        """
+        count = len(z_t)
+        latent = code.latent.expand(count, -1, -1, -1)
+        signals = self.guidance(code.embedding.expand(count, -1), depth, features)
+        sample = torch.cat([z_t, latent.to(z_t.dtype)], 1)
+        return self.unet(
+            sample,
+            t,
+            signals.down_context,
+            up_encoder_hidden_states=signals.up_context,
+            down_time_addition=signals.down_time,
+            up_time_addition=signals.up_time,
+            return_dict=False,
+        )[0]
+
+    def forward(
+        self, z_t: Tensor, t: Tensor, radiograph: Tensor, depth: Tensor, features: Tensor
+    ) -> Tensor:
+        """`denoise` straight from radiographs (B, 1, 256, 256): one call for export and checks."""
+        return self.denoise(z_t, t, self.encode_radiograph(radiograph), depth, features)
+
+    def to_latent(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """z_0 = E_1(x) (Eq. 1), scaled: slices (B, 1, H, W) in [-1, 1] -> (B, c, h, w).
+
+        Without a generator the mean of the posterior is taken, with one a seeded sample of it.
+        """
+        autoencoder = cast(Any, self.autoencoder)
+        posterior = autoencoder.encode(x.expand(-1, autoencoder.config.in_channels, -1, -1))
+        distribution = posterior.latent_dist
+        z = distribution.mode() if generator is None else distribution.sample(generator)
+        return z * self.scaling_factor
+
+    def to_image(self, z: Tensor) -> Tensor:
+        """x_d = D(z): scaled latents (B, c, h, w) -> slices (B, 1, H, W) in about [-1, 1]."""
+        image = cast(Any, self.autoencoder).decode(z / self.scaling_factor).sample
+        return image.mean(1, keepdim=True)
+
+    def save_weights(
+        self,
+        path: str | Path,
+        dtype: torch.dtype | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write all parts and the scaling factor as one safetensors file, whole or not at all.
+
+        Args:
+            path: the file.
+            dtype: of floating-point weights on disk (e.g. `torch.float16`); None keeps theirs.
+            metadata: more text to keep in the file's header.
+
+        Raises:
+            OutputError: if it cannot be written.
+        """
+        path = Path(path)
+        state = {
+            name: (value.to(dtype) if dtype and value.is_floating_point() else value)
+            .detach()
+            .cpu()
+            .contiguous()
+            for name, value in unique_state(self).items()
+        }
+        header = {"format": FORMAT, "scaling_factor": repr(self.scaling_factor), **(metadata or {})}
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file(state, part, metadata=header)
+            part.replace(path)
+        except (OSError, SafetensorError) as error:
+            raise OutputError(f"cannot write the weights to {path}: {error}") from None
+        finally:
+            part.unlink(missing_ok=True)
+
+    def load_weights(self, path: str | Path) -> dict[str, str]:
+        """Fill all parts, in place, from a file of `save_weights`; weights keep this model's dtype.
+
+        Returns:
+            The metadata of the file's header.
+
+        Raises:
+            WeightsError: if the file is missing, no safetensors file, of another program, or of a
+                model of another size.
+        """
+        state, metadata = read_safetensors(path)
+        if metadata.get("format") != FORMAT:
+            raise WeightsError(
+                f"{path}: not the weights of an XR2MRI model (format "
+                f"{shown(metadata.get('format'))}, expected {FORMAT!r}); pre-trained weights of "
+                f"other programs come in through 'xr2mri weights import'"
+            )
+        check_state(unique_state(self), state, path)
+        self.load_state_dict(state, strict=False)
+        cast(Any, self.autoencoder).register_to_config(
+            scaling_factor=float(metadata["scaling_factor"])
+        )
+        return metadata
+
+
+def unique_state(module: nn.Module) -> dict[str, Tensor]:
+    """`state_dict()` with every shared tensor under its first name only.
+
+    The paper's E_2 holds the same autoencoder as the model itself.
+    """
+    seen: set[tuple[int, int, torch.Size, torch.dtype]] = set()
+    state = {}
+    for name, value in module.state_dict().items():
+        place = (value.data_ptr(), value.storage_offset(), value.shape, value.dtype)
+        if value.numel() and value.data_ptr() and place in seen:
+            continue
+        seen.add(place)
+        state[name] = value
+    return state
+
+
+def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors and the metadata of a safetensors file.
+
+    Raises:
+        WeightsError: if the file is missing, unreadable or no safetensors file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file; give the path of a .safetensors file")
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            names = list(file.keys())
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except (SafetensorError, OSError, ValueError, json.JSONDecodeError) as error:
+        raise WeightsError(
+            f"{path}: damaged or no safetensors file ({error}); fetch or save it again"
+        ) from None
+
+
+def check_state(
+    expected: Mapping[str, Tensor], state: Mapping[str, Tensor], source: str | Path
+) -> None:
+    """Raise a `WeightsError` unless `state` has exactly the names and shapes of `expected`."""
+    missing = [name for name in expected if name not in state]
+    unknown = [name for name in state if name not in expected]
+    unlike = [
+        f"{name} {tuple(state[name].shape)} instead of {tuple(value.shape)}"
+        for name, value in expected.items()
+        if name in state and state[name].shape != value.shape
+    ]
+    if missing or unknown or unlike:
+        examples = [*(f"missing {n}" for n in missing[:1]), *(f"unknown {n}" for n in unknown[:1])]
+        raise WeightsError(
+            f"{source}: weights of another model: {len(missing)} tensors missing, {len(unknown)} "
+            f"unknown, {len(unlike)} of another shape (e.g. {'; '.join(examples + unlike[:1])}); "
+            f"use the size overlay (compact or paper) that they were trained with"
+        )
