@@ -161,7 +161,7 @@ def parse_features(
         FeatureError: naming the variable, the value and what is accepted.
     """
     if isinstance(source, Path) and source.suffix.lower() == ".csv":
-        return {**features_from_row(_only_row(source)), **parse_features(**keywords)}
+        source = features_from_row(_only_row(source))
     pairs: list[tuple[str, Any]] = [*_pairs(source), *keywords.items()]
     return _graded((variable(name), name, value) for name, value in pairs)
 
