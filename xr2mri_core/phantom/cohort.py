@@ -202,7 +202,7 @@ def _quantile(level: float, table: Sequence[float], enrichment: float) -> int:
     chances = np.asarray(table, dtype=float)
     possible = chances > 0
     chances = (1 - enrichment) * chances / chances.sum() + enrichment * possible / possible.sum()
-    return int(min(np.searchsorted(chances.cumsum(), level, side="right"), len(chances) - 1))
+    return min(int(np.searchsorted(chances.cumsum(), level, side="right")), len(chances) - 1)
 
 
 def _sample_chondrocalcinosis(rng: np.random.Generator, enrichment: float) -> dict[str, int]:
