@@ -14,7 +14,7 @@ from xr2mri_core.training.batches import (
     validation_loader,
 )
 from xr2mri_core.training.cache import LatentCache, SliceCache
-from xr2mri_core.training.diffusion import DiffusionStage, export_model
+from xr2mri_core.training.diffusion import DiffusionStage, OneStep, export_model
 from xr2mri_core.training.ema import EMA, TrainedState
 from xr2mri_core.training.engines import StageEvaluator, StageTrainer, placed
 from xr2mri_core.training.handlers import Checkpoints, Log, Pictures, Schedule, ValidationLog
@@ -28,6 +28,7 @@ __all__ = [
     "DiffusionStage",
     "LatentCache",
     "Log",
+    "OneStep",
     "Pictures",
     "Schedule",
     "SliceBatches",

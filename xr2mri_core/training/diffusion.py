@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import ignite.distributed as idist
 import torch
 from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
-from xr2mri_core.features import one_hot_slices
+from xr2mri_core.features import num_positions, one_hot_slices
 from xr2mri_core.networks import RadiographCode, XR2MRIModel
 from xr2mri_core.training.batches import Batch
 from xr2mri_core.training.ema import EMA
@@ -116,7 +116,7 @@ class DiffusionStage(nn.Module):
         loss = error.mean() if weight is None else (weight / weight.mean() * error).mean()
         losses = {"loss": loss, "plain": error.mean(), "noisy": _mean_where(error, self._late(t))}
         if self.reconstruction > 0:
-            decoded = self.model.to_image(self._clean(z_t, prediction, t)).float()
+            decoded = self.model.to_image(clean_latent(self.scheduler, z_t, prediction, t)).float()
             losses["reconstruction"] = (decoded - batch["image"]).square().mean()
             losses["loss"] = loss + self.reconstruction * losses["reconstruction"]
         return losses
@@ -161,13 +161,42 @@ class DiffusionStage(nn.Module):
             return self.scheduler.get_velocity(z_0, epsilon, t)
         raise ValueError(f"prediction_type must be epsilon or v_prediction, got {kind!r}")
 
-    def _clean(self, z_t: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
-        """z_0 as the prediction implies it."""
-        alpha_bar = _like(self.scheduler.alphas_cumprod.to(z_t.device)[t], z_t)
-        alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
-        if self.scheduler.config.prediction_type == "epsilon":
-            return (z_t - sigma * prediction) / alpha
-        return alpha * z_t - sigma * prediction
+
+def clean_latent(scheduler: Any, z_t: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
+    """z_0 as a prediction (noise or velocity, by the scheduler) at z_t and t (B,) implies it."""
+    alpha_bar = _like(scheduler.alphas_cumprod.to(z_t.device)[t], z_t)
+    alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+    if scheduler.config.prediction_type == "epsilon":
+        return (z_t - sigma * prediction) / alpha.clamp(min=1e-3)
+    return alpha * z_t - sigma * prediction
+
+
+class OneStep(nn.Module):
+    """Radiograph -> slice by a single denoising step from zero noise: about the conditional mean.
+
+    One tensor in, one out, through every part of the model: what `verify_net_in_out` asks for.
+
+    Args:
+        model: the whole model.
+        scheduler: of the training.
+        depth: position of the slice in [0, 1].
+    """
+
+    def __init__(self, model: XR2MRIModel, scheduler: Any, depth: float = 0.5) -> None:
+        super().__init__()
+        self.model, self.scheduler, self.depth = model, scheduler, depth
+
+    def forward(self, radiograph: Tensor) -> Tensor:
+        """(B, 1, H, W) in [-1, 1] -> (B, 1, H, W)."""
+        code = self.model.encode_radiograph(radiograph)
+        count, device = len(radiograph), radiograph.device
+        channels = cast(Any, self.model.autoencoder).config.latent_channels
+        z_t = torch.zeros(count, channels, *code.latent.shape[-2:], device=device)
+        t = torch.full((count,), self.scheduler.config.num_train_timesteps - 1, device=device)
+        depth = torch.full((count,), self.depth, device=device)
+        features = torch.zeros(count, num_positions(self.model.grading), device=device)
+        prediction = self.model.denoise(z_t, t, code, depth, features)
+        return self.model.to_image(clean_latent(self.scheduler, z_t, prediction, t))
 
 
 def export_model(
@@ -177,7 +206,7 @@ def export_model(
     half: bool,
     record: Mapping[str, Any],
 ) -> None:
-    """Write the averaged weights of all parts, and the record beside them as `<name>.json`.
+    """Write the averaged weights of all parts, and the record beside them as `model_card.json`.
 
     Args:
         model: with the trained autoencoder.
@@ -190,7 +219,7 @@ def export_model(
         return
     with ema.applied():
         model.save_weights(path, dtype=torch.float16 if half else None)
-    write_record(Path(path).with_suffix(".json"), record)
+    write_record(Path(path).with_name("model_card.json"), record)
     logger.info("model saved as %s", path)
 
 
