@@ -15,7 +15,7 @@ from xr2mri_core.phantom.cohort import (
 )
 
 
-def _draw(enrichment, count=2500):
+def _draw(enrichment, count=2000):
     rng = np.random.default_rng(7)
     drawn = [sample_features(rng, enrichment) for _ in range(count)]
     return {v.name: np.array([features[v.name] for features in drawn]) for v in VARIABLES}
@@ -57,7 +57,7 @@ def test_prevalences_are_the_stated_ones(oai):
 
 def test_enrichment_makes_every_grade_common_enough_to_learn(oai, enriched):
     for variable in VARIABLES:
-        share = np.bincount(enriched[variable.name], minlength=len(variable.grades)) / 2500
+        share = np.bincount(enriched[variable.name], minlength=len(variable.grades)) / 2000
         assert share.min() > 0.002, variable.name
     for code in ("CY", "CH", "AT"):
         assert _any(enriched, code).mean() > 2.5 * _any(oai, code).mean()

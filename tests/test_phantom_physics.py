@@ -153,20 +153,20 @@ def test_collapsing_keeps_the_integral_on_an_uneven_grid():
     slabs, middles = collapse(volume, y, 6)
     weight = torch.gradient(y)[0][:, None, None]
     assert len(slabs) <= 6 and (middles.diff() > 0).all()
-    torch.testing.assert_close(slabs.sum(0), (volume * weight).sum(0))
+    np.testing.assert_allclose(slabs.sum(0), (volume * weight).sum(0), rtol=1e-5)
 
 
 def test_a_block_projects_to_its_thickness():
     y = torch.arange(-30.0, 30.5, 1.5)
     path = project(torch.full((len(y), 256, 256), 0.02), y, Beam(tilt_deg=0), detector_y=40)
-    torch.testing.assert_close(path, torch.full_like(path, 0.02 * 1.5 * len(y)), rtol=1e-4, atol=0)
+    np.testing.assert_allclose(path, 0.02 * 1.5 * len(y), rtol=1e-4)
 
 
 def _point(y_mm):
     """The detector position (down, across, mm) of a dense voxel on the axis at y."""
 
     def at(beam):
-        y = torch.arange(-60.0, 61, 1.5)
+        y = torch.arange(-60.0, 61, 3)
         volume = torch.zeros(len(y), 256, 256)
         volume[int((y - y_mm).abs().argmin()), 127:129, 127 + 48 : 129 + 48] = 1.0
         path = project(volume, y, beam, detector_y=60.0, slabs=len(y))
@@ -178,11 +178,11 @@ def _point(y_mm):
 
 
 def test_farther_from_the_detector_is_larger_and_a_rising_beam_lifts_what_is_behind():
-    straight = Beam(tilt_deg=0)
+    straight = Beam(size=192, spacing_mm=0.8, tilt_deg=0)
     back, front = _point(-60)(straight), _point(60)(straight)
     assert front[1] == pytest.approx(48 * 0.625, abs=0.05)
     assert back[1] / front[1] == pytest.approx(1830 / (1830 - 120), rel=2e-3)
-    rising = Beam(tilt_deg=5)
+    rising = Beam(size=192, spacing_mm=0.8, tilt_deg=5)
     assert _point(-45)(rising)[0] < -3.5 < 3.5 < _point(45)(rising)[0]
     assert _point(0)(rising)[0] == pytest.approx(0, abs=0.1)
 
@@ -194,7 +194,7 @@ def test_trabeculae_run_along_the_bone_and_grow_with_its_thickness():
     assert 0.015 < texture.std() < 0.05
     assert texture.diff(dim=1).std() > 1.5 * texture.diff(dim=0).std()
     thin = trabecular_texture(thickness / 4, 0.31, _generator())
-    torch.testing.assert_close(thin, texture / 2)
+    np.testing.assert_allclose(thin, texture / 2, atol=1e-6)
     assert not trabecular_texture(thickness * 0, 0.31, _generator()).any()
 
 

@@ -18,8 +18,11 @@ they were read: Felson et al., Osteoarthr Cartil 2011;19:1443). `enrichment=0` g
 shows rare findings often enough to be learned: 0 is OAI, 1 is flat.
 """
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
+from itertools import accumulate
 from statistics import NormalDist
 
 import numpy as np
@@ -36,7 +39,7 @@ _SHARED = 0.75
 """Correlation of each finding with the latent severity of its compartment."""
 
 # P(grade | KL grade) in the compartment that carries the disease, and in the other one.
-_Table = Mapping[int, Sequence[float]]
+_Table = Mapping[int, tuple[float, ...]]
 _NONE = (1.0,)
 _OSTEOPHYTES: _Table = {
     0: _NONE,
@@ -193,16 +196,20 @@ def _worst(features: Mapping[str, int], *names: str) -> int:
     return max(features.get(name, 0) for name in names)
 
 
-def _draw(rng: np.random.Generator, table: Sequence[float], enrichment: float) -> int:
+def _draw(rng: np.random.Generator, table: tuple[float, ...], enrichment: float) -> int:
     return _quantile(rng.random(), table, enrichment)
 
 
-def _quantile(level: float, table: Sequence[float], enrichment: float) -> int:
+def _quantile(level: float, table: tuple[float, ...], enrichment: float) -> int:
     """The grade at a quantile of a table blended with the flat one over its possible grades."""
-    chances = np.asarray(table, dtype=float)
-    possible = chances > 0
-    chances = (1 - enrichment) * chances / chances.sum() + enrichment * possible / possible.sum()
-    return min(int(np.searchsorted(chances.cumsum(), level, side="right")), len(chances) - 1)
+    return min(bisect_right(_cumulative(table, enrichment), level), len(table) - 1)
+
+
+@lru_cache
+def _cumulative(table: tuple[float, ...], enrichment: float) -> tuple[float, ...]:
+    flat = 1 / sum(chance > 0 for chance in table)
+    scale = (1 - enrichment) / sum(table)
+    return tuple(accumulate(scale * chance + enrichment * flat * (chance > 0) for chance in table))
 
 
 def _sample_chondrocalcinosis(rng: np.random.Generator, enrichment: float) -> dict[str, int]:
