@@ -175,7 +175,11 @@ def _generator(arguments: argparse.Namespace) -> Any:
     from xr2mri_core.generation import KneeMRIGenerator
 
     return KneeMRIGenerator.from_bundle(
-        arguments.bundle, device=arguments.device, precision=arguments.precision
+        arguments.bundle,
+        device=arguments.device,
+        precision=arguments.precision,
+        size=arguments.size,
+        weights=arguments.weights,
     )
 
 
@@ -271,6 +275,8 @@ def _bundle_options(parser: argparse.ArgumentParser) -> None:
 
 def _generation_options(parser: argparse.ArgumentParser) -> None:
     _bundle_options(parser)
+    parser.add_argument("--size", default="compact", help="size overlay of the bundle (compact)")
+    parser.add_argument("--weights", type=Path, help="safetensors of that size (the bundle's own)")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--steps", type=_positive, help="denoising steps (default: the bundle's)")
     parser.add_argument("--sampler", help="ddim, unipc, dpm (default: the bundle's)")

@@ -30,6 +30,7 @@ from xr2mri_core.errors import Cancelled, InputError, WeightsError, shown
 from xr2mri_core.export import NOTICE
 from xr2mri_core.features import VARIABLES, encode_features, parse_features
 from xr2mri_core.geometry import (
+    FIELD_OF_VIEW_MM,
     Laterality,
     depths_of,
     mirror_picture,
@@ -108,6 +109,8 @@ class KneeMRIGenerator:
         path: Path | str | None = None,
         device: torch.device | str | None = None,
         precision: str = "fp32",
+        size: str = "compact",
+        weights: Path | str | None = None,
     ) -> KneeMRIGenerator:
         """Load the model of a bundle.
 
@@ -115,13 +118,15 @@ class KneeMRIGenerator:
             path: the bundle's folder; None is the one that the project ships.
             device: ``cpu``, ``cuda``, ...; None takes a GPU where there is one.
             precision: see the class.
+            size: the bundle's size overlay, ``compact`` or ``paper``.
+            weights: a safetensors file of that size; None is the bundle's own.
 
         Raises:
             WeightsError: no bundle, no weights, or weights of another model.
         """
         bundle = Path(path or SHIPPED_BUNDLE)
-        parser = _bundle_parser(bundle)
-        weights = weights_path(bundle)
+        parser = _bundle_parser(bundle, size)
+        weights = weights_path(bundle) if weights is None else Path(weights)
         model = parser.get_parsed_content("model")
         model.load_weights(weights)
         return cls(
@@ -130,8 +135,18 @@ class KneeMRIGenerator:
             parser.get_parsed_content("generation"),
             _best_device() if device is None else device,
             precision,
-            {"bundle": bundle.resolve().name, "weights": weights.name, "sha256": _digest(weights)},
+            {
+                "bundle": bundle.resolve().name,
+                "size": size,
+                "weights": weights.name,
+                "sha256": _digest(weights),
+            },
         )
+
+    @property
+    def image_size(self) -> int:
+        """Rows and columns of radiograph and slices."""
+        return int(self.settings["image_size"])
 
     def describe(self) -> dict[str, Any]:
         """The model, for records."""
@@ -210,7 +225,7 @@ class KneeMRIGenerator:
         finished = time.perf_counter()
         return GeneratedVolume(
             volume=_volume(first, side),
-            affine=volume_affine(request.depths),
+            affine=self._affine(request),
             mean=_volume(mean, side) if several else None,
             std=_volume(np.sqrt(square / (request.samples - 1)), side) if several else None,
             radiograph=_unit(_own_side(picture.cpu().numpy()[0, 0], side)),
@@ -271,7 +286,7 @@ class KneeMRIGenerator:
         item: dict[str, Any] = {"radiograph": radiograph, "laterality": laterality}
         if box is not None:
             item["box"] = tuple(box)
-        data = radiograph_transforms(size=int(self.settings["image_size"]))(item)
+        data = radiograph_transforms(size=self.image_size)(item)
         picture = torch.as_tensor(np.asarray(data["radiograph"], np.float32))[None]
         return picture.to(self.device), data["radiograph_info"]
 
@@ -347,6 +362,9 @@ class KneeMRIGenerator:
         height, width = encoded.code.latent.shape[-2:]
         return int(self.model.unet.config.out_channels), int(height), int(width)
 
+    def _affine(self, request: _Request) -> np.ndarray:
+        return volume_affine(request.depths, FIELD_OF_VIEW_MM / self.image_size, self.image_size)
+
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
@@ -358,7 +376,7 @@ class KneeMRIGenerator:
         info: Mapping[str, Any],
         seconds: Mapping[str, float],
     ) -> dict[str, Any]:
-        affine = volume_affine(request.depths)
+        affine = self._affine(request)
         return {
             "notice": NOTICE,
             "radiograph": Path(radiograph).name if isinstance(radiograph, str | Path) else "array",
@@ -431,19 +449,19 @@ def _volume(slices: np.ndarray, side: Laterality | None) -> np.ndarray:
     return slices_to_volume(_own_side(slices, side))
 
 
-# --- bundle, devices, versions ----------------------------------------------------------------------
+# --- bundle, devices, versions -------------------------------------------------------------------
 
 
-def _bundle_parser(bundle: Path) -> Any:
+def _bundle_parser(bundle: Path, size: str) -> Any:
     """The bundle's inference configuration with the size overlay of its model."""
     from monai.bundle import ConfigParser
 
-    configs = [bundle / "configs" / name for name in ("inference.yaml", "compact.yaml")]
+    configs = [bundle / "configs" / name for name in ("inference.yaml", f"{size}.yaml")]
     missing = [path for path in configs if not path.is_file()]
     if missing:
         raise WeightsError(
-            f"no bundle at '{bundle}': {missing[0].name} is missing; give the folder of a bundle "
-            "such as monai_app/model/knee_xr2mri with --bundle"
+            f"no bundle of size {shown(size)} at '{bundle}': configs/{missing[0].name} is missing; "
+            "give the folder of a bundle such as monai_app/model/knee_xr2mri with --bundle"
         )
     parser = ConfigParser()
     parser.read_config([str(path) for path in configs])
@@ -472,7 +490,7 @@ def describe_bundle(path: Path | str | None = None) -> dict[str, Any]:
 
     bundle = Path(path or SHIPPED_BUNDLE)
     weights = weights_path(bundle)
-    card = weights.parent / "model_card.json"
+    card = weights.with_suffix(".json")
     return {
         "path": str(bundle),
         "weights": weights.name,

@@ -34,7 +34,7 @@ from xr2mri_core.evaluation.metrics import Reference, adjacent_correlation, feat
 from xr2mri_core.evaluation.summary import markdown, summarise
 from xr2mri_core.export import NOTICE, atomic_files, write_json, write_nifti
 from xr2mri_core.features import VARIABLES
-from xr2mri_core.geometry import Laterality, mirror_picture, volume_to_slices
+from xr2mri_core.geometry import IMAGE_SIZE, Laterality, mirror_picture, volume_to_slices
 
 if TYPE_CHECKING:
     from xr2mri_core.generation import GeneratedVolume, KneeMRIGenerator
@@ -67,19 +67,19 @@ class Truth:
     toggles: tuple[Toggle, ...] = ()
 
 
-def read_slices(item: Item) -> tuple[np.ndarray, np.ndarray | None]:
-    """The true slices (n, H, W) in [0, 1] of a datalist item, and its label maps if any."""
+def read_slices(item: Item, size: int = IMAGE_SIZE) -> tuple[np.ndarray, np.ndarray | None]:
+    """The true slices (n, size, size) in [0, 1] of a datalist item, and its label maps if any."""
     from xr2mri_core.transforms.mri import mri_transforms
 
-    data = mri_transforms()(dict(item))
+    data = mri_transforms(size)(dict(item))
     slices = (np.asarray(data["mri"], np.float32)[:, 0] + 1) / 2
     labels = np.asarray(data["labels"]) if item.get("labels") else None
     return slices, None if labels is None else labels.reshape(slices.shape).astype(np.uint8)
 
 
-def read_truth(item: Item, variables: Sequence[str] = ()) -> Truth:
+def read_truth(item: Item, variables: Sequence[str] = (), size: int = IMAGE_SIZE) -> Truth:
     """Load a case; for a phantom, also render it with each of ``variables`` switched."""
-    slices, labels = read_slices(item)
+    slices, labels = read_slices(item, size)
     toggles = tuple(_toggled(item, name, slices) for name in variables)
     return Truth(item, Reference.of(slices, labels), toggles)
 
@@ -95,22 +95,20 @@ def _toggled(item: Item, name: str, slices: np.ndarray) -> Toggle:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "switched.nii"
         write_nifti(path, case.mri, case.affine, NOTICE)
-        other, _ = read_slices({"mri": str(path), "laterality": item.get("laterality")})
+        other, _ = read_slices(
+            {"mri": str(path), "laterality": item.get("laterality")}, size=slices.shape[1]
+        )
     return (name, other, slices) if present else (name, slices, other)
 
 
-def mean_volume(items: Sequence[Item], cases: int = 200, seed: int = 0) -> np.ndarray | None:
-    """The mean (n, H, W) of at most ``cases`` volumes drawn from ``items``; None without items."""
-    if not items:
-        return None
+def mean_volume(
+    items: Sequence[Item], cases: int = 200, size: int = IMAGE_SIZE, seed: int = 0
+) -> np.ndarray:
+    """The mean (n, size, size) of at most ``cases`` volumes drawn from ``items``."""
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(len(items))[:cases]
-    total: np.ndarray | None = None
-    for index in chosen:
-        slices, _ = read_slices(items[index])
-        total = slices.astype(np.float64) if total is None else total + slices
-    assert total is not None
-    return (total / len(chosen)).astype(np.float32)
+    total = sum(read_slices(items[index], size)[0].astype(np.float64) for index in chosen)
+    return np.asarray(total / len(chosen), np.float32)
 
 
 # --- what is generated ----------------------------------------------------------------------------
@@ -205,9 +203,11 @@ def evaluate(
     others = [_other(items, index) for index in range(len(items))]
     synthetic = all(phantom_origin(item) for item in items)
     responding = (len(items) if response_cases is None else response_cases) if synthetic else 0
-    plans = [(item, _variables(i) if i < responding else ()) for i, item in enumerate(items)]
+    size = generator.image_size
+    plans = [(item, _variables(i) if i < responding else (), size) for i, item in enumerate(items)]
     report = progress or (lambda done, total, stage: None)
-    run = _Run(generator, _mean_of_training(datalist, mean_cases, report), samples, request)
+    report(0, len(items), "mean volume")
+    run = _Run(generator, _mean_of_training(datalist, mean_cases, size), samples, request)
 
     measured: list[Measured] = []
     spacing: list[dict[str, Any]] = []
@@ -267,7 +267,9 @@ class _Run:
             predictions[MEAN_OF_SAMPLES] = frame_slices(own, own.mean)
         if self.mean_volume is not None:
             predictions[MEAN_VOLUME] = _resampled(self.mean_volume, count)
-        predictions[OTHER_PATIENT] = _resampled(read_slices(other)[0], count)
+        predictions[OTHER_PATIENT] = _resampled(
+            read_slices(other, self.generator.image_size)[0], count
+        )
         predictions[OTHER_RADIOGRAPH] = frame_slices(self._generate(other, features, seed, count))
         predictions[BLANKED] = frame_slices(self._generate(item, {}, seed, count))
         switched = {}
@@ -333,16 +335,13 @@ def _other(items: Sequence[Item], index: int) -> Item:
     )
 
 
-def _mean_of_training(
-    datalist: Path | str, cases: int, report: Callable[[int, int, str], None]
-) -> np.ndarray | None:
-    report(0, 1, "mean volume")
+def _mean_of_training(datalist: Path | str, cases: int, size: int) -> np.ndarray | None:
     try:
         items = load_datalist(datalist, "training")
     except DatalistError as error:
         log.warning("no row '%s': %s", MEAN_VOLUME, error)
         return None
-    return mean_volume(items, cases)
+    return mean_volume(items, cases, size)
 
 
 def _resampled(slices: np.ndarray, count: int) -> np.ndarray:

@@ -1,0 +1,315 @@
+"""The command line: what it writes, and how it fails (one line, a status, nothing partial)."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from conftest import draw_knee
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from xr2mri_core.cli import main
+
+COMMANDS = ("phantom", "generate", "evaluate", "demo", "weights", "info")
+
+
+def run(*arguments) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def failed(capsys, status: int, *arguments, says: str = "") -> str:
+    """Run a command that must fail: its only output is one line with its remedy."""
+    assert run(*arguments) == status
+    out, err = capsys.readouterr()
+    lines = err.strip().splitlines()
+    assert out == "" and len(lines) == 1, err
+    assert lines[0].startswith("xr2mri: error: ") and "Traceback" not in err
+    assert says.lower() in lines[0].lower(), lines[0]
+    return lines[0]
+
+
+@pytest.fixture
+def generate(tiny_bundle, tmp_path):
+    """The arguments of a quick generation; the radiograph comes first."""
+    out = tmp_path / "out"
+
+    def arguments(radiograph, *more):
+        return ("generate", "--bundle", tiny_bundle, "--device", "cpu", "--slices", 3,
+                "--out", out, "--radiograph", radiograph, *more)  # fmt: skip
+
+    return arguments
+
+
+# --- what works -----------------------------------------------------------------------------------
+
+
+def test_generate_writes_volume_record_and_montage(generate, radiograph, form, tmp_path, capsys):
+    assert run(*generate(radiograph, "--features", form, "--set", "V00XRJSL=1")) == 0
+    printed = [Path(line) for line in capsys.readouterr().out.split()]
+    assert sorted(path.name for path in printed) == [
+        "generated.json", "generated.nii.gz", "generated.png",
+    ]  # fmt: skip
+    record = json.loads((tmp_path / "out" / "generated.json").read_text())
+    assert record["features"] == {"V00XRJSM": 1, "V00XRKL": 2, "V00XRJSL": 1}
+    assert nib.load(tmp_path / "out" / "generated.nii.gz").shape == (64, 3, 64)
+
+
+def test_the_record_of_a_generation_is_a_form_again(generate, radiograph, form, tmp_path):
+    assert run(*generate(radiograph, "--features", form)) == 0
+    record = tmp_path / "out" / "generated.json"
+    assert run(*generate(radiograph, "--features", record, "--name", "again")) == 0
+    first, second = (
+        nib.load(tmp_path / "out" / f"{name}.nii.gz").get_fdata() for name in ("generated", "again")
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+def test_nrrd_samples_and_box(generate, radiograph, tmp_path):
+    more = ("--format", "nrrd", "--samples", 2, "--box", 8, 8, 88, 88, "--laterality", "L")
+    assert run(*generate(radiograph, *more)) == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"generated.nrrd", "generated_mean.nrrd", "generated_std.nrrd"} < names
+    record = json.loads((tmp_path / "out" / "generated.json").read_text())
+    assert record["box"] == [8, 8, 88, 88] and record["laterality"] == "L"
+
+
+def test_info_names_versions_and_weights(tiny_bundle, capsys):
+    assert run("info", "--bundle", tiny_bundle) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert len(told["bundle"]["sha256"]) == 64 and "torch" in told["versions"]
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
+def test_help_and_version(command, capsys):
+    assert run(*command, "--help") == 0
+    assert "xr2mri" in capsys.readouterr().out
+    assert run("--version") == 0
+
+
+def test_help_needs_no_heavy_library():
+    code = (
+        "import sys; from xr2mri_core.cli import main; main(['--help']);"
+        "sys.exit(any(m in sys.modules for m in ('torch', 'monai', 'numpy', 'diffusers')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
+
+
+# --- what is handed in wrong ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "command"),
+        (("dance",), "dance"),
+        (("generate", "--out", "x"), "--radiograph"),
+        (("phantom", "--cases", "0", "--out", "x"), "'0' is not an integer >= 1"),
+        (("phantom", "--cases", "many", "--out", "x"), "many"),
+        (("generate", "--radiograph", "a", "--out", "x", "--set", "kl"), "NAME=GRADE"),
+        (("generate", "--radiograph", "a", "--out", "x", "--seed", "-3"), "-3"),
+        (("generate", "--radiograph", "a", "--out", "x", "--format", "mha"), "mha"),
+    ],
+)
+def test_wrong_arguments(arguments, says, capsys):
+    failed(capsys, 2, *arguments, says=says)
+
+
+def broken_files(folder: Path) -> dict[str, tuple[Path, str]]:
+    """File -> a word that its error must have. All are refused as radiographs."""
+    random = np.random.default_rng(0)
+
+    def image(name: str, array: np.ndarray) -> Path:
+        Image.fromarray(array).save(folder / name)
+        return folder / name
+
+    def raw(name: str, content: bytes) -> Path:
+        (folder / name).write_bytes(content)
+        return folder / name
+
+    def nifti(name: str, array: np.ndarray) -> Path:
+        nib.save(nib.Nifti1Image(array, np.eye(4)), folder / name)
+        return folder / name
+
+    whole = image("whole.png", draw_knee()).read_bytes()
+    nan = draw_knee().astype(np.float32)
+    nan[3, 3] = np.nan
+    return {
+        "missing": (folder / "nowhere.png", "no file"),
+        "folder": (folder, "no file"),
+        "empty": (raw("empty.png", b""), "empty"),
+        "text": (raw("notes.txt", b"this is not an image at all"), ""),
+        "binary": (raw("random.dcm", random.bytes(4000)), ""),
+        "truncated": (raw("cut.png", whole[: len(whole) // 2]), ""),
+        "constant": (image("flat.png", np.full((64, 64), 7, np.uint8)), ""),
+        "colour": (image("photo.png", random.integers(0, 255, (64, 64, 3), np.uint8)), "colour"),
+        "volume": (nifti("volume.nii.gz", random.random((20, 20, 20)).astype(np.float32)), ""),
+        "nan": (nifti("nan.nii.gz", nan), "nan"),
+        "tiny": (image("dot.png", np.array([[0]], np.uint8)), ""),
+    }
+
+
+FAULTS = ("missing", "folder", "empty", "text", "binary", "truncated", "constant", "colour",
+          "volume", "nan", "tiny")  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_is_no_radiograph_is_refused(fault, generate, tmp_path, capsys):
+    folder = tmp_path / "files"
+    folder.mkdir()
+    path, says = broken_files(folder)[fault]
+    failed(capsys, 2, *generate(path), says=says)
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_a_huge_image_is_refused_before_it_is_decoded(generate, tmp_path, capsys):
+    path = tmp_path / "huge.png"
+    Image.new("L", (10_000, 10_000)).save(path)
+    started = time.perf_counter()
+    failed(capsys, 2, *generate(path))
+    assert time.perf_counter() - started < 30
+
+
+def dicom(path: Path, pixels: np.ndarray | None = None) -> Path:
+    from xr2mri_core.phantom.dicom import write_radiograph_dicom
+
+    pixels = draw_knee().astype(np.uint16) * 16 if pixels is None else pixels
+    return write_radiograph_dicom(path, pixels, 1.4, patient_id="test")
+
+
+def test_a_dicom_works_and_a_truncated_one_does_not(generate, tmp_path, capsys):
+    path = dicom(tmp_path / "knee.dcm")
+    assert run(*generate(path)) == 0
+    capsys.readouterr()
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) - 3000])
+    failed(capsys, 2, *generate(path))
+
+
+def test_an_undecodable_transfer_syntax_is_named(generate, tmp_path, capsys):
+    import pydicom
+
+    dataset = pydicom.dcmread(dicom(tmp_path / "knee.dcm"))
+    dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.100"  # MPEG-2 video
+    dataset["PixelData"].is_undefined_length = True
+    dataset.PixelData = pydicom.encaps.encapsulate([b"\0" * 64])
+    dataset.save_as(tmp_path / "video.dcm")
+    failed(capsys, 2, *generate(tmp_path / "video.dcm"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[1]", '{"V00XRKL": 9}', '{"nonsense": 1}', '{"features": {"V00XRKL": "bad"}}',
+     "null", '{"V00XRKL": {}}'],
+)  # fmt: skip
+def test_wrong_forms(content, generate, radiograph, tmp_path, capsys):
+    (tmp_path / "form.json").write_text(content)
+    failed(capsys, 2, *generate(radiograph, "--features", tmp_path / "form.json"))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(content=st.binary(max_size=400), suffix=st.sampled_from([".png", ".dcm", ".nii", ".nrrd"]))
+def test_any_bytes_as_radiograph_end_in_one_line(content, suffix, generate, tmp_path, capsys):
+    path = tmp_path / f"any{suffix}"
+    path.write_bytes(content)
+    failed(capsys, 2, *generate(path))
+    assert not list(tmp_path.glob("out/*"))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(cut=st.integers(0, 100), flips=st.lists(st.integers(0, 99), max_size=5))
+def test_a_damaged_dicom_ends_in_one_line_or_works(cut, flips, generate, tmp_path, capsys):
+    content = bytearray(dicom(tmp_path / "whole.dcm").read_bytes())
+    content = content[: max(1, len(content) * cut // 100)]
+    for flip in flips:
+        content[len(content) * flip // 100] ^= 0xFF
+    (tmp_path / "damaged.dcm").write_bytes(content)
+    status = run(*generate(tmp_path / "damaged.dcm", "--steps", 1, "--slices", 1))
+    err = capsys.readouterr().err
+    assert status in (0, 2) and "Traceback" not in err
+    assert status == 0 or err.strip().splitlines()[-1].startswith("xr2mri: error: ")
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.dictionaries(
+        st.sampled_from(["V00XRKL", "kl_grade", "xrjsm", "V00XRCYFM", "?"]) | st.text(max_size=8),
+        st.none() | st.integers(-5, 9) | st.floats() | st.text(max_size=5) | st.booleans(),
+        max_size=4,
+    )
+)
+def test_any_form_ends_in_one_line_or_works(content, generate, radiograph, tmp_path, capsys):
+    (tmp_path / "form.json").write_text(json.dumps(content))
+    status = run(*generate(radiograph, "--features", tmp_path / "form.json", "--slices", 1))
+    err = capsys.readouterr().err
+    assert status in (0, 2) and "Traceback" not in err
+
+
+# --- weights, places, interrupts ------------------------------------------------------------------
+
+
+def test_wrong_and_missing_weights(generate, radiograph, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    failed(capsys, 1, *generate(radiograph, "--bundle", tmp_path / "empty"), says="--bundle")
+    (tmp_path / "w.safetensors").write_bytes(b"pickle?")
+    failed(capsys, 1, *generate(radiograph, "--weights", tmp_path / "w.safetensors"), says="w.safe")
+    failed(capsys, 1, *generate(radiograph, "--weights", tmp_path / "none"), says="none")
+
+
+def test_unwritable_output(generate, radiograph, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    failed(capsys, 1, *generate(radiograph, "--out", tmp_path / "file" / "out"), says="--out")
+    failed(capsys, 1, "phantom", "--cases", 1, "--out", tmp_path / "file", says="--out")
+
+
+def test_debug_gives_the_traceback(generate, tmp_path, capsys):
+    assert run(*generate(tmp_path / "nowhere.png", "--debug")) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_surprises_are_one_line_too(generate, radiograph, capsys, monkeypatch):
+    def surprise(*_, **__):
+        raise ValueError("what\nis this")
+
+    monkeypatch.setattr("xr2mri_core.generation.KneeMRIGenerator.generate", surprise)
+    failed(capsys, 1, *generate(radiograph), says="--debug")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory. Tried")])
+def test_too_little_memory_names_the_remedy(error, generate, radiograph, capsys, monkeypatch):
+    def full(*_, **__):
+        raise error
+
+    monkeypatch.setattr("xr2mri_core.generation.KneeMRIGenerator.generate", full)
+    failed(capsys, 1, *generate(radiograph), says="--batch-size")
+
+
+def test_an_interrupt_while_generating(generate, radiograph, tmp_path, capsys, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("xr2mri_core.export.write_json", interrupt)  # the last file of the set
+    failed(capsys, 130, *generate(radiograph), says="interrupted")
+    assert not list(tmp_path.glob("out/*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_no_partial_file(number, generate, radiograph, tmp_path):
+    command = [sys.executable, "-m", "xr2mri_core.cli"]
+    command += [str(a) for a in generate(radiograph, "--slices", 2000, "--steps", 1000)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "out").exists():
+        time.sleep(0.2)
+    time.sleep(15)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130 and "Traceback" not in err
+    assert os.listdir(tmp_path / "out") == []

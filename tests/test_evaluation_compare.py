@@ -1,0 +1,162 @@
+"""The evaluation run: its rows, its files, and the feature response against a switched phantom."""
+
+import csv
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from xr2mri_core.errors import DatalistError
+from xr2mri_core.evaluation import compare
+from xr2mri_core.evaluation.summary import markdown, summarise
+from xr2mri_core.geometry import slices_to_volume, volume_affine
+
+
+class Oracle:
+    """Stands in for a generator: knows the truth, blurs it a little where it knows less."""
+
+    image_size = 64
+
+    def __init__(self, items):
+        self.known = {item["radiograph"]: item for item in items}
+        self.calls = []
+
+    def describe(self):
+        return {"weights": "none"}
+
+    def generate(self, radiograph, features, num_slices, seed, samples, laterality, box, **more):
+        self.calls.append((radiograph.name, dict(features), num_slices, seed, laterality, more))
+        slices, _ = compare.read_slices(self.known[str(radiograph)], self.image_size)
+        slices = compare._resampled(slices, num_slices)
+        if not features:
+            slices = 0.8 * slices
+        if laterality == "L":
+            slices = slices[:, :, ::-1]
+        volume = slices_to_volume(slices)
+        mean = volume if samples > 1 else None
+        return SimpleNamespace(
+            volume=volume, affine=volume_affine(num_slices), mean=mean, std=mean,
+            record={"laterality": laterality},
+        )  # fmt: skip
+
+
+@pytest.fixture
+def oracle(small_datalist):
+    from xr2mri_core.datalist import load_datalist
+
+    return Oracle(load_datalist(small_datalist))
+
+
+def test_rows_and_files_of_an_evaluation(small_datalist, oracle, tmp_path):
+    text = compare.evaluate(
+        small_datalist, oracle, tmp_path, samples=2, spacing_cases=1, seed=5, steps=4
+    )
+    with (tmp_path / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    methods = ["model", "model, mean of samples", *compare.BASELINES, "empty edge map", "truth"]
+    assert [row["method"] for row in rows if row["case"] == "case-3"] == methods
+    assert {row["case"] for row in rows} == {"case-3", "case-4"}
+    for name in methods:
+        assert name in text
+    scores = {(row["case"], row["method"]): row for row in rows}
+    for case in ("case-3", "case-4"):  # the second is a left knee
+        assert float(scores[case, "model"]["psnr"]) == float("inf")
+        assert float(scores[case, "model"]["rssim"]) == pytest.approx(1)
+        for other in compare.BASELINES:
+            assert float(scores[case, other]["ssim"]) < 1
+        floor = float(scores[case, "empty edge map"]["rssim"])
+        assert 0 < floor < 1
+        truth = float(scores[case, "truth"]["adjacent"])
+        assert float(scores[case, "model"]["adjacent"]) == pytest.approx(truth)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["settings"]["steps"] == 4 and summary["settings"]["phantom"] is False
+    assert summary["advantage"]["other patient"]["ssim"]["won"] == 1
+    assert list(summary["spacing"]) == ["truth", "50", "100", "200"]
+    assert {"boxplots.png", "montage.png", "spacing.png", "summary.md"} <= {
+        path.name for path in tmp_path.iterdir()
+    }
+
+
+def test_every_row_of_a_case_has_the_same_noise_and_the_request(small_datalist, oracle, tmp_path):
+    compare.evaluate(small_datalist, oracle, tmp_path, spacing_cases=0, seed=5, steps=4)
+    first = [call for call in oracle.calls if call[3] == 5]
+    assert [(name, features) for name, features, *_ in first] == [
+        ("3.png", {"V00XRKL": 3}), ("4.png", {"V00XRKL": 3}), ("3.png", {}),
+    ]  # fmt: skip
+    assert [call[4] for call in first] == ["R", "L", "R"]
+    assert all(call[5] == {"steps": 4} for call in oracle.calls)
+    assert {call[3] for call in oracle.calls} == {5, 6}
+
+
+@pytest.mark.slow
+def test_several_processes_measure_the_same(small_datalist, oracle, tmp_path):
+    alone, together = (
+        compare.evaluate(small_datalist, oracle, tmp_path / str(jobs), spacing_cases=0, jobs=jobs)
+        for jobs in (1, 2)
+    )
+    assert alone == together
+
+
+def test_one_patient_has_no_other(small_datalist, oracle, tmp_path):
+    with pytest.raises(DatalistError, match="at least two"):
+        compare.evaluate(small_datalist, oracle, tmp_path, cases=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_switched_phantom_changes_only_there(tmp_path, monkeypatch):
+    """The truth is rendered again from the case's own seed with one grade changed."""
+    asked = {}
+
+    def make_case(seed, features, enrichment):
+        asked.update(seed=seed, features=features, enrichment=enrichment)
+        volume = np.full((64, 80, 64), 500, np.int16)
+        volume[:, :, :8] = 0
+        volume[30:40, 35:45, 30:40] += 400 * features["V00XRCYFM"]
+        volume[0] = 1000
+        return SimpleNamespace(mri=volume, affine=np.diag([2.5, 1.5, 2.5, 1]))
+
+    monkeypatch.setattr("xr2mri_core.phantom.make_case", make_case)
+    import nibabel as nib
+
+    grades = {"V00XRKL": 1, "V00XRCYFM": 1}
+    case = make_case(1, grades, 0.5)
+    nib.save(nib.Nifti1Image(case.mri, case.affine), tmp_path / "mri.nii.gz")
+    record = {"case_seed": 77, "origin": {"enrichment": 0.25}}
+    (tmp_path / "features.json").write_text(json.dumps(record))
+    item = {"case": "a", "mri": str(tmp_path / "mri.nii.gz"), "features": grades}
+    truth = compare.read_truth(item, ["V00XRCYFM"], size=64)
+    assert asked == {
+        "seed": 77, "enrichment": 0.25, "features": {"V00XRKL": 1, "V00XRCYFM": 0},
+    }  # fmt: skip
+    [(name, off, on)] = truth.toggles
+    assert name == "V00XRCYFM"
+    np.testing.assert_array_equal(on, truth.reference.slices)
+    change = on - off
+    assert change.max() > 0.1 and (np.abs(change) > 0.05).mean() < 0.05
+
+
+def test_cysts_and_chondrocalcinosis_take_turns():
+    pairs = [compare._variables(index) for index in range(4)]
+    assert {cyst for cyst, _ in pairs} == set(compare.CYSTS) and len(compare.CYSTS) == 4
+    assert {other for _, other in pairs} == set(compare.CHONDROCALCINOSIS)
+
+
+def test_the_summary_counts_wins_and_the_right_direction():
+    cases = [
+        {"model": {"ssim": 0.5 + d, "rssim": 0.8}, "mean volume": {"ssim": 0.45, "rssim": 0.7}}
+        for d in (0.0, 0.02, -0.1)
+    ]
+    keys = ("voxels", "inside", "outside", "ratio", "gain", "agreement", "correlation")
+    response = [
+        dict(zip(keys, (50, 0.2, 0.02, 10, gain, 0.9, 0.8), strict=True))
+        | {"case": str(gain), "variable": "V00XRCYFM"}
+        for gain in (0.6, -0.2)
+    ]
+    summary = summarise(cases, response, [])
+    assert summary["advantage"]["mean volume"]["ssim"]["won"] == pytest.approx(2 / 3)
+    assert summary["advantage"]["mean volume"]["rssim"]["mean"] == pytest.approx(0.1)
+    assert summary["response"]["all cysts"]["right"] == 0.5
+    assert summary["response"]["V00XRCYFM"]["gain"]["mean"] == pytest.approx(0.2)
+    text = markdown(summary)
+    assert "all cysts" in text and "mean volume" in text
