@@ -29,12 +29,20 @@ class XR2MRIModel(nn.Module):
         image_encoder: E_2: radiograph (B, 1, 256, 256) -> `RadiographCode`.
         guidance: depth and features -> conditions of the two halves of the U-Net.
         unet: U, a `GuidedUNet`.
+        timestep_scale: what multiplies t before the U-Net sees it; T_pre-trained / T where T
+            differs from that of the U-Net's pre-trained weights.
     """
 
     def __init__(
-        self, autoencoder: nn.Module, image_encoder: nn.Module, guidance: Guidance, unet: nn.Module
+        self,
+        autoencoder: nn.Module,
+        image_encoder: nn.Module,
+        guidance: Guidance,
+        unet: nn.Module,
+        timestep_scale: float = 1.0,
     ) -> None:
         super().__init__()
+        self.timestep_scale = timestep_scale
         self.autoencoder = autoencoder
         self.image_encoder = image_encoder
         self.guidance = guidance
@@ -80,7 +88,7 @@ class XR2MRIModel(nn.Module):
         sample = torch.cat([z_t, latent.to(z_t.dtype)], 1)
         return self.unet(
             sample,
-            t,
+            t if self.timestep_scale == 1.0 else t * self.timestep_scale,
             signals.down_context,
             up_encoder_hidden_states=signals.up_context,
             down_time_addition=signals.down_time,
