@@ -29,7 +29,6 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from xr2mri_core.features import encode_features
-from xr2mri_core.geometry import depths_of
 from xr2mri_core.transforms import mri_transforms, radiograph_transforms
 
 logger = logging.getLogger("xr2mri")
@@ -288,7 +287,7 @@ def _prepare_case(
     chosen = pick_slices(len(slices), settings["slices"], rng)
     arrays = {
         "slices": to_bytes(slices[chosen]),
-        "depths": np.asarray(depths_of(len(slices)), dtype=np.float32)[chosen],
+        "depths": np.asarray(data["depths"], dtype=np.float32)[chosen],
         "radiographs": to_bytes(np.asarray(data["radiograph"])[0]),
     }
     if labelled:

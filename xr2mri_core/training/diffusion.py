@@ -31,7 +31,6 @@ class DiffusionStage(nn.Module):
     Args:
         model: the whole model; its autoencoder is frozen here.
         scheduler: diffusers scheduler: `add_noise`, timesteps, prediction type.
-        grading: "oai" or "paper", of the features.
         noisy_share: share of the timesteps that is drawn from the noisier half only; the others are
             uniform. Helps the global structure.
         drop_variable: probability of blanking each feature variable, so that none becomes
@@ -47,7 +46,6 @@ class DiffusionStage(nn.Module):
         self,
         model: XR2MRIModel,
         scheduler: Any,
-        grading: str = "oai",
         noisy_share: float = 0.5,
         drop_variable: float = 0.1,
         drop_features: float = 0.1,
@@ -62,7 +60,7 @@ class DiffusionStage(nn.Module):
         self.drop_variable, self.drop_features = drop_variable, drop_features
         self.drop_radiograph, self.picture_steps = drop_radiograph, picture_steps
         self.timesteps = int(scheduler.config.num_train_timesteps)
-        self.variables = list(one_hot_slices(grading).values())
+        self.variables = list(one_hot_slices(model.grading).values())
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Losses of a batch of `CaseBatches`; `loss` is what is minimised."""

@@ -1,0 +1,440 @@
+"""Caches, batches, losses and engines of the training, on networks of a few thousand weights."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from conftest import INFERENCE, TINY
+from monai.handlers import ValidationHandler
+from torch.utils.tensorboard import SummaryWriter
+
+from xr2mri_core import training
+from xr2mri_core.datalist import load_datalist
+from xr2mri_core.errors import WeightsError
+from xr2mri_core.features import one_hot_slices
+from xr2mri_core.training import cache as cache_module
+from xr2mri_core.training import handlers
+from xr2mri_core.training.batches import case_weights, to_device
+from xr2mri_core.training.cache import from_bytes, label_emphasis, pick_slices, to_bytes
+from xr2mri_core.training.diffusion import clean_latent
+
+CPU = torch.device("cpu")
+
+
+def tiny(*keys: str):
+    """Parts of the tiny bundle's configuration, freshly built from seed 0."""
+    import yaml
+    from monai.bundle import ConfigParser
+
+    parser = ConfigParser({**yaml.safe_load(INFERENCE), **yaml.safe_load(TINY)})
+    torch.manual_seed(0)
+    parts = [parser.get_parsed_content(key) for key in keys]
+    return parts[0] if len(parts) == 1 else parts
+
+
+@pytest.fixture(scope="module")
+def items(small_datalist, tmp_path_factory):
+    """All five patients, with label maps."""
+    import nibabel as nib
+
+    folder = tmp_path_factory.mktemp("labels")
+    found = load_datalist(small_datalist)
+    for item in found:
+        volume = nib.load(item["mri"])
+        labels = np.zeros(volume.shape, np.uint8)
+        labels[16:32, :, 16:48] = 34
+        item["labels"] = str(folder / f"{item['case']}.nii.gz")
+        nib.save(nib.Nifti1Image(labels, volume.affine), item["labels"])
+    return found
+
+
+@pytest.fixture(scope="module")
+def slices(items, tmp_path_factory):
+    root = tmp_path_factory.mktemp("cache")
+    return training.SliceCache.build(items, root, 6, size=64, seed=3, processes=1)
+
+
+@pytest.fixture(scope="module")
+def latents(slices, tmp_path_factory):
+    root = tmp_path_factory.mktemp("latents")
+    return training.LatentCache.build(slices, tiny("autoencoder"), root, [34], 3.0)
+
+
+# --- caches ---------------------------------------------------------------------------------------
+
+
+def test_bytes_keep_intensities_to_half_a_step():
+    image = np.linspace(-1, 1, 1000, dtype=np.float32)
+    assert np.abs(from_bytes(to_bytes(image)).numpy() - image).max() <= 1.001 / 255
+
+
+def test_picked_slices_are_spread_over_the_depth():
+    chosen = pick_slices(50, 25, np.random.default_rng(0))
+    assert (chosen // 2 == np.arange(25)).all()
+    assert (
+        len(set(map(tuple, (pick_slices(50, 25, np.random.default_rng(i)) for i in range(9))))) == 9
+    )
+    assert (pick_slices(50, None, np.random.default_rng(0)) == np.arange(50)).all()
+
+
+def test_emphasis_weighs_the_named_labels():
+    weights = label_emphasis(torch.tensor([[0, 34], [5, 36]]), [34, 36], 3.0)
+    assert weights.tolist() == [[1, 4], [1, 4]]
+
+
+def test_slice_cache_holds_what_the_transforms_give(slices, items):
+    from xr2mri_core.transforms import mri_transforms
+
+    truth = mri_transforms(size=64)(dict(items[4]))
+    arrays = slices.arrays
+    assert arrays["slices"].shape == (5, 6, 64, 64)
+    index = np.rint(arrays["depths"][4] * (len(truth["mri"]) - 1)).astype(int)
+    assert np.array_equal(arrays["slices"][4], to_bytes(np.asarray(truth["mri"])[index, 0]))
+    assert np.array_equal(arrays["labels"][4], np.asarray(truth["labels"])[index, 0])
+    assert set(np.unique(arrays["labels"])) == {0, 34}
+    assert slices.features()[2].sum() == 1
+
+
+def test_slice_cache_is_found_again_and_not_when_a_file_changed(items, tmp_path, monkeypatch):
+    first = training.SliceCache.build(items[:2], tmp_path, 2, size=64, processes=1)
+    monkeypatch.setattr(cache_module, "_prepare_case", None)
+    assert training.SliceCache.build(items[:2], tmp_path, 2, size=64).folder == first.folder
+    with pytest.raises(TypeError):  # other settings, another cache: it has to prepare
+        training.SliceCache.build(items[:2], tmp_path, 3, size=64, processes=1)
+    Path(items[0]["mri"]).touch()
+    with pytest.raises(TypeError):
+        training.SliceCache.build(items[:2], tmp_path, 2, size=64, processes=1)
+
+
+def test_slice_cache_goes_on_after_an_interruption(items, tmp_path, monkeypatch):
+    whole = training.SliceCache.build(items, tmp_path / "whole", 2, size=64, processes=1)
+    prepare, seen = cache_module._prepare_case, []
+
+    def interrupted(item, index, *rest):
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        seen.append(index)
+        return prepare(item, index, *rest)
+
+    monkeypatch.setattr(cache_module, "_prepare_case", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        training.SliceCache.build(items, tmp_path / "cut", 2, size=64, processes=1)
+    assert [p.suffix for p in (tmp_path / "cut").iterdir()] == [".partial"]
+    again = []
+    monkeypatch.setattr(
+        cache_module, "_prepare_case", lambda i, k, *r: again.append(k) or prepare(i, k, *r)
+    )
+    cut = training.SliceCache.build(items, tmp_path / "cut", 2, size=64, processes=1)
+    assert again == [0, 3, 4]  # case 0 for its shapes, then what was missing
+    assert np.array_equal(cut.arrays["slices"], whole.arrays["slices"])
+
+
+def test_latents_are_scaled_means_and_belong_to_their_autoencoder(slices, latents, tmp_path):
+    autoencoder = tiny("autoencoder").eval()
+    autoencoder.register_to_config(scaling_factor=2.0)
+    doubled = training.LatentCache.build(slices, autoencoder, tmp_path)
+    assert doubled.fingerprint != latents.fingerprint
+    assert "weights" not in doubled.arrays
+    image = from_bytes(slices.arrays["slices"][1]).unsqueeze(1)
+    with torch.no_grad():
+        z = autoencoder.encode(image).latent_dist.mode() * 2
+    assert torch.allclose(torch.from_numpy(doubled.arrays["latents"][1]).float(), z, atol=2e-3)
+    with torch.no_grad():
+        autoencoder.encoder[1].bias += 1
+    other = training.LatentCache.build(slices, autoencoder, tmp_path)
+    assert other.folder != doubled.folder
+
+
+def test_latent_weights_are_shares_of_emphasised_pixels(latents, slices):
+    weights, labels = latents.arrays["weights"], slices.arrays["labels"]
+    assert weights.shape == (5, 6, 4, 4)
+    share = (labels == 34).reshape(5, 6, 4, 16, 4, 16).mean((3, 5))
+    assert np.allclose(weights, 1 + 3 * share, atol=2e-3)
+
+
+# --- batches --------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_a_function_of_seed_rank_and_step(latents):
+    def batch(step, **change):
+        return training.CaseBatches(latents, 3, 4, **{"seed": 1, **change})[step]
+
+    one, same = batch(7), batch(7)
+    assert all(torch.equal(one[k], same[k]) for k in one if k != "seed")
+    assert one["seed"] == same["seed"]
+    for other in (batch(8), batch(7, seed=2), batch(7, rank=1)):
+        assert not torch.equal(one["latent"], other["latent"])
+
+
+def test_case_batches_group_slices_by_case(latents):
+    batch = training.CaseBatches(latents, 3, 4, images=True)[0]
+    assert batch["radiograph"].shape == (3, 1, 64, 64) and batch["features"].shape == (3, 65)
+    assert batch["latent"].shape == (12, 4, 4, 4) and batch["weight"].shape == (12, 1, 4, 4)
+    cases = [
+        int(np.argmax([(r == row).all() for r in latents.slices.arrays["radiographs"]]))
+        for row in to_bytes(batch["radiograph"][:, 0].numpy())
+    ]
+    assert len(set(cases)) == 3
+    depths = batch["depth"].reshape(3, 4)
+    for case, row, images in zip(cases, depths, batch["image"].reshape(3, 4, 64, 64), strict=True):
+        known = latents.arrays["depths"][case]
+        assert len(set(row.tolist())) == 4 and np.isin(row, known).all()
+        first = int(np.flatnonzero(known == row[0].item())[0])
+        assert torch.equal(images[0], from_bytes(latents.slices.arrays["slices"][case, first]))
+
+
+def test_rare_grades_are_drawn_more_often():
+    grades = [{"V00XRKL": 0}] * 9 + [{"V00XRKL": 4}]
+    assert np.allclose(case_weights(grades, 0), 0.1)
+    assert np.isclose(case_weights(grades, 1)[-1], 0.5)
+    assert 0.1 < case_weights(grades, 0.5)[-1] < 0.5
+    assert np.allclose(case_weights([{}, {}], 1), 0.5)
+
+
+# --- schedule and average -------------------------------------------------------------------------
+
+
+def one_weight():
+    return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2.0)
+
+
+def test_rate_rises_stays_and_falls():
+    schedule = training.Schedule(one_weight(), steps=1000, warmup=100, decay=0.2)
+    factors = [schedule.factor(step) for step in range(1000)]
+    assert factors[0] == 0.01 and factors[99] == factors[500] == factors[800] == 1
+    assert math.isclose(factors[900], 0.5) and factors[999] < 1e-4
+    assert training.Schedule(one_weight(), 1000).factor(999) == 1
+
+
+def test_rate_follows_the_clock_when_time_is_limited():
+    schedule = training.Schedule(one_weight(), 10**9, warmup=1, decay=0.5, max_minutes=10)
+    schedule.load_state_dict({"elapsed": 450.0})
+    assert math.isclose(schedule.factor(100), 0.5)
+    with pytest.raises(ValueError, match="decay"):
+        training.Schedule(one_weight(), 10, decay=2)
+
+
+def test_ema_follows_trained_weights_and_lends_them():
+    class Engine:
+        state = type("State", (), {"iteration": 1000})
+
+    net = torch.nn.Linear(2, 1)
+    net.bias.requires_grad_(False)
+    ema = training.EMA(net, 0.9)
+    assert list(ema.state_dict()) == ["weight"]
+    start = net.weight.detach().clone()
+    with torch.no_grad():
+        net.weight += 1
+    ema(Engine)
+    assert torch.allclose(ema.state_dict()["weight"], start + 0.1)
+    live = net.weight.detach().clone()
+    with ema.applied():
+        assert torch.allclose(net.weight, start + 0.1)
+    assert torch.equal(net.weight, live)
+
+
+# --- stages ---------------------------------------------------------------------------------------
+
+
+def autoencoder_stage():
+    return training.AutoencoderStage(tiny("autoencoder"))
+
+
+def diffusion_stage(**settings):
+    model, scheduler = tiny("model", "scheduler")
+    return training.DiffusionStage(model, scheduler, **settings)
+
+
+def training_of(stage, batches, folder, steps, until=None, **settings):
+    """A trainer with all handlers that ends at `until`; the schedule knows `steps`."""
+    optimizer = torch.optim.AdamW([p for p in stage.parameters() if p.requires_grad], 2e-3)
+    ema, loader = training.EMA(stage, 0.9), training.training_loader(batches)
+    minutes = settings.pop("max_minutes", None)
+    schedule = training.Schedule(optimizer, steps, warmup=3, decay=0.3, max_minutes=minutes)
+    board = SummaryWriter(str(folder / "tensorboard"))
+    evaluator = training.StageEvaluator(
+        CPU,
+        training.validation_loader(batches, 2),
+        stage,
+        ema,
+        val_handlers=[training.ValidationLog(board, 5)],
+    )
+    objects = {
+        "model": training.TrainedState(stage),
+        "ema": ema,
+        "optimizer": optimizer,
+        "schedule": schedule,
+    }
+    attached = [
+        schedule,
+        ema,
+        training.Log(board, optimizer, every=5),
+        ValidationHandler(1, evaluator),
+        training.Pictures(stage, lambda: batches[0], ema, board, folder / "samples"),
+        training.Checkpoints(folder, objects, loader.sampler),
+    ]
+    trainer = training.StageTrainer(
+        CPU, until or steps, 5, loader, stage, optimizer, train_handlers=attached, **settings
+    )
+    return trainer, ema, evaluator
+
+
+STAGES = {
+    "autoencoder": lambda s, z: (autoencoder_stage(), training.SliceBatches(s, 4, 0, [34], 1.0)),
+    "diffusion": lambda s, z: (diffusion_stage(), training.CaseBatches(z, 3, 4)),
+}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_training_learns_and_resumes_exactly(name, slices, latents, tmp_path):
+    whole, batches = STAGES[name](slices, latents)
+    trainer, ema, evaluator = training_of(whole, batches, tmp_path / "whole", 17)
+    evaluator.run()
+    before = evaluator.state.metrics["val_loss"]
+    trainer.run()
+    assert trainer.state.iteration == 17
+    assert evaluator.state.metrics["val_loss"] < before
+    assert len(list((tmp_path / "whole" / "samples").glob("*.png"))) == 4
+
+    cut, _ = STAGES[name](slices, latents)
+    training_of(cut, batches, tmp_path / "cut", 17, until=10)[0].run()
+    resumed, _ = STAGES[name](slices, latents)
+    torch.manual_seed(99)  # whatever the new process has drawn
+    again, resumed_ema, _ = training_of(resumed, batches, tmp_path / "cut", 17)
+    again.run()
+    assert again.state.iteration == 17
+    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
+    for key, value in ema.state_dict().items():
+        assert torch.equal(value, resumed_ema.state_dict()[key])
+
+
+def test_training_ends_by_the_clock(slices, tmp_path, monkeypatch):
+    ticks = itertools.count(0, 0.05)  # seconds, whatever this machine takes
+    monkeypatch.setattr(handlers, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    batches = training.SliceBatches(slices, 2)
+    trainer, _, _ = training_of(autoencoder_stage(), batches, tmp_path, 10**6, max_minutes=1 / 60)
+    trainer.run()
+    assert 15 < trainer.state.iteration <= 20
+    assert trainer.optimizer.param_groups[0]["lr"] < 2e-3 / 10
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert state["trainer"]["iteration"] == trainer.state.iteration
+    assert state["schedule"]["elapsed"] >= 1
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_mixed_precision_on_the_processor(name, slices, latents, tmp_path):
+    stage, batches = STAGES[name](slices, latents)
+    trainer, _, _ = training_of(stage, batches, tmp_path, 5, precision="bf16")
+    trainer.run()
+    assert all(torch.isfinite(p).all() and p.dtype == torch.float32 for p in stage.parameters())
+    with pytest.raises(ValueError, match="precision"):
+        training_of(stage, batches, tmp_path, 5, precision="int4")
+
+
+def test_autoencoder_is_saved_with_a_measured_scale(slices, tmp_path):
+    stage = autoencoder_stage()
+    batches = [training.SliceBatches(slices, 8)[i] for i in range(3)]
+    training.finish_autoencoder(stage, training.EMA(stage), batches, tmp_path / "ae")
+    loaded = training.load_autoencoder(tiny("autoencoder"), tmp_path / "ae")
+    with torch.no_grad():
+        z = torch.cat([loaded.encode(b["image"]).latent_dist.mode() for b in batches])
+    assert math.isclose(float(z.std()) * loaded.config.scaling_factor, 1, rel_tol=1e-3)
+    assert not any(p.requires_grad for p in loaded.parameters())
+    training.finish_autoencoder(stage, training.EMA(stage), [], tmp_path / "paper", 0.2)
+    assert json.loads((tmp_path / "paper" / "config.json").read_text())["scaling_factor"] == 0.2
+    with pytest.raises(WeightsError, match="run the autoencoder stage"):
+        training.load_autoencoder(tiny("autoencoder"), tmp_path / "nowhere")
+
+
+def test_radiographs_are_encoded_once_a_case(latents):
+    stage, seen = diffusion_stage(), []
+    encode = stage.model.encode_radiograph
+    stage.model.encode_radiograph = lambda x: seen.append(len(x)) or encode(x)
+    stage(training.CaseBatches(latents, 3, 4)[0])["loss"].backward()
+    assert seen == [3]
+    assert all(p.grad is None for p in stage.model.autoencoder.parameters())
+    assert any(p.grad.abs().sum() > 0 for p in stage.model.image_encoder.parameters())
+
+
+def test_conditions_are_dropped_as_often_as_asked():
+    stage = diffusion_stage(drop_variable=0.25, drop_features=0.5, drop_radiograph=0.125)
+    count, columns = 4000, 65
+    from xr2mri_core.networks import RadiographCode
+
+    code = RadiographCode(torch.ones(count, 1, 2, 2), torch.ones(count, 3))
+    generator = torch.Generator().manual_seed(0)
+    code, features = stage._blanked(code, torch.ones(count, columns), generator)
+    assert torch.equal(code.latent[:, 0, 0, 0], code.embedding[:, 0])
+    assert abs(code.embedding.mean() - 0.875) < 0.02
+    whole = (features == 0).all(1).float().mean()
+    assert abs(whole - 0.5) < 0.03
+    for part in one_hot_slices("oai").values():
+        block = features[:, part]
+        assert ((block == 0).all(1) | (block == 1).all(1)).all()
+        assert abs(block.mean() - 0.375) < 0.03
+
+
+def test_timesteps_lean_to_the_noisy_half():
+    stage = diffusion_stage(noisy_share=0.5)
+    t = stage._random_timesteps(8000, torch.Generator().manual_seed(0))
+    assert t.min() >= 0 and t.max() <= 999
+    assert abs((t >= 500).float().mean() - 0.75) < 0.02
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+def test_a_perfect_prediction_gives_back_the_latent(kind):
+    stage = diffusion_stage()
+    stage.scheduler.register_to_config(prediction_type=kind)
+    z_0, epsilon = torch.randn(2, 6, 4, 4, 4, dtype=torch.float64)
+    t = torch.tensor([0, 10, 100, 400, 700, 900])
+    z_t = stage.scheduler.add_noise(z_0, epsilon, t)
+    target = stage._target(z_0, epsilon, t)
+    assert torch.allclose(clean_latent(stage.scheduler, z_t, target, t), z_0, atol=1e-6)
+    stage.scheduler.register_to_config(prediction_type="sample")
+    with pytest.raises(ValueError, match="prediction_type"):
+        stage._target(z_0, epsilon, t)
+
+
+def test_reconstruction_loss_reaches_the_denoiser(latents):
+    stage = diffusion_stage(reconstruction=1.0)
+    losses = stage(training.CaseBatches(latents, 2, 2, images=True)[0])
+    assert losses["reconstruction"] > 0 and losses["loss"] > losses["plain"]
+    losses["reconstruction"].backward()
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in stage.model.unet.parameters())
+
+
+def test_exported_weights_are_the_averaged_ones(latents, small_datalist, tmp_path):
+    stage = diffusion_stage()
+    ema = training.EMA(stage)
+    name = next(iter(ema.state_dict()))
+    ema.state_dict()[name].fill_(0.5)
+    record = training.training_record(small_datalist, seed=1, steps=3)
+    training.export_model(stage.model, ema, tmp_path / "m.safetensors", True, record)
+    other = tiny("model")
+    other.load_weights(tmp_path / "m.safetensors")
+    assert (dict(other.named_parameters())[name.removeprefix("model.")] == 0.5).all()
+    card = json.loads((tmp_path / "model_card.json").read_text())
+    assert card["data"] == {
+        "name": "small", "description": "", "synthetic": True,
+        "training": 2, "validation": 1, "test": 2,
+    }  # fmt: skip
+    assert card["seed"] == 1 and card["steps"] == 3 and card["hardware"] and card["command"]
+
+
+def test_one_step_turns_a_radiograph_into_a_slice():
+    model, scheduler = tiny("model", "scheduler")
+    slice_ = training.OneStep(model, scheduler)(torch.rand(2, 1, 64, 64))
+    assert slice_.shape == (2, 1, 64, 64) and torch.isfinite(slice_).all()
+
+
+def test_batches_move_to_a_device():
+    moved = to_device({"x": torch.zeros(1), "seed": 3}, CPU)
+    assert moved["seed"] == 3 and moved["x"].device == CPU
