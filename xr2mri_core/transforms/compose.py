@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import torch
 from monai.config import KeysCollection
 from monai.transforms import Compose, MapTransform
+from torch.nn.functional import interpolate
 
 from xr2mri_core.errors import XR2MRIError
 from xr2mri_core.geometry import Laterality
@@ -29,6 +31,37 @@ class TypedCompose(Compose):
             if cause is None:
                 raise
             raise cause from cause.__cause__
+
+
+def resize_pictures(pictures: torch.Tensor, size: int, smooth: bool = True) -> torch.Tensor:
+    """Resize pictures (n, H, W) to (n, size, size).
+
+    Smooth is bilinear with a filter that widens as the picture shrinks, up to the edge (MONAI's
+    ``anti_aliasing`` darkens a frame, because it pads with zeros); else nearest, for labels.
+    """
+    options: dict[str, Any] = {"mode": "nearest-exact"}
+    if smooth:
+        options = {"mode": "bilinear", "antialias": True, "align_corners": False}
+    return interpolate(pictures[None], (size, size), **options)[0]
+
+
+class ResizePicturesd(MapTransform):
+    """Resize pictures (n, H, W) to (n, size, size); see :func:`resize_pictures`.
+
+    Args:
+        keys: pictures.
+        size: rows and columns of the result.
+    """
+
+    def __init__(self, keys: KeysCollection, size: int) -> None:
+        super().__init__(keys)
+        self.size = size
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        done = dict(data)
+        for key in self.key_iterator(done):
+            done[key] = resize_pictures(done[key], self.size)
+        return done
 
 
 class RightKneeFramed(MapTransform):

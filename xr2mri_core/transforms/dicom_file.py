@@ -11,7 +11,13 @@ from pydicom import Dataset, dcmread
 from pydicom.encaps import generate_pixel_data_frame
 from pydicom.filereader import read_file_meta_info
 from pydicom.pixel_data_handlers.util import apply_modality_lut
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
 
 from xr2mri_core.errors import InputError, RadiographError, shown
 from xr2mri_core.geometry import Laterality
@@ -22,7 +28,7 @@ _MODALITIES = ("CR", "DX", "RG", "RF", "XA", "OT")
 
 def is_dicom(head: bytes) -> bool:
     """Say whether a file starts like DICOM, with the preamble or, as old files do, without."""
-    return head[128:132] == b"DICM" or head[:4] in (b"\x02\0\0\0", b"\x08\0\0\0", b"\x08\0\x05\0")
+    return head[128:132] == b"DICM" or head[:2] in (b"\x02\0", b"\x08\0")
 
 
 def read_dicom(path: Path) -> Picture:
@@ -61,7 +67,13 @@ def _dataset(path: Path, **options: Any) -> Dataset:
         syntax = read_file_meta_info(path).get("TransferSyntaxUID")
         if syntax == DeflatedExplicitVRLittleEndian:  # would be inflated whole, whatever its size
             raise RadiographError(f"transfer syntax {syntax.name}; export it uncompressed")
-    return dcmread(path, force=not has_preamble, **options)
+    dataset = dcmread(path, force=not has_preamble, **options)
+    if "TransferSyntaxUID" not in dataset.file_meta:  # an old file: only data, told by its form
+        implicit = dataset.is_implicit_VR
+        dataset.file_meta.TransferSyntaxUID = (
+            ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+        )
+    return dataset
 
 
 def _check_header(header: Dataset) -> tuple[str, ...]:
@@ -87,8 +99,7 @@ def _check_header(header: Dataset) -> tuple[str, ...]:
 
 
 def _syntax(dataset: Dataset) -> UID:
-    meta = getattr(dataset, "file_meta", None) or Dataset()
-    return UID(meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian)
+    return UID(dataset.file_meta.TransferSyntaxUID)
 
 
 def _check_codestream(dataset: Dataset) -> None:

@@ -22,7 +22,7 @@ import SimpleITK as sitk
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import MapTransform, Resize, ResizeWithPadOrCrop
+from monai.transforms import MapTransform, ResizeWithPadOrCrop
 
 from xr2mri_core.errors import VolumeError, shown
 from xr2mri_core.geometry import (
@@ -32,7 +32,7 @@ from xr2mri_core.geometry import (
     slice_window,
     volume_to_slices,
 )
-from xr2mri_core.transforms.compose import RightKneeFramed, TypedCompose
+from xr2mri_core.transforms.compose import RightKneeFramed, TypedCompose, resize_pictures
 from xr2mri_core.transforms.itk_image import array_and_affine
 
 CLIP_PERCENTILES = (0.0, 99.5)
@@ -63,8 +63,8 @@ def mri_transforms(
         [
             LoadVolumed(both, reference=keys, allow_missing_keys=True),
             SlicesInWindowd(both, window=window, allow_missing_keys=True),
-            FieldOfViewd(keys, size=size, mode="bilinear"),
-            FieldOfViewd(labels, size=size, mode="nearest", allow_missing_keys=True),
+            FieldOfViewd(keys, size),
+            FieldOfViewd(labels, size, labels=True, allow_missing_keys=True),
             NormalizeSlicesd(keys, channels=channels),
             RightKneeFramed(both, allow_missing_keys=True),
         ]
@@ -177,14 +177,15 @@ class SlicesInWindowd(MapTransform):
 
 
 class FieldOfViewd(MapTransform):
-    """Bring pictures (n, rows, columns) to the 160 mm field of view and to a size.
+    """Bring pictures (n, rows, columns) to the 160 mm field of view and to a size (n, 1, H, W).
 
-    A larger field is cut about its middle, a smaller one is padded with its lowest value.
+    A larger field is cut about its middle, a smaller one is padded: with the lowest value, label
+    maps with 0.
 
     Args:
         keys: pictures, with ``data["<key>_spacing"]`` as :class:`SlicesInWindowd` leaves it.
-        size: rows and columns of the result (n, size, size).
-        mode: ``bilinear`` (smoothed before shrinking) or ``nearest`` for label maps.
+        size: rows and columns of the result.
+        labels: whether these are label maps: uint8, by nearest neighbour.
         allow_missing_keys: whether a key may be absent.
     """
 
@@ -192,26 +193,24 @@ class FieldOfViewd(MapTransform):
         self,
         keys: KeysCollection,
         size: int = IMAGE_SIZE,
-        mode: str = "bilinear",
+        labels: bool = False,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        smooth = mode == "bilinear"
-        self.resize = Resize(
-            (size, size), mode=mode if smooth else "nearest-exact", anti_aliasing=smooth
-        )
-        self.dtype = torch.float32 if smooth else torch.uint8
+        self.size, self.labels = size, labels
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         done = dict(data)
         for key in self.key_iterator(done):
             pictures = done[key]
-            spacing = done.pop(f"{key}_spacing")
-            field = tuple(map(_pixels, pictures.shape[1:], spacing))
-            if field != tuple(pictures.shape[1:]):
-                fit = ResizeWithPadOrCrop(field, mode="constant", value=float(pictures.min()))
+            present = tuple(pictures.shape[1:])
+            field = tuple(map(_pixels, present, done.pop(f"{key}_spacing")))
+            if field != present:
+                outside = 0.0 if self.labels else float(pictures.min())
+                fit = ResizeWithPadOrCrop(field, mode="constant", value=outside)
                 pictures = fit(pictures)
-            done[key] = self.resize(pictures).to(self.dtype)[:, None]
+            sized = resize_pictures(pictures, self.size, smooth=not self.labels)
+            done[key] = sized.to(torch.uint8 if self.labels else torch.float32)[:, None]
         return done
 
 

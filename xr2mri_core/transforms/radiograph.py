@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import MapTransform, Resized
+from monai.transforms import MapTransform
 
 from xr2mri_core.errors import RadiographError, shown
 from xr2mri_core.geometry import IMAGE_SIZE
-from xr2mri_core.transforms.compose import RightKneeFramed, TypedCompose
+from xr2mri_core.transforms.compose import ResizePicturesd, RightKneeFramed, TypedCompose
 from xr2mri_core.transforms.picture import check_pixels
 from xr2mri_core.transforms.radiograph_file import read_radiograph
 
@@ -53,7 +53,7 @@ def radiograph_transforms(
         [
             LoadRadiographd(keys),
             CropRadiographd(keys),
-            Resized(keys, (size, size), mode="bilinear", anti_aliasing=True),
+            ResizePicturesd(keys, size),
             NormalizeRadiographd(keys),
             RightKneeFramed(keys),
         ]
