@@ -1,0 +1,214 @@
+"""The bundle by MONAI's own commands: metadata, network shapes, both training stages, export."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import INFERENCE, TINY
+from monai.bundle import ConfigParser, run, verify_metadata, verify_net_in_out
+
+import xr2mri_core
+from xr2mri_core.networks.model import read_safetensors
+
+ROOT = Path(__file__).resolve().parents[1]
+BUNDLE = ROOT / "monai_app" / "model" / "knee_xr2mri"
+CONFIGS = BUNDLE / "configs"
+METADATA = CONFIGS / "metadata.json"
+SCHEMA = ROOT / "tests" / "data" / "bundle_metadata.schema.json"
+
+SHORT = {
+    "steps": 6,
+    "epoch_length": 3,
+    "cached_slices": 4,
+    "cache_processes": 1,
+    "validation_steps": 1,
+    "log_every": 2,
+}
+AUTOENCODER = {"autoencoder_batch_size": 4}
+DIFFUSION = {"cases_per_batch": 2, "slices_per_case": 2, "picture_every": 2, "picture_steps": 2}
+
+
+@pytest.fixture(scope="module")
+def overlay(tmp_path_factory) -> Path:
+    """The tiny networks as a size overlay."""
+    path = tmp_path_factory.mktemp("overlay") / "tiny.yaml"
+    path.write_text(TINY + INFERENCE.split("generation:")[0])
+    return path
+
+
+def config_files(stage: str, *overlays: Path) -> list[str]:
+    return [str(CONFIGS / f"{stage}.yaml"), *map(str, overlays)]
+
+
+def command(stage: str, overlays: list[Path], launcher: list[str], **settings) -> list[str]:
+    """`python -m monai.bundle run ...` as it is typed."""
+    options = {
+        "bundle_root": BUNDLE,
+        "config_file": str(config_files(stage, *overlays)),
+        **SHORT,
+        **settings,
+    }
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    return [*launcher, "-m", "monai.bundle", "run", *words]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+
+def train(stage: str, overlays: list[Path], launcher: list[str] | None = None, **settings) -> str:
+    words = command(stage, overlays, launcher or [sys.executable], **settings)
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def test_metadata_is_valid(tmp_path):
+    verify_metadata(meta_file=str(METADATA), filepath=str(SCHEMA))
+    broken = json.loads(METADATA.read_text())
+    del broken["network_data_format"]["outputs"]["pred"]["num_channels"]
+    (tmp_path / "metadata.json").write_text(json.dumps(broken))
+    with pytest.raises(ValueError, match="Failed validating"):
+        verify_metadata(meta_file=str(tmp_path / "metadata.json"), filepath=str(SCHEMA))
+
+
+def test_metadata_tells_the_versions_of_this_project():
+    metadata = json.loads(METADATA.read_text())
+    assert metadata["version"] == xr2mri_core.__version__ in metadata["changelog"]
+    pinned = dict(
+        line.split("==")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "==" in line and not line.startswith("#")
+    )
+    assert metadata["monai_version"] == pinned["monai"]
+    assert metadata["pytorch_version"] == pinned["torch"]
+    assert metadata["numpy_version"] == pinned["numpy"]
+    for name, version in metadata["required_packages_version"].items():
+        assert pinned[name] == version
+
+
+@pytest.mark.parametrize("size", ["tiny", "compact"])
+def test_network_takes_a_radiograph_and_gives_a_slice(size, overlay):
+    chosen = overlay if size == "tiny" else CONFIGS / f"{size}.yaml"
+    verify_net_in_out(
+        net_id="network_def",
+        meta_file=str(METADATA),
+        config_file=config_files("inference", chosen),
+        device="cpu",
+    )
+
+
+@pytest.mark.parametrize("size", ["compact", "paper"])
+@pytest.mark.parametrize("stage", ["train_autoencoder", "train_diffusion"])
+def test_size_overlays_define_what_the_stages_refer_to(stage, size):
+    parser = ConfigParser()
+    parser.read_config(config_files(stage, CONFIGS / f"{size}.yaml", CONFIGS / "multi_gpu.yaml"))
+    parser.parse()
+    needed = {"train_autoencoder": ["autoencoder"], "train_diffusion": ["model", "scheduler"]}
+    assert all(parser.get(name) for name in needed[stage])
+
+
+def test_both_stages_train_and_export(overlay, small_datalist, tmp_path):
+    common = {"bundle_root": str(BUNDLE), "datalist": str(small_datalist), **SHORT}
+    common["cache_dir"] = str(tmp_path / "cache")
+    run(
+        config_file=config_files("train_autoencoder", overlay),
+        output_dir=str(tmp_path / "autoencoder"),
+        **common,
+        **AUTOENCODER,
+    )
+    trained = tmp_path / "autoencoder" / "autoencoder"
+    assert json.loads((trained / "config.json").read_text())["scaling_factor"] != 1.0
+    assert json.loads((trained / "record.json").read_text())["steps"] == 6
+
+    settings = dict(
+        config_file=config_files("train_diffusion", overlay),
+        autoencoder_dir=str(trained),
+        output_dir=str(tmp_path / "diffusion"),
+        **common,
+        **DIFFUSION,
+    )
+    run(**settings)
+    weights = tmp_path / "diffusion" / "knee_xr2mri.safetensors"
+    card = json.loads(weights.with_name("model_card.json").read_text())
+    assert card["stage"] == "diffusion" and card["steps"] == 6 and card["data"]["name"] == "small"
+    assert card["results"]["val_loss"] > 0
+    assert (tmp_path / "diffusion" / "samples" / "step-0000006.png").exists()
+    state, header = read_safetensors(weights)
+    assert float(header["scaling_factor"]) != 1.0
+    assert all(v.dtype == torch.float16 for v in state.values() if v.is_floating_point())
+
+    run(run_id="export", export_path=str(tmp_path / "again" / "m.safetensors"), **settings)
+    again, _ = read_safetensors(tmp_path / "again" / "m.safetensors")
+    assert again.keys() == state.keys()
+    assert all(torch.equal(again[name], value) for name, value in state.items())
+
+
+@pytest.mark.slow
+def test_a_killed_command_goes_on_to_the_same_bits(overlay, small_datalist, tmp_path):
+    settings = {
+        "datalist": small_datalist,
+        "cache_dir": tmp_path / "cache",
+        "steps": 60,
+        **AUTOENCODER,
+    }
+    train("train_autoencoder", [overlay], output_dir=tmp_path / "whole", **settings)
+
+    words = command(
+        "train_autoencoder",
+        [overlay],
+        [sys.executable],
+        output_dir=tmp_path / "killed",
+        **settings,
+    )
+    process = subprocess.Popen(
+        words, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 600
+    while not (tmp_path / "killed" / "checkpoint.pt").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / "autoencoder").exists(), "it had ended before it was killed"
+    log = train("train_autoencoder", [overlay], output_dir=tmp_path / "killed", **settings)
+    assert "resumed from" in log
+
+    name = "diffusion_pytorch_model.safetensors"
+    whole, _ = read_safetensors(tmp_path / "whole" / "autoencoder" / name)
+    killed, _ = read_safetensors(tmp_path / "killed" / "autoencoder" / name)
+    assert all(torch.equal(killed[key], value) for key, value in whole.items())
+
+
+@pytest.mark.slow
+def test_two_processes_train_together(overlay, small_datalist, tmp_path):
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node=2",
+    ]
+    overlays = [overlay, CONFIGS / "multi_gpu.yaml"]
+    settings = {"datalist": small_datalist, "cache_dir": tmp_path / "cache"}
+    first = tmp_path / "autoencoder"
+    train("train_autoencoder", overlays, torchrun, output_dir=first, **settings, **AUTOENCODER)
+    log = train(
+        "train_diffusion",
+        overlays,
+        torchrun,
+        output_dir=tmp_path / "diffusion",
+        autoencoder_dir=first / "autoencoder",
+        **settings,
+        **DIFFUSION,
+    )
+    assert log.count("step 6 ") == 1  # one process speaks
+    assert (tmp_path / "diffusion" / "knee_xr2mri.safetensors").exists()
