@@ -148,8 +148,13 @@ def finish_autoencoder(
     logger.info("autoencoder saved in %s, scaling factor %.4f", folder, latent_scale)
 
 
-def load_autoencoder(autoencoder: Any, folder: str | Path) -> Any:
-    """Fill an autoencoder, in place, with weights and scaling factor that stage 1 has saved."""
+def load_autoencoder(autoencoder: Any, folder: str | Path | None) -> Any:
+    """Fill an autoencoder, in place, with weights and scaling factor that stage 1 has saved.
+
+    Without a folder it keeps the weights that it has, e.g. those of Zero-123.
+    """
+    if folder is None:
+        return autoencoder.requires_grad_(False).eval()
     try:
         saved = type(autoencoder).from_pretrained(
             folder, local_files_only=True, low_cpu_mem_usage=False

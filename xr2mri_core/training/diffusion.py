@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import ignite.distributed as idist
 import torch
-from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
+from xr2mri_core.diffusion import build_scheduler, guided, sample
 from xr2mri_core.features import num_positions, one_hot_slices
 from xr2mri_core.networks import RadiographCode, XR2MRIModel
 from xr2mri_core.training.batches import Batch
@@ -89,11 +89,9 @@ class DiffusionStage(nn.Module):
         code, features = RadiographCode(*(part[chosen] for part in code)), features[chosen]
         z_0, depth = batch["latent"][chosen], batch["depth"][chosen]
         generator = torch.Generator(z_0.device).manual_seed(batch["seed"])
-        z = torch.randn(z_0.shape, generator=generator, device=z_0.device)
-        ddim = DDIMScheduler.from_config(self.scheduler.config)
-        ddim.set_timesteps(self.picture_steps, device=z.device)
-        for t in ddim.timesteps:
-            z = ddim.step(self.model.denoise(z, t, code, depth, features), t, z).prev_sample
+        noise = torch.randn(z_0.shape, generator=generator, device=z_0.device)
+        denoise = guided(self.model.denoise, code, depth, features)
+        z = sample(denoise, noise, build_scheduler(self.scheduler), self.picture_steps)
         rows = [torch.cat(list(self.model.to_image(row).float()), -1) for row in (z_0, z)]
         return torch.cat(rows, -2).clamp(-1, 1).add(1).div(2).cpu()
 
