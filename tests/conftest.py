@@ -16,6 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+settings.register_profile("xr2mri", deadline=None)  # a busy machine is no failure
+settings.load_profile("xr2mri")
 
 TINY = """
 image_size: 64
