@@ -66,17 +66,16 @@ model:
   image_encoder: '@image_encoder'
   guidance: '@guidance'
   unet: '@unet'
-"""
-
-INFERENCE = """
 scheduler:
   _target_: diffusers.DDIMScheduler
   num_train_timesteps: 1000
   beta_schedule: squaredcos_cap_v2
   prediction_type: v_prediction
+  timestep_spacing: trailing
   clip_sample: false
-  set_alpha_to_one: false
-  steps_offset: 1
+"""
+
+INFERENCE = """
 generation:
   image_size: '@image_size'
   sampler: unipc

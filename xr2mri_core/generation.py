@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from xr2mri_core import __version__
+from xr2mri_core.diffusion import DepthNoise, build_scheduler, guided, sample
 from xr2mri_core.errors import Cancelled, InputError, WeightsError, shown
 from xr2mri_core.export import NOTICE
 from xr2mri_core.features import VARIABLES, encode_features, parse_features
@@ -327,36 +328,24 @@ class KneeMRIGenerator:
         cancelled: Callable[[], bool] | None,
     ) -> np.ndarray:
         """z_T -> z_0 -> x_d for one batch of depths: (B, H, W) in [0, 1]."""
-        d = torch.as_tensor(depths, dtype=torch.float32, device=self.device)
-        r = encoded.features.expand(len(d), -1)
-
-        def predict(z_t: Tensor, t: Tensor) -> Tensor:
-            if cancelled is not None and cancelled():
-                raise Cancelled
-            with self._autocast():
-                if request.guidance == 1:
-                    return self.model.denoise(z_t, t, encoded.code, d, r).float()
-                both = self.model.denoise(
-                    torch.cat([z_t, z_t]),
-                    t,
-                    encoded.code,
-                    torch.cat([d, d]),
-                    torch.cat([r, torch.zeros_like(r)]),
-                ).float()
-            with_features, without = both.chunk(2)
-            return without + request.guidance * (with_features - without)
-
-        z_0 = sample(
-            predict,
-            noise.to(self.device),
-            build_scheduler(self.scheduler.config, request.sampler),
-            request.steps,
+        predict = guided(
+            self._denoise,
+            encoded.code,
+            torch.as_tensor(depths, dtype=torch.float32, device=self.device),
+            encoded.features.expand(len(depths), -1),
+            request.guidance,
         )
+        scheduler = build_scheduler(self.scheduler, request.sampler)
+        z_0 = sample(predict, noise.to(self.device), scheduler, request.steps, cancelled=cancelled)
         if cancelled is not None and cancelled():
             raise Cancelled
         with self._autocast():
             images = self.model.to_image(z_0)
         return _unit(images[:, 0].float().cpu().numpy())
+
+    def _denoise(self, *arguments: Any) -> Tensor:
+        with self._autocast():
+            return self.model.denoise(*arguments).float()
 
     def _latent_shape(self, encoded: _Encoded) -> tuple[int, int, int]:
         height, width = encoded.code.latent.shape[-2:]
@@ -424,7 +413,7 @@ def sample_seed(seed: int, index: int) -> int:
     """The noise seed of sample ``index``: the request's own for the first, unrelated others."""
     if index == 0:
         return seed
-    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint32)[0])
 
 
 def _whole(name: str, value: Any, least: int, most: int) -> int:
