@@ -101,20 +101,18 @@ def clip_image_tower(name: str = "ViT-L-14-quickgelu", **settings: Any) -> nn.Mo
 
     Args:
         name: an open_clip model name.
-        settings: overrides of that model's image part (`vision_cfg`), e.g. `layers=1` for tests.
+        settings: overrides of that model's image part (open_clip's `CLIPVisionCfg`, and
+            `output_dim`), e.g. `layers=1` for tests.
     """
     import open_clip
+    from open_clip.model import CLIPVisionCfg, _build_vision_tower
 
-    if settings:
-        config = open_clip.get_model_config(name)
-        if config is None:
-            raise ValueError(f"unknown open_clip model {name!r}")
-        from open_clip.model import CLIPVisionCfg, _build_vision_tower
-
-        vision = CLIPVisionCfg(**{**config["vision_cfg"], **settings})
-        embed_dim = settings.get("output_dim", config["embed_dim"])
-        return _build_vision_tower(embed_dim, vision, quick_gelu="quickgelu" in name)
-    return cast(nn.Module, open_clip.create_model(name, pretrained=None).visual)
+    config = open_clip.get_model_config(name)
+    if config is None:
+        raise ValueError(f"unknown open_clip model {name!r}")
+    width = settings.pop("output_dim", config["embed_dim"])
+    vision = CLIPVisionCfg(**{**config["vision_cfg"], **settings})
+    return _build_vision_tower(width, vision, quick_gelu=config.get("quick_gelu", False))
 
 
 class Zero123ImageEncoder(nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -151,7 +152,8 @@ class XR2MRIModel(nn.Module):
         except (OSError, SafetensorError) as error:
             raise OutputError(f"cannot write the weights to {path}: {error}") from None
         finally:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
 
     def load_weights(self, path: str | Path) -> dict[str, str]:
         """Fill all parts, in place, from a file of `save_weights`; weights keep this model's dtype.

@@ -1,0 +1,164 @@
+"""Samplers against a problem with a known answer, the schedule, guidance, cancelling."""
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler
+
+from xr2mri_core.diffusion import SAMPLERS, build_scheduler, guided, interpolated_betas, sample
+from xr2mri_core.errors import Cancelled, InputError
+from xr2mri_core.networks import RadiographCode
+
+COSINE = {
+    "num_train_timesteps": 1000,
+    "beta_schedule": "squaredcos_cap_v2",
+    "prediction_type": "v_prediction",
+    "timestep_spacing": "trailing",
+    "clip_sample": False,
+}
+PAPER = {
+    "num_train_timesteps": 1000,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "prediction_type": "epsilon",
+    "steps_offset": 1,
+    "set_alpha_to_one": False,
+    "clip_sample": False,
+}
+MEAN, STD = 0.7, 0.5
+
+
+def exact_denoiser(training):
+    """The best possible prediction when z_0 ~ N(MEAN, STD^2) in every element."""
+    alpha_bars = training.alphas_cumprod.double()
+
+    def denoise(z_t, t):
+        a, s = alpha_bars[t].sqrt(), (1 - alpha_bars[t]).sqrt()
+        z_0 = MEAN + a * STD**2 / (a**2 * STD**2 + s**2) * (z_t - a * MEAN)
+        epsilon = (z_t - a * z_0) / s
+        prediction = (
+            epsilon if training.config.prediction_type == "epsilon" else a * epsilon - s * z_0
+        )
+        return prediction.to(z_t.dtype)
+
+    return denoise
+
+
+@pytest.mark.parametrize("config", [COSINE, PAPER], ids=["compact", "paper"])
+@pytest.mark.parametrize(("name", "steps"), [("ddim", 50), ("unipc", 15), ("dpmsolver", 15)])
+def test_samplers_reach_the_distribution(config, name, steps):
+    training = DDIMScheduler(**config)
+    noise = torch.randn(2000, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    z = sample(exact_denoiser(training), noise, build_scheduler(training, name), steps)
+    assert float(z.mean()) == pytest.approx(MEAN, abs=0.06)
+    assert float(z.std()) == pytest.approx(STD, rel=0.12)
+
+
+@pytest.mark.parametrize("config", [COSINE, PAPER], ids=["compact", "paper"])
+@pytest.mark.parametrize("name", list(SAMPLERS))
+@pytest.mark.parametrize("steps", [1, 2, 3, 7, 60, 1000])
+def test_any_number_of_steps(config, name, steps):
+    training = DDIMScheduler(**config)
+    seen = []
+    noise = torch.randn(1, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    z = sample(
+        exact_denoiser(training),
+        noise,
+        build_scheduler(training.config, name),
+        steps,
+        callback=lambda done, total, z_t: seen.append((done, total)),
+    )
+    assert torch.isfinite(z).all() and float((z - MEAN).abs().max()) < 6 * STD
+    assert seen[-1] == (len(seen), steps)
+
+
+def test_ddim_is_equation_9():
+    """One round of the loop against the equation, written out."""
+    training = DDIMScheduler(**PAPER)
+    scheduler = build_scheduler(training)
+    denoise, states, predictions = exact_denoiser(training), [], []
+
+    def kept(z_t, t):
+        states.append((int(t), z_t))
+        predictions.append(denoise(z_t, t))
+        return predictions[-1]
+
+    sample(kept, torch.randn(1, 1, 4, 4), scheduler, 20)
+    (t, z_t), (before, z_before) = states[3:5]
+    a, b = training.alphas_cumprod[t], training.alphas_cumprod[before]
+    e = predictions[3]
+    expected = b.sqrt() * (z_t - (1 - a).sqrt() * e) / a.sqrt() + (1 - b).sqrt() * e
+    assert t - before == 50
+    torch.testing.assert_close(z_before, expected)
+
+
+def test_samples_do_not_depend_on_their_batch():
+    training = DDIMScheduler(**COSINE)
+    noise = torch.randn(5, 1, 2, 2)
+    for name in SAMPLERS:
+        together = sample(exact_denoiser(training), noise, build_scheduler(training, name), 5)
+        alone = sample(exact_denoiser(training), noise[2:3], build_scheduler(training, name), 5)
+        assert torch.equal(together[2:3], alone)
+
+
+def test_cancelling_stops_before_the_next_step():
+    training, calls = DDIMScheduler(**COSINE), []
+
+    def denoise(z_t, t):
+        calls.append(t)
+        return z_t
+
+    with pytest.raises(Cancelled):
+        sample(
+            denoise,
+            torch.zeros(1, 1, 2, 2),
+            build_scheduler(training),
+            10,
+            cancelled=lambda: len(calls) == 3,
+        )
+    assert len(calls) == 3
+
+
+def test_wrong_names_and_steps_are_refused():
+    training = DDIMScheduler(**COSINE)
+    with pytest.raises(InputError, match="ddim, unipc, dpmsolver"):
+        build_scheduler(training, "euler")
+    for steps in (0, 1001):
+        with pytest.raises(InputError, match="1 to 1000"):
+            sample(lambda z, t: z, torch.zeros(1, 1, 2, 2), build_scheduler(training), steps)
+
+
+def fake_denoise(z_t, t, code, depth, features):
+    """Linear in every condition, so that guidance can be checked by hand."""
+    conditions = code.embedding.sum(-1) + depth + features.sum(-1)
+    return z_t + conditions.reshape(-1, 1, 1, 1)
+
+
+def test_guidance_exaggerates_what_it_is_put_on():
+    code = RadiographCode(torch.zeros(1, 1, 2, 2), torch.ones(1, 3))
+    depth, features, z_t = torch.tensor([0.1, 0.2]), torch.ones(2, 4), torch.zeros(2, 1, 2, 2)
+
+    def at(guidance, on="features"):
+        predict = guided(fake_denoise, code, depth, features, guidance, on)
+        return predict(z_t, torch.tensor(5))[:, 0, 0, 0]
+
+    torch.testing.assert_close(at(1.0), 3 + depth + 4)
+    torch.testing.assert_close(at(3.0), 3 + depth + 3 * 4)
+    torch.testing.assert_close(at(0.0), 3 + depth)
+    torch.testing.assert_close(at(3.0, "all"), depth + 3 * (3 + 4))
+    with pytest.raises(InputError, match="'features' and 'all'"):
+        at(2.0, "depth")
+
+
+def test_interpolated_betas_pass_through_the_same_noise_levels():
+    betas = np.array(interpolated_betas(2000))
+    assert len(betas) == 2000 and (betas > 0).all() and (betas < 1).all()
+    alpha_bar = DDIMScheduler(**PAPER).alphas_cumprod.double().numpy()
+    np.testing.assert_allclose(np.cumprod(1 - betas)[1::2], alpha_bar, rtol=2e-5)
+    scheduler = DDIMScheduler(
+        **{**PAPER, "num_train_timesteps": 2000}, trained_betas=betas.tolist()
+    )
+    assert len(scheduler.alphas_cumprod) == 2000
+    with pytest.raises(ValueError, match="beta_start"):
+        interpolated_betas(beta_start=0.5, beta_end=0.1)
