@@ -39,6 +39,8 @@ class AutoencoderStage(nn.Module):
         mse, l1, gradient, kl: weights of the terms.
     """
 
+    autoencoder: Any
+
     def __init__(
         self,
         autoencoder: nn.Module,
@@ -97,9 +99,7 @@ class AutoencoderStage(nn.Module):
 
 
 @torch.no_grad()
-def measure_scaling(
-    autoencoder: nn.Module, batches: Iterable[Batch], device: torch.device
-) -> float:
+def measure_scaling(autoencoder: Any, batches: Iterable[Batch], device: torch.device) -> float:
     """1 / standard deviation of the latents over the batches: what makes z_0 of unit variance.
 
     The paper's fixed 0.2 is the alternative.

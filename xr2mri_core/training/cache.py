@@ -156,7 +156,7 @@ class LatentCache(_Cache):
     def build(
         cls,
         slices: SliceCache,
-        autoencoder: nn.Module,
+        autoencoder: Any,
         root: str | Path,
         emphasis_labels: Sequence[int] = (),
         emphasis: float = 0.0,
@@ -300,7 +300,7 @@ def _prepare_case(
 def _fill_latents(
     folder: Path,
     slices: SliceCache,
-    autoencoder: nn.Module,
+    autoencoder: Any,
     emphasis: Mapping[str, Any],
     device: str | torch.device,
     batch_size: int,

@@ -42,8 +42,8 @@ class EMA:
     def __call__(self, engine: Engine) -> None:
         step = engine.state.iteration
         momentum = min(self.momentum, (1 + step) / (10 + step))
-        average, live = list(self._average.values()), list(self._live.values())
-        torch._foreach_lerp_(average, live, 1 - momentum)
+        live: list[Tensor] = list(self._live.values())
+        torch._foreach_lerp_(list(self._average.values()), live, 1 - momentum)
 
     @contextmanager
     def applied(self) -> Iterator[None]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 
 import torch
-from ignite.metrics import Average
+from ignite.metrics import Average, Metric
 from monai.engines import Evaluator, SupervisedTrainer
 from monai.utils.enums import CommonKeys as Keys
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ def mixed_precision(device: torch.device, precision: str) -> torch.autocast:
 def placed(stage: nn.Module, device: torch.device, channels_last: bool = False) -> nn.Module:
     """The stage on its device, convolution weights in channels-last order if so asked."""
     layout = torch.channels_last if channels_last else torch.preserve_format
-    return stage.to(device=device, memory_format=layout)
+    return cast(Any, stage).to(device=device, memory_format=layout)
 
 
 class StageTrainer(SupervisedTrainer):
@@ -119,7 +119,7 @@ class StageEvaluator(Evaluator):
         val_handlers: Sequence[Any] = (),
     ) -> None:
         device = torch.device(device)
-        averages = {f"val_{name}": Average(itemgetter(name)) for name in metrics}
+        averages: dict[str, Metric] = {f"val_{name}": Average(itemgetter(name)) for name in metrics}
         key = f"val_{metrics[0]}"
         super().__init__(
             device=device,
@@ -130,10 +130,11 @@ class StageEvaluator(Evaluator):
             metric_cmp_fn=operator.lt,
             val_handlers=list(val_handlers),
         )
-        self.network, self.ema = network, ema
+        self.network: Any = network
+        self.ema = ema
         self.autocast = mixed_precision(device, precision)
 
-    def run(self, global_epoch: int = 1) -> None:
+    def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]
         """One pass; called by MONAI's `ValidationHandler`."""
         training = self.network.training
         self.network.eval()

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import ignite.distributed as idist
 import torch
@@ -83,12 +83,12 @@ class Schedule:
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
 
-    def _end(self, engine: Engine) -> None:
+    def _end(self, engine: Any) -> None:
         now = time.monotonic()
         self.elapsed += now - (self._clock or now)
         self._clock = now
         if self.seconds < math.inf and idist.get_world_size() > 1:
-            self.elapsed = float(idist.broadcast(self.elapsed, src=0))
+            self.elapsed = float(cast(float, idist.broadcast(self.elapsed, src=0)))
         if self.progress(engine.state.iteration) >= 1:
             engine.state.max_epochs = engine.state.epoch
             if engine.state.iteration % engine.state.epoch_length:
@@ -187,14 +187,15 @@ class Pictures:
         folder: str | Path,
         every: int = 1,
     ) -> None:
-        self.stage, self.batch, self.ema = stage, batch, ema
+        self.stage: Any = stage
+        self.batch, self.ema = batch, ema
         self.writer, self.folder, self.every = writer, Path(folder), every
 
     def attach(self, engine: Engine) -> None:
         if idist.get_rank() == 0:
             engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.every), self)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: Any) -> None:
         device = engine.state.device
         training = self.stage.training
         self.stage.eval()
@@ -227,7 +228,7 @@ class Log:
     def _start(self, engine: Engine) -> None:
         self._time, self._step = time.monotonic(), engine.state.iteration
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: Any) -> None:
         step, now = engine.state.iteration, time.monotonic()
         scalars = {name: float(value) for name, value in engine.state.output.items()}
         scalars["learning_rate"] = self.optimizer.param_groups[0]["lr"]
