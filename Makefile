@@ -4,6 +4,9 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# monailabel asks for sam2, which builds against torch: against the one that is there already, not
+# against another 5 GB of it in a build environment of its own.
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt
 
 .PHONY: help env demo test test-all lint format bench serve clean
 
@@ -19,7 +22,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "xr2mri needs Python 3.11: set PYTHON=..." >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[server,test]'
+	$(INSTALL) torch setuptools
+	SAM2_BUILD_CUDA=0 $(INSTALL) --no-build-isolation-package sam2 -e '.[server,test]'
 	@touch $@
 
 env: $(STAMP)
