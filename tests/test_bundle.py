@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -150,6 +151,33 @@ def test_both_stages_train_and_export(overlay, small_datalist, tmp_path):
     again, _ = read_safetensors(tmp_path / "again" / "m.safetensors")
     assert again.keys() == state.keys()
     assert all(torch.equal(again[name], value) for name, value in state.items())
+
+
+def test_generation_and_evaluation_are_commands(
+    overlay, tiny_bundle, small_datalist, radiograph, tmp_path
+):
+    bundle = tmp_path / "knee_xr2mri"
+    shutil.copytree(tiny_bundle / "models", bundle / "models")
+    (bundle / "configs").mkdir()
+    for name in ("inference.yaml", "evaluate.yaml", "metadata.json", "logging.conf"):
+        shutil.copy(CONFIGS / name, bundle / "configs" / name)
+    shutil.copy(overlay, bundle / "configs" / "compact.yaml")
+    run(
+        config_file=str(bundle / "configs" / "inference.yaml"),
+        radiograph=str(radiograph),
+        features={"V00XRKL": 2},
+        num_slices=3,
+        bundle_root=str(bundle),
+        output_dir=str(tmp_path / "out"),
+    )
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} >= {".gz", ".json", ".png"}
+    run(
+        config_file=str(bundle / "configs" / "evaluate.yaml"),
+        bundle_root=str(bundle),
+        datalist=str(small_datalist),
+        output_dir=str(tmp_path / "evaluation"),
+    )
+    assert "other patient" in (tmp_path / "evaluation" / "summary.md").read_text()
 
 
 @pytest.mark.slow
