@@ -129,6 +129,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             response_cases=arguments.response_cases,
             spacing_cases=arguments.spacing_cases,
             mean_cases=arguments.mean_cases,
+            jobs=arguments.jobs,
             progress=progress,
         )
     print(table)
@@ -247,6 +248,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--mean-cases", type=_positive, default=200, help="training volumes in the mean volume"
     )
+    evaluate.add_argument("--jobs", type=_positive, default=1, help="processes beside the model")
     _generation_options(evaluate)
 
     demo = command("demo", _demo, "an unseen phantom patient, from radiograph to volume")

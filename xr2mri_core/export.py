@@ -127,8 +127,9 @@ def write_nrrd(path: Path, volume: np.ndarray, affine: np.ndarray, description: 
 
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
-    """``record`` as indented JSON; numpy numbers and arrays and paths become plain values."""
-    path.write_text(json.dumps(record, indent=2, default=_plain) + "\n", encoding="utf-8")
+    """``record`` as indented JSON; arrays and paths become plain, NaN and infinity null."""
+    plain = json.loads(json.dumps(record, default=_plain), parse_constant=lambda name: None)
+    path.write_text(json.dumps(plain, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _plain(value: Any) -> Any:

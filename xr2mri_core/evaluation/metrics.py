@@ -132,8 +132,14 @@ def rssim(
     truth_edges: np.ndarray, edges: np.ndarray, regions: Sequence[Region | None]
 ) -> np.ndarray:
     """SSIM of two edge maps averaged over each slice's region (n,); NaN where there is none."""
-    local = ssim_map(truth_edges.astype(np.float32), edges.astype(np.float32))
-    return _per_region(regions, lambda k, region: float(np.nanmean(local[k][region])))
+    margin = SSIM_WINDOW // 2
+
+    def score(k: int, region: Region) -> float:  # on the region and as much around as windows see
+        rows, columns = (slice(max(s.start - margin, 0), s.stop + margin) for s in region)
+        pair = (maps[k : k + 1, rows, columns] for maps in (truth_edges, edges))
+        return float(np.nanmean(ssim_map(*pair)))
+
+    return _per_region(regions, score)
 
 
 def empty_floor(truth_edges: np.ndarray, regions: Sequence[Region | None]) -> np.ndarray:
