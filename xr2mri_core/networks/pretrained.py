@@ -1,0 +1,437 @@
+"""Import of pre-trained weights that a user brings: Zero-123 (ldm format) and CLIP.
+
+    xr2mri weights import zero123 105000.ckpt pretrained.safetensors
+    xr2mri weights import clip ViT-L-14.pt pretrained.safetensors
+
+writes a safetensors file of *parts*, named as in `XR2MRIModel` of the paper's size; the second
+line adds to the parts of the first. `load_parts` fills a model with them before training. The
+project ships no such weights; Zero-123's come probably under the CreativeML OpenRAIL-M licence,
+OpenAI's under MIT.
+
+Checkpoints are pickles, and a pickle can run anything. Nothing here executes one: Lightning
+checkpoints go through torch's weights-only unpickler, with empty stand-ins for the few classes
+they mention, TorchScript archives through one of our own that knows tensors and nothing else.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import pickle
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from xr2mri_core.errors import OutputError, WeightsError, shown
+from xr2mri_core.networks.model import (
+    FORMAT,
+    XR2MRIModel,
+    check_state,
+    read_safetensors,
+    unique_state,
+)
+
+PARTS_FORMAT = "xr2mri-parts-1"
+State = dict[str, Tensor]
+
+_UNET, _AUTOENCODER = "model.diffusion_model.", "first_stage_model."
+_PROJECTION, _CLIP = "cc_projection.", "cond_stage_model.model.visual."
+_COS_AZIMUTH = 2  # of Zero-123's pose [polar, sin azimuth, cos azimuth, radius]
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import has found.
+
+    Attributes:
+        kind: "zero123" or "clip".
+        source: the file read.
+        out: the file written.
+        matched: part of the model -> tensors filled, every one of that part.
+        parameters: numbers in them.
+        ignored: name prefix -> tensors of the source that the model has no place for.
+        notes: remarks for the reader.
+    """
+
+    kind: str
+    source: str
+    out: str
+    matched: dict[str, int]
+    parameters: int
+    ignored: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        matched = ", ".join(f"{part} {count}" for part, count in self.matched.items())
+        ignored = ", ".join(f"{name} {count}" for name, count in self.ignored.items()) or "none"
+        lines = [
+            f"{self.kind}: {self.source} -> {self.out}",
+            f"  matched: {matched} tensors, {self.parameters / 1e6:.1f} million parameters",
+            f"  not needed: {ignored}",
+            *(f"  note: {note}" for note in self.notes),
+        ]
+        return "\n".join(lines)
+
+
+def import_weights(
+    kind: str, source: str | Path, out: str | Path, model: XR2MRIModel | None = None
+) -> ImportReport:
+    """Turn a pre-trained checkpoint into a file of parts.
+
+    Args:
+        kind: "zero123" or "clip".
+        source: the checkpoint: .ckpt, .pt, .bin or .safetensors.
+        out: the safetensors file to write; if it holds parts already, those that are not imported
+            now are kept.
+        model: the model that the weights are for, on any device, also "meta"; None: the paper's
+            size as the project's bundle states it.
+
+    Raises:
+        WeightsError: unknown kind, or the file is not what `kind` says.
+        OutputError: `out` cannot be written.
+    """
+    if kind not in _IMPORTERS:
+        raise WeightsError(f"weights of kind {shown(kind)}: accepted are {', '.join(_IMPORTERS)}")
+    earlier = _earlier_parts(Path(out))
+    parts, ignored, notes = _IMPORTERS[kind](Path(source), model or paper_model())
+    replaced = {_part(name) for name in parts}
+    kept = {name: value for name, value in earlier.items() if _part(name) not in replaced}
+    report = ImportReport(
+        kind=kind,
+        source=str(source),
+        out=str(out),
+        matched=dict(Counter(_part(name) for name in parts)),
+        parameters=sum(value.numel() for value in parts.values()),
+        ignored=ignored,
+        notes=notes,
+    )
+    _write(kept | parts, Path(out), {"format": PARTS_FORMAT})
+    return report
+
+
+def _earlier_parts(out: Path) -> State:
+    if not out.exists():
+        return {}
+    state, metadata = read_safetensors(out)
+    if metadata.get("format") != PARTS_FORMAT:
+        raise OutputError(f"{out} exists and holds no imported parts: give another name")
+    return state
+
+
+def load_parts(model: XR2MRIModel, path: str | Path) -> list[str]:
+    """Fill parts of a model, in place, with a file of `import_weights`; the rest stays.
+
+    A file of `XR2MRIModel.save_weights` is accepted too and fills all parts.
+
+    Returns:
+        The parts filled, e.g. ["autoencoder", "guidance", "unet"].
+
+    Raises:
+        WeightsError: the file is missing, damaged, of another format or of a model of another size.
+    """
+    state, metadata = read_safetensors(path)
+    if metadata.get("format") == FORMAT:
+        model.load_weights(path)
+        return sorted({_part(name) for name in state})
+    if metadata.get("format") != PARTS_FORMAT:
+        raise WeightsError(
+            f"{path}: neither imported parts nor an XR2MRI model (format "
+            f"{shown(metadata.get('format'))}); 'xr2mri weights import' makes the former"
+        )
+    parts = {_part(name) for name in state}
+    check_state(_expected(model, parts), state, path)
+    model.load_state_dict(state, strict=False)
+    return sorted(parts)
+
+
+def paper_model() -> XR2MRIModel:
+    """The paper's size as `paper.yaml` of the project's bundle has it, without memory ("meta")."""
+    from monai.bundle import ConfigParser
+
+    bundle = Path(__file__).resolve().parents[2] / "monai_app" / "model" / "knee_xr2mri"
+    config = bundle / "configs" / "paper.yaml"
+    if not config.is_file():
+        raise WeightsError(f"{config} is missing: run from a checkout of the project")
+    parser = ConfigParser()
+    parser.read_config(str(config))
+    with torch.device("meta"):
+        return cast(XR2MRIModel, parser.get_parsed_content("model"))
+
+
+# --- the two kinds -------------------------------------------------------------------------------
+
+Imported = tuple[State, dict[str, int], tuple[str, ...]]
+
+
+def import_zero123(path: Path, model: XR2MRIModel) -> Imported:
+    """Zero-123 in ldm format: U-Net, autoencoder, projection, and CLIP where it is inside.
+
+    Names are translated by diffusers' own converters. Zero-123's `cc_projection`, a linear map of
+    [CLIP embedding, pose] to the context token, becomes that of both halves of `Guidance`: its
+    CLIP columns as they are, its pose at "no rotation" as part of the bias, and zeros for depth
+    and features. The weights are those of the last step, not their moving average, as befits
+    further training.
+
+    Returns:
+        parts by the model's names, ignored tensors by prefix, notes.
+    """
+    from diffusers.loaders.single_file_utils import (
+        convert_ldm_unet_checkpoint,
+        convert_ldm_vae_checkpoint,
+    )
+
+    checkpoint = read_checkpoint(path)
+    for prefix, what in (
+        (_UNET, "no U-Net in ldm format"),
+        (_AUTOENCODER, "no autoencoder in ldm format"),
+        (_PROJECTION, "no pose projection, so this is another latent diffusion model"),
+    ):
+        if not any(name.startswith(prefix) for name in checkpoint):
+            raise WeightsError(
+                f"{path}: not a Zero-123 checkpoint: nothing is called '{prefix}...' ({what}); "
+                f"it begins with {shown(list(checkpoint)[:2])}"
+            )
+    parts: State = {}
+    unet, autoencoder = cast(Any, model.unet), cast(Any, model.autoencoder)
+    kept = {n: v for n, v in checkpoint.items() if n.startswith((_UNET, _AUTOENCODER))}
+    try:
+        parts |= _prefixed("unet.", convert_ldm_unet_checkpoint(kept, config=unet.config))
+        vae = convert_ldm_vae_checkpoint(kept, config=autoencoder.config)
+        parts |= _prefixed("autoencoder.", vae)
+    except (KeyError, AttributeError, IndexError) as error:
+        raise WeightsError(
+            f"{path}: a latent diffusion model of another shape than the paper's ({error!r})"
+        ) from None
+    parts |= _projections(checkpoint, model, path)
+    clip = {n.removeprefix(_CLIP): v for n, v in checkpoint.items() if n.startswith(_CLIP)}
+    parts |= _prefixed("image_encoder.clip.", clip)
+    check_state(_expected(model, {_part(name) for name in parts}), parts, path)
+
+    used = (_UNET, _AUTOENCODER, _PROJECTION, _CLIP)
+    notes = ("T = 1000 with betas 0.00085 to 0.012, scaled linear: as in paper.yaml",)
+    if not clip:
+        notes += ("CLIP is not inside: import it from a file of its own",)
+    return parts, _ignored(n for n in checkpoint if not n.startswith(used)), notes
+
+
+def import_clip(path: Path, model: XR2MRIModel) -> Imported:
+    """The image tower of CLIP ViT-L/14 as OpenAI (TorchScript) or open_clip names it.
+
+    Returns:
+        parts by the model's names, ignored tensors by prefix, notes.
+    """
+    checkpoint = read_checkpoint(path)
+    prefix = next(
+        (
+            p
+            for p in ("visual.", "module.visual.", _CLIP)
+            if any(n.startswith(p) for n in checkpoint)
+        ),
+        "",
+    )
+    tower = {n.removeprefix(prefix): v for n, v in checkpoint.items() if n.startswith(prefix)}
+    if "conv1.weight" not in tower or "proj" not in tower:
+        raise WeightsError(
+            f"{path}: no CLIP image tower as OpenAI or open_clip name it ('visual.conv1.weight', "
+            f"...); it begins with {shown(list(checkpoint)[:2])}. From the Hugging Face hub take "
+            f"the file open_clip_model.safetensors, not model.safetensors"
+        )
+    parts = _prefixed("image_encoder.clip.", tower)
+    check_state(_expected(model, {"image_encoder.clip"}), parts, path)
+    ignored = _ignored(n for n in checkpoint if not n.startswith(prefix))
+    note = "computed with the quick GELU, as OpenAI's weights were trained: see clip in paper.yaml"
+    return parts, ignored, (note,)
+
+
+_IMPORTERS: dict[str, Callable[[Path, XR2MRIModel], Imported]] = {
+    "zero123": import_zero123,
+    "clip": import_clip,
+}
+
+
+def _projections(checkpoint: Mapping[str, Tensor], model: XR2MRIModel, path: Path) -> State:
+    """`cc_projection` (768, 768 + 4) as the token projections of both halves."""
+    try:
+        weight, bias = checkpoint[f"{_PROJECTION}weight"], checkpoint[f"{_PROJECTION}bias"]
+    except KeyError as error:
+        raise WeightsError(f"{path}: {error.args[0]} is missing; fetch the file again") from None
+    width, guidance = model.guidance.embedding_dim, model.guidance
+    if weight.ndim != 2 or weight.shape[1] != width + 4 or bias.ndim != 1:
+        raise WeightsError(
+            f"{path}: cc_projection.weight of shape {tuple(weight.shape)}, expected "
+            f"({guidance.down_token.out_features}, {width + 4}): not a Zero-123 checkpoint"
+        )
+    weight, bias = weight.float(), bias.float()
+    at_no_rotation = bias + weight[:, width + _COS_AZIMUTH]
+    state = {}
+    for name, linear in (("down_token", guidance.down_token), ("up_token", guidance.up_token)):
+        zeros = torch.zeros(len(weight), linear.in_features - width)
+        state[f"guidance.{name}.weight"] = torch.cat([weight[:, :width], zeros], 1)
+        state[f"guidance.{name}.bias"] = at_no_rotation.clone()
+    return state
+
+
+def _expected(model: nn.Module, parts: Iterable[str]) -> State:
+    """The model's own tensors in the given parts."""
+    parts = set(parts)
+    return {n: v for n, v in unique_state(model).items() if _part(n) in parts}
+
+
+def _part(name: str) -> str:
+    """The part of the model that a tensor is in; only the tokens of `Guidance` are pre-trained."""
+    first, second = name.split(".")[:2]
+    return f"{first}.{second}" if first in ("image_encoder", "guidance") else first
+
+
+def _prefixed(prefix: str, state: Mapping[str, Tensor]) -> State:
+    return {prefix + name: value.float() for name, value in state.items()}
+
+
+def _ignored(names: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(name.split(".")[0] for name in names))
+
+
+def _write(parts: State, out: Path, metadata: dict[str, str]) -> None:
+    partial = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        save_file({n: v.contiguous() for n, v in parts.items()}, partial, metadata=metadata)
+        partial.replace(out)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"cannot write the weights to {out}: {error}") from None
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+# --- reading, without executing anything ---------------------------------------------------------
+
+
+def read_checkpoint(path: str | Path) -> State:
+    """The tensors of a .safetensors, PyTorch, Lightning or TorchScript file, by name.
+
+    Raises:
+        WeightsError: if it is none of these, is damaged, or holds objects beyond tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file")
+    if path.suffix == ".safetensors":
+        return read_safetensors(path)[0]
+    try:
+        content = _read_torchscript(path) if _is_torchscript(path) else _read_pickle(path)
+    except pickle.UnpicklingError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise WeightsError(
+            f"{path}: holds more than tensors, or is no checkpoint, and is not opened for safety "
+            f"({reason}); convert it to .safetensors where it came from"
+        ) from None
+    except Exception as error:  # damaged bytes can end in any of Python's errors
+        raise WeightsError(
+            f"{path}: damaged or no checkpoint ({error!r}); fetch it again"
+        ) from None
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if not isinstance(content, Mapping):
+        raise WeightsError(f"{path}: holds a {type(content).__name__}, expected tensors by name")
+    return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+
+
+def _read_pickle(path: Path) -> Any:
+    with torch.serialization.safe_globals(_inert_globals()):
+        mapped = zipfile.is_zipfile(path)  # Zero-123's 15 GB need not be in memory at once
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+
+
+def _inert_globals() -> list[Any]:
+    """What Lightning checkpoints mention beside tensors, each as an empty class."""
+    callbacks = ("model_checkpoint.ModelCheckpoint", "early_stopping.EarlyStopping")
+    return [
+        (type("Inert", (), {}), f"{package}.callbacks.{name}")
+        for package in ("pytorch_lightning", "lightning.pytorch")
+        for name in callbacks
+    ]
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+class _TensorUnpickler(pickle.Unpickler):
+    """Rebuilds the tensors of a TorchScript archive; its modules become bare attribute holders."""
+
+    def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
+        super().__init__(archive.open(f"{root}/data.pkl"))
+        self.archive, self.root = archive, root
+        self.storages: dict[str, torch.UntypedStorage] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.split(".")[0] == "__torch__":
+            return _Holder
+        if (module, name) == ("collections", "OrderedDict"):
+            return collections.OrderedDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _rebuilt
+        if module == "torch" and name in _DTYPES:
+            return _DTYPES[name]
+        if module == "torch.jit._pickle" and name in ("build_intlist", "build_doublelist"):
+            return list
+        raise pickle.UnpicklingError(f"unsupported global {module}.{name}")
+
+    def persistent_load(self, pid: Any) -> Any:
+        _, dtype, key, _, _ = pid
+        if key not in self.storages:
+            data = bytearray(self.archive.read(f"{self.root}/data/{key}"))
+            self.storages[key] = torch.frombuffer(data, dtype=torch.uint8).untyped_storage()
+        return dtype, self.storages[key]
+
+
+class _Holder:
+    """A module of a TorchScript archive, reduced to its attributes."""
+
+
+_DTYPES = {
+    "FloatStorage": torch.float32,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "DoubleStorage": torch.float64,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "BoolStorage": torch.bool,
+}
+
+
+def _rebuilt(
+    typed: tuple[torch.dtype, torch.UntypedStorage], offset: int, size: Any, stride: Any, *_: Any
+) -> Tensor:
+    dtype, storage = typed
+    return torch.empty(0, dtype=dtype).set_(storage, offset, tuple(size), tuple(stride))
+
+
+def _read_torchscript(path: Path) -> State:
+    """Parameters and buffers of a TorchScript module by their dotted names."""
+    with zipfile.ZipFile(path) as archive:
+        root = next(n for n in archive.namelist() if n.endswith("/constants.pkl")).split("/")[0]
+        module = _TensorUnpickler(archive, root).load()
+    state: State = {}
+    waiting: list[tuple[str, Any]] = [("", module)]
+    while waiting:
+        prefix, holder = waiting.pop()
+        for name, value in vars(holder).items():
+            if isinstance(value, Tensor):
+                state[prefix + name] = value
+            elif isinstance(value, _Holder):
+                waiting.append((f"{prefix}{name}.", value))
+    return state
