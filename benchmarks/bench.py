@@ -69,7 +69,7 @@ def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-# --- workers, one process each ----------------------------------------------------------------------
+# --- workers, one process each --------------------------------------------------------------------
 
 
 def _phantom(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def _training(arguments: argparse.Namespace) -> dict[str, Any]:
 
     generator = KneeMRIGenerator.from_bundle(arguments.bundle, "cpu")
     model = generator.model.requires_grad_(True)
-    stage = DiffusionStage(model, generator.scheduler, grading=model.grading).train()
+    stage = DiffusionStage(model, generator.scheduler).train()
     optimizer = torch.optim.AdamW([p for p in stage.parameters() if p.requires_grad], lr=1e-6)
     cases, per_case, size = 4, 8, int(generator.settings["image_size"])
     count = cases * per_case
@@ -207,7 +207,7 @@ WORKERS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
 }  # fmt: skip
 
 
-# --- quality and table ------------------------------------------------------------------------------
+# --- quality and table ----------------------------------------------------------------------------
 
 
 def _case_files(folder: Path, index: int) -> dict[str, Path]:

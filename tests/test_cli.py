@@ -263,6 +263,15 @@ def test_wrong_and_missing_weights(generate, radiograph, tmp_path, capsys):
     failed(capsys, 1, *generate(radiograph, "--weights", tmp_path / "none"), says="none")
 
 
+def test_pretrained_weights_that_are_none(tmp_path, capsys):
+    out = tmp_path / "parts.safetensors"
+    failed(capsys, 1, "weights", "import", "clip", tmp_path / "none.pt", out, says="none.pt")
+    (tmp_path / "bad.ckpt").write_bytes(b"no checkpoint")
+    failed(capsys, 1, "weights", "import", "zero123", tmp_path / "bad.ckpt", out, says="bad.ckpt")
+    failed(capsys, 2, "weights", "import", "gpt", "a", "b", says="zero123")
+    assert not out.exists()
+
+
 def test_unwritable_output(generate, radiograph, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     failed(capsys, 1, *generate(radiograph, "--out", tmp_path / "file" / "out"), says="--out")

@@ -17,15 +17,18 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from xr2mri_core import __version__
 from xr2mri_core.errors import Cancelled, InputError, XR2MRIError
 
 log = logging.getLogger("xr2mri")
 
-Progress = Callable[[int, int, str], None]
-"""``progress(done, total, stage)``."""
+
+class Progress(Protocol):
+    """What draws a bar: ``progress(done, total, stage)``."""
+
+    def __call__(self, done: int, total: int, stage: str = ...) -> None: ...
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -144,7 +147,7 @@ def _demo(arguments: argparse.Namespace) -> None:
 def _weights_import(arguments: argparse.Namespace) -> None:
     from xr2mri_core.networks import pretrained
 
-    print(pretrained.import_weights(arguments))
+    print(pretrained.import_weights(arguments.kind, arguments.source, arguments.out))
 
 
 def _info(arguments: argparse.Namespace) -> None:
@@ -267,6 +270,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _weights_arguments(actions: Any, common: argparse.ArgumentParser) -> None:
     importer = actions.add_parser("import", help="Zero-123 and CLIP checkpoints", parents=[common])
+    importer.add_argument("kind", choices=("zero123", "clip"))
+    importer.add_argument("source", type=Path, help="the checkpoint: .ckpt, .pt or .safetensors")
+    importer.add_argument("out", type=Path, help="safetensors file to write, or to add to")
     importer.set_defaults(run=_weights_import)
 
 

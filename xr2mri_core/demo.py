@@ -120,7 +120,8 @@ def _read_volume(path: Path) -> np.ndarray:
 
     from xr2mri_core.geometry import volume_to_slices
 
-    return volume_to_slices(np.asarray(nib.load(path).dataobj, np.float32))
+    image = nib.Nifti1Image.from_filename(path)
+    return volume_to_slices(np.asarray(image.dataobj, np.float32))
 
 
 def _radiograph(patient: dict[str, Path]) -> np.ndarray:

@@ -207,19 +207,20 @@ class KneeMRIGenerator:
         encoded = self._encode(picture, grades)
         prepared = time.perf_counter()
 
-        first, mean, square = None, None, None
-        for index in range(request.samples):
+        def drawn(index: int) -> np.ndarray:
             slices = np.empty((len(request.depths), *picture.shape[-2:]), np.float32)
             for part, images in self._chunks(request, encoded, index, cancelled):
                 slices[part] = images
                 report(index * len(slices) + part.stop, total, "slices")
-            if first is None:
-                first, mean, square = slices, slices, np.zeros_like(slices)
-            else:  # Welford's update: mean and spread without keeping the samples
-                change = slices - mean
-                mean = mean + change / (index + 1)
-                square += change * (slices - mean)
-        assert first is not None and mean is not None and square is not None
+            return slices
+
+        first = drawn(0)
+        mean, square = first, np.zeros_like(first)
+        for index in range(1, request.samples):  # Welford: the samples need not be kept
+            slices = drawn(index)
+            change = slices - mean
+            mean = mean + change / (index + 1)
+            square += change * (slices - mean)
 
         side = Laterality.parse(info["laterality"])
         several = request.samples > 1
