@@ -175,6 +175,7 @@ def test_generation_and_evaluation_are_commands(
         config_file=str(bundle / "configs" / "evaluate.yaml"),
         bundle_root=str(bundle),
         datalist=str(small_datalist),
+        spacing_cases=0,
         output_dir=str(tmp_path / "evaluation"),
     )
     assert "other patient" in (tmp_path / "evaluation" / "summary.md").read_text()

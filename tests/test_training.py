@@ -329,6 +329,14 @@ def test_training_ends_by_the_clock(slices, tmp_path, monkeypatch):
     assert state["schedule"]["elapsed"] >= 1
 
 
+def test_a_failing_picture_does_not_end_the_training(slices, tmp_path, caplog):
+    stage, batches = autoencoder_stage(), training.SliceBatches(slices, 2)
+    stage.picture = lambda batch: 1 / 0
+    trainer, _, _ = training_of(stage, batches, tmp_path, 5)
+    trainer.run()
+    assert "no sample picture at step 5" in caplog.text
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_mixed_precision_on_the_processor(name, slices, latents, tmp_path):
     stage, batches = STAGES[name](slices, latents)

@@ -167,7 +167,7 @@ class Checkpoints:
 class Pictures:
     """Every `every` epochs writes `stage.picture(batch)` as a PNG and to TensorBoard.
 
-    The stage carries the averaged weights then.
+    The stage carries the averaged weights then. A failing picture is logged; training goes on.
 
     Args:
         stage: with `picture(batch)` -> (1, H, W) in [0, 1].
@@ -199,9 +199,14 @@ class Pictures:
         device = engine.state.device
         training = self.stage.training
         self.stage.eval()
-        with self.ema.applied():
-            picture: Tensor = self.stage.picture(to_device(self.batch(), device))
-        self.stage.train(training)
+        try:
+            with self.ema.applied():
+                picture: Tensor = self.stage.picture(to_device(self.batch(), device))
+        except Exception:  # hours of training are worth more than a picture
+            logger.exception("no sample picture at step %d", engine.state.iteration)
+            return
+        finally:
+            self.stage.train(training)
         self.writer.add_image("samples", picture, engine.state.iteration)
         self.folder.mkdir(parents=True, exist_ok=True)
         pixels = (picture[0] * 255).round().to(torch.uint8).numpy()
