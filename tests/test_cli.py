@@ -81,6 +81,38 @@ def test_nrrd_samples_and_box(generate, radiograph, tmp_path):
     assert record["box"] == [8, 8, 88, 88] and record["laterality"] == "L"
 
 
+def test_evaluate_prints_its_table_and_writes_its_files(
+    tiny_bundle, small_datalist, tmp_path, capsys
+):
+    out = tmp_path / "out"
+    assert run("evaluate", "--datalist", small_datalist, "--bundle", tiny_bundle, "--out", out,
+               "--device", "cpu", "--spacing-cases", 1, "--samples", 2) == 0  # fmt: skip
+    assert (out / "summary.md").read_text().strip() == capsys.readouterr().out.strip()
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["methods"]["model"]["ssim"]["n"] == 2
+    assert summary["model"]["weights"] == "knee_xr2mri.safetensors"
+
+
+@pytest.mark.slow
+def test_demo_shows_an_unseen_patient(tiny_bundle, tmp_path, capsys):
+    out = tmp_path / "demo"
+    assert run("demo", "--out", out, "--bundle", tiny_bundle, "--device", "cpu") == 0
+    printed = capsys.readouterr().out
+    for word in ("$ xr2mri generate", "other patient", "SSIM", "time:", "synthetic"):
+        assert word in printed
+    assert {"demo.png", "generated.nii.gz", "generated.json"} <= set(os.listdir(out))
+
+
+@pytest.mark.slow
+def test_phantom_writes_a_datalist_that_generate_takes(generate, tmp_path):
+    out = tmp_path / "phantoms"
+    assert run("phantom", "--cases", 2, "--seed", 5, "--out", out, "--jobs", 1) == 0
+    assert (out / "datalist.json").is_file()
+    case = out / "cases" / "phantom-000001"
+    more = ("--features", case / "features.json")
+    assert run(*generate(case / "radiograph.dcm", *more)) == 0
+
+
 def test_info_names_versions_and_weights(tiny_bundle, capsys):
     assert run("info", "--bundle", tiny_bundle) == 0
     told = json.loads(capsys.readouterr().out)

@@ -65,9 +65,9 @@ def run_demo(
     generated = time.perf_counter() - started
 
     record = json.loads((out / "generated.json").read_text(encoding="utf-8"))
-    truth = read_truth({"case": "patient", **patient})
     image = _read_volume(out / record["files"]["volume"])
-    stranger, _ = read_slices({"case": "other patient", **other})
+    truth = read_truth({"case": "patient", **patient}, size=image.shape[1])
+    stranger, _ = read_slices({"case": "other patient", **other}, size=image.shape[1])
     scores = {
         "generated": truth.reference.compare(image),
         "other patient": truth.reference.compare(stranger),
