@@ -18,6 +18,7 @@ from __future__ import annotations
 import collections
 import os
 import pickle
+import re
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -217,7 +218,9 @@ def import_zero123(path: Path, model: XR2MRIModel) -> Imported:
     check_state(_expected(model, {_part(name) for name in parts}), parts, path)
 
     used = (_UNET, _AUTOENCODER, _PROJECTION, _CLIP)
-    notes = ("T = 1000 with betas 0.00085 to 0.012, scaled linear: as in paper.yaml",)
+    notes: tuple[str, ...] = (
+        "T = 1000 with betas 0.00085 to 0.012, scaled linear: as in paper.yaml",
+    )
     if not clip:
         notes += ("CLIP is not inside: import it from a file of its own",)
     return parts, _ignored(n for n in checkpoint if not n.startswith(used)), notes
@@ -330,10 +333,12 @@ def read_checkpoint(path: str | Path) -> State:
     try:
         content = _read_torchscript(path) if _is_torchscript(path) else _read_pickle(path)
     except pickle.UnpicklingError as error:
-        reason = str(error).strip().splitlines()[0]
+        found = re.search(r"(?:GLOBAL|global) ([\w.]+)", str(error))
+        if found is None:
+            raise WeightsError(f"{path}: damaged or no checkpoint; fetch it again") from None
         raise WeightsError(
-            f"{path}: holds more than tensors, or is no checkpoint, and is not opened for safety "
-            f"({reason}); convert it to .safetensors where it came from"
+            f"{path}: wants to run {found[1]}, more than tensors need, and is not opened for "
+            f"safety; convert it to .safetensors where it came from"
         ) from None
     except Exception as error:  # damaged bytes can end in any of Python's errors
         raise WeightsError(
