@@ -57,9 +57,9 @@ def test_samplers_reach_the_distribution(config, name, steps):
 
 @pytest.mark.parametrize("config", [COSINE, PAPER], ids=["compact", "paper"])
 @pytest.mark.parametrize("name", list(SAMPLERS))
-@pytest.mark.parametrize("steps", [1, 2, 3, 7, 60, 1000])
+@pytest.mark.parametrize("steps", [1, 2, 3, 7, 60, 100])
 def test_any_number_of_steps(config, name, steps):
-    training = DDIMScheduler(**config)
+    training = DDIMScheduler(**{**config, "num_train_timesteps": 100})
     seen = []
     noise = torch.randn(1, 1, 2, 2, generator=torch.Generator().manual_seed(0))
     z = sample(
