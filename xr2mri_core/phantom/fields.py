@@ -27,7 +27,7 @@ COARSE = SIZE // 2
 SLICE = 1.5
 """Slice thickness in mm."""
 
-Point = Sequence[float]
+Point = Sequence[float] | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,11 @@ class Canvas:
     """
 
     def __init__(
-        self, slices_y: Sequence[float], centre: tuple[float, float], warp: float, seed: int
+        self,
+        slices_y: Sequence[float] | np.ndarray,
+        centre: tuple[float, float],
+        warp: float,
+        seed: int,
     ) -> None:
         self.slices_y = torch.tensor(np.asarray(slices_y), dtype=torch.float32)
         self.spacing_y = torch.from_numpy(np.gradient(np.asarray(slices_y)).astype(np.float32))

@@ -68,8 +68,7 @@ def paint_knee(canvas: Canvas, shape: KneeShape, disease: Disease, brush: Brush)
     box = canvas.region(x=(-56 * k, 56 * k), y=(-46 * k, 72 * k))
     assert box is not None
     joint = Joint.of(shape, disease)
-    scaled = [c / k for c in (box.x, box.y, box.z)]
-    turned = rotate(*scaled, (0, 0, 0), 0, 0, shape.rotation)
+    turned = rotate(box.x / k, box.y / k, box.z / k, (0, 0, 0), 0, 0, shape.rotation)
     still = Local(*turned, box, k)
     bent = rotate(*turned, (0, 0, shape.medial_radius + 5), -shape.flexion, 0, 0)
     moved = rotate(*bent, (0, 0, 0), 0, -joint.tilt, 0)
@@ -223,16 +222,17 @@ def _menisci(lay, still, height, joint, shape, disease) -> None:
 
 
 def _cruciates(lay, still, shape, mottle) -> None:
+    x, y, z = still.xyz
     fibres = (1 + 0.35 * mottle).clamp_min(0.2)
     wall = shape.notch_width / 2 + 1.0
     roof = 4 + 0.75 * shape.notch_height
     for dx in (-1.6, 1.6):
         lay(
-            capsule(*still.xyz, (2 + dx, 9, 3), (-wall - dx, -13 + dx, roof), 3.2, 3.8),
+            capsule(x, y, z, (2 + dx, 9, 3), (-wall - dx, -13 + dx, roof), 3.2, 3.8),
             Tissue.ACL,
             fibres,
         )
-    lay(capsule(*still.xyz, (2, -25, -8), (wall, 3, roof - 4), 4.6, 5.4), Tissue.PCL)
+    lay(capsule(x, y, z, (2, -25, -8), (wall, 3, roof - 4), 4.6, 5.4), Tissue.PCL)
 
 
 def _collaterals(lay, still, shape) -> None:
