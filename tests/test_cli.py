@@ -354,3 +354,10 @@ def test_a_signal_leaves_no_partial_file(number, generate, radiograph, tmp_path)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130 and "Traceback" not in err
     assert os.listdir(tmp_path / "out") == []
+
+
+def test_the_form_of_features_is_printed_as_a_json_schema(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["info", "--form"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["properties"]) == 19

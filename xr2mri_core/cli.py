@@ -153,6 +153,11 @@ def _weights_import(arguments: argparse.Namespace) -> None:
 def _info(arguments: argparse.Namespace) -> None:
     import json
 
+    if arguments.form:
+        from xr2mri_core.features import form_schema
+
+        print(json.dumps(form_schema(), indent=2))
+        return
     from xr2mri_core.generation import describe_bundle, versions
 
     print(
@@ -263,7 +268,8 @@ def _parser() -> argparse.ArgumentParser:
     actions = weights.add_subparsers(required=True, metavar="ACTION")
     _weights_arguments(actions, common)
 
-    info = command("info", _info, "versions, devices and the bundle's model")
+    info = command("info", _info, "versions and the bundle's model, or the form of features")
+    info.add_argument("--form", action="store_true", help="JSON schema of the feature form instead")
     _bundle_options(info)
     return parser
 
