@@ -480,7 +480,7 @@ def describe_bundle(path: Path | str | None = None) -> dict[str, Any]:
 
     bundle = Path(path or SHIPPED_BUNDLE)
     weights = weights_path(bundle)
-    card = weights.with_suffix(".json")
+    card = weights.with_name("model_card.json")
     return {
         "path": str(bundle),
         "weights": weights.name,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xr2mri_core.export import NOTICE
+from xr2mri_core.features import variable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +50,7 @@ def save(figure: Figure, path: Path) -> None:
     """Write ``figure`` as PNG, marked as synthetic, and free it."""
     import matplotlib.pyplot as plt
 
-    figure.text(0.5, 0.002, f"XR2MRI: {NOTICE}", ha="center", va="bottom", fontsize=7, color="0.4")
+    figure.supxlabel(f"XR2MRI: {NOTICE}", fontsize=7, color="0.4")
     figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Comment": NOTICE}, format="png")
     plt.close(figure)
 
@@ -153,7 +154,8 @@ def response_maps(pictured: Sequence[Pictured]) -> Figure | None:
         for axis, (who, pair) in zip(
             (line[:3], line[3:]), (("true", (off, on)), ("model", case.switched[name])), strict=True
         ):
-            show_slice(axis[0], pair[0][k], f"{who}: {name} off")
+            title = f"{who}: off" if who == "model" else f"{variable(name).title}: off"
+            show_slice(axis[0], pair[0][k], title)
             show_slice(axis[1], pair[1][k], f"{who}: on")
             show_slice(axis[2], pair[1][k] - pair[0][k], f"{who}: on - off", signed=0.5)
     return figure
