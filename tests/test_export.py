@@ -11,7 +11,8 @@ import SimpleITK as sitk
 from PIL import Image
 
 from xr2mri_core.errors import OutputError
-from xr2mri_core.export import atomic_files, check_writable, montage, write_generated
+from xr2mri_core.export import montage, write_generated
+from xr2mri_core.files import atomic_files, check_writable
 from xr2mri_core.generation import GeneratedVolume
 from xr2mri_core.geometry import volume_affine
 

@@ -212,3 +212,22 @@ def test_unwritable_place_is_said(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write the weights"):
         tiny().save_weights(tmp_path / "file" / "model.safetensors")
+
+
+def test_zoom_lays_the_radiograph_on_the_grid_of_the_slice():
+    """A bright square 40 px wide and 32 px off the centre becomes 0.75 of both."""
+    encoder = CompactImageEncoder(channels=(8, 8, 16), num_heads=2, norm_num_groups=4, zoom=0.75)
+    radiograph = -torch.ones(1, 1, 128, 128)
+    radiograph[..., 64 - 20 : 64 + 20, 96 - 20 : 96 + 20] = 1.0
+    bright = encoder._zoomed(radiograph)[0, 0] > 0
+    rows, columns = bright.nonzero().float().add(0.5).T
+    assert rows.mean() == pytest.approx(64, abs=0.6)
+    assert columns.mean() == pytest.approx(64 + 0.75 * 32, abs=0.6)
+    assert bright.sum().sqrt() == pytest.approx(0.75 * 40, abs=1.5)
+
+
+def test_zoom_repeats_the_edge_and_refuses_nonsense():
+    encoder = CompactImageEncoder(channels=(8, 8, 16), num_heads=2, norm_num_groups=4, zoom=0.8)
+    assert torch.allclose(encoder._zoomed(torch.full((1, 1, 64, 64), 0.3)), torch.tensor(0.3))
+    with pytest.raises(ValueError, match="zoom"):
+        CompactImageEncoder(zoom=0.0)

@@ -67,19 +67,29 @@ def _fail(message: str, status: int) -> int:
 
 
 def _phantom(arguments: argparse.Namespace) -> None:
-    from xr2mri_core.export import check_writable
+    from xr2mri_core.files import check_writable
+    from xr2mri_core.phantom.cohort import DEFAULT_ENRICHMENT
     from xr2mri_core.phantom.dataset import write_cases
 
     out = check_writable(arguments.out)
     with _progress_bar("phantom") as progress:
         written = write_cases(
-            out, arguments.cases, seed=arguments.seed, jobs=arguments.jobs, progress=progress
+            out,
+            arguments.cases,
+            seed=arguments.seed,
+            jobs=arguments.jobs,
+            progress=progress,
+            enrichment=(
+                DEFAULT_ENRICHMENT if arguments.enrichment is None else arguments.enrichment
+            ),
+            start=arguments.start,
         )
     print(written)
 
 
 def _generate(arguments: argparse.Namespace) -> None:
-    from xr2mri_core.export import check_writable, write_generated
+    from xr2mri_core.export import write_generated
+    from xr2mri_core.files import check_writable
 
     features = _read_form(arguments.features, dict(arguments.set))
     if not arguments.radiograph.is_file():
@@ -112,7 +122,7 @@ def _generate(arguments: argparse.Namespace) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from xr2mri_core.evaluation.compare import evaluate
-    from xr2mri_core.export import check_writable
+    from xr2mri_core.files import check_writable
 
     check_writable(arguments.out)
     generator = _generator(arguments)
@@ -223,6 +233,14 @@ def _parser() -> argparse.ArgumentParser:
     phantom.add_argument("--seed", type=_seed, default=0, help="same seed, same files (default 0)")
     phantom.add_argument("--out", type=Path, required=True, help="folder to write to")
     phantom.add_argument("--jobs", type=_positive, default=_cores(), help="processes (default all)")
+    phantom.add_argument(
+        "--enrichment",
+        type=float,
+        help="how much commoner rare findings are: 0 as in OAI, 1 all grades alike",
+    )
+    phantom.add_argument(
+        "--start", type=_seed, default=0, help="number of the first knee (default 0)"
+    )
 
     generate = command("generate", _generate, "generate an MRI volume from a radiograph")
     generate.add_argument("--radiograph", type=Path, required=True, help="DICOM, PNG, NIfTI, NRRD")

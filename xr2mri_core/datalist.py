@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from xr2mri_core.errors import DatalistError, FeatureError, InputError, shown
-from xr2mri_core.export import atomic_files
 from xr2mri_core.features import parse_features
+from xr2mri_core.files import atomic_files
 from xr2mri_core.geometry import Laterality
 
 SPLITS = ("training", "validation", "test")

@@ -15,7 +15,8 @@ import numpy as np
 from xr2mri_core.errors import XR2MRIError
 from xr2mri_core.evaluation.compare import Truth, read_slices, read_truth
 from xr2mri_core.evaluation.figures import save, show_slice
-from xr2mri_core.export import NOTICE, atomic_files, check_writable
+from xr2mri_core.export import NOTICE
+from xr2mri_core.files import atomic_files, check_writable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,23 +1,19 @@
 """Files for generated volumes: NIfTI, NRRD, PNG montage, JSON record.
 
-Every file says that its content is synthetic, and every set of files appears whole or not at all:
-it is written under temporary names beside its destination and renamed once everything is on the
-disk.
+Every file says that its content is synthetic, and every set of files appears whole or not at all.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from uuid import uuid4
 
 import numpy as np
 
 from xr2mri_core.errors import OutputError
+from xr2mri_core.files import atomic_files
 
 if TYPE_CHECKING:
     from xr2mri_core.generation import GeneratedVolume
@@ -27,74 +23,6 @@ NOTICE = "synthetic, not for diagnosis"
 
 VolumeFormat = Literal["nifti", "nrrd"]
 SUFFIXES: dict[str, str] = {"nifti": ".nii.gz", "nrrd": ".nrrd"}
-
-
-class AtomicFiles:
-    """Files under construction: :meth:`path` hands out temporary names, renamed at the end."""
-
-    def __init__(self) -> None:
-        self._pending: dict[Path, Path] = {}
-
-    def path(self, final: Path) -> Path:
-        """A temporary path beside ``final``; same suffixes, for writers choose formats by them."""
-        temporary = final.with_name(f".{uuid4().hex[:8]}.part.{final.name}")
-        self._pending[final] = temporary
-        return temporary
-
-    def commit(self) -> None:
-        for final, temporary in self._pending.items():
-            os.replace(temporary, final)
-
-    def discard(self) -> None:
-        for temporary in self._pending.values():
-            temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def atomic_files(folder: Path | str) -> Iterator[AtomicFiles]:
-    """Write several files into ``folder`` (created if needed), all of them or none.
-
-    Raises:
-        OutputError: the folder or a file cannot be written (permissions, full disk, not a folder).
-    """
-    folder = Path(folder)
-    files = AtomicFiles()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield files
-        files.commit()
-    except (OSError, RuntimeError) as error:  # ITK reports a failed write as RuntimeError
-        files.discard()
-        raise _output_error(folder, error) from error
-    except BaseException:  # also a keyboard interrupt leaves nothing behind
-        files.discard()
-        raise
-
-
-def _output_error(folder: Path, error: BaseException) -> OutputError:
-    reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1:] or ["failed"]
-    text = reason if isinstance(reason, str) else reason[0]
-    return OutputError(
-        f"cannot write to '{folder}': {text}; choose a folder that you may write to "
-        "and that has free space (--out)"
-    )
-
-
-def check_writable(folder: Path | str) -> Path:
-    """Create ``folder`` and prove that a file can be written there, before hours are spent.
-
-    Raises:
-        OutputError: it cannot.
-    """
-    folder = Path(folder)
-    probe = folder / f".{uuid4().hex[:8]}.part"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise _output_error(folder, error) from error
-    return folder
 
 
 # --- one file each ------------------------------------------------------------------------------

@@ -32,8 +32,9 @@ from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import DatalistError
 from xr2mri_core.evaluation.metrics import Reference, adjacent_correlation, feature_response
 from xr2mri_core.evaluation.summary import markdown, summarise
-from xr2mri_core.export import NOTICE, atomic_files, write_json, write_nifti
+from xr2mri_core.export import NOTICE, write_json, write_nifti
 from xr2mri_core.features import VARIABLES
+from xr2mri_core.files import atomic_files
 from xr2mri_core.geometry import IMAGE_SIZE, Laterality, mirror_picture, volume_to_slices
 
 if TYPE_CHECKING:

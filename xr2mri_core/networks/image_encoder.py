@@ -31,10 +31,15 @@ class CompactImageEncoder(nn.Module):
     one self-attention over it lets every place see the whole radiograph: the outline of the shaft
     above tells what lies at the joint.
 
+    The code's latent is concatenated with z_t, whose cells show the slice's 160 mm; a radiograph
+    shows less of the knee, its square being narrower and the knee magnified. `zoom` lays both on
+    the same grid, so that what a cell of the code knows concerns the same cell of the slice.
+
     Args:
         in_channels: radiograph channels.
         latent_channels: channels of the code's latent.
         embedding_dim: D of the code's embedding.
+        zoom: size of a structure in the slice over its size in the radiograph, both in pixels.
         channels: widths at 1/4, 1/8 and 1/16 of the side.
         layers: residual blocks at 1/8 and at 1/16 of the side.
         num_heads: attention heads at 1/16.
@@ -53,8 +58,12 @@ class CompactImageEncoder(nn.Module):
         layers: tuple[int, int] = (1, 1),
         num_heads: int = 8,
         norm_num_groups: int = 32,
+        zoom: float = 1.0,
     ) -> None:
         super().__init__()
+        if not 0.5 <= zoom <= 2:
+            raise ValueError(f"CompactImageEncoder: zoom must lie in [0.5, 2], got {zoom}")
+        self.zoom = zoom
         fine, middle, coarse = channels
         self.stem = nn.Sequential(
             nn.PixelUnshuffle(4),
@@ -89,8 +98,20 @@ class CompactImageEncoder(nn.Module):
 
     def forward(self, radiograph: Tensor) -> RadiographCode:
         """(B, in_channels, H, W) in [-1, 1] -> latent (B, c, H/16, W/16), embedding (B, D)."""
-        features = self.trunk(self.attention(self.stem(radiograph)))
+        features = self.trunk(self.attention(self.stem(self._zoomed(radiograph))))
         return RadiographCode(self.to_latent(features), self.to_embedding(features))
+
+    def _zoomed(self, radiograph: Tensor) -> Tensor:
+        """The radiograph scaled by `zoom` about its centre; beyond its edge the edge goes on."""
+        if self.zoom == 1:
+            return radiograph
+        scale = torch.eye(2, 3, device=radiograph.device, dtype=torch.float32) / self.zoom
+        grid = F.affine_grid(
+            scale.expand(len(radiograph), -1, -1), list(radiograph.shape), align_corners=False
+        )
+        return F.grid_sample(
+            radiograph, grid.to(radiograph.dtype), padding_mode="border", align_corners=False
+        )
 
 
 def clip_image_tower(name: str = "ViT-L-14-quickgelu", **settings: Any) -> nn.Module:

@@ -126,7 +126,7 @@ def tibia(local: Local, shape: KneeShape, height: Tensor) -> Tensor:
     w, d, s = shape.plateau_width / 2, shape.plateau_depth / 2, shape.tibial_shaft
     lean = torch.tan(torch.deg2rad(torch.tensor(shape.varus / 2)))
     centre = local.profile((4, 0.0), (-15, 0.0), (-35, -0.5), (-70, -1.0))
-    centre = centre - lean * (-15 - local.region.height / local.scale).clamp_min(0)
+    centre = centre + lean * (-15 - local.region.height / local.scale).clamp_min(0)  # medially
     body = local.tube(
         centre,
         local.profile((0, 0.0), (-20, 0.5), (-40, 3.0), (-70, 4.5)),

@@ -22,7 +22,6 @@ from typing import Any
 import ignite.distributed as idist
 import numpy as np
 import torch
-from monai.transforms import Compose
 from numpy.lib.format import open_memmap
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -30,6 +29,7 @@ from tqdm import tqdm
 
 from xr2mri_core.features import encode_features
 from xr2mri_core.transforms import mri_transforms, radiograph_transforms
+from xr2mri_core.transforms.compose import TypedCompose
 
 logger = logging.getLogger("xr2mri")
 
@@ -274,8 +274,8 @@ def _store_case(
 
 
 @cache
-def _transforms(size: int) -> Compose:
-    return Compose([radiograph_transforms(size=size), mri_transforms(size=size)])
+def _transforms(size: int) -> TypedCompose:
+    return TypedCompose([radiograph_transforms(size=size), mri_transforms(size=size)])
 
 
 def _prepare_case(

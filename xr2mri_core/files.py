@@ -1,0 +1,83 @@
+"""Files that appear whole or not at all.
+
+They are written under temporary names beside their destination and renamed once everything is on
+the disk.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from xr2mri_core.errors import OutputError
+
+
+class AtomicFiles:
+    """Files under construction: :meth:`path` hands out temporary names, renamed at the end."""
+
+    def __init__(self) -> None:
+        self._pending: dict[Path, Path] = {}
+
+    def path(self, final: Path) -> Path:
+        """A temporary path beside ``final``; same suffixes, for writers choose formats by them."""
+        temporary = final.with_name(f".{uuid4().hex[:8]}.part.{final.name}")
+        self._pending[final] = temporary
+        return temporary
+
+    def commit(self) -> None:
+        for final, temporary in self._pending.items():
+            os.replace(temporary, final)
+
+    def discard(self) -> None:
+        for temporary in self._pending.values():
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_files(folder: Path | str) -> Iterator[AtomicFiles]:
+    """Write several files into ``folder`` (created if needed), all of them or none.
+
+    Raises:
+        OutputError: the folder or a file cannot be written (permissions, full disk, not a folder).
+    """
+    folder = Path(folder)
+    files = AtomicFiles()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield files
+        files.commit()
+    except (OSError, RuntimeError) as error:  # ITK reports a failed write as RuntimeError
+        files.discard()
+        raise _output_error(folder, error) from error
+    except BaseException:  # also a keyboard interrupt leaves nothing behind
+        files.discard()
+        raise
+
+
+def _output_error(folder: Path, error: BaseException) -> OutputError:
+    reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1:] or ["failed"]
+    text = reason if isinstance(reason, str) else reason[0]
+    return OutputError(
+        f"cannot write to '{folder}': {text}; choose a folder that you may write to "
+        "and that has free space (--out)"
+    )
+
+
+def check_writable(folder: Path | str) -> Path:
+    """Create ``folder`` and prove that a file can be written there, before hours are spent.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    folder = Path(folder)
+    probe = folder / f".{uuid4().hex[:8]}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise _output_error(folder, error) from error
+    return folder
