@@ -132,6 +132,31 @@ def test_progress_counts_every_slice_once(generator, radiograph):
     assert {total for _, total, _ in calls} == {20}
 
 
+def test_slices_arrive_as_they_are_in_the_result(generator, radiograph):
+    came = {}
+    made = generator.generate(
+        radiograph,
+        num_slices=5,
+        samples=2,
+        batch_size=2,
+        laterality="L",
+        arrived=lambda index, volume: came.update({index: volume.copy()}),
+    )
+    assert list(came) == [0, 2, 4] and [part.shape[1] for part in came.values()] == [2, 2, 1]
+    np.testing.assert_array_equal(np.concatenate(list(came.values()), axis=1), made.volume)
+
+
+def test_a_radiograph_can_be_read_before_and_its_file_be_gone(generator, radiograph, tmp_path):
+    copy = shutil.copy(radiograph, tmp_path / "copy.png")
+    box = (4, 4, 60, 60)
+    prepared = generator.read(copy, "L", box)
+    (tmp_path / "copy.png").unlink()
+    one = generator.generate(prepared, num_slices=3)
+    other = generator.generate(radiograph, num_slices=3, laterality="L", box=box)
+    np.testing.assert_array_equal(one.volume, other.volume)
+    assert one.record["laterality"] == "L" and one.record["radiograph"] == "copy.png"
+
+
 def test_cancelling_takes_one_denoising_step(generator, radiograph, monkeypatch):
     passes = 0
     denoise = generator.model.denoise

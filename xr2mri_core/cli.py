@@ -114,7 +114,11 @@ def _generate(arguments: argparse.Namespace) -> None:
     for warning in generated.record["warnings"]:
         log.warning(warning)
     written = write_generated(
-        generated, arguments.out, name=arguments.name, volume_format=arguments.format
+        generated,
+        arguments.out,
+        name=arguments.name,
+        volume_format=arguments.format,
+        source=arguments.radiograph,
     )
     for path in written.values():
         print(path)
@@ -251,7 +255,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     generate.add_argument("--out", type=Path, required=True, help="folder to write to")
     generate.add_argument("--name", default="generated", help="stem of the files")
-    generate.add_argument("--format", choices=("nifti", "nrrd"), default="nifti")
+    generate.add_argument("--format", choices=("nifti", "nrrd", "dicom"), default="nifti")
     generate.add_argument("--slices", type=_positive, default=50, help="slices (default 50)")
     generate.add_argument("--laterality", default="auto", help="R, L or auto (from the file)")
     generate.add_argument(

@@ -34,6 +34,10 @@ class RadiographError(InputError):
     """A file is not a radiograph that can be read."""
 
 
+class UndecodableError(RadiographError):
+    """A file is damaged, or of a kind that is not read at all."""
+
+
 class VolumeError(InputError):
     """A file or an array is not an MRI volume, or label map, of the expected form."""
 

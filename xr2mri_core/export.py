@@ -1,4 +1,4 @@
-"""Files for generated volumes: NIfTI, NRRD, PNG montage, JSON record.
+"""Files for generated volumes: NIfTI, NRRD, DICOM, PNG montage, JSON record.
 
 Every file says that its content is synthetic, and every set of files appears whole or not at all.
 """
@@ -16,13 +16,16 @@ from xr2mri_core.errors import OutputError
 from xr2mri_core.files import atomic_files
 
 if TYPE_CHECKING:
+    from pydicom import Dataset
+
     from xr2mri_core.generation import GeneratedVolume
 
 NOTICE = "synthetic, not for diagnosis"
 """The words that mark every generated file."""
 
-VolumeFormat = Literal["nifti", "nrrd"]
-SUFFIXES: dict[str, str] = {"nifti": ".nii.gz", "nrrd": ".nrrd"}
+VolumeFormat = Literal["nifti", "nrrd", "dicom"]
+SUFFIXES: dict[str, str] = {"nifti": ".nii.gz", "nrrd": ".nrrd", "dicom": "_dicom"}
+"""What follows the name; DICOM is a folder of files, see :mod:`xr2mri_core.dicom_series`."""
 
 
 # --- one file each ------------------------------------------------------------------------------
@@ -131,29 +134,39 @@ def write_generated(
     folder: Path | str,
     name: str = "generated",
     volume_format: VolumeFormat = "nifti",
+    source: Dataset | Path | str | None = None,
 ) -> dict[str, Path]:
     """Write the volume (and mean and std, if sampled), its montage and its record into ``folder``.
 
+    Args:
+        generated: what to write.
+        folder: where, created if needed.
+        name: stem of the files.
+        volume_format: one of :data:`SUFFIXES`.
+        source: the radiograph, whose patient and study a DICOM series takes over.
+
     Returns:
         What was written: ``volume``, ``montage``, ``record`` and, for several samples, ``mean``,
-        ``std``.
+        ``std``; as DICOM, ``volume`` is one folder with the series of all three.
 
     Raises:
         OutputError: nothing was written.
     """
+    from xr2mri_core.dicom_series import write_dicom_series
     from xr2mri_core.geometry import volume_to_slices
 
     if volume_format not in SUFFIXES:
         accepted = ", ".join(SUFFIXES)
         raise OutputError(f"unknown volume format '{volume_format}'; accepted: {accepted}")
     folder, suffix = Path(folder), SUFFIXES[volume_format]
+    is_dicom = volume_format == "dicom"
     write_volume = write_nifti if volume_format == "nifti" else write_nrrd
     description = f"XR2MRI {NOTICE} seed {generated.record.get('seed', '?')}"
     volumes = {"volume": generated.volume, "mean": generated.mean, "std": generated.std}
-    written: dict[str, Path] = {}
+    written: dict[str, Path] = {"volume": folder / f"{name}{suffix}"} if is_dicom else {}
     with atomic_files(folder) as files:
         for kind, volume in volumes.items():
-            if volume is not None:
+            if volume is not None and not is_dicom:
                 stem = name if kind == "volume" else f"{name}_{kind}"
                 written[kind] = folder / f"{stem}{suffix}"
                 write_volume(files.path(written[kind]), volume, generated.affine, description)
@@ -163,4 +176,6 @@ def write_generated(
         written["record"] = folder / f"{name}.json"
         names = {kind: path.name for kind, path in written.items()}
         write_json(files.path(written["record"]), {**generated.record, "files": names})
+        if is_dicom:  # last, for these files are a set of their own, whole or absent
+            write_dicom_series(generated, written["volume"], source)
     return written

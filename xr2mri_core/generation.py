@@ -45,6 +45,22 @@ SHIPPED_BUNDLE = Path(__file__).resolve().parents[1] / "monai_app" / "model" / "
 MOST_SLICES, MOST_STEPS, MOST_SAMPLES = 2000, 1000, 256
 
 Progress = Callable[[int, int, str], None]
+Arrived = Callable[[int, np.ndarray], None]
+
+
+@dataclass(frozen=True)
+class PreparedRadiograph:
+    """A radiograph as :meth:`KneeMRIGenerator.read` returns it; its file is no longer needed.
+
+    Attributes:
+        name: of the file, for the record.
+        picture: (1, 1, H, W) float32 in [-1, 1], cropped, in the right-knee frame.
+        info: ``laterality``, ``box``, ``spacing_mm``, ``warnings``, ... of the transforms.
+    """
+
+    name: str
+    picture: Tensor
+    info: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -156,7 +172,7 @@ class KneeMRIGenerator:
     @torch.inference_mode()
     def generate(
         self,
-        radiograph: Path | str | np.ndarray,
+        radiograph: Path | str | np.ndarray | PreparedRadiograph,
         features: Mapping[str, Any] | None = None,
         num_slices: int = 50,
         depths: Sequence[float] | np.ndarray | None = None,
@@ -169,12 +185,14 @@ class KneeMRIGenerator:
         box: Sequence[int] | None = None,
         batch_size: int | None = None,
         progress: Progress | None = None,
+        arrived: Arrived | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> GeneratedVolume:
         """Generate one volume.
 
         Args:
-            radiograph: a file (DICOM, PNG, JPEG, NIfTI, NRRD), or its pixels (rows, columns).
+            radiograph: a file (DICOM, PNG, JPEG, NIfTI, NRRD), its pixels (rows, columns), or what
+                :meth:`read` made of them (``laterality`` and ``box`` were given there).
             features: grades of Table I, in any spelling of
                 :func:`~xr2mri_core.features.parse_features`; what is left out counts as not read.
             num_slices: slices spread evenly over the window, 1.5 mm apart when 50.
@@ -189,6 +207,8 @@ class KneeMRIGenerator:
             box: the knee in the radiograph, (top, left, bottom, right) in pixels.
             batch_size: slices at a time: bounds the memory.
             progress: ``progress(done, total, stage)`` with slices done, from this thread.
+            arrived: ``arrived(index, volume)`` with the slices of the first sample as they come:
+                the index along axis 1 of the first, and (W, k, H) float32 as in the result.
             cancelled: asked before every denoising step; True ends the work.
 
         Raises:
@@ -203,14 +223,18 @@ class KneeMRIGenerator:
         report = progress or (lambda done, total, stage: None)
         total = len(request.depths) * request.samples
         report(0, total, "radiograph")
-        picture, info = self._read(radiograph, laterality, box)
-        encoded = self._encode(picture, grades)
+        if not isinstance(radiograph, PreparedRadiograph):
+            radiograph = self.read(radiograph, laterality, box)
+        side = Laterality.parse(radiograph.info["laterality"])
+        encoded = self._encode(radiograph.picture, grades)
         prepared = time.perf_counter()
 
         def drawn(index: int) -> np.ndarray:
-            slices = np.empty((len(request.depths), *picture.shape[-2:]), np.float32)
+            slices = np.empty((len(request.depths), self.image_size, self.image_size), np.float32)
             for part, images in self._chunks(request, encoded, index, cancelled):
                 slices[part] = images
+                if arrived is not None and index == 0:
+                    arrived(part.start, _volume(images, side))
                 report(index * len(slices) + part.stop, total, "slices")
             return slices
 
@@ -222,20 +246,44 @@ class KneeMRIGenerator:
             mean = mean + change / (index + 1)
             square += change * (slices - mean)
 
-        side = Laterality.parse(info["laterality"])
         several = request.samples > 1
         finished = time.perf_counter()
         return GeneratedVolume(
             volume=_volume(first, side),
-            affine=self._affine(request),
+            affine=self.affine(request.depths),
             mean=_volume(mean, side) if several else None,
             std=_volume(np.sqrt(square / (request.samples - 1)), side) if several else None,
-            radiograph=_unit(_own_side(picture.cpu().numpy()[0, 0], side)),
+            radiograph=_unit(_own_side(radiograph.picture.numpy()[0, 0], side)),
             record=self._record(
-                radiograph, grades, request, info,
+                radiograph, grades, request,
                 {"prepare": prepared - started, "generate": finished - prepared},
             ),
         )  # fmt: skip
+
+    def read(
+        self,
+        radiograph: Path | str | np.ndarray,
+        laterality: str = "auto",
+        box: Sequence[int] | None = None,
+    ) -> PreparedRadiograph:
+        """Read and check a radiograph without generating anything; see :meth:`generate`.
+
+        Raises:
+            RadiographError: it cannot be used.
+        """
+        from xr2mri_core.transforms.radiograph import radiograph_transforms
+
+        item: dict[str, Any] = {"radiograph": radiograph, "laterality": laterality}
+        if box is not None:
+            item["box"] = tuple(box)
+        data = radiograph_transforms(size=self.image_size)(item)
+        picture = torch.as_tensor(np.asarray(data["radiograph"], np.float32))[None]
+        name = Path(radiograph).name if isinstance(radiograph, str | Path) else "array"
+        return PreparedRadiograph(name, picture, data["radiograph_info"])
+
+    def affine(self, depths: Sequence[float] | np.ndarray) -> np.ndarray:
+        """(4, 4) voxel to RAS mm of a volume with slices at these depths."""
+        return volume_affine(depths, FIELD_OF_VIEW_MM / self.image_size, self.image_size)
 
     # --- the steps of generate, in their order ---------------------------------------------------
 
@@ -279,24 +327,11 @@ class KneeMRIGenerator:
             ),
         )
 
-    def _read(
-        self, radiograph: Path | str | np.ndarray, laterality: str, box: Sequence[int] | None
-    ) -> tuple[Tensor, dict[str, Any]]:
-        """The radiograph file as the network's input (1, 1, H, W) in [-1, 1], and its record."""
-        from xr2mri_core.transforms.radiograph import radiograph_transforms
-
-        item: dict[str, Any] = {"radiograph": radiograph, "laterality": laterality}
-        if box is not None:
-            item["box"] = tuple(box)
-        data = radiograph_transforms(size=self.image_size)(item)
-        picture = torch.as_tensor(np.asarray(data["radiograph"], np.float32))[None]
-        return picture.to(self.device), data["radiograph_info"]
-
     def _encode(self, picture: Tensor, grades: Mapping[str, int]) -> _Encoded:
         """E_2(y) and r, once for the whole volume."""
         vector = torch.from_numpy(encode_features(grades, self.model.grading))[None]
         with self._autocast():
-            code = self.model.encode_radiograph(picture)
+            code = self.model.encode_radiograph(picture.to(self.device))
         return _Encoded(code, vector.to(self.device))
 
     def _chunks(
@@ -352,24 +387,20 @@ class KneeMRIGenerator:
         height, width = encoded.code.latent.shape[-2:]
         return int(self.model.unet.config.out_channels), int(height), int(width)
 
-    def _affine(self, request: _Request) -> np.ndarray:
-        return volume_affine(request.depths, FIELD_OF_VIEW_MM / self.image_size, self.image_size)
-
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def _record(
         self,
-        radiograph: Path | str | np.ndarray,
+        radiograph: PreparedRadiograph,
         grades: Mapping[str, int],
         request: _Request,
-        info: Mapping[str, Any],
         seconds: Mapping[str, float],
     ) -> dict[str, Any]:
-        affine = self._affine(request)
+        info, affine = radiograph.info, self.affine(request.depths)
         return {
             "notice": NOTICE,
-            "radiograph": Path(radiograph).name if isinstance(radiograph, str | Path) else "array",
+            "radiograph": radiograph.name,
             "laterality": str(info["laterality"]),
             "box": None if info.get("box") is None else [int(edge) for edge in info["box"]],
             "radiograph_spacing_mm": info.get("spacing_mm"),

@@ -19,7 +19,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from xr2mri_core.errors import InputError, RadiographError, shown
+from xr2mri_core.errors import InputError, RadiographError, UndecodableError, shown
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.transforms.picture import Picture, check_size, plausible_spacing
 
@@ -44,14 +44,14 @@ def read_dicom(path: Path) -> Picture:
     notes = _check_header(header)
     dataset = _dataset(path)
     if "PixelData" not in dataset:
-        raise RadiographError("its pixels are missing: the file is cut short; export it again")
+        raise UndecodableError("its pixels are missing: the file is cut short; export it again")
     try:
         _check_codestream(dataset)
         stored = dataset.pixel_array
     except RadiographError:
         raise
     except Exception as error:
-        raise RadiographError(
+        raise UndecodableError(
             f"its pixels cannot be decoded, transfer syntax {_syntax(dataset).name} "
             f"({shown(error)}); the file is damaged or compressed in a rare way: "
             "export it again, uncompressed"
@@ -66,7 +66,7 @@ def _dataset(path: Path, **options: Any) -> Dataset:
     if has_preamble:
         syntax = read_file_meta_info(path).get("TransferSyntaxUID")
         if syntax == DeflatedExplicitVRLittleEndian:  # would be inflated whole, whatever its size
-            raise RadiographError(f"transfer syntax {syntax.name}; export it uncompressed")
+            raise UndecodableError(f"transfer syntax {syntax.name}; export it uncompressed")
     dataset = dcmread(path, force=not has_preamble, **options)
     if "TransferSyntaxUID" not in dataset.file_meta:  # an old file: only data, told by its form
         implicit = dataset.is_implicit_VR
@@ -112,7 +112,7 @@ def _check_codestream(dataset: Dataset) -> None:
         return
     found = codestream_shape(next(generate_pixel_data_frame(dataset.PixelData, 1)))
     if found != (dataset.Rows, dataset.Columns):
-        raise RadiographError(
+        raise UndecodableError(
             f"transfer syntax {syntax.name}: the compressed picture is of size {found}, its header "
             f"says {(dataset.Rows, dataset.Columns)}; the file is damaged: export it uncompressed"
         )

@@ -21,7 +21,7 @@ import SimpleITK as sitk
 from nibabel.orientations import apply_orientation, io_orientation
 from PIL import Image, ImageOps
 
-from xr2mri_core.errors import RadiographError, shown
+from xr2mri_core.errors import RadiographError, UndecodableError, shown
 from xr2mri_core.geometry import volume_to_slices
 from xr2mri_core.transforms.dicom_file import is_dicom, read_dicom
 from xr2mri_core.transforms.itk_image import array_and_affine
@@ -58,6 +58,7 @@ def read_radiograph(path: str | Path) -> tuple[np.ndarray, dict[str, Any]]:
         None), ``laterality`` (``R``, ``L`` or None), ``format`` and ``warnings`` (list of str).
 
     Raises:
+        UndecodableError: for a damaged file, or one of another kind.
         RadiographError: naming the file, what is wrong with it, and what to give instead.
     """
     path = Path(path)
@@ -68,9 +69,9 @@ def read_radiograph(path: str | Path) -> tuple[np.ndarray, dict[str, Any]]:
             picture = reader(path)
             pixels = check_pixels(picture.pixels)
     except RadiographError as error:
-        raise RadiographError(f"{path.name}: {error}") from error
+        raise type(error)(f"{path.name}: {error}") from error
     except Exception as error:
-        raise RadiographError(
+        raise UndecodableError(
             f"{path.name}: a damaged {kind} file that cannot be decoded ({shown(error)}); "
             "export the radiograph again"
         ) from error
@@ -91,15 +92,15 @@ def _reader(path: Path) -> tuple[str, Callable[[Path], Picture]]:
     except IsADirectoryError:
         raise RadiographError(f"{path}: a folder; give the file of one radiograph") from None
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise RadiographError(
+        raise UndecodableError(
             f"{path.name}: cannot be read ({shown(error)}); accepted are {ACCEPTED}"
         ) from error
     if not head:
-        raise RadiographError(f"{path.name}: an empty file; export the radiograph again")
+        raise UndecodableError(f"{path.name}: an empty file; export the radiograph again")
     for kind, matches, reader in _KINDS:
         if matches(head):
             return kind, reader
-    raise RadiographError(f"{path.name}: not a radiograph file; accepted are {ACCEPTED}")
+    raise UndecodableError(f"{path.name}: not a radiograph file; accepted are {ACCEPTED}")
 
 
 def _head(path: Path) -> bytes:
