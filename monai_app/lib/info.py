@@ -1,0 +1,36 @@
+"""What `/info/` tells beyond MONAI Label's own: enough for a client to build its form."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from lib.service import GenerationService
+from xr2mri_core import __version__
+from xr2mri_core.export import NOTICE
+from xr2mri_core.features import form_schema
+from xr2mri_core.generation import versions
+
+API_VERSION = 1
+"""Raised when a client of the version before would fail."""
+
+
+def api_info(service: GenerationService) -> dict[str, Any]:
+    """The form of the features, the versions, the line, and the words that all is synthetic."""
+    return {
+        "api_version": API_VERSION,
+        "notice": NOTICE,
+        "form": _form(),
+        "software": {"xr2mri": __version__, **_versions()},
+        "queue": {"max": service.queue.max_waiting, "waiting": service.queue.waiting},
+    }
+
+
+@cache
+def _form() -> dict[str, Any]:
+    return form_schema()
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return versions()

@@ -1,0 +1,150 @@
+"""What a client may ask for: one model of it, from which checks, errors and `/info/` are made."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from xr2mri_core.errors import InputError, shown
+from xr2mri_core.features import parse_features
+from xr2mri_core.generation import MOST_SLICES, MOST_STEPS
+
+MOST_SAMPLES_SERVED = 16
+STOCK_KEYS = frozenset(
+    {"client_id", "device", "model", "result_extension", "result_dtype", "result_compress"}
+)
+"""Sent along by stock MONAI Label clients; taken note of by `GenerationParameters.from_json`."""
+
+
+class GenerationParameters(BaseModel):
+    """The parameters of one generation. What is not named here is refused, not ignored."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    features: Annotated[
+        dict[str, Any],
+        Field(description="Grades by OAI name or key, see `form`; what is left out is not read."),
+    ] = {}
+    laterality: Annotated[
+        Literal["auto", "R", "L"],
+        Field(description="Side of the knee; auto takes it from the DICOM file, else right."),
+    ] = "auto"
+    box: Annotated[
+        list[int] | None,
+        Field(
+            min_length=4,
+            max_length=4,
+            description="The knee in the radiograph: top, left, bottom, right in pixels.",
+        ),
+    ] = None
+    num_slices: Annotated[
+        int, Field(ge=1, le=MOST_SLICES, description="Slices over the window; 50 are 1.5 mm apart.")
+    ] = 50
+    depths: Annotated[
+        list[float] | None,
+        Field(
+            min_length=1,
+            max_length=MOST_SLICES,
+            description="Instead of num_slices: positions in [0, 1], ascending, evenly spaced.",
+        ),
+    ] = None
+    steps: Annotated[
+        int | None,
+        Field(ge=1, le=MOST_STEPS, description="Denoising steps; the bundle's when left out."),
+    ] = None
+    sampler: Annotated[
+        Literal["ddim", "unipc", "dpmsolver"] | None,
+        Field(description="The bundle's when left out."),
+    ] = None
+    guidance: Annotated[
+        float | None,
+        Field(ge=0, le=50, description="Strength of the features; 1 as trained."),
+    ] = None
+    samples: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=MOST_SAMPLES_SERVED,
+            description="Volumes to draw; with 2 or more, mean and standard deviation come too.",
+        ),
+    ] = 1
+    seed: Annotated[
+        int | None,
+        Field(ge=0, le=2**63 - 1, description="Same seed, same volume; drawn when left out."),
+    ] = None
+    output_format: Annotated[
+        Literal["nifti", "nrrd", "dicom"],
+        Field(description="nifti (.nii.gz), nrrd, or dicom (a ZIP of an MR series)."),
+    ] = "nifti"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> GenerationParameters:
+        if self.depths is not None and "num_slices" in self.model_fields_set:
+            raise ValueError("give num_slices or depths, not both")
+        return self
+
+    @property
+    def count(self) -> int:
+        """Slices of the volume."""
+        return self.num_slices if self.depths is None else len(self.depths)
+
+    @classmethod
+    def from_json(cls, text: str | bytes | Mapping[str, Any]) -> tuple[GenerationParameters, list]:
+        """Read and check parameters.
+
+        Returns:
+            The parameters, features parsed and the seed drawn; and warnings about what a stock
+            client asked for in vain.
+
+        Raises:
+            InputError: not JSON, an unknown name, a value out of range; FeatureError for grades.
+        """
+        given = dict(text) if isinstance(text, Mapping) else _object(text)
+        stock = {key: given.pop(key) for key in STOCK_KEYS & given.keys()}
+        try:
+            parameters = cls.model_validate(given)
+        except ValidationError as error:
+            raise InputError(_told(error)) from None
+        update: dict[str, Any] = {"features": parse_features(parameters.features)}
+        if parameters.seed is None:
+            update["seed"] = secrets.randbelow(2**31)
+        if stock.get("result_extension") == ".nrrd" and "output_format" not in given:
+            update["output_format"] = "nrrd"
+        return parameters.model_copy(update=update), _warnings(stock)
+
+
+def parameter_schema() -> dict[str, Any]:
+    """The parameters as a JSON schema, with ranges and defaults, for `/info/`."""
+    return GenerationParameters.model_json_schema()
+
+
+def _object(text: str | bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(text or "{}")
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"params is not JSON ({error}); send an object") from None
+    if not isinstance(value, dict):
+        raise InputError(f"params is {shown(value)}; send a JSON object")
+    return value
+
+
+def _told(error: ValidationError) -> str:
+    """The first complaint as one line that says what is accepted."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        accepted = ", ".join(GenerationParameters.model_fields)
+        return f"unknown parameter {shown(name)}; accepted are {accepted}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{name} {shown(first['input'])}: {message}" if name else message
+
+
+def _warnings(stock: Mapping[str, Any]) -> list[str]:
+    wanted = stock.get("result_dtype")
+    if wanted in (None, "float32"):
+        return []
+    return [f"result_dtype {shown(wanted)} is not served: intensities are float32"]

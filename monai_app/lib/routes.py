@@ -1,0 +1,258 @@
+"""The HTTP routes of the app: plain inference as stock clients know it, jobs, sessions.
+
+They stand before the stock routes of the same paths (`mount`). Plain `/infer` waits in a thread,
+so that the server goes on answering, and cancels its work when the client has gone.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from fastapi import APIRouter, FastAPI, File, Form, HTTPException, Query, Request, UploadFile
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from lib.device_queue import Job, State
+from lib.http_errors import as_http, http_error
+from lib.jobs import Entry, JobStore
+from lib.parameters import GenerationParameters
+from lib.replies import MEDIA_TYPES, SUFFIXES, infer_response, record_of, result_bytes, volume_bytes
+from lib.service import Generation, GenerationService
+from lib.sources import Sources
+from xr2mri_core.errors import XR2MRIError
+from xr2mri_core.export import NOTICE
+
+CLIENT_GONE = 499
+POLL_SECONDS = 0.1
+
+Kind = Literal["volume", "mean", "std"]
+Upload = Annotated[
+    UploadFile | None, File(description="a radiograph: DICOM, PNG, JPEG, NIfTI, NRRD")
+]
+Image = Annotated[str, Query(max_length=128, description="id of an image among the studies")]
+SessionId = Annotated[str, Query(max_length=64, description="of a file that was sent before")]
+Params = Annotated[str, Form(max_length=65536, description="JSON object, see /info/")]
+
+
+class JobState(BaseModel):
+    """Where a job stands."""
+
+    id: str
+    model: str
+    state: State
+    done: Annotated[int, Field(description="slices done, of all samples")]
+    total: Annotated[int, Field(description="slices in all")]
+    slices: Annotated[int, Field(description="slices of the first sample that `volume` shows")]
+    num_slices: int
+    queue_position: Annotated[int, Field(description="jobs before this one; 0: running or ended")]
+    seconds: Annotated[float, Field(description="of running so far")]
+    seconds_left: Annotated[float | None, Field(description="expected, the wait included")]
+    seed: int | None
+    error: str | None
+
+
+def owner_of(request: Request) -> str:
+    """The user of a request, as the guard found out; one and the same when nobody logs in."""
+    return str(request.scope.get("xr2mri.user") or "anonymous")
+
+
+def note(request: Request, **fields: Any) -> None:
+    """Add fields to the audit line of a request: nothing that tells of the patient."""
+    request.scope.setdefault("xr2mri.audit", {}).update(fields)
+
+
+def inference_router(service: GenerationService, sources: Sources) -> APIRouter:
+    """`POST /infer/{model}` with the stock server's inputs and replies."""
+    router = APIRouter(tags=["Inference"])
+
+    @router.post("/infer/{model}", summary="Generate a volume and wait for it")
+    async def infer(
+        request: Request,
+        model: str,
+        image: Image = "",
+        session_id: SessionId = "",
+        output: Literal["image", "json", "all"] | None = None,
+        params: Params = "{}",
+        file: Upload = None,
+    ) -> Response:
+        def start() -> tuple[Job, Generation, list[str]]:
+            parameters, warnings = GenerationParameters.from_json(params)
+            radiograph = sources.radiograph(
+                model, parameters, owner_of(request), file, image, session_id
+            )
+            return *service.submit(model, radiograph, parameters), warnings
+
+        with as_http():
+            job, generation, warnings = await run_in_threadpool(start)
+        note(request, model=model, seed=generation.parameters.seed)
+        while not await run_in_threadpool(job.wait, POLL_SECONDS):
+            if await request.is_disconnected():
+                service.queue.cancel(job)
+                return Response(status_code=CLIENT_GONE)
+        _check_ended_well(job)
+        form = generation.parameters.output_format
+        return await run_in_threadpool(
+            infer_response, sources.scratch, job.result, output, form, warnings
+        )
+
+    return router
+
+
+def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -> APIRouter:
+    """Generation without waiting: start, ask, look at what is there, fetch, cancel."""
+    router = APIRouter(prefix="/jobs", tags=["Jobs"])
+
+    @router.post("/infer/{model}", status_code=202, summary="Start a generation")
+    async def start(
+        request: Request,
+        model: str,
+        image: Image = "",
+        session_id: SessionId = "",
+        params: Params = "{}",
+        file: Upload = None,
+    ) -> JobState:
+        def submitted() -> Entry:
+            parameters, warnings = GenerationParameters.from_json(params)
+            owner = owner_of(request)
+            radiograph = sources.radiograph(model, parameters, owner, file, image, session_id)
+            entry = Entry(*service.submit(model, radiograph, parameters), owner, model, warnings)
+            store.add(entry)
+            return entry
+
+        with as_http():
+            entry = await run_in_threadpool(submitted)
+        note(request, model=model, seed=entry.generation.parameters.seed, job=entry.job.id)
+        return JobState(**store.describe(entry))
+
+    @router.get("", summary="All my jobs")
+    async def jobs(request: Request) -> list[JobState]:
+        return [JobState(**store.describe(entry)) for entry in store.of(owner_of(request))]
+
+    @router.get("/{job_id}", summary="Where a job stands")
+    async def state(request: Request, job_id: str) -> JobState:
+        with as_http():
+            return JobState(**store.describe(store.get(job_id, owner_of(request))))
+
+    @router.get("/{job_id}/record", summary="The JSON record of a result")
+    async def record(request: Request, job_id: str) -> dict[str, Any]:
+        entry = _finished(store, job_id, owner_of(request))
+        return record_of(entry.job.result, entry.warnings)
+
+    @router.get("/{job_id}/result", summary="A volume of a result, as a file")
+    async def result(request: Request, job_id: str, kind: Kind = "volume") -> Response:
+        entry = _finished(store, job_id, owner_of(request))
+        if getattr(entry.job.result, kind) is None:
+            raise HTTPException(404, f"no {kind}: ask for samples of 2 or more")
+        form = entry.generation.parameters.output_format
+        content = await run_in_threadpool(
+            result_bytes, sources.scratch, entry.job.result, kind, form
+        )
+        return _file(content, form, kind)
+
+    @router.get("/{job_id}/volume", summary="What is there of the volume so far")
+    async def volume(
+        request: Request, job_id: str, form: Literal["nifti", "nrrd", "npy"] = "nifti"
+    ) -> Response:
+        """Slices that have not come yet are zero; `X-Slices-Done` counts those that have."""
+        with as_http():
+            entry = store.get(job_id, owner_of(request))
+        generation, slices = entry.generation, entry.generation.slices
+        voxels = generation.partial()
+        if voxels is None and entry.job.state is State.DONE:
+            voxels, slices = entry.job.result.volume, generation.parameters.count
+        if voxels is None:
+            _check_ended_well(entry.job)
+            raise HTTPException(409, "no slice has come yet: ask again when the job runs")
+        headers = {"X-Slices-Done": str(slices)}
+        if form == "npy":
+            return Response(_npy(voxels), media_type="application/octet-stream", headers=headers)
+        description = f"XR2MRI {NOTICE} incomplete"
+        content = await run_in_threadpool(
+            volume_bytes, sources.scratch, voxels, generation.affine, form, description
+        )
+        return _file(content, form, "volume", headers)
+
+    @router.delete("/{job_id}", summary="Cancel a job, or forget its result")
+    async def delete(request: Request, job_id: str) -> JobState:
+        with as_http():
+            entry = store.remove(job_id, owner_of(request))
+        await run_in_threadpool(entry.job.wait, 5.0)
+        return JobState(**store.describe(entry))
+
+    return router
+
+
+def session_router(sources: Sources) -> APIRouter:
+    """Files that are sent once and used several times; stock clients know these routes."""
+    router = APIRouter(prefix="/session", tags=["Session"])
+
+    @router.put("/", summary="Send a radiograph")
+    async def create(
+        request: Request,
+        files: Annotated[list[UploadFile], File(max_length=1)],
+        expiry: Annotated[int, Query(ge=0)] = 0,
+        client_id: str = "",
+    ) -> dict[str, Any]:
+        with as_http():
+            content = await run_in_threadpool(sources.content, files[0])
+            session = sources.sessions.add(content, owner_of(request), expiry)
+        return {"session_id": session.id, "session_info": session.describe()}
+
+    @router.get("/{session_id}", summary="Is it still there?")
+    async def get(request: Request, session_id: str) -> dict[str, Any]:
+        with as_http():
+            return sources.sessions.get(session_id, owner_of(request)).describe()
+
+    @router.delete("/{session_id}", summary="Forget it")
+    async def remove(request: Request, session_id: str) -> dict[str, Any]:
+        with as_http():
+            return sources.sessions.remove(session_id, owner_of(request)).describe()
+
+    return router
+
+
+def mount(app: FastAPI, *routers: APIRouter) -> None:
+    """Put routers before everything that the application has already."""
+    before = len(app.router.routes)
+    for router in routers:
+        app.include_router(router)
+    routes = app.router.routes
+    routes[:] = routes[before:] + routes[:before]
+    app.openapi_schema = None
+
+
+def _finished(store: JobStore, job_id: str, owner: str) -> Entry:
+    with as_http():
+        entry = store.get(job_id, owner)
+    _check_ended_well(entry.job)
+    if entry.job.state is not State.DONE:
+        raise HTTPException(409, f"the job is {entry.job.state}: ask again when it is done")
+    return entry
+
+
+def _check_ended_well(job: Job) -> None:
+    """Raises if a job ended in another way than by being done."""
+    if job.state is State.CANCELLED:
+        raise HTTPException(410, "the job was cancelled")
+    if job.state is State.FAILED:
+        if isinstance(job.error, XR2MRIError):
+            raise http_error(job.error)
+        raise HTTPException(500, "the generation failed; the log of the server tells why")
+
+
+def _file(content: bytes, form: str, name: str, headers: dict[str, str] | None = None) -> Response:
+    disposition = f'attachment; filename="{name}{SUFFIXES[form]}"'
+    return Response(
+        content,
+        media_type=MEDIA_TYPES[form],
+        headers={"Content-Disposition": disposition, **(headers or {})},
+    )
+
+
+def _npy(voxels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, voxels, allow_pickle=False)
+    return buffer.getvalue()

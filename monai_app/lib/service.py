@@ -1,0 +1,180 @@
+"""The models of the app and the line before each device: everything that generates goes through it.
+
+service = GenerationService({"knee_xr2mri": folder}, device="cpu")
+job = service.submit("knee_xr2mri", service.read("knee_xr2mri", file, parameters), parameters)
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lib.device_queue import DeviceQueue, Job
+from lib.parameters import GenerationParameters
+from xr2mri_core.errors import WeightsError, XR2MRIError, shown
+from xr2mri_core.generation import (
+    GeneratedVolume,
+    KneeMRIGenerator,
+    PreparedRadiograph,
+    describe_bundle,
+)
+from xr2mri_core.geometry import depths_of
+
+log = logging.getLogger("xr2mri")
+
+
+class UnknownModel(XR2MRIError):
+    """No bundle of that name is served."""
+
+
+class Generation:
+    """A volume under construction: the work of one job.
+
+    Attributes:
+        parameters: what was asked for.
+        affine: of the volume.
+        slices: how many have arrived of the first sample, from the posterior end on.
+    """
+
+    def __init__(
+        self,
+        generator: KneeMRIGenerator,
+        radiograph: PreparedRadiograph,
+        parameters: GenerationParameters,
+        batch_size: int | None,
+    ) -> None:
+        self.parameters = parameters
+        depths = depths_of(parameters.count) if parameters.depths is None else parameters.depths
+        self.affine = generator.affine(depths)
+        self.slices = 0
+        self._generator: KneeMRIGenerator | None = generator
+        self._radiograph: PreparedRadiograph | None = radiograph
+        self._batch_size = batch_size
+        self._partial: np.ndarray | None = None
+
+    def __call__(self, job: Job) -> GeneratedVolume:
+        """Run on the device's thread."""
+        generator, radiograph = self._generator, self._radiograph
+        assert generator is not None and radiograph is not None
+        p = self.parameters
+        side = generator.image_size
+        self._partial = np.zeros((side, p.count, side), np.float32)
+        try:
+            return generator.generate(
+                radiograph,
+                p.features,
+                num_slices=p.num_slices,
+                depths=p.depths,
+                steps=p.steps,
+                sampler=p.sampler,
+                seed=p.seed or 0,
+                samples=p.samples,
+                guidance=p.guidance,
+                batch_size=self._batch_size,
+                progress=lambda done, total, stage: job.advance(done),
+                arrived=self._arrived,
+                cancelled=job.is_cancelled,
+            )
+        finally:  # whatever comes of it, the job holds no more than its result
+            self._generator = self._radiograph = self._partial = None
+
+    def _arrived(self, index: int, volume: np.ndarray) -> None:
+        assert self._partial is not None
+        self._partial[:, index : index + volume.shape[1]] = volume
+        self.slices = index + volume.shape[1]
+
+    def partial(self) -> np.ndarray | None:
+        """What has arrived so far, zeros elsewhere; None before the start and after the end."""
+        partial = self._partial
+        return None if partial is None else partial.copy()
+
+
+class GenerationService:
+    """Generators by model name, loaded when first needed, and one queue for their device.
+
+    Args:
+        bundles: folder of each model.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ...; None takes a GPU where there is one.
+        max_queue: generations that may wait.
+        batch_size: slices at a time; None is the bundle's.
+        precision: ``fp32`` or ``bf16``.
+    """
+
+    def __init__(
+        self,
+        bundles: Mapping[str, Path],
+        device: str | None = None,
+        max_queue: int = 8,
+        batch_size: int | None = None,
+        precision: str = "fp32",
+    ) -> None:
+        self.bundles = dict(bundles)
+        self.device, self.batch_size, self.precision = device, batch_size, precision
+        self.queue = DeviceQueue(device or "default", max_queue)
+        self._generators: dict[str, KneeMRIGenerator] = {}
+        self._loading = threading.Lock()
+
+    def generator(self, model: str) -> KneeMRIGenerator:
+        """The generator of a model.
+
+        Raises:
+            UnknownModel: no such model is served.
+            WeightsError: its weights are missing or damaged.
+        """
+        folder = self.folder(model)
+        with self._loading:
+            if model not in self._generators:
+                self._generators[model] = self._load(folder)
+            return self._generators[model]
+
+    def folder(self, model: str) -> Path:
+        """The bundle of a model; raises UnknownModel."""
+        if model not in self.bundles:
+            served = ", ".join(sorted(self.bundles)) or "none"
+            raise UnknownModel(f"no model {shown(model)}; served are: {served}")
+        return self.bundles[model]
+
+    def replace(self, model: str, weights: Path) -> None:
+        """Use other weights from now on, if they load; running work keeps the old ones."""
+        generator = self._load(self.folder(model), weights)
+        with self._loading:
+            self._generators[model] = generator
+
+    def card(self, model: str) -> dict[str, Any] | None:
+        """Weights digest and model card, without paths; None where the weights are missing."""
+        try:
+            described = describe_bundle(self.folder(model))
+        except WeightsError:
+            return None
+        return {key: described[key] for key in ("weights", "megabytes", "sha256", "card")}
+
+    def read(self, model: str, file: Path, parameters: GenerationParameters) -> PreparedRadiograph:
+        """Read a radiograph as this model takes it; raises RadiographError."""
+        return self.generator(model).read(file, parameters.laterality, parameters.box)
+
+    def submit(
+        self, model: str, radiograph: PreparedRadiograph, parameters: GenerationParameters
+    ) -> tuple[Job, Generation]:
+        """Put a generation in the line.
+
+        Raises:
+            QueueFull: too many wait.
+            InputError: the parameters do not fit the model.
+        """
+        generation = Generation(self.generator(model), radiograph, parameters, self.batch_size)
+        return self.queue.submit(generation, parameters.count * parameters.samples), generation
+
+    def close(self) -> None:
+        """Cancel all work."""
+        self.queue.close()
+
+    def _load(self, folder: Path, weights: Path | None = None) -> KneeMRIGenerator:
+        log.info("loading the model %s", folder.name)
+        return KneeMRIGenerator.from_bundle(
+            folder, device=self.device, precision=self.precision, weights=weights
+        )

@@ -1,0 +1,59 @@
+"""Options of the app, given as `--conf NAME VALUE`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from xr2mri_core.errors import InputError, shown
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How generation is served.
+
+    Attributes:
+        bundles: folder of each served model (`models`: names separated by commas; by default every
+            bundle in the app's folder `model`).
+        device: `cpu`, `cuda`, `cuda:1`, ...; by default a GPU where there is one.
+        max_queue: generations that may wait (default 8).
+        batch_size: slices at a time, bounds the memory (default: the bundle's).
+    """
+
+    bundles: Mapping[str, Path]
+    device: str | None = None
+    max_queue: int = 8
+    batch_size: int | None = None
+
+    @classmethod
+    def from_conf(cls, conf: Mapping[str, str], app: Path) -> Settings:
+        """Read MONAI Label's `--conf` options.
+
+        Raises:
+            InputError: an option has a value that cannot be used.
+        """
+        found = {
+            config.parents[1].name: config.parents[1].resolve()
+            for config in sorted((app / "model").glob("*/configs/inference.yaml"))
+        }
+        names = [name.strip() for name in conf.get("models", "").split(",") if name.strip()]
+        unknown = [name for name in names if name not in found]
+        if unknown:
+            raise InputError(
+                f"models {shown(unknown[0])}: the bundles in the app's folder 'model' are "
+                f"{', '.join(found) or 'none'}"
+            )
+        return cls(
+            bundles={name: found[name] for name in names or found},
+            device=conf.get("device") or None,
+            max_queue=_whole(conf, "max_queue", 8),
+            batch_size=_whole(conf, "batch_size", 0) or None,
+        )
+
+
+def _whole(conf: Mapping[str, str], name: str, default: int) -> int:
+    text = conf.get(name, str(default))
+    if not text.isdigit() or int(text) > 10_000:
+        raise InputError(f"{name} {shown(text)}: accepted is a whole number")
+    return int(text)

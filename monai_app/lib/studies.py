@@ -1,0 +1,151 @@
+"""The studies folder as a datastore that is only ever read.
+
+The stock `LocalDatastore` writes an index and label folders into the studies and takes what clients
+send. Here the folder stays as it is; ids are made from file names, and no id is ever a path.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from monailabel.interfaces.datastore import Datastore
+
+from xr2mri_core.errors import OutputError
+
+SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".dcm", ".png", ".jpg", ".jpeg", "")
+"""Of files that may be radiographs; DICOM files often have none."""
+
+
+class Studies(Datastore):
+    """Files below a folder, by ids such as `case-7.radiograph` for `case-7/radiograph.dcm`.
+
+    Args:
+        folder: of the studies; made if it is missing.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder).resolve()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._paths: dict[str, Path] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look at the folder again."""
+        paths: dict[str, Path] = {}
+        for path, name in sorted(_candidates(self.folder)):
+            number, free = 1, name
+            while free in paths:  # a.png beside a.dcm
+                number += 1
+                free = f"{name}-{number}"
+            paths[free] = path
+        self._paths = paths
+
+    def find(self, image_id: str) -> Path | None:
+        """Path of an image, looked for once more when it is not known."""
+        if image_id not in self._paths:
+            self.refresh()
+        path = self._paths.get(image_id)
+        return path if path is not None and path.is_file() else None
+
+    # --- what MONAI Label asks of a datastore ----------------------------------------------------
+
+    def name(self) -> str:
+        return "studies"
+
+    def description(self) -> str:
+        return "radiographs of this server, read only"
+
+    def datalist(self) -> list[dict[str, Any]]:
+        return []
+
+    def list_images(self) -> list[str]:
+        self.refresh()
+        return list(self._paths)
+
+    def get_image_uri(self, image_id: str) -> str:
+        return str(self.find(image_id) or "")
+
+    def get_image(self, image_id: str, params: Any = None) -> io.BytesIO | None:
+        path = self.find(image_id)
+        return io.BytesIO(path.read_bytes()) if path else None
+
+    def get_image_info(self, image_id: str) -> dict[str, Any]:
+        return {"name": image_id} if self.find(image_id) else {}
+
+    def get_unlabeled_images(self, label_tag: Any = None, labels: Any = None) -> list[str]:
+        return self.list_images()
+
+    def get_labeled_images(self, label_tag: Any = None, labels: Any = None) -> list[str]:
+        return []
+
+    def get_labels_by_image_id(self, image_id: str) -> dict[str, str]:
+        return {}
+
+    def get_label_by_image_id(self, image_id: str, tag: str) -> str:
+        return ""
+
+    def get_label(self, label_id: str, label_tag: str, params: Any = None) -> None:
+        return None
+
+    def get_label_uri(self, label_id: str, label_tag: str) -> str:
+        return ""
+
+    def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
+        return {}
+
+    def status(self) -> dict[str, Any]:
+        return {"total": len(self._paths), "completed": 0, "label_tags": {}, "train": []}
+
+    def json(self) -> dict[str, Any]:
+        return {"name": self.name(), "objects": {image: {} for image in self.list_images()}}
+
+    def get_dataset_archive(self, limit_cases: int | None) -> str:
+        return _refuse()
+
+    def set_name(self, name: str) -> None:
+        _refuse()
+
+    def set_description(self, description: str) -> None:
+        _refuse()
+
+    def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
+        return _refuse()
+
+    def remove_image(self, image_id: str) -> None:
+        _refuse()
+
+    def save_label(
+        self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]
+    ) -> str:
+        return _refuse()
+
+    def remove_label(self, label_id: str, label_tag: str) -> None:
+        _refuse()
+
+    def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
+        _refuse()
+
+    def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
+        _refuse()
+
+
+def _candidates(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Files that may be radiographs, and ids for them; links out of the folder are left out."""
+    for path in folder.rglob("*"):
+        inner = path.relative_to(folder)
+        if any(part.startswith(".") for part in inner.parts) or not path.is_file():
+            continue
+        suffix = next((s for s in SUFFIXES if s and path.name.lower().endswith(s)), "")
+        if (path.suffix and not suffix) or not path.resolve().is_relative_to(folder):
+            continue
+        stem = str(inner)[: len(str(inner)) - len(suffix)]
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem.replace("/", ".").replace("\\", "."))
+        yield path, name.strip("._-")[:128] or "image"
+
+
+def _refuse() -> NoReturn:
+    raise OutputError("the studies of this server are read only")

@@ -1,0 +1,64 @@
+"""The model as MONAI Label's own interface sees it: `/info/`, and inference without HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
+
+from lib.parameters import GenerationParameters, parameter_schema
+from lib.service import GenerationService
+from xr2mri_core.export import NOTICE, write_generated
+
+
+class KneeMRITask(InferTask):
+    """Generates a volume for `app.infer({"model": ..., "image": path, ...})`.
+
+    Args:
+        service: that has the model.
+        model: its name.
+    """
+
+    def __init__(self, service: GenerationService, model: str) -> None:
+        super().__init__(
+            type=InferType.OTHERS,
+            labels=[],
+            dimension=2,
+            description=f"Coronal knee MRI from one radiograph and graded features: {NOTICE}",
+        )
+        self.service, self.model = service, model
+        self._schema = parameter_schema()
+
+    def is_valid(self) -> bool:
+        return True  # a model without weights is offered, and says so when it is asked for
+
+    def info(self) -> dict[str, Any]:
+        """As every task's, with ranges and defaults, the model card and the weights' digest."""
+        return {
+            **super().info(),
+            "notice": NOTICE,
+            "parameters": self._schema,
+            "weights": self.service.card(self.model),
+        }
+
+    def config(self) -> dict[str, Any]:
+        return {}  # stock clients send back what stands here
+
+    def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Generate in line with all others; the file is the caller's, who named its folder.
+
+        Args:
+            request: `image` (path), `output_dir`, and any parameter of `GenerationParameters`.
+        """
+        names = GenerationParameters.model_fields.keys()
+        given = {key: value for key, value in request.items() if key in names}
+        parameters, _ = GenerationParameters.from_json(given)
+        radiograph = self.service.read(self.model, Path(request["image"]), parameters)
+        job, _ = self.service.submit(self.model, radiograph, parameters)
+        job.wait()
+        if job.error is not None:
+            raise job.error
+        written = write_generated(job.result, Path(request["output_dir"]))
+        return str(written["volume"]), dict(job.result.record)

@@ -1,0 +1,151 @@
+"""Files that clients send: on the disk while they are read, in memory while a session lives."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import shutil
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from xr2mri_core.errors import InputError, XR2MRIError
+
+log = logging.getLogger("xr2mri")
+_PREFIX = "xr2mri-server-"
+
+
+class UnknownSession(XR2MRIError):
+    """The session has expired or never was."""
+
+
+class TooMuch(XR2MRIError):
+    """What was sent is larger than this server takes."""
+
+
+class ScratchFolder:
+    """A private folder (mode 0700) for files in transit, named by the process.
+
+    Folders that killed servers have left behind are removed when the next one starts.
+    """
+
+    def __init__(self) -> None:
+        _sweep()
+        self.path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+        atexit.register(shutil.rmtree, self.path, ignore_errors=True)
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """A folder of one's own that is gone afterwards, whatever happens."""
+        with tempfile.TemporaryDirectory(dir=self.path) as folder:
+            yield Path(folder)
+
+    @contextmanager
+    def file(self, content: bytes) -> Iterator[Path]:
+        """The content as a file, in the same way."""
+        with self.folder() as folder:
+            path = folder / "radiograph"
+            path.write_bytes(content)
+            yield path
+
+
+def _sweep() -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        owner = folder.name.removeprefix(_PREFIX).split("-")[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists() and _ours(folder):
+            log.info("removing what a server that was killed has left behind")
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ours(folder: Path) -> bool:
+    return not hasattr(os, "getuid") or folder.lstat().st_uid == os.getuid()
+
+
+@dataclass
+class Session:
+    """One uploaded radiograph, to be used several times.
+
+    Attributes:
+        content: of the file.
+        owner: user that sent it; nobody else may use it.
+        expiry: seconds without use after which it is dropped.
+    """
+
+    content: bytes
+    owner: str
+    expiry: float
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    created: float = field(default_factory=time.time)
+    used: float = field(default_factory=time.monotonic)
+
+    def describe(self) -> dict[str, object]:
+        """As stock MONAI Label describes a session, without a path."""
+        return {
+            "name": self.id,
+            "image": self.id,
+            "meta": {},
+            "create_ts": int(self.created),
+            "last_access_ts": int(time.time() - (time.monotonic() - self.used)),
+            "expiry": int(self.expiry),
+        }
+
+
+class Sessions:
+    """Sessions in memory: they expire, and a restart forgets them.
+
+    Args:
+        longest: seconds that a session may ask for, at most.
+        most_bytes: of all sessions together; the longest unused go first.
+    """
+
+    def __init__(self, longest: float = 3600, most_bytes: int = 512 << 20) -> None:
+        self.longest, self.most_bytes = longest, most_bytes
+        self._held: dict[str, Session] = {}
+        self._lock = threading.Lock()
+
+    def add(self, content: bytes, owner: str, expiry: float = 0) -> Session:
+        """Keep a file. Without an expiry of 1 second or more it is the longest allowed."""
+        if not content:
+            raise InputError("the file is empty; send a radiograph")
+        if len(content) > self.most_bytes:
+            raise TooMuch(f"{len(content) >> 20} MB; sessions hold {self.most_bytes >> 20} MB")
+        seconds = min(expiry, self.longest) if expiry >= 1 else self.longest
+        session = Session(content, owner, seconds)
+        with self._lock:
+            self._drop_expired()
+            self._held[session.id] = session
+            for old in sorted(self._held.values(), key=lambda held: held.used):
+                if sum(len(held.content) for held in self._held.values()) <= self.most_bytes:
+                    break
+                if old is not session:
+                    del self._held[old.id]
+        return session
+
+    def get(self, session_id: str, owner: str) -> Session:
+        """Find a session and count it as used; raises UnknownSession."""
+        with self._lock:
+            self._drop_expired()
+            session = self._held.get(session_id)
+            if session is None or session.owner != owner:
+                raise UnknownSession("no such session, or it has expired: send the file again")
+            session.used = time.monotonic()
+            return session
+
+    def remove(self, session_id: str, owner: str) -> Session:
+        """Forget a session; raises UnknownSession."""
+        session = self.get(session_id, owner)
+        with self._lock:
+            self._held.pop(session_id, None)
+        return session
+
+    def _drop_expired(self) -> None:
+        now = time.monotonic()
+        for session in list(self._held.values()):
+            if now - session.used > session.expiry:
+                del self._held[session.id]

@@ -1,0 +1,91 @@
+"""The MONAI Label app: `monailabel start_server --app monai_app --studies DIR`.
+
+Options (`--conf NAME VALUE`): see `lib.settings.Settings`, and `lib.security.settings` for who may
+come in. This file only wires: what the parts do stands in `lib`.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from lib.security.guard import Guard
+from lib.security.settings import SecuritySettings
+from monailabel.interfaces.app import MONAILabelApp
+from monailabel.interfaces.datastore import Datastore
+
+from lib.info import api_info
+from lib.jobs import JobStore
+from lib.routes import inference_router, jobs_router, mount, session_router
+from lib.service import GenerationService
+from lib.settings import Settings
+from lib.sources import Sources
+from lib.studies import Studies
+from lib.tasks import KneeMRITask
+from lib.uploads import ScratchFolder, Sessions
+from xr2mri_core import __version__
+from xr2mri_core.export import NOTICE
+
+log = logging.getLogger("xr2mri")
+
+
+class XR2MRIApp(MONAILabelApp):
+    """Knee MRI from radiographs, served by MONAI Label."""
+
+    def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        self.options = Settings.from_conf(conf, Path(app_dir))
+        self.security = SecuritySettings.from_conf(conf)
+        self.service = GenerationService(
+            self.options.bundles,
+            self.options.device,
+            self.options.max_queue,
+            self.options.batch_size,
+        )
+        super().__init__(
+            app_dir,
+            studies,
+            conf,
+            name="XR2MRI",
+            description=f"Knee MRI from one radiograph. Research only: {NOTICE}.",
+            version=__version__,
+        )
+
+    def init_datastore(self) -> Datastore:
+        return Studies(self.studies)
+
+    def init_infers(self) -> dict[str, Any]:
+        return {name: KneeMRITask(self.service, name) for name in self.options.bundles}
+
+    def init_strategies(self) -> dict[str, Any]:
+        return {}
+
+    def init_batch_infer(self) -> Any:
+        return None
+
+    def _load_sessions(self, load: bool = False) -> None:
+        return None  # the stock ones lie on the disk; ours are in memory (`uploads.Sessions`)
+
+    def info(self) -> dict[str, Any]:
+        return {**super().info(), **api_info(self.service)}
+
+    def on_init_complete(self) -> None:
+        """The server is about to answer: our routes before the stock ones, the guard before all."""
+        application = sys.modules["monailabel.app"].app
+        studies: Studies = self.datastore()
+        sources = Sources(
+            self.service,
+            lambda image, parameters: studies.find(image),
+            Sessions(),
+            ScratchFolder(),
+            self.security.max_upload_mb << 20,
+        )
+        mount(
+            application,
+            inference_router(self.service, sources),
+            jobs_router(self.service, sources, JobStore(self.service.queue)),
+            session_router(sources),
+        )
+        application.middleware_stack = Guard(application.middleware_stack, self.security)
+        log.info("XR2MRI %s serves %s", __version__, ", ".join(self.options.bundles))

@@ -1,0 +1,302 @@
+"""The HTTP interface: volumes for good requests, one line for bad ones, nothing left behind."""
+
+import io
+import json
+import threading
+import time
+import zipfile
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+
+from xr2mri_core.geometry import volume_affine
+
+NOISE = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+SMALL = {"num_slices": 4, "seed": 3, "features": {"V00XRKL": 2}}
+
+
+def picture(array, form="PNG"):
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, form)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def knee(radiograph):
+    return radiograph.read_bytes()
+
+
+def infer(client, knee=None, params=SMALL, **query):
+    files = {"file": ("Doe^Jane.png", knee)} if knee is not None else None
+    text = params if isinstance(params, str) else json.dumps(params)
+    return client.post("/infer/knee_xr2mri", params=query, data={"params": text}, files=files)
+
+
+def read_nifti(content, tmp_path):
+    path = tmp_path / "volume.nii.gz"
+    path.write_bytes(content)
+    return nib.load(path)
+
+
+# --- plain inference -----------------------------------------------------------------------------
+
+
+def test_an_image_is_float32_with_its_exact_affine(client, knee, tmp_path):
+    reply = infer(client, knee, output="image")
+    assert reply.status_code == 200
+    image = read_nifti(reply.content, tmp_path)
+    assert image.shape == (64, 4, 64) and image.get_data_dtype() == np.float32
+    np.testing.assert_allclose(image.affine, volume_affine(4, 2.5, 64), atol=1e-5)
+
+
+def test_json_tells_what_was_used_and_what_not(client, knee):
+    record = infer(client, knee, output="json").json()
+    assert record["features"] == {"V00XRKL": 2} and len(record["features_missing"]) == 18
+    assert record["seed"] == 3 and record["notice"] == "synthetic, not for diagnosis"
+    assert record["box"] and record["seconds"] and record["versions"]["torch"]
+    assert any("spacing unknown" in warning for warning in record["warnings"])
+    assert "Jane" not in json.dumps(record)
+
+
+def test_both_come_as_multipart_as_stock_clients_read_it(client, knee):
+    reply = infer(client, knee)
+    assert reply.headers["content-type"].startswith("multipart/form-data")
+    assert b'name="params"' in reply.content and b'name="image"' in reply.content
+
+
+def test_the_same_request_gives_the_same_bytes_from_file_study_and_session(client, knee):
+    session = client.put("/session/", files={"files": ("a.png", knee)}).json()["session_id"]
+    replies = [
+        infer(client, knee, output="image"),
+        infer(client, image="case-7.radiograph", output="image"),
+        infer(client, session_id=session, output="image"),
+    ]
+    volumes = [
+        nib.Nifti1Image.from_bytes(__import__("gzip").decompress(r.content)) for r in replies
+    ]
+    for volume in volumes[1:]:
+        np.testing.assert_array_equal(volume.dataobj, volumes[0].dataobj)
+
+
+def test_nrrd_and_dicom(client, knee):
+    assert (
+        infer(client, knee, SMALL | {"output_format": "nrrd"}, output="image").content[:4]
+        == b"NRRD"
+    )
+    reply = infer(client, knee, SMALL | {"output_format": "dicom"}, output="image")
+    with zipfile.ZipFile(io.BytesIO(reply.content)) as archive:
+        assert len(archive.namelist()) == 4
+
+
+# --- wrong input ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("params", "status", "told"),
+    [
+        ({"features": {"V00XRKL": 9}}, 422, "V00XRKL"),
+        ({"features": {"nonsense": 1}}, 422, "nonsense"),
+        ({"laterality": "left"}, 422, "laterality"),
+        ({"colour": 1}, 422, "unknown parameter 'colour'"),
+        ({"box": [0, 0, 0, 0]}, 422, "box"),
+        ({"depths": [0.9, 0.1]}, 422, "ascending"),
+        ("not json", 422, "params is not JSON"),
+    ],
+)  # fmt: skip
+def test_wrong_parameters(client, knee, params, status, told):
+    reply = infer(client, knee, params)
+    assert reply.status_code == status and told in reply.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "told"),
+    [
+        (b"", 415, "empty"),
+        (b"hello, this is no picture", 415, "accepted are DICOM"),
+        (picture(np.zeros((64, 64), np.uint8)), 422, ""),
+        (picture(NOISE), 422, "colour"),
+        (picture(NOISE[..., 0])[:200], 415, "damaged"),
+        (nib.Nifti1Image(np.random.rand(8, 8, 8), np.eye(4)).to_bytes(), 422, "3-D"),
+        (bytes(2 << 20), 413, "more than 1 MB"),
+    ],
+    ids=["empty", "text", "constant", "photograph", "truncated", "volume", "large"],
+)  # fmt: skip
+def test_what_is_no_radiograph(client, content, status, told):
+    reply = infer(client, content)
+    assert (reply.status_code, told in reply.json()["detail"]) == (status, True), reply.text
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ({}, 422),
+        ({"image": "unknown"}, 404),
+        ({"image": "../../etc/passwd"}, 404),
+        ({"image": "/etc/hostname"}, 404),
+        ({"session_id": "0" * 32}, 404),
+    ],
+)
+def test_no_such_radiograph(client, query, status):
+    assert infer(client, None, **query).status_code == status
+
+
+def test_unknown_model_and_missing_weights(client, knee):
+    files = {"file": ("a.png", knee)}
+    assert client.post("/infer/unknown", files=files).status_code == 404
+    reply = client.post("/infer/bare", files=files)
+    assert reply.status_code == 503 and "/" not in reply.json()["detail"]
+
+
+# --- jobs ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def gate(service, monkeypatch):
+    """Holds the model before each denoising step until it is set."""
+    free = threading.Event()
+    generator = service.generator("knee_xr2mri")
+    real = generator._denoise
+
+    def held(*arguments):
+        while not free.wait(0.01):
+            pass
+        return real(*arguments)
+
+    monkeypatch.setattr(generator, "_denoise", held)
+    yield free
+    free.set()
+
+
+def start(client, knee, **more):
+    return client.post(
+        "/jobs/infer/knee_xr2mri",
+        data={"params": json.dumps(SMALL | more)},
+        files={"file": ("a.png", knee)},
+    )
+
+
+def until(client, job, state, seconds=30):
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        found = client.get(f"/jobs/{job}").json()
+        if found["state"] == state:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(found)
+
+
+def test_a_job_from_start_to_result(client, knee, tmp_path):
+    reply = start(client, knee, samples=2)
+    assert reply.status_code == 202
+    job = reply.json()["id"]
+    done = until(client, job, "done")
+    assert (
+        done["done"] == done["total"] == 8 and done["slices"] == 4 and done["seconds_left"] is None
+    )
+    volume = read_nifti(client.get(f"/jobs/{job}/result").content, tmp_path)
+    np.testing.assert_allclose(volume.affine, volume_affine(4, 2.5, 64), atol=1e-5)
+    for kind in ("mean", "std"):
+        assert client.get(f"/jobs/{job}/result", params={"kind": kind}).status_code == 200
+    assert client.get(f"/jobs/{job}/record").json()["samples"] == 2
+    assert [entry["id"] for entry in client.get("/jobs").json()] == [job]
+    assert client.delete(f"/jobs/{job}").status_code == 200
+    assert client.get(f"/jobs/{job}").status_code == 404
+
+
+def test_slices_can_be_seen_as_they_come(client, knee, service):
+    service.batch_size = 2
+    hold = threading.Event()
+    generator = service.generator("knee_xr2mri")
+    real, passes = generator._denoised, []
+
+    def second_waits(*arguments):
+        passes.append(1)
+        while len(passes) > 1 and not hold.wait(0.01):
+            pass
+        return real(*arguments)
+
+    generator._denoised = second_waits
+    try:
+        job = start(client, knee).json()["id"]
+        while (state := client.get(f"/jobs/{job}").json())["slices"] < 2:
+            time.sleep(0.02)
+        assert state["state"] == "running" and client.get(f"/jobs/{job}/result").status_code == 409
+        reply = client.get(f"/jobs/{job}/volume", params={"form": "npy"})
+        partial = np.load(io.BytesIO(reply.content))
+        assert reply.headers["x-slices-done"] == "2"
+        assert partial[:, :2].std() > 0 and not partial[:, 2:].any()
+        hold.set()
+        until(client, job, "done")
+        whole = np.load(io.BytesIO(client.get(f"/jobs/{job}/volume?form=npy").content))
+        np.testing.assert_array_equal(whole[:, :2], partial[:, :2])
+    finally:
+        hold.set()
+        del generator._denoised
+
+
+def test_cancelling_ends_the_work_and_frees_the_line(client, knee, gate, service):
+    job, second = (start(client, knee).json()["id"] for _ in range(2))
+    until(client, job, "running")
+    assert client.get(f"/jobs/{second}").json()["queue_position"] == 1
+    entry = service.queue._current
+    gate.set()
+    assert client.delete(f"/jobs/{job}").json()["state"] in ("cancelled", "done")
+    assert entry.wait(5)
+    until(client, second, "done")
+
+
+def test_a_full_line_says_when_to_come_back(client, knee, gate):
+    job = start(client, knee).json()["id"]
+    until(client, job, "running")
+    replies = [start(client, knee) for _ in range(4)]
+    assert [reply.status_code for reply in replies] == [202, 202, 202, 429]
+    assert int(replies[-1].headers["retry-after"]) >= 1
+    gate.set()
+
+
+def test_a_failed_job_tells_nothing_of_the_server(client, knee, service, monkeypatch):
+    def broken(*arguments):
+        raise RuntimeError("/secret/path exploded")
+
+    monkeypatch.setattr(service.generator("knee_xr2mri"), "_denoise", broken)
+    job = start(client, knee).json()["id"]
+    assert "secret" not in json.dumps(until(client, job, "failed"))
+    reply = client.get(f"/jobs/{job}/result")
+    assert reply.status_code == 500 and "secret" not in reply.text
+
+
+def test_results_expire_by_age_and_by_number(client, knee, store):
+    store.keep_results = 1
+    jobs = []
+    for _ in range(2):
+        jobs.append(start(client, knee).json()["id"])
+        until(client, jobs[-1], "done")
+    assert [client.get(f"/jobs/{job}").status_code for job in jobs] == [404, 200]
+    store.keep_seconds = 0
+    assert client.get(f"/jobs/{jobs[1]}").status_code == 404
+
+
+def test_openapi_documents_all_of_it(client):
+    paths = client.get("/openapi.json").json()["paths"]
+    assert {"/infer/{model}", "/jobs/infer/{model}", "/jobs/{job_id}", "/session/"} <= set(paths)
+    assert all(method["summary"] for path in paths.values() for method in path.values())
+
+
+# --- sessions ------------------------------------------------------------------------------------
+
+
+def test_a_session_comes_and_goes(client, knee):
+    session = client.put(
+        "/session/", params={"expiry": 60}, files={"files": ("a.png", knee)}
+    ).json()
+    described = client.get(f"/session/{session['session_id']}").json()
+    assert described["expiry"] == 60 and "/" not in json.dumps(described)
+    assert client.delete(f"/session/{session['session_id']}").status_code == 200
+    assert client.get(f"/session/{session['session_id']}").status_code == 404
+
+
+def test_several_files_are_no_session(client, knee):
+    files = [("files", ("a.png", knee)), ("files", ("meta.info", b"{}"))]
+    assert client.put("/session/", files=files).status_code == 422

@@ -1,0 +1,72 @@
+"""Nothing of a request stays: not on the disk, not for others, not for ever."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from lib.uploads import ScratchFolder, Sessions, TooMuch, UnknownSession
+from xr2mri_core.errors import InputError
+
+
+def test_a_file_is_there_for_its_moment_only():
+    scratch = ScratchFolder()
+    with pytest.raises(KeyboardInterrupt), scratch.file(b"pixels") as path:
+        assert path.read_bytes() == b"pixels"
+        assert scratch.path.stat().st_mode & 0o077 == 0
+        raise KeyboardInterrupt
+    assert list(scratch.path.iterdir()) == []
+
+
+def test_what_a_killed_server_left_is_swept_by_the_next(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    code = (
+        "from lib.uploads import ScratchFolder; import os, signal\n"
+        "scratch = ScratchFolder()\n"
+        "with scratch.file(b'patient'):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=False)
+    assert len(list(tmp_path.rglob("radiograph"))) == 1
+    subprocess.run(
+        [sys.executable, "-c", "from lib.uploads import ScratchFolder; ScratchFolder()"],
+        env=environment,
+        check=True,
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_session_belongs_to_its_owner():
+    sessions = Sessions()
+    session = sessions.add(b"x", "ann")
+    assert sessions.get(session.id, "ann").content == b"x"
+    with pytest.raises(UnknownSession):
+        sessions.get(session.id, "bob")
+    sessions.remove(session.id, "ann")
+    with pytest.raises(UnknownSession):
+        sessions.get(session.id, "ann")
+
+
+def test_a_session_expires_when_it_is_not_used():
+    sessions = Sessions()
+    session = sessions.add(b"x", "ann", expiry=1)
+    session.used -= 2
+    with pytest.raises(UnknownSession):
+        sessions.get(session.id, "ann")
+
+
+def test_sessions_are_bounded_and_the_longest_unused_go_first():
+    sessions = Sessions(most_bytes=10)
+    first = sessions.add(b"1234", "ann")
+    second = sessions.add(b"1234", "ann")
+    time.sleep(0.01)
+    sessions.get(first.id, "ann")
+    third = sessions.add(b"1234", "ann")
+    assert {first.id, third.id} == set(sessions._held) and second.id not in sessions._held
+    with pytest.raises(TooMuch):
+        sessions.add(b"12345678901", "ann")
+    with pytest.raises(InputError):
+        sessions.add(b"", "ann")
