@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import INFERENCE, TINY
 from monai.bundle import ConfigParser, run, verify_metadata, verify_net_in_out
+from samples import INFERENCE, TINY
 
 import xr2mri_core
 from xr2mri_core.networks.model import read_safetensors

@@ -7,8 +7,8 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from conftest import draw_knee
 from PIL import Image
+from samples import draw_knee
 
 from xr2mri_core.errors import Cancelled, InputError, VolumeError, WeightsError
 from xr2mri_core.generation import KneeMRIGenerator, describe_bundle, sample_seed

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import INFERENCE, TINY
 from monai.handlers import ValidationHandler
+from samples import INFERENCE, TINY
 from torch.utils.tensorboard import SummaryWriter
 
 from xr2mri_core import training

@@ -118,7 +118,6 @@ def _generate(arguments: argparse.Namespace) -> None:
         arguments.out,
         name=arguments.name,
         volume_format=arguments.format,
-        source=arguments.radiograph,
     )
     for path in written.values():
         print(path)

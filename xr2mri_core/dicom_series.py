@@ -1,7 +1,7 @@
 """A generated volume as a DICOM MR series, for a PACS beside the radiograph that it came from.
 
-    series = dicom_series(generated, source="knee.dcm")  # datasets, ready for STOW-RS
-    write_dicom_series(generated, "out/series", source="knee.dcm")
+    series = dicom_series(generated)  # datasets, ready for STOW-RS
+    write_dicom_series(generated, "out/series")
 
 **Which object.** Classic MR Image Storage, one file per slice. Enhanced MR would fit a derived
 image better on paper (it asks for no acquisition parameter of a derived image and has
@@ -57,8 +57,6 @@ from xr2mri_core.errors import InputError, RadiographError, VolumeError, shown
 from xr2mri_core.export import NOTICE
 from xr2mri_core.files import atomic_files
 from xr2mri_core.geometry import SLICE_MM, Laterality, volume_to_slices
-from xr2mri_core.transforms.dicom_file import _dataset as read_dataset
-from xr2mri_core.transforms.dicom_file import is_dicom
 
 if TYPE_CHECKING:
     from xr2mri_core.generation import GeneratedVolume
@@ -96,11 +94,11 @@ def dicom_series(
 
     Args:
         generated: what was generated; ``record`` may lack entries, which are then not stated.
-        source: the radiograph, as a dataset or a file. Patient and study are those of a DICOM
-            radiograph, and every slice refers to it; what breaks DICOM's rules in it (a sex
-            "Male", a date "1999.01.01") is left out, but for the identifiers that a PACS matches
-            by. Without one, or with a file that is not DICOM, there is a new study of a patient
-            "SYNTHETIC-..." for each radiograph.
+        source: the radiograph, as a dataset or a file; by default ``generated.source``. Patient and
+            study are those of a DICOM radiograph, and every slice refers to it; what breaks DICOM's
+            rules in it (a sex "Male", a date "1999.01.01") is left out, but for the identifiers that
+            a PACS matches by. Without one, or with a file that is not DICOM, there is a new study of
+            a patient "SYNTHETIC-..." for each radiograph.
 
     Returns:
         Datasets with file meta, anterior slice first: the slices of the volume, then those of mean
@@ -154,7 +152,7 @@ def _series(
 ) -> dict[str, list[Dataset]]:
     volumes = {kind: getattr(generated, kind) for kind in _KINDS}
     stored = {kind: _stored(volume) for kind, volume in volumes.items() if volume is not None}
-    header = _header(generated, _source(source))
+    header = _header(generated, _source(generated.source if source is None else source))
     content = _content(header, generated.affine, stored)
     header.FrameOfReferenceUID = _uid(content, "frame of reference")
     header.PositionReferenceIndicator = ""
@@ -353,7 +351,7 @@ def _slices(
     shared.SpacingBetweenSlices = _decimal(spacing[1])
     shared.Rows, shared.Columns = pixels.shape[1:]
 
-    datasets = []
+    datasets: list[Dataset] = []
     for instance, index in enumerate(np.argsort(locations), start=1):
         dataset = _file(_uid(content, kind, str(instance)))
         dataset.update(copy.deepcopy(shared))
@@ -410,11 +408,16 @@ def _source(source: Dataset | Path | str | None) -> Dataset | None:
     """The header of a DICOM radiograph; None for none and for a file of another format."""
     if source is None or isinstance(source, Dataset):
         return source
+    from xr2mri_core.transforms.dicom_file import is_dicom, read_header  # brings MONAI
+
     path = Path(source)
     try:
         with path.open("rb") as stream:
             head = stream.read(132)
-        return read_dataset(path, stop_before_pixels=True) if is_dicom(head) else None
+        dataset = read_header(path) if is_dicom(head) else None
+        if dataset is not None and not len(dataset):
+            raise EOFError("the file is cut short")
+        return dataset
     except RadiographError:
         raise
     except Exception as error:

@@ -16,8 +16,6 @@ from xr2mri_core.errors import OutputError
 from xr2mri_core.files import atomic_files
 
 if TYPE_CHECKING:
-    from pydicom import Dataset
-
     from xr2mri_core.generation import GeneratedVolume
 
 NOTICE = "synthetic, not for diagnosis"
@@ -134,7 +132,6 @@ def write_generated(
     folder: Path | str,
     name: str = "generated",
     volume_format: VolumeFormat = "nifti",
-    source: Dataset | Path | str | None = None,
 ) -> dict[str, Path]:
     """Write the volume (and mean and std, if sampled), its montage and its record into ``folder``.
 
@@ -143,7 +140,6 @@ def write_generated(
         folder: where, created if needed.
         name: stem of the files.
         volume_format: one of :data:`SUFFIXES`.
-        source: the radiograph, whose patient and study a DICOM series takes over.
 
     Returns:
         What was written: ``volume``, ``montage``, ``record`` and, for several samples, ``mean``,
@@ -152,7 +148,6 @@ def write_generated(
     Raises:
         OutputError: nothing was written.
     """
-    from xr2mri_core.dicom_series import write_dicom_series
     from xr2mri_core.geometry import volume_to_slices
 
     if volume_format not in SUFFIXES:
@@ -177,5 +172,7 @@ def write_generated(
         names = {kind: path.name for kind, path in written.items()}
         write_json(files.path(written["record"]), {**generated.record, "files": names})
         if is_dicom:  # last, for these files are a set of their own, whole or absent
-            write_dicom_series(generated, written["volume"], source)
+            from xr2mri_core.dicom_series import write_dicom_series
+
+            write_dicom_series(generated, written["volume"])
     return written

@@ -56,11 +56,13 @@ class PreparedRadiograph:
         name: of the file, for the record.
         picture: (1, 1, H, W) float32 in [-1, 1], cropped, in the right-knee frame.
         info: ``laterality``, ``box``, ``spacing_mm``, ``warnings``, ... of the transforms.
+        header: the pydicom Dataset of a DICOM file, without its pixels; None for other files.
     """
 
     name: str
     picture: Tensor
     info: Mapping[str, Any]
+    header: Any = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class GeneratedVolume:
         std: their standard deviation, where the model is unsure; None for a single sample.
         radiograph: (H, W) float32 in [0, 1], cropped, as seen by the network but on its own side.
         record: what was asked for and with what it was made; plain values for JSON.
+        source: :attr:`PreparedRadiograph.header`: of which patient and study it is.
     """
 
     volume: np.ndarray
@@ -82,6 +85,7 @@ class GeneratedVolume:
     std: np.ndarray | None
     radiograph: np.ndarray
     record: dict[str, Any]
+    source: Any = None
 
 
 class KneeMRIGenerator:
@@ -258,6 +262,7 @@ class KneeMRIGenerator:
                 radiograph, grades, request,
                 {"prepare": prepared - started, "generate": finished - prepared},
             ),
+            source=radiograph.header,
         )  # fmt: skip
 
     def read(
@@ -271,6 +276,7 @@ class KneeMRIGenerator:
         Raises:
             RadiographError: it cannot be used.
         """
+        from xr2mri_core.transforms.dicom_file import read_header
         from xr2mri_core.transforms.radiograph import radiograph_transforms
 
         item: dict[str, Any] = {"radiograph": radiograph, "laterality": laterality}
@@ -278,8 +284,11 @@ class KneeMRIGenerator:
             item["box"] = tuple(box)
         data = radiograph_transforms(size=self.image_size)(item)
         picture = torch.as_tensor(np.asarray(data["radiograph"], np.float32))[None]
-        name = Path(radiograph).name if isinstance(radiograph, str | Path) else "array"
-        return PreparedRadiograph(name, picture, data["radiograph_info"])
+        info = data["radiograph_info"]
+        if not isinstance(radiograph, str | Path):
+            return PreparedRadiograph("array", picture, info)
+        header = read_header(radiograph) if info["format"] == "DICOM" else None
+        return PreparedRadiograph(Path(radiograph).name, picture, info, header)
 
     def affine(self, depths: Sequence[float] | np.ndarray) -> np.ndarray:
         """(4, 4) voxel to RAS mm of a volume with slices at these depths."""

@@ -17,7 +17,14 @@ from xr2mri_core.training.cache import LatentCache, SliceCache
 from xr2mri_core.training.diffusion import DiffusionStage, OneStep, export_model
 from xr2mri_core.training.ema import EMA, TrainedState
 from xr2mri_core.training.engines import StageEvaluator, StageTrainer, placed
-from xr2mri_core.training.handlers import Checkpoints, Log, Pictures, Schedule, ValidationLog
+from xr2mri_core.training.handlers import (
+    Checkpoints,
+    Log,
+    Pictures,
+    ProgressFile,
+    Schedule,
+    ValidationLog,
+)
 from xr2mri_core.training.record import training_record, write_record
 
 __all__ = [
@@ -30,6 +37,7 @@ __all__ = [
     "Log",
     "OneStep",
     "Pictures",
+    "ProgressFile",
     "Schedule",
     "SliceBatches",
     "SliceCache",

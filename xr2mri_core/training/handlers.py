@@ -23,6 +23,7 @@ from xr2mri_core.errors import WeightsError
 from xr2mri_core.training.batches import Batch, StepSampler, to_device
 from xr2mri_core.training.ema import EMA
 from xr2mri_core.training.engines import StageTrainer
+from xr2mri_core.training.record import write_record
 
 logger = logging.getLogger("xr2mri")
 
@@ -266,3 +267,44 @@ class ValidationLog:
             self.writer.add_scalar(f"validation/{name}", float(value), step)
         text = "  ".join(f"{name} {float(v):.4f}" for name, v in engine.state.metrics.items())
         logger.info("validation after epoch %d  %s", engine.state.epoch, text)
+
+
+class ProgressFile:
+    """Keeps a JSON file that tells another process how a training stands.
+
+    `{"step", "steps", "progress" (share done, in [0, 1]), "seconds", "losses": {name: value},
+    "validation": {name: value}}`; replaced atomically every `every` steps and after each epoch.
+
+    Args:
+        path: of the file.
+        schedule: knows how much is done.
+        evaluator: whose metrics are told.
+        every: steps between updates.
+    """
+
+    def __init__(
+        self, path: str | Path, schedule: Schedule, evaluator: Engine, every: int = 10
+    ) -> None:
+        self.path = Path(path)
+        self.schedule, self.evaluator, self.every = schedule, evaluator, every
+
+    def attach(self, engine: Engine) -> None:
+        if idist.get_rank() == 0:
+            events = Events.ITERATION_COMPLETED(every=self.every) | Events.EPOCH_COMPLETED
+            engine.add_event_handler(events | Events.COMPLETED, self)
+
+    def __call__(self, engine: Any) -> None:
+        step = engine.state.iteration
+        record = {
+            "step": step,
+            "steps": self.schedule.steps,
+            "progress": round(self.schedule.progress(step), 4),
+            "seconds": round(self.schedule.elapsed, 1),
+            "losses": _plain(engine.state.output),
+            "validation": _plain(self.evaluator.state.metrics),
+        }
+        write_record(self.path, record)
+
+
+def _plain(values: Mapping[str, Any] | None) -> dict[str, float]:
+    return {name: round(float(value), 6) for name, value in (values or {}).items()}

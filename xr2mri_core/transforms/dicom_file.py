@@ -40,7 +40,7 @@ def read_dicom(path: Path) -> Picture:
         RadiographError: for another modality, more than one picture, colour, a size that is not
             accepted, missing pixels, or a transfer syntax that no decoder here reads.
     """
-    header = _dataset(path, stop_before_pixels=True)
+    header = read_header(path)
     notes = _check_header(header)
     dataset = _dataset(path)
     if "PixelData" not in dataset:
@@ -58,6 +58,11 @@ def read_dicom(path: Path) -> Picture:
         ) from error
     side, side_notes = _side(dataset)
     return Picture(_presented(stored, dataset), _spacing(dataset), side, notes + side_notes)
+
+
+def read_header(path: str | Path) -> Dataset:
+    """The attributes of a DICOM file, without its pixels."""
+    return _dataset(Path(path), stop_before_pixels=True)
 
 
 def _dataset(path: Path, **options: Any) -> Dataset:
