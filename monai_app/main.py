@@ -11,19 +11,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lib.security.guard import Guard
-from lib.security.settings import SecuritySettings
+from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore
 
+from lib.dicomweb import DicomWebStudies
 from lib.info import api_info
 from lib.jobs import JobStore
-from lib.routes import inference_router, jobs_router, mount, session_router
+from lib.routes import inference_router, jobs_router, mount, session_router, training_router
+from lib.security.protect import protect
+from lib.security.settings import SecuritySettings
 from lib.service import GenerationService
 from lib.settings import Settings
 from lib.sources import Sources
 from lib.studies import Studies
 from lib.tasks import KneeMRITask
+from lib.training import TrainingRuns
 from lib.uploads import ScratchFolder, Sessions
 from xr2mri_core import __version__
 from xr2mri_core.export import NOTICE
@@ -42,6 +45,8 @@ class XR2MRIApp(MONAILabelApp):
             self.options.device,
             self.options.max_queue,
             self.options.batch_size,
+            self.options.precision,
+            self.options.size,
         )
         super().__init__(
             app_dir,
@@ -53,6 +58,12 @@ class XR2MRIApp(MONAILabelApp):
         )
 
     def init_datastore(self) -> Datastore:
+        if self.studies.startswith(("http://", "https://")):
+            return DicomWebStudies(
+                self.studies,
+                settings.MONAI_LABEL_DICOMWEB_USERNAME,
+                settings.MONAI_LABEL_DICOMWEB_PASSWORD,
+            )
         return Studies(self.studies)
 
     def init_infers(self) -> dict[str, Any]:
@@ -73,10 +84,10 @@ class XR2MRIApp(MONAILabelApp):
     def on_init_complete(self) -> None:
         """The server is about to answer: our routes before the stock ones, the guard before all."""
         application = sys.modules["monailabel.app"].app
-        studies: Studies = self.datastore()
+        studies = self.datastore()
         sources = Sources(
             self.service,
-            lambda image, parameters: studies.find(image),
+            studies,
             Sessions(),
             ScratchFolder(),
             self.security.max_upload_mb << 20,
@@ -86,6 +97,7 @@ class XR2MRIApp(MONAILabelApp):
             inference_router(self.service, sources),
             jobs_router(self.service, sources, JobStore(self.service.queue)),
             session_router(sources),
+            training_router(TrainingRuns(self.service, self.studies, self.options.train_dir)),
         )
-        application.middleware_stack = Guard(application.middleware_stack, self.security)
+        protect(application, self.security, (self.app_dir, self.studies))
         log.info("XR2MRI %s serves %s", __version__, ", ".join(self.options.bundles))

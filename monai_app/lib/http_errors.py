@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from fastapi import HTTPException
 
 from lib.device_queue import QueueFull
+from lib.dicomweb import Unreachable
 from lib.service import UnknownModel
+from lib.training import Busy
 from lib.uploads import TooMuch, UnknownSession
 from xr2mri_core.errors import InputError, UndecodableError, WeightsError, XR2MRIError
 
@@ -21,10 +23,12 @@ _STATUS: tuple[tuple[type[XR2MRIError], int], ...] = (  # the first that fits
     (UnknownModel, 404),
     (UnknownSession, 404),
     (NotFound, 404),
+    (Busy, 409),
     (TooMuch, 413),
     (UndecodableError, 415),
     (InputError, 422),
     (QueueFull, 429),
+    (Unreachable, 502),
     (WeightsError, 503),
     (XR2MRIError, 500),
 )

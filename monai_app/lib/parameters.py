@@ -80,6 +80,17 @@ class GenerationParameters(BaseModel):
         Literal["nifti", "nrrd", "dicom"],
         Field(description="nifti (.nii.gz), nrrd, or dicom (a ZIP of an MR series)."),
     ] = "nifti"
+    sop_instance_uid: Annotated[
+        str | None,
+        Field(pattern=r"^[0-9.]{1,64}$", description="Which image of a series in the PACS."),
+    ] = None
+    view_position: Annotated[
+        str | None,
+        Field(max_length=16, description="Which view of a series in the PACS, such as PA."),
+    ] = None
+    store: Annotated[
+        bool, Field(description="Store the result in the PACS that the radiograph came from.")
+    ] = False
 
     @model_validator(mode="after")
     def _consistent(self) -> GenerationParameters:
@@ -108,7 +119,7 @@ class GenerationParameters(BaseModel):
         try:
             parameters = cls.model_validate(given)
         except ValidationError as error:
-            raise InputError(_told(error)) from None
+            raise InputError(told(error, cls)) from None
         update: dict[str, Any] = {"features": parse_features(parameters.features)}
         if parameters.seed is None:
             update["seed"] = secrets.randbelow(2**31)
@@ -132,12 +143,12 @@ def _object(text: str | bytes) -> dict[str, Any]:
     return value
 
 
-def _told(error: ValidationError) -> str:
-    """The first complaint as one line that says what is accepted."""
+def told(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first complaint about a model's fields as one line that says what is accepted."""
     first = error.errors(include_url=False, include_context=False)[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        accepted = ", ".join(GenerationParameters.model_fields)
+        accepted = ", ".join(model.model_fields)
         return f"unknown parameter {shown(name)}; accepted are {accepted}"
     message = first["msg"].removeprefix("Value error, ")
     return f"{name} {shown(first['input'])}: {message}" if name else message

@@ -22,6 +22,7 @@ from lib.parameters import GenerationParameters
 from lib.replies import MEDIA_TYPES, SUFFIXES, infer_response, record_of, result_bytes, volume_bytes
 from lib.service import Generation, GenerationService
 from lib.sources import Sources
+from lib.training import TrainingRuns
 from xr2mri_core.errors import XR2MRIError
 from xr2mri_core.export import NOTICE
 
@@ -83,7 +84,8 @@ def inference_router(service: GenerationService, sources: Sources) -> APIRouter:
             radiograph = sources.radiograph(
                 model, parameters, owner_of(request), file, image, session_id
             )
-            return *service.submit(model, radiograph, parameters), warnings
+            deliver = sources.deliver(parameters)
+            return *service.submit(model, radiograph, parameters, deliver), warnings
 
         with as_http():
             job, generation, warnings = await run_in_threadpool(start)
@@ -114,16 +116,17 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
         params: Params = "{}",
         file: Upload = None,
     ) -> JobState:
-        def submitted() -> Entry:
+        def submit() -> Entry:
             parameters, warnings = GenerationParameters.from_json(params)
             owner = owner_of(request)
             radiograph = sources.radiograph(model, parameters, owner, file, image, session_id)
-            entry = Entry(*service.submit(model, radiograph, parameters), owner, model, warnings)
+            submitted = service.submit(model, radiograph, parameters, sources.deliver(parameters))
+            entry = Entry(*submitted, owner, model, warnings)
             store.add(entry)
             return entry
 
         with as_http():
-            entry = await run_in_threadpool(submitted)
+            entry = await run_in_threadpool(submit)
         note(request, model=model, seed=entry.generation.parameters.seed, job=entry.job.id)
         return JobState(**store.describe(entry))
 
@@ -210,6 +213,28 @@ def session_router(sources: Sources) -> APIRouter:
     async def remove(request: Request, session_id: str) -> dict[str, Any]:
         with as_http():
             return sources.sessions.remove(session_id, owner_of(request)).describe()
+
+    return router
+
+
+def training_router(runs: TrainingRuns) -> APIRouter:
+    """Fine-tuning; stock clients know these routes."""
+    router = APIRouter(prefix="/train", tags=["Training"])
+
+    @router.post("/{model}", summary="Start training on the studies")
+    async def start(model: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+        with as_http():
+            return await run_in_threadpool(runs.start, model, params)
+
+    @router.get("/", summary="How the last training stands")
+    async def status(check_if_running: bool = False) -> dict[str, Any]:
+        if check_if_running and not runs.active:
+            raise HTTPException(404, "no training runs")
+        return await run_in_threadpool(runs.status)
+
+    @router.delete("/", summary="Stop training; the last checkpoint stays")
+    async def stop() -> dict[str, Any]:
+        return await run_in_threadpool(runs.stop)
 
     return router
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,10 @@ from xr2mri_core.generation import (
 from xr2mri_core.geometry import depths_of
 
 log = logging.getLogger("xr2mri")
+
+
+Deliver = Callable[[GeneratedVolume], dict[str, str]]
+"""Takes a result elsewhere; what it returns goes into the record as `stored`."""
 
 
 class UnknownModel(XR2MRIError):
@@ -47,8 +51,10 @@ class Generation:
         radiograph: PreparedRadiograph,
         parameters: GenerationParameters,
         batch_size: int | None,
+        deliver: Deliver | None = None,
     ) -> None:
         self.parameters = parameters
+        self._deliver = deliver
         depths = depths_of(parameters.count) if parameters.depths is None else parameters.depths
         self.affine = generator.affine(depths)
         self.slices = 0
@@ -65,7 +71,7 @@ class Generation:
         side = generator.image_size
         self._partial = np.zeros((side, p.count, side), np.float32)
         try:
-            return generator.generate(
+            generated = generator.generate(
                 radiograph,
                 p.features,
                 num_slices=p.num_slices,
@@ -80,8 +86,11 @@ class Generation:
                 arrived=self._arrived,
                 cancelled=job.is_cancelled,
             )
+            if self._deliver is not None:
+                generated.record["stored"] = self._deliver(generated)
+            return generated
         finally:  # whatever comes of it, the job holds no more than its result
-            self._generator = self._radiograph = self._partial = None
+            self._generator = self._radiograph = self._partial = self._deliver = None
 
     def _arrived(self, index: int, volume: np.ndarray) -> None:
         assert self._partial is not None
@@ -103,6 +112,7 @@ class GenerationService:
         max_queue: generations that may wait.
         batch_size: slices at a time; None is the bundle's.
         precision: ``fp32`` or ``bf16``.
+        size: overlay of the bundles, ``compact`` or ``paper``.
     """
 
     def __init__(
@@ -112,8 +122,9 @@ class GenerationService:
         max_queue: int = 8,
         batch_size: int | None = None,
         precision: str = "fp32",
+        size: str = "compact",
     ) -> None:
-        self.bundles = dict(bundles)
+        self.bundles, self.size = dict(bundles), size
         self.device, self.batch_size, self.precision = device, batch_size, precision
         self.queue = DeviceQueue(device or "default", max_queue)
         self._generators: dict[str, KneeMRIGenerator] = {}
@@ -126,11 +137,21 @@ class GenerationService:
             UnknownModel: no such model is served.
             WeightsError: its weights are missing or damaged.
         """
-        folder = self.folder(model)
         with self._loading:
             if model not in self._generators:
-                self._generators[model] = self._load(folder)
+                self._generators[model] = self.load(model)
             return self._generators[model]
+
+    def load(self, model: str, weights: Path | None = None) -> KneeMRIGenerator:
+        """A new generator of a model, with its own or other weights; raises as `generator`."""
+        log.info("loading the model %s", model)
+        return KneeMRIGenerator.from_bundle(
+            self.folder(model),
+            device=self.device,
+            precision=self.precision,
+            size=self.size,
+            weights=weights,
+        )
 
     def folder(self, model: str) -> Path:
         """The bundle of a model; raises UnknownModel."""
@@ -139,9 +160,8 @@ class GenerationService:
             raise UnknownModel(f"no model {shown(model)}; served are: {served}")
         return self.bundles[model]
 
-    def replace(self, model: str, weights: Path) -> None:
-        """Use other weights from now on, if they load; running work keeps the old ones."""
-        generator = self._load(self.folder(model), weights)
+    def replace(self, model: str, generator: KneeMRIGenerator) -> None:
+        """Use another generator from now on; running work keeps the old one."""
         with self._loading:
             self._generators[model] = generator
 
@@ -158,7 +178,11 @@ class GenerationService:
         return self.generator(model).read(file, parameters.laterality, parameters.box)
 
     def submit(
-        self, model: str, radiograph: PreparedRadiograph, parameters: GenerationParameters
+        self,
+        model: str,
+        radiograph: PreparedRadiograph,
+        parameters: GenerationParameters,
+        deliver: Deliver | None = None,
     ) -> tuple[Job, Generation]:
         """Put a generation in the line.
 
@@ -166,15 +190,11 @@ class GenerationService:
             QueueFull: too many wait.
             InputError: the parameters do not fit the model.
         """
-        generation = Generation(self.generator(model), radiograph, parameters, self.batch_size)
+        generation = Generation(
+            self.generator(model), radiograph, parameters, self.batch_size, deliver
+        )
         return self.queue.submit(generation, parameters.count * parameters.samples), generation
 
     def close(self) -> None:
         """Cancel all work."""
         self.queue.close()
-
-    def _load(self, folder: Path, weights: Path | None = None) -> KneeMRIGenerator:
-        log.info("loading the model %s", folder.name)
-        return KneeMRIGenerator.from_bundle(
-            folder, device=self.device, precision=self.precision, weights=weights
-        )

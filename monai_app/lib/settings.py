@@ -19,12 +19,18 @@ class Settings:
         device: `cpu`, `cuda`, `cuda:1`, ...; by default a GPU where there is one.
         max_queue: generations that may wait (default 8).
         batch_size: slices at a time, bounds the memory (default: the bundle's).
+        precision: `fp32` (default) or `bf16`, faster on recent GPUs.
+        size: overlay of the bundles, `compact` (default) or `paper`.
+        train_dir: where trainings are kept (default: the app's folder `runs`).
     """
 
     bundles: Mapping[str, Path]
     device: str | None = None
     max_queue: int = 8
     batch_size: int | None = None
+    precision: str = "fp32"
+    size: str = "compact"
+    train_dir: Path = Path("runs")
 
     @classmethod
     def from_conf(cls, conf: Mapping[str, str], app: Path) -> Settings:
@@ -49,6 +55,9 @@ class Settings:
             device=conf.get("device") or None,
             max_queue=_whole(conf, "max_queue", 8),
             batch_size=_whole(conf, "batch_size", 0) or None,
+            precision=_one_of(conf, "precision", ("fp32", "bf16")),
+            size=_one_of(conf, "size", ("compact", "paper")),
+            train_dir=Path(conf.get("train_dir") or app / "runs"),
         )
 
 
@@ -57,3 +66,10 @@ def _whole(conf: Mapping[str, str], name: str, default: int) -> int:
     if not text.isdigit() or int(text) > 10_000:
         raise InputError(f"{name} {shown(text)}: accepted is a whole number")
     return int(text)
+
+
+def _one_of(conf: Mapping[str, str], name: str, accepted: tuple[str, ...]) -> str:
+    value = conf.get(name, accepted[0])
+    if value not in accepted:
+        raise InputError(f"{name} {shown(value)}: accepted are {' and '.join(accepted)}")
+    return value

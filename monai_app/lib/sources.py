@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from pathlib import Path
 
 from fastapi import UploadFile
 
 from lib.http_errors import NotFound
 from lib.parameters import GenerationParameters
-from lib.service import GenerationService
+from lib.service import Deliver, GenerationService
+from lib.studies import ReadOnlyStudies
 from lib.uploads import ScratchFolder, Sessions, TooMuch
-from xr2mri_core.errors import InputError, RadiographError, shown
+from xr2mri_core.dicom_series import dicom_series
+from xr2mri_core.errors import InputError, shown
 from xr2mri_core.generation import PreparedRadiograph
 
 IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -24,7 +24,7 @@ class Sources:
 
     Args:
         service: whose models say how a radiograph is read.
-        find: path of a study by its id, or None.
+        studies: images that can be named by an id.
         sessions: files that were sent before.
         scratch: for files in transit.
         most_bytes: of one upload.
@@ -33,12 +33,12 @@ class Sources:
     def __init__(
         self,
         service: GenerationService,
-        find: Callable[[str, GenerationParameters], Path | None],
+        studies: ReadOnlyStudies,
         sessions: Sessions,
         scratch: ScratchFolder,
         most_bytes: int,
     ) -> None:
-        self.service, self.find, self.sessions = service, find, sessions
+        self.service, self.studies, self.sessions = service, studies, sessions
         self.scratch, self.most_bytes = scratch, most_bytes
 
     def content(self, upload: UploadFile) -> bytes:
@@ -74,13 +74,22 @@ class Sources:
             return self._read(model, self.sessions.get(session_id, owner).content, parameters)
         if not image:
             raise InputError("no radiograph: send a file, or name an image or a session")
-        path = self.find(image, parameters) if IMAGE_ID.fullmatch(image) else None
-        if path is None:
+        found = None
+        if IMAGE_ID.fullmatch(image):
+            chosen = parameters.sop_instance_uid, parameters.view_position
+            found = self.studies.radiograph(image, *chosen)
+        if found is None:
             raise NotFound(f"no image {shown(image)} among the studies")
-        try:
-            return self.service.read(model, path, parameters)
-        except RadiographError as error:
-            raise type(error)(str(error).replace(str(path), image)) from error
+        if isinstance(found, bytes):
+            return self._read(model, found, parameters)
+        return self.service.read(model, found, parameters)
+
+    def deliver(self, parameters: GenerationParameters) -> Deliver | None:
+        """What is to be done with the result beyond answering: storing it in the PACS."""
+        if not parameters.store:
+            return None
+        self.studies.store([])  # refused now rather than after the work
+        return lambda generated: self.studies.store(dicom_series(generated))
 
     def _read(
         self, model: str, content: bytes, parameters: GenerationParameters

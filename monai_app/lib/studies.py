@@ -8,50 +8,42 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from monailabel.interfaces.datastore import Datastore
+from pydicom import Dataset
 
-from xr2mri_core.errors import OutputError
+from xr2mri_core.errors import InputError, OutputError
 
+Source = Path | bytes
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".dcm", ".png", ".jpg", ".jpeg", "")
 """Of files that may be radiographs; DICOM files often have none."""
 
 
-class Studies(Datastore):
-    """Files below a folder, by ids such as `case-7.radiograph` for `case-7/radiograph.dcm`.
+class ReadOnlyStudies(Datastore):
+    """Images that clients may name, and nothing that they may change: no labels, no uploads."""
 
-    Args:
-        folder: of the studies; made if it is missing.
-    """
+    def radiograph(self, image_id: str, instance: str | None, view: str | None) -> Source | None:
+        """Where an image is.
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder).resolve()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._paths: dict[str, Path] = {}
-        self.refresh()
+        Args:
+            image_id: as `list_images` names it.
+            instance, view: SOPInstanceUID and ViewPosition, where an id names several images.
 
-    def refresh(self) -> None:
-        """Look at the folder again."""
-        paths: dict[str, Path] = {}
-        for path, name in sorted(_candidates(self.folder)):
-            number, free = 1, name
-            while free in paths:  # a.png beside a.dcm
-                number += 1
-                free = f"{name}-{number}"
-            paths[free] = path
-        self._paths = paths
+        Returns:
+            The path of a file, or its content; None when there is no such image.
+        """
+        raise NotImplementedError
 
-    def find(self, image_id: str) -> Path | None:
-        """Path of an image, looked for once more when it is not known."""
-        if image_id not in self._paths:
-            self.refresh()
-        path = self._paths.get(image_id)
-        return path if path is not None and path.is_file() else None
+    def store(self, series: Sequence[Dataset]) -> dict[str, str]:
+        """Store a DICOM series beside the images; returns its study and series UID.
 
-    # --- what MONAI Label asks of a datastore ----------------------------------------------------
+        Raises:
+            InputError: these studies take nothing.
+        """
+        raise InputError("store: only a PACS takes results; the studies here are a folder")
 
     def name(self) -> str:
         return "studies"
@@ -61,20 +53,6 @@ class Studies(Datastore):
 
     def datalist(self) -> list[dict[str, Any]]:
         return []
-
-    def list_images(self) -> list[str]:
-        self.refresh()
-        return list(self._paths)
-
-    def get_image_uri(self, image_id: str) -> str:
-        return str(self.find(image_id) or "")
-
-    def get_image(self, image_id: str, params: Any = None) -> io.BytesIO | None:
-        path = self.find(image_id)
-        return io.BytesIO(path.read_bytes()) if path else None
-
-    def get_image_info(self, image_id: str) -> dict[str, Any]:
-        return {"name": image_id} if self.find(image_id) else {}
 
     def get_unlabeled_images(self, label_tag: Any = None, labels: Any = None) -> list[str]:
         return self.list_images()
@@ -96,9 +74,6 @@ class Studies(Datastore):
 
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
         return {}
-
-    def status(self) -> dict[str, Any]:
-        return {"total": len(self._paths), "completed": 0, "label_tags": {}, "train": []}
 
     def json(self) -> dict[str, Any]:
         return {"name": self.name(), "objects": {image: {} for image in self.list_images()}}
@@ -131,6 +106,74 @@ class Studies(Datastore):
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         _refuse()
+
+    def get_image_uri(self, image_id: str) -> str:
+        return ""
+
+    def get_image(self, image_id: str, params: Any = None) -> io.BytesIO | None:
+        return None
+
+    def get_image_info(self, image_id: str) -> dict[str, Any]:
+        return {}
+
+    def refresh(self) -> None:
+        pass
+
+    def status(self) -> dict[str, Any]:
+        return {"total": None, "completed": 0, "label_tags": {}, "train": []}
+
+
+class Studies(ReadOnlyStudies):
+    """Files below a folder, by ids such as `case-7.radiograph` for `case-7/radiograph.dcm`.
+
+    Args:
+        folder: of the studies; made if it is missing.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder).resolve()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._paths: dict[str, Path] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look at the folder again."""
+        paths: dict[str, Path] = {}
+        for path, name in sorted(_candidates(self.folder)):
+            number, free = 1, name
+            while free in paths:  # a.png beside a.dcm
+                number += 1
+                free = f"{name}-{number}"
+            paths[free] = path
+        self._paths = paths
+
+    def radiograph(
+        self, image_id: str, instance: str | None = None, view: str | None = None
+    ) -> Path | None:
+        """Path of an image, looked for once more when it is not known."""
+        if instance or view:
+            raise InputError("sop_instance_uid and view_position choose among images of a PACS")
+        if image_id not in self._paths:
+            self.refresh()
+        path = self._paths.get(image_id)
+        return path if path is not None and path.is_file() else None
+
+    def list_images(self) -> list[str]:
+        self.refresh()
+        return list(self._paths)
+
+    def get_image_uri(self, image_id: str) -> str:
+        return str(self.radiograph(image_id) or "")
+
+    def get_image(self, image_id: str, params: Any = None) -> io.BytesIO | None:
+        path = self.radiograph(image_id)
+        return io.BytesIO(path.read_bytes()) if path else None
+
+    def get_image_info(self, image_id: str) -> dict[str, Any]:
+        return {"name": image_id} if self.radiograph(image_id) else {}
+
+    def status(self) -> dict[str, Any]:
+        return {"total": len(self._paths), "completed": 0, "label_tags": {}, "train": []}
 
 
 def _candidates(folder: Path) -> Iterator[tuple[Path, str]]:

@@ -1,0 +1,250 @@
+"""Fine-tuning the served model on the pairs of the studies folder, as a process of its own.
+
+A run is the bundle's own command (`configs/train_diffusion.yaml`) with one more overlay that says
+where everything lies. New weights are taken only after they were loaded and have generated; the old
+ones stay beside them, named by their digest.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lib.parameters import told
+from lib.service import GenerationService
+from xr2mri_core.datalist import load_datalist
+from xr2mri_core.errors import InputError, OutputError, XR2MRIError
+from xr2mri_core.files import check_writable
+from xr2mri_core.generation import describe_bundle
+
+log = logging.getLogger("xr2mri")
+
+DATALIST = "datalist.json"
+_STOP_SECONDS = 30.0
+
+
+class Busy(XR2MRIError):
+    """A training runs already."""
+
+
+class TrainingParameters(BaseModel):
+    """What may be chosen of a training; the rest is the bundle's configuration."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    steps: Annotated[int, Field(ge=1, le=10_000_000, description="Optimizer steps at most.")] = 5000
+    max_minutes: Annotated[
+        float | None, Field(gt=0, le=100_000, description="End after this time as well.")
+    ] = None
+    learning_rate: Annotated[float, Field(gt=0, le=0.1)] = 1e-4
+    cases_per_batch: Annotated[int, Field(ge=1, le=1024)] = 8
+    slices_per_case: Annotated[int, Field(ge=1, le=1024)] = 8
+    epoch_length: Annotated[
+        int, Field(ge=1, le=1_000_000, description="Steps between validations and checkpoints.")
+    ] = 500
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any] | None) -> TrainingParameters:
+        """Check what a client sent; raises InputError."""
+        own = {k: v for k, v in (given or {}).items() if k not in ("client_id", "model")}
+        try:
+            return cls.model_validate(own)
+        except ValidationError as error:
+            raise InputError(told(error, cls)) from None
+
+
+class TrainingRun:
+    """One process that trains, and the thread that waits for its end.
+
+    Attributes:
+        state: running, stopped, failed, checking, or done.
+        folder: everything that the run writes; the cached slices go when it ends.
+    """
+
+    def __init__(
+        self,
+        service: GenerationService,
+        model: str,
+        datalist: Path,
+        folder: Path,
+        parameters: TrainingParameters,
+    ) -> None:
+        self.service, self.model, self.datalist = service, model, datalist
+        self.folder, self.parameters = folder, parameters
+        self.state, self.error, self.started = "running", "", time.time()
+        self._stopped = False
+        folder.mkdir(parents=True, mode=0o700)
+        with (folder / "training.log").open("w") as output:
+            self._process = subprocess.Popen(
+                self._command(), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        self._thread = threading.Thread(target=self._wait, name="xr2mri-training", daemon=True)
+        self._thread.start()
+
+    @property
+    def active(self) -> bool:
+        return self.state in ("running", "checking")
+
+    def stop(self) -> None:
+        """End the process; the last checkpoint stays."""
+        self._stopped = True
+        for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            if self._process.poll() is not None:
+                break
+            os.killpg(self._process.pid, how)
+            try:
+                self._process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                continue
+        self._thread.join(_STOP_SECONDS)
+
+    def describe(self) -> dict[str, Any]:
+        """How the training stands."""
+        progress = self.folder / "progress.json"
+        told = json.loads(progress.read_text()) if progress.is_file() else {}
+        return {
+            "model": self.model,
+            "state": self.state,
+            "error": self.error or None,
+            "started": int(self.started),
+            "epoch": told.get("step", 0) // self.parameters.epoch_length,
+            "parameters": self.parameters.model_dump(),
+            **told,
+        }
+
+    def _command(self) -> list[str]:
+        bundle = self.service.folder(self.model)
+        weights = bundle / "models" / "knee_xr2mri.safetensors"
+        overlay = self.folder / "run.yaml"
+        settings = {
+            **self.parameters.model_dump(),
+            "datalist": str(self.datalist),
+            "output_dir": str(self.folder),
+            "cache_dir": str(self.folder / "cache"),
+            "autoencoder_dir": None,
+            "initial_weights": str(weights),
+        }
+        overlay.write_text(yaml.safe_dump(settings))
+        configs = [bundle / "configs" / "train_diffusion.yaml"]
+        configs += [bundle / "configs" / f"{self.service.size}.yaml", overlay]
+        files = json.dumps([str(path) for path in configs])
+        command = [sys.executable, "-m", "monai.bundle", "run", "--bundle_root", str(bundle)]
+        return [*command, "--config_file", files]
+
+    def _wait(self) -> None:
+        status = self._process.wait()
+        try:
+            if self._stopped:
+                self.state = "stopped"
+            elif status:
+                self._fail(f"the training ended with status {status}; its log tells why")
+            else:
+                self.state = "checking"
+                self._take_over()
+                self.state = "done"
+        except Exception as error:
+            log.exception("the new weights of %s are not used", self.model)
+            self._fail(f"the new weights are not used: {type(error).__name__}")
+        finally:
+            shutil.rmtree(self.folder / "cache", ignore_errors=True)  # pixels of patients
+
+    def _fail(self, message: str) -> None:
+        self.state, self.error = "failed", message
+
+    def _take_over(self) -> None:
+        """Serve the new weights, if they load and generate; keep the old ones."""
+        new = self.folder / "knee_xr2mri.safetensors"
+        item = load_datalist(self.datalist, "validation")[0]
+        trial = self.service.load(self.model, new)
+        generated = trial.generate(Path(item["radiograph"]), item.get("features"), num_slices=4)
+        if not generated.volume.std() > 0:
+            raise ValueError("the new weights generate an empty volume")
+        install(self.folder, self.service.folder(self.model))
+        self.service.replace(self.model, trial)
+
+
+def install(source: Path, bundle: Path) -> None:
+    """Put the weights and the model card of a training in place of a bundle's own.
+
+    The old ones stay beside them as `<name>.<first 8 digits of the weights' SHA-256>.<suffix>`.
+    """
+    models = check_writable(bundle / "models")
+    digest = describe_bundle(bundle)["sha256"][:8]
+    for name in ("knee_xr2mri.safetensors", "model_card.json"):
+        current, part = models / name, models / f".{name}.part"
+        kept = current.with_name(f"{current.stem}.{digest}{current.suffix}")
+        if current.exists() and not kept.exists():
+            os.link(current, kept)  # there always is a whole file of the served name
+        shutil.copyfile(source / name, part)
+        os.replace(part, current)
+
+
+class TrainingRuns:
+    """At most one training at a time.
+
+    Args:
+        service: whose models are trained.
+        studies: folder with `datalist.json` (pairs of radiograph and MRI, with features). A PACS
+            has none, and cannot be trained on.
+        folder: where runs are kept, private to the server's user.
+    """
+
+    def __init__(self, service: GenerationService, studies: str | Path, folder: Path) -> None:
+        self.service, self.studies, self.folder = service, Path(studies), folder
+        self._run: TrainingRun | None = None
+        self._lock = threading.Lock()
+
+    def start(self, model: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Start training.
+
+        Raises:
+            UnknownModel, WeightsError: there is nothing to train.
+            InputError: wrong parameters, or no usable datalist among the studies.
+            Busy: a training runs already.
+        """
+        parameters = TrainingParameters.from_json(given)
+        self.service.generator(model)
+        datalist = self.studies / DATALIST
+        if not datalist.is_file():
+            raise InputError(f"the studies have no {DATALIST}: nothing to train on")
+        for split in ("training", "validation"):
+            load_datalist(datalist, split)
+        with self._lock:
+            if self._run is not None and self._run.active:
+                raise Busy("a training runs already: wait for its end, or stop it")
+            try:
+                folder = self.folder / time.strftime(f"{model}-%Y%m%d-%H%M%S")
+                self._run = TrainingRun(self.service, model, datalist, folder, parameters)
+            except OSError as error:
+                raise OutputError(f"a training cannot be started ({error.strerror})") from error
+            return self._run.describe()
+
+    def status(self) -> dict[str, Any]:
+        """How the last training stands; empty when there was none."""
+        return {} if self._run is None else self._run.describe()
+
+    @property
+    def active(self) -> bool:
+        return self._run is not None and self._run.active
+
+    def stop(self) -> dict[str, Any]:
+        """Stop the training that runs, if one does."""
+        with self._lock:
+            if self._run is not None and self._run.active:
+                self._run.stop()
+            return self.status()

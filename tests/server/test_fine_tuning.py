@@ -1,0 +1,126 @@
+"""Training from the server: real runs of the bundle's command on a small datalist."""
+
+import json
+import shutil
+import time
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from xr2mri_core.generation import describe_bundle
+
+QUICK = {"steps": 4, "epoch_length": 2, "cases_per_batch": 2, "slices_per_case": 2}
+
+
+@pytest.fixture
+def bundle(tiny_bundle, tmp_path):
+    """A bundle of one's own, for its weights change."""
+    from test_bundle import BUNDLE
+
+    own = shutil.copytree(tiny_bundle, tmp_path / "model" / "knee_xr2mri")
+    shutil.copy(BUNDLE / "configs" / "train_diffusion.yaml", own / "configs")
+    (own / "models" / "model_card.json").write_text("{}")
+    return own
+
+
+@pytest.fixture
+def service(bundle):
+    from lib.service import GenerationService
+
+    service = GenerationService({"knee_xr2mri": bundle}, "cpu")
+    yield service
+    service.close()
+
+
+@pytest.fixture
+def runs(service, small_datalist, tmp_path):
+    from lib.training import TrainingRuns
+
+    runs = TrainingRuns(service, small_datalist.parent, tmp_path / "runs")
+    yield runs
+    runs.stop()
+
+
+@pytest.fixture
+def client(runs):
+    from lib.routes import mount, training_router
+
+    app = FastAPI()
+    mount(app, training_router(runs))
+    with TestClient(app) as client:
+        yield client
+
+
+def until(client, *states, seconds=240):
+    limit = time.monotonic() + seconds
+    while (found := client.get("/train/").json())["state"] not in states:
+        assert time.monotonic() < limit, found
+        time.sleep(0.3)
+    return found
+
+
+def test_new_weights_are_served_and_the_old_ones_kept(client, runs, service, bundle):
+    old = describe_bundle(bundle)["sha256"]
+    before = service.generator("knee_xr2mri")
+    assert client.post("/train/knee_xr2mri", json=QUICK).json()["state"] == "running"
+    assert client.post("/train/knee_xr2mri", json=QUICK).status_code == 409
+    done = until(client, "done", "failed")
+    assert done["state"] == "done", (runs._run.folder / "training.log").read_text()[-3000:]
+    assert done["step"] == 4 and done["epoch"] == 2 and done["progress"] == 1
+    assert done["losses"]["loss"] > 0 and done["validation"]["val_loss"] > 0
+    new = describe_bundle(bundle)
+    assert new["sha256"] != old and new["card"]["steps"] == 4
+    kept = bundle / "models" / f"knee_xr2mri.{old[:8]}.safetensors"
+    assert kept.is_file() and kept.with_name(f"model_card.{old[:8]}.json").is_file()
+    assert service.generator("knee_xr2mri") is not before
+    assert service.generator("knee_xr2mri").describe()["sha256"] == new["sha256"]
+    assert not (runs._run.folder / "cache").exists()
+
+
+def test_weights_that_do_not_load_are_never_served(client, runs, service, bundle, monkeypatch):
+    from lib.training import TrainingRun
+
+    old, before = describe_bundle(bundle)["sha256"], service.generator("knee_xr2mri")
+    real = TrainingRun._take_over
+
+    def spoiled(run):
+        (run.folder / "knee_xr2mri.safetensors").write_bytes(b"no weights")
+        real(run)
+
+    monkeypatch.setattr(TrainingRun, "_take_over", spoiled)
+    client.post("/train/knee_xr2mri", json=QUICK)
+    failed = until(client, "done", "failed")
+    assert failed["state"] == "failed" and "not used" in failed["error"]
+    assert describe_bundle(bundle)["sha256"] == old
+    assert service.generator("knee_xr2mri") is before
+
+
+def test_a_training_can_be_stopped(client, runs, bundle):
+    old = describe_bundle(bundle)["sha256"]
+    client.post("/train/knee_xr2mri", json=QUICK | {"steps": 10**6})
+    assert client.get("/train/", params={"check_if_running": True}).status_code == 200
+    stopped = client.delete("/train/").json()
+    assert stopped["state"] == "stopped"
+    assert describe_bundle(bundle)["sha256"] == old
+    assert client.get("/train/", params={"check_if_running": True}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "status", "told"),
+    [
+        ("unknown", {}, 404, "unknown"),
+        ("knee_xr2mri", {"steps": 0}, 422, "steps 0"),
+        ("knee_xr2mri", {"run": "rm"}, 422, "unknown parameter 'run'; accepted are steps"),
+    ],
+)
+def test_wrong_requests(client, model, params, status, told):
+    reply = client.post(f"/train/{model}", json=params)
+    assert reply.status_code == status and told in reply.json()["detail"]
+
+
+def test_studies_without_a_datalist_cannot_be_trained_on(client, runs, tmp_path):
+    runs.studies = tmp_path
+    reply = client.post("/train/knee_xr2mri", json={})
+    assert reply.status_code == 422 and "datalist.json" in reply.json()["detail"]
+    assert json.loads(reply.text)["detail"].count(str(tmp_path)) == 0
