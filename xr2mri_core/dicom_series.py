@@ -94,11 +94,11 @@ def dicom_series(
 
     Args:
         generated: what was generated; ``record`` may lack entries, which are then not stated.
-        source: the radiograph, as a dataset or a file; by default ``generated.source``. Patient and
-            study are those of a DICOM radiograph, and every slice refers to it; what breaks DICOM's
-            rules in it (a sex "Male", a date "1999.01.01") is left out, but for the identifiers that
-            a PACS matches by. Without one, or with a file that is not DICOM, there is a new study of
-            a patient "SYNTHETIC-..." for each radiograph.
+        source: the radiograph, as a dataset or a file; by default ``generated.source``. Patient
+            and study are those of a DICOM radiograph, and every slice refers to it; what breaks
+            DICOM's rules in it (a sex "Male", a date "1999.01.01") is left out, but for the
+            identifiers that a PACS matches by. Without one, or with a file that is not DICOM,
+            there is a new study of a patient "SYNTHETIC-..." for each radiograph.
 
     Returns:
         Datasets with file meta, anterior slice first: the slices of the volume, then those of mean

@@ -1,0 +1,100 @@
+"""The audit log: one line of JSON a request, with who and what, never with whom.
+
+    {"time": "2025-01-31T09:26:53.589Z", "id": "8c0f5e2a9b1d4c37", "user": "ada",
+     "address": "10.1.2.3", "method": "POST", "route": "/jobs/infer/{model}", "status": 202,
+     "ms": 41, "model": "knee_xr2mri", "seed": 7, "job": "..."}
+
+The route is the pattern, not the path; there is no query, body, file name or form. A handler adds
+to ``scope["xr2mri.audit"]``, and only :data:`FIELDS` with short plain values get through.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from io import TextIOWrapper
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from lib.security.settings import SettingsError
+
+FIELDS = ("model", "seed", "job", "steps", "slices", "samples", "device")
+"""What a handler may add."""
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_PLAIN = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+class AuditLog:
+    """Writes the lines to a file that only its owner reads and that is rotated, or to stderr.
+
+    Args:
+        path: of the file; None: standard error.
+        max_mb: size at which it is rotated, MiB.
+        keep: rotated files that are kept.
+
+    Raises:
+        SettingsError: the file cannot be written.
+    """
+
+    def __init__(self, path: Path | None = None, max_mb: int = 16, keep: int = 10) -> None:
+        try:
+            self._handler = (
+                _PrivateFile(path, maxBytes=max_mb << 20, backupCount=keep, encoding="utf-8")
+                if path
+                else logging.StreamHandler(sys.stderr)
+            )
+        except OSError as error:
+            raise SettingsError(f"audit_file '{path}': {error.strerror or error}") from None
+
+    def write(
+        self,
+        *,
+        request_id: str,
+        user: str | None,
+        address: str | None,
+        method: str,
+        route: str | None,
+        status: int | None,
+        milliseconds: float,
+        fields: Mapping[str, object] | None = None,
+    ) -> None:
+        """Write the line of one request; ``status`` None: the client went before the reply."""
+        line = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "id": request_id,
+            "user": user or "-",
+            "address": address or "-",
+            "method": method if method in _METHODS else "-",
+            "route": route or "-",
+            "status": status or 499,
+            "ms": round(milliseconds),
+            **_plain(fields or {}),
+        }
+        text = json.dumps(line)
+        self._handler.handle(logging.LogRecord("audit", logging.INFO, "", 0, text, None, None))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._handler.close()
+
+
+class _PrivateFile(RotatingFileHandler):
+    """A rotating file with mode 600."""
+
+    def _open(self) -> TextIOWrapper:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        return open(os.open(self.baseFilename, flags, 0o600), "a", encoding="utf-8")
+
+
+def _plain(fields: Mapping[str, object]) -> dict[str, object]:
+    return {
+        name: value
+        for name, value in fields.items()
+        if name in FIELDS
+        and (isinstance(value, int | float) or (isinstance(value, str) and _PLAIN.fullmatch(value)))
+    }

@@ -1,0 +1,207 @@
+"""Who asks: bearer tokens and HTTP Basic, checked slowly and never in a hurry.
+
+Passwords are compared one at a time and in constant time, a user who does not exist costs as much
+as one who does, and whoever fails again and again waits (:mod:`lib.security.throttle`), by user
+name and by address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import math
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lib.security.refusal import Refusal
+from lib.security.routes import Role
+from lib.security.settings import SecuritySettings
+from lib.security.throttle import Throttle
+from lib.security.tokens import InvalidToken, Issuer, OwnTokens
+from lib.security.users import (
+    ANONYMOUS,
+    LONGEST_PASSWORD,
+    NOBODYS_PASSWORD,
+    StoredUser,
+    UserFile,
+    verify_password,
+)
+
+FAILURES_OF_A_USER = 5
+FAILURES_OF_AN_ADDRESS = 20
+SECONDS_OF_A_FAILURE = 0.5
+_MOST_WAITING = 64
+_MOST_REMEMBERED = 256
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="xr2mri", Basic realm="xr2mri", charset="UTF-8"'}
+
+
+@dataclass(frozen=True)
+class User:
+    """Who sent a request."""
+
+    name: str
+    role: Role
+
+
+LOCAL = User(ANONYMOUS, Role.ADMIN)
+"""Whoever sits at this machine while no login is configured."""
+STRANGER = User(ANONYMOUS, Role.USER)
+"""Whoever sends no credentials to a server that serves everyone."""
+
+
+class Authenticator:
+    """Tells who sent a request.
+
+    Args:
+        settings: of the server.
+        clock: monotonic seconds, of the throttles.
+        failure_seconds: least duration of a failed login.
+
+    Raises:
+        SettingsError: users, secret or key cannot be used.
+    """
+
+    def __init__(
+        self,
+        settings: SecuritySettings,
+        clock: Callable[[], float] = time.monotonic,
+        failure_seconds: float = SECONDS_OF_A_FAILURE,
+    ) -> None:
+        self.settings, self.failure_seconds, self.clock = settings, failure_seconds, clock
+        self.users = UserFile(settings.users_file) if settings.users_file else None
+        self.tokens = OwnTokens(settings.token_minutes, settings.token_secret_file)
+        self.issuer = (
+            Issuer(
+                settings.issuer,
+                settings.issuer_audience,
+                settings.issuer_key_file,
+                settings.issuer_roles_claim,
+            )
+            if settings.issuer_key_file
+            else None
+        )
+        self._by_user = Throttle(FAILURES_OF_A_USER, clock=clock)
+        self._by_address = Throttle(FAILURES_OF_AN_ADDRESS, clock=clock)
+        self._one_at_a_time, self._waiting = asyncio.Lock(), 0
+        self._key = secrets.token_bytes(32)
+        self._remembered: dict[bytes, float] = {}
+
+    async def identify(self, authorization: str, address: str) -> User:
+        """The user behind an ``Authorization`` header.
+
+        Raises:
+            Refusal: 401 the credentials are wrong, 429 too many were.
+        """
+        scheme, _, credentials = authorization.partition(" ")
+        if scheme.lower() == "bearer":
+            return self._bearer(credentials.strip())
+        if scheme.lower() == "basic":
+            return await self.login(*_basic(credentials.strip()), address, remember=True)
+        raise unauthorized("bearer tokens and basic login are accepted")
+
+    async def login(self, name: str, password: str, address: str, remember: bool = False) -> User:
+        """The user of a name and a password.
+
+        Args:
+            name: as sent, known or not.
+            password: as sent.
+            address: of the client.
+            remember: a right password for the life of a token, so that HTTP Basic, which sends it
+                with every request, does not cost a hash each time.
+
+        Raises:
+            Refusal: 401 name or password are wrong, 429 too many were.
+        """
+        self._check_throttles(name, address)
+        if self._waiting >= _MOST_WAITING:
+            raise _too_many(1.0)
+        self._waiting += 1
+        try:
+            async with self._one_at_a_time:
+                self._check_throttles(name, address)  # others may have failed in the meantime
+                user = await self._verified(name, password, remember)
+                if user is None:
+                    self._by_user.failed(name)
+                    self._by_address.failed(address)
+                else:
+                    self._by_user.succeeded(name)
+        finally:
+            self._waiting -= 1
+        if user is None:
+            await asyncio.sleep(self.failure_seconds)
+            raise unauthorized("user name or password is wrong")
+        return User(user.name, user.role)
+
+    def issue(self, user: User) -> dict[str, str | int]:
+        """The reply to a login: a token, as OAuth 2 (RFC 6749, 5.1) and stock clients have it."""
+        stored = self.users.get(user.name) if self.users else None
+        if stored is None:
+            raise unauthorized("user name or password is wrong")
+        token = self.tokens.issue(stored.name, stored.fingerprint)
+        return {
+            "access_token": token,
+            "token_type": "Bearer",
+            "expires_in": self.tokens.seconds,
+        }
+
+    def _bearer(self, token: str) -> User:
+        if self.users:
+            try:
+                name, fingerprint = self.tokens.read(token)
+                stored = self.users.get(name)
+                if stored and hmac.compare_digest(stored.fingerprint, fingerprint):
+                    return User(stored.name, stored.role)
+            except InvalidToken:
+                pass
+        if self.issuer:
+            try:
+                return User(*self.issuer.read(token))
+            except InvalidToken:
+                pass
+        raise unauthorized("the token is not valid, or has expired: log in again")
+
+    async def _verified(self, name: str, password: str, remember: bool) -> StoredUser | None:
+        stored = self.users.get(name) if self.users else None
+        known = stored.password if stored else NOBODYS_PASSWORD
+        digest = hmac.digest(self._key, f"{name}\0{password}\0{known}".encode(), hashlib.sha256)
+        if self._remembered.get(digest, -math.inf) > self.clock():
+            return stored
+        right = await asyncio.to_thread(verify_password, known, password[:LONGEST_PASSWORD])
+        if not right or stored is None:
+            return None
+        if remember:
+            if len(self._remembered) >= _MOST_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[digest] = self.clock() + self.tokens.seconds
+        return stored
+
+    def _check_throttles(self, name: str, address: str) -> None:
+        wait = max(self._by_user.wait(name), self._by_address.wait(address))
+        if wait > 0:
+            raise _too_many(wait)
+
+
+def unauthorized(detail: str) -> Refusal:
+    """401, with the ways to log in."""
+    return Refusal(401, detail, _CHALLENGE)
+
+
+def _too_many(wait: float) -> Refusal:
+    seconds = math.ceil(wait)
+    detail = f"too many failed logins: try again in {seconds} s"
+    return Refusal(429, detail, {"Retry-After": str(seconds)})
+
+
+def _basic(credentials: str) -> tuple[str, str]:
+    try:
+        name, colon, password = base64.b64decode(credentials, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        colon = ""
+    if not colon:
+        raise unauthorized("the basic login is malformed")
+    return name, password

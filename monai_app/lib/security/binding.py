@@ -1,0 +1,104 @@
+"""Where the server listens: this machine only, unless the command line says otherwise.
+
+``monailabel start_server`` listens on every interface when it is given no ``--host``. uvicorn binds
+its socket after the application has started, and the app is loaded during that start: here the
+host can still be changed. Where that cannot be done (another server than uvicorn, sockets opened
+before), the guard refuses whatever comes in by another address than the loopback's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import logging
+import sys
+from collections.abc import Sequence
+
+import uvicorn
+
+from lib.security.settings import SecuritySettings, SettingsError
+
+LOOPBACK = "127.0.0.1"
+_STOCK_DEFAULT = "0.0.0.0"
+
+log = logging.getLogger("xr2mri.security")
+
+
+def is_loopback(address: str | None) -> bool:
+    """Whether an address is of this machine only; so are UNIX sockets, which have none."""
+    if address is None or address == "localhost" or address.startswith("/"):
+        return True
+    try:
+        parsed = ipaddress.ip_address(address.strip("[]").partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
+        parsed = parsed.ipv4_mapped
+    return parsed.is_loopback
+
+
+def bind(settings: SecuritySettings, arguments: Sequence[str] | None = None) -> str:
+    """Make the starting server listen where it should, and without its ``Server`` header.
+
+    Args:
+        settings: that allow or forbid to serve others.
+        arguments: of the command line (``sys.argv[1:]``).
+
+    Returns:
+        The address that the server may be reached by.
+
+    Raises:
+        SettingsError: others could use the server without a login, and nobody said that they may.
+    """
+    host = explicit_host(sys.argv[1:] if arguments is None else arguments)
+    config = starting_server()
+    if config is not None:
+        if host is None and config.host == _STOCK_DEFAULT:
+            config.host = LOOPBACK
+            log.info("listening on this machine only; others are served with --host ADDRESS")
+        host = LOOPBACK if config.uds else config.host
+        config.encoded_headers = [
+            header for header in config.encoded_headers if header[0] != b"server"
+        ]
+    host = LOOPBACK if host is None else host
+    check_exposure(settings, host)
+    return host
+
+
+def check_exposure(settings: SecuritySettings, host: str) -> None:
+    """Refuse to serve others without a login.
+
+    Raises:
+        SettingsError: as :func:`bind`.
+    """
+    if settings.authentication or settings.allow_anonymous_remote:
+        return
+    reason = f"--host {host}" if not is_loopback(host) else ""
+    reason = reason or ("public_host or allowed_hosts" if settings.hosts else "")
+    if reason:
+        raise SettingsError(
+            f"{reason}: others could use this server without a login; add users (python -m "
+            "lib.security.users add NAME, then --conf users_file FILE), or say that this is meant: "
+            "--conf allow_anonymous_remote yes"
+        )
+
+
+def explicit_host(arguments: Sequence[str]) -> str | None:
+    """The ``--host`` of a command line; None if it has none."""
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser.add_argument("-i", "--host")
+    try:
+        return parser.parse_known_args(list(arguments))[0].host
+    except (argparse.ArgumentError, SystemExit):
+        return None
+
+
+def starting_server() -> uvicorn.Config | None:
+    """The configuration of the uvicorn whose start has led to this call; it is on the stack."""
+    frame = sys._getframe()
+    while frame is not None:
+        config = getattr(frame.f_locals.get("self"), "config", None)
+        if isinstance(config, uvicorn.Config):
+            return config
+        frame = frame.f_back  # type: ignore[assignment]
+    return None

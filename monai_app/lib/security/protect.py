@@ -1,0 +1,63 @@
+"""Puts the guard before an application: the one call that the app's ``main.py`` makes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+
+from lib.security.auth import Authenticator
+from lib.security.binding import bind
+from lib.security.guard import Guard
+from lib.security.login import login_router
+from lib.security.routes import served_only
+from lib.security.settings import SecuritySettings, SettingsError
+
+
+def protect(app: FastAPI, settings: SecuritySettings, folders: Iterable[Path | str] = ()) -> Guard:
+    """Guard an application that is just starting, and tell its server where to listen.
+
+    To be called once all routes are there, while the server starts (in MONAI Label:
+    ``on_init_complete``, which runs in the server only).
+
+    Args:
+        app: with its routes; those of the login are added, before the others.
+        settings: what is allowed.
+        folders: that no reply may name: those of the app and of the studies.
+
+    Returns:
+        The guard, which every request passes from now on.
+
+    Raises:
+        SettingsError: a setting cannot be used, or others could use the server without a login.
+    """
+    if os.environ.get("MONAI_LABEL_AUTH_ENABLE", "").lower() in ("1", "true", "yes", "on", "y"):
+        raise SettingsError(
+            "MONAI_LABEL_AUTH_ENABLE: the stock login refuses every token; unset it and use "
+            "users_file, or issuer with its key"
+        )
+    host = bind(settings)
+    authenticator = Authenticator(settings)
+    before = len(app.router.routes)
+    app.include_router(login_router(authenticator))
+    app.router.routes[:] = app.router.routes[before:] + app.router.routes[:before]
+    _describe_only_what_is_served(app)
+    inner = app.middleware_stack or app.build_middleware_stack()
+    guard = Guard(inner, settings, authenticator=authenticator, host=host, folders=folders)
+    app.middleware_stack = guard
+    return guard
+
+
+def _describe_only_what_is_served(app: FastAPI) -> None:
+    describe = type(app).openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = served_only(describe(app))
+        return app.openapi_schema
+
+    app.openapi_schema = None
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,186 @@
+"""What an administrator can set: ``--conf key value``, or ``XR2MRI_KEY`` in the environment.
+
+The defaults are those of the plain start command: this machine only, no login, nothing for web
+pages of other origins. Whatever opens more has to be said, and half of a configuration is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, get_type_hints
+from urllib.parse import urlsplit
+
+from xr2mri_core.errors import InputError, shown
+
+ENVIRONMENT_PREFIX = "XR2MRI_"
+ANY_ORIGIN = "*"
+
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
+
+
+class SettingsError(InputError):
+    """A setting has a value that cannot be used, or does not go with the others."""
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _path(value: str) -> Path:
+    return Path(value).expanduser()
+
+
+def _host(value: str) -> str:
+    if not _HOST.fullmatch(value.lower()):
+        raise ValueError("a host name or address, without scheme and port, is accepted")
+    return value.lower()
+
+
+def _hosts(value: str) -> tuple[str, ...]:
+    return tuple(_host(item.strip()) for item in value.split(",") if item.strip())
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value.lower())
+    if value != ANY_ORIGIN and (
+        parts.scheme not in ("http", "https") or value.lower() != f"{parts.scheme}://{parts.netloc}"
+    ):
+        raise ValueError("origins as https://viewer.hospital.org are accepted, with commas between")
+    return value.lower()
+
+
+def _origins(value: str) -> tuple[str, ...]:
+    return tuple(_origin(item.strip()) for item in value.split(",") if item.strip())
+
+
+def _whole(lowest: int, highest: int) -> Callable[[str], int]:
+    def read(value: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", value) or not lowest <= int(value) <= highest:
+            raise ValueError(f"a whole number from {lowest} to {highest} is accepted")
+        return int(value)
+
+    return read
+
+
+def _yes(value: str) -> bool:
+    answers = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+    if value.lower() not in answers:
+        raise ValueError("yes and no are accepted")
+    return answers[value.lower()]
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value.lower() not in choices:
+            raise ValueError(f"accepted are {', '.join(choices)}")
+        return value.lower()
+
+    return read
+
+
+@dataclass(frozen=True)
+class SecuritySettings:
+    """How the server is guarded. Every field is also the name of its ``--conf`` key.
+
+    What stands in ``Annotated`` reads the text of a value.
+    """
+
+    public_host: Annotated[str, _host] = ""
+    """The name by which others reach the server, that of the reverse proxy. Default: none."""
+    allowed_hosts: Annotated[tuple[str, ...], _hosts] = ()
+    """More names that a ``Host`` header may carry, with commas between. Default: none."""
+    allowed_origins: Annotated[tuple[str, ...], _origins] = ()
+    """Origins of web pages that may call the server, or ``*`` with a login. Default: none."""
+    users_file: Annotated[Path | None, _path] = None
+    """Users who may log in, made by ``python -m lib.security.users add``. Default: no login."""
+    token_minutes: Annotated[int, _whole(1, 24 * 60)] = 60
+    """Life of a bearer token of this server, 1 to 1440. Default: 60."""
+    token_secret_file: Annotated[Path | None, _path] = None
+    """At least 32 random bytes that sign the tokens. Default: made anew at each start."""
+    issuer: Annotated[str, _text] = ""
+    """``iss`` of tokens that another server issues, a Keycloak realm say. Default: none."""
+    issuer_audience: Annotated[str, _text] = ""
+    """``aud`` that such tokens must carry. No default: set with ``issuer``."""
+    issuer_key_file: Annotated[Path | None, _path] = None
+    """The issuer's public key, PEM: RSA for RS256, P-256 for ES256. Set with ``issuer``."""
+    issuer_roles_claim: Annotated[str, _text] = "realm_access.roles"
+    """Where such a token lists roles. Default: ``realm_access.roles``."""
+    max_upload_mb: Annotated[int, _whole(1, 2048)] = 64
+    """Largest upload, 1 to 2048 MiB. Default: 64."""
+    allow_anonymous_remote: Annotated[bool, _yes] = False
+    """Serve other machines without a login (yes or no). Default: no."""
+    docs: Annotated[str, _one_of("auto", "on", "off")] = "auto"
+    """The pages that describe the API: ``auto`` shows them on this machine. Default: auto."""
+    audit_file: Annotated[Path | None, _path] = None
+    """The audit log, a line a request; rotated. Default: standard error."""
+    audit_max_mb: Annotated[int, _whole(1, 1024)] = 16
+    """Size at which the audit log is rotated, 1 to 1024 MiB. Default: 16."""
+    audit_keep: Annotated[int, _whole(1, 1000)] = 10
+    """Rotated audit logs that are kept, 1 to 1000. Default: 10."""
+
+    def __post_init__(self) -> None:
+        issuer = {
+            "issuer": self.issuer,
+            "issuer_audience": self.issuer_audience,
+            "issuer_key_file": self.issuer_key_file,
+        }
+        missing = [name for name, value in issuer.items() if not value]
+        if len(missing) not in (0, len(issuer)):
+            raise SettingsError(
+                f"{', '.join(missing)}: tokens of another issuer need {', '.join(issuer)} together"
+            )
+        if ANY_ORIGIN in self.allowed_origins and not self.authentication:
+            raise SettingsError(
+                "allowed_origins *: every web page could use this server; name the origins, or "
+                "ask for a login (users_file)"
+            )
+
+    @classmethod
+    def from_conf(
+        cls, conf: Mapping[str, str], environment: Mapping[str, str] | None = None
+    ) -> SecuritySettings:
+        """Read the settings; ``conf`` has precedence, and its other keys are left alone.
+
+        Args:
+            conf: as MONAI Label hands it to the app.
+            environment: of the process by default.
+
+        Raises:
+            SettingsError: a value is not accepted, or does not go with the others.
+        """
+        environment = os.environ if environment is None else environment
+        values = {}
+        for name, hint in get_type_hints(cls, include_extras=True).items():
+            variable = f"{ENVIRONMENT_PREFIX}{name.upper()}"
+            text = str(conf.get(name) or environment.get(variable) or "").strip()
+            if text:
+                (read,) = hint.__metadata__
+                try:
+                    values[name] = read(text)
+                except ValueError as error:
+                    raise SettingsError(f"{name} {shown(text)}: {error}") from None
+        return cls(**values)
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The ``--conf`` keys that are read here."""
+        return tuple(item.name for item in fields(cls))
+
+    @property
+    def authentication(self) -> bool:
+        """Whether anybody can log in."""
+        return self.users_file is not None or bool(self.issuer)
+
+    @property
+    def login_needed(self) -> bool:
+        """Whether a request without credentials is turned away."""
+        return self.authentication and not self.allow_anonymous_remote
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Names besides those of the loopback that a ``Host`` header may carry."""
+        return frozenset(filter(None, (self.public_host, *self.allowed_hosts)))

@@ -1,0 +1,153 @@
+"""Bearer tokens: those that this server issues, and those of another issuer.
+
+Both are JSON Web Tokens (RFC 7519). The algorithm is fixed by who issued the token, never read
+from it; issuer, audience and expiry are required and checked.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from lib.security.routes import Role
+from lib.security.settings import SettingsError
+from lib.security.users import check_private
+
+_SELF = "xr2mri"
+_CLAIMS = ["iss", "aud", "sub", "iat", "exp"]
+_LEEWAY_SECONDS = 30
+_SHORTEST_SECRET = 32
+_ROLE_NAMES = {
+    "xr2mri-user": Role.USER,
+    "xr2mri-admin": Role.ADMIN,
+    "monailabel-user": Role.USER,
+    "monailabel-admin": Role.ADMIN,
+}
+
+
+class InvalidToken(Exception):
+    """A token that is not to be trusted; deliberately without the reason."""
+
+
+class OwnTokens:
+    """Tokens of this server: HS256, short-lived.
+
+    Args:
+        minutes: life of a token.
+        secret_file: of at least 32 bytes; None: a secret is made, and a restart ends all tokens.
+        clock: seconds since the epoch.
+
+    Raises:
+        SettingsError: the secret is missing, too short or readable by others.
+    """
+
+    def __init__(
+        self,
+        minutes: int,
+        secret_file: Path | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.seconds, self.clock = minutes * 60, clock
+        self._secret = _read_secret(secret_file) if secret_file else secrets.token_bytes(64)
+
+    def issue(self, name: str, fingerprint: str) -> str:
+        """A token for a user."""
+        now = int(self.clock())
+        claims = {
+            "iss": _SELF,
+            "aud": _SELF,
+            "sub": name,
+            "iat": now,
+            "exp": now + self.seconds,
+            "pwd": fingerprint,
+        }
+        return jwt.encode(claims, self._secret, algorithm="HS256")
+
+    def read(self, token: str) -> tuple[str, str]:
+        """Name of the user and fingerprint of the password.
+
+        Raises:
+            InvalidToken: forged, expired or for something else.
+        """
+        claims = _decode(token, self._secret, "HS256", _SELF, _SELF)
+        return str(claims["sub"]), str(claims.get("pwd"))
+
+
+class Issuer:
+    """Another server that issues tokens; its public key is configured, nothing is fetched.
+
+    Args:
+        issuer: the ``iss`` of its tokens.
+        audience: the ``aud`` that they must have.
+        key_file: public key, PEM: RSA of 2048 bits or more (RS256), or P-256 (ES256).
+        roles_claim: path of the claim with the list of roles, with dots between.
+
+    Raises:
+        SettingsError: the key cannot be read or is of another kind.
+    """
+
+    def __init__(self, issuer: str, audience: str, key_file: Path, roles_claim: str) -> None:
+        self.issuer, self.audience = issuer, audience
+        self._roles_claim = roles_claim.split(".")
+        self._key, self._algorithm = _read_key(key_file)
+
+    def read(self, token: str) -> tuple[str, Role]:
+        """Subject of the token, marked as foreign, and role.
+
+        Raises:
+            InvalidToken: forged, expired, for something else, or without a role here.
+        """
+        claims = _decode(token, self._key, self._algorithm, self.audience, self.issuer)
+        roles: Any = claims
+        for part in self._roles_claim:
+            roles = roles.get(part) if isinstance(roles, Mapping) else None
+        names = roles if isinstance(roles, list) else []
+        role = max((_ROLE_NAMES.get(str(name), Role.NOBODY) for name in names), default=Role.NOBODY)
+        if role is Role.NOBODY:
+            raise InvalidToken
+        return f"external/{claims['sub']}", role  # the name could be chosen by its user
+
+
+def _decode(token: str, key: Any, algorithm: str, audience: str, issuer: str) -> dict[str, Any]:
+    try:
+        return jwt.decode(
+            token,
+            key,
+            algorithms=[algorithm],
+            audience=audience,
+            issuer=issuer,
+            leeway=_LEEWAY_SECONDS,
+            options={"require": _CLAIMS},
+        )
+    except (jwt.PyJWTError, ValueError, TypeError):
+        raise InvalidToken from None
+
+
+def _read_secret(path: Path) -> bytes:
+    check_private(path)
+    secret = path.read_bytes().strip()
+    if len(secret) < _SHORTEST_SECRET:
+        raise SettingsError(
+            f"token_secret_file '{path}': {_SHORTEST_SECRET} bytes or more are needed, as by "
+            f"openssl rand -hex 32"
+        )
+    return secret
+
+
+def _read_key(path: Path) -> tuple[Any, str]:
+    try:
+        key = load_pem_public_key(path.read_bytes())
+    except (OSError, ValueError):
+        raise SettingsError(f"issuer_key_file '{path}': not a public key in PEM") from None
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048:
+        return key, "RS256"
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+        return key, "ES256"
+    raise SettingsError(f"issuer_key_file '{path}': RSA from 2048 bits and P-256 are accepted")

@@ -1,0 +1,179 @@
+"""Small applications to stand behind the guard, with and without a network."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from fastapi import FastAPI, Request
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from lib.security.audit import AuditLog
+from lib.security.guard import Guard
+from lib.security.protect import protect
+from lib.security.routes import Role
+from lib.security.settings import SecuritySettings
+from lib.security.users import StoredUser, hash_password, write_users
+
+PASSWORD = "correct horse battery"
+_HASH = hash_password(PASSWORD)
+LOCAL = ("127.0.0.1", 50000)
+REMOTE = ("10.1.2.3", 50000)
+
+
+class NoAudit(AuditLog):
+    """Keeps the lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+
+    def write(self, **line: Any) -> None:
+        self.lines.append(line)
+
+
+class Behind:
+    """An application that answers every path, as badly as it can, and counts."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        methods = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
+        self.app = Starlette(routes=[Route("/{path:path}", self.answer, methods=methods)])
+
+    async def answer(self, request: Request) -> Response:
+        self.calls.append(f"{request.method} {request.url.path}")
+        path = request.url.path
+        if path == "/infer/count":
+            return JSONResponse({"bytes": len(await request.body())})
+        if path == "/infer/crash":
+            raise RuntimeError("cannot open /home/someone/weights.pt")
+        if path == "/infer/failed":
+            return JSONResponse({"detail": "in /tmp/x"}, 500)
+        if path == "/infer/missing":
+            return JSONResponse({"detail": "no '/home/some one/a.nii' here"}, 503)
+        if path == "/jobs/stream/volume":
+            return StreamingResponse(_pieces(), media_type="application/octet-stream")
+        if path == "/jobs/text/volume":
+            return StreamingResponse(_pieces(), media_type="text/plain")
+        headers = {
+            "Server": "uvicorn",
+            "Access-Control-Allow-Origin": "https://evil.example",
+            "Access-Control-Allow-Credentials": "true",
+        }
+        scope = request.scope
+        reply = {"user": scope.get("xr2mri.user"), "role": scope.get("xr2mri.role")}
+        scope["xr2mri.audit"].update(model="knee", patient="Doe^John", seed=7)
+        return JSONResponse(reply, headers=headers)
+
+
+async def _pieces():
+    for piece in (b"first /ho", b"me/someone/x ", b"last"):
+        yield piece
+
+
+def guarded(audit: AuditLog | None = None, host: str = "127.0.0.1", **settings: Any):
+    """A guard and what is behind it."""
+    behind = Behind()
+    guard = Guard(behind.app, SecuritySettings(**settings), audit=audit or NoAudit(), host=host)
+    guard.authenticator.failure_seconds = 0.0
+    return guard, behind
+
+
+def ask(
+    app: Any,
+    method: str = "GET",
+    url: str = "/info/",
+    base: str = "http://127.0.0.1:8000",
+    client: tuple[str, int] = LOCAL,
+    **more: Any,
+) -> httpx.Response:
+    """One request; `client` is the address that it comes from."""
+
+    async def go() -> httpx.Response:
+        transport = httpx.ASGITransport(app, client=client)
+        async with httpx.AsyncClient(transport=transport, base_url=base) as session:
+            return await session.request(method, url, **more)
+
+    return asyncio.run(go())
+
+
+def make_users(folder: Path) -> Path:
+    """A file with `ada`, a user, and `root`, an admin, who have the same password."""
+    path = folder / "users.json"
+    users = [StoredUser("ada", Role.USER, _HASH), StoredUser("root", Role.ADMIN, _HASH)]
+    write_users(path, {user.name: user for user in users})
+    return path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def make_app(settings: SecuritySettings, failures: list) -> FastAPI:
+    """An application that protects itself while it starts, as the MONAI Label app does."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI):
+        try:
+            app.state.guard = protect(app, settings, ["/srv/studies"])
+        except Exception as error:
+            failures.append(error)
+            raise
+        yield
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.post("/infer/{model}")
+    async def infer(model: str, request: Request):
+        return {"bytes": len(await request.body())}
+
+    @app.post("/reload")
+    async def reload():
+        return {}
+
+    @app.get("/auth/")
+    async def stock_login():
+        return {"enabled": "stock"}
+
+    return app
+
+
+@contextlib.contextmanager
+def serving(settings: SecuritySettings, host: str, arguments: list[str], monkeypatch):
+    """The application on a real uvicorn, started with a host as the stock command does."""
+    monkeypatch.setattr(sys, "argv", ["monailabel", "start_server", *arguments])
+    monkeypatch.delenv("MONAI_LABEL_AUTH_ENABLE", raising=False)
+    failures: list = []
+    port = free_port()
+    config = uvicorn.Config(make_app(settings, failures), host=host, port=port, log_level="error")
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+
+    def run():
+        with contextlib.suppress(SystemExit):
+            server.run()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started and thread.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    try:
+        if failures:
+            raise failures[0]
+        assert server.started
+        yield server, port
+    finally:
+        server.should_exit = True
+        thread.join(10)

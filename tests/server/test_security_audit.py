@@ -1,0 +1,105 @@
+"""The audit log: who, what, when; never with whom."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from security_support import PASSWORD, ask, guarded, make_users
+
+from lib.security.audit import FIELDS, AuditLog, _plain
+from lib.security.settings import SettingsError
+
+
+def lines_of(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_line_says_who_and_what(tmp_path):
+    path = tmp_path / "audit.log"
+    guard, _ = guarded(AuditLog(path), users_file=make_users(tmp_path))
+    reply = ask(guard, "POST", "/infer/count?image=Doe-John", auth=("ada", PASSWORD), content=b"x")
+    ask(guard, url="/info/", auth=("ada", "not the password"))
+    ask(guard, url="/secret/Doe-John")
+    first, second, third = lines_of(path)
+    assert {name: first[name] for name in ("user", "address", "method", "route", "status")} == {
+        "user": "ada",
+        "address": "127.0.0.1",
+        "method": "POST",
+        "route": "/infer/{model}",
+        "status": 200,
+    }
+    assert first["id"] == reply.headers["x-request-id"] and first["ms"] >= 0
+    assert first["time"].endswith("Z") and len(first["time"]) == 24
+    assert (second["user"], second["route"], second["status"]) == ("-", "/info/", 401)
+    assert (third["route"], third["status"]) == ("-", 404)
+    assert "Doe" not in path.read_text() and "password" not in path.read_text()
+
+
+def test_handlers_add_plain_fields_only(tmp_path):
+    path = tmp_path / "audit.log"
+    guard, _ = guarded(AuditLog(path))
+    ask(guard, url="/jobs")  # adds model, seed and the patient's name
+    (line,) = lines_of(path)
+    assert (line["model"], line["seed"]) == ("knee", 7) and "patient" not in line
+
+
+@given(st.dictionaries(st.sampled_from([*FIELDS, "patient", "file"]), st.text() | st.integers()))
+def test_no_text_gets_through_that_is_not_a_token(fields):
+    for name, value in _plain(fields).items():
+        assert name in FIELDS
+        assert isinstance(value, int) or (value.isascii() and " " not in value and "^" not in value)
+
+
+def test_a_method_is_not_free_text(tmp_path):
+    path = tmp_path / "audit.log"
+    guard, _ = guarded(AuditLog(path))
+    ask(guard, "DOE-JOHN", "/info/")
+    assert lines_of(path)[0]["method"] == "-"
+
+
+def test_the_file_is_private_and_rotated(tmp_path):
+    path = tmp_path / "audit.log"
+    log = AuditLog(path, max_mb=1, keep=2)
+    log._handler.maxBytes = 2000
+    for number in range(60):
+        log.write(
+            request_id=str(number),
+            user=None,
+            address=None,
+            method="GET",
+            route="/info/",
+            status=None,
+            milliseconds=1.4,
+        )
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == ["audit.log", "audit.log.1", "audit.log.2"]
+    assert all(file.stat().st_mode & 0o777 == 0o600 for file in files)
+    assert lines_of(path)[-1] | {"time": ""} == {
+        "time": "",
+        "id": "59",
+        "user": "-",
+        "address": "-",
+        "method": "GET",
+        "route": "/info/",
+        "status": 499,
+        "ms": 1,
+    }
+
+
+def test_without_a_file_lines_go_to_standard_error(capsys):
+    AuditLog().write(
+        request_id="1",
+        user="ada",
+        address="10.0.0.1",
+        method="GET",
+        route="/info/",
+        status=200,
+        milliseconds=3,
+    )
+    assert json.loads(capsys.readouterr().err)["user"] == "ada"
+
+
+def test_a_file_that_cannot_be_written_is_one_line(tmp_path):
+    with pytest.raises(SettingsError, match="audit_file"):
+        AuditLog(tmp_path / "missing" / "audit.log")

@@ -1,0 +1,75 @@
+"""The studies folder: ids that are never paths, and a folder that stays as it is."""
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib.sources import IMAGE_ID
+from lib.studies import Studies
+from xr2mri_core.errors import InputError, OutputError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "studies"
+    for name in ("a.png", "a.dcm", "case 7/radiograph.dcm", "case 7/mri.nii.gz", "IM0001"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return folder
+
+
+def test_ids_come_from_names_and_are_no_paths(folder):
+    ids = Studies(folder).list_images()
+    assert sorted(ids) == ["IM0001", "a", "a-2", "case-7.mri", "case-7.radiograph"]
+    assert all(IMAGE_ID.fullmatch(image) for image in ids)
+    assert Studies(folder).radiograph("case-7.radiograph").name == "radiograph.dcm"
+
+
+def test_other_files_hidden_ones_and_links_out_of_the_folder_are_not_offered(folder, tmp_path):
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(b"x")
+    os.symlink(secret, folder / "link.png")
+    (folder / ".hidden").mkdir()
+    (folder / ".hidden" / "b.png").write_bytes(b"x")
+    (folder / "datalist.json").write_text("{}")
+    ids = Studies(folder).list_images()
+    assert not {"link", "b", "datalist"} & set(ids) and len(ids) == 5
+
+
+def test_a_new_file_is_found_and_a_removed_one_gone(folder):
+    studies = Studies(folder)
+    (folder / "new.png").write_bytes(b"x")
+    assert studies.radiograph("new") is not None
+    (folder / "new.png").unlink()
+    assert studies.radiograph("new") is None
+
+
+@given(st.text(max_size=40))
+def test_no_id_leads_out_of_the_folder(tmp_path_factory, image_id):
+    folder = tmp_path_factory.getbasetemp() / "inner"
+    folder.mkdir(exist_ok=True)
+    (folder.parent / "outer.png").write_bytes(b"x")
+    assert Studies(folder).radiograph(image_id) is None
+
+
+def test_nothing_can_be_changed(folder):
+    studies, before = Studies(folder), sorted(folder.rglob("*"))
+    for attempt in (
+        lambda: studies.add_image("b", "/etc/passwd", {}),
+        lambda: studies.save_label("a", "/etc/passwd", "../x", {}),
+        lambda: studies.remove_image("a"),
+        lambda: studies.get_dataset_archive(None),
+    ):
+        with pytest.raises(OutputError, match="read only"):
+            attempt()
+    with pytest.raises(InputError, match="only a PACS"):
+        studies.store([])
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_folder_has_no_views_to_choose_among(folder):
+    with pytest.raises(InputError, match="PACS"):
+        Studies(folder).radiograph("a", view="PA")
