@@ -100,4 +100,5 @@ class XR2MRIApp(MONAILabelApp):
             training_router(TrainingRuns(self.service, self.studies, self.options.train_dir)),
         )
         protect(application, self.security, (self.app_dir, self.studies))
+        self.service.preload()
         log.info("XR2MRI %s serves %s", __version__, ", ".join(self.options.bundles))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,16 @@ class GenerationService:
             if model not in self._generators:
                 self._generators[model] = self.load(model)
             return self._generators[model]
+
+    def preload(self) -> None:
+        """Load all models in the background, so that the first request finds them there."""
+
+        def load_all() -> None:
+            for model in self.bundles:
+                with suppress(WeightsError):  # told to those who ask for it
+                    self.generator(model)
+
+        threading.Thread(target=load_all, name="xr2mri-loading", daemon=True).start()
 
     def load(self, model: str, weights: Path | None = None) -> KneeMRIGenerator:
         """A new generator of a model, with its own or other weights; raises as `generator`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import shutil
@@ -30,20 +29,18 @@ class TooMuch(XR2MRIError):
 
 
 class ScratchFolder:
-    """A private folder (mode 0700) for files in transit, named by the process.
+    """Private folders (mode 0700) for files in transit, named by the process.
 
-    Folders that killed servers have left behind are removed when the next one starts.
+    What killed servers have left behind is removed when the next one starts.
     """
 
     def __init__(self) -> None:
         _sweep()
-        self.path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
-        atexit.register(shutil.rmtree, self.path, ignore_errors=True)
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
         """A folder of one's own that is gone afterwards, whatever happens."""
-        with tempfile.TemporaryDirectory(dir=self.path) as folder:
+        with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-") as folder:
             yield Path(folder)
 
     @contextmanager

@@ -38,10 +38,15 @@ def studies(tmp_path, radiograph):
 
 
 @pytest.fixture
-def scratch():
+def scratch(tmp_path, monkeypatch):
+    """Files in transit go to a folder of this test, which is empty in the end."""
     from lib.uploads import ScratchFolder
 
-    return ScratchFolder()
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    yield ScratchFolder()
+    assert list(folder.iterdir()) == [], "a request left a file behind"
 
 
 @pytest.fixture
@@ -71,7 +76,6 @@ def client(service, studies, scratch, store):
     )
     with TestClient(app) as client:
         yield client
-    assert list(scratch.path.iterdir()) == [], "a request left a file behind"
 
 
 @pytest.fixture(scope="session")

