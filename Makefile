@@ -8,7 +8,10 @@ STAMP  := $(VENV)/.installed
 # against another 5 GB of it in a build environment of its own.
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt
 
-.PHONY: help env demo test test-all lint format bench serve clean
+# What some tests talk to; without these Debian packages those tests are skipped.
+DEBIAN = dicom3tools orthanc orthanc-dicomweb nginx-light
+
+.PHONY: help env packages demo test test-all lint format bench bench-server serve clean
 
 help:
 	@echo "make demo      build the environment, generate the MRI of an unseen phantom patient (demo/)"
@@ -16,7 +19,9 @@ help:
 	@echo "make test-all  every test, slow ones and GPU ones included"
 	@echo "make lint      ruff (lint and format) and mypy"
 	@echo "make bench     speed and memory against Algorithm 2 written plainly (out/bench/)"
-	@echo "make serve     start the MONAI Label server (STUDIES=folder of radiographs)"
+	@echo "make bench-server  the server under load (out/bench/)"
+	@echo "make serve     start the MONAI Label server (STUDIES=folder; by default phantom patients)"
+	@echo "make packages  Debian packages that some tests talk to (root; without them those skip)"
 
 $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "xr2mri needs Python 3.11: set PYTHON=..." >&2; exit 1; }
@@ -27,6 +32,10 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 env: $(STAMP)
+
+packages:
+	apt-get update -q
+	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(DEBIAN)
 
 demo: $(STAMP)
 	$(BIN)/xr2mri demo --out demo
@@ -49,9 +58,12 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/bench.py --out out/bench
 
-STUDIES ?= demo
+bench-server: $(STAMP)
+	$(BIN)/python benchmarks/server.py --out out/bench
+
+STUDIES ?= data/studies
 serve: $(STAMP)
-	@test -f monai_app/main.py || { echo "xr2mri: monai_app/main.py, the MONAI Label app, is not part of this version yet: generate with '$(BIN)/xr2mri generate'" >&2; exit 1; }
+	@test -e $(STUDIES) || $(BIN)/xr2mri phantom --cases 4 --seed 7000000 --out $(STUDIES)
 	$(BIN)/monailabel start_server --app monai_app --studies $(STUDIES)
 
 clean:
