@@ -116,3 +116,21 @@ def server(running) -> str:
     """The base URL of the real server."""
     assert running.process.poll() is None, running.log[-4000:]
     return running.url
+
+
+@pytest.fixture(scope="session")
+def stock_server(tmp_path_factory) -> Iterator[str]:
+    """The base URL of a stock MONAI Label, as it comes; its folders are its own."""
+    from PIL import Image
+    from samples import draw_knee
+
+    folder = tmp_path_factory.mktemp("stock")
+    for name in ("app", "data/studies"):
+        (folder / name).mkdir(parents=True)
+    (folder / "app" / "main.py").write_text((ROOT / "tests/server/stock_app.py").read_text())
+    Image.fromarray(draw_knee()).save(folder / "data" / "studies" / "knee.png")
+    server = Server(folder / "app", folder / "data" / "studies", folder)
+    try:
+        yield server.wait().url
+    finally:
+        server.stop()
