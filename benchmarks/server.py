@@ -21,7 +21,6 @@ import os
 import random
 import signal
 import statistics
-import sys
 import threading
 import time
 from collections import Counter
@@ -33,13 +32,9 @@ from typing import Any
 import numpy as np
 import requests
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "server"))
-
-from processes import Server  # noqa: E402
-
-from xr2mri_core.generation import KneeMRIGenerator  # noqa: E402
-from xr2mri_core.phantom.dataset import write_cases  # noqa: E402
+from xr2mri_core.generation import KneeMRIGenerator
+from xr2mri_core.local_server import APP, LocalServer
+from xr2mri_core.phantom.dataset import write_cases
 
 UNSEEN_SEED = 8_500_000
 SMALL = {"num_slices": 2, "steps": 2}
@@ -68,7 +63,7 @@ def _run(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     for case in sorted((folder / "phantom" / "cases").iterdir()):
         (studies / f"{case.name}.dcm").write_bytes((case / "radiograph.dcm").read_bytes())
     options = ("--conf", "max_queue", "64")
-    server = Server(ROOT / "monai_app", studies, folder / "server", *options).wait()
+    server = LocalServer(APP, studies, folder / "server", *options).wait()
     try:
         results = _overhead(server.url, studies, arguments.slices)
         results |= _load(server, studies, arguments.clients, arguments.requests)
@@ -100,7 +95,7 @@ def _overhead(url: str, studies: Path, slices: int) -> dict[str, Any]:
     }
 
 
-def _load(server: Server, studies: Path, clients: int, count: int) -> dict[str, Any]:
+def _load(server: LocalServer, studies: Path, clients: int, count: int) -> dict[str, Any]:
     chance = random.Random(0)
     images = sorted(path.stem for path in studies.iterdir())
     work = [(chance.choice(KINDS), chance.choice(images), seed) for seed in range(count)]
@@ -209,7 +204,7 @@ def _infer(
         time.sleep(min(2.0, float(reply.headers["Retry-After"])))
 
 
-def _killed(server: Server, studies: Path, folder: Path) -> dict[str, Any]:
+def _killed(server: LocalServer, studies: Path, folder: Path) -> dict[str, Any]:
     """`kill -9` while a volume is generated; what does the next server find?"""
     image = sorted(studies.iterdir())[0].stem
     data = {"params": json.dumps({"num_slices": 500})}
@@ -218,7 +213,7 @@ def _killed(server: Server, studies: Path, folder: Path) -> dict[str, Any]:
     ).raise_for_status()
     time.sleep(1)
     server.stop(signal.SIGKILL)
-    again = Server(ROOT / "monai_app", studies, folder / "again", TMPDIR=str(server.temp)).wait()
+    again = LocalServer(APP, studies, folder / "again", TMPDIR=str(server.temp)).wait()
     try:
         answer = _infer(again.url, image, {**SMALL, "seed": 1}, "json")
         return {"after kill -9": answer.status_code, "files in temp after it": _files(server)}
@@ -233,14 +228,14 @@ def _voxels(content: bytes) -> bytes:
     return data[offset:]
 
 
-def _memory_mb(server: Server) -> int:
+def _memory_mb(server: LocalServer) -> int:
     """Resident memory of the server, after it had a moment to let go."""
     time.sleep(3)
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0]) // 1024
 
 
-def _files(server: Server) -> int:
+def _files(server: LocalServer) -> int:
     return sum(path.is_file() for path in server.temp.rglob("*"))
 
 

@@ -98,7 +98,7 @@ def test_demo_shows_an_unseen_patient(tiny_bundle, tmp_path, capsys):
     out = tmp_path / "demo"
     assert run("demo", "--out", out, "--bundle", tiny_bundle, "--device", "cpu") == 0
     printed = capsys.readouterr().out
-    for word in ("$ xr2mri generate", "other patient", "SSIM", "time:", "synthetic"):
+    for word in ("$ monailabel start_server", "other patient", "SSIM", "time:", "synthetic"):
         assert word in printed
     assert {"demo.png", "generated.nii.gz", "generated.json"} <= set(os.listdir(out))
 

@@ -1,22 +1,25 @@
 """``make demo``: one patient the model has never seen, from radiograph file to MRI volume.
 
-The patient is a phantom, so the truth is known and can be shown beside what was generated.
+The whole way of a request: the real server is started, a client sends it the radiograph and the
+form, the volume comes back. The patient is a phantom, so the truth is known and shown beside it.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xr2mri_core.errors import XR2MRIError
 from xr2mri_core.evaluation.compare import Truth, read_slices, read_truth
 from xr2mri_core.evaluation.figures import save, show_slice
-from xr2mri_core.export import NOTICE
+from xr2mri_core.export import NOTICE, write_json
 from xr2mri_core.files import atomic_files, check_writable
+from xr2mri_core.local_server import APP, LocalServer, ServerError, app_with
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,48 +48,69 @@ def run_demo(
         The files: ``radiograph``, ``mri``, ``features``, ``volume``, ``record``, ``picture``.
 
     Raises:
-        XR2MRIError: the generation failed (it has printed why).
+        ServerError: the server did not start, or refused; the message says why.
     """
-    from xr2mri_core.cli import main
-
     out = check_writable(out)
     started = time.perf_counter()
     patient, other = _patients(out / f"phantom-{seed}", UNSEEN_SEED + seed)
-    made = time.perf_counter() - started
+    seconds = {"phantom": time.perf_counter() - started}
+    volume, picture = out / "generated.nii.gz", out / "demo.png"
+    with atomic_files(out) as files:
+        record = _served(patient, seed, files.path(volume), seconds, bundle, device)
+        write_json(files.path(out / "generated.json"), record)
 
-    command = ["generate", "--radiograph", patient["radiograph"], "--features", patient["features"]]
-    command += ["--out", out, "--seed", seed]
-    command += ["--bundle", bundle] if bundle else []
-    command += ["--device", device] if device else []
-    words = [str(word) for word in command]
-    print("$ xr2mri " + " ".join(words))
-    started = time.perf_counter()
-    if main(words) != 0:
-        raise XR2MRIError("the demo's generation failed; its message stands above")
-    generated = time.perf_counter() - started
-
-    record = json.loads((out / "generated.json").read_text(encoding="utf-8"))
-    image = _read_volume(out / record["files"]["volume"])
+    image = _read_volume(volume)
     truth = read_truth({"case": "patient", **patient}, size=image.shape[1])
     stranger, _ = read_slices({"case": "other patient", **other}, size=image.shape[1])
     scores = {
         "generated": truth.reference.compare(image),
         "other patient": truth.reference.compare(stranger),
     }
-    picture = out / "demo.png"
     with atomic_files(out) as files:
         save(_picture(truth, image, _radiograph(patient), record), files.path(picture))
-    seconds = {"phantom": made, "xr2mri generate": generated, **record["seconds"]}
-    print(_report(scores, truth, seconds))
-    written = {
-        **patient,
-        "volume": out / record["files"]["volume"],
-        "record": out / "generated.json",
-    }
-    written["picture"] = picture
+    print(_report(scores, truth, {**seconds, **record["seconds"]}))
+    written = {**patient, "volume": volume, "record": out / "generated.json", "picture": picture}
     for name, path in written.items():
         print(f"{name:11} {path}")
-    return {name: Path(path) for name, path in written.items()}
+    return written
+
+
+def _served(
+    patient: dict[str, Path],
+    seed: int,
+    volume: Path,
+    seconds: dict[str, float],
+    bundle: Path | None,
+    device: str | None,
+) -> dict[str, Any]:
+    """Generate through the server: writes ``volume`` and returns the record that came with it."""
+    from monailabel.client import MONAILabelClient
+    from monailabel.client.client import MONAILabelClientException
+
+    form = json.loads(patient["features"].read_text(encoding="utf-8"))["features"]
+    options = ["--conf", "device", device] if device else []
+    with TemporaryDirectory(prefix="xr2mri-demo-") as folder:
+        app = app_with(bundle, Path(folder) / "monai_app") if bundle else APP
+        studies = patient["radiograph"].parent
+        print(f"$ monailabel start_server --app {app.name} --studies {studies} {' '.join(options)}")
+        started = time.perf_counter()
+        with LocalServer(app, studies.resolve(), Path(folder), *options) as server:
+            server.wait()
+            seconds["server start"] = time.perf_counter() - started
+            client = MONAILabelClient(server.url, tmpdir=folder)
+            started = time.perf_counter()
+            try:
+                path, record = client.infer(
+                    "knee_xr2mri",
+                    "",
+                    {"features": form, "seed": seed},
+                    file=str(patient["radiograph"]),
+                )
+            except MONAILabelClientException as error:
+                raise ServerError(f"the server refused: {error.msg}") from error
+            seconds["request"] = time.perf_counter() - started
+        shutil.copyfile(path, volume)
+    return record
 
 
 def _report(scores: dict[str, dict[str, float]], truth: Truth, seconds: dict[str, float]) -> str:

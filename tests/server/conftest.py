@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from processes import Server
 
-ROOT = Path(__file__).resolve().parents[2]
+from xr2mri_core.local_server import LocalServer, app_with
 
 
 @pytest.fixture
@@ -81,13 +80,7 @@ def client(service, studies, scratch, store):
 @pytest.fixture(scope="session")
 def app_folder(tmp_path_factory, tiny_bundle) -> Path:
     """The app as it ships, its model replaced by the tiny one."""
-    app = tmp_path_factory.mktemp("app") / "monai_app"
-    app.mkdir()
-    for name in ("main.py", "lib"):
-        (app / name).symlink_to(ROOT / "monai_app" / name)
-    (app / "model").mkdir()
-    (app / "model" / "knee_xr2mri").symlink_to(tiny_bundle)
-    return app
+    return app_with(tiny_bundle, tmp_path_factory.mktemp("app") / "monai_app")
 
 
 @pytest.fixture(scope="session")
@@ -102,9 +95,9 @@ def studies_folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def running(app_folder, studies_folder, tmp_path_factory) -> Iterator[Server]:
+def running(app_folder, studies_folder, tmp_path_factory) -> Iterator[LocalServer]:
     """The real server under the plain command."""
-    server = Server(app_folder, studies_folder, tmp_path_factory.mktemp("server"))
+    server = LocalServer(app_folder, studies_folder, tmp_path_factory.mktemp("server"))
     try:
         yield server.wait()
     finally:
@@ -127,9 +120,9 @@ def stock_server(tmp_path_factory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("stock")
     for name in ("app", "data/studies"):
         (folder / name).mkdir(parents=True)
-    (folder / "app" / "main.py").write_text((ROOT / "tests/server/stock_app.py").read_text())
+    (folder / "app" / "main.py").write_text(Path(__file__).with_name("stock_app.py").read_text())
     Image.fromarray(draw_knee()).save(folder / "data" / "studies" / "knee.png")
-    server = Server(folder / "app", folder / "data" / "studies", folder)
+    server = LocalServer(folder / "app", folder / "data" / "studies", folder)
     try:
         yield server.wait().url
     finally:

@@ -31,11 +31,12 @@ from urllib.parse import quote, urlsplit
 import jwt
 import psutil
 import pytest
-from processes import Server, without_paths
+from checks import without_paths
 from samples import draw_knee
 from security_support import PASSWORD, make_users
 
 from lib.security.auth import FAILURES_OF_A_USER
+from xr2mri_core.local_server import LocalServer
 
 pytestmark = pytest.mark.server
 
@@ -475,7 +476,7 @@ def test_the_plain_command_listens_on_loopback_only(running):
     "options", [("--host", "0.0.0.0"), ("--conf", "public_host", "mri.hospital.example")]
 )
 def test_others_are_not_served_without_a_login(options, app_folder, studies_folder, tmp_path):
-    server = Server(app_folder, studies_folder, tmp_path, *options)
+    server = LocalServer(app_folder, studies_folder, tmp_path, *options)
     try:
         with pytest.raises(RuntimeError, match="allow_anonymous_remote yes"):
             server.wait()
@@ -489,7 +490,7 @@ def secured(app_folder, studies_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("secured")
     users = make_users(folder)
     options = ["--host", "0.0.0.0", "--conf", "users_file", str(users)]
-    server = Server(app_folder, studies_folder, folder, *options)
+    server = LocalServer(app_folder, studies_folder, folder, *options)
     try:
         yield server.wait()
     finally:

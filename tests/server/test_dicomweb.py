@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from processes import free_port
 from pydicom.uid import generate_uid
 from samples import draw_knee
 
+from xr2mri_core.local_server import free_port
 from xr2mri_core.phantom.dicom import write_radiograph_dicom
 
 ORTHANC = shutil.which("Orthanc") or "/usr/sbin/Orthanc"

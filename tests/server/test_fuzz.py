@@ -7,9 +7,9 @@ import nibabel
 import pydicom
 import pytest
 import requests
+from checks import without_paths
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from processes import without_paths
 
 from lib.parameters import GenerationParameters
 

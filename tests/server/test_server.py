@@ -12,10 +12,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 import requests
+from checks import without_paths
 from monailabel.client import MONAILabelClient
-from processes import Server, without_paths
 
 from xr2mri_core.geometry import volume_affine
+from xr2mri_core.local_server import LocalServer
 
 pytestmark = pytest.mark.server
 
@@ -173,11 +174,11 @@ def test_many_clients_get_their_own_volumes(server):
 
 
 def test_a_killed_server_leaves_nothing_behind_for_the_next(app_folder, studies_folder, tmp_path):
-    server = Server(app_folder, studies_folder, tmp_path).wait()
+    server = LocalServer(app_folder, studies_folder, tmp_path).wait()
     job = start(server.url, **LONG)
     until(server.url, job, "running")
     server.stop(9)
-    again = Server(app_folder, studies_folder, tmp_path / "again", TMPDIR=str(server.temp))
+    again = LocalServer(app_folder, studies_folder, tmp_path / "again", TMPDIR=str(server.temp))
     try:
         again.wait()
         assert not [path for path in left_in(server.temp) if path.suffix != ".json"]  # log settings

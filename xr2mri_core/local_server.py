@@ -1,9 +1,8 @@
-"""The real server, started as a user starts it."""
+"""The MONAI Label server as a process on this machine: for the demo, tests and benchmarks."""
 
 from __future__ import annotations
 
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -13,22 +12,50 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from xr2mri_core.errors import XR2MRIError
+
+APP = Path(__file__).resolve().parents[1] / "monai_app"
+"""The app that the project ships."""
+
+
+class ServerError(XR2MRIError):
+    """The server could not be started."""
+
+
+def app_with(bundle: Path, folder: Path) -> Path:
+    """An app folder like `APP` whose one model is another bundle; made of links, in `folder`."""
+    (folder / "model").mkdir(parents=True)
+    for name in ("main.py", "lib"):
+        (folder / name).symlink_to(APP / name)
+    (folder / "model" / "knee_xr2mri").symlink_to(Path(bundle).resolve())
+    return folder
+
 
 def free_port() -> int:
+    """A TCP port of the loopback interface that nobody uses just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-class Server:
-    """`monailabel start_server` in a process of its own.
+class LocalServer:
+    """`monailabel start_server` in a process of its own, on a free port of the loopback interface.
+
+    Args:
+        app: folder of the app, e.g. `APP`.
+        studies: folder of radiographs.
+        folder: its working folder, with its log and its temporary files.
+        options: more words of the command.
+        environment: more variables.
 
     Attributes:
         url: where it answers.
-        log: what it has printed.
+        temp: its folder for temporary files.
     """
 
-    def __init__(self, app: Path, studies: Path, folder: Path, *options: str, **environment: str):
+    def __init__(
+        self, app: Path, studies: Path, folder: Path, *options: str, **environment: str
+    ) -> None:
         self.url = f"http://127.0.0.1:{(port := free_port())}"
         self.temp = folder / "tmp"
         self.temp.mkdir(parents=True)
@@ -44,15 +71,22 @@ class Server:
             env={**os.environ, "TMPDIR": str(self.temp), "HOME": str(folder), **environment},
         )
 
+    def __enter__(self) -> LocalServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     @property
     def log(self) -> str:
+        """What it has printed so far."""
         return (Path(self._log.name)).read_text(errors="replace")
 
-    def wait(self, seconds: float = 240) -> Server:
+    def wait(self, seconds: float = 240) -> LocalServer:
         """Wait until it answers.
 
         Raises:
-            RuntimeError: it ended, or did not answer in time; with its log.
+            ServerError: it ended, or did not answer in time; the message ends with its last line.
         """
         limit = time.monotonic() + seconds
         while time.monotonic() < limit and self.process.poll() is None:
@@ -63,9 +97,11 @@ class Server:
                 return self
             except OSError:
                 time.sleep(0.2)
-        raise RuntimeError(f"the server does not answer:\n{self.log[-4000:]}")
+        last = self.log.strip().splitlines()[-1:] or ["it has printed nothing"]
+        raise ServerError(f"the server does not answer (log: {self._log.name}): {last[0][-300:]}")
 
     def stop(self, how: int = signal.SIGINT) -> None:
+        """End it, by force if it does not end by itself."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, how)
             try:
@@ -74,8 +110,3 @@ class Server:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
         self._log.close()
-
-
-def without_paths(text: str) -> bool:
-    """Whether a reply names no path of this machine and shows no traceback."""
-    return "Traceback" not in text and not re.search(r"(/root|/home|/tmp|/usr|/work)/", text)
