@@ -37,7 +37,7 @@ from xr2mri_core.local_server import APP, LocalServer
 from xr2mri_core.phantom.dataset import write_cases
 
 UNSEEN_SEED = 8_500_000
-SMALL = {"num_slices": 2, "steps": 2}
+SMALL: dict[str, Any] = {"num_slices": 2, "steps": 2}
 KINDS = ("good", "bad grade", "no image", "unknown model", "not a picture", "cancel", "hang up")
 
 
@@ -108,7 +108,7 @@ def _load(server: LocalServer, studies: Path, clients: int, count: int) -> dict[
         if kind == "good"
     }
     with ThreadPoolExecutor(clients) as pool:  # once through, so that memory has its level
-        list(pool.map(lambda item: _ask(server.url, *item, expected), work[:clients]))
+        list(pool.map(lambda item: _ask(server.url, item, expected), work[:clients]))
     before, done, latencies = _memory_mb(server), threading.Event(), []
 
     def watch() -> None:
@@ -122,7 +122,7 @@ def _load(server: LocalServer, studies: Path, clients: int, count: int) -> dict[
     watcher.start()
     started = time.perf_counter()
     with ThreadPoolExecutor(clients) as pool:
-        outcomes = Counter(pool.map(lambda item: _ask(server.url, *item, expected), work))
+        outcomes = Counter(pool.map(lambda item: _ask(server.url, item, expected), work))
     seconds = time.perf_counter() - started
     done.set()
     watcher.join()
@@ -140,8 +140,9 @@ def _load(server: LocalServer, studies: Path, clients: int, count: int) -> dict[
     }
 
 
-def _ask(url: str, kind: str, image: str, seed: int, expected: dict[Any, str]) -> str:
-    """One request; says what came of it, `WRONG ...` where that is not what should have come."""
+def _ask(url: str, item: tuple[str, str, int], expected: dict[Any, str]) -> str:
+    """One request (kind, image, seed); says what came of it, `WRONG ...` if it should not have."""
+    kind, image, seed = item
     params: dict[str, Any] = {**SMALL, "seed": seed}
     if kind == "good":
         reply = _infer(url, image, params, "image")

@@ -91,10 +91,9 @@ class DicomWebStudies(ReadOnlyStudies):
                 f"{len(images)} images, {reason}: choose one with sop_instance_uid or "
                 f"view_position among {listed}"
             )
+        study, series, sop = (_value(chosen[0], tag) for tag in (_STUDY, _SERIES, _SOP))
         with _answering():
-            dataset = self._client.retrieve_instance(
-                *(_value(chosen[0], tag) for tag in (_STUDY, _SERIES, _SOP))
-            )
+            dataset = self._client.retrieve_instance(study, series, sop)
         buffer = io.BytesIO()
         dataset.save_as(buffer, write_like_original=False)
         return buffer.getvalue()
