@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -86,7 +87,7 @@ class LocalServer:
         """Wait until it answers.
 
         Raises:
-            ServerError: it ended, or did not answer in time; the message ends with its last line.
+            ServerError: it ended, or did not answer in time; the message says why.
         """
         limit = time.monotonic() + seconds
         while time.monotonic() < limit and self.process.poll() is None:
@@ -97,8 +98,7 @@ class LocalServer:
                 return self
             except OSError:
                 time.sleep(0.2)
-        last = self.log.strip().splitlines()[-1:] or ["it has printed nothing"]
-        raise ServerError(f"the server does not answer (log: {self._log.name}): {last[0][-300:]}")
+        raise ServerError(f"the server does not answer: {_cause(self.log)} (log: {self._log.name})")
 
     def stop(self, how: int = signal.SIGINT) -> None:
         """End it, by force if it does not end by itself."""
@@ -110,3 +110,10 @@ class LocalServer:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
         self._log.close()
+
+
+def _cause(log: str) -> str:
+    """The last exception in a log, else its last line."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    named = [line for line in lines if re.match(r"[\w.]+(Error|Exception): ", line)]
+    return (named or lines or ["it has printed nothing"])[-1][-400:]

@@ -36,7 +36,7 @@ from samples import draw_knee
 from security_support import PASSWORD, make_users
 
 from lib.security.auth import FAILURES_OF_A_USER
-from xr2mri_core.local_server import LocalServer
+from xr2mri_core.local_server import LocalServer, ServerError
 
 pytestmark = pytest.mark.server
 
@@ -478,7 +478,7 @@ def test_the_plain_command_listens_on_loopback_only(running):
 def test_others_are_not_served_without_a_login(options, app_folder, studies_folder, tmp_path):
     server = LocalServer(app_folder, studies_folder, tmp_path, *options)
     try:
-        with pytest.raises(RuntimeError, match="allow_anonymous_remote yes"):
+        with pytest.raises(ServerError, match="allow_anonymous_remote yes"):
             server.wait()
     finally:
         server.stop()
