@@ -1,0 +1,191 @@
+"""What can go wrong between Slicer and the server, and what the user can do about it.
+
+Every error has two sentences: `message` says what happened, `remedy` what mends it. A panel shows
+both; a program looks at the class.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .texts import tr as _
+
+_LONGEST = 300
+
+
+def one_line(text: object, longest: int = _LONGEST) -> str:
+    """A text from anywhere as one printable line of bounded length."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    return line if len(line) <= longest else line[: longest - 3] + "..."
+
+
+class XR2MRIClientError(Exception):
+    """Base of all of them.
+
+    Args:
+        message: what happened, one sentence.
+        remedy: what mends it; the class's own when left out.
+
+    Attributes:
+        passing: whether it may go away by itself, so that asking again makes sense.
+    """
+
+    remedy = ""
+    passing = False
+
+    def __init__(self, message: object, remedy: str | None = None) -> None:
+        self.message = one_line(message)
+        if remedy is not None:
+            self.remedy = one_line(remedy)
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.message, self.remedy) if part)
+
+
+class BadAddress(XR2MRIClientError):
+    """What was typed is not the address of a server."""
+
+    remedy = _("Write it as http://127.0.0.1:8000 or https://mri.hospital.example.")
+
+
+class BadRadiograph(XR2MRIClientError):
+    """The file to send cannot be read."""
+
+    remedy = _("Choose another radiograph.")
+
+
+class Unreachable(XR2MRIClientError):
+    """Nobody answers at the address, or not in time, or the connection broke."""
+
+    remedy = _("Is the server running, and are address and network right?")
+    passing = True
+
+
+class TlsProblem(XR2MRIClientError):
+    """The connection cannot be made secure."""
+
+    remedy = _("Ask the administrator of the server for its certificate authority (CA) file.")
+
+
+class WrongServer(XR2MRIClientError):
+    """Something answers, but it is not an XR2MRI server."""
+
+    remedy = _("Check host and port of the address.")
+
+
+class VersionMismatch(XR2MRIClientError):
+    """Server and module speak different versions of the interface.
+
+    Attributes:
+        server_is_older: which of the two is to be updated.
+    """
+
+    def __init__(self, message: object, server_is_older: bool) -> None:
+        self.server_is_older = server_is_older
+        older, newer = _("Update the server."), _("Update the extension XR2MRI in Slicer.")
+        super().__init__(message, older if server_is_older else newer)
+
+
+class LoginNeeded(XR2MRIClientError):
+    """The server asks who is there, or the login has expired."""
+
+    remedy = _("Log in with your name and password.")
+
+
+class LoginFailed(LoginNeeded):
+    """Name or password are wrong."""
+
+    remedy = _("Check name and password.")
+
+
+class JobLost(XR2MRIClientError):
+    """The server no longer knows the job, or somebody else cancelled it."""
+
+    remedy = _("Generate again.")
+
+
+class Busy(XR2MRIClientError):
+    """The server takes no more at the moment.
+
+    Attributes:
+        retry_after: seconds after which to try again.
+    """
+
+    passing = True
+
+    def __init__(self, message: object, retry_after: float) -> None:
+        self.retry_after = retry_after
+        super().__init__(message, _("Try again in {n:.0f} s.").format(n=retry_after))
+
+
+class Refused(XR2MRIClientError):
+    """The server does not do what it was asked to; the message is the server's own.
+
+    Attributes:
+        status: of HTTP, 4xx.
+    """
+
+    def __init__(self, message: object, status: int) -> None:
+        self.status = status
+        super().__init__(message, _REMEDIES.get(status, ""))
+
+
+_REMEDIES = {
+    403: _("Ask the administrator of the server."),
+    413: _("Send a smaller file, or ask the administrator of the server for a higher limit."),
+    415: _("Choose another radiograph: DICOM, PNG, JPEG, NIfTI or NRRD."),
+}
+
+
+class ServerFault(XR2MRIClientError):
+    """The server failed.
+
+    Attributes:
+        status: of HTTP, 5xx; 200 where a job failed.
+        request_id: number under which the server's log tells more, if it gave one.
+    """
+
+    def __init__(
+        self, message: object, status: int, request_id: str = "", passing: bool = False
+    ) -> None:
+        self.status, self.request_id = status, one_line(request_id, 64)
+        remedy = _("Try again; if it stays so, tell the administrator of the server.")
+        if self.request_id:
+            more = _("Its log has the request {id}.").format(id=self.request_id)
+            remedy = f"{remedy} {more}"
+        self.passing = passing
+        super().__init__(message, remedy)
+
+
+class BadReply(XR2MRIClientError):
+    """An answer that cannot be right: cut off, damaged, of a wrong type, shape or place.
+
+    Args:
+        passing: whether to ask again, as after a reply that was cut off.
+    """
+
+    remedy = _("Try again; if it stays so, tell the administrator of the server.")
+
+    def __init__(self, message: object, passing: bool = False) -> None:
+        self.passing = passing
+        super().__init__(message)
+
+
+class Cancelled(XR2MRIClientError):
+    """The user wants no more of it."""
+
+    def __init__(self) -> None:
+        super().__init__(_("Cancelled."))
+
+
+class FormError(XR2MRIClientError):
+    """A form, or what was pasted or loaded into it, cannot be used."""
+
+
+class Unexpected(XR2MRIClientError):
+    """A fault of this program."""
+
+    def __init__(self, error: Any) -> None:
+        said = _("Unexpected {kind}: {text}").format(kind=type(error).__name__, text=error)
+        super().__init__(said, _("Please report it with Slicer's log (View, Error Log)."))

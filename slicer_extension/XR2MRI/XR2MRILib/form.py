@@ -1,0 +1,365 @@
+"""The form of the radiographic features as plain data, built from the server's schema.
+
+The module knows no feature by name: groups, titles, grades and their words are the server's, so a
+panel made from `FeatureForm` is right for whatever model the server has.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import FormError, one_line
+from .texts import tr as _
+
+LARGEST_FILE = 1 << 20
+SEPARATORS = "\t|,;"
+
+_VISIT = re.compile(r"^v\d\d(?=xr)")
+_MISSING_WORDS = frozenset({"", "nan", "na", "n/a", "none", "null", "missing"})
+_LABELLED = re.compile(r"^(?P<number>[^:]+):")  # OAI writes "2: Moderate"
+_SAS_MISSING = re.compile(r"^\.(?!\d)")  # ".", ".A", ".: Missing Form/Incomplete Workbook"
+_SIDES = {"1": "R", "2": "L", "r": "R", "l": "L", "right": "R", "left": "L"}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One feature.
+
+    Attributes:
+        name: its key in what is sent, such as `V00XROSFM`.
+        key: the plain name, such as `osteophytes_femur_medial`.
+        title: to show by itself, such as "Osteophytes, medial femur".
+        short_title: to show under the headings of group and part, such as "Osteophytes".
+        group, part: headings; the part is `femur`, `tibia` or empty.
+        labels: a word for each accepted grade, ascending.
+        description: what the schema says.
+    """
+
+    name: str
+    key: str
+    title: str
+    short_title: str
+    group: str
+    part: str
+    labels: Mapping[int, str]
+    description: str
+
+    @property
+    def grades(self) -> tuple[int, ...]:
+        """The accepted grades, ascending."""
+        return tuple(self.labels)
+
+    @property
+    def tip(self) -> str:
+        """What each grade means, a line each."""
+        grades = [f"{grade}: {word}" for grade, word in self.labels.items()]
+        return "\n".join([f"{self.title} ({self.name})", *grades, _("not read: leave it open")])
+
+    def told(self, grade: int | None) -> str:
+        """A grade with its word, such as "2 (moderate)"."""
+        return _("not read") if grade is None else f"{grade} ({self.labels[grade]})"
+
+    def parse(self, value: Any) -> int | None:
+        """The grade that a number or a text means; None where it says "not read".
+
+        Texts may be labelled as OAI's are ("2: Moderate"). Joint space narrowing may be
+        fractional, as at OAI's follow-up visits, and is then rounded down.
+
+        Raises:
+            FormError: naming the feature, the value and what is accepted.
+        """
+        number = _number(value)
+        if number is None:
+            return None
+        fractional = self.key.startswith("joint_space_narrowing")
+        if number.is_integer() or (fractional and 0 <= number <= max(self.grades)):
+            grade = math.floor(number)
+            if grade in self.labels:
+                return grade
+        raise self._refusal(value)
+
+    def _refusal(self, value: Any) -> FormError:
+        told = _("{name} ({title}) has {value}.").format(
+            name=self.name, title=self.title, value=one_line(repr(value), 60)
+        )
+        accepted = ", ".join(map(str, self.grades))
+        return FormError(told, _("Accepted are {x}, or nothing.").format(x=accepted))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Fields under one heading, in the order to show them."""
+
+    title: str
+    fields: tuple[Field, ...]
+
+    @property
+    def parts(self) -> dict[str, tuple[Field, ...]]:
+        """The fields by part (`femur`, `tibia`, empty for the joint), each in its order."""
+        parts: dict[str, list[Field]] = {}
+        for item in self.fields:
+            parts.setdefault(item.part, []).append(item)
+        return {part: tuple(items) for part, items in parts.items()}
+
+
+@dataclass(frozen=True)
+class ReadRow:
+    """What a row of a readings table says of one knee.
+
+    Attributes:
+        features: grades by name; those that were not read are left out.
+        laterality: `R` or `L`; empty where the row does not tell.
+    """
+
+    features: Mapping[str, int]
+    laterality: str = ""
+
+
+class FeatureForm:
+    """Features of one knee under a schema.
+
+    Args:
+        schema: of `ServerInfo.form`.
+
+    Attributes:
+        groups: in reading order.
+        fields: all of them, by name.
+
+    Raises:
+        FormError: it is no schema of a form.
+    """
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        try:
+            self.groups = tuple(
+                Group(
+                    str(group["title"]),
+                    tuple(
+                        _field(name, schema["properties"][name], group["title"])
+                        for name in group["properties"]
+                    ),
+                )
+                for group in schema["x-groups"]
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            told = _("The server's form cannot be used: {x}.").format(x=one_line(repr(error), 80))
+            raise FormError(told, _("Update the server or the extension.")) from None
+        self.fields = {item.name: item for group in self.groups for item in group.fields}
+        self._spellings = {_plain(item.name): item for item in self.fields.values()}
+        self._spellings.update({item.key: item for item in self.fields.values()})
+        self._values: dict[str, int] = {}
+
+    @property
+    def values(self) -> dict[str, int]:
+        """Grades by name in the order of the form; those that were not read are left out."""
+        return {name: self._values[name] for name in self.fields if name in self._values}
+
+    def get(self, name: str) -> int | None:
+        """The grade of a feature; None where it was not read."""
+        return self._values.get(self.field(name).name)
+
+    def set(self, name: str, grade: Any) -> None:
+        """Grade a feature; None is "not read". Raises FormError."""
+        item = self.field(name)
+        parsed = item.parse(grade)
+        if parsed is None:
+            self._values.pop(item.name, None)
+        else:
+            self._values[item.name] = parsed
+
+    def replace(self, features: Mapping[str, Any]) -> None:
+        """Take these grades instead of all that were there. Raises FormError, changing nothing."""
+        self._values = self.read(features.items())
+
+    def clear(self) -> None:
+        """Nothing was read."""
+        self._values = {}
+
+    def field(self, name: str) -> Field:
+        """The field of a name in any spelling: any visit or none, upper or lower case, the key.
+
+        Raises:
+            FormError: there is none.
+        """
+        found = self._spellings.get(_plain(name)) if isinstance(name, str) else None
+        if found is None:
+            names = list(self.fields)
+            told = _("No feature is called {x}.").format(x=one_line(repr(name), 60))
+            known = _("Known are {a} to {b}.").format(a=names[0], b=names[-1]) if names else ""
+            raise FormError(told, known)
+        return found
+
+    def read(self, pairs: Iterable[tuple[str, Any]]) -> dict[str, int]:
+        """Names and values as grades in the order of the form; this form stays as it is.
+
+        Raises:
+            FormError: an unknown name, a grade that is not accepted, a feature that comes twice.
+        """
+        seen: dict[str, int | None] = {}
+        for name, value in pairs:
+            item = self.field(name)
+            if item.name in seen:
+                told = _("{name} ({title}) is given twice.")
+                told = told.format(name=item.name, title=item.title)
+                raise FormError(told, _("Keep one of them."))
+            seen[item.name] = item.parse(value)
+        return {name: grade for name in self.fields if (grade := seen.get(name)) is not None}
+
+    # --- what it says ---------------------------------------------------------------------------
+
+    def summary(self) -> list[str]:
+        """A line for each feature that was read."""
+        return [f"{self.fields[name].title}: {self.told(name)}" for name in self.values]
+
+    def differences(self, other: Mapping[str, int]) -> list[str]:
+        """A line for each feature that differs from other values."""
+        return [
+            f"{item.title}: {item.told(other.get(name))} \u2192 {item.told(self._values.get(name))}"
+            for name, item in self.fields.items()
+            if other.get(name) != self._values.get(name)
+        ]
+
+    def told(self, name: str) -> str:
+        """The grade of a feature with its word."""
+        return self.fields[name].told(self._values.get(name))
+
+    # --- files and tables -----------------------------------------------------------------------
+
+    def to_json(self) -> str:
+        """The grades as JSON text, as `xr2mri generate --features` takes it."""
+        return json.dumps(self.values, indent=2) + "\n"
+
+    def save(self, path: str | Path) -> None:
+        """Write `to_json` into a file; raises FormError."""
+        try:
+            Path(path).write_text(self.to_json(), encoding="utf-8")
+        except OSError as error:
+            raise FormError(
+                _("{path} cannot be written: {why}.").format(path=path, why=error.strerror)
+            ) from None
+
+    def load(self, path: str | Path) -> None:
+        """Take the grades of a JSON file: an object of names and grades, alone or as `features`.
+
+        Raises:
+            FormError: and the form stays as it was.
+        """
+        try:
+            if Path(path).stat().st_size > LARGEST_FILE:
+                raise FormError(_("{path} is too large for a form.").format(path=path))
+            text = Path(path).read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            told = _("{path} cannot be read: {why}.")
+            why = getattr(error, "strerror", None) or _("it is not text")
+            raise FormError(told.format(path=path, why=why)) from None
+        self._values = self.parse_json(text)
+
+    def parse_json(self, text: str) -> dict[str, int]:
+        """The grades that JSON text holds; this form stays as it is. Raises FormError."""
+        remedy = _('Write it as {"V00XRKL": 2}.')
+        try:
+            pairs = json.loads(text, object_pairs_hook=_Pairs)
+        except (ValueError, RecursionError) as error:
+            told = _("This is not JSON: {x}.").format(x=one_line(error, 80))
+            raise FormError(told, remedy) from None
+        if isinstance(pairs, _Pairs):
+            inner = [value for name, value in pairs if name == "features"]
+            pairs = inner[0] if len(inner) == 1 else pairs
+        if not isinstance(pairs, _Pairs):
+            raise FormError(_("This JSON is no object of names and grades."), remedy)
+        return self.read(pairs)
+
+    def parse_row(self, text: str) -> ReadRow:
+        """One row of a readings table such as OAI's `kxr_sq_bu`, pasted with its header.
+
+        Cells are separated by tabs, commas, semicolons or bars. Columns that are no feature (ID,
+        READPRJ, ...) are passed over; SIDE tells the side.
+
+        Raises:
+            FormError: no header, not one row, two visits in one row, a grade that is not accepted.
+        """
+        remedy = _("Copy the line with the names of the columns and one line below it.")
+        if len(text) > LARGEST_FILE:
+            raise FormError(_("The text is too long for one row."), remedy)
+        lines = [
+            line for line in text.lstrip("\ufeff").splitlines() if line.strip(SEPARATORS + " ")
+        ]
+        if not lines:
+            raise FormError(_("There is nothing to read."), remedy)
+        separator = max(SEPARATORS, key=lines[0].count)
+        try:
+            header, *rows = csv.reader(lines, delimiter=separator)
+        except csv.Error:
+            raise FormError(_("The text is not a table."), remedy) from None
+        header = [name.strip() for name in header]
+        columns = [k for k, name in enumerate(header) if _plain(name) in self._spellings]
+        if not columns:
+            raise FormError(_("The first line names no feature, such as V00XRKL."), remedy)
+        if len(rows) != 1:
+            raise FormError(_("There are {n} rows below the header.").format(n=len(rows)), remedy)
+        cells = rows[0]
+        if len(cells) != len(header):
+            told = _("The row has {n} cells, the header {m}.")
+            raise FormError(told.format(n=len(cells), m=len(header)), remedy)
+        features = self.read((header[k], cells[k]) for k in columns)
+        sides = [cells[k] for k, name in enumerate(header) if name.lower() == "side"]
+        return ReadRow(features, _side(sides[0]) if sides else "")
+
+
+class _Pairs(list):
+    """The pairs of a JSON object, so that a name given twice is seen."""
+
+
+def _field(name: str, described: Mapping[str, Any], group: str) -> Field:
+    grades = [grade for grade in described["enum"] if grade is not None]
+    if not grades or any(isinstance(g, bool) or not isinstance(g, int) for g in grades):
+        raise ValueError(f"grades of {name}")
+    key, title = str(described.get("x-key", name)), str(described["title"])
+    part = next((word for word in key.split("_") if word in ("femur", "tibia")), "")
+    return Field(
+        name=name,
+        key=key,
+        title=title,
+        short_title=title.split(",")[0],
+        group=str(group),
+        part=part,
+        labels={grade: str(described["x-labels"][str(grade)]) for grade in sorted(grades)},
+        description=str(described.get("description", "")),
+    )
+
+
+def _plain(name: str) -> str:
+    """A name without case and visit: `V03XRKL` and `xrkl` are one."""
+    return _VISIT.sub("", name.strip().lower())
+
+
+def _number(value: Any) -> float | None:
+    """A value as a number: None where it means "not read", infinity where it is none."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        text = value.strip()
+        if text.lower() in _MISSING_WORDS or _SAS_MISSING.match(text):
+            return None
+        labelled = _LABELLED.match(text)
+        try:
+            number = float(labelled["number"] if labelled else text)
+        except ValueError:
+            return math.inf
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        number = float(min(max(value, -1e9), 1e9))
+        number = float(value) if value != value else number
+    else:
+        return math.inf
+    return None if math.isnan(number) else number
+
+
+def _side(cell: str) -> str:
+    return _SIDES.get(cell.split(":")[0].strip().lower(), "")

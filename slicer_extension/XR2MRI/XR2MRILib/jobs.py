@@ -1,0 +1,218 @@
+"""What the server tells of itself and of a job, as plain data that was checked on arrival."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import BadReply, VersionMismatch, WrongServer, one_line
+from .texts import tr as _
+
+API_VERSION = 1
+"""Version of the interface that this module speaks."""
+
+STATES = ("queued", "running", "done", "failed", "cancelled")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """One model of a server.
+
+    Attributes:
+        parameters: JSON schema of what may be asked for, with ranges and defaults.
+        weights: digest and model card; None where the server has no weights.
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    weights: Mapping[str, Any] | None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the server can generate with it."""
+        return self.weights is not None
+
+    def limits(self, parameter: str) -> tuple[Any, Any, Any]:
+        """Smallest and largest accepted value and default of a parameter; None where not told."""
+        described = self.parameters.get("properties", {}).get(parameter, {})
+        choices = [described, *described.get("anyOf", [])]  # pydantic's way to say "or null"
+        found = {key: value for choice in reversed(choices) for key, value in choice.items()}
+        return found.get("minimum"), found.get("maximum"), described.get("default")
+
+    def choices(self, parameter: str) -> tuple[str, ...]:
+        """The words that a parameter accepts; empty where it takes something else."""
+        described = self.parameters.get("properties", {}).get(parameter, {})
+        for choice in (described, *described.get("anyOf", [])):
+            if "enum" in choice:
+                return tuple(choice["enum"])
+        return ()
+
+
+@dataclass(frozen=True)
+class ServerInfo:
+    """What `GET /info/` tells.
+
+    Attributes:
+        url: the server's address in its one form.
+        version: of the server's software.
+        models: by name.
+        form: JSON schema of the features, for `form.FeatureForm`.
+        notice: the words that mark everything as synthetic.
+        waiting, most_waiting: generations in the line, and how many the line takes.
+        login_needed: whether this server asks for a login.
+        user: who is logged in; empty where nobody is.
+    """
+
+    url: str
+    version: str
+    models: Mapping[str, ModelInfo]
+    form: Mapping[str, Any]
+    notice: str
+    waiting: int
+    most_waiting: int
+    login_needed: bool = False
+    user: str = ""
+    software: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def model(self) -> ModelInfo | None:
+        """The model to offer first: one that can generate, `knee_xr2mri` before others."""
+        ready = [model for model in self.models.values() if model.ready]
+        return min(ready, key=lambda model: model.name != "knee_xr2mri", default=None)
+
+
+@dataclass(frozen=True)
+class JobHandle:
+    """A job that was started, and what is known of its result.
+
+    Attributes:
+        parameters: as they were sent.
+    """
+
+    id: str
+    model: str
+    num_slices: int
+    samples: int = 1
+    seed: int | None = None
+    output_format: str = "nifti"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JobState:
+    """Where a job stands.
+
+    Attributes:
+        state: one of `STATES`.
+        done, total: slices, of all samples.
+        slices: of the first sample, that `XR2MRIClient.partial` would show.
+        queue_position: jobs before this one; 0 when it runs or has ended.
+        seconds: of running so far.
+        seconds_left: expected, the wait included; None when it has ended.
+        error: why it failed.
+    """
+
+    id: str
+    model: str
+    state: str
+    done: int
+    total: int
+    slices: int
+    num_slices: int
+    queue_position: int
+    seconds: float
+    seconds_left: float | None
+    seed: int | None
+    error: str | None
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state in ("done", "failed", "cancelled")
+
+
+def read_info(url: str, info: Any) -> ServerInfo:
+    """Check the answer of `/info/`.
+
+    Raises:
+        WrongServer: it is not XR2MRI's.
+        VersionMismatch: it speaks another version of the interface.
+    """
+    if not isinstance(info, dict) or "api_version" not in info:
+        if isinstance(info, dict) and isinstance(info.get("models"), dict):
+            raise WrongServer(
+                _("{url} is a MONAI Label server without XR2MRI.").format(url=url),
+                _("Start it with XR2MRI's app: monailabel start_server --app monai_app ..."),
+            )
+        raise WrongServer(_("{url} is not an XR2MRI server.").format(url=url))
+    found = info["api_version"]
+    if isinstance(found, bool) or not isinstance(found, int):
+        raise WrongServer(_("{url} is not an XR2MRI server.").format(url=url))
+    version = one_line(info.get("version", "?"), 40)
+    if found != API_VERSION:
+        told = _("The server (XR2MRI {version}) speaks version {n} of the interface, not {m}.")
+        told = told.format(version=version, n=found, m=API_VERSION)
+        raise VersionMismatch(told, server_is_older=found < API_VERSION)
+    form, queue = info.get("form"), _mapping(info.get("queue"))
+    if not isinstance(form, dict) or not isinstance(info.get("models"), dict):
+        raise BadReply(_("The server does not describe its models and its form."))
+    return ServerInfo(
+        url=url,
+        version=version,
+        models={
+            str(name): ModelInfo(
+                str(name),
+                one_line(_mapping(model).get("description", "")),
+                _mapping(_mapping(model).get("parameters")),
+                _mapping(model).get("weights") or None,
+            )
+            for name, model in info["models"].items()
+        },
+        form=form,
+        notice=one_line(info.get("notice", "")),
+        waiting=_count(queue.get("waiting", 0)),
+        most_waiting=_count(queue.get("max", 0)),
+        software={str(k): one_line(v, 80) for k, v in _mapping(info.get("software")).items()},
+    )
+
+
+def read_state(answer: Any) -> JobState:
+    """Check a job's state; raises BadReply."""
+    try:
+        state = JobState(
+            id=str(answer["id"]),
+            model=str(answer["model"]),
+            state=answer["state"],
+            done=_count(answer["done"]),
+            total=_count(answer["total"]),
+            slices=_count(answer["slices"]),
+            num_slices=_count(answer["num_slices"]),
+            queue_position=_count(answer["queue_position"]),
+            seconds=float(answer["seconds"]),
+            seconds_left=_optional(answer["seconds_left"], float),
+            seed=_optional(answer["seed"], _count),
+            error=_optional(answer["error"], one_line),
+        )
+    except (KeyError, TypeError, ValueError):
+        raise BadReply(_("The server does not tell where the job stands.")) from None
+    if state.state not in STATES or not _ID.fullmatch(state.id) or state.num_slices < 1:
+        raise BadReply(_("The server does not tell where the job stands."))
+    return state
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise BadReply(_("The server counts {x}.").format(x=one_line(repr(value), 40)))
+    return value
+
+
+def _optional(value: Any, kind: Any) -> Any:
+    return None if value is None else kind(value)

@@ -1,0 +1,416 @@
+"""One HTTP connection to one server: everything that goes over the wire passes here.
+
+Requests go to this address only (no redirects), with time limits; replies are read up to a bound
+and must be whole. Whatever goes wrong becomes one of `errors`.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+
+from .address import is_local, normalise
+from .errors import (
+    BadAddress,
+    BadReply,
+    Busy,
+    Cancelled,
+    LoginNeeded,
+    Refused,
+    ServerFault,
+    TlsProblem,
+    Unreachable,
+    WrongServer,
+    XR2MRIClientError,
+    one_line,
+)
+from .texts import tr as _
+
+MOST_JSON = 8 << 20
+_PIECE = 1 << 16
+
+
+class Login:
+    """The bearer token of a user. It lives in memory only; no text shows it."""
+
+    def __init__(self) -> None:
+        self.token = ""
+
+    def __call__(self, request: Any) -> Any:
+        """Sign a request, as `requests` asks its `auth` to. Always set, so that a password of
+        this address in the user's `.netrc` is not sent instead."""
+        if self.token:
+            request.headers["Authorization"] = f"Bearer {self.token}"
+        return request
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    def json(self) -> Any:
+        """The content as JSON; raises BadReply."""
+        try:
+            return json.loads(self.content)
+        except (ValueError, RecursionError):
+            raise BadReply(_("The server's answer is not JSON.")) from None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The content where it is a JSON object, else nothing."""
+        try:
+            fields = json.loads(self.content)
+        except (ValueError, RecursionError):
+            return {}
+        return fields if isinstance(fields, dict) else {}
+
+    @property
+    def detail(self) -> str:
+        """What the server says about a refusal; empty where it says nothing a user can read."""
+        detail = self.fields.get("detail", "")
+        return one_line(detail if isinstance(detail, str) else json.dumps(detail))
+
+
+class Upload:
+    """A multipart form with one file, made while it is sent.
+
+    Args:
+        fields: of the form.
+        file: open for reading, at its start.
+        size: bytes of the file.
+        sent: told how many bytes of how many are gone.
+        check: called between the pieces; what it raises ends the upload.
+    """
+
+    def __init__(
+        self,
+        fields: Mapping[str, str],
+        file: BinaryIO,
+        size: int,
+        sent: Callable[[int, int], None],
+        check: Callable[[], None],
+    ) -> None:
+        edge = f"xr2mri-{os.urandom(16).hex()}"
+        head = "".join(
+            f'--{edge}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+            for name, value in fields.items()
+        )
+        # never the file's own name: it may be the patient's
+        head += f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="radiograph"'
+        head += "\r\nContent-Type: application/octet-stream\r\n\r\n"
+        self.content_type = f"multipart/form-data; boundary={edge}"
+        self._head, self._tail = head.encode(), f"\r\n--{edge}--\r\n".encode()
+        self._file, self._left, self._size = file, size, size
+        self._sent, self._check = sent, check
+
+    def __len__(self) -> int:
+        """Of all bytes, for Content-Length."""
+        return len(self._head) + self._size + len(self._tail)
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            piece = self.read(_PIECE)
+            if not piece:
+                return
+            yield piece
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes, up to `size` of them."""
+        self._check()
+        if size < 0:
+            return b"".join(self)
+        if self._head:
+            piece, self._head = self._head[:size], self._head[size:]
+            return piece
+        if self._left:
+            piece = self._file.read(min(size, self._left))
+            if not piece:  # it has shrunk since it was measured
+                raise BadReply(_("The radiograph changed while it was being sent."))
+            self._left -= len(piece)
+            self._sent(self._size - self._left, self._size)
+            return piece
+        piece, self._tail = self._tail[:size], self._tail[size:]
+        return piece
+
+
+class Transport:
+    """Requests to one server.
+
+    Args:
+        url: in any form that people type.
+        ca_file: certificates of authorities to trust, PEM; the usual ones when left out.
+        timeout: seconds to wait for the connection, and for each piece of an answer.
+        login: whose token is sent; shared between transports to the same server.
+        cancelled: asked between requests and while data flows.
+
+    Raises:
+        BadAddress, TlsProblem: address or CA file cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        ca_file: str | None = None,
+        timeout: tuple[float, float] = (5.0, 30.0),
+        login: Login | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> None:
+        self.url, self.ca_file, self.timeout = normalise(url), ca_file, timeout
+        self.login, self.cancelled = login or Login(), cancelled or (lambda: False)
+        if ca_file and not os.path.isfile(ca_file):
+            raise TlsProblem(_("There is no CA file {x}.").format(x=ca_file))
+        self._session: Any = None
+
+    def check(self) -> None:
+        """Raises Cancelled if the user wants no more."""
+        if self.cancelled():
+            raise Cancelled
+
+    def close(self) -> None:
+        """Close the connection; the next request opens another."""
+        if self._session is not None:
+            self._session.close()
+
+    @property
+    def session(self) -> Any:
+        """The `requests.Session`, made by the thread that asks first: the import takes a while."""
+        if self._session is None:
+            import requests  # Slicer bundles it
+
+            session = requests.Session()
+            session.trust_env = not is_local(self.url)  # no proxy between two programs here
+            session.auth = self.login
+            session.headers.update({"Accept-Encoding": "identity", "User-Agent": "XR2MRI-Slicer"})
+            self._session = session
+        return self._session
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        accept: tuple[int, ...] = (200,),
+        most: int = MOST_JSON,
+        seconds: float | None = None,
+        stoppable: bool = True,
+        **more: Any,
+    ) -> Reply:
+        """Ask once, and wait for the whole answer.
+
+        Args:
+            method, path: of HTTP; the path begins with a slash.
+            accept: what is not an error.
+            most: bytes of the answer.
+            seconds: to wait for the answer to begin; the transport's own when left out.
+            stoppable: whether cancelling ends it; what must be heard to the end is not.
+            more: for `requests`: `params`, `data`, `headers`.
+
+        Raises:
+            Cancelled, Unreachable, TlsProblem, WrongServer, BadReply: no answer, or none of HTTP.
+            LoginNeeded, Busy, Refused, ServerFault: an answer with another status.
+        """
+        if stoppable:
+            self.check()
+        timeout = (self.timeout[0], seconds or self.timeout[1])
+        try:
+            with self.session.request(
+                method,
+                self.url + path,
+                timeout=timeout,
+                verify=self.ca_file or True,
+                allow_redirects=False,
+                stream=True,
+                **more,
+            ) as response:
+                content = self._read(response, most, stoppable)
+        except XR2MRIClientError:
+            raise
+        except Exception as error:
+            raise self._translated(error, timeout[1]) from error
+        reply = Reply(response.status_code, response.headers, content)
+        if reply.status not in accept:
+            raise self._fault(reply)
+        return reply
+
+    def _read(self, response: Any, most: int, stoppable: bool) -> bytes:
+        length = response.headers.get("Content-Length", "")
+        announced = int(length) if length.isdigit() else None
+        too_long = BadReply(_("The server's answer is too long."))
+        if announced is not None and announced > most:
+            raise too_long
+        content = bytearray()
+        for piece in response.iter_content(_PIECE):
+            content += piece
+            if len(content) > most:
+                raise too_long
+            if stoppable:
+                self.check()
+        plain = "Content-Encoding" not in response.headers
+        if plain and announced is not None and len(content) < announced:
+            raise _cut_off()
+        return bytes(content)
+
+    def _fault(self, reply: Reply) -> XR2MRIClientError:
+        """The error that an unaccepted status means."""
+        status, detail = reply.status, reply.detail
+        if status == 401:
+            expired = _("Your login has expired, or is of another server.")
+            return LoginNeeded(expired if self.login.token else _("The server asks for a login."))
+        if status == 429 or (status == 503 and "Retry-After" in reply.headers):
+            told = detail or _("The server takes no more at the moment.")
+            return Busy(_sentence(told), _seconds(reply.headers.get("Retry-After", "")))
+        if 300 <= status < 400:
+            target = urlsplit(reply.headers.get("Location", ""))
+            where = f"{target.scheme}://{target.netloc}" if target.netloc else target.path or "?"
+            return WrongServer(
+                _("{url} sends on to {where}.").format(url=self.url, where=one_line(where, 100)),
+                _("If that is the server, enter it as the address."),
+            )
+        if status == 400 and b"HTTP request was sent to HTTPS port" in reply.content:
+            return self._needs_https()
+        if 400 <= status < 500:
+            told = detail or _plain_words(status)
+            return Refused(_sentence(told), status)
+        if status >= 500:
+            known = reply.fields.get("request_id") or reply.headers.get("X-Request-ID", "")
+            told = _sentence(detail or _plain_words(status))
+            # a proxy's own page while the server restarts, or the server's word?
+            passing = status in (502, 503, 504) and not detail
+            return ServerFault(told, status, str(known), passing)
+        return BadReply(_("The server answers with status {n}.").format(n=status))
+
+    def _translated(self, error: Exception, seconds: float) -> XR2MRIClientError:
+        """The error that an exception of `requests`, or of what it uses, means."""
+        from requests import exceptions
+
+        causes = list(_causes(error))
+        where = {"url": self.url, "host": urlsplit(self.url).hostname}
+
+        def caused_by(*kinds: Any) -> bool:
+            return any(isinstance(cause, kinds) for cause in causes)
+
+        if isinstance(error, exceptions.SSLError):
+            return self._tls(" ".join(map(str, causes)))
+        if isinstance(error, exceptions.ProxyError):
+            return Unreachable(
+                _("The proxy between here and {url} does not let us through.").format(**where),
+                _("Check the proxy settings of this machine (HTTPS_PROXY, NO_PROXY)."),
+            )
+        if isinstance(error, exceptions.ConnectTimeout):
+            return Unreachable(_("{url} does not answer.").format(**where))
+        if isinstance(error, exceptions.ReadTimeout) or caused_by(socket.timeout, TimeoutError):
+            return Unreachable(
+                _("{url} takes longer than {n:.0f} s to answer.").format(n=seconds, **where),
+                _("It may be overloaded: try again later."),
+            )
+        cut = (exceptions.ChunkedEncodingError, exceptions.ContentDecodingError)
+        if isinstance(error, cut) or caused_by(http.client.IncompleteRead):
+            return _cut_off()
+        if isinstance(error, (exceptions.InvalidURL, exceptions.InvalidSchema, UnicodeError)):
+            return BadAddress(_("{url} is not an address.").format(**where))
+        if caused_by(socket.gaierror) or "NameResolution" in repr(causes):
+            return Unreachable(
+                _("No machine is called {host}.").format(**where),
+                _("Check the address, and whether this machine is on the network."),
+            )
+        if caused_by(ConnectionRefusedError):
+            return Unreachable(
+                _("Nothing answers at {url}.").format(**where),
+                _("Start the server there, or check host and port."),
+            )
+        garbage = (http.client.BadStatusLine, http.client.LineTooLong, http.client.UnknownProtocol)
+        if any(isinstance(c, garbage) and not isinstance(c, OSError) for c in causes):
+            if self.url.startswith("http:") and "\\x15\\x03" in repr(causes):
+                return self._needs_https()  # the alert of a TLS server
+            return WrongServer(_("{url} does not speak HTTP.").format(**where))
+        if isinstance(error, exceptions.RequestException):
+            return Unreachable(
+                _("The connection to {url} broke.").format(**where),
+                _("Try again; if it stays so, check address, network and size of the file."),
+            )
+        if isinstance(error, OSError):
+            return Unreachable(f"{self.url}: {error}")
+        raise error
+
+    def _tls(self, told: str) -> TlsProblem:
+        said = told.lower()
+        if "wrong_version_number" in said or "wrong version number" in said:
+            plain = self.url.replace("https:", "http:", 1)
+            return TlsProblem(
+                _("{url} does not speak TLS.").format(url=self.url),
+                _("Write {url} if you trust the network in between.").format(url=plain),
+            )
+        if "record_layer_failure" in said or "unexpected_eof" in said:
+            return TlsProblem(_("{url} breaks off the TLS handshake.").format(url=self.url))
+        if "expired" in said:
+            reason = _("The certificate of {url} has expired.")
+            return TlsProblem(
+                reason.format(url=self.url), _("Tell the administrator; check this machine's date.")
+            )
+        if "hostname mismatch" in said or "doesn't match" in said or "ip address mismatch" in said:
+            reason = _("The certificate of {url} is for another name.")
+            return TlsProblem(
+                reason.format(url=self.url), _("Use the name that the certificate is made out to.")
+            )
+        if "no_certificate_or_crl" in said or "no certificate or crl" in said:
+            return TlsProblem(_("There is no certificate in {x}.").format(x=self.ca_file))
+        if "certificate" in said:
+            return TlsProblem(_("The certificate of {url} is not trusted.").format(url=self.url))
+        return TlsProblem(_("No secure connection to {url}.").format(url=self.url))
+
+    def _needs_https(self) -> TlsProblem:
+        secure = self.url.replace("http:", "https:", 1)
+        return TlsProblem(
+            _("{url} speaks TLS only.").format(url=self.url),
+            _("Write {url}.").format(url=secure),
+        )
+
+
+def _cut_off() -> BadReply:
+    return BadReply(_("The server's answer was cut off."), passing=True)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An exception and all that it came from, by any of the ways in which urllib3 tells it."""
+    seen: list[BaseException] = []
+    waiting: list[Any] = [error]
+    while waiting:
+        found = waiting.pop()
+        if not isinstance(found, BaseException) or any(found is other for other in seen):
+            continue
+        seen.append(found)
+        yield found
+        waiting += [found.__cause__, found.__context__, getattr(found, "reason", None), *found.args]
+
+
+def _sentence(text: str) -> str:
+    """A detail of the server as a sentence."""
+    text = text.rstrip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _seconds(retry_after: str) -> float:
+    """Of a `Retry-After` header; 10 where it says nothing, or a date."""
+    return float(min(int(retry_after), 86400)) if retry_after.isdigit() else 10.0
+
+
+def _plain_words(status: int) -> str:
+    """For a server, or a proxy before it, that does not say more."""
+    words = {
+        403: _("The server does not allow this"),
+        404: _("The server does not know this"),
+        413: _("The radiograph is larger than the server takes"),
+        502: _("The server behind the proxy does not answer"),
+        503: _("The server is not available"),
+        504: _("The server behind the proxy takes too long"),
+    }
+    return words.get(status) or _("The server answers with status {n}").format(n=status)

@@ -1,0 +1,459 @@
+"""Work in the background: a thread that does the HTTP, and a queue that the GUI's thread drains.
+
+    worker = GenerationWorker(client, "knee_xr2mri", "knee.dcm", {"seed": 1})
+    worker.start()
+    ... every 50 ms or so, on the GUI's thread:
+    for event in worker.drain():
+        ...
+
+The last event is a `Final` one: Finished, Failed, Cancelled, or what the other workers end with.
+Nothing comes after it. Threads here never touch Qt or MRML.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from . import errors
+from .client import XR2MRIClient, check_record
+from .jobs import JobHandle, JobState, ServerInfo
+from .texts import tr as _
+from .volume import Volume
+
+log = logging.getLogger("xr2mri")
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
+"""Seconds between two questions: more and more while nothing changes."""
+FIRST_RETRY, LONGEST_RETRY = 0.5, 5.0
+"""Seconds between two questions to a server that stays away."""
+PARTIAL_PAUSE = 1.0
+"""Least seconds between two partial volumes."""
+PARTIAL_SHARE = 4.0
+"""A partial volume that took a second to fetch is followed by this many seconds without one."""
+PROGRESS_PAUSE = 0.1
+"""Least seconds between two events of the upload."""
+PATIENCE = 120.0
+"""Seconds for which a server may stay away during a job before it counts as lost."""
+
+
+# --- events -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Event:
+    """Something that happened, in plain data."""
+
+
+@dataclass(frozen=True, eq=False)
+class Final(Event):
+    """The last event of a worker."""
+
+
+@dataclass(frozen=True, eq=False)
+class Connected(Event):
+    """The server is one that we can talk to."""
+
+    info: ServerInfo
+
+
+@dataclass(frozen=True, eq=False)
+class Ready(Final):
+    """A `ConnectionWorker` is done: the server is one that we can talk to."""
+
+    info: ServerInfo
+
+
+@dataclass(frozen=True, eq=False)
+class Progress(Event):
+    """How far a generation is.
+
+    Attributes:
+        phase: `connecting`, `uploading`, `queued`, `running`, `fetching` or `waiting` (for a
+            server that stays away; `message` says why).
+        fraction: of the phase, in [0, 1].
+        slices, num_slices: of the first sample, that have come.
+        queue_position: jobs before this one.
+        seconds_left: expected; None where nobody knows.
+    """
+
+    phase: str
+    fraction: float = 0.0
+    slices: int = 0
+    num_slices: int = 0
+    queue_position: int = 0
+    seconds_left: float | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Started(Event):
+    """The server has the radiograph and a job."""
+
+    job: JobHandle
+
+
+@dataclass(frozen=True, eq=False)
+class Partial(Event):
+    """A volume with the slices that have come so far, zeros elsewhere."""
+
+    volume: Volume
+    slices_done: int
+
+
+@dataclass(frozen=True, eq=False)
+class Finished(Final):
+    """A whole volume.
+
+    Attributes:
+        extras: `mean` and `std` where several samples were asked for.
+        record: what it was made from and with.
+    """
+
+    job: JobHandle
+    volume: Volume
+    extras: Mapping[str, Volume]
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Failed(Final):
+    """It did not work.
+
+    Attributes:
+        error: with its remedy.
+        job: where the server may still have one, which another worker can take up again.
+    """
+
+    error: errors.XR2MRIClientError
+    job: JobHandle | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Cancelled(Final):
+    """The user wanted no more of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Returned(Final):
+    """What the function of a `CallWorker` returned."""
+
+    value: Any
+
+
+# --- workers ----------------------------------------------------------------------------------
+
+
+class Worker:
+    """A thread that ends with one `Final` event.
+
+    Args:
+        client: of the server; the worker takes a clone of it.
+        events: where events go, a queue of its own when left out.
+    """
+
+    def __init__(self, client: XR2MRIClient, events: queue.Queue[Event] | None = None) -> None:
+        self.events: queue.Queue[Event] = events if events is not None else queue.Queue()
+        self._stop = threading.Event()
+        self._last: Final | None = None
+        self._lock = threading.RLock()
+        self._client = client.clone(cancelled=self._stop.is_set)
+        name = f"XR2MRI {type(self).__name__}"
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> Worker:
+        self._thread.start()
+        return self
+
+    def drain(self) -> list[Event]:
+        """All events that have come since, of several partial volumes the last; never waits."""
+        drained: list[Event] = []
+        while True:
+            try:
+                event = self.events.get_nowait()
+            except queue.Empty:
+                return drained
+            if isinstance(event, Partial):
+                drained = [other for other in drained if not isinstance(other, Partial)]
+            drained.append(event)
+
+    def cancel(self) -> None:
+        """End it: returns at once, and the last event is there at once."""
+        with self._lock:
+            self._stop.set()
+            self._emit(Cancelled())
+
+    @property
+    def over(self) -> bool:
+        """Whether the last event has been sent."""
+        return self._last is not None
+
+    def join(self, seconds: float | None = None) -> bool:
+        """Wait for the thread, also for what it does after its last event; whether it ended."""
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _work(self) -> Final:
+        raise NotImplementedError
+
+    def _failed(self, error: errors.XR2MRIClientError) -> Final:
+        return Failed(error)
+
+    def _emit(self, event: Event) -> None:
+        """Send an event, unless the last one has been sent."""
+        with self._lock:
+            if self._last is None:
+                self._last = event if isinstance(event, Final) else None
+                self.events.put(event)
+
+    def _run(self) -> None:
+        try:
+            self._emit(self._work())
+        except errors.Cancelled:
+            self._emit(Cancelled())
+        except errors.XR2MRIClientError as error:
+            self._emit(self._failed(error))
+        except Exception as error:
+            log.exception("%s failed", threading.current_thread().name)
+            self._emit(self._failed(errors.Unexpected(error)))
+        finally:
+            self._client.close()
+
+
+class ConnectionWorker(Worker):
+    """Connects, with a login if name and password are given; ends with Ready."""
+
+    def __init__(
+        self,
+        client: XR2MRIClient,
+        user: str = "",
+        password: str = "",
+        events: queue.Queue[Event] | None = None,
+    ) -> None:
+        super().__init__(client, events)
+        self._user, self._password = user, password
+
+    def _work(self) -> Final:
+        user, password, self._password = self._user, self._password, ""
+        if user:
+            self._client.login(user, password)  # the client it was cloned from has the token, too
+        return Ready(self._client.connect())
+
+
+class CallWorker(Worker):
+    """Calls a function of the client, e.g. `lambda c: c.dicom(job)`; ends with Returned."""
+
+    def __init__(
+        self,
+        client: XR2MRIClient,
+        call: Callable[[XR2MRIClient], Any],
+        events: queue.Queue[Event] | None = None,
+    ) -> None:
+        super().__init__(client, events)
+        self._call = call
+
+    def _work(self) -> Final:
+        return Returned(self._call(self._client))
+
+
+class GenerationWorker(Worker):
+    """One generation, from the radiograph to the volume; ends with Finished.
+
+    A network that drops is waited for. The radiograph is sent once: if that fails, it has failed.
+    After `cancel` the server is told in the background, whatever the thread is waiting for.
+
+    Args:
+        client: of the server.
+        model, radiograph, parameters: see `XR2MRIClient.start`.
+        events: see `Worker`.
+        job: to take up again instead of sending anything, as after a new login.
+        partials: whether to fetch volumes while the job runs.
+        patience: see `PATIENCE`.
+    """
+
+    def __init__(
+        self,
+        client: XR2MRIClient,
+        model: str = "knee_xr2mri",
+        radiograph: bytes | str | Path = b"",
+        parameters: Mapping[str, Any] | None = None,
+        events: queue.Queue[Event] | None = None,
+        job: JobHandle | None = None,
+        partials: bool = True,
+        patience: float = PATIENCE,
+    ) -> None:
+        super().__init__(client, events)
+        self._task = (model, radiograph, dict(parameters or {}))
+        self._job, self._partials, self._patience = job, partials, patience
+        self._shown: Volume | None = None
+        self._preview = _Preview()
+        self._telling: threading.Thread | None = None
+
+    def cancel(self) -> None:
+        """End it, here at once and on the server as soon as it can be told. After a failure that
+        left a job on the server, end that job; after a success, nothing."""
+        with self._lock:
+            super().cancel()
+            if not isinstance(self._last, Finished):
+                self._tell_server()
+
+    def join(self, seconds: float | None = None) -> bool:
+        """As `Worker.join`, and until the server has been told of a cancellation."""
+        limit = None if seconds is None else time.monotonic() + seconds
+        ended = super().join(seconds)
+        if self._telling is not None:
+            left = None if limit is None else max(0.0, limit - time.monotonic())
+            self._telling.join(left)
+            ended = ended and not self._telling.is_alive()
+        return ended
+
+    def _failed(self, error: errors.XR2MRIClientError) -> Final:
+        return Failed(error, self._job)
+
+    def _work(self) -> Final:
+        if self._job is None:
+            self._emit(Progress("connecting"))
+            self._emit(Connected(self._client.connect()))
+            model, radiograph, parameters = self._task
+            started = self._client.start(model, radiograph, parameters, _Upload(self._emit))
+            with self._lock:
+                self._job = started
+                if self._stop.is_set():
+                    self._tell_server()
+            self._emit(Started(started))
+        job = self._job
+        assert job is not None
+        state = self._follow(job)
+        if state.state == "failed":
+            self._insisting(lambda: self._client.record(job))  # raises what made it fail
+            raise errors.ServerFault(state.error or _("The generation failed."), 200)
+        if state.state == "cancelled":
+            raise errors.JobLost(_("The job was cancelled on the server."))
+        return self._fetched(job)
+
+    def _follow(self, job: JobHandle) -> JobState:
+        """Report until the job has ended."""
+        pause, before = FIRST_PAUSE, None
+        while True:
+            state = self._insisting(lambda: self._client.state(job))
+            if state.final:
+                return state
+            told = (state.state, state.done, state.queue_position)
+            pause = FIRST_PAUSE if told != before else min(pause * 1.5, LONGEST_PAUSE)
+            before = told
+            self._emit(
+                Progress(
+                    state.state,
+                    state.done / state.total if state.total else 0.0,
+                    state.slices,
+                    state.num_slices,
+                    state.queue_position,
+                    state.seconds_left,
+                )
+            )
+            if self._partials and self._preview.due(state.slices):
+                self._show(job)
+            self._wait(pause)
+
+    def _show(self, job: JobHandle) -> None:
+        """Fetch what is there. It is for looking at only: if it fails, the job goes on."""
+        began = time.monotonic()
+        found, slices = None, 0
+        try:
+            found = self._client.partial(job, self._shown)
+        except errors.Cancelled:
+            raise
+        except errors.XR2MRIClientError as error:
+            log.warning("no partial volume of job %s: %s", job.id, error)
+        if found is not None:
+            self._shown, slices = found
+            self._emit(Partial(self._shown, slices))
+        self._preview.fetched(slices, time.monotonic() - began)
+
+    def _fetched(self, job: JobHandle) -> Finished:
+        """The volumes and the record of a job that is done."""
+        several = job.samples > 1 and job.output_format == "nifti"
+        kinds = ["volume", "mean", "std"] if several else ["volume"]
+        volumes: dict[str, Volume] = {}
+        for index, kind in enumerate(kinds):
+            fraction = index / (len(kinds) + 1)
+            self._emit(Progress("fetching", fraction, job.num_slices, job.num_slices))
+            volumes[kind] = self._insisting(partial(self._client.result, job, kind))
+        record = self._insisting(lambda: self._client.record(job))
+        for volume in volumes.values():
+            check_record(job, volume, record)
+        return Finished(job, volumes.pop("volume"), volumes, record)
+
+    def _insisting(self, call: Callable[[], Any]) -> Any:
+        """What a question answers, asked again while the server stays away."""
+        limit, pause = time.monotonic() + self._patience, FIRST_RETRY
+        while True:
+            try:
+                return call()
+            except errors.XR2MRIClientError as error:
+                wait = error.retry_after if isinstance(error, errors.Busy) else pause
+                if not error.passing or time.monotonic() + wait > limit:
+                    raise
+                self._emit(Progress("waiting", message=error.message))
+                self._wait(wait)
+                pause = min(pause * 1.5, LONGEST_RETRY)
+
+    def _wait(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise errors.Cancelled
+
+    def _tell_server(self) -> None:
+        """Cancel the job on the server, in a thread of its own: this one may be waiting."""
+        with self._lock:
+            if self._job is None or self._telling is not None:
+                return
+            client, job = self._client.clone(), self._job
+
+            def tell() -> None:
+                for pause in (0.5, 2.0, 5.0, None):
+                    try:
+                        return client.cancel(job)
+                    except errors.XR2MRIClientError as error:
+                        log.info("cancelling job %s: %s", job.id, error.message)
+                        if pause is None or not error.passing:
+                            return None
+                        time.sleep(pause)
+                return None
+
+            self._telling = threading.Thread(target=tell, name="XR2MRI cancelling", daemon=True)
+            self._telling.start()
+
+
+@dataclass
+class _Preview:
+    """When to fetch the next partial volume: when more has come, and not all the time."""
+
+    slices: int = 0
+    next_at: float = field(default=0.0)
+
+    def due(self, slices: int) -> bool:
+        return slices > self.slices and time.monotonic() >= self.next_at
+
+    def fetched(self, slices: int, seconds: float) -> None:
+        self.slices = max(self.slices, slices)
+        self.next_at = time.monotonic() + max(PARTIAL_PAUSE, PARTIAL_SHARE * seconds)
+
+
+class _Upload:
+    """Makes events of the bytes that have gone, not too many."""
+
+    def __init__(self, emit: Callable[[Event], None]) -> None:
+        self._emit, self._next_at = emit, 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        if done == total or time.monotonic() >= self._next_at:
+            self._next_at = time.monotonic() + PROGRESS_PAUSE
+            self._emit(Progress("uploading", done / total))
