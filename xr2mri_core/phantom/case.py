@@ -10,7 +10,7 @@ import numpy as np
 from ..features import parse_features
 from ..geometry import IN_PLANE_MM, SLICE_MM, centred_affine
 from . import render
-from .cohort import DEFAULT_ENRICHMENT, sample_demographics, sample_features
+from .cohort import DEFAULT_ENRICHMENT, Demographics, sample_demographics, sample_features
 from .mri import acquire
 from .radiograph import take_radiograph
 from .shape import KneeShape, sample_shape
@@ -41,11 +41,23 @@ class PhantomCase:
     parameters: dict[str, object] = field(default_factory=dict)
 
 
+def case_person(
+    seed: int, enrichment: float = DEFAULT_ENRICHMENT
+) -> tuple[Demographics, KneeShape, dict[str, int]]:
+    """Who the patient of a seed is: demographics, the shape of the knee and its grades."""
+    # One stream per purpose, so that what one of them draws never moves another.
+    findings, person, form = (np.random.default_rng([seed, stream]) for stream in range(3))
+    grades = sample_features(findings, enrichment)
+    demographics = sample_demographics(person, grades)
+    return demographics, sample_shape(form, demographics.sex, demographics.bmi), grades
+
+
 def make_case(
     seed: int,
     features: Mapping[str, int] | None = None,
     enrichment: float = DEFAULT_ENRICHMENT,
     shape: KneeShape | None = None,
+    exposure: int | None = None,
 ) -> PhantomCase:
     """Makes the patient of a seed: the same seed gives the same bytes.
 
@@ -55,21 +67,23 @@ def make_case(
             shape, textures, noise and exposure stay, so that two calls differ only in the findings.
         enrichment: how much commoner than in OAI rare findings are, 0..1 (`cohort`).
         shape: a knee to use instead of the seed's own.
+        exposure: seed of another radiograph of the same knee: its beam, dose, processing and noise.
 
     Raises:
         FeatureError: for an unknown variable or a grade out of range.
     """
-    # One stream per purpose, so that what one of them draws never moves another.
-    findings, person, form = (np.random.default_rng([seed, stream]) for stream in range(3))
-    own = sample_features(findings, enrichment)
-    demographics = sample_demographics(person, own)
-    knee = shape or sample_shape(form, demographics.sex, demographics.bmi)
+    demographics, born, own = case_person(seed, enrichment)
+    knee = shape or born
     grades = own if features is None else parse_features(features)
 
     canvas = render.paint(knee, grades, seed)
     signal = render.to_ras(render.imaged(canvas.signal))
     pixels, beam = take_radiograph(
-        canvas.mu, canvas.label, canvas.slices_y, seed, plateau_slope=knee.plateau_slope
+        canvas.mu,
+        canvas.label,
+        canvas.slices_y,
+        seed if exposure is None else exposure,
+        plateau_slope=knee.plateau_slope,
     )
     return PhantomCase(
         radiograph=pixels,

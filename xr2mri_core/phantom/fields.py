@@ -23,7 +23,6 @@ from torch import Tensor
 PIXEL = 0.625
 """In-plane pixel size in mm (OAI COR_T1_3D_FLASH resampled to 256 x 256)."""
 SIZE = 256
-COARSE = SIZE // 2
 SLICE = 1.5
 """Slice thickness in mm."""
 
@@ -60,6 +59,7 @@ class Canvas:
         centre: (x, z) in mm of the middle of the field of view.
         warp: amplitude in mm of a smooth random displacement, so that no two knees share an edge.
         seed: of the warp and the textures.
+        size: rows and columns of 0.625 mm, both even; more than an MRI's for a long film.
     """
 
     def __init__(
@@ -68,18 +68,19 @@ class Canvas:
         centre: tuple[float, float],
         warp: float,
         seed: int,
+        size: tuple[int, int] = (SIZE, SIZE),
     ) -> None:
         self.slices_y = torch.tensor(np.asarray(slices_y), dtype=torch.float32)
         self.spacing_y = torch.from_numpy(np.gradient(np.asarray(slices_y)).astype(np.float32))
         n = len(self.slices_y)
-        self.label = torch.zeros(n, SIZE, SIZE, dtype=torch.uint8)
-        self.signal = torch.zeros(n, SIZE, SIZE)
-        self.mu = torch.zeros(n, SIZE, SIZE)
+        self.label = torch.zeros(n, *size, dtype=torch.uint8)
+        self.signal = torch.zeros(n, *size)
+        self.mu = torch.zeros(n, *size)
         self.generator = torch.Generator().manual_seed(seed)
 
         step = 2 * PIXEL
-        offset = (torch.arange(COARSE) - (COARSE - 1) / 2) * step
-        self._cols, self._rows = offset + centre[0], centre[1] - offset
+        down, across = ((torch.arange(c // 2) - (c // 2 - 1) / 2) * step for c in size)
+        self._cols, self._rows = across + centre[0], centre[1] - down
         shift = [self._smooth_noise(n, warp) for _ in range(3)]
         self._x = self._cols.view(1, 1, -1) + shift[0]
         self._y = self.slices_y.view(-1, 1, 1) + shift[1]
@@ -87,7 +88,8 @@ class Canvas:
 
     def _smooth_noise(self, n: int, amplitude: float, cells: tuple[int, int, int] = (5, 7, 7)):
         lattice = torch.randn((1, 1, *cells), generator=self.generator)
-        field = F.interpolate(lattice, (n, COARSE, COARSE), mode="trilinear", align_corners=True)
+        grid = (n, len(self._rows), len(self._cols))
+        field = F.interpolate(lattice, grid, mode="trilinear", align_corners=True)
         return field[0, 0] * amplitude
 
     def noise(self, region: Region, grain: Point = (1.5, 2.0, 2.0)) -> Tensor:

@@ -122,23 +122,29 @@ def collapse(volume: Tensor, slices_y: Tensor, slabs: int) -> tuple[Tensor, Tens
 
 
 def project(
-    volume: Tensor, slices_y: Tensor, beam: Beam, detector_y: float, slabs: int = SLABS
+    volume: Tensor,
+    slices_y: Tensor,
+    beam: Beam,
+    detector_y: float,
+    slabs: int = SLABS,
+    width_mm: float = FIELD_OF_VIEW_MM,
 ) -> Tensor:
     """Line integrals of a volume on the detector, by magnifying and shifting one slab at a time.
 
     Args:
         volume: Tensor (n, rows, columns), a quantity per mm, as pictures of a right knee from
-            posterior to anterior, 160 mm wide at any resolution. Beyond it the edge goes on.
+            posterior to anterior, at any resolution. Beyond it the edge goes on.
         slices_y: Tensor (n,), y of the slices in mm, ascending; y = 0 is the middle of the joint.
         beam: geometry of the exposure.
         detector_y: y of the detector in mm.
         slabs: how finely magnification and tilt follow the depth.
+        width_mm: how wide the pictures are.
 
     Returns:
         Tensor (size, size), the integral in units of the quantity times mm.
     """
     planes, y = collapse(volume.float(), slices_y, slabs)
-    voxel_mm = FIELD_OF_VIEW_MM / volume.shape[-1]
+    voxel_mm = width_mm / volume.shape[-1]
     rise = math.tan(math.radians(beam.tilt_deg))
     magnification = beam.source_to_detector_mm / (beam.source_to_detector_mm - (detector_y - y))
     # A detector point shows, on the plane at y, the point at `u / magnification` from the central

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .fields import SLICE, Canvas, Region
+from .fields import SIZE, SLICE, Canvas, Region
 from .knee import paint_knee
 from .mri import signal_of
 from .pathology import Disease
@@ -31,9 +31,20 @@ def slice_positions(field_y: float) -> np.ndarray:
 
 def paint(shape: KneeShape, features: Mapping[str, int], seed: int) -> Canvas:
     """The whole limb with its disease: label map, MR signal and attenuation on one canvas."""
-    canvas = Canvas(
-        slice_positions(shape.field_y), (shape.field_x, shape.field_z), warp=1.6, seed=seed
-    )
+    slices_y = slice_positions(shape.field_y)
+    return paint_on(shape, features, seed, slices_y, (shape.field_x, shape.field_z))
+
+
+def paint_on(
+    shape: KneeShape,
+    features: Mapping[str, int],
+    seed: int,
+    slices_y: np.ndarray,
+    centre: tuple[float, float],
+    size: tuple[int, int] = (SIZE, SIZE),
+) -> Canvas:
+    """The same on a canvas of other slices, place or size; see :class:`.fields.Canvas`."""
+    canvas = Canvas(slices_y, centre, warp=1.6, seed=seed, size=size)
 
     def brush(
         region: Region | None,
