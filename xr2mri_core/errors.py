@@ -46,6 +46,10 @@ class DatalistError(InputError):
     """A datalist is malformed, or names files that do not exist."""
 
 
+class ReleaseError(InputError):
+    """An OAI release lacks a table, or a table cannot be read as what it is."""
+
+
 class WeightsError(XR2MRIError):
     """Network weights are missing, damaged or belong to another model."""
 

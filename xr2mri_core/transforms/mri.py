@@ -152,8 +152,12 @@ class SlicesInWindowd(MapTransform):
 
     Args:
         keys: volumes.
-        window: whether to keep the slices of :func:`slice_window` only, else all.
+        window: whether to keep only the slices of ``data["window"]`` (start, stop) where the item
+            has it, as items of other sequences do, else of :func:`slice_window`; False keeps all.
         allow_missing_keys: whether a key may be absent.
+
+    Raises:
+        VolumeError: for a window that the volume does not have.
     """
 
     def __init__(
@@ -167,13 +171,26 @@ class SlicesInWindowd(MapTransform):
         for key in self.key_iterator(done):
             volume = done[key]
             count = volume.shape[1]
-            start, stop = slice_window(count) if self.window else (0, count)
+            start, stop = _window(data.get("window"), count) if self.window else (0, count)
             pictures = volume_to_slices(np.asarray(volume)[:, start:stop])
             columns, _, rows = np.linalg.norm(np.asarray(volume.affine)[:3, :3], axis=0)
             done[key] = MetaTensor(torch.from_numpy(pictures), meta=volume.meta)
             done[f"{key}_spacing"] = (float(rows), float(columns))
             done["depths"] = depths_of(stop - start).astype(np.float32)
         return done
+
+
+def _window(stated: Any, count: int) -> tuple[int, int]:
+    """Return the slices to keep of ``count``: those stated, else the paper's."""
+    if stated is None:
+        return slice_window(count)
+    try:
+        start, stop = (int(end) for end in stated)
+    except (TypeError, ValueError):
+        start, stop = -1, -1
+    if not 0 <= start < stop <= count:
+        raise VolumeError(f"window {shown(stated)}: give start and stop within {count} slices")
+    return start, stop
 
 
 class FieldOfViewd(MapTransform):

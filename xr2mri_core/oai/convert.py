@@ -1,0 +1,282 @@
+"""Every candidate's volume and picture, made once: in parallel, resumable, each with its record.
+
+    out/mri/9000099-V00-R.nii.gz           RAS, native resolution
+    out/radiographs/9000099-V00-R.png      16 bits, the knee cut out as on the film
+    out/records/9000099-V00-R.json         their source, slice means, notes; or the problem
+
+A record that was made of the same files with the same settings is not made again, also where it
+says that the files cannot be used.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import multiprocessing
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+from PIL import Image
+
+from xr2mri_core import __version__
+from xr2mri_core.errors import OutputError, RadiographError, VolumeError, shown
+from xr2mri_core.files import atomic_files
+from xr2mri_core.oai.pictures import KneePicture, Locate, read_knee
+from xr2mri_core.oai.release import opened
+from xr2mri_core.oai.selection import Candidate, Excluded
+from xr2mri_core.oai.sequences import Sequence as MRISequence
+from xr2mri_core.oai.volumes import Volume, read_series
+
+VERSION = 1
+"""Raised when the meaning of the converted files changes."""
+
+Progress = Callable[[int, int, str], None]
+"""Called with (knees done, knees in all, what is being done); may raise to stop the work."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One knee to convert; everything that decides its files."""
+
+    out: Path
+    candidate: Candidate
+    sequence: MRISequence
+    locate: Locate | None = None
+
+    @property
+    def mri(self) -> Path:
+        return self.out / "mri" / f"{self.candidate.case}.nii.gz"
+
+    @property
+    def picture(self) -> Path:
+        return self.out / "radiographs" / f"{self.candidate.case}.png"
+
+    @property
+    def record(self) -> Path:
+        return self.out / "records" / f"{self.candidate.case}.json"
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What makes the files of this knee these and no others."""
+        knee = self.candidate
+        locate = self.locate
+        return {
+            "version": VERSION,
+            "mri": _stamp(knee.mri.path),
+            "radiograph": _stamp(knee.radiograph.path),
+            "listed": [knee.mri.description, knee.radiograph.description, knee.radiograph.barcode],
+            "slices": list(self.sequence.slices),
+            "locate": "" if locate is None else f"{getattr(locate, '__name__', locate)}",
+        }
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What is known of a knee after its conversion.
+
+    Attributes:
+        candidate: the knee.
+        mri, picture: its files.
+        slices: of the volume.
+        profile: mean grey value of each slice, posterior first.
+        synthetic: whether its files say that they were made and not acquired.
+        box: the knee on the film, in pixels of the film.
+        spacing_mm: of the picture, at the detector; None where unknown.
+        notes: what was left out, chosen or is odd.
+    """
+
+    candidate: Candidate
+    mri: Path
+    picture: Path
+    slices: int
+    profile: tuple[float, ...]
+    synthetic: bool
+    box: tuple[int, ...]
+    spacing_mm: tuple[float, ...] | None
+    notes: tuple[str, ...] = field(default=())
+
+
+def convert(
+    jobs: Sequence[Job], processes: int = 1, progress: Progress | None = None
+) -> tuple[list[Converted], list[Excluded]]:
+    """Make the files of all knees that have none yet.
+
+    Args:
+        jobs: the knees.
+        processes: 1 works in this process.
+        progress: called after each knee; what it raises stops the work, finished knees stay.
+
+    Returns:
+        The knees with files, and those that cannot be used, both in the order of the jobs.
+
+    Raises:
+        OutputError: if something cannot be written, or a process was killed.
+    """
+    report = progress or (lambda done, total, stage: None)
+    missing = [job for job in jobs if _read_record(job) is None]
+    done = len(jobs) - len(missing)
+    report(done, len(jobs), "convert")
+    for count, _ in enumerate(_run(missing, min(processes, len(missing))), done + 1):
+        report(count, len(jobs), "convert")
+    converted: list[Converted] = []
+    excluded: list[Excluded] = []
+    for job in jobs:
+        result = _result(job)
+        (excluded if isinstance(result, Excluded) else converted).append(result)  # type: ignore
+    return converted, excluded
+
+
+def _run(jobs: Sequence[Job], processes: int) -> Any:
+    if processes <= 1:
+        yield from map(_convert_one, jobs)
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(processes, context, initializer=_ignore_interrupts)
+    try:
+        for future in as_completed([pool.submit(_convert_one, job) for job in jobs]):
+            yield future.result()
+    except BrokenProcessPool:
+        raise OutputError(
+            "a process that converts volumes was killed, probably for want of memory: run the "
+            "same command again with fewer --jobs; finished knees are kept"
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to handle
+
+
+def _convert_one(job: Job) -> str:
+    """Make the files of one knee, or a record of why there are none."""
+    record: dict[str, Any] = {"case": job.candidate.case, "origin": job.origin}
+    try:
+        volume, picture = _read_volume(job), _read_picture(job)
+    except (VolumeError, RadiographError) as error:
+        record["problem"] = {
+            "step": "volume" if isinstance(error, VolumeError) else "picture",
+            "reason": str(error),
+        }
+        with atomic_files(job.record.parent) as files:
+            _write_json(files.path(job.record), record)
+        return job.candidate.case
+    record |= _described(job, volume, picture)
+    for folder in (job.mri.parent, job.picture.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    with atomic_files(job.record.parent) as files:
+        _write_nifti(files.path(job.mri), volume)
+        Image.fromarray(picture.pixels).save(files.path(job.picture))
+        _write_json(files.path(job.record), record)  # renamed last: a record means whole files
+    return job.candidate.case
+
+
+def _read_volume(job: Job) -> Volume:
+    knee = job.candidate
+    assert knee.mri.path is not None
+    try:
+        with opened(knee.mri.path) as files:
+            return read_series(files, job.sequence, knee.knee[2], knee.knee[0])
+    except (VolumeError, OutputError, MemoryError):
+        raise
+    except Exception as error:  # one odd file among thousands must not end the work
+        raise VolumeError(f"a volume that cannot be read: {shown(error)}") from error
+
+
+def _read_picture(job: Job) -> KneePicture:
+    knee = job.candidate
+    assert knee.radiograph.path is not None and knee.radiograph.kind is not None
+    try:
+        with opened(knee.radiograph.path) as files:
+            return read_knee(
+                files,
+                knee.knee[2],
+                both=knee.radiograph.kind.side is None,
+                locate=job.locate,
+                listed_barcode=knee.radiograph.barcode,
+                participant=knee.knee[0],
+            )
+    except VolumeError as error:  # of an archive
+        raise RadiographError(str(error)) from error
+    except (RadiographError, OutputError, MemoryError):
+        raise
+    except Exception as error:
+        raise RadiographError(f"a radiograph that cannot be read: {shown(error)}") from error
+
+
+def _described(job: Job, volume: Volume, picture: KneePicture) -> dict[str, Any]:
+    axis = job.sequence.axis
+    return {
+        "slices": volume.voxels.shape[axis],
+        "profile": [round(value, 3) for value in volume.profile(axis)],
+        "synthetic": volume.synthetic or picture.synthetic,
+        "box": list(picture.box),
+        "spacing_mm": None if picture.spacing_mm is None else list(picture.spacing_mm),
+        "notes": [*job.candidate.notes, *volume.notes, *picture.notes],
+    }
+
+
+def _result(job: Job) -> Converted | Excluded:
+    record = _read_record(job)
+    if record is None:
+        raise OutputError(f"{job.record} was not written; run the same command again")
+    if problem := record.get("problem"):
+        reason, _, detail = problem["reason"].partition(": ")
+        return Excluded(job.candidate.knee, problem["step"], reason, detail)
+    return Converted(
+        job.candidate,
+        job.mri,
+        job.picture,
+        record["slices"],
+        tuple(record["profile"]),
+        record["synthetic"],
+        tuple(record["box"]),
+        None if record["spacing_mm"] is None else tuple(record["spacing_mm"]),
+        tuple(record["notes"]),
+    )
+
+
+def _read_record(job: Job) -> dict[str, Any] | None:
+    """The record of a knee, if it and its files are there and were made of the same."""
+    try:
+        record = json.loads(job.record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(record, dict) or record.get("origin") != job.origin:
+        return None
+    whole = "problem" in record or (job.mri.is_file() and job.picture.is_file())
+    return record if whole else None
+
+
+def _stamp(path: Path | None) -> list[Any]:
+    """Size and time of a series' files, so that one downloaded anew is converted anew."""
+    if path is None or not path.exists():
+        return []
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    stats = [file.stat() for file in files]
+    newest = max((stat.st_mtime_ns for stat in stats), default=0)
+    return [path.name, len(stats), sum(stat.st_size for stat in stats), newest]
+
+
+def _write_nifti(path: Path, volume: Volume) -> None:
+    """NIfTI-1 in mm, compressed lightly and without a time stamp: the same bytes every time."""
+    image = nib.Nifti1Image(volume.voxels, volume.affine)
+    image.header.set_xyzt_units("mm")
+    what = "synthetic phantom MRI" if volume.synthetic else "from DICOM"
+    image.header["descrip"] = f"XR2MRI {__version__} {what}".encode()[:79]
+    image.set_sform(volume.affine, code=1)
+    image.set_qform(volume.affine, code=1)
+    buffer = io.BytesIO()
+    image.to_stream(buffer)
+    path.write_bytes(gzip.compress(buffer.getvalue(), compresslevel=1, mtime=0))
+
+
+def _write_json(path: Path, record: dict[str, Any]) -> None:
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

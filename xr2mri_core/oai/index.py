@@ -1,0 +1,249 @@
+"""From a release to a datalist that the training commands read: what ``xr2mri oai index`` does.
+
+out/datalist.json                      the pairs, split; see :mod:`xr2mri_core.datalist`
+out/excluded.csv                       every knee that was left out, the step and the reason
+out/flow.txt, flow.png                 counts at each step
+out/slice_counts.csv, slice_counts.png slices of a series, by sequence (the paper's Fig. 4a)
+out/grey_values.csv, grey_values.png   grey value by proportional position (Fig. 4b)
+out/index.json                         settings, counts, notes, versions
+out/mri, radiographs, records          the converted files; see :mod:`.convert`
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from xr2mri_core import __version__
+from xr2mri_core.datalist import SPLITS, save_datalist
+from xr2mri_core.errors import DatalistError, ReleaseError, shown
+from xr2mri_core.files import atomic_files, check_writable
+from xr2mri_core.geometry import slice_window
+from xr2mri_core.oai import reports
+from xr2mri_core.oai.convert import Converted, Job, Progress, convert
+from xr2mri_core.oai.people import read_people
+from xr2mri_core.oai.pictures import Locate
+from xr2mri_core.oai.readings import MISSING_AS, read_readings
+from xr2mri_core.oai.release import Release, read_release
+from xr2mri_core.oai.selection import Excluded, Selection, select_knees
+from xr2mri_core.oai.sequences import DEFAULT, sequence_named
+from xr2mri_core.oai.sequences import Sequence as MRISequence
+from xr2mri_core.oai.splits import split_by_kl, split_by_site
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a datalist depends on besides the release.
+
+    Attributes:
+        visits: to take, e.g. ``V00``; none takes all.
+        sequence: of the MRI, see :data:`~xr2mri_core.oai.sequences.SEQUENCES`.
+        window: proportional positions in percent between which slices are kept; None takes the
+            sequence's own.
+        slices: least and most slices of a volume; None takes the sequence's own.
+        missing_as: how features that were not read enter, see
+            :data:`~xr2mri_core.oai.readings.MISSING_AS`.
+        ratios: of training, validation and test.
+        test_sites: clinics whose participants make the test split; none splits at random.
+        seed: of the split.
+    """
+
+    visits: tuple[str, ...] = ()
+    sequence: str = DEFAULT
+    window: tuple[int, int] | None = None
+    slices: tuple[int, int] | None = None
+    missing_as: str = "paper"
+    ratios: tuple[float, float, float] = (7, 2, 1)
+    test_sites: tuple[str, ...] = ()
+    seed: int = 0
+
+    def mri_sequence(self) -> MRISequence:
+        """The sequence, with the window and the slices that were asked for.
+
+        Raises:
+            ReleaseError: naming the setting that is not accepted.
+        """
+        sequence = sequence_named(self.sequence)
+        if self.window is not None:
+            if not 0 <= self.window[0] < self.window[1] <= 100:
+                raise ReleaseError(
+                    f"window {shown(self.window)}: two percentages are accepted, e.g. 16 78"
+                )
+            sequence = replace(sequence, window=self.window)
+        if self.slices is not None:
+            if not 2 <= self.slices[0] <= self.slices[1]:
+                raise ReleaseError(f"slices {shown(self.slices)}: least and most, e.g. 80 80")
+            sequence = replace(sequence, slices=self.slices)
+        if self.missing_as not in MISSING_AS:
+            raise ReleaseError(
+                f"missing {shown(self.missing_as)}: accepted are {' and '.join(MISSING_AS)}"
+            )
+        return sequence
+
+
+def index_release(
+    images: Sequence[Path | str],
+    tables: Sequence[Path | str],
+    out: Path | str,
+    settings: Settings | None = None,
+    jobs: int = 1,
+    locate: Locate | None = None,
+    progress: Progress | None = None,
+) -> str:
+    """Make a datalist of the radiograph-MRI pairs of a release, with everything it needs.
+
+    Run again with the same settings it converts only what is new; the same release gives the same
+    datalist.
+
+    Args:
+        images: folders of the images, see :func:`~xr2mri_core.oai.release.read_release`.
+        tables: folders of the tables.
+        out: folder to write to.
+        settings: see :class:`Settings`.
+        jobs: processes that convert.
+        locate: finds the knee on a film, see :mod:`.pictures`.
+        progress: called after each knee; what it raises stops the work.
+
+    Returns:
+        The flow as text.
+
+    Raises:
+        ReleaseError: if lists or tables are missing or malformed.
+        DatalistError: if no knee is left, or the split cannot be made.
+        OutputError: if something cannot be written.
+    """
+    settings = settings or Settings()
+    sequence = settings.mri_sequence()
+    out = check_writable(out)
+    release = read_release(images, tables, settings.visits)
+    readings = read_readings(release.tables, release.visits)
+    people = read_people(release.tables)
+    selection = select_knees(release, sequence, readings, people, settings.missing_as)
+    work = [Job(out, candidate, sequence, locate) for candidate in selection.candidates]
+    converted, unreadable = convert(work, jobs, progress)
+    excluded = [*selection.excluded, *unreadable]
+    splits = _split(_items(converted, sequence, settings), settings) if converted else {}
+    text = _write_reports(out, release, selection, converted, excluded, splits, settings)
+    if not converted:
+        raise DatalistError(
+            f"no knee of {release.form} is left of {len(excluded)}; see {out / 'excluded.csv'}"
+        )
+    save_datalist(
+        out / "datalist.json",
+        splits,
+        name=f"OAI {' '.join(release.visits)} {sequence.name}",
+        description=_description(settings, sequence, len(converted)),
+        synthetic=any(item.synthetic for item in converted),
+    )
+    return text
+
+
+def _items(
+    converted: Sequence[Converted], sequence: MRISequence, settings: Settings
+) -> list[dict[str, Any]]:
+    """The knees as items of a datalist."""
+    items = []
+    for knee in converted:
+        participant, visit, side = knee.candidate.knee
+        window = sequence.window_of(knee.slices)
+        item: dict[str, Any] = {
+            "case": knee.candidate.case,
+            "participant": participant,
+            "radiograph": str(knee.picture.resolve()),
+            "mri": str(knee.mri.resolve()),
+            "laterality": str(side),
+            "features": dict(knee.candidate.features),
+            "visit": visit,
+            **knee.candidate.person.to_dict(),
+            "readings": {
+                "project": knee.candidate.reading.project,
+                "missing": settings.missing_as,
+            },
+            "sequence": sequence.name,
+        }
+        if window != slice_window(knee.slices):
+            item["window"] = list(window)
+        if knee.notes:
+            item["notes"] = list(knee.notes)
+        items.append(item)
+    return items
+
+
+def _split(items: list[dict[str, Any]], settings: Settings) -> dict[str, Any]:
+    if settings.test_sites:
+        return split_by_site(items, settings.test_sites, settings.ratios, settings.seed)
+    return split_by_kl(items, settings.ratios, settings.seed)
+
+
+def _description(settings: Settings, sequence: MRISequence, knees: int) -> str:
+    missing = {
+        "paper": "features that were not read are missing (all-zero one-hot), as in the paper",
+        "not-expected-zero": "features that were not expected to be read have grade 0",
+    }[settings.missing_as]
+    how = (
+        f"test: participants of site {', '.join(settings.test_sites)}"
+        if settings.test_sites
+        else "split by participant, stratified by Kellgren-Lawrence grade"
+    )
+    ratios = ":".join(f"{ratio:g}" for ratio in settings.ratios)
+    low, high = sequence.window
+    return (
+        f"{knees} knees; {missing}; slices from {low} to {high} % of the volume; {how}, {ratios}, "
+        f"seed {settings.seed}. Made by xr2mri oai index, XR2MRI {__version__}."
+    )
+
+
+def _write_reports(
+    out: Path,
+    release: Release,
+    selection: Selection,
+    converted: Sequence[Converted],
+    excluded: Sequence[Excluded],
+    splits: dict[str, Any],
+    settings: Settings,
+) -> str:
+    """Write tables, plots and the record; return the flow as text."""
+    counts = {
+        name: (len(splits[name]), len({item["participant"] for item in splits[name]}))
+        for name in SPLITS
+        if name in splits
+    }
+    people = [knee.candidate.knee[0] for knee in converted]
+    stages = reports.flow_of(selection, people, excluded)
+    title = f"OAI {' '.join(release.visits)}, {selection.sequence.name}"
+    text = f"{title}\n{reports.flow_text(stages, counts)}"
+    known = {knee.candidate.mri.path: knee.slices for knee in converted}
+    slices = reports.slice_counts(release.series, {p: n for p, n in known.items() if p})
+    record = {
+        "xr2mri": __version__,
+        "form": release.form,
+        "visits": release.visits,
+        "settings": asdict(settings),
+        "series": dict(sorted(selection.listed.items())),
+        "repeated_series": selection.repeated,
+        "flow": [asdict(stage) for stage in stages],
+        "splits": counts,
+        "reading_projects": dict(Counter(k.candidate.reading.project for k in converted)),
+        "notes": release.notes,
+    }
+    with atomic_files(out) as files:
+        reports.write_excluded(files.path(out / "excluded.csv"), excluded)
+        files.path(out / "flow.txt").write_text(text, encoding="utf-8")
+        figure = reports.flow_figure(stages, counts, title)
+        reports.save_figure(figure, files.path(out / "flow.png"))
+        reports.write_slice_counts(files.path(out / "slice_counts.csv"), slices)
+        figure = reports.slice_counts_figure(slices, selection.sequence.name)
+        reports.save_figure(figure, files.path(out / "slice_counts.png"))
+        if converted:
+            profiles = reports.grey_profiles(knee.profile for knee in converted)
+            cases = [knee.candidate.case for knee in converted]
+            reports.write_profiles(files.path(out / "grey_values.csv"), profiles, cases)
+            figure = reports.grey_figure(profiles, selection.sequence)
+            reports.save_figure(figure, files.path(out / "grey_values.png"))
+        content = json.dumps(record, indent=1, default=str) + "\n"
+        files.path(out / "index.json").write_text(content, encoding="utf-8")
+    return text

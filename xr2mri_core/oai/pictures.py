@@ -1,0 +1,168 @@
+"""One radiograph becomes a picture of each knee, or the reason why it must not.
+
+A bilateral radiograph shows the patient's right knee on image left. Each knee is cut out, still
+seen as on the film: training mirrors left knees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from xr2mri_core.errors import RadiographError, XR2MRIError
+from xr2mri_core.geometry import Laterality
+from xr2mri_core.oai.sequences import RADIOGRAPH, kind_of
+from xr2mri_core.oai.values import barcode, identifier
+from xr2mri_core.oai.volumes import is_synthetic
+from xr2mri_core.transforms.dicom_file import read_header
+from xr2mri_core.transforms.radiograph import CROP_MM
+from xr2mri_core.transforms.radiograph_file import read_radiograph
+
+Box = tuple[int, int, int, int]
+"""Top, left, bottom, right in pixels; bottom and right are exclusive."""
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where a knee is, for :data:`Locate`.
+
+    Attributes:
+        box: the square to cut out.
+        how: in a few words, for the record.
+        warning: empty, or what makes it doubtful.
+    """
+
+    box: Box
+    how: str
+    warning: str = ""
+
+
+Locate = Callable[[np.ndarray, "tuple[float, float] | None", Laterality, bool], Located]
+"""``locate(pixels, spacing_mm, side, both)``: where the knee of a side is on a film.
+
+``pixels`` float32 (rows, columns), bone bright; ``both``: whether the film shows both knees."""
+
+
+@dataclass(frozen=True)
+class KneePicture:
+    """One knee of a radiograph.
+
+    Attributes:
+        pixels: uint16 (rows, columns), bone bright, as seen on the film.
+        box: where it was on the film.
+        spacing_mm: of rows and columns at the detector, None where the file states none.
+        synthetic: whether its file says that it was made and not acquired.
+        notes: how the knee was found, and what the reader warns of.
+    """
+
+    pixels: np.ndarray
+    box: Box
+    spacing_mm: tuple[float, float] | None
+    synthetic: bool
+    notes: tuple[str, ...]
+
+
+def read_knee(
+    files: Sequence[Path],
+    side: Laterality,
+    both: bool = True,
+    locate: Locate | None = None,
+    listed_barcode: str = "",
+    participant: str = "",
+) -> KneePicture:
+    """Cut one knee out of a radiograph.
+
+    Args:
+        files: of the X-ray series: one.
+        side: of the knee to cut out.
+        both: whether the release lists it as a radiograph of both knees.
+        locate: finds the knee; :func:`middle_of_half` by default.
+        listed_barcode: of the radiograph in the release's list; it must be the file's
+            AccessionNumber where both are known.
+        participant: as listed; it must be the file's PatientID where both are known.
+
+    Raises:
+        RadiographError: in a few words, then the particulars after a colon.
+    """
+    if len(files) != 1:
+        raise RadiographError(f"several projections in one series: {len(files)} files")
+    path = files[0]
+    try:
+        header = read_header(path)
+    except Exception as error:
+        raise RadiographError(f"a corrupt file: {path.name} ({error})") from error
+    kind = kind_of(str(header.get("SeriesDescription") or ""))
+    if kind is not None and kind.name == RADIOGRAPH:
+        _check_shows(kind.side, side, both)
+    _check_same("another participant", identifier(header.get("PatientID")), participant)
+    _check_same("another radiograph", barcode(header.get("AccessionNumber")), listed_barcode)
+    try:
+        pixels, info = read_radiograph(path)
+    except XR2MRIError as error:
+        raise RadiographError(f"a radiograph that cannot be read: {error}") from error
+    if tagged := Laterality.parse(info["laterality"]):
+        _check_shows(tagged, side, both)
+    found = (locate or middle_of_half)(pixels, info["spacing_mm"], side, both)
+    notes = [found.how, *([found.warning] if found.warning else [])]
+    return KneePicture(
+        _sixteen_bits(_cut(pixels, found.box)),
+        found.box,
+        info["spacing_mm"],
+        is_synthetic(header),
+        tuple(notes),
+    )
+
+
+def _check_shows(shown: Laterality | None, side: Laterality, both: bool) -> None:
+    """Refuse a file that says it shows another knee, or more or fewer, than the list says."""
+    if shown is not (None if both else side):
+        listed = "both knees" if both else str(side)
+        says = str(shown) if shown else "both knees"
+        raise RadiographError(f"laterality conflict: its file says {says}, the list {listed}")
+
+
+def _check_same(reason: str, found: str, listed: str) -> None:
+    if found and listed and found != listed:
+        raise RadiographError(f"{reason}: its file says {found}, the release's list {listed}")
+
+
+def middle_of_half(
+    pixels: np.ndarray, spacing: tuple[float, float] | None, side: Laterality, both: bool
+) -> Located:
+    """Take the middle of the half of the film that shows a side, or of a film of one knee.
+
+    A square of 140 mm where the spacing is known, else the largest that the half holds.
+    """
+    rows, columns = pixels.shape
+    width = columns / 2 if both else columns
+    left = width if both and side is Laterality.LEFT else 0
+    if spacing is None:
+        height = breadth = min(rows, width)
+    else:
+        height, breadth = CROP_MM / spacing[0], CROP_MM / spacing[1]
+    top, start = round(rows / 2 - height / 2), round(left + width / 2 - breadth / 2)
+    box = (top, start, top + round(height), start + round(breadth))
+    return Located(box, "middle of the film's half" if both else "middle of the film")
+
+
+def _cut(pixels: np.ndarray, box: Box) -> np.ndarray:
+    """Return a box of a picture, edge pixels repeated where it reaches outside."""
+    top, left, bottom, right = box
+    rows = np.arange(top, bottom).clip(0, pixels.shape[0] - 1)
+    columns = np.arange(left, right).clip(0, pixels.shape[1] - 1)
+    cut = pixels[np.ix_(rows, columns)]
+    if cut.size == 0 or cut.min() == cut.max():
+        raise RadiographError(f"an empty crop: {box} of {pixels.shape}")
+    return cut
+
+
+def _sixteen_bits(values: np.ndarray) -> np.ndarray:
+    """Return grey values as uint16: as they are where they fit, else stretched over the range."""
+    low, high = float(values.min()), float(values.max())
+    whole = bool((values == np.rint(values)).all())
+    if whole and low >= 0 and high <= 65535:
+        return values.astype(np.uint16)
+    return np.rint((values - low) / (high - low) * 65535).astype(np.uint16)

@@ -1,0 +1,200 @@
+"""Which knees can be used, and why the others cannot: the flow of a study, step by step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from xr2mri_core.errors import FeatureError, ReleaseError
+from xr2mri_core.geometry import Laterality
+from xr2mri_core.oai.people import People, Person
+from xr2mri_core.oai.readings import Knee, Reading
+from xr2mri_core.oai.release import Release, Series
+from xr2mri_core.oai.sequences import RADIOGRAPH, Sequence
+
+STEPS = {
+    "mri": "with an MRI of the sequence",
+    "readings": "with usable readings of the radiograph",
+    "radiograph": "with the radiograph that was read",
+    "files": "with their files at hand",
+    "volume": "with a whole, consistent volume",
+    "picture": "with a radiograph that can be read",
+}
+"""The steps by which knees are left out, in order, and what describes those that stay."""
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """A knee that is left out.
+
+    Attributes:
+        knee: participant, visit, side.
+        step: of :data:`STEPS`.
+        reason: in a few words, the same for all knees of the same fate.
+        detail: what is particular to this knee.
+    """
+
+    knee: Knee
+    step: str
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A knee with all that a pair needs.
+
+    Attributes:
+        knee: participant, visit, side.
+        mri: its series of the sequence, the last where it was repeated.
+        radiograph: the series of its radiograph, of this knee or of both.
+        reading: the reading that counts.
+        features: OAI name -> grade.
+        person: demographics.
+        notes: what was chosen between, for the record.
+    """
+
+    knee: Knee
+    mri: Series
+    radiograph: Series
+    reading: Reading
+    features: Mapping[str, int]
+    person: Person
+    notes: tuple[str, ...] = ()
+
+    @property
+    def case(self) -> str:
+        """E.g. ``9000099-V00-R``."""
+        return "-".join(map(str, self.knee))
+
+
+@dataclass
+class Selection:
+    """What became of every knee.
+
+    Attributes:
+        sequence: that was asked for.
+        candidates: the knees that stay, in the order of their names.
+        excluded: the others.
+        listed: series that the release lists, by kind, e.g. ``COR_T1_3D_FLASH`` or ``other``.
+        repeated: series of the sequence that a later one replaces.
+    """
+
+    sequence: Sequence
+    candidates: list[Candidate]
+    excluded: list[Excluded] = field(default_factory=list)
+    listed: Counter[str] = field(default_factory=Counter)
+    repeated: int = 0
+
+
+def select_knees(
+    release: Release,
+    sequence: Sequence,
+    readings: Mapping[Knee, Reading],
+    people: People,
+    missing_as: str = "paper",
+) -> Selection:
+    """Choose the MRI, the reading and the radiograph of each knee.
+
+    A knee enters if the release lists a radiograph or an MRI of it. Of repeated series the last
+    is taken (date, then series number). The radiograph is the one that was read, known by its
+    barcode; where the reading names none, the last of the visit.
+
+    Args:
+        release: what there is.
+        sequence: to train on.
+        readings: of :func:`~xr2mri_core.oai.readings.read_readings`.
+        people: of :func:`~xr2mri_core.oai.people.read_people`.
+        missing_as: see :data:`~xr2mri_core.oai.readings.MISSING_AS`.
+    """
+    series = _by_knee(release.series)
+    selection = Selection(sequence, [])
+    selection.listed = Counter(s.kind.name if s.kind else "other" for s in release.series)
+    for knee in sorted(series):
+        volumes = [item for item in series[knee] if _named(item, sequence.name)]
+        pictures = [item for item in series[knee] if _named(item, RADIOGRAPH)]
+        selection.repeated += max(0, len(volumes) - 1)
+        found = _candidate(knee, volumes, pictures, readings.get(knee), people, missing_as)
+        if isinstance(found, Excluded):
+            selection.excluded.append(found)
+        else:
+            selection.candidates.append(found)
+    return selection
+
+
+def _by_knee(series: Iterable[Series]) -> dict[Knee, list[Series]]:
+    """The series of each knee; a radiograph of both knees belongs to each."""
+    knees: dict[Knee, list[Series]] = {}
+    for item in series:
+        if item.kind is not None:
+            for side in (item.kind.side,) if item.kind.side else tuple(Laterality):
+                knees.setdefault((item.participant, item.visit, side), []).append(item)
+    return knees
+
+
+def _named(series: Series, name: str) -> bool:
+    return series.kind is not None and series.kind.name == name
+
+
+def _candidate(
+    knee: Knee,
+    volumes: list[Series],
+    pictures: list[Series],
+    reading: Reading | None,
+    people: People,
+    missing_as: str,
+) -> Candidate | Excluded:
+    if not volumes:
+        return Excluded(knee, "mri", "no MRI of the sequence")
+    if reading is None:
+        return Excluded(knee, "readings", "no readings")
+    features = _features(knee, reading, missing_as)
+    if isinstance(features, Excluded):
+        return features
+    if not pictures:
+        return Excluded(knee, "radiograph", "no radiograph")
+    read = [item for item in pictures if item.barcode and item.barcode == reading.barcode]
+    if reading.barcode and not read and any(item.barcode for item in pictures):
+        listed = ", ".join(item.barcode for item in pictures)
+        detail = f"read {reading.barcode}, listed {listed}"
+        return Excluded(knee, "radiograph", "another radiograph was read", detail)
+    mri, radiograph = _last(volumes), _last(read or pictures)
+    for item in (mri, radiograph):
+        if item.path is None:
+            detail = f"{item.description} {item.number}"
+            return Excluded(knee, "files", "listed, but not on the disk", detail)
+    notes = _notes(volumes, read or pictures, mri, radiograph)
+    return Candidate(knee, mri, radiograph, reading, features, people.at(knee[0], knee[1]), notes)
+
+
+def _features(knee: Knee, reading: Reading, missing_as: str) -> dict[str, int] | Excluded:
+    if reading.has_prosthesis:
+        return Excluded(knee, "readings", "prosthesis")
+    if reading.problem:
+        return Excluded(
+            knee, "readings", "readings that contradict or make no sense", reading.problem
+        )
+    if reading.kl is None:
+        return Excluded(knee, "readings", "no Kellgren-Lawrence grade")
+    try:
+        return reading.features(missing_as)
+    except ReleaseError:
+        raise
+    except FeatureError as error:
+        return Excluded(knee, "readings", "readings that contradict or make no sense", str(error))
+
+
+def _last(series: list[Series]) -> Series:
+    return max(series, key=lambda item: item.age)
+
+
+def _notes(
+    volumes: list[Series], pictures: list[Series], mri: Series, radiograph: Series
+) -> tuple[str, ...]:
+    notes = []
+    if len(volumes) > 1:
+        notes.append(f"MRI {mri.number} is the last of {len(volumes)}")
+    if len(pictures) > 1:
+        notes.append(f"radiograph {radiograph.number} is the last of {len(pictures)}")
+    return tuple(notes)

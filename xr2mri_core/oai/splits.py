@@ -1,0 +1,100 @@
+"""Splits of participants: stratified by Kellgren-Lawrence grade, or by clinical site."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from xr2mri_core.datalist import SPLITS
+from xr2mri_core.errors import DatalistError, shown
+
+Item = Mapping[str, Any]
+
+
+def split_by_kl(
+    items: Sequence[Item], ratios: Sequence[float] = (7, 2, 1), seed: int = 0
+) -> dict[str, list[Item]]:
+    """Split by participant, each split with about the same grades.
+
+    Participants are shuffled, then ordered by the worst grade of their knees, and handed out one
+    by one to the split that lacks most. So the counts are the ratios, rounded, and within a grade
+    nearly so.
+
+    Args:
+        items: with ``participant`` and ``features``; their order does not matter.
+        ratios: of training, validation and test (Section III-B: 7:2:1).
+        seed: of the shuffle.
+
+    Returns:
+        ``training``, ``validation``, ``test`` -> items, in their order.
+
+    Raises:
+        DatalistError: for ratios that are not three numbers of at least 0 with a positive sum.
+    """
+    return _gathered(items, _dealt(items, dict(zip(SPLITS, ratios, strict=False)), ratios, seed))
+
+
+def split_by_site(
+    items: Sequence[Item],
+    test_sites: Sequence[str],
+    ratios: Sequence[float] = (7, 2, 1),
+    seed: int = 0,
+) -> dict[str, list[Item]]:
+    """Hold the participants of some clinics out for the test: the stronger test.
+
+    The others are split into training and validation as by :func:`split_by_kl`, with the first two
+    ratios.
+
+    Raises:
+        DatalistError: if a site is unknown, or nobody would be left to train or to test.
+    """
+    held_out = {site.strip().upper() for site in test_sites}
+    known = {str(item.get("site") or "?") for item in items}
+    if not held_out or not held_out < known:
+        raise DatalistError(
+            f"test sites {shown(sorted(held_out))}: the participants come from "
+            f"{', '.join(sorted(known))}; hold out some of these, not all"
+        )
+    rest = [item for item in items if str(item.get("site") or "?") not in held_out]
+    split_of = _dealt(rest, {"training": ratios[0], "validation": ratios[1]}, ratios, seed)
+    split_of |= {
+        str(item["participant"]): "test"
+        for item in items
+        if str(item.get("site") or "?") in held_out
+    }
+    return _gathered(items, split_of)
+
+
+def _dealt(
+    items: Sequence[Item], shares: Mapping[str, float], ratios: Sequence[float], seed: int
+) -> dict[str, str]:
+    """Participant -> split."""
+    numbers = np.asarray(ratios, dtype=float)
+    valid = numbers.shape == (3,) and np.isfinite(numbers).all() and numbers.min() >= 0
+    if not valid or not sum(shares.values()) > 0:
+        raise DatalistError(f"ratios {shown(list(ratios))}: give three numbers, e.g. 7 2 1")
+    worst: dict[str, int] = {}
+    for item in items:
+        person, grade = str(item["participant"]), item["features"].get("V00XRKL", -1)
+        worst[person] = max(grade, worst.get(person, -1))
+    people = sorted(worst)
+    order = np.random.default_rng(seed).permutation(len(people))
+    names, total = list(shares), sum(shares.values())
+    counts = dict.fromkeys(names, 0)
+    split_of = {}
+    ranked = sorted((people[index] for index in order), key=worst.__getitem__)
+    for dealt, person in enumerate(ranked, 1):
+        lacking = {name: dealt * shares[name] / total - counts[name] for name in names}
+        chosen = max(names, key=lacking.__getitem__)
+        counts[chosen] += 1
+        split_of[person] = chosen
+    return split_of
+
+
+def _gathered(items: Sequence[Item], split_of: Mapping[str, str]) -> dict[str, list[Item]]:
+    return {
+        split: [item for item in items if split_of[str(item["participant"])] == split]
+        for split in SPLITS
+    }

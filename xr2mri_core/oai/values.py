@@ -1,0 +1,131 @@
+"""The cells of OAI's tables: labelled values, missing codes, identifiers.
+
+A cell of the text release is a number (``2``), a labelled number (``"2: Minimal"``), or says why
+there is none: nothing at all, ``.``, ``".: Missing Form/Incomplete Workbook"``, or one of SAS's
+special missing values with or without a label (``.A``, ``".P: Prosthesis"``). In SAS files the
+special missing values are NaNs whose payload names the letter.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from xr2mri_core.errors import ReleaseError, shown
+
+BARCODE_DIGITS = 12
+
+
+class Missing(StrEnum):
+    """Why a cell has no value. Other letters than these count as :attr:`MISSING`."""
+
+    BLANK = "."
+    """Nothing is said: an empty cell or a bare ``.``."""
+    NOT_EXPECTED = ".A"
+    """By design: the feature is read only for knees with definite osteoarthritis."""
+    MISSING = ".M"
+    """It should be there: a form or a workbook is missing."""
+    PROSTHESIS = ".P"
+    """The joint is replaced."""
+    TECHNICAL = ".T"
+    """The image did not allow it to be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What a cell says: a number with or without a label, or why there is none.
+
+    Attributes:
+        number: the value, None where it is missing.
+        label: the text after the colon, e.g. ``Minimal``; of missing values too.
+        missing: None where there is a number.
+    """
+
+    number: float | None
+    label: str = ""
+    missing: Missing | None = None
+
+
+_BLANK_WORDS = frozenset({"", ".", "nan", "na", "n/a", "none", "null", "nat"})
+_SPECIAL = re.compile(r"\.(?P<letter>[A-Za-z_]?)\s*(?::\s*(?P<label>.*))?", re.DOTALL)
+_NUMBER = re.compile(
+    r"(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?::\s*(?P<label>.*))?", re.DOTALL
+)
+
+
+def read_cell(value: object) -> Cell:
+    """Read a cell of a text table.
+
+    Raises:
+        ReleaseError: for a text that is neither a number nor a missing code.
+    """
+    text = "" if value is None else str(value).strip()
+    if text.lower() in _BLANK_WORDS:
+        return Cell(None, "", Missing.BLANK)
+    if found := _SPECIAL.fullmatch(text):
+        label = (found["label"] or "").strip()
+        return Cell(None, label, _reason(found["letter"].upper(), label))
+    if found := _NUMBER.fullmatch(text):
+        number = float(found["number"])
+        if math.isfinite(number):
+            return Cell(number, (found["label"] or "").strip())
+    raise ReleaseError(
+        f"{shown(text)} is no value of OAI's tables: accepted are a number, a labelled number "
+        'such as "2: Minimal", and the missing codes ".", ".A", ".M", ".P", ".T"'
+    )
+
+
+def _reason(letter: str, label: str) -> Missing:
+    if not letter:
+        return Missing.MISSING if label else Missing.BLANK
+    try:
+        return Missing(f".{letter}")
+    except ValueError:
+        return Missing.MISSING
+
+
+def sas_texts(numbers: np.ndarray) -> list[str]:
+    """Write the numbers of a SAS column as the text release would.
+
+    SAS keeps ``.A`` to ``.Z`` as NaNs: the third byte of the big-endian double is the complement
+    of 2 for A, 3 for B and so on, of 1 for a plain ``.`` (as ReadStat reads them). pandas hands
+    such NaNs through untouched.
+
+    Args:
+        numbers: float64 array (rows,) as :func:`pandas.read_sas` returns it.
+
+    Returns:
+        Texts: whole numbers without a point, NaNs as ``.`` or ``.A`` to ``.Z``.
+    """
+    numbers = np.ascontiguousarray(numbers, dtype=np.float64)
+    tags = ~(numbers.view(np.uint64) >> np.uint64(40)).astype(np.uint8)
+    return [
+        _special_text(int(tag)) if math.isnan(number) else f"{number:.15g}"
+        for number, tag in zip(numbers.tolist(), tags.tolist(), strict=True)
+    ]
+
+
+def _special_text(tag: int) -> str:
+    return f".{chr(ord('A') + tag - 2)}" if 2 <= tag < 28 else "."
+
+
+def identifier(value: object) -> str:
+    """Return an ID as text: ``9000099`` for 9000099, "9000099 " and the 9000099.0 of SAS."""
+    text = "" if value is None else str(value).strip()
+    if text.lower() in _BLANK_WORDS:
+        return ""
+    return text[:-2] if re.fullmatch(r"\d+\.0", text) else text
+
+
+def barcode(value: object) -> str:
+    """Return a barcode with its twelve digits: leading zeros get lost in spreadsheets.
+
+    Returns:
+        E.g. ``016600123456``, or an empty text where there is none.
+    """
+    text = identifier(value)
+    return text.zfill(BARCODE_DIGITS) if text.isdigit() else ""
