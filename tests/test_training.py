@@ -24,6 +24,7 @@ from xr2mri_core.training import handlers
 from xr2mri_core.training.batches import case_weights, to_device
 from xr2mri_core.training.cache import from_bytes, label_emphasis, pick_slices, to_bytes
 from xr2mri_core.training.diffusion import clean_latent
+from xr2mri_core.transforms import radiograph_augmentation
 
 CPU = torch.device("cpu")
 
@@ -188,6 +189,20 @@ def test_case_batches_group_slices_by_case(latents):
         assert len(set(row.tolist())) == 4 and np.isin(row, known).all()
         first = int(np.flatnonzero(known == row[0].item())[0])
         assert torch.equal(images[0], from_bytes(latents.slices.arrays["slices"][case, first]))
+
+
+def test_augmentation_changes_the_radiographs_alone_and_by_seed_and_step(latents):
+    augment = radiograph_augmentation(64)
+
+    def batch(step, augmentation=augment):
+        return training.CaseBatches(latents, 3, 4, seed=1, augmentation=augmentation)[step]
+
+    plain, one, same = batch(7, None), batch(7), batch(7)
+    assert torch.equal(one["radiograph"], same["radiograph"])
+    assert not torch.equal(one["radiograph"], plain["radiograph"])
+    assert one["radiograph"].shape == plain["radiograph"].shape
+    assert all(torch.equal(one[k], plain[k]) for k in ("latent", "features", "depth"))
+    assert one["seed"] == plain["seed"]
 
 
 def test_rare_grades_are_drawn_more_often():

@@ -1,4 +1,4 @@
-"""The command line: ``xr2mri phantom | generate | evaluate | demo | weights | info``.
+"""The command line: ``xr2mri phantom | generate | evaluate | robustness | ...``.
 
 Results go to standard output and to files, everything else to standard error. A fault is one line
 that names what was wrong and the remedy, and an exit status: 2 for what was handed in, 130 for an
@@ -151,6 +151,29 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     print(table)
 
 
+def _robustness(arguments: argparse.Namespace) -> None:
+    from xr2mri_core.evaluation.robustness import robustness
+    from xr2mri_core.files import check_writable
+
+    check_writable(arguments.out)
+    generator = _generator(arguments)
+    with _progress_bar("robustness") as progress:
+        text = robustness(
+            arguments.datalist,
+            generator,
+            arguments.out,
+            split=arguments.split,
+            cases=arguments.cases,
+            steps=arguments.steps,
+            sampler=arguments.sampler,
+            guidance=arguments.guidance,
+            seed=arguments.seed,
+            batch_size=arguments.batch_size,
+            progress=progress,
+        )
+    print(text)
+
+
 def _demo(arguments: argparse.Namespace) -> None:
     from xr2mri_core.demo import run_demo
 
@@ -264,10 +287,7 @@ def _parser() -> argparse.ArgumentParser:
     _generation_options(generate)
 
     evaluate = command("evaluate", _evaluate, "measure a model on a split of a datalist")
-    evaluate.add_argument("--datalist", type=Path, required=True, help="MONAI datalist of pairs")
-    evaluate.add_argument("--split", default="test", choices=("training", "validation", "test"))
-    evaluate.add_argument("--out", type=Path, required=True, help="folder for tables and figures")
-    evaluate.add_argument("--cases", type=_positive, help="the first N cases (default all)")
+    _split_options(evaluate)
     evaluate.add_argument(
         "--response-cases", type=_count, help="cases of the feature response (default: as --cases)"
     )
@@ -279,6 +299,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--jobs", type=_positive, default=1, help="processes beside the model")
     _generation_options(evaluate)
+
+    robustness = command(
+        "robustness", _robustness, "how the volume moves with another radiograph of the same knee"
+    )
+    _split_options(robustness)
+    _generation_options(robustness)
 
     demo = command("demo", _demo, "an unseen phantom patient, from radiograph to volume")
     demo.add_argument("--out", type=Path, default=Path("demo"))
@@ -301,6 +327,13 @@ def _weights_arguments(actions: Any, common: argparse.ArgumentParser) -> None:
     importer.add_argument("source", type=Path, help="the checkpoint: .ckpt, .pt or .safetensors")
     importer.add_argument("out", type=Path, help="safetensors file to write, or to add to")
     importer.set_defaults(run=_weights_import)
+
+
+def _split_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--datalist", type=Path, required=True, help="MONAI datalist of pairs")
+    parser.add_argument("--split", default="test", choices=("training", "validation", "test"))
+    parser.add_argument("--out", type=Path, required=True, help="folder for tables and figures")
+    parser.add_argument("--cases", type=_positive, help="the first N cases (default all)")
 
 
 def _bundle_options(parser: argparse.ArgumentParser) -> None:

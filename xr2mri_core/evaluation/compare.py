@@ -201,7 +201,7 @@ def evaluate(
     from xr2mri_core.evaluation import figures
 
     items = load_datalist(datalist, split)[:cases]
-    others = [_other(items, index) for index in range(len(items))]
+    others = [next_patient(items, index) for index in range(len(items))]
     synthetic = all(phantom_origin(item) for item in items)
     responding = (len(items) if response_cases is None else response_cases) if synthetic else 0
     size = generator.image_size
@@ -237,9 +237,9 @@ def evaluate(
     rows = [{"case": m.case, "method": k, **v} for m in measured for k, v in m.methods.items()]
     out = Path(out)
     with atomic_files(out) as files:
-        _write_csv(files.path(out / "metrics.csv"), rows)
-        _write_csv(files.path(out / "response.csv"), [row for m in measured for row in m.response])
-        _write_csv(files.path(out / "spacing.csv"), spacing)
+        write_csv(files.path(out / "metrics.csv"), rows)
+        write_csv(files.path(out / "response.csv"), [row for m in measured for row in m.response])
+        write_csv(files.path(out / "spacing.csv"), spacing)
         write_json(files.path(out / "summary.json"), summary)
         files.path(out / "summary.md").write_text(text, encoding="utf-8")
         for name, figure in figures.all_figures(rows, spacing, pictured).items():
@@ -324,7 +324,7 @@ def _variables(index: int) -> tuple[str, ...]:
     return CYSTS[index % len(CYSTS)], CHONDROCALCINOSIS[index % len(CHONDROCALCINOSIS)]
 
 
-def _other(items: Sequence[Item], index: int) -> Item:
+def next_patient(items: Sequence[Item], index: int) -> Item:
     """The next item of another participant."""
     for step in range(1, len(items)):
         item = items[(index + step) % len(items)]
@@ -391,7 +391,7 @@ def _ahead(
         yield result
 
 
-def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row))
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, names, restval="")

@@ -143,7 +143,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
@@ -163,7 +163,7 @@ def _methods_table(methods: Mapping[str, Any]) -> str:
                 if value and value["n"] else "-"
             )  # fmt: skip
         rows.append(cells)
-    return _table(["", *(title for title, _ in METRICS.values())], rows)
+    return table(["", *(title for title, _ in METRICS.values())], rows)
 
 
 def _advantage_table(advantage: Mapping[str, Any]) -> str:
@@ -172,13 +172,13 @@ def _advantage_table(advantage: Mapping[str, Any]) -> str:
                  f"{_number(100 * v['won'], 0)} %" for v in metrics.values())]
         for name, metrics in advantage.items()
     ]  # fmt: skip
-    return _table(["model minus", "SSIM", "RSSIM"], rows)
+    return table(["model minus", "SSIM", "RSSIM"], rows)
 
 
 def _spacing_table(spacing: Mapping[str, Any]) -> str:
     rows = [[name, _number(v["adjacent"]["mean"], 3), str(v["adjacent"]["n"])]
             for name, v in spacing.items()]  # fmt: skip
-    return _table(["slices", "correlation", "cases"], rows)
+    return table(["slices", "correlation", "cases"], rows)
 
 
 def _response_table(response: Mapping[str, Any]) -> str:
@@ -191,4 +191,4 @@ def _response_table(response: Mapping[str, Any]) -> str:
         cells = [_number(v[column][kind], digits) for column, kind, digits in columns]
         rows.append([name, str(v["ratio"]["n"]), *cells, f"{100 * v['right']:.0f} %"])
     titles = ["inside", "outside", "ratio (median)", "gain", "sign", "corr."]
-    return _table(["feature", "cases", *titles, "right"], rows)
+    return table(["feature", "cases", *titles, "right"], rows)

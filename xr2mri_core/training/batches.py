@@ -14,6 +14,7 @@ from typing import Any
 import ignite.distributed as idist
 import numpy as np
 import torch
+from monai.transforms import Compose
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -107,6 +108,8 @@ class CaseBatches(Dataset[Batch]):
         oversampling: 0 draws cases uniformly; above 0, cases with rare grades more often
             (`case_weights`).
         images: also load the pixels (for the reconstruction loss of Algorithm 1).
+        augmentation: random change of a radiograph (1, H, W) that leaves the knee as it is, such
+            as `radiograph_augmentation`; None: none.
         rank: process of a distributed run: each draws its own batches.
     """
 
@@ -119,9 +122,11 @@ class CaseBatches(Dataset[Batch]):
         grading: str = "oai",
         oversampling: float = 0.0,
         images: bool = False,
+        augmentation: Compose | None = None,
         rank: int = 0,
     ) -> None:
         self.cache, self.seed, self.images, self.rank = cache, seed, images, rank
+        self.augmentation = augmentation
         self.cases, self.slices = min(cases, len(cache)), min(slices, cache.slices_per_case)
         self.features = cache.features(grading)
         grades = [item["features"] for item in cache.items]
@@ -144,7 +149,12 @@ class CaseBatches(Dataset[Batch]):
             batch["weight"] = torch.from_numpy(arrays["weights"][rows]).float().unsqueeze(1)
         if self.images:
             batch["image"] = from_bytes(pixels["slices"][rows]).unsqueeze(1)
-        return batch | {"seed": int(rng.integers(2**62))}
+        batch["seed"] = int(rng.integers(2**62))
+        if self.augmentation is not None:
+            self.augmentation.set_random_state(seed=int(rng.integers(2**31)))
+            changed = [self.augmentation(picture) for picture in batch["radiograph"]]
+            batch["radiograph"] = torch.stack(changed)
+        return batch
 
 
 def case_weights(grades: Sequence[Mapping[str, int]], power: float) -> np.ndarray:

@@ -1,0 +1,181 @@
+"""How far the generated volume moves when the radiograph of one and the same knee is another one.
+
+Position, exposure and processing of a radiograph say nothing about the knee, so the volume should
+hardly follow them. Each test radiograph is changed in every way that
+:data:`xr2mri_core.transforms.augmentation.CHANGES` names and, for a phantom, taken anew with
+another beam, exposure and noise; everything else (features, seed) stays. Beside these stand two
+rows that give the scale: ``other noise``, the same radiograph from another seed, and ``other
+patient``, which *should* move the volume. A generator that ignored its radiograph would move
+nowhere: therefore the similarity to the true volume is given too, which must not fall.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from xr2mri_core.datalist import load_datalist
+from xr2mri_core.evaluation.compare import (
+    Item,
+    frame_slices,
+    next_patient,
+    phantom_origin,
+    read_slices,
+    write_csv,
+)
+from xr2mri_core.evaluation.metrics import psnr, ssim
+from xr2mri_core.evaluation.summary import table
+from xr2mri_core.export import write_json
+from xr2mri_core.files import atomic_files
+from xr2mri_core.transforms.augmentation import CHANGES, change
+from xr2mri_core.transforms.radiograph import CROP_MM
+
+if TYPE_CHECKING:
+    from xr2mri_core.generation import KneeMRIGenerator, PreparedRadiograph
+
+UNCHANGED, TAKEN_ANEW = "unchanged", "taken anew"
+OTHER_NOISE, OTHER_PATIENT = "other noise", "other patient"
+COLUMNS = {"self_ssim": 3, "self_rms": 4, "ssim": 3, "psnr": 2}
+"""Metric -> digits."""
+
+
+def robustness(
+    datalist: Path | str,
+    generator: KneeMRIGenerator,
+    out: Path | str,
+    *,
+    split: str = "test",
+    cases: int | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int, str], None] | None = None,
+    **request: Any,
+) -> str:
+    """Measure the spread of the volume; write ``robustness.csv``, ``.json`` and ``.md`` to ``out``.
+
+    Args:
+        datalist: see :mod:`xr2mri_core.datalist`.
+        split: which of its lists.
+        cases: the first so many only.
+        seed: case i is generated from ``seed + i``, and its changes are drawn from it.
+        request: further arguments of :meth:`KneeMRIGenerator.generate` (steps, sampler, ...).
+
+    Returns:
+        The table as Markdown: for each change the SSIM and the root mean square difference between
+        the volume and that of the unchanged radiograph, then SSIM and PSNR to the true volume.
+
+    Raises:
+        DatalistError: the split is empty or has a single patient.
+    """
+    items = load_datalist(datalist, split)[:cases]
+    others = [next_patient(items, index) for index in range(len(items))]
+    report = progress or (lambda done, total, stage: None)
+    rows: list[dict[str, Any]] = []
+    report(0, len(items), "cases")
+    for index, (item, other) in enumerate(zip(items, others, strict=True)):
+        rows += _case(generator, item, other, seed + index, request)
+        report(index + 1, len(items), "cases")
+    summary = summarised(rows)
+    text = markdown(summary, len(items), split)
+    out = Path(out)
+    with atomic_files(out) as files:
+        write_csv(files.path(out / "robustness.csv"), rows)
+        write_json(files.path(out / "robustness.json"), summary)
+        files.path(out / "robustness.md").write_text(text, encoding="utf-8")
+    return text
+
+
+def _case(
+    generator: KneeMRIGenerator, item: Item, other: Item, seed: int, request: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    truth, _ = read_slices(item, generator.image_size)
+
+    def slices(radiograph: PreparedRadiograph, noise: int = seed) -> np.ndarray:
+        features = dict(item.get("features") or {})
+        count = len(truth)
+        return frame_slices(
+            generator.generate(radiograph, features, num_slices=count, seed=noise, **request)
+        )
+
+    own = _read(generator, item)
+    unchanged = slices(own)
+    others = {
+        OTHER_NOISE: lambda: slices(own, seed + 1_000_003),
+        OTHER_PATIENT: lambda: slices(_read(generator, other)),
+    }
+    anew = _taken_anew(generator, item, own)
+    if anew is not None:
+        others[TAKEN_ANEW] = lambda: slices(anew)
+    changes = {name: lambda name=name: slices(changed(own, name, seed)) for name in CHANGES}
+    for name, make in {UNCHANGED: lambda: unchanged, **others, **changes}.items():
+        volume = make()
+        yield {
+            "case": item["case"],
+            "change": name,
+            "self_ssim": float(np.mean(ssim(unchanged, volume))),
+            "self_rms": float(np.sqrt(np.mean(np.square(unchanged - volume)))),
+            "ssim": float(np.mean(ssim(truth, volume))),
+            "psnr": psnr(truth, volume),
+        }
+
+
+def _read(generator: KneeMRIGenerator, item: Item) -> PreparedRadiograph:
+    return generator.read(
+        Path(item["radiograph"]),
+        laterality=item.get("laterality") or "auto",
+        box=item.get("box"),
+    )
+
+
+def changed(radiograph: PreparedRadiograph, name: str, seed: int) -> PreparedRadiograph:
+    """The radiograph with one change of ``CHANGES``, drawn from ``seed``."""
+    alter = change(name, radiograph.picture.shape[-1])
+    alter.set_random_state(seed=seed % 2**32)
+    return replace(radiograph, picture=torch.as_tensor(alter(radiograph.picture[0]))[None])
+
+
+def _taken_anew(
+    generator: KneeMRIGenerator, item: Item, own: PreparedRadiograph
+) -> PreparedRadiograph | None:
+    """The phantom's radiograph with another beam, exposure and noise; None for real data."""
+    from xr2mri_core.phantom import make_case
+
+    origin = phantom_origin(item)
+    if origin is None:
+        return None
+    case = make_case(**origin, features=item["features"], exposure=origin["seed"] + 1)
+    pixels = case.radiograph
+    if own.info.get("mirrored"):
+        pixels = np.ascontiguousarray(pixels[:, ::-1])
+    low, high = (len(pixels) / 2 + sign * CROP_MM / case.radiograph_spacing / 2 for sign in (-1, 1))
+    box = (round(low), round(low), round(high), round(high))
+    return generator.read(pixels, laterality=own.info["laterality"], box=box)
+
+
+def summarised(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Change -> mean of each metric over the cases."""
+    names = list(dict.fromkeys(row["change"] for row in rows))
+    return {
+        name: {
+            metric: float(np.mean([row[metric] for row in rows if row["change"] == name]))
+            for metric in COLUMNS
+        }
+        for name in names
+    }
+
+
+def markdown(summary: Mapping[str, Mapping[str, float]], cases: int, split: str) -> str:
+    """The summary as a Markdown table."""
+    titles = ["", "SSIM to unchanged", "RMS to unchanged", "SSIM to truth", "PSNR to truth, dB"]
+    lines = [
+        [name, *(f"{values[metric]:.{digits}f}" for metric, digits in COLUMNS.items())]
+        for name, values in summary.items()
+    ]
+    return (
+        f"{cases} cases of the {split} split; one draw of each change for every case, mean.\n\n"
+        f"{table(titles, lines)}\n"
+    )
