@@ -9,7 +9,8 @@ STAMP  := $(VENV)/.installed
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt
 
 # What some tests talk to; without these Debian packages those tests are skipped.
-DEBIAN = dicom3tools orthanc orthanc-dicomweb nginx-light
+DEBIAN = dicom3tools orthanc orthanc-dicomweb nginx-light \
+	libegl1 libgl1-mesa-dri libgl1 libxkbcommon0 libdbus-1-3 libfontconfig1 fonts-dejavu-core
 
 .PHONY: help env packages demo test test-all lint format bench bench-server serve clean
 

@@ -1,0 +1,203 @@
+"""`slicer.app`, with a main window: the module's panel at the left, the views at the right."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from PySide6.QtCore import Property, QCoreApplication, QEventLoop, QSettings, Signal
+from PySide6.QtWidgets import QApplication
+from trame_slicer.core import SlicerApp
+
+from . import i18n
+from .files import Files
+from .layout import LayoutManager
+from .modules import CoreModule, ModuleManager
+
+VERSION = (5, 12, 0)
+
+
+class Application(qt.QObject):
+    """What scripted modules ask `slicer.app` for.
+
+    Attributes:
+        renderPaused: whether views wait.
+        testing: what `testingEnabled` answers.
+    """
+
+    startupCompleted = Signal()
+    aboutToQuit = Signal()
+    lastWindowClosed = Signal()
+
+    def __init__(self, core: SlicerApp, modules: ModuleManager) -> None:
+        super().__init__()
+        self._core, self._modules, self._files = core, modules, Files()
+        self._layout: LayoutManager | None = None
+        self._folder = tempfile.TemporaryDirectory(prefix="slicer-")
+        self.renderPaused, self.testing = 0, False
+        QCoreApplication.setOrganizationName("slicer.org")
+        QCoreApplication.setApplicationName("Slicer")
+        QSettings.setDefaultFormat(QSettings.IniFormat)
+        for scope in (QSettings.UserScope, QSettings.SystemScope):
+            QSettings.setPath(QSettings.IniFormat, scope, f"{self._folder.name}/settings")
+
+    # --- what there is --------------------------------------------------------------------------
+
+    applicationName = Property(str, lambda self: "3D Slicer")
+    applicationVersion = Property(str, lambda self: ".".join(map(str, VERSION)))
+    majorVersion = Property(int, lambda self: VERSION[0])
+    minorVersion = Property(int, lambda self: VERSION[1])
+    revision = Property(str, lambda self: "34000")
+    platform = Property(str, lambda self: "linux-amd64")
+    temporaryPath = Property(str, lambda self: self._temporary())
+    defaultScenePath = Property(str, lambda self: self._temporary())
+    slicerHome = Property(str, lambda self: self._folder.name)
+    documentationBaseUrl = Property(str, lambda self: "https://slicer.readthedocs.io/en/latest/")
+
+    def _temporary(self) -> str:
+        path = Path(self._folder.name) / "temp"
+        path.mkdir(exist_ok=True)
+        return str(path)
+
+    def mrmlScene(self) -> Any:
+        return slicer.mrmlScene
+
+    def applicationLogic(self) -> Any:
+        return self._core.app_logic
+
+    def layoutManager(self) -> LayoutManager:
+        return self._layout
+
+    def moduleManager(self) -> ModuleManager:
+        return self._modules
+
+    def coreIOManager(self) -> Files:
+        return self._files
+
+    ioManager = coreIOManager
+
+    def settings(self) -> Any:
+        return qt.QSettings()
+
+    userSettings = revisionUserSettings = settings
+
+    def testingEnabled(self) -> bool:
+        return self.testing
+
+    def pythonConsole(self) -> None:
+        return None
+
+    def topLevelWidgets(self) -> list[Any]:
+        return [w for w in QApplication.topLevelWidgets() if hasattr(w, "name")]
+
+    def palette(self) -> Any:
+        return QApplication.palette()
+
+    def clipboard(self) -> Any:
+        return QApplication.clipboard()
+
+    def focusWidget(self) -> Any:
+        return QApplication.focusWidget()
+
+    def keyboardModifiers(self) -> Any:
+        return QApplication.keyboardModifiers()
+
+    def moduleDocumentationUrl(self, name: str) -> str:
+        return f"https://slicer.readthedocs.io/modules/{name.lower()}.html"
+
+    def translate(self, context: str, text: str) -> str:
+        return i18n.translate(context, text)
+
+    # --- what it does ---------------------------------------------------------------------------
+
+    def processEvents(self, *arguments: Any) -> None:
+        QApplication.processEvents(*arguments)
+        QApplication.sendPostedEvents(None, qt.QEvent.DeferredDelete)
+
+    def setOverrideCursor(self, cursor: Any) -> None:
+        QApplication.setOverrideCursor(cursor)
+
+    def restoreOverrideCursor(self) -> None:
+        QApplication.restoreOverrideCursor()
+
+    def pauseRender(self) -> None:
+        self.renderPaused += 1
+
+    def resumeRender(self) -> None:
+        self.renderPaused -= 1
+
+    def setRenderPaused(self, paused: bool) -> None:
+        self.renderPaused = max(0, self.renderPaused + (1 if paused else -1))
+
+    # --- of the harness -------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Make the main window with its views."""
+        self._layout = LayoutManager(self._core.app_logic)
+        self.window = MainWindow(self._modules, self._layout.area)
+        logics = {
+            "volumes": self._core.volumes_logic,
+            "volumerendering": self._core.volume_rendering._logic,
+            "subjecthierarchy": self._core.subject_hierarchy_logic,
+            "colors": self._core.color_logic,
+            "segmentations": self._core.segmentations_logic,
+            "terminologies": self._core.terminologies_logic,
+            "markups": self._core.markups_logic._logic,
+        }
+        names = {"volumerendering": "VolumeRendering", "subjecthierarchy": "SubjectHierarchy"}
+        for name, logic in logics.items():
+            self._modules.add(names.get(name, name.capitalize()), CoreModule(name, logic))
+        self._modules.add("CropVolume", CoreModule("CropVolume", None))
+
+    def close(self) -> None:
+        """End as Slicer ends: modules first, then the scene, then the views."""
+        for name in [n for n, m in self._modules.loaded.items() if hasattr(m, "instance")]:
+            self._modules.unload(name)
+        self.aboutToQuit.emit()
+        slicer.mrmlScene.Clear(0)
+        self.processEvents()
+        self._layout.finish()
+        self.window.close()
+        self.processEvents(QEventLoop.AllEvents)
+        self._folder.cleanup()
+
+
+class MainWindow(qt.QMainWindow):
+    """Panel and views, with nothing around them."""
+
+    PANEL = 460
+
+    def __init__(self, modules: ModuleManager, views: Any) -> None:
+        super().__init__()
+        self._modules = modules
+        self.setObjectName("qSlicerMainWindow")
+        self.setWindowTitle("3D Slicer")
+        self.setCentralWidget(views)
+        self.scroll = qt.QScrollArea()
+        self.scroll.setWidgetResizable(True)
+        self.dock = qt.QDockWidget("Module Panel", self)
+        self.dock.setObjectName("PanelDockWidget")
+        self.dock.setTitleBarWidget(qt.QWidget())
+        self.dock.setWidget(self.scroll)
+        self.dock.setMinimumWidth(self.PANEL)
+        self.addDockWidget(qt.Qt.LeftDockWidgetArea, self.dock)
+        self.resize(1440, 900)
+
+    def moduleSelector(self) -> MainWindow:
+        return self
+
+    def selectModule(self, name: str) -> None:
+        """Show a module's panel."""
+        self.scroll.takeWidget()
+        widget = self._modules.select(name)
+        if widget is not None:
+            self.scroll.setWidget(widget)
+            widget.show()
+
+    selectedModule = Property(str, lambda self: self._modules.selected)
+
+    def pythonConsole(self) -> None:
+        return None

@@ -1,0 +1,221 @@
+"""Slice and 3-D views: VTK draws off-screen through EGL, a Qt widget shows the picture.
+
+Rendering is put off to the next turn of the event loop, as Slicer does it, so that a handler's
+time holds no rendering.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import qt
+import slicer
+import vtk
+from PySide6.QtCore import QTimer
+from trame_slicer.views import SliceView, ThreeDView
+from trame_slicer.views.render_scheduler import ScheduledRenderStrategy
+from vtk.util.numpy_support import vtk_to_numpy
+
+
+class Later(ScheduledRenderStrategy):
+    """Renders once when the event loop is next idle."""
+
+    def __init__(self, widget: Any) -> None:
+        super().__init__()
+        self.widget, self.waiting = widget, False
+
+    def schedule_render(self) -> None:
+        if not self.waiting:
+            self.waiting = True
+            QTimer.singleShot(0, self.widget.renderNow)
+
+    def did_render(self) -> None:
+        self.waiting = False
+
+
+class _Slice(SliceView):
+    """The node keeps the orientation that the layout gave it."""
+
+    def _reset_node_view_properties(self) -> None:
+        pass
+
+    def _on_object_event(self, obj: Any, event: int, data: Any) -> None:
+        if obj == self._logic:
+            self._on_slice_logic_modified_event()
+
+
+class _View(qt.QWidget):
+    """The picture of one view.
+
+    Attributes:
+        core: the trame-slicer view, with logic, displayable managers and render window.
+    """
+
+    SIZE = 320
+
+    def __init__(self, core: Any) -> None:
+        super().__init__()
+        self.setMinimumSize(120, 90)
+        self.core, self.image, self.alive = core, None, True
+        core.set_scheduled_render(Later(self))
+        self.annotation = vtk.vtkCornerAnnotation()
+        self.annotation.SetMaximumLineHeight(0.07)
+        self.annotation.SetNonlinearFontScaleFactor(0.3)
+        self.annotation.GetTextProperty().SetShadow(1)
+        core.renderers()[-1].AddViewProp(self.annotation)
+        self.resize(self.SIZE, self.SIZE)
+        core.update_size(self.SIZE, self.SIZE)
+
+    def mrmlViewNode(self) -> Any:
+        return self.core.get_view_node()
+
+    def cornerAnnotation(self) -> Any:
+        return self.annotation
+
+    def renderWindow(self) -> Any:
+        return self.core.render_window()
+
+    def renderer(self) -> Any:
+        return self.core.renderer()
+
+    def interactor(self) -> Any:
+        return self.core.interactor()
+
+    def scheduleRender(self) -> None:
+        self.core.schedule_render()
+
+    def forceRender(self) -> None:
+        self.renderNow()
+
+    def renderNow(self) -> None:
+        """Draw, and take the picture."""
+        if not self.alive:
+            return
+        if slicer.app.renderPaused:
+            self.core._scheduled_render.did_render()
+            QTimer.singleShot(20, self.core.schedule_render)
+            return
+        self.core.render()
+        self.image = picture(self.core.render_window())
+        self.update()
+
+    def finish(self) -> None:
+        """Let go of the render window."""
+        self.alive = False
+        self.core.finalize()
+
+    def resizeEvent(self, event: Any) -> None:
+        self.core.update_size(max(event.size().width(), 2), max(event.size().height(), 2))
+        if isinstance(self.core, SliceView):
+            self.core._update_slice_size()
+        self.core.schedule_render()
+
+    def paintEvent(self, event: Any) -> None:
+        painter = qt.QPainter(self)
+        if self.image is not None:
+            height, width, _ = self.image.shape
+            shown = qt.QImage(self.image.data, width, height, 3 * width, qt.QImage.Format_RGB888)
+            painter.drawImage(qt.QRect(0, 0, self.width, self.height), shown)
+        painter.end()
+
+
+class qMRMLSliceView(_View):
+    def mrmlSliceNode(self) -> Any:
+        return self.core.get_view_node()
+
+    def overlayCornerAnnotation(self) -> Any:
+        return self.annotation
+
+
+class qMRMLThreeDView(_View):
+    def resetFocalPoint(self) -> None:
+        self.core.reset_focal_point()
+
+    def resetCamera(self, *_: Any) -> None:
+        self.core.reset_camera()
+
+    def rotateToViewAxis(self, axis: int) -> None:
+        self.core.get_camera_node().RotateTo(axis)
+
+    def lookFromAxis(self, *_: Any) -> None:
+        self.core.rotate_to_view_direction("Anterior")
+
+
+class _Framed(qt.QWidget):
+    """A view below the bar that bears its name in its colour."""
+
+    def __init__(self, view: _View, name: str) -> None:
+        super().__init__()
+        self.view, self.view_name = view, name
+        node = view.mrmlViewNode()
+        column = qt.QVBoxLayout(self)
+        column.setContentsMargins(1, 1, 1, 1)
+        column.setSpacing(0)
+        self.bar = qt.QLabel(node.GetLayoutLabel() or name)
+        colour = qt.QColor.fromRgbF(*node.GetLayoutColor()).name()
+        self.bar.setStyleSheet(f"background: {colour}; color: black; padding-left: 4px;")
+        self.bar.setFixedHeight(18)
+        column.addWidget(self.bar)
+        column.addWidget(view, 1)
+
+
+class qMRMLSliceWidget(_Framed):
+    def sliceView(self) -> qMRMLSliceView:
+        return self.view
+
+    def sliceLogic(self) -> Any:
+        return self.view.core._logic
+
+    def mrmlSliceNode(self) -> Any:
+        return self.view.mrmlSliceNode()
+
+    def mrmlSliceCompositeNode(self) -> Any:
+        return self.sliceLogic().GetSliceCompositeNode()
+
+    def sliceController(self) -> Any:
+        return self.bar
+
+    def fitSliceToBackground(self) -> None:
+        self.view.core.fit_view_to_content()
+
+
+class qMRMLThreeDWidget(_Framed):
+    def threeDView(self) -> qMRMLThreeDView:
+        return self.view
+
+    def mrmlViewNode(self) -> Any:
+        return self.view.mrmlViewNode()
+
+    def threeDController(self) -> Any:
+        return self.bar
+
+
+def make_widget(node: Any, logic: Any) -> _Framed:
+    """The widget of a view node."""
+    name = node.GetLayoutName()
+    if node.IsA("vtkMRMLSliceNode"):
+        orientation = node.GetOrientation()
+        core = _Slice(slicer.mrmlScene, logic, name)
+        node.SetOrientation(orientation)
+        return qMRMLSliceWidget(qMRMLSliceView(core), name)
+    core = ThreeDView(slicer.mrmlScene, logic, name)
+    return qMRMLThreeDWidget(qMRMLThreeDView(core), name)
+
+
+def picture(window: Any) -> np.ndarray:
+    """What a render window shows, (rows, columns, 3) uint8."""
+    grab = vtk.vtkWindowToImageFilter()
+    grab.SetInput(window)
+    grab.ReadFrontBufferOff()
+    grab.ShouldRerenderOff()
+    grab.Update()
+    image = grab.GetOutput()
+    width, height, _ = image.GetDimensions()
+    pixels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(height, width, -1)
+    return np.ascontiguousarray(pixels[::-1, :, :3])
+
+
+def install() -> None:
+    for kind in (qMRMLSliceView, qMRMLThreeDView, qMRMLSliceWidget, qMRMLThreeDWidget):
+        setattr(slicer, kind.__name__, kind)
