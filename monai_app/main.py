@@ -18,7 +18,14 @@ from monailabel.interfaces.datastore import Datastore
 from lib.dicomweb import DicomWebStudies
 from lib.info import api_info
 from lib.jobs import JobStore
-from lib.routes import inference_router, jobs_router, mount, session_router, training_router
+from lib.routes import (
+    inference_router,
+    jobs_router,
+    mount,
+    session_router,
+    studies_router,
+    training_router,
+)
 from lib.security.protect import protect
 from lib.security.settings import SecuritySettings
 from lib.service import GenerationService
@@ -79,7 +86,7 @@ class XR2MRIApp(MONAILabelApp):
         return None  # the stock ones lie on the disk; ours are in memory (`uploads.Sessions`)
 
     def info(self) -> dict[str, Any]:
-        return {**super().info(), **api_info(self.service)}
+        return {**super().info(), **api_info(self.service, self.security.max_upload_bytes)}
 
     def on_init_complete(self) -> None:
         """The server is about to answer: our routes before the stock ones, the guard before all."""
@@ -90,13 +97,14 @@ class XR2MRIApp(MONAILabelApp):
             studies,
             Sessions(),
             ScratchFolder(),
-            self.security.max_upload_mb << 20,
+            self.security.max_upload_bytes,
         )
         mount(
             application,
             inference_router(self.service, sources),
             jobs_router(self.service, sources, JobStore(self.service.queue)),
             session_router(sources),
+            studies_router(studies),
             training_router(TrainingRuns(self.service, self.studies, self.options.train_dir)),
         )
         protect(application, self.security, (self.app_dir, self.studies))

@@ -7,7 +7,6 @@ form, the volume comes back. The patient is a phantom, so the truth is known and
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -84,6 +83,7 @@ def _served(
     device: str | None,
 ) -> dict[str, Any]:
     """Generate through the server: writes ``volume`` and returns the record that came with it."""
+    import nibabel as nib
     from monailabel.client import MONAILabelClient
     from monailabel.client.client import MONAILabelClientException
 
@@ -109,7 +109,7 @@ def _served(
             except MONAILabelClientException as error:
                 raise ServerError(f"the server refused: {error.msg}") from error
             seconds["request"] = time.perf_counter() - started
-        shutil.copyfile(path, volume)
+        nib.Nifti1Image.from_filename(path).to_filename(volume)
     return record
 
 

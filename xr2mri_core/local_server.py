@@ -98,7 +98,9 @@ class LocalServer:
                 return self
             except OSError:
                 time.sleep(0.2)
-        raise ServerError(f"the server does not answer: {_cause(self.log)} (log: {self._log.name})")
+        status = self.process.poll()
+        what = "does not answer" if status is None else f"has ended with status {status}"
+        raise ServerError(f"the server {what}: {_cause(self.log)} (log: {self._log.name})")
 
     def stop(self, how: int = signal.SIGINT) -> None:
         """End it, by force if it does not end by itself."""

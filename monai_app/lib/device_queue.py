@@ -65,6 +65,7 @@ class Job:
         self.finished: float | None = None
         self._work: Work | None = work
         self._cancel, self._final = threading.Event(), threading.Event()
+        self._watchers: list[Callable[[], object]] = []
 
     def advance(self, done: int) -> None:
         """Say how many units are done."""
@@ -76,6 +77,12 @@ class Job:
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for a final state; False if it took longer than `seconds`."""
         return self._final.wait(seconds)
+
+    def when_final(self, call: Callable[[], object]) -> None:
+        """Have something called once, from any thread, as soon as the state is final."""
+        self._watchers.append(call)
+        if self._final.is_set():
+            self._tell()
 
     @property
     def seconds(self) -> float:
@@ -104,6 +111,15 @@ class Job:
         self._work = None
         self.finished, self.state = time.monotonic(), state
         self._final.set()
+        self._tell()
+
+    def _tell(self) -> None:
+        while self._watchers:
+            try:
+                call = self._watchers.pop()
+            except IndexError:  # another thread was faster
+                return
+            call()
 
 
 class DeviceQueue:

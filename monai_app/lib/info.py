@@ -15,13 +15,19 @@ API_VERSION = 1
 """Raised when a client of the version before would fail."""
 
 
-def api_info(service: GenerationService) -> dict[str, Any]:
-    """The form of the features, the versions, the line, and the words that all is synthetic."""
+def api_info(service: GenerationService, most_bytes: int) -> dict[str, Any]:
+    """What is not of one model: the form of the features, versions, limits, and the notice.
+
+    Args:
+        service: that generates.
+        most_bytes: of an upload.
+    """
     return {
         "api_version": API_VERSION,
         "notice": NOTICE,
         "form": _form(),
         "software": {"xr2mri": __version__, **_versions()},
+        "max_upload_bytes": most_bytes,
         "queue": {"max": service.queue.max_waiting, "waiting": service.queue.waiting},
     }
 

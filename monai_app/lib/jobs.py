@@ -10,6 +10,24 @@ from typing import Any
 from lib.device_queue import DeviceQueue, Job, State
 from lib.http_errors import NotFound
 from lib.service import Generation
+from xr2mri_core.errors import InputError, shown
+
+
+class OtherRequest(InputError):
+    """An idempotency key that was used before comes with another request."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """What makes a request that is sent again the same request.
+
+    Attributes:
+        name: that the client chose; one of an owner names one job.
+        digest: of all that was asked for.
+    """
+
+    name: str
+    digest: str
 
 
 @dataclass
@@ -21,31 +39,59 @@ class Entry:
     owner: str
     model: str
     warnings: list[str] = field(default_factory=list)
-    created: float = field(default_factory=time.time)
+    key: Key | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the result's volumes."""
+        result = self.job.result
+        volumes = [] if result is None else [result.volume, result.mean, result.std]
+        return sum(volume.nbytes for volume in volumes if volume is not None)
 
 
 class JobStore:
-    """Jobs by id. A finished one is forgotten after `keep_seconds`, or when more than
-    `keep_results` have finished since.
+    """Jobs by id. A finished one is forgotten after `keep_seconds`, or when the younger results
+    take up `keep_bytes`.
 
     Args:
         queue: where the jobs run.
         keep_seconds: life of a result.
-        keep_results: results held at once, each about 13 MB for 50 slices.
+        keep_bytes: of results held at once; one of 50 slices has 13 MB.
     """
 
     def __init__(
-        self, queue: DeviceQueue, keep_seconds: float = 900, keep_results: int = 16
+        self, queue: DeviceQueue, keep_seconds: float = 900, keep_bytes: int = 512 << 20
     ) -> None:
-        self.queue, self.keep_seconds, self.keep_results = queue, keep_seconds, keep_results
+        self.queue, self.keep_seconds, self.keep_bytes = queue, keep_seconds, keep_bytes
         self._entries: dict[str, Entry] = {}
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Entry) -> Entry:
+        """Keep a job. If its request came before under the same key, that one is returned, and
+        this one cancelled."""
         with self._lock:
-            self._entries[entry.job.id] = entry
+            known = self._with_key(entry.owner, entry.key)
+            if known is None:
+                self._entries[entry.job.id] = entry
+        if known is not None:
+            self.queue.cancel(entry.job)
         self.expire()
+        return known or entry
+
+    def find(self, owner: str, key: Key | None) -> Entry | None:
+        """The job of a request that came before, if it is still held; raises OtherRequest."""
+        self.expire()
+        with self._lock:
+            return self._with_key(owner, key)
+
+    def _with_key(self, owner: str, key: Key | None) -> Entry | None:
+        for entry in self._entries.values():
+            if key and entry.key and (entry.owner, entry.key.name) == (owner, key.name):
+                if entry.key != key:
+                    raise OtherRequest(f"the key {shown(key.name)} was sent with another request")
+                return entry
+        return None
 
     def get(self, job_id: str, owner: str) -> Entry:
         """Find a job of this owner; raises NotFound."""
@@ -71,22 +117,23 @@ class JobStore:
         return entry
 
     def expire(self) -> None:
-        """Forget results that are too old or too many; comes back by itself while some are held."""
-        now = time.monotonic()
+        """Forget results that are too old or too large; comes back by itself while any are held."""
+        now, held = time.monotonic(), 0
         with self._lock:
-            ended = [e for e in self._entries.values() if e.job.finished is not None]
-            ended.sort(key=lambda entry: entry.job.finished or now)
-            surplus = len(ended) - self.keep_results
-            for rank, entry in enumerate(ended):
-                if rank < surplus or now - (entry.job.finished or now) > self.keep_seconds:
+            ended = [(e.job.finished, e) for e in self._entries.values() if e.job.finished]
+            ended.sort(key=lambda pair: pair[0], reverse=True)
+            for rank, (finished, entry) in enumerate(ended):
+                held += entry.size
+                if now - finished > self.keep_seconds or (rank and held > self.keep_bytes):
                     del self._entries[entry.job.id]
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-            if self._entries:
-                self._timer = threading.Timer(max(1.0, self.keep_seconds / 4), self.expire)
+            if self._entries and self._timer is None:
+                self._timer = threading.Timer(max(1.0, self.keep_seconds / 4), self._again)
                 self._timer.daemon = True
                 self._timer.start()
+
+    def _again(self) -> None:
+        self._timer = None
+        self.expire()
 
     def describe(self, entry: Entry) -> dict[str, Any]:
         """What `GET /jobs/{id}` answers."""
@@ -104,6 +151,7 @@ class JobStore:
             "seconds": round(job.seconds, 2),
             "seconds_left": None if remaining is None else round(remaining, 1),
             "seed": entry.generation.parameters.seed,
+            "warnings": [*entry.generation.warnings, *entry.warnings],
             "error": None,
         }
         if job.state is State.FAILED:

@@ -78,7 +78,7 @@ class GenerationParameters(BaseModel):
     ] = None
     output_format: Annotated[
         Literal["nifti", "nrrd", "dicom"],
-        Field(description="nifti (.nii.gz), nrrd, or dicom (a ZIP of an MR series)."),
+        Field(description="nifti (.nii), nrrd, or dicom (a ZIP of an MR series)."),
     ] = "nifti"
     sop_instance_uid: Annotated[
         str | None,

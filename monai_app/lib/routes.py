@@ -1,40 +1,49 @@
-"""The HTTP routes of the app: plain inference as stock clients know it, jobs, sessions.
+"""The HTTP routes of the app: plain inference as stock clients know it, jobs, sessions, studies.
 
-They stand before the stock routes of the same paths (`mount`). Plain `/infer` waits in a thread,
-so that the server goes on answering, and cancels its work when the client has gone.
+They stand before the stock routes of the same paths (`mount`). What takes its time runs in threads,
+so that the server goes on answering; plain `/infer` cancels its work when the client has gone.
 """
 
 from __future__ import annotations
 
+import asyncio
 import io
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from fastapi import APIRouter, FastAPI, File, Form, HTTPException, Query, Request, UploadFile
+from fastapi import (
+    APIRouter,
+    Depends,
+    FastAPI,
+    File,
+    Form,
+    Header,
+    HTTPException,
+    Query,
+    Request,
+    UploadFile,
+)
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 
 from lib.device_queue import Job, State
 from lib.http_errors import as_http, http_error
-from lib.jobs import Entry, JobStore
+from lib.jobs import Entry, JobStore, Key
 from lib.parameters import GenerationParameters
 from lib.replies import MEDIA_TYPES, SUFFIXES, infer_response, record_of, result_bytes, volume_bytes
 from lib.service import Generation, GenerationService
-from lib.sources import Sources
+from lib.sources import Named, Sources
+from lib.studies import ReadOnlyStudies, suffix_of
 from lib.training import TrainingRuns
 from xr2mri_core.errors import XR2MRIError
 from xr2mri_core.export import NOTICE
 
 CLIENT_GONE = 499
-POLL_SECONDS = 0.1
 
 Kind = Literal["volume", "mean", "std"]
-Upload = Annotated[
-    UploadFile | None, File(description="a radiograph: DICOM, PNG, JPEG, NIfTI, NRRD")
-]
-Image = Annotated[str, Query(max_length=128, description="id of an image among the studies")]
-SessionId = Annotated[str, Query(max_length=64, description="of a file that was sent before")]
+Radiograph = Annotated[Named, Depends()]
 Params = Annotated[str, Form(max_length=65536, description="JSON object, see /info/")]
 
 
@@ -52,7 +61,20 @@ class JobState(BaseModel):
     seconds: Annotated[float, Field(description="of running so far")]
     seconds_left: Annotated[float | None, Field(description="expected, the wait included")]
     seed: int | None
+    warnings: Annotated[list[str], Field(description="about radiograph and parameters")]
     error: str | None
+
+
+class Located(BaseModel):
+    """The part of a radiograph that generation takes."""
+
+    box: Annotated[list[int], Field(description="top, left, bottom, right in pixels of the file")]
+    laterality: Annotated[str, Field(description="side of the knee in it: R or L")]
+    spacing_mm: Annotated[list[float] | None, Field(description="row, column; null: unknown")]
+    localization: Annotated[
+        dict[str, Any] | None, Field(description="all knees that were found, with scores")
+    ]
+    warnings: list[str]
 
 
 def owner_of(request: Request) -> str:
@@ -73,32 +95,51 @@ def inference_router(service: GenerationService, sources: Sources) -> APIRouter:
     async def infer(
         request: Request,
         model: str,
-        image: Image = "",
-        session_id: SessionId = "",
+        named: Radiograph,
         output: Literal["image", "json", "all"] | None = None,
         params: Params = "{}",
-        file: Upload = None,
     ) -> Response:
         def start() -> tuple[Job, Generation, list[str]]:
             parameters, warnings = GenerationParameters.from_json(params)
-            radiograph = sources.radiograph(
-                model, parameters, owner_of(request), file, image, session_id
-            )
+            radiograph = sources.radiograph(model, parameters, owner_of(request), named)
             deliver = sources.deliver(parameters)
             return *service.submit(model, radiograph, parameters, deliver), warnings
 
         with as_http():
             job, generation, warnings = await run_in_threadpool(start)
         note(request, model=model, seed=generation.parameters.seed)
-        while not await run_in_threadpool(job.wait, POLL_SECONDS):
-            if await request.is_disconnected():
-                service.queue.cancel(job)
-                return Response(status_code=CLIENT_GONE)
+        try:
+            await _ended_or_gone(request, job)
+        finally:
+            service.queue.cancel(job)
+        if job.state is State.CANCELLED or not job.state.final:
+            return Response(status_code=CLIENT_GONE)
         _check_ended_well(job)
         form = generation.parameters.output_format
         return await run_in_threadpool(
             infer_response, sources.scratch, job.result, output, form, warnings
         )
+
+    @router.post("/locate/{model}", summary="Which part of a radiograph generation would take")
+    async def locate(
+        request: Request, model: str, named: Radiograph, params: Params = "{}"
+    ) -> Located:
+        """Takes what `/infer` takes, and generates nothing."""
+
+        def look() -> Located:
+            parameters, warnings = GenerationParameters.from_json(params)
+            info = sources.radiograph(model, parameters, owner_of(request), named).info
+            return Located(
+                box=[int(edge) for edge in info["box"]],
+                laterality=str(info["laterality"]),
+                spacing_mm=info["spacing_mm"],
+                localization=info.get("localization"),
+                warnings=[*map(str, info["warnings"]), *warnings],
+            )
+
+        note(request, model=model)
+        with as_http():
+            return await run_in_threadpool(look)
 
     return router
 
@@ -111,19 +152,26 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
     async def start(
         request: Request,
         model: str,
-        image: Image = "",
-        session_id: SessionId = "",
+        named: Radiograph,
         params: Params = "{}",
-        file: Upload = None,
+        idempotency_key: Annotated[
+            str | None,
+            Header(
+                pattern=r"^[A-Za-z0-9_-]{8,64}$",
+                description="made up for this request: sent again, it names the same job",
+            ),
+        ] = None,
     ) -> JobState:
         def submit() -> Entry:
-            parameters, warnings = GenerationParameters.from_json(params)
             owner = owner_of(request)
-            radiograph = sources.radiograph(model, parameters, owner, file, image, session_id)
+            key = idempotency_key and Key(idempotency_key, named.digest(model, params))
+            known = store.find(owner, key or None)
+            if known is not None:
+                return known
+            parameters, warnings = GenerationParameters.from_json(params)
+            radiograph = sources.radiograph(model, parameters, owner, named)
             submitted = service.submit(model, radiograph, parameters, sources.deliver(parameters))
-            entry = Entry(*submitted, owner, model, warnings)
-            store.add(entry)
-            return entry
+            return store.add(Entry(*submitted, owner, model, warnings, key or None))
 
         with as_http():
             entry = await run_in_threadpool(submit)
@@ -145,11 +193,21 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
         return record_of(entry.job.result, entry.warnings)
 
     @router.get("/{job_id}/result", summary="A volume of a result, as a file")
-    async def result(request: Request, job_id: str, kind: Kind = "volume") -> Response:
+    async def result(
+        request: Request,
+        job_id: str,
+        kind: Kind = "volume",
+        form: Annotated[
+            Literal["nifti", "nrrd", "dicom"] | None,
+            Query(description="instead of the output_format that was asked for"),
+        ] = None,
+    ) -> Response:
         entry = _finished(store, job_id, owner_of(request))
         if getattr(entry.job.result, kind) is None:
             raise HTTPException(404, f"no {kind}: ask for samples of 2 or more")
-        form = entry.generation.parameters.output_format
+        form = form or entry.generation.parameters.output_format
+        if form == "dicom" and kind != "volume":
+            raise HTTPException(422, f"the {kind} comes as nifti or nrrd, see form")
         content = await run_in_threadpool(
             result_bytes, sources.scratch, entry.job.result, kind, form
         )
@@ -217,6 +275,27 @@ def session_router(sources: Sources) -> APIRouter:
     return router
 
 
+def studies_router(studies: ReadOnlyStudies) -> APIRouter:
+    """The images that can be named; stock clients know these routes."""
+    router = APIRouter(prefix="/datastore", tags=["Studies"])
+
+    @router.get("/", summary="The ids of all images, or how many there are")
+    async def ids(output: Literal["all", "stats", "train"] = "stats") -> Any:
+        told = {"all": studies.json, "stats": studies.status, "train": studies.datalist}
+        with as_http():
+            return await run_in_threadpool(told[output])
+
+    @router.get("/image", summary="An image, as it lies in the folder")
+    async def image(image: Annotated[str, Query(max_length=128)]) -> Response:
+        path = await run_in_threadpool(studies.get_image_uri, image)
+        if not path:
+            raise HTTPException(404, "no such image here; those of a PACS are fetched there")
+        name = image + suffix_of(path)
+        return FileResponse(path, media_type="application/octet-stream", filename=name)
+
+    return router
+
+
 def training_router(runs: TrainingRuns) -> APIRouter:
     """Fine-tuning; stock clients know these routes."""
     router = APIRouter(prefix="/train", tags=["Training"])
@@ -247,6 +326,27 @@ def mount(app: FastAPI, *routers: APIRouter) -> None:
     routes = app.router.routes
     routes[:] = routes[before:] + routes[:before]
     app.openapi_schema = None
+
+
+async def _ended_or_gone(request: Request, job: Job) -> None:
+    """Wait until a job has ended, or its client has gone."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+    def tell() -> None:
+        with suppress(RuntimeError):  # the server has ended before
+            loop.call_soon_threadsafe(ended.set)
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    job.when_final(tell)
+    waiting = [asyncio.ensure_future(ended.wait()), asyncio.ensure_future(gone())]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
 
 
 def _finished(store: JobStore, job_id: str, owner: str) -> Entry:

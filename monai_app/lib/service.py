@@ -23,11 +23,13 @@ from xr2mri_core.generation import (
     KneeMRIGenerator,
     PreparedRadiograph,
     describe_bundle,
+    weights_path,
 )
 from xr2mri_core.geometry import depths_of
 
 log = logging.getLogger("xr2mri")
 
+_READ_AT_ONCE = 2  # decoding a radiograph takes up to some 100 MB
 
 Deliver = Callable[[GeneratedVolume], dict[str, str]]
 """Takes a result elsewhere; what it returns goes into the record as `stored`."""
@@ -44,6 +46,7 @@ class Generation:
         parameters: what was asked for.
         affine: of the volume.
         slices: how many have arrived of the first sample, from the posterior end on.
+        warnings: about the radiograph.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Generation:
         depths = depths_of(parameters.count) if parameters.depths is None else parameters.depths
         self.affine = generator.affine(depths)
         self.slices = 0
+        self.warnings = [str(warning) for warning in radiograph.info.get("warnings", ())]
         self._generator: KneeMRIGenerator | None = generator
         self._radiograph: PreparedRadiograph | None = radiograph
         self._batch_size = batch_size
@@ -129,7 +133,8 @@ class GenerationService:
         self.device, self.batch_size, self.precision = device, batch_size, precision
         self.queue = DeviceQueue(device or "default", max_queue)
         self._generators: dict[str, KneeMRIGenerator] = {}
-        self._loading = threading.Lock()
+        self._cards: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
+        self._loading, self._reading = threading.Lock(), threading.Semaphore(_READ_AT_ONCE)
 
     def generator(self, model: str) -> KneeMRIGenerator:
         """The generator of a model.
@@ -150,6 +155,7 @@ class GenerationService:
             for model in self.bundles:
                 with suppress(WeightsError):  # told to those who ask for it
                     self.generator(model)
+                    self.card(model)
 
         threading.Thread(target=load_all, name="xr2mri-loading", daemon=True).start()
 
@@ -179,14 +185,22 @@ class GenerationService:
     def card(self, model: str) -> dict[str, Any] | None:
         """Weights digest and model card, without paths; None where the weights are missing."""
         try:
-            described = describe_bundle(self.folder(model))
-        except WeightsError:
+            state = weights_path(self.folder(model)).stat()
+            version = (state.st_ino, state.st_mtime_ns, state.st_size)
+            known, card = self._cards.get(model, ((), {}))
+            if known != version:  # its digest takes a while
+                described = describe_bundle(self.folder(model))
+                card = {key: described[key] for key in ("weights", "megabytes", "sha256", "card")}
+                self._cards[model] = version, card
+        except (WeightsError, OSError):
             return None
-        return {key: described[key] for key in ("weights", "megabytes", "sha256", "card")}
+        return card
 
     def read(self, model: str, file: Path, parameters: GenerationParameters) -> PreparedRadiograph:
         """Read a radiograph as this model takes it; raises RadiographError."""
-        return self.generator(model).read(file, parameters.laterality, parameters.box)
+        generator = self.generator(model)
+        with self._reading:
+            return generator.read(file, parameters.laterality, parameters.box)
 
     def submit(
         self,

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
 
-from fastapi import UploadFile
+from fastapi import File, Query, UploadFile
 
 from lib.http_errors import NotFound
 from lib.parameters import GenerationParameters
 from lib.service import Deliver, GenerationService
-from lib.studies import ReadOnlyStudies
+from lib.studies import ReadOnlyStudies, Source
 from lib.uploads import ScratchFolder, Sessions, TooMuch
 from xr2mri_core.dicom_series import dicom_series
 from xr2mri_core.errors import InputError, shown
@@ -17,6 +22,31 @@ from xr2mri_core.generation import PreparedRadiograph
 
 IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """Ids of images: nothing that could be a path."""
+
+
+class Named:
+    """Which radiograph a request is about; a dependency of the routes that take one."""
+
+    def __init__(
+        self,
+        image: Annotated[str, Query(max_length=128, description="id of one of the studies")] = "",
+        session_id: Annotated[
+            str, Query(max_length=64, description="of a file that was sent before")
+        ] = "",
+        file: Annotated[
+            UploadFile | None, File(description="a radiograph: DICOM, PNG, JPEG, NIfTI, NRRD")
+        ] = None,
+    ) -> None:
+        self.image, self.session_id, self.file = image, session_id, file
+
+    def digest(self, *more: str) -> str:
+        """Tells apart requests that differ in their radiograph, or in what else they say."""
+        content = b""
+        if self.file is not None:
+            content = hashlib.sha256(self.file.file.read()).digest()
+            self.file.file.seek(0)
+        told = repr((self.image, self.session_id, content, *more))
+        return hashlib.sha256(told.encode()).hexdigest()
 
 
 class Sources:
@@ -53,13 +83,7 @@ class Sources:
         return content
 
     def radiograph(
-        self,
-        model: str,
-        parameters: GenerationParameters,
-        owner: str,
-        upload: UploadFile | None = None,
-        image: str = "",
-        session_id: str = "",
+        self, model: str, parameters: GenerationParameters, owner: str, named: Named
     ) -> PreparedRadiograph:
         """The radiograph of a request, ready for the model.
 
@@ -68,21 +92,32 @@ class Sources:
             NotFound, UnknownSession: there is none of that name.
         """
         self.service.generator(model)  # an unknown model is told before anything is read
-        if upload is not None:
-            return self._read(model, self.content(upload), parameters)
-        if session_id:
-            return self._read(model, self.sessions.get(session_id, owner).content, parameters)
-        if not image:
+        with self._file(parameters, owner, named) as path:
+            return self.service.read(model, path, parameters)
+
+    @contextmanager
+    def _file(self, parameters: GenerationParameters, owner: str, named: Named) -> Iterator[Path]:
+        content = self._found(parameters, owner, named)
+        if isinstance(content, Path):
+            yield content
+        else:
+            with self.scratch.file(content) as path:
+                yield path
+
+    def _found(self, parameters: GenerationParameters, owner: str, named: Named) -> Source:
+        if named.file is not None:
+            return self.content(named.file)
+        if named.session_id:
+            return self.sessions.get(named.session_id, owner).content
+        if not named.image:
             raise InputError("no radiograph: send a file, or name an image or a session")
         found = None
-        if IMAGE_ID.fullmatch(image):
+        if IMAGE_ID.fullmatch(named.image):
             chosen = parameters.sop_instance_uid, parameters.view_position
-            found = self.studies.radiograph(image, *chosen)
+            found = self.studies.radiograph(named.image, *chosen)
         if found is None:
-            raise NotFound(f"no image {shown(image)} among the studies")
-        if isinstance(found, bytes):
-            return self._read(model, found, parameters)
-        return self.service.read(model, found, parameters)
+            raise NotFound(f"no image {shown(named.image)} among the studies")
+        return found
 
     def deliver(self, parameters: GenerationParameters) -> Deliver | None:
         """What is to be done with the result beyond answering: storing it in the PACS."""
@@ -90,9 +125,3 @@ class Sources:
             return None
         self.studies.store([])  # refused now rather than after the work
         return lambda generated: self.studies.store(dicom_series(generated))
-
-    def _read(
-        self, model: str, content: bytes, parameters: GenerationParameters
-    ) -> PreparedRadiograph:
-        with self.scratch.file(content) as path:
-            return self.service.read(model, path, parameters)

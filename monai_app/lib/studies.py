@@ -6,9 +6,11 @@ send. Here the folder stays as it is; ids are made from file names, and no id is
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -126,6 +128,9 @@ class ReadOnlyStudies(Datastore):
 class Studies(ReadOnlyStudies):
     """Files below a folder, by ids such as `case-7.radiograph` for `case-7/radiograph.dcm`.
 
+    Files that would have the same id, such as `a.png` and `a.dcm`, get a digest of their names
+    appended, so that an id never means another file than before.
+
     Args:
         folder: of the studies; made if it is missing.
     """
@@ -138,13 +143,16 @@ class Studies(ReadOnlyStudies):
 
     def refresh(self) -> None:
         """Look at the folder again."""
-        paths: dict[str, Path] = {}
-        for path, name in sorted(_candidates(self.folder)):
-            number, free = 1, name
-            while free in paths:  # a.png beside a.dcm
-                number += 1
-                free = f"{name}-{number}"
-            paths[free] = path
+        files: dict[str, list[Path]] = {}
+        for path in sorted(self.folder.rglob("*")):
+            if (name := _id_of(path.relative_to(self.folder))) and self._readable(path):
+                files.setdefault(name, []).append(path)
+        paths = {}
+        for name, same in files.items():
+            for path in same:
+                inner = hashlib.sha256(os.fsencode(path.relative_to(self.folder)))
+                digest = f"-{inner.hexdigest()[:8]}" if len(same) > 1 else ""
+                paths[name + digest] = path
         self._paths = paths
 
     def radiograph(
@@ -156,7 +164,11 @@ class Studies(ReadOnlyStudies):
         if image_id not in self._paths:
             self.refresh()
         path = self._paths.get(image_id)
-        return path if path is not None and path.is_file() else None
+        return path if path is not None and self._readable(path) else None
+
+    def _readable(self, path: Path) -> bool:
+        """Whether it is a file, and no link out of the folder."""
+        return path.is_file() and path.resolve().is_relative_to(self.folder)
 
     def list_images(self) -> list[str]:
         self.refresh()
@@ -165,29 +177,24 @@ class Studies(ReadOnlyStudies):
     def get_image_uri(self, image_id: str) -> str:
         return str(self.radiograph(image_id) or "")
 
-    def get_image(self, image_id: str, params: Any = None) -> io.BytesIO | None:
-        path = self.radiograph(image_id)
-        return io.BytesIO(path.read_bytes()) if path else None
-
-    def get_image_info(self, image_id: str) -> dict[str, Any]:
-        return {"name": image_id} if self.radiograph(image_id) else {}
-
     def status(self) -> dict[str, Any]:
         return {"total": len(self._paths), "completed": 0, "label_tags": {}, "train": []}
 
 
-def _candidates(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Files that may be radiographs, and ids for them; links out of the folder are left out."""
-    for path in folder.rglob("*"):
-        inner = path.relative_to(folder)
-        if any(part.startswith(".") for part in inner.parts) or not path.is_file():
-            continue
-        suffix = next((s for s in SUFFIXES if s and path.name.lower().endswith(s)), "")
-        if (path.suffix and not suffix) or not path.resolve().is_relative_to(folder):
-            continue
-        stem = str(inner)[: len(str(inner)) - len(suffix)]
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem.replace("/", ".").replace("\\", "."))
-        yield path, name.strip("._-")[:128] or "image"
+def suffix_of(name: str) -> str:
+    """Which of `SUFFIXES` a file name has; DICOM files are often named by a UID, without one."""
+    return next(suffix for suffix in SUFFIXES if name.lower().endswith(suffix))
+
+
+def _id_of(inner: Path) -> str | None:
+    """The id of a file in the folder; None for what is hidden or cannot be a radiograph."""
+    suffix = suffix_of(inner.name)
+    stem = str(inner)[: len(str(inner)) - len(suffix)]
+    unknown = not suffix and inner.suffix and not inner.suffix[1:].isdigit()
+    if unknown or any(part.startswith(".") for part in inner.parts):
+        return None
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem.replace("/", ".").replace("\\", "."))
+    return re.sub(r"\.{2,}", ".", name).strip("._-")[:100] or "image"
 
 
 def _refuse() -> NoReturn:

@@ -61,7 +61,13 @@ def client(service, studies, scratch, store):
     from fastapi import FastAPI
     from fastapi.testclient import TestClient
 
-    from lib.routes import inference_router, jobs_router, mount, session_router
+    from lib.routes import (
+        inference_router,
+        jobs_router,
+        mount,
+        session_router,
+        studies_router,
+    )
     from lib.sources import Sources
     from lib.uploads import Sessions
 
@@ -72,6 +78,7 @@ def client(service, studies, scratch, store):
         inference_router(service, sources),
         jobs_router(service, sources, store),
         session_router(sources),
+        studies_router(studies),
     )
     with TestClient(app) as client:
         yield client

@@ -35,7 +35,7 @@ def infer(client, knee=None, params=SMALL, **query):
 
 
 def read_nifti(content, tmp_path):
-    path = tmp_path / "volume.nii.gz"
+    path = tmp_path / "volume.nii"
     path.write_bytes(content)
     return nib.load(path)
 
@@ -73,11 +73,7 @@ def test_the_same_request_gives_the_same_bytes_from_file_study_and_session(clien
         infer(client, image="case-7.radiograph", output="image"),
         infer(client, session_id=session, output="image"),
     ]
-    volumes = [
-        nib.Nifti1Image.from_bytes(__import__("gzip").decompress(r.content)) for r in replies
-    ]
-    for volume in volumes[1:]:
-        np.testing.assert_array_equal(volume.dataobj, volumes[0].dataobj)
+    assert len({reply.content for reply in replies}) == 1 and replies[0].status_code == 200
 
 
 def test_nrrd_and_dicom(client, knee):
@@ -267,8 +263,8 @@ def test_a_failed_job_tells_nothing_of_the_server(client, knee, service, monkeyp
     assert reply.status_code == 500 and "secret" not in reply.text
 
 
-def test_results_expire_by_age_and_by_number(client, knee, store):
-    store.keep_results = 1
+def test_results_expire_by_age_and_by_size(client, knee, store):
+    store.keep_bytes = 1
     jobs = []
     for _ in range(2):
         jobs.append(start(client, knee).json()["id"])

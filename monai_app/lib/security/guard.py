@@ -214,7 +214,7 @@ class Guard:
                 cors
                 | {
                     "Access-Control-Allow-Methods": ", ".join(routes),
-                    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+                    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key",
                     "Access-Control-Max-Age": "600",
                 },
             )
@@ -259,7 +259,7 @@ class Guard:
         lengths = headers.get("content-length", [])
         if lengths and ("transfer-encoding" in headers or len(lengths) > 1):
             raise Refusal(400, "the length of the body is given more than once")
-        limit = SMALL_BODY + (self.settings.max_upload_mb << 20 if route.upload else 0)
+        limit = SMALL_BODY + (self.settings.max_upload_bytes if route.upload else 0)
         if lengths:
             if not re.fullmatch(r"[0-9]{1,18}", lengths[0]):
                 raise Refusal(400, "Content-Length is a number")

@@ -181,6 +181,11 @@ class SecuritySettings:
         return self.authentication and not self.allow_anonymous_remote
 
     @property
+    def max_upload_bytes(self) -> int:
+        """Largest upload in bytes."""
+        return self.max_upload_mb << 20
+
+    @property
     def hosts(self) -> frozenset[str]:
         """Names besides those of the loopback that a ``Host`` header may carry."""
         return frozenset(filter(None, (self.public_host, *self.allowed_hosts)))
