@@ -1,4 +1,4 @@
-"""The command line: ``xr2mri phantom | generate | evaluate | robustness | ...``.
+"""The command line: ``xr2mri phantom | oai | generate | evaluate | robustness | ...``.
 
 Results go to standard output and to files, everything else to standard error. A fault is one line
 that names what was wrong and the remedy, and an exit status: 2 for what was handed in, 130 for an
@@ -72,6 +72,9 @@ def _phantom(arguments: argparse.Namespace) -> None:
     from xr2mri_core.phantom.dataset import write_cases
 
     out = check_writable(arguments.out)
+    if arguments.as_oai:
+        _phantom_release(arguments)
+        return
     with _progress_bar("phantom") as progress:
         written = write_cases(
             out,
@@ -85,6 +88,51 @@ def _phantom(arguments: argparse.Namespace) -> None:
             start=arguments.start,
         )
     print(written)
+
+
+def _phantom_release(arguments: argparse.Namespace) -> None:
+    from xr2mri_core.phantom.cohort import DEFAULT_ENRICHMENT
+    from xr2mri_core.phantom.oai_release import write_release
+
+    if arguments.start:
+        raise InputError("--start goes with plain phantoms, not with --as-oai; leave it out")
+    with _progress_bar("phantom release") as progress:
+        written = write_release(
+            arguments.out,
+            arguments.cases,
+            seed=arguments.seed,
+            jobs=arguments.jobs,
+            enrichment=(
+                DEFAULT_ENRICHMENT if arguments.enrichment is None else arguments.enrichment
+            ),
+            progress=progress,
+        )
+    print(written)
+
+
+def _oai_index(arguments: argparse.Namespace) -> None:
+    from xr2mri_core.oai.index import Settings, index_release
+
+    settings = Settings(
+        visits=tuple(arguments.visit),
+        sequence=arguments.sequence,
+        window=arguments.window and tuple(arguments.window),
+        slices=arguments.slices and tuple(arguments.slices),
+        missing_as=arguments.missing,
+        ratios=tuple(arguments.ratios),
+        test_sites=tuple(arguments.test_site),
+        seed=arguments.seed,
+    )
+    with _progress_bar("index") as progress:
+        flow = index_release(
+            arguments.images,
+            arguments.tables,
+            arguments.out,
+            settings,
+            jobs=arguments.jobs,
+            progress=progress,
+        )
+    print(flow, end="")
 
 
 def _generate(arguments: argparse.Namespace) -> None:
@@ -268,6 +316,14 @@ def _parser() -> argparse.ArgumentParser:
         "--start", type=_seed, default=0, help="number of the first knee (default 0)"
     )
 
+    phantom.add_argument(
+        "--as-oai", action="store_true",
+        help="write a small release in the shape of OAI's instead; --cases are participants",
+    )  # fmt: skip
+
+    oai = commands.add_parser("oai", help="make a datalist of an OAI release")
+    _oai_arguments(oai.add_subparsers(required=True, metavar="ACTION"), common)
+
     generate = command("generate", _generate, "generate an MRI volume from a radiograph")
     generate.add_argument("--radiograph", type=Path, required=True, help="DICOM, PNG, NIfTI, NRRD")
     generate.add_argument("--features", type=Path, help="form of Table I as JSON or CSV")
@@ -334,6 +390,38 @@ def _split_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test", choices=("training", "validation", "test"))
     parser.add_argument("--out", type=Path, required=True, help="folder for tables and figures")
     parser.add_argument("--cases", type=_positive, help="the first N cases (default all)")
+
+
+def _oai_arguments(actions: Any, common: argparse.ArgumentParser) -> None:
+    text = "check, convert and split the radiograph-MRI pairs of an OAI release"
+    index = actions.add_parser("index", help=text, description=text, parents=[common])
+    index.set_defaults(run=_oai_index)
+    index.add_argument(
+        "--images", type=Path, nargs="+", required=True,
+        help="folders of visits (00m/ with contents.csv), or of the NDA's tar.gz files",
+    )  # fmt: skip
+    index.add_argument("--tables", type=Path, nargs="+", required=True, help="folders of tables")
+    index.add_argument("--out", type=Path, required=True, help="folder to write to")
+    index.add_argument("--visit", nargs="+", default=[], help="e.g. V00 or 12m (default: all)")
+    index.add_argument("--sequence", default="COR_T1_3D_FLASH", help="coronal sequence of the MRI")
+    index.add_argument(
+        "--window", type=_count, nargs=2, metavar=("LOW", "HIGH"),
+        help="keep slices between these percentages (default: the sequence's, 16 78)",
+    )  # fmt: skip
+    index.add_argument(
+        "--slices", type=_positive, nargs=2, metavar=("LEAST", "MOST"),
+        help="slices of a whole volume (default: the sequence's, 80 80)",
+    )  # fmt: skip
+    index.add_argument(
+        "--missing", default="paper", choices=("paper", "not-expected-zero"),
+        help="features that were not read: missing, as in the paper, or grade 0 where by design",
+    )  # fmt: skip
+    index.add_argument(
+        "--ratios", type=float, nargs=3, default=(7, 2, 1), metavar=("TRAIN", "VALID", "TEST")
+    )
+    index.add_argument("--test-site", nargs="+", default=[], help="hold out clinics, e.g. D E")
+    index.add_argument("--seed", type=_seed, default=0, help="of the split (default 0)")
+    index.add_argument("--jobs", type=_positive, default=_cores(), help="processes (default all)")
 
 
 def _bundle_options(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,392 @@
+"""A small release of phantom participants, shaped as OAI's, in both forms of distribution.
+
+    out/folders/00m/contents.csv
+    out/folders/00m/0.C.2/9000000/20040914/00000010/001      bilateral radiograph
+    out/folders/00m/0.C.2/9000000/20040914/10000012/001...   COR_T1_3D_FLASH_RIGHT, 80 slices
+    out/folders/tables/kxr_sq_bu00.txt, AllClinical00.txt, Enrollees.txt
+    out/nda/image03.txt, oai_kxrsemiquant01.txt, ...
+    out/nda/image03/00m/0.C.2/9000000/20040914/10000012.tar.gz
+    out/truth.json                                           where the joints are, the grades
+
+Every participant has two different knees, one film of both, a scan of the right knee, and what else
+a session leaves: localizer, thigh, several echoes, other sequences, an aborted scan. Films are
+MONOCHROME1 and 2, of 12 and of 10 bits, with and without spacing; the oddities of the tables are
+in :mod:`.oai_tables`. The first participant comes again after 12 months.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import multiprocessing
+import shutil
+import tarfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom import dcmread
+
+from xr2mri_core.errors import InputError
+from xr2mri_core.files import check_writable
+from xr2mri_core.geometry import IMAGE_SIZE, mirror_volume
+
+from .bilateral import Film, Shadow, sample_layout, shadow_of, take_film
+from .case import case_person, make_case
+from .cohort import DEFAULT_ENRICHMENT
+from .dataset import case_seed
+from .dicom import write_radiograph_dicom
+from .mr_dicom import Acquisition, Plane, coronal_planes, write_mr_series
+from .oai_tables import (
+    ListedSeries,
+    Participant,
+    write_contents,
+    write_nda_tables,
+    write_oai_tables,
+)
+
+FIRST_ID = 9_000_000
+SITES = "ABCDE"
+VISITS = {"V00": ("00m", "0.C.2", "20040914"), "V01": ("12m", "1.C.2", "20050920")}
+"""Visit -> folder, release, date of the study."""
+_STREAM = 34  # of a participant's random numbers, within those of a seed
+_RIGHT_MM = 85.0  # of the scanner's middle lies a right knee
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Knees:
+    """Both knees of one participant.
+
+    Attributes:
+        volume: of the right knee, RAS (X, 80, Z), 0..4095, at most 256 wide.
+        affine: (4, 4).
+        shadows: side -> what the leg does to the beam, both as right legs.
+        grades: side -> OAI name -> grade.
+        demographics: sex, age, BMI.
+    """
+
+    volume: np.ndarray
+    affine: np.ndarray
+    shadows: dict[str, Shadow]
+    grades: dict[str, dict[str, int]]
+    demographics: dict[str, Any]
+
+
+def make_knees(seed: int, enrichment: float = DEFAULT_ENRICHMENT) -> Knees:
+    """Make two different knees of one participant (up to a minute on a slow core)."""
+    seeds = {"R": seed, "L": (seed + 1) % 2**32}
+    case = make_case(seed, enrichment=enrichment)
+    grades = {side: case_person(own, enrichment)[2] for side, own in seeds.items()}
+    shadows = {side: shadow_of(own, enrichment) for side, own in seeds.items()}
+    volume = np.clip(case.mri, 0, 4095).astype(np.uint16)
+    return Knees(volume, case.affine, shadows, grades, dict(case.demographics))
+
+
+@dataclass(frozen=True)
+class _Job:
+    out: Path
+    index: int
+    seed: int
+    spacing_mm: float
+    matrix: int
+    enrichment: float
+
+
+def write_release(
+    out: str | Path,
+    participants: int,
+    seed: int = 0,
+    jobs: int = 1,
+    spacing_mm: float = 0.2,
+    matrix: int = IMAGE_SIZE,
+    enrichment: float = DEFAULT_ENRICHMENT,
+    progress: Progress | None = None,
+) -> Path:
+    """Write a release of phantoms; the same seed gives the same bytes.
+
+    Args:
+        out: folder to write to; what it holds of an earlier release is removed.
+        participants: how many, 1 to 999.
+        seed: not negative.
+        jobs: processes.
+        spacing_mm: pixel size of the films on average; OAI's have 0.14 to 0.2.
+        matrix: rows and columns of an MRI slice, a divisor of 256.
+        enrichment: how much commoner rare findings are than in OAI, see :mod:`.cohort`.
+        progress: called after each participant.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        InputError: for numbers out of range.
+        OutputError: if the folder cannot be written to.
+    """
+    if not 1 <= participants <= 999 or seed < 0 or jobs < 1 or not 0.1 <= spacing_mm <= 2:
+        raise InputError(
+            f"participants={participants}, seed={seed}, jobs={jobs}, spacing_mm={spacing_mm}: "
+            "accepted are 1-999 participants, a seed >= 0, jobs >= 1 and 0.1-2 mm"
+        )
+    if matrix < 16 or IMAGE_SIZE % matrix:
+        raise InputError(f"matrix {matrix}: accepted are 16, 32, 64, 128 and 256")
+    out = check_writable(out)
+    for part in ("folders", "nda"):
+        shutil.rmtree(out / part, ignore_errors=True)
+    work = [
+        _Job(out, index, case_seed(seed, 2 * index), spacing_mm, matrix, enrichment)
+        for index in range(participants)
+    ]
+    people, truth = [], {}
+    for person, joints in _run(work, jobs):
+        people.append(person)
+        truth[person.identifier] = {"joints": joints, "grades": person.grades}
+        if progress:
+            progress(len(people), participants)
+    _write_lists(out, people)
+    (out / "truth.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
+    return out
+
+
+def _run(work: Sequence[_Job], jobs: int) -> Any:
+    if min(jobs, len(work)) <= 1:
+        yield from map(_write_participant, work)
+        return
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(_write_participant, work)
+
+
+def _write_lists(out: Path, people: Sequence[Participant]) -> None:
+    listed = [item for person in people for item in person.series]
+    for visit, (folder, *_) in VISITS.items():
+        here = [item for item in listed if item.visit == visit]
+        if here:
+            column = "Barcode" if visit == "V00" else "AccessionNumber"
+            write_contents(out / "folders" / folder / "contents.csv", here, column)
+    write_oai_tables(out / "folders" / "tables", people)
+    write_nda_tables(out / "nda", people)
+
+
+# --- one participant ------------------------------------------------------------------------------
+
+
+def _write_participant(job: _Job) -> tuple[Participant, dict[str, Any]]:
+    """Write the images of one participant in both forms; return what the lists say of them."""
+    knees = make_knees(job.seed, job.enrichment)
+    rng = np.random.default_rng([job.seed, _STREAM])
+    person = Participant(
+        index=job.index,
+        identifier=str(FIRST_ID + 101 * job.index),
+        sex=str(knees.demographics["sex"]),
+        age=int(knees.demographics["age"]),
+        bmi=float(knees.demographics["bmi"]),
+        site=SITES[job.index % len(SITES)],
+        grades=knees.grades,
+    )
+    joints = {}
+    for visit in VISITS if job.index == 0 else ("V00",):
+        joints[visit] = _write_visit(job, person, knees, visit, rng)
+    return person, joints
+
+
+def _write_visit(
+    job: _Job, person: Participant, knees: Knees, visit: str, rng: np.random.Generator
+) -> dict[str, list[float]]:
+    """Write the series of one visit; return where the joints are on the film, in pixels."""
+    folder, release, date = VISITS[visit]
+    person.barcodes[visit] = f"0166{job.index:03d}{visit[1:]}{int(rng.integers(1000)):03d}"
+    root = job.out / "folders" / folder / release / person.identifier / date
+    shutil.rmtree(root, ignore_errors=True)
+
+    def listed(number: str, description: str, barcode: str = "") -> Path:
+        person.series.append(
+            ListedSeries(person.identifier, visit, date, number, barcode, description, release)
+        )
+        return root / number
+
+    film = _film(job, knees, visit, rng)
+    number = f"00{job.index:03d}{visit[1:]}0"
+    barcode = person.barcodes[visit]
+    path = listed(number, "Bilateral PA Fixed Flexion Knee", barcode)
+    _write_film(path / "001", film, person, barcode, date)
+    for index, (name, write) in enumerate(_scans(knees, person, job.matrix).items(), 2):
+        number = f"1{job.index:04d}{index:03d}"
+        description = name.split("#")[0]
+        acquisition = Acquisition(person.identifier, description, number, date)
+        write(listed(number, description), acquisition=acquisition)
+    for item in person.series:
+        if item.visit == visit:
+            archive = job.out / "nda" / "image03" / folder / f"{item.folder}.tar.gz"
+            _archive(root / item.number, archive)
+    return {side: [round(edge, 1) for edge in box] for side, box in film.joints.items()}
+
+
+def _film(job: _Job, knees: Knees, visit: str, rng: np.random.Generator) -> Film:
+    """A film of both knees in the positioning frame, each unit with another pixel size."""
+    spacing = round(job.spacing_mm * float(rng.uniform(0.85, 1.15)), 4)
+    layout = replace(sample_layout(rng, "RL", spacing), frame=True)
+    if not layout.markers:
+        edge = layout.size_mm[1] / 2 - max(layout.shutters) - 12
+        layout = replace(layout, markers=(("R", -layout.size_mm[0] / 4, -edge, 12.0, 0.0),))
+    return take_film(knees.shadows["R"], knees.shadows["L"], job.seed + int(visit[1:]), layout)
+
+
+def _write_film(path: Path, film: Film, person: Participant, barcode: str, date: str) -> None:
+    """Write a film as OAI's files are: no laterality, the barcode as accession number.
+
+    Every second unit stores MONOCHROME1; every third, an old one, 10 bits and no pixel size.
+    """
+    path.parent.mkdir(parents=True)
+    write_radiograph_dicom(
+        path,
+        film.pixels,
+        film.spacing_mm,
+        patient_id=person.identifier,
+        exposure=film.beam.to_dict(),
+        demographics={"sex": person.sex, "age": person.age},
+        photometric="MONOCHROME1" if person.index % 2 else "MONOCHROME2",
+    )
+    header = dcmread(path)
+    for keyword in ("ImageLaterality", "ViewCodeSequence"):
+        if keyword in header:
+            delattr(header, keyword)
+    header.AccessionNumber = barcode
+    header.StudyDate = header.SeriesDate = header.AcquisitionDate = header.ContentDate = date
+    header.StudyDescription = "OAI^XR^KNEE (synthetic phantom)"
+    header.SeriesDescription = "Bilateral PA Fixed Flexion Knee"
+    if person.index % 3 == 1:
+        del header.ImagerPixelSpacing, header.PixelSpacing
+        header.Modality = "CR"
+        header.BitsStored, header.HighBit = 10, 9
+        header.PixelData = (header.pixel_array >> 2).astype("<u2").tobytes()
+        header.WindowCenter, header.WindowWidth = "512", "1024"
+    header.save_as(path, write_like_original=False)
+
+
+def _scans(knees: Knees, person: Participant, matrix: int) -> dict[str, Callable[..., None]]:
+    """The MR series of a visit in the order of acquisition: name (#n if repeated) -> writer."""
+    volume, affine = _reduced(knees.volume, knees.affine, matrix)
+    planes = coronal_planes(volume, affine)
+    small, coarse = _reduced(knees.volume, knees.affine, min(matrix, 64))
+    other_side = coarse.copy()
+    other_side[0, 3] -= 2 * _RIGHT_MM
+    right = _thinned(small, coarse, 2, 35)
+    left = _thinned(mirror_volume(small), other_side, 2, 35)
+    names: Sequence[str] = ()
+    if person.index % 4 == 2:  # names say nothing about positions
+        order = np.random.default_rng(person.index).permutation(len(planes)) + 1
+        names = [f"{number:03d}" for number in order]
+    scans: dict[str, Callable[..., None]] = {
+        "MP_LOCATOR_RIGHT": partial(write_mr_series, planes=_localizer(small, coarse)),
+        "SAG_T2_MAP_RIGHT": partial(write_mr_series, planes=_echoes(small, coarse)),
+        "COR_IW_TSE_RIGHT": partial(write_mr_series, planes=coronal_planes(*right)),
+        "COR_MPR_RIGHT": partial(write_mr_series, planes=_reformat(small, coarse)),
+        "COR_T1_3D_FLASH_RIGHT": partial(write_mr_series, planes=planes, names=names),
+        "AX_T1_THIGH": partial(write_mr_series, planes=_thigh(small, coarse)),
+        "COR_IW_TSE_LEFT": partial(write_mr_series, planes=coronal_planes(*left)),
+    }
+    if person.index % 4 == 0:  # the patient moved: stopped half way, and done again
+        aborted = partial(write_mr_series, planes=planes[:32])
+        scans = {"COR_T1_3D_FLASH_RIGHT#1": aborted, **scans}
+    return scans
+
+
+def _reduced(volume: np.ndarray, affine: np.ndarray, matrix: int) -> tuple[np.ndarray, np.ndarray]:
+    """The volume with fewer rows and columns, moved to where a right knee lies in the scanner."""
+    step = max(1, volume.shape[0] // matrix)
+    moved = affine.copy()
+    moved[0, 3] += _RIGHT_MM
+    for axis in (0, 2):
+        moved[axis, 3] += moved[axis, axis] * (step - 1) / 2
+        moved[axis, axis] *= step
+    return _means(volume, step), moved
+
+
+def _means(volume: np.ndarray, step: int) -> np.ndarray:
+    width, slices, height = (
+        count // size for count, size in zip(volume.shape, (step, 1, step), strict=True)
+    )
+    blocks = volume[: width * step, :, : height * step]
+    blocks = blocks.reshape(width, step, slices, height, step)
+    return np.rint(blocks.mean(axis=(1, 4))).astype(np.uint16)
+
+
+def _thinned(
+    volume: np.ndarray, affine: np.ndarray, step: int, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Every so many slices of a volume, ``count`` of them from its middle."""
+    start = (volume.shape[1] - step * count) // 2
+    moved = affine.copy()
+    moved[1, 3] += affine[1, 1] * start
+    moved[1, 1] *= step
+    return volume[:, start : start + step * count : step], moved
+
+
+def _localizer(volume: np.ndarray, affine: np.ndarray) -> list[Plane]:
+    """One picture in each of the three planes."""
+    coronal = coronal_planes(volume, affine)
+    return [coronal[len(coronal) // 2], *_sagittal(volume, affine, 1), *_thigh(volume, affine)[:1]]
+
+
+def _sagittal(volume: np.ndarray, affine: np.ndarray, count: int) -> list[Plane]:
+    planes = []
+    for index in np.linspace(0, volume.shape[0] - 1, count + 2)[1:-1].astype(int):
+        x = -(affine[0, 3] + index * affine[0, 0])
+        corner = (x, -(affine[1, 3] + affine[1, 1] * (volume.shape[1] - 1)), _top(volume, affine))
+        pixels = np.ascontiguousarray(volume[index, ::-1, ::-1].T)
+        spacing = (affine[2, 2], affine[1, 1])
+        planes.append(Plane(pixels, (0.0, 1.0, 0.0), (0.0, 0.0, -1.0), corner, spacing))
+    return planes
+
+
+def _top(volume: np.ndarray, affine: np.ndarray) -> float:
+    return float(affine[2, 3] + affine[2, 2] * (volume.shape[2] - 1))
+
+
+def _echoes(volume: np.ndarray, affine: np.ndarray) -> list[Plane]:
+    """Seven echoes of each of three slices: positions come seven times."""
+    return [
+        replace(
+            plane, pixels=(plane.pixels * 0.8**echo).astype(np.uint16), echo_ms=10.0 * (echo + 1)
+        )
+        for plane in _sagittal(volume, affine, 3)
+        for echo in range(7)
+    ]
+
+
+def _reformat(volume: np.ndarray, affine: np.ndarray) -> list[Plane]:
+    """A reformatted series: a reference image in another plane, then 66 coronal slices."""
+    return [*_sagittal(volume, affine, 1), *coronal_planes(volume, affine)[7:73]]
+
+
+def _thigh(volume: np.ndarray, affine: np.ndarray) -> list[Plane]:
+    """Fifteen axial slices."""
+    planes = []
+    for index in np.linspace(0, volume.shape[2] - 1, 15).astype(int):
+        corner = (
+            -(affine[0, 3] + affine[0, 0] * (volume.shape[0] - 1)),
+            -(affine[1, 3] + affine[1, 1] * (volume.shape[1] - 1)),
+            affine[2, 3] + affine[2, 2] * index,
+        )
+        pixels = np.ascontiguousarray(volume[::-1, ::-1, index].T)
+        spacing = (affine[1, 1], affine[0, 0])
+        planes.append(Plane(pixels, (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), corner, spacing))
+    return planes
+
+
+def _archive(folder: Path, path: Path) -> None:
+    """Pack a series as the NDA does: members ``./001``; without times, so the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        gzip.GzipFile(path, "wb", compresslevel=1, mtime=0) as stream,
+        tarfile.open(fileobj=stream, mode="w") as archive,
+    ):
+        for file in sorted(folder.iterdir()):
+            info = archive.gettarinfo(file, arcname=f"./{file.name}")
+            info.mtime, info.uid, info.gid, info.uname, info.gname = 0, 0, 0, "", ""
+            with file.open("rb") as content:
+                archive.addfile(info, content)
