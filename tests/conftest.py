@@ -12,12 +12,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import settings
 from samples import INFERENCE, TINY, draw_knee
+
+if TYPE_CHECKING:
+    from xr2mri_core.local_server import LocalServer
 
 settings.register_profile("xr2mri", deadline=None)  # a busy machine is no failure
 settings.load_profile("xr2mri")
@@ -102,3 +107,40 @@ def form(tmp_path) -> Path:
     path = tmp_path / "features.json"
     path.write_text(json.dumps({"V00XRKL": 2, "V00XRJSM": 1}))
     return path
+
+
+@pytest.fixture(scope="session")
+def app_folder(tmp_path_factory, tiny_bundle) -> Path:
+    """The app as it ships, its model replaced by the tiny one."""
+    from xr2mri_core.local_server import app_with
+
+    return app_with(tiny_bundle, tmp_path_factory.mktemp("app") / "monai_app")
+
+
+@pytest.fixture(scope="session")
+def studies_folder(tmp_path_factory) -> Path:
+    """Studies of the running server: one knee as PNG."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("studies")
+    Image.fromarray(draw_knee()).save(folder / "knee.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def running(app_folder, studies_folder, tmp_path_factory) -> Iterator[LocalServer]:
+    """The real server under the plain command; it takes some 15 s to start."""
+    from xr2mri_core.local_server import LocalServer
+
+    server = LocalServer(app_folder, studies_folder, tmp_path_factory.mktemp("server"))
+    try:
+        yield server.wait()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def server(running) -> str:
+    """The base URL of the real server."""
+    assert running.process.poll() is None, running.log[-4000:]
+    return running.url

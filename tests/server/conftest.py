@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from xr2mri_core.local_server import LocalServer, app_with
+from xr2mri_core.local_server import LocalServer
 
 
 @pytest.fixture
@@ -82,40 +82,6 @@ def client(service, studies, scratch, store):
     )
     with TestClient(app) as client:
         yield client
-
-
-@pytest.fixture(scope="session")
-def app_folder(tmp_path_factory, tiny_bundle) -> Path:
-    """The app as it ships, its model replaced by the tiny one."""
-    return app_with(tiny_bundle, tmp_path_factory.mktemp("app") / "monai_app")
-
-
-@pytest.fixture(scope="session")
-def studies_folder(tmp_path_factory) -> Path:
-    """Studies of the running server: one knee as PNG."""
-    from PIL import Image
-    from samples import draw_knee
-
-    folder = tmp_path_factory.mktemp("studies")
-    Image.fromarray(draw_knee()).save(folder / "knee.png")
-    return folder
-
-
-@pytest.fixture(scope="session")
-def running(app_folder, studies_folder, tmp_path_factory) -> Iterator[LocalServer]:
-    """The real server under the plain command."""
-    server = LocalServer(app_folder, studies_folder, tmp_path_factory.mktemp("server"))
-    try:
-        yield server.wait()
-    finally:
-        server.stop()
-
-
-@pytest.fixture
-def server(running) -> str:
-    """The base URL of the real server."""
-    assert running.process.poll() is None, running.log[-4000:]
-    return running.url
 
 
 @pytest.fixture(scope="session")

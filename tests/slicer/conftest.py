@@ -4,7 +4,6 @@ one. The modules of the extension are imported as Slicer imports them: from the 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,29 +30,3 @@ def client(faulty):
     client = XR2MRIClient(faulty.url, timeout=(2.0, 5.0))
     yield client
     client.close()
-
-
-@pytest.fixture(scope="session")
-def running(tiny_bundle, tmp_path_factory) -> Iterator:
-    """The real server with a tiny model, as `monailabel start_server` starts it."""
-    from PIL import Image
-    from samples import draw_knee
-
-    from xr2mri_core.local_server import LocalServer, app_with
-
-    folder = tmp_path_factory.mktemp("slicer-server")
-    (folder / "studies").mkdir()
-    Image.fromarray(draw_knee()).save(folder / "studies" / "knee.png")
-    app = app_with(tiny_bundle, folder / "monai_app")
-    server = LocalServer(app, folder / "studies", folder)
-    try:
-        yield server.wait()
-    finally:
-        server.stop()
-
-
-@pytest.fixture
-def server(running) -> str:
-    """The base URL of the real server."""
-    assert running.process.poll() is None, running.log[-4000:]
-    return running.url
