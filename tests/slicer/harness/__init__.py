@@ -102,9 +102,8 @@ def _as_module(name: str, source: types.ModuleType) -> None:
 
 def vtk_messages() -> str:
     """What VTK and MRML have warned of since the last time this was asked."""
-    window = _started["messages"]
-    text = window.GetOutput()
-    window.Initialize()
+    text = _started["messages"].GetOutput()
+    _collect_messages()
     return text
 
 

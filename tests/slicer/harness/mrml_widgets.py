@@ -8,6 +8,7 @@ import ctk
 import qt
 import slicer
 from PySide6.QtCore import Property, Signal
+from shiboken6 import isValid
 
 from .pythonqt import plain
 
@@ -106,16 +107,20 @@ class qMRMLNodeComboBox(qt.QWidget):
     def setMRMLScene(self, scene: Any) -> None:
         if self._h_scene is scene:
             return
-        if self._h_scene is not None:
-            for tag in self._h_tags:
-                self._h_scene.RemoveObserver(tag)
-            self._h_tags.clear()
+        self._unobserve()
         self._h_scene = scene
         if scene is not None:
             for event in CHANGED:
                 number = getattr(slicer.vtkMRMLScene, event)
                 self._h_tags.append(scene.AddObserver(number, self._refresh))
         self._refresh()
+
+    def _unobserve(self) -> None:
+        for tag in self._h_tags:
+            self._h_scene.RemoveObserver(tag)
+        for node, tag in self._h_node_tags.values():
+            node.RemoveObserver(tag)
+        self._h_tags, self._h_node_tags = [], {}
 
     def nodes(self) -> list[Any]:
         """The nodes that can be chosen."""
@@ -156,6 +161,8 @@ class qMRMLNodeComboBox(qt.QWidget):
 
     def _refresh(self, *_: Any) -> None:
         """Bring the list up to date with the scene."""
+        if not isValid(self):  # Qt has deleted the widget: then Slicer's observes no more
+            return self._unobserve()
         nodes = self.nodes()
         for node, tag in self._h_node_tags.values():
             node.RemoveObserver(tag)
@@ -176,6 +183,8 @@ class qMRMLNodeComboBox(qt.QWidget):
         self._select(wanted)
 
     def _renamed(self, *_: Any) -> None:
+        if not isValid(self):
+            return self._unobserve()
         for index in range(self._h_combo.count):
             entry = self._h_node_tags.get(self._h_combo.itemData(index))
             if entry is not None and self._h_combo.itemText(index) != entry[0].GetName():
@@ -250,6 +259,8 @@ class qMRMLTableView(qt.QTableView):
         self._show()
 
     def _show(self, *_: Any) -> None:
+        if not isValid(self):
+            return
         model = qt.QStandardItemModel(self)
         node = self._h_node
         if node is not None:

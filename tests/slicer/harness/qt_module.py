@@ -110,8 +110,23 @@ def _named(root: Any, name: str) -> Any:
     return found
 
 
+class _ComboBox:
+    def lineEdit(self) -> Any:
+        """The line of an editable box, as PythonQt shows it."""
+        import qt
+
+        line = QtWidgets.QComboBox.lineEdit(self)
+        if line is not None and not isinstance(line, PythonQt):
+            text = line.text()
+            self.setLineEdit(qt.QLineEdit(self))
+            line = QtWidgets.QComboBox.lineEdit(self)
+            line.setText(text)
+        return line
+
+
 MIXINS: dict[str, tuple[type, ...]] = {
     "QTimer": (_Timer,),
+    "QComboBox": (_ComboBox,),
     "QFileDialog": (FileDialog,),
     "QInputDialog": (InputDialog,),
     "QMessageBox": (MessageBox,),
