@@ -99,6 +99,14 @@ class LoginFailed(LoginNeeded):
     remedy = _("Check name and password.")
 
 
+class PermissionNeeded(XR2MRIClientError):
+    """Nobody has agreed that radiographs are sent to this server."""
+
+    def __init__(self, url: str) -> None:
+        told = _("Nothing is sent to {url} before you agree to it.").format(url=one_line(url, 80))
+        super().__init__(told, _("Agree when you are asked, or pass allowUpload=True."))
+
+
 class JobLost(XR2MRIClientError):
     """The server no longer knows the job, or somebody else cancelled it."""
 

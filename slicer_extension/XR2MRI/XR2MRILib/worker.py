@@ -143,7 +143,7 @@ class Cancelled(Final):
 
 @dataclass(frozen=True, eq=False)
 class Returned(Final):
-    """What the function of a `CallWorker` returned."""
+    """What the function of a `CallWorker` or a `Computation` returned."""
 
     value: Any
 
@@ -151,24 +151,22 @@ class Returned(Final):
 # --- workers ----------------------------------------------------------------------------------
 
 
-class Worker:
+class Task:
     """A thread that ends with one `Final` event.
 
     Args:
-        client: of the server; the worker takes a clone of it.
         events: where events go, a queue of its own when left out.
     """
 
-    def __init__(self, client: XR2MRIClient, events: queue.Queue[Event] | None = None) -> None:
+    def __init__(self, events: queue.Queue[Event] | None = None) -> None:
         self.events: queue.Queue[Event] = events if events is not None else queue.Queue()
         self._stop = threading.Event()
         self._last: Final | None = None
         self._lock = threading.RLock()
-        self._client = client.clone(cancelled=self._stop.is_set)
         name = f"XR2MRI {type(self).__name__}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
-    def start(self) -> Worker:
+    def start(self) -> Task:
         self._thread.start()
         return self
 
@@ -224,6 +222,43 @@ class Worker:
         except Exception as error:
             log.exception("%s failed", threading.current_thread().name)
             self._emit(self._failed(errors.Unexpected(error)))
+
+
+class Computation(Task):
+    """Computes something here; ends with Returned.
+
+    Args:
+        function: called with a function that raises `errors.Cancelled` once nobody wants it any
+            more, to be called now and then.
+    """
+
+    def __init__(self, function: Callable[[Callable[[], None]], Any]) -> None:
+        super().__init__()
+        self._function = function
+
+    def _work(self) -> Final:
+        return Returned(self._function(self._check))
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise errors.Cancelled
+
+
+class Worker(Task):
+    """A task that asks a server.
+
+    Args:
+        client: of the server; the worker takes a clone of it.
+        events: see `Task`.
+    """
+
+    def __init__(self, client: XR2MRIClient, events: queue.Queue[Event] | None = None) -> None:
+        super().__init__(events)
+        self._client = client.clone(cancelled=self._stop.is_set)
+
+    def _run(self) -> None:
+        try:
+            super()._run()
         finally:
             self._client.close()
 

@@ -1,0 +1,111 @@
+"""A generated volume beside a real MRI of the same knee: maps and a table in the scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import slicer
+
+from .activity import Activity, Steps
+from .comparison import Comparison, compare
+from .scene import attributes, display, result
+from .states import State
+from .texts import tr as _
+from .volume import Volume
+from .worker import Computation, Final, Returned
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """What came of a comparison.
+
+    Attributes:
+        volume: node of the generated volume.
+        difference, edges: nodes of the maps, generated minus real.
+        table: node with PSNR and SSIM of each slice.
+        psnr, ssim: of the whole volume.
+    """
+
+    volume: slicer.vtkMRMLScalarVolumeNode
+    difference: slicer.vtkMRMLScalarVolumeNode
+    edges: slicer.vtkMRMLScalarVolumeNode
+    table: slicer.vtkMRMLTableNode
+    psnr: float
+    ssim: float
+
+
+class RealComparison(Activity):
+    """Compares two volume nodes; returns `Compared`.
+
+    Args:
+        generated: node of a volume of intensities in [0, 1].
+        real: node of the real one.
+        align_centres: see `comparison.compare`.
+    """
+
+    state = importing = State.COMPARING
+
+    def __init__(
+        self,
+        generated: slicer.vtkMRMLScalarVolumeNode,
+        real: slicer.vtkMRMLScalarVolumeNode,
+        align_centres: bool,
+    ) -> None:
+        self._ids = generated.GetID(), real.GetID()
+        # copies: the thread must not read memory that a deleted node would give back
+        images = [result.volume_of(node) for node in (generated, real)]
+        (a, a_affine), (b, b_affine) = ((np.array(v.array), v.affine) for v in images)
+        self._affine = a_affine
+        self.worker = Computation(
+            lambda check: compare(a, a_affine, b, b_affine, align_centres, check)
+        )
+
+    def needs(self, node_id: str) -> bool:
+        return node_id in self._ids
+
+    def steps(self, event: Final) -> Steps:
+        assert isinstance(event, Returned)
+        found: Comparison = event.value
+        generated, real = map(slicer.mrmlScene.GetNodeByID, self._ids)
+        difference = self._add_map(generated, _("{a} minus {b}"), "difference", found.difference)
+        generated.SetNodeReferenceID(attributes.REAL_DIFFERENCE, difference.GetID())
+        yield
+        edges = self._add_map(generated, _("{a} minus {b}, edges"), "edges", found.edges)
+        generated.SetNodeReferenceID(attributes.EDGES, edges.GetID())
+        yield
+        table = _add_table(generated, real, found, self._affine)
+        generated.SetNodeReferenceID(attributes.TABLE, table.GetID())
+        return Compared(
+            generated, difference, edges, table, found.volume_psnr, found.volume_ssim
+        )
+
+    def _add_map(
+        self, generated: slicer.vtkMRMLNode, name: str, kind: str, values: np.ndarray
+    ) -> slicer.vtkMRMLScalarVolumeNode:
+        real = slicer.mrmlScene.GetNodeByID(self._ids[1])
+        name = name.format(a=generated.GetName(), b=real.GetName())
+        node = result.add_volume(name, Volume(values, self._affine), generated)
+        record = attributes.read_json(generated, attributes.RECORD)
+        result.describe(node, kind, record, generated.GetNodeReference(attributes.RADIOGRAPH))
+        display.coloured(node, display.DIFFERENCE)
+        return node
+
+
+def _add_table(
+    generated: slicer.vtkMRMLNode,
+    real: slicer.vtkMRMLNode,
+    found: Comparison,
+    affine: np.ndarray,
+) -> slicer.vtkMRMLTableNode:
+    """PSNR and SSIM of each coronal slice, those of the volume as attributes."""
+    name = _("{a} against {b}").format(a=generated.GetName(), b=real.GetName())
+    table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", name)
+    slices = np.arange(len(found.psnr), dtype=float)
+    position = affine[1, 3] + slices * affine[1, 1]
+    columns = (slices + 1, position, found.psnr, found.ssim)
+    names = (_("Slice"), _("Position A (mm)"), _("PSNR (dB)"), _("SSIM"))
+    slicer.util.updateTableFromArray(table, columns, names)
+    table.SetAttribute("XR2MRI.PSNR", f"{found.volume_psnr:.3f}")
+    table.SetAttribute("XR2MRI.SSIM", f"{found.volume_ssim:.4f}")
+    return table

@@ -1,0 +1,26 @@
+"""Finding out whether an address is a server that the module can use."""
+
+from __future__ import annotations
+
+from .activity import Activity, Steps
+from .client import XR2MRIClient
+from .form import FeatureForm
+from .jobs import ServerInfo
+from .states import State
+from .worker import ConnectionWorker, Final, Ready
+
+
+class Connection(Activity):
+    """Connects, with a login where name and password are given; returns (info, form)."""
+
+    state = importing = State.CONNECTING
+
+    def __init__(self, client: XR2MRIClient, user: str = "", password: str = "") -> None:
+        self.client = client
+        self.worker = ConnectionWorker(client, user, password)
+
+    def steps(self, event: Final) -> Steps:
+        assert isinstance(event, Ready)
+        info: ServerInfo = event.info
+        return info, FeatureForm(info.form)
+        yield  # pragma: no cover  (makes this a generator)

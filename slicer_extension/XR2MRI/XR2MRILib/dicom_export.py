@@ -1,0 +1,91 @@
+"""A generated volume as a DICOM series, made by the server, in Slicer's DICOM database."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import slicer
+
+from .activity import Activity, Steps
+from .client import XR2MRIClient
+from .dicom import unpack
+from .errors import BadRadiograph, Refused
+from .generation import Result
+from .jobs import JobHandle
+from .states import State
+from .texts import tr as _
+from .upload import upload_of
+from .worker import Final, GenerationWorker, Returned
+
+FILES_A_STEP = 2
+"""Files that enter the database between two looks at the user."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """How many images entered the DICOM database, and of which volume."""
+
+    images: int
+    name: str
+
+
+class DicomWorker(GenerationWorker):
+    """Gets the series of a volume: generated again from the same seed, as DICOM this time, since
+    the server keeps neither its results nor the radiograph."""
+
+    def __init__(self, client: XR2MRIClient, made: Result, folder: Path) -> None:
+        request = replace(made.request, seed=made.seed)
+        parameters = {**request.parameters(), "output_format": "dicom"}
+        upload = upload_of(made.radiograph, request.pixels_only)
+        super().__init__(client, _model(made), upload, parameters, partials=False)
+        self._folder = folder
+
+    def _fetched(self, job: JobHandle) -> Final:
+        content = self._insisting(lambda: self._client.dicom(job))
+        self._client.cancel(job)  # nobody will ask for it again
+        return Returned(unpack(content, self._folder))
+
+
+class DicomExport(Activity):
+    """Exports a result; returns `Exported`.
+
+    Raises:
+        Refused: Slicer has no DICOM database. BadRadiograph: the radiograph has gone.
+    """
+
+    state = importing = State.EXPORTING
+
+    def __init__(self, client: XR2MRIClient, made: Result) -> None:
+        database = getattr(slicer, "dicomDatabase", None)
+        if database is None or not database.isOpen:
+            raise Refused(_("Slicer's DICOM database is not open. Open the module DICOM once."), 0)
+        if made.radiograph is None:
+            raise BadRadiograph(
+                _("The radiograph of {name} has gone.").format(name=made.volume.GetName())
+            )
+        self._database, self._name = database, made.volume.GetName()
+        self._folder = Path(tempfile.mkdtemp(prefix="xr2mri-", dir=slicer.app.temporaryPath))
+        self.worker = DicomWorker(client, made, self._folder)
+
+    def steps(self, event: Final) -> Steps:
+        assert isinstance(event, Returned)
+        for index, path in enumerate(event.value):
+            self._database.insert(str(path), True, False, True)
+            if index % FILES_A_STEP == FILES_A_STEP - 1:
+                yield
+        self._tidy()
+        return Exported(len(event.value), self._name)
+
+    def drop(self) -> None:
+        super().drop()
+        self._tidy()
+
+    def _tidy(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _model(made: Result) -> str:
+    return made.job.model if made.job is not None else made.request.model or "knee_xr2mri"

@@ -1,0 +1,410 @@
+"""The module without its panel: connects, generates, compares, exports.
+
+From a script or Slicer's Python console:
+
+    from XR2MRI import XR2MRILogic
+    radiograph = slicer.util.getNode("knee")
+    volume = XR2MRILogic().generate(radiograph, {"V00XRKL": 2}, serverUrl="localhost:8000")
+
+A panel calls `start`, which returns at once, and listens to the signals. One thing is done at a
+time; everything that talks to the server does so in a thread, whose events a timer brings here.
+All methods belong to the GUI's thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import qt
+import slicer
+import vtk
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
+from slicer.util import VTKObservationMixin
+
+from . import settings
+from .activity import Activity, Steps
+from .client import XR2MRIClient
+from .compare import RealComparison
+from .connection import Connection
+from .dicom_export import DicomExport
+from .errors import (
+    Cancelled,
+    LoginNeeded,
+    PermissionNeeded,
+    Unexpected,
+    Unreachable,
+    XR2MRIClientError,
+)
+from .form import FeatureForm
+from .generation import Generation, result_of
+from .jobs import ServerInfo
+from .parameters import XR2MRIParameterNode
+from .request import Request
+from .signals import Signal
+from .states import State
+from .texts import tr as _
+from .worker import Failed, Final, Progress
+from .worker import Cancelled as WasCancelled
+
+log = logging.getLogger("xr2mri")
+
+TICK_MS = 40
+"""Between two looks at what a thread has done."""
+SECONDS_TO_END = 3.0
+"""That closing waits for the server to hear of a cancelled job."""
+
+
+class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
+    """See the module's docstring.
+
+    Args:
+        clientFactory: makes a client from an address and a CA file.
+
+    Attributes:
+        state: what is being done.
+        info: of the server, None while there is none.
+        form: of the features, empty; None while there is no server.
+        stateChanged: signal (state).
+        connected, disconnected: signals (info), ().
+        progressed: signal (worker.Progress).
+        grown: signal (node, slices done): slices have come.
+        finished: signal (generation.Result, compare.Compared or dicom_export.Exported).
+        failed, cancelled: signals (error), ().
+    """
+
+    def __init__(self, clientFactory: Callable[..., XR2MRIClient] = XR2MRIClient) -> None:
+        ScriptedLoadableModuleLogic.__init__(self)
+        VTKObservationMixin.__init__(self)
+        self.stateChanged, self.connected, self.disconnected = Signal(), Signal(), Signal()
+        self.progressed, self.grown = Signal(), Signal()
+        self.finished, self.failed, self.cancelled = Signal(), Signal(), Signal()
+        self.state = State.IDLE
+        self.info: ServerInfo | None = None
+        self.form: FeatureForm | None = None
+        self._clientFactory = clientFactory
+        self._client: XR2MRIClient | None = None
+        self._candidate: XR2MRIClient | None = None  # answered or not, not yet connected
+        self._activity: Activity | None = None
+        self._steps: Steps | None = None
+        self._whenDone: Callable[[Any], None] = self.finished.emit
+        self._interrupted: tuple[Generation, Any] | None = None  # with its job on the server
+        self._outcome: Any = None
+        self._ticking = False
+        self._timer = qt.QTimer()
+        self._timer.setInterval(TICK_MS)
+        self._timer.connect("timeout()", self._tick)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self._onSceneClose)
+        self.addObserver(scene, scene.NodeRemovedEvent, self._onNodeRemoved)
+
+    def getParameterNode(self) -> XR2MRIParameterNode:
+        return XR2MRIParameterNode(super().getParameterNode())
+
+    # --- the server -----------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        """The address of the connected server; empty while there is none."""
+        return self._client.url if self._client is not None else ""
+
+    def connectTo(
+        self, url: str, user: str = "", password: str = "", caFile: str | None = None
+    ) -> None:
+        """Connect, with a login where name and password are given; ends with connected or failed.
+
+        Raises:
+            BadAddress, TlsProblem: the address or the CA file cannot be used.
+        """
+        self._checkIdle()
+        client = self._clientFactory(url, caFile or None)
+        if self._candidate is not None and self._candidate.url != client.url:
+            self._candidate.logout()
+        known = (self._candidate, self._client)
+        same = (old for old in known if old is not None and old.url == client.url and not caFile)
+        self._candidate = next(same, client)  # of the same server the token is kept
+        self._begin(Connection(self._candidate, user, password), self._onConnected)
+
+    def disconnect(self) -> None:
+        """Forget the server and the token."""
+        self._dropInterrupted()
+        for client in (self._client, self._candidate):
+            if client is not None:
+                client.logout()
+                client.close()
+        self._client = self._candidate = self.info = self.form = None
+        self.disconnected.emit()
+
+    def uploadAllowed(self) -> bool:
+        """Whether radiographs may be sent to the server: it is this machine, or was agreed to."""
+        client = self._client
+        return client is not None and (client.is_local or settings.may_upload(client.url))
+
+    def allowUpload(self) -> None:
+        """Remember that radiographs may be sent to this server."""
+        if self._client is not None and not self._client.is_local:
+            settings.allow_upload(self._client.url)
+
+    def _onConnected(self, found: tuple[ServerInfo, FeatureForm]) -> None:
+        if self._client is not None and self._client is not self._candidate:
+            self._client.logout()
+            self._client.close()
+        self._client, self._candidate = self._candidate, None
+        self.info, self.form = found
+        settings.remember_server(self.info.url)
+        self.connected.emit(self.info)
+        self._resume()
+
+    # --- generating -----------------------------------------------------------------------------
+
+    def generate(
+        self,
+        xrayNode: slicer.vtkMRMLVolumeNode,
+        features: Mapping[str, Any] | None = None,
+        serverUrl: str | None = None,
+        user: str = "",
+        password: str = "",
+        allowUpload: bool = False,
+        **options: Any,
+    ) -> slicer.vtkMRMLScalarVolumeNode:
+        """Generate a volume and wait for it; Slicer goes on reacting meanwhile.
+
+        Args:
+            xrayNode: the radiograph: a 2-D image or a volume of one slice, grey or RGB.
+            features: grades by OAI name in any spelling (`V00XRKL`, `XRKL`) or plain key
+                (`kl_grade`); what is left out was not read.
+            serverUrl: address to connect to; the one that is connected when left out.
+            user, password: where the server asks for a login.
+            allowUpload: agree to send the radiograph to a server on another machine.
+            options: of `request.Request`: laterality, box, num_slices, steps, sampler, guidance,
+                samples, seed, model, pixels_only.
+
+        Returns:
+            The volume's node; `generation.result_of` finds mean, standard deviation and record.
+
+        Raises:
+            XR2MRIClientError: what went wrong, each class with its remedy.
+        """
+        if serverUrl is not None or self._client is None:
+            self.connectTo(serverUrl or settings.servers()[0], user, password)
+            self.wait()
+        if allowUpload:
+            self.allowUpload()
+        self._checkConnected()
+        grades = self.form.read((features or {}).items())
+        self.start(xrayNode, Request(features=grades, **options))
+        return self.wait().volume
+
+    def start(
+        self,
+        xrayNode: slicer.vtkMRMLVolumeNode,
+        request: Request,
+        baseline: slicer.vtkMRMLScalarVolumeNode | None = None,
+    ) -> None:
+        """Start a generation and return; ends with finished, failed or cancelled.
+
+        Args:
+            xrayNode: the radiograph.
+            request: what is asked for.
+            baseline: a volume to subtract from the new one, if they are on the same grid.
+
+        Raises:
+            BadRadiograph: the node is none. PermissionNeeded: nobody allowed the upload.
+            Unreachable: no server is connected.
+        """
+        self._checkMaySend()
+        self._dropInterrupted()
+        self._run(Generation(self._client, self.info, xrayNode, request, baseline))
+
+    def whatIf(
+        self, resultNode: slicer.vtkMRMLScalarVolumeNode, changes: Mapping[str, int | None]
+    ) -> None:
+        """Generate again from the same radiograph with the same seed, some grades changed.
+
+        Args:
+            resultNode: a volume that this module generated.
+            changes: grades by name; None is "not read".
+
+        Raises:
+            FormError: the volume does not tell what it was made from.
+            BadRadiograph: its radiograph has gone. And what `start` raises.
+        """
+        made = result_of(resultNode)
+        request = made.request.what_if(changes, made.seed)
+        self.start(made.radiograph, request, baseline=resultNode)
+
+    def _run(self, generation: Generation) -> None:
+        self._begin(generation, self.finished.emit)
+
+    def _resume(self) -> None:
+        """Take up the job that a login which had expired interrupted."""
+        if self._interrupted is None:
+            return
+        generation, job = self._interrupted
+        if generation.url != self.url:
+            self._dropInterrupted()
+            return
+        self._interrupted = None
+        self._run(generation.take_up(self._client, job))
+
+    def _dropInterrupted(self) -> None:
+        interrupted, self._interrupted = self._interrupted, None
+        if interrupted is not None:
+            interrupted[0].drop()
+
+    # --- comparing and exporting ----------------------------------------------------------------
+
+    def compare(
+        self,
+        resultNode: slicer.vtkMRMLScalarVolumeNode,
+        realNode: slicer.vtkMRMLScalarVolumeNode,
+        alignCentres: bool = False,
+    ) -> None:
+        """Compare with a real MRI of the same knee; ends with finished (compare.Compared)."""
+        self._checkIdle()
+        self._begin(RealComparison(resultNode, realNode, alignCentres), self.finished.emit)
+
+    def exportDicom(self, resultNode: slicer.vtkMRMLScalarVolumeNode) -> None:
+        """Have the server make a DICOM series of a volume, and put it into Slicer's DICOM
+        database; ends with finished (dicom_export.Exported). Raises what `start` raises."""
+        self._checkMaySend()
+        self._begin(DicomExport(self._client, result_of(resultNode)), self.finished.emit)
+
+    # --- ending ---------------------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """End what is being done, here at once and on the server as soon as it hears of it."""
+        self._dropInterrupted()
+        if self._activity is not None:
+            self._setState(State.CANCELLING)
+            self._end(Cancelled()).drop()
+            self._setState(State.IDLE)
+            self.cancelled.emit()
+
+    def wait(self) -> Any:
+        """Wait until nothing is being done, and return what came of it; Slicer goes on reacting.
+
+        Raises:
+            XR2MRIClientError: what it failed with; `errors.Cancelled` after a cancellation.
+        """
+        while self._activity is not None:
+            slicer.app.processEvents()
+            self._tick()
+            time.sleep(0.01)
+        if isinstance(self._outcome, XR2MRIClientError):
+            raise self._outcome
+        return self._outcome
+
+    def close(self) -> None:
+        """End everything; waits a moment for the server to hear of it."""
+        worker = self._activity.worker if self._activity is not None else None
+        self.cancel()
+        self.removeObservers()
+        if worker is not None:
+            worker.join(SECONDS_TO_END)
+        self.disconnect()
+
+    # --- what drives it -------------------------------------------------------------------------
+
+    def _begin(self, activity: Activity, whenDone: Callable[[Any], None]) -> None:
+        self._activity, self._whenDone, self._outcome = activity, whenDone, None
+        if isinstance(activity, Generation):
+            activity.grown.connect(self.grown.emit)
+        self._setState(activity.state)
+        activity.worker.start()
+        self._timer.start()
+
+    def _tick(self) -> None:
+        """Take what the thread has done since, or do the next step of importing it."""
+        activity = self._activity
+        if activity is None or self._ticking:  # a listener may have opened a dialog
+            return
+        self._ticking = True
+        try:
+            if self._steps is not None:
+                next(self._steps)
+            else:
+                self._drain(activity)
+        except StopIteration as done:
+            self._end(done.value)
+            self._setState(State.IDLE)
+            self._whenDone(done.value)
+        except XR2MRIClientError as error:
+            self._fail(error)
+        except Exception as error:
+            log.exception("%s failed", type(activity).__name__)
+            self._fail(Unexpected(error))
+        finally:
+            self._ticking = False
+
+    def _drain(self, activity: Activity) -> None:
+        for event in activity.worker.drain():
+            if isinstance(event, Progress):
+                self.progressed.emit(event)
+            elif isinstance(event, Failed):
+                self._fail(event.error, event.job)
+            elif isinstance(event, WasCancelled):
+                self.cancel()
+            elif isinstance(event, Final):
+                self._steps = activity.steps(event)
+                self._setState(activity.importing)
+            else:
+                activity.on_event(event)
+            if self._activity is not activity:
+                return
+
+    def _fail(self, error: XR2MRIClientError, job: Any = None) -> None:
+        activity = self._end(error)
+        if isinstance(error, LoginNeeded) and isinstance(activity, Generation) and job is not None:
+            self._dropInterrupted()
+            self._interrupted = activity, job
+        elif activity is not None:
+            activity.drop()
+        self._setState(State.IDLE)
+        self.failed.emit(error)
+
+    def _end(self, outcome: Any) -> Activity | None:
+        """Nothing is being done any more."""
+        activity, self._activity, self._steps = self._activity, None, None
+        self._outcome = outcome
+        self._timer.stop()
+        if isinstance(activity, Generation):
+            activity.grown.disconnect(self.grown.emit)
+        return activity
+
+    def _setState(self, state: State) -> None:
+        if state is not self.state:
+            self.state = state
+            self.stateChanged.emit(state)
+
+    def _checkIdle(self) -> None:
+        if self._activity is not None:
+            raise XR2MRIClientError(
+                _("The module is busy."), _("Wait until it is done, or cancel it.")
+            )
+
+    def _checkConnected(self) -> None:
+        if self._client is None:
+            raise Unreachable(_("No server is connected."), _("Connect to one first."))
+
+    def _checkMaySend(self) -> None:
+        self._checkIdle()
+        self._checkConnected()
+        if not self.uploadAllowed():
+            raise PermissionNeeded(self.url)
+
+    # --- the scene ------------------------------------------------------------------------------
+
+    def _onSceneClose(self, *_arguments: Any) -> None:
+        if not isinstance(self._activity, Connection):
+            self.cancel()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _onNodeRemoved(self, _scene: Any, _event: Any, node: slicer.vtkMRMLNode) -> None:
+        node_id = node.GetID() or ""
+        if self._activity is not None and self._activity.needs(node_id):
+            self.cancel()
+        elif self._interrupted is not None and self._interrupted[0].needs(node_id):
+            self._dropInterrupted()

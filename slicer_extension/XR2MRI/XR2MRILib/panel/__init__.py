@@ -1,0 +1,73 @@
+"""The module's panel: its sections, each with its widgets of the .ui file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..logic import XR2MRILogic
+from ..parameters import XR2MRIParameterNode
+from .compare import CompareSection
+from .features import FeatureSection
+from .generate import GenerateSection
+from .options import OptionsSection
+from .radiograph import RadiographSection
+from .result import ResultSection
+from .server import ServerSection
+
+
+class Panel:
+    """All sections, kept up to date with the logic and the parameter node.
+
+    Args:
+        ui: the widgets of the .ui file by name.
+        logic: what does the work.
+    """
+
+    def __init__(self, ui: Any, logic: XR2MRILogic) -> None:
+        self.logic = logic
+        self.server = ServerSection(ui, logic)
+        self.radiograph = RadiographSection(ui, logic)
+        self.features = FeatureSection(ui, logic)
+        self.options = OptionsSection(ui, logic)
+        self.generate = GenerateSection(
+            ui, logic, self.radiograph, self.features, self.options
+        )  # fmt: skip
+        self.result = ResultSection(ui, logic, self.generate)
+        self.compare = CompareSection(ui, logic, self.generate)
+        self._sections = (
+            self.server,
+            self.radiograph,
+            self.features,
+            self.options,
+            self.generate,
+            self.result,
+            self.compare,
+        )
+        self._updating = False
+        for signal in (logic.stateChanged, logic.connected, logic.disconnected, logic.failed):
+            signal.connect(self.update)
+        self.update()
+
+    def setParameterNode(self, node: XR2MRIParameterNode | None) -> None:
+        """Show another parameter node; None while the scene is being closed."""
+        for section in self._sections:
+            section.node = node
+        if node is not None and not node.recalled:
+            self.options.recall()
+            node.recalled = True
+        self.update()
+
+    def update(self, *_arguments: Any) -> None:
+        """Bring every section up to date; what they change meanwhile brings no second round."""
+        if self._updating:
+            return
+        self._updating = True
+        try:
+            for section in self._sections:
+                section.update()
+        finally:
+            self._updating = False
+
+    def close(self) -> None:
+        """Look at the scene no more."""
+        self.radiograph.removeObservers()

@@ -1,0 +1,98 @@
+"""What if one feature were different; and how close it comes to a real MRI."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..compare import Compared
+from ..errors import FormError
+from ..form import FeatureForm
+from ..generation import Result, result_of
+from ..jobs import ServerInfo
+from ..logic import XR2MRILogic
+from ..scene import attributes
+from ..states import State
+from ..texts import tr as _
+from .generate import GenerateSection
+from .section import Section, selected_data, set_items, tell
+
+
+class CompareSection(Section):
+    """Generates again with one grade changed; compares with a real volume."""
+
+    def __init__(self, ui: Any, logic: XR2MRILogic, generate: GenerateSection) -> None:
+        super().__init__(ui, logic)
+        self._generate = generate
+        self._form: FeatureForm | None = None
+        ui.whatIfFeature.connect("currentIndexChanged(int)", self._on_feature)
+        ui.whatIfGrade.connect("currentIndexChanged(int)", lambda _index: self.update())
+        ui.whatIfButton.connect("clicked(bool)", self._on_what_if)
+        ui.compareButton.connect("clicked(bool)", self._on_compare)
+        logic.connected.connect(self._on_connected)
+        logic.finished.connect(self._on_finished)
+        tell(ui.compareNote, "")
+
+    def update(self) -> None:
+        if self.node is None:
+            return
+        made, idle = self._made(), self.logic.state is State.IDLE
+        ready = made is not None and self._form is not None and self.logic.info is not None
+        self.ui.whatIfFeature.enabled = self.ui.whatIfGrade.enabled = ready
+        why_not = self._why_no_what_if(made) if ready else _("Generate a volume first.")
+        tell(self.ui.whatIfNote, why_not)
+        self.ui.whatIfButton.enabled = idle and ready and not why_not
+        real = self.node.realMri
+        self.ui.compareButton.enabled = (
+            idle and made is not None and real is not None and not attributes.is_synthetic(real)
+        )
+
+    def _made(self) -> Result | None:
+        """What the chosen volume was made from."""
+        try:
+            return result_of(self.node.result) if self.node.result is not None else None
+        except FormError:
+            return None
+
+    def _why_no_what_if(self, made: Result) -> str:
+        name, grade = selected_data(self.ui.whatIfFeature), selected_data(self.ui.whatIfGrade)
+        if made.radiograph is None:
+            return _("Its radiograph has gone.")
+        if name and made.request.features.get(name) == (None if grade == "" else grade):
+            return _("It is so already: choose another grade.")
+        return ""
+
+    def _on_connected(self, info: ServerInfo) -> None:
+        self._form = FeatureForm(info.form)
+        set_items(
+            self.ui.whatIfFeature,
+            [(field.title, name) for name, field in self._form.fields.items()],
+        )
+        self._on_feature(0)
+
+    def _on_feature(self, _index: int) -> None:
+        name = selected_data(self.ui.whatIfFeature)
+        if self._form is None or not name:
+            return
+        field = self._form.fields[name]
+        grades = [(field.told(grade), grade) for grade in reversed(field.grades)]
+        set_items(self.ui.whatIfGrade, [*grades, (field.told(None), "")])
+        self.ui.whatIfGrade.setCurrentIndex(0)
+        self.update()
+
+    def _on_what_if(self, _checked: bool = False) -> None:
+        name, grade = selected_data(self.ui.whatIfFeature), selected_data(self.ui.whatIfGrade)
+        changes = {name: None if grade == "" else grade}
+        volume = self.node.result
+        if self._generate.permitted():
+            self._generate.attempt(lambda: self.logic.whatIf(volume, changes))
+
+    def _on_compare(self, _checked: bool = False) -> None:
+        volume, real, align = self.node.result, self.node.realMri, self.node.alignCentres
+        self._generate.attempt(lambda: self.logic.compare(volume, real, align))
+
+    def _on_finished(self, outcome: Any) -> None:
+        if isinstance(outcome, Compared):
+            told = _("PSNR {x:.2f} dB, SSIM {y:.3f}; slice by slice in the table {table}.")
+            text = told.format(x=outcome.psnr, y=outcome.ssim, table=outcome.table.GetName())
+            tell(self.ui.compareNote, text)
+        self.update()

@@ -1,0 +1,204 @@
+"""The button, and what happens after it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import slicer
+
+from ..compare import Compared
+from ..dicom_export import Exported
+from ..errors import XR2MRIClientError
+from ..generation import Result
+from ..logic import XR2MRILogic
+from ..request import Request
+from ..states import State
+from ..texts import tr as _
+from ..upload import holds_patient_data
+from ..worker import Progress
+from .features import FeatureSection
+from .options import OptionsSection
+from .radiograph import RadiographSection
+from .section import Section, tell
+
+_BUSY = {
+    State.CONNECTING: _("Connecting..."),
+    State.IMPORTING: _("Importing..."),
+    State.CANCELLING: _("Cancelling..."),
+    State.COMPARING: _("Comparing..."),
+    State.EXPORTING: _("Exporting..."),
+}
+
+
+class GenerateSection(Section):
+    """Starts, shows the progress of, and cancels whatever the module does."""
+
+    def __init__(
+        self,
+        ui: Any,
+        logic: XR2MRILogic,
+        radiograph: RadiographSection,
+        features: FeatureSection,
+        options: OptionsSection,
+    ) -> None:
+        super().__init__(ui, logic)
+        self._radiograph, self._features, self._options = radiograph, features, options
+        ui.generateButton.connect("clicked(bool)", self._on_generate)
+        ui.cancelButton.connect("clicked(bool)", self._on_cancel)
+        logic.stateChanged.connect(self._on_state)
+        logic.progressed.connect(self._on_progress)
+        logic.finished.connect(self._on_finished)
+        logic.failed.connect(self._on_failed)
+        logic.cancelled.connect(self._on_cancelled)
+        tell(ui.messageLabel, "")
+
+    def update(self) -> None:
+        idle = self.logic.state is State.IDLE
+        missing = self._missing()
+        self.ui.generateButton.enabled = idle and not missing
+        self.ui.generateButton.toolTip = missing or _("Send the radiograph and draw the volume")
+        self.ui.cancelButton.enabled = not idle and self.logic.state is not State.CANCELLING
+        self.ui.progressBar.visible = not idle
+        self.ui.progressNote.visible = True
+        if idle:
+            tell(self.ui.progressNote, missing)
+
+    def permitted(self) -> bool:
+        """Whether radiographs may go to the server: asks once for each that is not this machine."""
+        if self.logic.uploadAllowed():
+            return True
+        node = self._radiograph.radiograph
+        whole = node is not None and not self.node.pixelsOnly and holds_patient_data(node)
+        what = (
+            _("The radiograph and its DICOM header, with the patient's name and ID,")
+            if whole
+            else _("The pixels of the radiograph, without the patient's name,")
+        )
+        question = _("{what} will be sent to\n\n{url}\n\nMay XR2MRI send radiographs there?")
+        agreed = slicer.util.confirmYesNoDisplay(
+            question.format(what=what, url=self.logic.url), windowTitle=_("Send a radiograph")
+        )
+        if agreed:
+            self.logic.allowUpload()
+        return agreed
+
+    def attempt(self, action) -> bool:
+        """Start something, or say why not; whether it was started."""
+        try:
+            tell(self.ui.messageLabel, "")
+            action()
+            return True
+        except XR2MRIClientError as error:
+            tell(self.ui.messageLabel, str(error), "bad")
+            return False
+
+    def request(self) -> Request:
+        """What the panel asks for."""
+        node = self.node
+        return Request(
+            features=self._features.form.values,
+            laterality=self._radiograph.laterality,
+            box=self._radiograph.box,
+            num_slices=node.numSlices,
+            steps=node.steps or None,
+            sampler=node.sampler or None,
+            guidance=node.guidance,
+            samples=node.samples,
+            seed=None if node.newSeed else node.seed,
+            pixels_only=node.pixelsOnly,
+        )
+
+    def _missing(self) -> str:
+        """What is to be done before anything can be generated."""
+        if self.logic.info is None:
+            return _("Connect to a server.")
+        if self.logic.info.model is None:
+            return _("The server has no model that can generate.")
+        if self._radiograph.radiograph is None:
+            return _("Choose a radiograph.")
+        return ""
+
+    # --- what happens ---------------------------------------------------------------------------
+
+    def _on_generate(self, _checked: bool = False) -> None:
+        if self._missing() or not self.permitted():
+            return
+        request, radiograph = self.request(), self._radiograph.radiograph
+        if self.attempt(lambda: self.logic.start(radiograph, request)):
+            self._options.remember()
+            self._radiograph.remember_features(dict(request.features))
+
+    def _on_cancel(self, _checked: bool = False) -> None:
+        self.logic.cancel()
+
+    def _on_state(self, state: State) -> None:
+        if state in _BUSY:
+            self._bar(None)
+            tell(self.ui.progressNote, _BUSY[state])
+        elif state is State.RUNNING:
+            tell(self.ui.messageLabel, "")
+
+    def _on_progress(self, progress: Progress) -> None:
+        self._bar(progress.fraction if progress.phase in ("uploading", "running") else None)
+        tell(self.ui.progressNote, _told(progress))
+
+    def _bar(self, fraction: float | None) -> None:
+        """Show a fraction, or that nobody knows."""
+        self.ui.progressBar.maximum = 0 if fraction is None else 100
+        if fraction is not None:
+            self.ui.progressBar.value = round(100 * fraction)
+
+    def _on_finished(self, outcome: Any) -> None:
+        tell(self.ui.messageLabel, _outcome(outcome), "good")
+        warnings = outcome.warnings if isinstance(outcome, Result) else []
+        if warnings:
+            text = "\n".join([_outcome(outcome), *warnings])
+            tell(self.ui.messageLabel, text, "attention")
+
+    def _on_failed(self, error: XR2MRIClientError) -> None:
+        if self.logic.info is not None:  # else the section of the server tells
+            tell(self.ui.messageLabel, str(error), "bad")
+
+    def _on_cancelled(self) -> None:
+        tell(self.ui.messageLabel, _("Cancelled."))
+
+
+def _told(progress: Progress) -> str:
+    """Where a generation is, in a line."""
+    if progress.phase == "uploading":
+        return _("Sending the radiograph...")
+    if progress.phase == "queued":
+        before = _("{n} before yours").format(n=progress.queue_position)
+        return _with_time(_("Waiting in the line: {before}").format(before=before), progress)
+    if progress.phase == "running":
+        done = _("{n} of {m} slices").format(n=progress.slices, m=progress.num_slices)
+        return _with_time(done, progress)
+    if progress.phase == "fetching":
+        return _("Fetching the volume...")
+    if progress.phase == "waiting":
+        return _("Waiting for the server: {why}").format(why=progress.message)
+    return _("Connecting...")
+
+
+def _with_time(text: str, progress: Progress) -> str:
+    left = progress.seconds_left
+    if left is None:
+        return text
+    if left < 90:
+        return _("{text}, {n} s left").format(text=text, n=max(1, math.ceil(left)))
+    return _("{text}, {n} min left").format(text=text, n=math.ceil(left / 60))
+
+
+def _outcome(outcome: Any) -> str:
+    if isinstance(outcome, Result):
+        seconds = sum(outcome.record.get("seconds", {}).values())
+        told = _("{name}: seed {seed}, {n:.0f} s on the server.")
+        return told.format(name=outcome.volume.GetName(), seed=outcome.seed, n=seconds)
+    if isinstance(outcome, Compared):
+        told = _("PSNR {x:.2f} dB, SSIM {y:.3f}.")
+        return told.format(x=outcome.psnr, y=outcome.ssim)
+    if isinstance(outcome, Exported):
+        told = _("{name}: {n} images are in the DICOM database.")
+        return told.format(name=outcome.name, n=outcome.images)
+    return ""

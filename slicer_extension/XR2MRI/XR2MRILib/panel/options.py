@@ -1,0 +1,66 @@
+"""How to generate: slices, steps, sampler, guidance, seed, samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import settings
+from ..jobs import ServerInfo
+from ..logic import XR2MRILogic
+from ..parameters import OPTIONS
+from ..texts import tr as _
+from .section import Section, select_data, selected_data, set_items, tell
+
+WINDOW_MM = 73.5
+"""From the first to the last slice, whatever their number: the paper's 50 slices, 1.5 mm apart."""
+_BOUNDED = {"steps": "stepsSpinBox", "guidance": "guidanceSpinBox", "samples": "samplesSpinBox"}
+
+
+class OptionsSection(Section):
+    """Shows the options; most of them are bound to the parameter node by the .ui file."""
+
+    def __init__(self, ui: Any, logic: XR2MRILogic) -> None:
+        super().__init__(ui, logic)
+        ui.stepsSpinBox.specialValueText = _("the model's own")
+        ui.samplerComboBox.addItem(_("the model's own"), "")
+        ui.samplerComboBox.connect("currentIndexChanged(int)", self._on_sampler)
+        logic.connected.connect(self._on_connected)
+
+    def update(self) -> None:
+        if self.node is None:
+            return
+        distance = WINDOW_MM / (self.node.numSlices - 1)
+        tell(self.ui.slicesNote, _("{x:.2f} mm apart").format(x=distance))
+        select_data(self.ui.samplerComboBox, self.node.sampler)
+        self.ui.seedSpinBox.enabled = not self.node.newSeed
+        overall = self.node.samples > 1
+        note = _("Mean and standard deviation come too.") if overall else ""
+        tell(self.ui.samplesNote, note)
+
+    def recall(self) -> None:
+        """Take the options of the last generation, as in a new scene."""
+        for name, value in settings.options().items():
+            if name in OPTIONS and isinstance(value, type(getattr(self.node, name))):
+                setattr(self.node, name, value)
+
+    def remember(self) -> None:
+        settings.remember_options({name: getattr(self.node, name) for name in OPTIONS})
+
+    def _on_connected(self, info: ServerInfo) -> None:
+        """Take the limits of the server's model."""
+        if info.model is None:
+            return
+        for parameter, name in _BOUNDED.items():
+            least, most, _default = info.model.limits(parameter)
+            widget = getattr(self.ui, name)
+            if most is not None:
+                widget.maximum = most
+            if least is not None and parameter != "steps":  # 0 steps are the model's own
+                widget.minimum = least
+        samplers = [(name, name) for name in info.model.choices("sampler")]
+        set_items(self.ui.samplerComboBox, [(_("the model's own"), ""), *samplers])
+        self.update()
+
+    def _on_sampler(self, _index: int) -> None:
+        if self.node is not None:
+            self.node.sampler = selected_data(self.ui.samplerComboBox) or ""

@@ -1,0 +1,186 @@
+"""Which radiograph: the image, the side of the knee, the box around it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import slicer
+import vtk
+from slicer.util import VTKObservationMixin
+
+from ..logic import XR2MRILogic
+from ..scene import attributes, crop, dicom_source, layout
+from ..scene.picture import frame_of, problem
+from ..texts import tr as _
+from .section import Section, select_data, selected_data, tell
+
+
+class RadiographSection(Section, VTKObservationMixin):
+    """Chooses the radiograph, and what the server needs to know of it."""
+
+    def __init__(self, ui: Any, logic: XR2MRILogic) -> None:
+        Section.__init__(self, ui, logic)
+        VTKObservationMixin.__init__(self)
+        for text, value in ((_("As the image says"), "auto"), (_("Right"), "R"), (_("Left"), "L")):
+            ui.lateralityComboBox.addItem(text, value)
+        ui.lateralityComboBox.connect("currentIndexChanged(int)", self._on_laterality)
+        ui.cropButton.connect("toggled(bool)", self._on_crop)
+        ui.cropResetButton.connect("clicked(bool)", self._on_reset)
+        ui.sampleButton.connect("clicked(bool)", self._on_sample)
+
+    @property
+    def radiograph(self) -> slicer.vtkMRMLVolumeNode | None:
+        """The chosen node, if it is a radiograph."""
+        chosen = self.node.radiograph if self.node is not None else None
+        return chosen if not problem(chosen) else None
+
+    @property
+    def laterality(self) -> str:
+        """`R`, `L`, or `auto` where neither the user nor the image tells."""
+        chosen = self.node.laterality
+        return chosen if chosen != "auto" else self._told_laterality() or "auto"
+
+    @property
+    def box(self) -> crop.Box | None:
+        """The box that the user made of the proposal; None where the proposal stands."""
+        roi = self.node.cropRoi
+        if roi is None or self.radiograph is None:
+            return None
+        box = crop.box_of(roi, frame_of(self.radiograph))
+        return None if _written(box) == self.node.cropProposal else box
+
+    def update(self) -> None:
+        if self.node is None:
+            return
+        self._prepare()
+        radiograph, chosen = self.radiograph, self.node.radiograph
+        why_not = problem(chosen) if chosen is not None else ""
+        tell(self.ui.radiographNote, why_not, "bad")
+        select_data(self.ui.lateralityComboBox, self.node.laterality)
+        tell(self.ui.lateralityNote, self._laterality_note() if radiograph else "")
+        for name in ("lateralityComboBox", "cropButton", "cropResetButton"):
+            getattr(self.ui, name).enabled = radiograph is not None
+        self._update_crop(radiograph)
+
+    def _prepare(self) -> None:
+        """For another radiograph, forget what was said of the one before."""
+        chosen = self.node.radiograph
+        chosen_id = chosen.GetID() if chosen is not None else ""
+        if chosen_id in ("", self.node.preparedFor):
+            return
+        first = not self.node.preparedFor
+        self.node.preparedFor = chosen_id
+        self.node.laterality = "auto"
+        self._remove_roi()
+        known = attributes.read_json(chosen, attributes.FEATURES)
+        if known or not first:
+            self.node.features = known
+        if not problem(chosen):
+            layout.show()
+            layout.show_radiograph(chosen)
+
+    # --- the side -------------------------------------------------------------------------------
+
+    def _told_laterality(self) -> str:
+        """The side by what is known of the image; empty where nothing is."""
+        node = self.radiograph
+        if node is None:
+            return ""
+        return node.GetAttribute(attributes.LATERALITY) or dicom_source.laterality(node)
+
+    def _laterality_note(self) -> str:
+        told = self._told_laterality()
+        words = {"R": _("right"), "L": _("left")}
+        if not told:
+            auto = self.node.laterality == "auto"
+            return _("The image does not tell; a right knee is assumed.") if auto else ""
+        if self.node.laterality in ("auto", told):
+            return _("The image says: {side}.").format(side=words[told])
+        return _("But the image says: {side}.").format(side=words[told])
+
+    def _on_laterality(self, _index: int) -> None:
+        if self.node is not None:
+            self.node.laterality = selected_data(self.ui.lateralityComboBox)
+
+    # --- the box --------------------------------------------------------------------------------
+
+    def _on_crop(self, shown: bool) -> None:
+        radiograph = self.radiograph
+        if radiograph is None:
+            return
+        if shown and self.node.cropRoi is None:
+            roi = crop.add_roi(radiograph, _("Knee in {name}").format(name=radiograph.GetName()))
+            self._propose(roi)
+            self.node.cropRoi = roi
+        if shown:
+            layout.show()
+            layout.show_radiograph(radiograph)
+        if self.node.cropRoi is not None:
+            self._show_roi(shown)
+        self.update()
+
+    def _on_reset(self, _checked: bool = False) -> None:
+        if self.node.cropRoi is not None and self.radiograph is not None:
+            self._propose(self.node.cropRoi)
+            self.update()
+
+    def _propose(self, roi: slicer.vtkMRMLMarkupsROINode) -> None:
+        frame = frame_of(self.radiograph)
+        crop.place(roi, frame, crop.proposal(frame))
+        self.node.cropProposal = _written(crop.box_of(roi, frame))
+
+    def _show_roi(self, shown: bool) -> None:
+        display = self.node.cropRoi.GetDisplayNode()
+        view = layout.slice_node(layout.RADIOGRAPH_VIEW)
+        if view is not None:
+            display.SetViewNodeIDs([view.GetID()])  # it means nothing in the views of the volume
+        display.SetVisibility(shown)
+
+    def _update_crop(self, radiograph: slicer.vtkMRMLVolumeNode | None) -> None:
+        roi = self.node.cropRoi
+        shown = roi is not None and bool(roi.GetDisplayNode().GetVisibility())
+        blocked = self.ui.cropButton.blockSignals(True)
+        self.ui.cropButton.checked = shown
+        self.ui.cropButton.blockSignals(blocked)
+        self.ui.cropResetButton.enabled = roi is not None and self.box is not None
+        self._watch(roi)
+        note = ""
+        if radiograph is not None and roi is not None:
+            top, left, bottom, right = crop.box_of(roi, frame_of(radiograph))
+            size = f"{right - left} \u00d7 {bottom - top}"
+            moved = self.box is not None
+            text = _("Your box, {size} pixels.") if moved else _("The proposed box, {size} pixels.")
+            note = text.format(size=size)
+        tell(self.ui.cropNote, note)
+
+    def _watch(self, roi: slicer.vtkMRMLMarkupsROINode | None) -> None:
+        if roi is not None and not self.hasObserver(roi, vtk.vtkCommand.ModifiedEvent, self._moved):
+            self.removeObservers(self._moved)
+            self.addObserver(roi, vtk.vtkCommand.ModifiedEvent, self._moved)
+
+    def _moved(self, *_arguments: Any) -> None:
+        if self.node is not None:
+            self._update_crop(self.radiograph)
+
+    def _remove_roi(self) -> None:
+        self.removeObservers(self._moved)
+        if self.node.cropRoi is not None:
+            slicer.mrmlScene.RemoveNode(self.node.cropRoi)
+            self.node.cropRoi = None
+        self.node.cropProposal = ""
+
+    # --- sample data ----------------------------------------------------------------------------
+
+    def _on_sample(self, _checked: bool = False) -> None:
+        from .. import sample_data
+
+        self.node.radiograph = sample_data.load(sample_data.SAMPLES[0])
+
+    def remember_features(self, features: dict) -> None:
+        """Write the grades on the radiograph, to be found again when it is chosen again."""
+        self.node.radiograph.SetAttribute(attributes.FEATURES, json.dumps(features))
+
+
+def _written(box: crop.Box) -> str:
+    return " ".join(map(str, box))

@@ -1,0 +1,146 @@
+"""The generated volume: what it is, how it is shown, where it goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+
+from ..compare import Compared
+from ..errors import FormError
+from ..generation import Result, result_of
+from ..logic import XR2MRILogic
+from ..scene import attributes, display, layout
+from ..states import State
+from ..texts import tr as _
+from .generate import GenerateSection
+from .section import Section, select_data, selected_data, set_items, tell
+
+_OVERLAYS = (
+    (attributes.STD, _("Uncertainty (standard deviation of the samples)")),
+    (attributes.DIFFERENCE, _("What-if difference")),
+    (attributes.REAL_DIFFERENCE, _("Difference to the real MRI")),
+    (attributes.EDGES, _("Difference of the edges (Sobel)")),
+)
+
+
+class ResultSection(Section):
+    """Shows a volume in the views, with an overlay, and exports it."""
+
+    def __init__(self, ui: Any, logic: XR2MRILogic, generate: GenerateSection) -> None:
+        super().__init__(ui, logic)
+        self._generate = generate
+        self._shown: tuple = ()
+        ui.resultSelector.addAttribute("vtkMRMLScalarVolumeNode", attributes.KIND, "volume")
+        ui.overlayComboBox.addItem(_("None"), "")
+        ui.overlayComboBox.connect("currentIndexChanged(int)", self._on_overlay)
+        ui.layoutButton.connect("clicked(bool)", self._on_layout)
+        ui.exportButton.connect("clicked(bool)", self._on_export)
+        logic.grown.connect(self._on_grown)
+        logic.finished.connect(self._on_finished)
+        logic.cancelled.connect(self._show_chosen)
+        logic.failed.connect(lambda _error: self._show_chosen())
+
+    def update(self) -> None:
+        if self.node is None:
+            return
+        chosen = self.node.result
+        roles = [(text, role) for role, text in _OVERLAYS if _reference(chosen, role) is not None]
+        set_items(self.ui.overlayComboBox, [(_("None"), ""), *roles])
+        select_data(self.ui.overlayComboBox, self.node.overlay)
+        self.ui.overlayComboBox.enabled = bool(roles)
+        self.ui.layoutButton.enabled = chosen is not None
+        idle = self.logic.state is State.IDLE
+        self.ui.exportButton.enabled = idle and chosen is not None and self.logic.info is not None
+        tell(self.ui.resultNote, _described(chosen))
+        if idle and self._wanted() != self._shown:
+            self._show_chosen()
+
+    def _on_grown(self, node: slicer.vtkMRMLScalarVolumeNode, slices: int) -> None:
+        """Show the volume that grows, in the middle of what has come."""
+        if not self._shown or self._shown[0] != node.GetID():
+            self._shown = (node.GetID(), "")
+            layout.show()
+            layout.show_radiograph(node.GetNodeReference(attributes.RADIOGRAPH) or self._radiograph())
+            layout.show_volume(node)
+
+    def _radiograph(self) -> slicer.vtkMRMLVolumeNode | None:
+        return self.node.radiograph if self.node is not None else None
+
+    def _on_finished(self, outcome: Any) -> None:
+        if self.node is None:
+            return
+        if isinstance(outcome, Result):
+            self.node.overlay = attributes.DIFFERENCE if outcome.difference is not None else ""
+            self.node.result = outcome.volume
+            display.render(outcome.volume)
+            self._show_only(outcome.volume)
+        elif isinstance(outcome, Compared):
+            self.node.result = outcome.volume
+            self.node.overlay = attributes.REAL_DIFFERENCE
+        self.update()
+        self._show_chosen()
+
+    def _on_overlay(self, _index: int) -> None:
+        if self.node is not None:
+            self.node.overlay = selected_data(self.ui.overlayComboBox) or ""
+
+    def _on_layout(self, _checked: bool = False) -> None:
+        layout.show()
+        self._show_chosen()
+
+    def _on_export(self, _checked: bool = False) -> None:
+        chosen = self.node.result
+        if chosen is not None and self._generate.permitted():
+            self._generate.attempt(lambda: self.logic.exportDicom(chosen))
+
+    def _wanted(self) -> tuple:
+        chosen = self.node.result
+        return (chosen.GetID(), self.node.overlay) if chosen is not None else ()
+
+    def _show_chosen(self) -> None:
+        """Bring the chosen volume, its radiograph and its overlay into the views."""
+        if self.node is None:
+            return
+        changed = self._wanted()[:1] != self._shown[:1]
+        self._shown = self._wanted()
+        chosen = self.node.result
+        if chosen is None or not layout.is_shown():
+            return
+        layout.show_radiograph(chosen.GetNodeReference(attributes.RADIOGRAPH))
+        layout.show_volume(chosen, _reference(chosen, self.node.overlay), fit=changed)
+        if changed:
+            layout.fit_solid()
+
+    def _show_only(self, volume: slicer.vtkMRMLScalarVolumeNode) -> None:
+        """Hide the volume renderings of other generated volumes: they lie at the same place."""
+        for rendering in slicer.util.getNodesByClass("vtkMRMLVolumeRenderingDisplayNode"):
+            node = rendering.GetDisplayableNode()
+            if attributes.is_synthetic(node):
+                rendering.SetVisibility(node.GetID() == volume.GetID())
+
+
+def _reference(
+    node: slicer.vtkMRMLScalarVolumeNode | None, role: str
+) -> slicer.vtkMRMLScalarVolumeNode | None:
+    return node.GetNodeReference(role) if node is not None and role else None
+
+
+def _described(node: slicer.vtkMRMLScalarVolumeNode | None) -> str:
+    """What a volume was made from, in a few words."""
+    if node is None:
+        return ""
+    try:
+        made = result_of(node)
+    except FormError as error:
+        return str(error)
+    record = made.record
+    told = _("{n} slices, seed {seed}, {steps} steps of {sampler}; {m} features. {notice}.")
+    return told.format(
+        n=record.get("slices"),
+        seed=made.seed,
+        steps=record.get("steps"),
+        sampler=record.get("sampler"),
+        m=len(made.request.features),
+        notice=str(record.get("notice", "")).capitalize(),
+    )

@@ -1,0 +1,68 @@
+"""What the parts of the panel have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qt
+
+from ..logic import XR2MRILogic
+from ..parameters import XR2MRIParameterNode
+
+_COLOURS = {"good": "#2e8b57", "bad": "#c0392b", "attention": "#b9770e", "plain": ""}
+
+
+class Section:
+    """One part of the panel: reacts to its widgets, and shows what there is.
+
+    Args:
+        ui: the widgets of the panel by name.
+        logic: what does the work.
+
+    Attributes:
+        node: the parameter node; None while the scene is being closed.
+    """
+
+    def __init__(self, ui: Any, logic: XR2MRILogic) -> None:
+        self.ui, self.logic = ui, logic
+        self.node: XR2MRIParameterNode | None = None
+
+    def update(self) -> None:
+        """Show the state of the logic and of the parameter node."""
+
+
+def tell(label: qt.QLabel, text: str, kind: str = "plain") -> None:
+    """Show a text in a label, hidden when empty.
+
+    Args:
+        label: a QLabel.
+        text: plain text.
+        kind: `good`, `bad`, `attention` or `plain`, which tells the colour.
+    """
+    colour = _COLOURS[kind]
+    label.styleSheet = f"color: {colour};" if colour else ""
+    label.text = text
+    label.visible = bool(text)
+
+
+def select_data(combo: qt.QComboBox, value: Any) -> None:
+    """Choose the item of a combo box that stands for a value, without telling anybody."""
+    blocked = combo.blockSignals(True)
+    combo.setCurrentIndex(max(0, combo.findData(value)))
+    combo.blockSignals(blocked)
+
+
+def selected_data(combo: qt.QComboBox) -> Any:
+    """What the chosen item of a combo box stands for."""
+    return combo.itemData(combo.currentIndex)
+
+
+def set_items(combo: qt.QComboBox, items: list) -> None:
+    """Give a combo box these (text, value) pairs and keep what was chosen, if it is still there."""
+    wanted = selected_data(combo)
+    blocked = combo.blockSignals(True)
+    combo.clear()
+    for text, value in items:
+        combo.addItem(text, value)
+    combo.setCurrentIndex(max(0, combo.findData(wanted)) if items else -1)
+    combo.blockSignals(blocked)

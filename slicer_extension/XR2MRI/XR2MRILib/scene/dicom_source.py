@@ -1,0 +1,44 @@
+"""What Slicer's DICOM database knows of a node that was loaded from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import slicer
+
+IMAGE_LATERALITY, LATERALITY = "0020,0062", "0020,0060"
+ROWS, COLUMNS = "0028,0010", "0028,0011"
+PHOTOMETRIC = "0028,0004"
+
+
+def file_of(node: slicer.vtkMRMLNode) -> Path | None:
+    """The DICOM file that a node holds; None where it is none, or several, or has gone."""
+    uid, database = _instance(node), _database()
+    path = database.fileForInstance(uid) if uid and database else ""
+    return Path(path) if path and Path(path).is_file() else None
+
+
+def value(node: slicer.vtkMRMLNode, tag: str) -> str:
+    """A DICOM element such as `0020,0062`; empty where the database has none."""
+    uid, database = _instance(node), _database()
+    return str(database.instanceValue(uid, tag) or "").strip() if uid and database else ""
+
+
+def laterality(node: slicer.vtkMRMLNode) -> str:
+    """`R` or `L` by the tags of the image, then of its series; empty where they do not tell."""
+    for tag in (IMAGE_LATERALITY, LATERALITY):
+        side = value(node, tag).upper()
+        if side in ("R", "L"):
+            return side
+    return ""
+
+
+def _instance(node: slicer.vtkMRMLNode) -> str:
+    uids = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
+    return uids[0] if len(uids) == 1 else ""
+
+
+def _database():
+    """Slicer's DICOM database, if there is one and it is open."""
+    database = getattr(slicer, "dicomDatabase", None)
+    return database if database is not None and database.isOpen else None

@@ -1,0 +1,112 @@
+"""The views: radiograph, coronal, sagittal, axial and 3-D, and what is shown in each."""
+
+from __future__ import annotations
+
+import slicer
+
+LAYOUT_ID = 59043
+"""Of the layout among all that modules register; any number that nobody else took."""
+RADIOGRAPH_VIEW = "XR2MRIRadiograph"
+VOLUME_VIEWS = ("Green", "Yellow", "Red")
+"""Coronal, sagittal, axial."""
+
+_SLICE = """<item><view class="vtkMRMLSliceNode" singletontag="{tag}">
+  <property name="orientation" action="default">{orientation}</property>
+  <property name="viewlabel" action="default">{label}</property>
+  <property name="viewcolor" action="default">{colour}</property>
+</view></item>"""
+_SOLID = """<item><view class="vtkMRMLViewNode" singletontag="1">
+  <property name="viewlabel" action="default">1</property></view></item>"""
+
+
+def _description() -> str:
+    def view(tag: str, orientation: str, label: str, colour: str) -> str:
+        return _SLICE.format(tag=tag, orientation=orientation, label=label, colour=colour)
+
+    radiograph = view(RADIOGRAPH_VIEW, "Axial", "X", "#B0B0B0")
+    coronal = view("Green", "Coronal", "G", "#6EB04B")
+    sagittal = view("Yellow", "Sagittal", "Y", "#EDD54C")
+    axial = view("Red", "Axial", "R", "#F34A33")
+    top = f'<item><layout type="horizontal" split="true">{radiograph}{coronal}</layout></item>'
+    bottom = f'<item><layout type="horizontal" split="true">{sagittal}{axial}{_SOLID}</layout></item>'
+    return f'<layout type="vertical" split="true">{top}{bottom}</layout>'
+
+
+def register() -> None:
+    """Make the layout known to the application."""
+    node = slicer.app.layoutManager().layoutLogic().GetLayoutNode()
+    if not node.IsLayoutDescription(LAYOUT_ID):
+        node.AddLayoutDescription(LAYOUT_ID, _description())
+
+
+def show() -> None:
+    """Switch to the layout."""
+    manager = slicer.app.layoutManager()
+    if manager is not None:
+        register()
+        manager.setLayout(LAYOUT_ID)
+
+
+def is_shown() -> bool:
+    manager = slicer.app.layoutManager()
+    return manager is not None and manager.layout == LAYOUT_ID
+
+
+def show_radiograph(node: slicer.vtkMRMLVolumeNode | None) -> None:
+    """Show a radiograph in its view, in the plane of its pixels."""
+    composite = _composite(RADIOGRAPH_VIEW)
+    if composite is None:
+        return
+    composite.SetBackgroundVolumeID(node.GetID() if node is not None else None)
+    composite.SetForegroundVolumeID(None)
+    composite.SetLabelVolumeID(None)
+    view = slice_node(RADIOGRAPH_VIEW)
+    if node is not None and view is not None:
+        view.RotateToVolumePlane(node)
+    _fit(RADIOGRAPH_VIEW)
+
+
+def show_volume(
+    node: slicer.vtkMRMLScalarVolumeNode | None,
+    overlay: slicer.vtkMRMLScalarVolumeNode | None = None,
+    fit: bool = True,
+) -> None:
+    """Show a volume in the coronal, sagittal and axial views, with an overlay added to it."""
+    for tag in VOLUME_VIEWS:
+        composite = _composite(tag)
+        if composite is None:
+            continue
+        composite.SetBackgroundVolumeID(node.GetID() if node is not None else None)
+        composite.SetForegroundVolumeID(overlay.GetID() if overlay is not None else None)
+        composite.SetLabelVolumeID(None)
+        composite.SetCompositing(composite.Add if overlay is not None else composite.Alpha)
+        composite.SetForegroundOpacity(1.0 if overlay is not None else 0.0)
+        if fit:
+            _fit(tag)
+
+
+def fit_solid() -> None:
+    """Centre the 3-D views on what they show."""
+    manager = slicer.app.layoutManager()
+    for index in range(manager.threeDViewCount if manager is not None else 0):
+        manager.threeDWidget(index).threeDView().resetFocalPoint()
+
+
+def slice_node(tag: str) -> slicer.vtkMRMLSliceNode | None:
+    return _of_view("vtkMRMLSliceNode", tag)
+
+
+def _composite(tag: str) -> slicer.vtkMRMLSliceCompositeNode | None:
+    return _of_view("vtkMRMLSliceCompositeNode", tag)
+
+
+def _of_view(kind: str, tag: str):
+    nodes = slicer.util.getNodesByClass(kind)
+    return next((node for node in nodes if node.GetLayoutName() == tag), None)
+
+
+def _fit(tag: str) -> None:
+    manager = slicer.app.layoutManager()
+    widget = manager.sliceWidget(tag) if manager is not None else None
+    if widget is not None:
+        widget.sliceLogic().FitSliceToAll()

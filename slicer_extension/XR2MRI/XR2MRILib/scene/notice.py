@@ -1,0 +1,137 @@
+"""The words "synthetic, not for diagnosis" in every view that shows a generated volume.
+
+Slicer's own corner annotations are written anew by the Data Probe whenever a view changes, so this
+text is an actor of its own. It follows what the views show, not what this module does: a scene
+that was saved and is opened again is marked as well.
+"""
+
+from __future__ import annotations
+
+import slicer
+import vtk
+from slicer.util import VTKObservationMixin
+
+from ..texts import tr as _
+from .attributes import is_synthetic
+
+_COLOUR = (1.0, 0.55, 0.1)
+_ROLE = "XR2MRINotice"
+
+
+def start() -> SyntheticNotice | None:
+    """Watch the views from now on, once an application; None where there are no views."""
+    running = getattr(slicer.modules, _ROLE, None)
+    if running is not None:
+        running.stop()  # of a module that has been reloaded
+    if slicer.app.layoutManager() is None:
+        return None
+    setattr(slicer.modules, _ROLE, SyntheticNotice())
+    return getattr(slicer.modules, _ROLE)
+
+
+class SyntheticNotice(VTKObservationMixin):
+    """Keeps the notice in the views up to date until `stop`."""
+
+    def __init__(self) -> None:
+        VTKObservationMixin.__init__(self)
+        self._actors: dict[str, vtk.vtkTextActor] = {}
+        self._renderers: dict[str, vtk.vtkRenderer] = {}
+        scene = slicer.mrmlScene
+        for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent):
+            self.addObserver(scene, event, self._on_node)
+        self.addObserver(scene, scene.EndCloseEvent, self._on_change)
+        self.addObserver(scene, scene.EndImportEvent, self._on_change)
+        for node in _watched():
+            self._watch(node)
+        self.update()
+
+    def stop(self) -> None:
+        """Take every notice away and look no more."""
+        self.removeObservers()
+        for name, actor in self._actors.items():
+            self._renderers[name].RemoveViewProp(actor)
+        self._actors, self._renderers = {}, {}
+
+    def update(self) -> None:
+        """Show the notice where a generated volume is shown, hide it elsewhere."""
+        manager = slicer.app.layoutManager()
+        if manager is None:
+            return
+        for name in manager.sliceViewNames():
+            widget = manager.sliceWidget(name)
+            if widget is not None:
+                shown = _shows_synthetic(widget.mrmlSliceCompositeNode())
+                self._set(f"slice {name}", widget.sliceView(), shown)
+        rendered = [node for node in _renderings() if is_synthetic(node.GetDisplayableNode())]
+        for index in range(manager.threeDViewCount):
+            view = manager.threeDWidget(index).threeDView()
+            view_node = view.mrmlViewNode()
+            shown = any(
+                node.GetVisibility() and node.IsDisplayableInView(view_node.GetID())
+                for node in rendered
+            )
+            self._set(f"solid {view_node.GetID()}", view, shown)
+
+    def shown_in(self, name: str) -> bool:
+        """Whether the notice is on in a slice view, e.g. `Red`."""
+        actor = self._actors.get(f"slice {name}")
+        return actor is not None and bool(actor.GetVisibility())
+
+    def _set(self, name: str, view, shown: bool) -> None:
+        actor = self._actors.get(name)
+        if actor is None and not shown:
+            return
+        renderer = view.renderWindow().GetRenderers().GetFirstRenderer()
+        if actor is None or self._renderers[name] is not renderer:
+            actor = self._actors[name] = _text_actor()
+            self._renderers[name] = renderer
+            renderer.AddViewProp(actor)
+        elif bool(actor.GetVisibility()) == shown:
+            return
+        actor.SetVisibility(shown)
+        view.scheduleRender()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _on_node(self, _scene, _event, node) -> None:
+        if node.IsA("vtkMRMLSliceCompositeNode") or node.IsA("vtkMRMLVolumeRenderingDisplayNode"):
+            self._watch(node)
+            self.update()
+
+    def _watch(self, node) -> None:
+        if not self.hasObserver(node, vtk.vtkCommand.ModifiedEvent, self._on_change):
+            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._on_change)
+
+    def _on_change(self, *_arguments) -> None:
+        self.update()
+
+
+def _shows_synthetic(composite: slicer.vtkMRMLSliceCompositeNode | None) -> bool:
+    if composite is None:
+        return False
+    ids = composite.GetBackgroundVolumeID(), composite.GetForegroundVolumeID()
+    return any(is_synthetic(slicer.mrmlScene.GetNodeByID(id_)) for id_ in ids if id_)
+
+
+def _watched() -> list:
+    return slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode") + _renderings()
+
+
+def _renderings() -> list:
+    return slicer.util.getNodesByClass("vtkMRMLVolumeRenderingDisplayNode")
+
+
+def _text_actor() -> vtk.vtkTextActor:
+    """Small letters in the lower right corner, which Slicer's annotations leave free."""
+    actor = vtk.vtkTextActor()
+    actor.SetInput(_("SYNTHETIC - not for diagnosis"))
+    text = actor.GetTextProperty()
+    text.SetFontSize(14)
+    text.SetBold(True)
+    text.SetColor(*_COLOUR)
+    text.SetShadow(True)
+    text.SetJustificationToRight()
+    text.SetVerticalJustificationToBottom()
+    coordinate = actor.GetPositionCoordinate()
+    coordinate.SetCoordinateSystemToNormalizedViewport()
+    coordinate.SetValue(0.98, 0.02)
+    return actor

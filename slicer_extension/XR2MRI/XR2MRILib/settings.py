@@ -1,0 +1,63 @@
+"""What the module remembers from one start of Slicer to the next. Never a password or a token."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import qt
+
+DEFAULT_SERVER = "http://127.0.0.1:8000"
+_GROUP = "XR2MRI"
+_MOST_SERVERS = 8
+
+
+def servers() -> list[str]:
+    """Addresses that answered, the latest first; never empty."""
+    return _read("Servers", []) or [DEFAULT_SERVER]
+
+
+def remember_server(url: str) -> None:
+    """Put an address to the front of the history."""
+    others = [known for known in _read("Servers", []) if known != url]
+    _write("Servers", [url, *others][:_MOST_SERVERS])
+
+
+def may_upload(url: str) -> bool:
+    """Whether the user has allowed radiographs to be sent to this address."""
+    return url in _read("UploadsAllowed", [])
+
+
+def allow_upload(url: str) -> None:
+    _write("UploadsAllowed", sorted({url, *_read("UploadsAllowed", [])}))
+
+
+def ca_file() -> str:
+    """Certificates to trust beside the usual ones; empty for none."""
+    return str(_read("CaFile", ""))
+
+
+def set_ca_file(path: str) -> None:
+    _write("CaFile", path)
+
+
+def options() -> dict[str, Any]:
+    """The options of the last generation, by their names in the parameter node."""
+    found = _read("Options", {})
+    return found if isinstance(found, dict) else {}
+
+
+def remember_options(options: dict[str, Any]) -> None:
+    _write("Options", options)
+
+
+def _read(name: str, default: Any) -> Any:
+    """A value that was written; JSON, since Qt reads back a list of one as a plain text."""
+    try:
+        return json.loads(qt.QSettings().value(f"{_GROUP}/{name}") or "null") or default
+    except (ValueError, TypeError):
+        return default
+
+
+def _write(name: str, value: Any) -> None:
+    qt.QSettings().setValue(f"{_GROUP}/{name}", json.dumps(value))

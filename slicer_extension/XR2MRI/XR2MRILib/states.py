@@ -1,0 +1,19 @@
+"""What the module is doing, one thing at a time."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class State(str, Enum):
+    """A state of `logic.XR2MRILogic`; everything but IDLE ends by itself or by `cancel`."""
+
+    IDLE = "idle"
+    CONNECTING = "connecting"
+    RUNNING = "running"
+    """The server generates, or is about to."""
+    IMPORTING = "importing"
+    """Volumes have come and become nodes, a step at a time."""
+    CANCELLING = "cancelling"
+    COMPARING = "comparing"
+    EXPORTING = "exporting"
