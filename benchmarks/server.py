@@ -2,11 +2,15 @@
 
 Starts the real server on a free loopback port with the shipped model and a few phantom radiographs.
 
-- **Overhead**: a 50-slice volume by HTTP against the bare generator in this process, as a ratio.
+- **Overhead**: a 50-slice volume by HTTP against the bare generator in this process, in pairs of
+  alternating order. Wall clock and CPU seconds: a machine that has other work disturbs the latter
+  less. This process runs at the priority of the server's generating thread.
+- **While generating**: the latency of `/info/`.
 - **Load**: 32 clients, 200 requests of mixed good and bad input, some cancelled, some disconnected;
-  every answer is checked against its own request (seed, image and SHA-256 of the volume), `/info/`
-  is timed throughout, and the server's memory and temp folder are compared before and after.
-- **kill -9** in the middle of the work, then a restart: the temp folder is empty again.
+  every answer is held against its own request by the SHA-256 of the volume that the bare generator
+  makes of its image and seed. In the first half the server is ended by ``kill -9`` and started
+  again, and the clients insist; after the second half memory is compared with its level after the
+  first, and the temp folder with that of an idle server.
 
 Prints a table and writes ``server.json``.
 """
@@ -14,7 +18,6 @@ Prints a table and writes ``server.json``.
 from __future__ import annotations
 
 import argparse
-import gzip
 import hashlib
 import json
 import os
@@ -23,14 +26,19 @@ import signal
 import statistics
 import threading
 import time
+import uuid
 from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import psutil
 import requests
+import torch
 
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.local_server import APP, LocalServer
@@ -38,7 +46,11 @@ from xr2mri_core.phantom.dataset import write_cases
 
 UNSEEN_SEED = 8_500_000
 SMALL: dict[str, Any] = {"num_slices": 2, "steps": 2}
-KINDS = ("good", "bad grade", "no image", "unknown model", "not a picture", "cancel", "hang up")
+MODEL = "knee_xr2mri"
+NICE = 5  # as `lib.device_queue` sets it for the thread that generates
+
+Item = tuple[str, str, int]
+"""What a client does (a key of `CLIENTS`), with which image and which seed."""
 
 
 def main() -> None:
@@ -47,8 +59,10 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--requests", type=int, default=200)
     parser.add_argument("--slices", type=int, default=50, help="of the volume for the overhead")
+    parser.add_argument("--pairs", type=int, default=6, help="of served and bare generation")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    os.nice(NICE)
     with TemporaryDirectory() as folder:
         results = _run(Path(folder), arguments)
     (arguments.out / "server.json").write_text(json.dumps(results, indent=2) + "\n")
@@ -62,124 +76,302 @@ def _run(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     studies.mkdir()
     for case in sorted((folder / "phantom" / "cases").iterdir()):
         (studies / f"{case.name}.dcm").write_bytes((case / "radiograph.dcm").read_bytes())
-    options = ("--conf", "max_queue", "64")
-    server = LocalServer(APP, studies, folder / "server", *options).wait()
+    generator = KneeMRIGenerator.from_bundle()
+    served = Served(studies, folder)
     try:
-        results = _overhead(server.url, studies, arguments.slices)
-        results |= _load(server, studies, arguments.clients, arguments.requests)
-        results |= _killed(server, studies, folder)
+        results = {"threads of torch": torch.get_num_threads()}
+        results |= _overhead(served, generator, arguments.slices, arguments.pairs)
+        results |= _while_generating(served)
+        results |= _load(served, generator, arguments.clients, arguments.requests)
     finally:
-        server.stop()
+        served.server.stop()
     return results
 
 
-def _overhead(url: str, studies: Path, slices: int) -> dict[str, Any]:
-    """The same volume by HTTP and by the bare generator, in turn; the first pair is left out."""
-    study = sorted(studies.iterdir())[0]
-    generator = KneeMRIGenerator.from_bundle()
-    served, bare = [], []
-    for turn in range(4):
-        started = time.perf_counter()
-        reply = _infer(url, study.stem, {"num_slices": slices, "seed": turn}, "image")
-        served.append(time.perf_counter() - started)
-        reply.raise_for_status()
-        started = time.perf_counter()
-        generated = generator.generate(study, num_slices=slices, seed=turn)
-        bare.append(time.perf_counter() - started)
-        assert _voxels(reply.content) == generated.volume.tobytes("F"), "another volume"
-    ratio = statistics.median(served[1:]) / statistics.median(bare[1:])
+class Served:
+    """The server, which may be killed and come back at another address with the same temp folder.
+
+    Args:
+        studies: folder of radiographs.
+        folder: for its files.
+    """
+
+    def __init__(self, studies: Path, folder: Path) -> None:
+        self.studies, self.folder = studies, folder
+        self.temp = folder / "temp"
+        self.temp.mkdir()
+        self.server = self._started()
+        self.idle = self.files()
+
+    def _started(self) -> LocalServer:
+        folder = self.folder / uuid.uuid4().hex
+        options = ("--conf", "max_queue", "64")
+        server = LocalServer(APP, self.studies, folder, *options, TMPDIR=str(self.temp))
+        return server.wait(600)
+
+    def kill(self) -> None:
+        """`kill -9`, and start it again."""
+        self.server.stop(signal.SIGKILL)
+        self.server = self._started()
+
+    def insist(self, ask: Callable[[str], Any], seconds: float = 900) -> Any:
+        """What ``ask(url)`` returns, asked again while there is no server or its line is full."""
+        limit = time.monotonic() + seconds
+        while True:
+            try:
+                reply = ask(self.server.url)
+                if not isinstance(reply, requests.Response) or reply.status_code != 429:
+                    return reply
+            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
+                if time.monotonic() > limit:
+                    raise
+            time.sleep(0.5)
+
+    def files(self) -> set[str]:
+        """Files in its temp folder, the log settings of MONAI Label left out."""
+        found = (path for path in self.temp.rglob("*") if path.is_file())
+        return {str(path) for path in found if path.suffix != ".json"}
+
+    def memory(self) -> int:
+        """Resident MB, after it had a moment to let go."""
+        time.sleep(3)
+        return psutil.Process(self.server.process.pid).memory_info().rss >> 20
+
+    def cpu(self) -> float:
+        """CPU seconds that it has used."""
+        used = psutil.Process(self.server.process.pid).cpu_times()
+        return used.user + used.system
+
+
+# --- overhead and latency -------------------------------------------------------------------------
+
+
+def _overhead(
+    served: Served, generator: KneeMRIGenerator, slices: int, pairs: int
+) -> dict[str, Any]:
+    """The same volume by HTTP and by the bare generator; a first pair warms both up."""
+    study = sorted(served.studies.iterdir())[0]
+    wall, cpu, plain = [], [], []
+    for turn in range(pairs + 1):
+
+        def by_http(seed: int = turn) -> bytes:
+            params = {"num_slices": slices, "seed": seed}
+            reply = _infer(served.server.url, study.stem, params, "image")
+            reply.raise_for_status()
+            return _voxels(reply.content)
+
+        def bare(seed: int = turn) -> bytes:
+            return generator.generate(study, num_slices=slices, seed=seed).volume.tobytes("F")
+
+        ways = [(by_http, served.cpu), (bare, time.process_time)]
+        (one, one_cpu), (two, two_cpu) = ways if turn % 2 else ways[::-1]
+        first, second = _timed(one, one_cpu), _timed(two, two_cpu)
+        assert first[0] == second[0], "another volume"
+        http, alone = (first, second) if turn % 2 else (second, first)
+        if turn:
+            wall.append(http[1] / alone[1])
+            cpu.append(http[2] / alone[2])
+            plain.append(alone[1])
     return {
-        f"{slices} slices, bare, s": round(statistics.median(bare[1:]), 2),
-        f"{slices} slices, served, s": round(statistics.median(served[1:]), 2),
-        "served over bare": round(ratio, 3),
+        f"{slices} slices, bare, s": round(statistics.median(plain), 2),
+        "served over bare, wall": round(statistics.median(wall), 3),
+        "served over bare, CPU": round(statistics.median(cpu), 3),
+        "pairs": [(round(w, 3), round(c, 3)) for w, c in zip(wall, cpu, strict=True)],
     }
 
 
-def _load(server: LocalServer, studies: Path, clients: int, count: int) -> dict[str, Any]:
-    chance = random.Random(0)
-    images = sorted(path.stem for path in studies.iterdir())
-    work = [(chance.choice(KINDS), chance.choice(images), seed) for seed in range(count)]
-    generator = KneeMRIGenerator.from_bundle()
-    expected = {
-        (image, seed): hashlib.sha256(
-            generator.generate(studies / f"{image}.dcm", seed=seed, **SMALL).volume.tobytes("F")
-        ).hexdigest()
-        for kind, image, seed in work
-        if kind == "good"
-    }
-    with ThreadPoolExecutor(clients) as pool:  # once through, so that memory has its level
-        list(pool.map(lambda item: _ask(server.url, item, expected), work[:clients]))
-    before, done, latencies = _memory_mb(server), threading.Event(), []
+def _timed(work: Callable[[], bytes], cpu: Callable[[], float]) -> tuple[bytes, float, float]:
+    """What it returns, with the seconds and CPU seconds that it took."""
+    before, started = cpu(), time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - started, cpu() - before
+
+
+def _while_generating(served: Served) -> dict[str, Any]:
+    """`/info/` while one long volume is generated."""
+    url = served.server.url
+    job = _start(url, sorted(served.studies.iterdir())[0].stem, {"num_slices": 2000})
+    with _latencies(served) as seconds:
+        time.sleep(15)
+    assert requests.delete(f"{url}/jobs/{job}", timeout=300).json()["state"] == "cancelled"
+    return _told("info while generating", seconds)
+
+
+@contextmanager
+def _latencies(served: Served) -> Iterator[list[float]]:
+    """Seconds that `/info/` takes, asked for five times a second."""
+    seconds: list[float] = []
+    done = threading.Event()
 
     def watch() -> None:
         with requests.Session() as session:
             while not done.wait(0.2):
                 started = time.perf_counter()
-                session.get(f"{server.url}/info/", timeout=60)
-                latencies.append(time.perf_counter() - started)
+                try:
+                    session.get(f"{served.server.url}/info/", timeout=60).raise_for_status()
+                except requests.ConnectionError:
+                    continue  # it was killed
+                seconds.append(time.perf_counter() - started)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
+    try:
+        yield seconds
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _told(name: str, seconds: list[float]) -> dict[str, Any]:
+    half, most = np.percentile(seconds, [50, 95]) * 1000
+    return {f"{name}, median, ms": round(half, 1), f"{name}, 95 %, ms": round(most, 1)}
+
+
+# --- load -----------------------------------------------------------------------------------------
+
+
+def _load(served: Served, generator: KneeMRIGenerator, clients: int, count: int) -> dict[str, Any]:
+    chance = random.Random(0)
+    images = sorted(path.stem for path in served.studies.iterdir())
+    work = [(chance.choice(list(CLIENTS)), chance.choice(images), n) for n in range(count)]
+    expected = {
+        (image, seed): hashlib.sha256(
+            generator.generate(served.studies / f"{image}.dcm", seed=seed, **SMALL).volume.tobytes(
+                "F"
+            )
+        ).hexdigest()
+        for kind, image, seed in work
+        if kind in ("good", "job")
+    }
+    outcomes: Counter[str] = Counter()
+
+    def one(item: Item) -> None:
+        outcomes[CLIENTS[item[0]](served, item, expected)] += 1
+
+    def half(items: list[Item], kill: bool) -> None:
+        with ThreadPoolExecutor(clients) as pool:
+            futures = [pool.submit(one, item) for item in items]
+            if kill:
+                while outcomes.total() < len(items) // 4:
+                    time.sleep(0.05)
+                served.kill()
+            for future in futures:
+                future.result()
+
     started = time.perf_counter()
-    with ThreadPoolExecutor(clients) as pool:
-        outcomes = Counter(pool.map(lambda item: _ask(server.url, item, expected), work))
-    seconds = time.perf_counter() - started
-    done.set()
-    watcher.join()
+    with _latencies(served) as seconds:
+        half(work[: count // 2], kill=True)
+        level = served.memory()
+        half(work[count // 2 :], kill=False)
+    seconds_in_all = time.perf_counter() - started
     return {
-        "requests": count,
+        "requests": outcomes.total(),
         "clients": clients,
-        "seconds": round(seconds, 1),
+        "seconds": round(seconds_in_all, 1),
         "outcomes": dict(sorted(outcomes.items())),
         "wrong or lost": sum(n for name, n in outcomes.items() if name.startswith("WRONG")),
-        "info median, ms": round(1000 * statistics.median(latencies), 1),
-        "info 95 %, ms": round(1000 * float(np.percentile(latencies, 95)), 1),
-        "memory before, MB": before,
-        "memory after, MB": _memory_mb(server),
-        "files in temp": _files(server),
+        **_told("info under load", seconds),
+        "memory after the first half, MB": level,
+        "memory after the second half, MB": served.memory(),
+        "files left in temp": len(served.files() - served.idle),
     }
 
 
-def _ask(url: str, item: tuple[str, str, int], expected: dict[Any, str]) -> str:
-    """One request (kind, image, seed); says what came of it, `WRONG ...` if it should not have."""
-    kind, image, seed = item
-    params: dict[str, Any] = {**SMALL, "seed": seed}
-    if kind == "good":
-        reply = _infer(url, image, params, "image")
-        digest = hashlib.sha256(_voxels(reply.content)).hexdigest() if reply.ok else ""
-        return kind if digest == expected[image, seed] else f"WRONG {kind} {reply.status_code}"
-    if kind == "cancel":
-        return _cancelled(url, image, params)
-    if kind == "hang up":
-        try:
-            _infer(url, image, {**params, "num_slices": 200}, "image", timeout=0.5)
-        except requests.RequestException:
-            return kind
-        return f"WRONG {kind}"
-    model, wanted, files = "knee_xr2mri", 422, None
-    if kind == "bad grade":
-        params["features"] = {"V00XRKL": 17}
-    elif kind == "no image":
-        image, wanted = "nobody", 404
-    elif kind == "unknown model":
-        model, wanted = "nothing", 404
-    else:
-        files, wanted = {"file": ("a.png", b"no picture")}, 415
-    reply = _infer(url, image, params, "json", model, files)
-    return kind if reply.status_code == wanted else f"WRONG {kind} {reply.status_code}"
+def _good(served: Served, item: Item, expected: dict[Any, str]) -> str:
+    """A plain inference: the volume of this image and seed, and of no other."""
+    _, image, seed = item
+    reply = served.insist(lambda url: _infer(url, image, {**SMALL, "seed": seed}, "image"))
+    digest = hashlib.sha256(_voxels(reply.content)).hexdigest() if reply.ok else ""
+    return "good" if digest == expected[image, seed] else f"WRONG good {reply.status_code}"
 
 
-def _cancelled(url: str, image: str, params: dict[str, Any]) -> str:
-    data = {"params": json.dumps({**params, "num_slices": 200})}
-    started = requests.post(
-        f"{url}/jobs/infer/knee_xr2mri", params={"image": image}, data=data, timeout=300
-    )
-    if started.status_code != 202:
-        return f"WRONG cancel {started.status_code}"
-    job = started.json()["id"]
-    deleted = requests.delete(f"{url}/jobs/{job}", timeout=300)
-    gone = requests.get(f"{url}/jobs/{job}", timeout=300).status_code == 404
-    return "cancel" if deleted.ok and gone else f"WRONG cancel {deleted.status_code}"
+def _job(served: Served, item: Item, expected: dict[Any, str]) -> str:
+    """A job, started again when a restart has forgotten it."""
+    _, image, seed = item
+    key = uuid.uuid4().hex
+    while True:
+        job = served.insist(lambda url: _start(url, image, {**SMALL, "seed": seed}, key))
+        state = "queued"
+        while state in ("queued", "running"):
+            time.sleep(0.3)
+            reply = served.insist(
+                lambda url, job=job: requests.get(f"{url}/jobs/{job}", timeout=60)
+            )
+            state = reply.json()["state"] if reply.ok else "forgotten"
+        if state == "done":
+            break
+        if state == "failed":
+            return "WRONG job failed"
+    reply = served.insist(lambda url: requests.get(f"{url}/jobs/{job}/result", timeout=60))
+    if reply.status_code == 404:  # killed just now
+        return _job(served, item, expected)
+    digest = hashlib.sha256(_voxels(reply.content)).hexdigest()
+    served.insist(lambda url: requests.delete(f"{url}/jobs/{job}", timeout=60))
+    return "job" if digest == expected[image, seed] else "WRONG job"
+
+
+def _cancelled(served: Served, item: Item, _: dict[Any, str]) -> str:
+    """A long job that is cancelled at once; nothing is left of it."""
+    job = served.insist(lambda url: _start(url, item[1], {"num_slices": 200, "seed": item[2]}))
+    deleted = served.insist(lambda url: requests.delete(f"{url}/jobs/{job}", timeout=300))
+    gone = served.insist(lambda url: requests.get(f"{url}/jobs/{job}", timeout=300))
+    fine = deleted.status_code in (200, 404) and gone.status_code == 404  # 404: killed between
+    return "cancel" if fine else f"WRONG cancel {deleted.status_code} {gone.status_code}"
+
+
+def _hangs_up(served: Served, item: Item, _: dict[Any, str]) -> str:
+    """A client that does not wait for its long volume."""
+    params = {"num_slices": 400, "seed": item[2]}
+    try:
+        reply = _infer(served.server.url, item[1], params, "image", timeout=0.5)
+    except requests.RequestException:
+        return "hang up"
+    return "hang up" if reply.status_code == 429 else f"WRONG hang up {reply.status_code}"
+
+
+def _refused(
+    status: int, model: str = MODEL, image: str = "", upload: bytes = b"", **params: Any
+) -> Callable[[Served, Item, dict[Any, str]], str]:
+    """A client that sends what is wrong, and is told so."""
+
+    def ask(served: Served, item: Item, _: dict[Any, str]) -> str:
+        files = {"file": ("a.png", upload)} if upload else None
+        given = {**SMALL, **params}
+        reply = served.insist(
+            lambda url: _infer(url, image or item[1], given, "json", model, files)
+        )
+        fine = reply.status_code == status and reply.json()["detail"]
+        return item[0] if fine else f"WRONG {item[0]} {reply.status_code}"
+
+    return ask
+
+
+CLIENTS: dict[str, Callable[[Served, Item, dict[Any, str]], str]] = {
+    "good": _good,
+    "job": _job,
+    "cancel": _cancelled,
+    "hang up": _hangs_up,
+    "bad grade": _refused(422, features={"V00XRKL": 17}),
+    "no image": _refused(404, image="nobody"),
+    "unknown model": _refused(404, model="nothing"),
+    "not a picture": _refused(415, upload=b"no picture"),
+}
+
+
+def _start(url: str, image: str, params: dict[str, Any], key: str | None = None) -> str:
+    """Start a job; returns its id."""
+    while True:
+        reply = requests.post(
+            f"{url}/jobs/infer/{MODEL}",
+            params={"image": image},
+            data={"params": json.dumps(params)},
+            headers={"Idempotency-Key": key} if key else None,
+            timeout=300,
+        )
+        if reply.status_code != 429:
+            reply.raise_for_status()
+            return str(reply.json()["id"])
+        time.sleep(0.5)
 
 
 def _infer(
@@ -187,57 +379,24 @@ def _infer(
     image: str,
     params: dict[str, Any],
     output: str,
-    model: str = "knee_xr2mri",
+    model: str = MODEL,
     files: dict[str, Any] | None = None,
-    timeout: float = 600,
+    timeout: float = 900,
 ) -> requests.Response:
-    """Plain inference, again after a while when the line is full."""
-    while True:
-        reply = requests.post(
-            f"{url}/infer/{model}",
-            params={"image": image, "output": output},
-            data={"params": json.dumps(params)},
-            files=files,
-            timeout=timeout,
-        )
-        if reply.status_code != 429:
-            return reply
-        time.sleep(min(2.0, float(reply.headers["Retry-After"])))
-
-
-def _killed(server: LocalServer, studies: Path, folder: Path) -> dict[str, Any]:
-    """`kill -9` while a volume is generated; what does the next server find?"""
-    image = sorted(studies.iterdir())[0].stem
-    data = {"params": json.dumps({"num_slices": 500})}
-    requests.post(
-        f"{server.url}/jobs/infer/knee_xr2mri", params={"image": image}, data=data, timeout=60
-    ).raise_for_status()
-    time.sleep(1)
-    server.stop(signal.SIGKILL)
-    again = LocalServer(APP, studies, folder / "again", TMPDIR=str(server.temp)).wait()
-    try:
-        answer = _infer(again.url, image, {**SMALL, "seed": 1}, "json")
-        return {"after kill -9": answer.status_code, "files in temp after it": _files(server)}
-    finally:
-        again.stop()
+    """Plain inference."""
+    return requests.post(
+        f"{url}/infer/{model}",
+        params={"image": image, "output": output},
+        data={"params": json.dumps(params)},
+        files=files,
+        timeout=timeout,
+    )
 
 
 def _voxels(content: bytes) -> bytes:
-    """The voxels of a NIfTI file as it lies in a reply, in file order."""
-    data = gzip.decompress(content)
-    offset = int(np.frombuffer(data, "<f4", 1, 108)[0])
-    return data[offset:]
-
-
-def _memory_mb(server: LocalServer) -> int:
-    """Resident memory of the server, after it had a moment to let go."""
-    time.sleep(3)
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) // 1024
-
-
-def _files(server: LocalServer) -> int:
-    return sum(path.is_file() for path in server.temp.rglob("*"))
+    """The voxels of a NIfTI file, in file order."""
+    offset = int(np.frombuffer(content, "<f4", 1, 108)[0])
+    return content[offset:]
 
 
 if __name__ == "__main__":

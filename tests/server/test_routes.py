@@ -1,17 +1,23 @@
 """The HTTP interface: volumes for good requests, one line for bad ones, nothing left behind."""
 
+import gc
 import io
 import json
 import threading
 import time
+import weakref
 import zipfile
 
 import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
+from samples import draw_knee
 
+from lib.jobs import Entry, Key
+from lib.parameters import GenerationParameters
 from xr2mri_core.geometry import volume_affine
+from xr2mri_core.phantom.dicom import write_radiograph_dicom
 
 NOISE = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
 SMALL = {"num_slices": 4, "seed": 3, "features": {"V00XRKL": 2}}
@@ -84,6 +90,117 @@ def test_nrrd_and_dicom(client, knee):
     reply = infer(client, knee, SMALL | {"output_format": "dicom"}, output="image")
     with zipfile.ZipFile(io.BytesIO(reply.content)) as archive:
         assert len(archive.namelist()) == 4
+
+
+def dicom(tmp_path, **tags):
+    """A DX file of a knee."""
+    path = tmp_path / "radiograph"
+    write_radiograph_dicom(
+        path, draw_knee(128).astype(np.uint16) * 16, 0.6, patient_id="P-7", **tags
+    )
+    return path.read_bytes()
+
+
+def computed_radiography(tmp_path):
+    """The same as CR, which has fewer attributes."""
+    import pydicom
+
+    path = tmp_path / "radiograph"
+    path.write_bytes(dicom(tmp_path))
+    dataset = pydicom.dcmread(path)
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1"
+    dataset.Modality = "CR"
+    dataset.save_as(path)
+    return path.read_bytes()
+
+
+def nrrd(tmp_path):
+    import SimpleITK as sitk
+
+    sitk.WriteImage(sitk.GetImageFromArray(draw_knee()), str(tmp_path / "knee.nrrd"))
+    return (tmp_path / "knee.nrrd").read_bytes()
+
+
+KINDS = {
+    "DX": dicom,
+    "CR": computed_radiography,
+    "PNG": lambda folder: picture(draw_knee()),
+    "JPEG": lambda folder: picture(draw_knee(), "JPEG"),
+    "NIfTI": lambda folder: nib.Nifti1Image(draw_knee().T, np.eye(4)).to_bytes(),
+    "NRRD": nrrd,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_file_is_read_by_its_content(client, tmp_path, kind):
+    reply = infer(client, KINDS[kind](tmp_path), output="json")
+    assert reply.status_code == 200, reply.text
+    spacing = reply.json()["radiograph_spacing_mm"]
+    assert (spacing is not None) == (kind in ("DX", "CR"))
+
+
+def test_a_left_knee_is_told_and_comes_back_left(client, tmp_path):
+    record = infer(client, dicom(tmp_path, laterality="L"), output="json").json()
+    assert record["laterality"] == "L"
+    assert any("left knee: mirrored" in warning for warning in record["warnings"])
+    right = infer(client, dicom(tmp_path), SMALL | {"laterality": "R"}, output="json").json()
+    assert not any("mirrored" in warning for warning in right["warnings"])
+
+
+def test_every_parameter_has_its_effect(client, knee):
+    wanted = {
+        "features": {"V00XRKL": 3, "V00XRJSM": 1},
+        "laterality": "L",
+        "box": [10, 12, 80, 82],
+        "depths": [0.2, 0.4, 0.6],
+        "steps": 2,
+        "sampler": "ddim",
+        "guidance": 1.5,
+        "samples": 2,
+        "seed": 11,
+    }
+    record = infer(client, knee, wanted, output="json").json()
+    told = {name: record[name] for name in wanted if name != "depths"}
+    assert told == {name: value for name, value in wanted.items() if name != "depths"}
+    assert record["slices"] == 3 and record["depths"] == [0.2, 0.6]
+
+
+# --- where the knee is ---------------------------------------------------------------------------
+
+
+def locate(client, knee=None, params=SMALL, **query):
+    files = {"file": ("Doe^Jane.png", knee)} if knee is not None else None
+    data = {"params": json.dumps(params)}
+    return client.post("/locate/knee_xr2mri", params=query, data=data, files=files)
+
+
+def test_locating_tells_what_generation_takes(client, knee, tmp_path):
+    for content, params in (
+        (knee, SMALL),
+        (knee, SMALL | {"box": [10, 12, 80, 90], "laterality": "L"}),
+        (dicom(tmp_path), SMALL),
+    ):
+        told, record = (
+            locate(client, content, params),
+            infer(client, content, params, output="json"),
+        )
+        assert told.status_code == 200, told.text
+        told, record = told.json(), record.json()
+        assert told["box"] == record["box"] and told["laterality"] == record["laterality"]
+        assert told["spacing_mm"] == record["radiograph_spacing_mm"]
+        assert told["warnings"] == record["warnings"]
+    assert (
+        locate(client, image="case-7.radiograph").json()["box"]
+        == locate(client, knee).json()["box"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "query", "status"),
+    [(b"no picture", {}, 415), (None, {}, 422), (None, {"image": "nobody"}, 404)],
+)
+def test_what_cannot_be_located_is_refused_as_for_generation(client, content, query, status):
+    assert locate(client, content, **query).status_code == status
 
 
 # --- wrong input ---------------------------------------------------------------------------------
@@ -277,7 +394,110 @@ def test_results_expire_by_age_and_by_size(client, knee, store):
 def test_openapi_documents_all_of_it(client):
     paths = client.get("/openapi.json").json()["paths"]
     assert {"/infer/{model}", "/jobs/infer/{model}", "/jobs/{job_id}", "/session/"} <= set(paths)
+    assert {"/locate/{model}", "/datastore/image"} <= set(paths)
     assert all(method["summary"] for path in paths.values() for method in path.values())
+
+
+def test_a_request_sent_again_is_the_same_job(client, knee, gate, service):
+    key = {"Idempotency-Key": "made-up-by-the-client"}
+
+    def send(seed):
+        return client.post(
+            "/jobs/infer/knee_xr2mri",
+            data={"params": json.dumps(SMALL | {"seed": seed})},
+            files={"file": ("a.png", knee)},
+            headers=key,
+        )
+
+    first, again = send(1), send(1)
+    assert first.status_code == again.status_code == 202
+    assert first.json()["id"] == again.json()["id"] and len(client.get("/jobs").json()) == 1
+    other = send(2)
+    assert other.status_code == 422 and "another request" in other.json()["detail"]
+    key["Idempotency-Key"] = "../etc/passwd"
+    assert send(1).status_code == 422
+    gate.set()
+
+
+def test_two_that_come_at_once_are_one_job_and_owners_are_kept_apart(store, service, radiograph):
+    parameters = GenerationParameters.from_json(SMALL)[0]
+    prepared = service.read("knee_xr2mri", radiograph, parameters)
+
+    def entry(owner):
+        submitted = service.submit("knee_xr2mri", prepared, parameters)
+        return Entry(*submitted, owner, "knee_xr2mri", [], Key("key-of-mine", "digest"))
+
+    first, second, stranger = entry("ann"), entry("ann"), entry("bob")
+    assert store.add(first) is first and store.add(second) is first
+    assert second.job.is_cancelled() and store.add(stranger) is stranger
+    assert store.find("ann", Key("key-of-mine", "digest")) is first
+    store.remove(first.job.id, "ann")
+    assert store.find("ann", Key("key-of-mine", "digest")) is None
+
+
+def test_a_result_comes_in_any_form(client, knee, tmp_path):
+    job = start(client, knee, output_format="dicom", samples=2).json()["id"]
+    until(client, job, "done")
+
+    def result(**query):
+        return client.get(f"/jobs/{job}/result", params=query)
+
+    assert result().content[:4] == b"PK\x03\x04"
+    assert read_nifti(result(form="nifti").content, tmp_path).shape == (64, 4, 64)
+    assert result(form="nrrd", kind="std").content[:4] == b"NRRD"
+    assert result(kind="mean").status_code == 422 and "form" in result(kind="mean").text
+    assert result(form="mp4").status_code == 422
+
+
+def test_warnings_are_told_before_anything_is_generated(client, knee, gate):
+    warnings = start(client, knee, laterality="L").json()["warnings"]
+    assert any("spacing unknown" in warning for warning in warnings)
+    assert any("mirrored" in warning for warning in warnings)
+    gate.set()
+
+
+def test_a_cancelled_job_lets_go_of_its_memory(client, knee, gate, service, store):
+    job = start(client, knee, samples=4).json()["id"]
+    until(client, job, "running")
+    generation = store.get(job, "anonymous").generation
+    voxels = weakref.ref(generation._partial)
+    gate.set()
+    client.delete(f"/jobs/{job}")
+    entry_gone = client.get(f"/jobs/{job}").status_code == 404
+    gc.collect()
+    assert entry_gone and voxels() is None and generation.partial() is None
+    assert generation._radiograph is None and generation._generator is None
+
+
+# --- studies -------------------------------------------------------------------------------------
+
+
+def test_studies_are_listed_and_handed_out_by_their_id(client, knee):
+    listed = client.get("/datastore/", params={"output": "all"}).json()["objects"]
+    assert list(listed) == ["case-7.radiograph"]
+    assert client.get("/datastore/").json()["total"] == 1
+    reply = client.get("/datastore/image", params={"image": "case-7.radiograph"})
+    assert reply.content == knee
+    assert 'filename="case-7.radiograph.png"' in reply.headers["content-disposition"]
+
+
+@pytest.mark.parametrize("image", ["nobody", "../case-7/radiograph", "/etc/hostname", "", "case-7"])
+def test_no_such_image(client, image):
+    reply = client.get("/datastore/image", params={"image": image})
+    assert reply.status_code == 404 and "/" not in reply.json()["detail"]
+
+
+# --- MONAI Label's own interface -----------------------------------------------------------------
+
+
+def test_inference_without_http(service, radiograph, tmp_path):
+    from lib.tasks import KneeMRITask
+
+    task = KneeMRITask(service, "knee_xr2mri")
+    request = {**SMALL, "image": str(radiograph), "output_dir": str(tmp_path / "out")}
+    path, record = task(request)
+    assert nib.load(path).shape == (64, 4, 64) and record["seed"] == 3
+    assert task.is_valid() and task.info()["parameters"]["properties"]["seed"]
 
 
 # --- sessions ------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ class RightKneeFramed(MapTransform):
 
     The side is ``data["laterality"]`` (R, L or auto), else what the radiograph's file says
     (``data[info_key]["laterality"]``), else right. With ``info_key`` present, the side that was
-    taken, whether the picture was mirrored, and a warning where nobody knew are noted there.
+    taken, whether the picture was mirrored, and a warning if so or where nobody knew are noted.
 
     Args:
         keys: pictures to mirror.
@@ -97,6 +97,8 @@ class RightKneeFramed(MapTransform):
             notes = list(info.get("warnings", ()))
             if side is None:
                 notes.append("the side of the knee is unknown: taken as right; give the laterality")
+            elif side is Laterality.LEFT:
+                notes.append("left knee: mirrored for the model, and its volume mirrored back")
             done[self.info_key] = {
                 **info,
                 "laterality": str(side or Laterality.RIGHT),

@@ -1,0 +1,56 @@
+"""Options of the app: read from `--conf`, refused in one line, documented."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from lib.settings import Settings
+from xr2mri_core.errors import InputError
+
+DOCS = Path(__file__).parents[2] / "monai_app" / "docs" / "server.md"
+
+
+@pytest.fixture
+def app(tmp_path):
+    """An app folder with two bundles, and something that is none."""
+    for name in ("knee_xr2mri", "other", "notes"):
+        (tmp_path / "model" / name / "configs").mkdir(parents=True)
+    for name in ("knee_xr2mri", "other"):
+        (tmp_path / "model" / name / "configs" / "inference.yaml").write_text("")
+    return tmp_path
+
+
+def test_every_bundle_beside_the_shipped_one_is_offered(app):
+    settings = Settings.from_conf({}, app)
+    assert sorted(settings.bundles) == ["knee_xr2mri", "other"]
+    assert (settings.max_queue, settings.batch_size, settings.device) == (8, None, None)
+
+
+def test_options_are_read(app):
+    given = {"models": "other", "device": "cuda:1", "max_queue": "3", "batch_size": "4"}
+    settings = Settings.from_conf(given, app)
+    assert list(settings.bundles) == ["other"] and settings.device == "cuda:1"
+    assert (settings.max_queue, settings.batch_size) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("models", "knee_xr2mri,nothing"),
+        ("models", "../other"),
+        ("max_queue", "many"),
+        ("batch_size", "-1"),
+        ("precision", "int8"),
+        ("size", "huge"),
+    ],
+)
+def test_what_cannot_be_used_is_named(app, name, value):
+    with pytest.raises(InputError, match=name):
+        Settings.from_conf({name: value}, app)
+
+
+def test_every_option_is_documented():
+    text = DOCS.read_text("utf-8")
+    for name in ("models", *(item.name for item in fields(Settings) if item.name != "bundles")):
+        assert f"| `{name}` |" in text
