@@ -54,7 +54,7 @@ def slicer(application):
     application.mrmlScene.Clear(0)
     application.app.settings().clear()
     application.app.testing = False
-    for noted in (harness.errors, pythonqt.handled):
+    for noted in (harness.errors, harness.warnings, pythonqt.handled):
         noted.clear()
     dialogs.reset()
     harness.vtk_messages()
@@ -62,6 +62,7 @@ def slicer(application):
     application.mrmlScene.Clear(0)
     application.app.processEvents()
     assert not harness.errors, harness.errors[0]
+    assert not harness.warnings, harness.warnings[0]
     assert not dialogs.reset(), "a dialog that the test expected did not come up"
     complaints = [line for line in harness.vtk_messages().splitlines() if line.startswith("ERROR")]
     assert not complaints, complaints

@@ -27,6 +27,9 @@ NEEDED = ("PySide6", "slicer", "trame_slicer", "vtk")
 errors: list[str] = []
 """Exceptions that nobody caught: in slots, in observers, in threads."""
 
+warnings: list[str] = []
+"""What Qt has warned of."""
+
 _started: dict[str, Any] = {}
 
 
@@ -54,6 +57,7 @@ def start() -> Any:
     from PySide6.QtWidgets import QApplication
 
     _watch_errors()
+    _watch_qt()
     _started["qt"] = QApplication.instance() or QApplication(["Slicer"])
     import slicer
     import slicer.util
@@ -113,6 +117,16 @@ def _collect_messages() -> None:
     vtk.vtkLogger.SetStderrVerbosity(vtk.vtkLogger.VERBOSITY_OFF)
     _started["messages"] = vtk.vtkStringOutputWindow()
     vtk.vtkOutputWindow.SetInstance(_started["messages"])
+
+
+def _watch_qt() -> None:
+    from PySide6.QtCore import qInstallMessageHandler
+
+    def note(_kind: Any, _place: Any, text: str) -> None:
+        if "propagateSizeHints" not in text:  # of windows without a screen
+            warnings.append(text)
+
+    qInstallMessageHandler(note)
 
 
 def _watch_errors() -> None:

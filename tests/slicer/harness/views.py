@@ -13,7 +13,7 @@ import qt
 import slicer
 import vtk
 from PySide6.QtCore import QTimer
-from trame_slicer.views import SliceView, ThreeDView
+from trame_slicer.views import AbstractView, SliceView, ThreeDView
 from trame_slicer.views.render_scheduler import ScheduledRenderStrategy
 from vtk.util.numpy_support import vtk_to_numpy
 
@@ -35,7 +35,17 @@ class Later(ScheduledRenderStrategy):
 
 
 class _Slice(SliceView):
-    """The node keeps the orientation that the layout gave it."""
+    """A slice view of a node that the layout has made, which it leaves as it is."""
+
+    def __init__(self, node: Any, logic: Any) -> None:
+        self._node = node
+        super().__init__(slicer.mrmlScene, logic, node.GetLayoutName())
+
+    def set_scene(self, scene: Any) -> None:
+        AbstractView.set_scene(self, scene)
+        self._logic.SetMRMLScene(scene)
+        self._logic.SetSliceNode(self._node)
+        self.set_view_node(self._node)
 
     def _reset_node_view_properties(self) -> None:
         pass
@@ -43,6 +53,22 @@ class _Slice(SliceView):
     def _on_object_event(self, obj: Any, event: int, data: Any) -> None:
         if obj == self._logic:
             self._on_slice_logic_modified_event()
+
+
+class _Solid(ThreeDView):
+    """A 3-D view, likewise."""
+
+    def __init__(self, node: Any, logic: Any) -> None:
+        self._node = node
+        super().__init__(slicer.mrmlScene, logic, node.GetLayoutName())
+
+    def set_scene(self, scene: Any) -> None:
+        AbstractView.set_scene(self, scene)
+        self._logic.SetMRMLScene(scene)
+        self.set_view_node(self._node)
+
+    def _on_object_event(self, *_: Any) -> None:
+        pass
 
 
 class _View(qt.QWidget):
@@ -138,9 +164,6 @@ class qMRMLThreeDView(_View):
     def rotateToViewAxis(self, axis: int) -> None:
         self.core.get_camera_node().RotateTo(axis)
 
-    def lookFromAxis(self, *_: Any) -> None:
-        self.core.rotate_to_view_direction("Anterior")
-
 
 class _Framed(qt.QWidget):
     """A view below the bar that bears its name in its colour."""
@@ -193,14 +216,9 @@ class qMRMLThreeDWidget(_Framed):
 
 def make_widget(node: Any, logic: Any) -> _Framed:
     """The widget of a view node."""
-    name = node.GetLayoutName()
     if node.IsA("vtkMRMLSliceNode"):
-        orientation = node.GetOrientation()
-        core = _Slice(slicer.mrmlScene, logic, name)
-        node.SetOrientation(orientation)
-        return qMRMLSliceWidget(qMRMLSliceView(core), name)
-    core = ThreeDView(slicer.mrmlScene, logic, name)
-    return qMRMLThreeDWidget(qMRMLThreeDView(core), name)
+        return qMRMLSliceWidget(qMRMLSliceView(_Slice(node, logic)), node.GetLayoutName())
+    return qMRMLThreeDWidget(qMRMLThreeDView(_Solid(node, logic)), node.GetLayoutName())
 
 
 def picture(window: Any) -> np.ndarray:
