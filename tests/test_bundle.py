@@ -153,6 +153,25 @@ def test_both_stages_train_and_export(overlay, small_datalist, tmp_path):
     assert all(torch.equal(again[name], value) for name, value in state.items())
 
 
+def test_fine_tuning_starts_from_a_whole_model(overlay, tiny_bundle, small_datalist, tmp_path):
+    start = tiny_bundle / "models" / "knee_xr2mri.safetensors"
+    run(
+        config_file=config_files("train_diffusion", overlay),
+        bundle_root=str(BUNDLE),
+        datalist=str(small_datalist),
+        cache_dir=str(tmp_path / "cache"),
+        initial_weights=str(start),
+        autoencoder_dir="$None",
+        output_dir=str(tmp_path / "tuned"),
+        **{**SHORT, **DIFFUSION, "steps": 1, "learning_rate": 0.0},
+    )
+    before, header = read_safetensors(start)
+    after, tuned = read_safetensors(tmp_path / "tuned" / "knee_xr2mri.safetensors")
+    assert tuned["scaling_factor"] == header["scaling_factor"]
+    for name, value in before.items():
+        torch.testing.assert_close(after[name].float(), value.float(), atol=2e-3, rtol=2e-3)
+
+
 def test_generation_and_evaluation_are_commands(
     overlay, tiny_bundle, small_datalist, radiograph, tmp_path
 ):
