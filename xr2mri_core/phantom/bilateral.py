@@ -9,7 +9,7 @@ knees, the right one on image left, between them the positioning frame with its 
     film.pixels       # uint16 (rows, columns), 12 bits, bone bright
     film.joints       # {"R": (top, left, bottom, right), "L": ...} in pixels
 
-A leg is painted once, 380 mm long, and projected to *shadows*: path integrals of soft tissue and
+A leg is painted once, 320 mm long, and projected to *shadows*: path integrals of soft tissue and
 of bone, apart. Films are then laid out in the plane of the detector, where legs are turned,
 mirrored and set side by side, and exposed by the X-ray unit of :mod:`.radiograph`. That one tube
 serves both legs, so that each is seen some 3 degrees obliquely, is left out: knees differ by more
@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,8 +47,8 @@ fibula; 30 % more is the 140 mm that a knee-sized radiograph shows."""
 JOINT_SPACE_MM = 2.0
 """Height of the joint space over the tibial plateau: the middle of the joint box."""
 
-LEG_PIXELS = (608, 360)
-"""Rows and columns of a painted leg, 380 x 225 mm."""
+LEG_PIXELS = (512, 320)
+"""Rows and columns of a painted leg, 320 x 200 mm."""
 SHADOW_MM = 0.5
 """Pixel size of a shadow, on the detector."""
 _REACH_MM, _SLICE_MM = 93.0, 3.0  # of the painted slices along y: the whole thigh
@@ -144,7 +145,7 @@ def cast_shadow(
         beam: a given geometry instead of a drawn one.
 
     Returns:
-        Shadow of 760 x 500 pixels of 0.5 mm.
+        Shadow of 640 x 400 pixels of 0.5 mm.
     """
     rng = np.random.default_rng([seed, _STREAM])
     beam = beam or sample_beam(rng, shape.plateau_slope)
@@ -336,6 +337,21 @@ def make_film(
         if side in sides
     }
     return take_film(legs.get("R"), legs.get("L"), seed, spacing_mm=spacing_mm)
+
+
+def joint_of_case(parameters: Mapping[str, Mapping[str, Any]]) -> Box:
+    """The joint box on the radiograph of a phantom case.
+
+    Args:
+        parameters: :attr:`.case.PhantomCase.parameters`, as they stand in the case's record.
+    """
+    shape, beam = parameters["shape"], parameters["beam"]
+    magnified = beam["magnification"] / beam["spacing_mm"]
+    middle, half = beam["size"] / 2, JOINT_WIDTHS * shape["plateau_width"] * shape["scale"] / 2
+    column = middle - magnified * (shape["field_x"] + beam["centre_mm"][0])
+    row = middle + magnified * (shape["field_z"] + beam["centre_mm"][1] - JOINT_SPACE_MM)
+    half = half * magnified
+    return row - half, column - half, row + half, column + half
 
 
 def _sample_exposure(rng: np.random.Generator) -> Beam:

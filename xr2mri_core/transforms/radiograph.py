@@ -1,7 +1,8 @@
 """From the file of a radiograph to the picture that the network sees.
 
 The paper (Section III-B1) locates the knee joint, resizes it to 256x256 and normalises it to
-[-1, 1]. Here the square around the joint is a box that is given, or the middle of the picture.
+[-1, 1]. Here the square around the joint is a box that is given, or found by a step of
+:mod:`xr2mri_core.localization`, or the middle of the picture.
 
     data = radiograph_transforms()({"radiograph": "knee.dcm", "laterality": "L"})
     data["radiograph"]       # MetaTensor (1, 256, 256) float32 in [-1, 1], right-knee frame
@@ -37,7 +38,9 @@ Box = tuple[int, int, int, int]
 
 
 def radiograph_transforms(
-    size: int = IMAGE_SIZE, keys: KeysCollection = "radiograph"
+    size: int = IMAGE_SIZE,
+    keys: KeysCollection = "radiograph",
+    locate: MapTransform | None = None,
 ) -> TypedCompose:
     """Return the chain file -> crop -> resize -> [-1, 1] -> right-knee frame.
 
@@ -45,6 +48,8 @@ def radiograph_transforms(
         size: rows and columns of the result.
         keys: item of the data with the path of a radiograph, or its pixels (rows, columns). The
             data may also hold ``laterality`` (R, L, auto) and ``box`` (see :data:`Box`).
+        locate: step that finds the box where none is given, such as
+            :class:`~xr2mri_core.localization.LocateKneed`.
 
     Returns:
         A transform that raises :class:`RadiographError`, never MONAI's RuntimeError.
@@ -52,6 +57,7 @@ def radiograph_transforms(
     return TypedCompose(
         [
             LoadRadiographd(keys),
+            *([] if locate is None else [locate]),
             CropRadiographd(keys),
             ResizePicturesd(keys, size),
             NormalizeRadiographd(keys),
@@ -120,7 +126,7 @@ class CropRadiographd(MapTransform):
             if done.get("box") is not None:
                 box = _squared(_checked_box(done["box"], shape), spacing)
             else:
-                box = _middle(shape, spacing, self.size_mm)
+                box = middle_square(shape, spacing, self.size_mm)
                 if spacing is None:
                     notes.append(
                         "pixel spacing unknown: the middle square is taken whole; "
@@ -157,7 +163,12 @@ def _squared(box: Box, spacing: tuple[float, float] | None) -> Box:
     return _square_at((top + bottom) / 2, (left + right) / 2, side / row, side / column)
 
 
-def _middle(shape: tuple[int, ...], spacing: tuple[float, float] | None, size_mm: float) -> Box:
+def middle_square(
+    shape: tuple[int, ...],
+    spacing: tuple[float, float] | None,
+    size_mm: float = CROP_MM,
+) -> Box:
+    """The middle ``size_mm`` of a picture, or its largest middle square without a spacing."""
     if spacing is None:
         height = width = float(min(shape))
     else:

@@ -1,0 +1,280 @@
+"""What a detector's joints mean: which knees are there, on which side, and what to cut out.
+
+- Two joints beside each other: a bilateral view, the patient's right on image left.
+- One joint that fills a squarish picture: somebody has cropped it; what is done with such pictures
+  stays as it is without a detector.
+- One joint otherwise: its side is that of the lead letter, if one is legible.
+- A wide picture with one sure joint: the other one is looked for at its mirror image.
+- A wide picture with nothing sure: its halves.
+- Nothing: no knee, and a warning that says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from xr2mri_core.geometry import Laterality
+from xr2mri_core.localization.boxes import EXPANSION, Edges, crop_of, middle_of
+from xr2mri_core.localization.marker import Marker, read_markers
+from xr2mri_core.transforms.radiograph import CROP_MM, Box, middle_square
+
+SURE = 0.5
+"""Score from which a joint is one."""
+PERHAPS = 0.2
+"""Score from which a joint is worth a fallback."""
+NO_KNEE = "no knee found: is this a knee radiograph?"
+
+_WIDE = 1.2  # of a picture that may show both knees: columns over rows
+_SQUARISH = 1.15
+_FILLED = 0.68  # share of a cropped picture's side that the crop takes
+_OFF_MIDDLE = 0.16  # of its side, for the crop's middle
+_KNEE_FIELD_MM = 1.25 * CROP_MM
+
+
+@dataclass(frozen=True)
+class KneeBox:
+    """One knee of a radiograph.
+
+    Attributes:
+        box: the square to cut out (top, left, bottom, right), whole pixels, square in mm; it may
+            reach outside the picture. What ``generate(box=...)`` takes.
+        joint: the square joint box that was found, in pixels.
+        side: None where nothing tells it.
+        score: in [0, 1].
+        source: ``detector``; ``mirrored`` from the other knee; ``half`` of the picture;
+            ``picture``, for one that is cropped already.
+    """
+
+    box: Box
+    joint: Edges
+    side: Laterality | None
+    score: float
+    source: str = "detector"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "side": None if self.side is None else str(self.side),
+            "score": round(self.score, 3),
+            "source": self.source,
+            "joint": [round(edge, 1) for edge in self.joint],
+            "box": [int(edge) for edge in self.box],
+        }
+
+
+@dataclass(frozen=True)
+class Localization:
+    """The knees of a radiograph.
+
+    Attributes:
+        knees: from image left to image right, at most two.
+        kind: ``bilateral``, ``single``, ``cropped`` or ``none``.
+        warnings: for a person.
+        shape: rows and columns of the picture.
+        spacing_mm: of rows and columns, or None.
+    """
+
+    knees: tuple[KneeBox, ...]
+    kind: str
+    warnings: tuple[str, ...]
+    shape: tuple[int, int]
+    spacing_mm: tuple[float, float] | None = None
+
+    def choose(self, laterality: object = None) -> KneeBox | None:
+        """The knee of a side (R, L, auto); the right one of two where no side is asked for."""
+        side = Laterality.parse(laterality) or Laterality.RIGHT
+        if len(self.knees) == 2:
+            return next(knee for knee in self.knees if knee.side is side)
+        return self.knees[0] if self.knees else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "kind": self.kind,
+            "rows": self.shape[0],
+            "columns": self.shape[1],
+            "spacing_mm": None if self.spacing_mm is None else list(self.spacing_mm),
+            "knees": [knee.to_dict() for knee in self.knees],
+            "warnings": list(self.warnings),
+        }
+
+
+def decide(
+    detections: Sequence[tuple[Edges, float]],
+    picture: np.ndarray,
+    spacing_mm: tuple[float, float] | None,
+) -> Localization:
+    """Make a localization of joint boxes with scores.
+
+    Args:
+        detections: distinct, the surest first.
+        picture: float32 (rows, columns), bone bright.
+        spacing_mm: of rows and columns, None where unknown.
+    """
+    shape = (int(picture.shape[0]), int(picture.shape[1]))
+    sure = [d for d in detections if d[1] >= SURE]
+    pair = None if _knee_sized(shape, spacing_mm) else _pair(sure, detections)
+    if pair is not None:
+        found = _bilateral(pair, shape, spacing_mm)
+    elif sure and _cropped(sure[0][0], shape, spacing_mm):
+        found = _whole(*sure[0], shape, spacing_mm)
+    elif sure:
+        found = _single(sure, shape, spacing_mm)
+    else:
+        found = _unsure(detections, shape, spacing_mm)
+    if not found.knees or found.kind == "cropped":
+        return found
+    return _with_markers(found, read_markers(picture))
+
+
+def _pair(
+    sure: Sequence[tuple[Edges, float]], all_found: Sequence[tuple[Edges, float]]
+) -> tuple[tuple[Edges, float], tuple[Edges, float]] | None:
+    """The surest knee and the surest other that can be its fellow, from image left to right."""
+    for first in sure:
+        for other in all_found:
+            if other is not first and other[1] >= PERHAPS and _fellows(first[0], other[0]):
+                left, right = sorted((first, other), key=lambda found: found[0][1])
+                return left, right
+    return None
+
+
+def _fellows(a: Edges, b: Edges) -> bool:
+    """Whether two joints can be both knees of one person who stands."""
+    sides = sorted((a[2] - a[0], b[2] - b[0]))
+    (row, column), (row_b, column_b) = middle_of(a), middle_of(b)
+    beside = abs(column - column_b) > 0.85 * sides[1]
+    return beside and abs(row - row_b) < 0.7 * sides[1] and sides[1] < 1.5 * sides[0]
+
+
+def _knee_sized(shape: tuple[int, int], spacing: tuple[float, float] | None) -> bool:
+    """Whether a picture is known to be too small for two knees."""
+    if spacing is None:
+        return False
+    return max(n * step for n, step in zip(shape, spacing, strict=True)) <= _KNEE_FIELD_MM
+
+
+def _squarish(shape: tuple[int, int], spacing: tuple[float, float] | None) -> bool:
+    row, column = spacing or (1.0, 1.0)
+    return max(shape[0] * row, shape[1] * column) <= _SQUARISH * min(
+        shape[0] * row, shape[1] * column
+    )
+
+
+def _cropped(joint: Edges, shape: tuple[int, int], spacing: tuple[float, float] | None) -> bool:
+    """Whether the picture as it is, or its middle, is what would be cut out anyway."""
+    if not _squarish(shape, spacing):
+        return False
+    if _knee_sized(shape, spacing):
+        return True
+    if spacing is not None:
+        return False
+    short = min(shape)
+    top, left, bottom, right = crop_of(joint)
+    # a joint wider than a tight crop is cut off by it, so that its true size is not seen
+    filled = min(bottom - top, 1.3 * short) >= _FILLED * short
+    row, column = middle_of((top, left, bottom, right))
+    off = max(abs(row - shape[0] / 2), abs(column - shape[1] / 2))
+    return filled and off <= _OFF_MIDDLE * short
+
+
+def _whole(
+    joint: Edges, score: float, shape: tuple[int, int], spacing: tuple[float, float] | None
+) -> Localization:
+    box = middle_square(shape, spacing)
+    knee = KneeBox(box, joint, None, score, "picture")
+    return Localization((knee,), "cropped", (), shape, spacing)
+
+
+def _bilateral(
+    pair: tuple[tuple[Edges, float], tuple[Edges, float]],
+    shape: tuple[int, int],
+    spacing: tuple[float, float] | None,
+) -> Localization:
+    knees = tuple(
+        KneeBox(crop_of(joint, spacing), joint, side, score)
+        for side, (joint, score) in zip((Laterality.RIGHT, Laterality.LEFT), pair, strict=True)
+    )
+    notes = [
+        f"the {_name(knee.side)} knee was not found with certainty: check its box"
+        for knee in knees
+        if knee.score < SURE
+    ]
+    return Localization(knees, "bilateral", tuple(notes), shape, spacing)
+
+
+def _single(
+    sure: Sequence[tuple[Edges, float]],
+    shape: tuple[int, int],
+    spacing: tuple[float, float] | None,
+) -> Localization:
+    joint, score = sure[0]
+    knee = KneeBox(crop_of(joint, spacing), joint, None, score)
+    column, side = middle_of(joint)[1], joint[2] - joint[0]
+    apart = abs(shape[1] - 2 * column)
+    if shape[1] < _WIDE * shape[0] or apart < 0.95 * side:
+        return Localization((knee,), "single", (), shape, spacing)
+    mirrored = (joint[0], shape[1] - joint[3], joint[2], shape[1] - joint[1])
+    other = KneeBox(crop_of(mirrored, spacing), mirrored, None, 0.0, "mirrored")
+    left, right = sorted((knee, other), key=lambda k: k.joint[1])
+    knees = replace(left, side=Laterality.RIGHT), replace(right, side=Laterality.LEFT)
+    guess = next(k for k in knees if k.source == "mirrored")
+    note = (
+        f"the {_name(guess.side)} knee was not found: its box is the mirror image of the other's; "
+        "check it, or give a box"
+    )
+    return Localization(knees, "bilateral", (note,), shape, spacing)
+
+
+def _unsure(
+    detections: Sequence[tuple[Edges, float]],
+    shape: tuple[int, int],
+    spacing: tuple[float, float] | None,
+) -> Localization:
+    """Halves of a wide picture that may show knees; else no knee."""
+    if not detections or detections[0][1] < PERHAPS:
+        return Localization((), "none", (NO_KNEE,), shape, spacing)
+    if shape[1] < _WIDE * shape[0] or _knee_sized(shape, spacing):
+        note = "the knee was not found with certainty: the middle is taken; check it, or give a box"
+        joint, score = detections[0]
+        knee = KneeBox(middle_square(shape, spacing), joint, None, score, "picture")
+        return Localization((knee,), "cropped", (note,), shape, spacing)
+    half = shape[1] // 2
+    knees = []
+    for side, left in ((Laterality.RIGHT, 0), (Laterality.LEFT, shape[1] - half)):
+        top, near, bottom, far = middle_square((shape[0], half), spacing)
+        box = (top, near + left, bottom, far + left)
+        inset = (bottom - top) * (1 - 1 / EXPANSION) / 2
+        joint = (box[0] + inset, box[1] + inset, box[2] - inset, box[3] - inset)
+        knees.append(KneeBox(box, joint, side, 0.0, "half"))
+    note = (
+        "the knees were not found with certainty: the halves are taken; check them, or give a box"
+    )
+    return Localization(tuple(knees), "bilateral", (note,), shape, spacing)
+
+
+def _with_markers(found: Localization, markers: Sequence[Marker]) -> Localization:
+    """Sides by lead letters: of one knee what they say, of two whether they agree."""
+    letters = {marker.side for marker in markers}
+    if found.kind == "single" and len(letters) == 1:
+        side = letters.pop()
+        knee = replace(found.knees[0], side=side)
+        note = f"the side is read from a marker: {_name(side)}"
+        return replace(found, knees=(knee,), warnings=(*found.warnings, note))
+    middle = found.shape[1] / 2
+    swapped = [m for m in markers if (m.column < middle) != (m.side is Laterality.RIGHT)]
+    if found.kind == "bilateral" and swapped:
+        note = (
+            f"a marker {swapped[0].side} stands on the other side than a right knee on image left "
+            "has it: is the picture mirrored? Sides are told by position"
+        )
+        return replace(found, warnings=(*found.warnings, note))
+    return found
+
+
+def _name(side: Laterality | None) -> str:
+    return "left" if side is Laterality.LEFT else "right"

@@ -1,0 +1,175 @@
+"""The knee joints of a plain radiograph.
+
+    found = KneeDetector.shipped().locate(picture, spacing_mm)
+    found.kind                    # bilateral, single, cropped or none
+    found.choose("L").box         # what generate takes for the left knee
+    found.warnings                # for a person
+
+The network looks twice: at the whole picture, then at a window around each joint it has found,
+which gives the box twice the accuracy and turns most of what only looked like a knee down.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from xr2mri_core.errors import WeightsError, shown
+from xr2mri_core.localization.boxes import Edges, iou, middle_of
+from xr2mri_core.localization.decision import Localization, decide
+from xr2mri_core.localization.frames import Window, frame_of, to_picture
+from xr2mri_core.localization.network import KneeSSD
+from xr2mri_core.transforms.picture import check_pixels
+from xr2mri_core.transforms.radiograph_file import read_radiograph
+
+SHIPPED = Path(__file__).with_name("knee_detector.safetensors")
+MARGIN = 1.12
+"""Side of the first look over the longer side of the picture: joints may lie across its border."""
+CLOSER = 2.1
+"""Side of the second look over that of the joint box."""
+LARGEST = 1600
+"""Longer side in pixels at which a picture is looked at."""
+_CANDIDATE = 0.12
+_TALL = 1.9
+
+Detection = tuple[Edges, float]
+"""A joint box and its score."""
+
+
+class KneeDetector:
+    """Finds knee joints with a trained network.
+
+    Args:
+        network: with its weights; it is put in evaluation mode. It runs on the CPU.
+    """
+
+    def __init__(self, network: KneeSSD) -> None:
+        self.network = network.eval().requires_grad_(False)
+
+    @classmethod
+    def shipped(cls) -> KneeDetector:
+        """The detector that comes with the package, loaded once.
+
+        Raises:
+            WeightsError: if its weights are missing.
+        """
+        return _shipped()
+
+    @classmethod
+    def load(cls, path: str | Path, width: float = 0.5) -> KneeDetector:
+        """Load weights as :func:`.training.export_detector` writes them.
+
+        Raises:
+            WeightsError: for a file that is missing, damaged, or of another network.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            state = load_file(str(path))
+        except (OSError, SafetensorError) as error:
+            raise WeightsError(
+                f"no weights of the knee detector at '{path}' ({shown(error)}); "
+                "install the package again, or train them with configs/train_detector.yaml"
+            ) from error
+        network = KneeSSD(width)
+        try:
+            network.load_state_dict(state)  # half precision is widened
+        except RuntimeError as error:
+            raise WeightsError(f"'{path}' is of another network than the detector's") from error
+        return cls(network)
+
+    def locate(
+        self, picture: np.ndarray, spacing_mm: tuple[float, float] | None = None
+    ) -> Localization:
+        """Find the knees of a radiograph, and what to make of them.
+
+        Args:
+            picture: (rows, columns), any integers or floats, bone bright.
+            spacing_mm: of rows and columns, None where unknown.
+
+        Raises:
+            RadiographError: for an array that is no picture.
+        """
+        pixels = check_pixels(np.asarray(picture))
+        return decide(self.detect(pixels), pixels, spacing_mm)
+
+    @torch.inference_mode()
+    def detect(self, picture: np.ndarray) -> list[Detection]:
+        """All that may be joints, the surest first, with scores in [0, 1]; not yet judged."""
+        whole = torch.from_numpy(np.ascontiguousarray(picture, dtype=np.float32))
+        factor = min(1.0, LARGEST / max(whole.shape))
+        if factor < 1:
+            size = [max(1, round(n * factor)) for n in whole.shape]
+            whole = F.interpolate(whole[None, None], size, mode="area")[0, 0]
+        first = self._look(whole, _first_windows(tuple(whole.shape)))
+        found = [self._confirmed(whole, box, score) for box, score in _distinct(first)[:4]]
+        scale = [n / m for n, m in zip(picture.shape, whole.shape, strict=True)] * 2
+        boxes = [
+            (tuple(edge * s for edge, s in zip(box, scale, strict=True)), score)
+            for box, score in _distinct(found)
+        ]
+        return [((box[0], box[1], box[2], box[3]), score) for box, score in boxes]
+
+    def _look(self, picture: Tensor, windows: Sequence[Window]) -> list[Detection]:
+        frames = [frame_of(picture, window) for window in windows]
+        return [
+            (to_picture(box, window), score)
+            for found, window in zip(self.network(frames), windows, strict=True)
+            for box, score in zip(found["boxes"].tolist(), found["scores"].tolist(), strict=True)
+            if score >= _CANDIDATE
+        ]
+
+    def _confirmed(self, picture: Tensor, box: Edges, score: float) -> Detection:
+        """A second look: the box of the best that lies where the first look saw one."""
+        row, column = middle_of(box)
+        side = max(box[2] - box[0], box[3] - box[1])
+        again = self._look(picture, [(row, column, CLOSER * side)])
+        same = [(b, s) for b, s in again if iou(b, box) > 0.4]
+        if not same:
+            return box, score * 0.25
+        closer, second = max(same, key=lambda detection: detection[1])
+        return closer, math.sqrt(score * second)
+
+
+def locate_file(path: str | Path) -> Localization:
+    """Read a radiograph and find its knees with the shipped detector.
+
+    Raises:
+        RadiographError: as :func:`.radiograph_file.read_radiograph`.
+    """
+    picture, info = read_radiograph(path)
+    return KneeDetector.shipped().locate(picture, info["spacing_mm"])
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> KneeDetector:
+    return KneeDetector.load(SHIPPED)
+
+
+def _first_windows(shape: tuple[int, ...]) -> list[Window]:
+    """The whole picture; a long film (a whole leg) also in squares along it."""
+    rows, columns = shape[:2]
+    windows = [(rows / 2, columns / 2, MARGIN * max(rows, columns))]
+    short, long = sorted((rows, columns))
+    if long > _TALL * short:
+        side = 1.3 * short
+        for at in np.arange(side / 2, long, side / 2):
+            windows.append((at, columns / 2, side) if rows > columns else (rows / 2, at, side))
+    return windows
+
+
+def _distinct(found: Sequence[Detection]) -> list[Detection]:
+    """The surest first, without those that overlap a surer one."""
+    kept: list[Detection] = []
+    for box, score in sorted(found, key=lambda detection: -detection[1]):
+        if all(iou(box, other) < 0.3 for other, _ in kept):
+            kept.append((box, score))
+    return kept

@@ -1,0 +1,168 @@
+"""The corpus that the detector learns from: films, knee-sized radiographs, and pictures of others.
+
+Films are laid out from painted legs (:mod:`.legs`), knee-sized radiographs come from a datalist of
+phantom cases, strangers from :mod:`.strangers`. All are kept small, as bytes, in one file::
+
+    pictures uint8 (n, 384, 384)   each in the upper left corner
+    shapes   int16 (n, 2)          rows and columns that each fills
+    joints   float32 (n, 2, 4)     top, left, bottom, right; NaN where there is no knee
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from xr2mri_core.datalist import load_datalist
+from xr2mri_core.errors import DatalistError
+from xr2mri_core.localization.strangers import draw_stranger
+from xr2mri_core.phantom.bilateral import Film, Shadow, joint_of_case, sample_layout, take_film
+from xr2mri_core.transforms.radiograph_file import read_radiograph
+
+SIDE = 384
+"""Pixels of a picture's longer side."""
+
+Progress = Callable[[int, int], None]
+Sample = tuple[np.ndarray, list[tuple[float, float, float, float]]]
+
+
+@dataclass(frozen=True)
+class FilmCorpus:
+    """Pictures and joints in memory; see the module."""
+
+    pictures: np.ndarray
+    shapes: np.ndarray
+    joints: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """The picture, uint8 (rows, columns), and its joints, float32 (0 to 2, 4)."""
+        rows, columns = self.shapes[index]
+        joints = self.joints[index]
+        return self.pictures[index, :rows, :columns], joints[~np.isnan(joints[:, 0])]
+
+    def part(self, start: float, stop: float) -> FilmCorpus:
+        """Every picture whose place lies within a share of the corpus, evenly over all kinds."""
+        place = (np.arange(len(self)) * 0.618034) % 1
+        chosen = (place >= start) & (place < stop)
+        return FilmCorpus(self.pictures[chosen], self.shapes[chosen], self.joints[chosen])
+
+    @classmethod
+    def load(cls, path: str | Path) -> FilmCorpus:
+        """Read what :func:`write_films` has written.
+
+        Raises:
+            DatalistError: if it is not there.
+        """
+        if not Path(path).is_file():
+            raise DatalistError(f"no films at {path}: make them with xr2mri localize films")
+        with np.load(path, allow_pickle=False) as held:
+            return cls(held["pictures"], held["shapes"], held["joints"])
+
+
+def write_films(
+    path: str | Path,
+    legs: Sequence[Shadow],
+    films: int,
+    strangers: int,
+    datalist: str | Path | None = None,
+    split: str = "training",
+    knees: int = 0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Path:
+    """Makes a corpus.
+
+    Args:
+        path: the .npz file to write.
+        legs: what films are laid out from, at least two.
+        films: bilateral and single ones, 3 to 2.
+        strangers: pictures without a knee.
+        datalist: phantom cases, whose radiographs show one knee each.
+        split: of the datalist.
+        knees: how many of them at most.
+        seed: of everything drawn.
+        progress: called with (pictures done, pictures in all).
+    """
+    total = films + strangers + knees
+    pictures = np.zeros((total, SIDE, SIDE), np.uint8)
+    shapes = np.zeros((total, 2), np.int16)
+    joints = np.full((total, 2, 4), np.nan, np.float32)
+    count = 0
+    for picture, boxes in _samples(legs, films, strangers, datalist, split, knees, seed):
+        small, factor = shrunk(picture)
+        shapes[count] = small.shape
+        pictures[count, : small.shape[0], : small.shape[1]] = small
+        joints[count, : len(boxes)] = np.array(boxes).reshape(-1, 4) * factor
+        count += 1
+        if progress is not None:
+            progress(count, total)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez(file, pictures=pictures[:count], shapes=shapes[:count], joints=joints[:count])
+    os.replace(part, path)
+    return path
+
+
+def _samples(
+    legs: Sequence[Shadow],
+    films: int,
+    strangers: int,
+    datalist: str | Path | None,
+    split: str,
+    knees: int,
+    seed: int,
+) -> Iterator[Sample]:
+    for index in range(films):
+        film = draw_film(legs, seed, index)
+        yield film.pixels, list(film.joints.values())
+    for index in range(strangers):
+        yield draw_stranger(np.random.default_rng([seed, 1, index]), 288), []
+    if datalist is not None and knees:
+        for item in load_datalist(datalist, split)[:knees]:
+            yield knee_radiograph(Path(item["radiograph"]))
+
+
+def draw_film(legs: Sequence[Shadow], seed: int, index: int, pixels: int = SIDE) -> Film:
+    """Film ``index`` of a corpus: three in five show both knees, the others one, on either side."""
+    rng = np.random.default_rng([seed, 0, index])
+    right, left = (legs[i] for i in rng.choice(len(legs), 2, replace=False))
+    sides = ("RL", "RL", "RL", "R", "L")[index % 5]
+    layout = sample_layout(rng, sides)
+    layout = replace(layout, spacing_mm=max(layout.size_mm) / pixels)
+    take = int(rng.integers(2**31))
+    return take_film(
+        right if "R" in sides else None, left if "L" in sides else None, take, layout=layout
+    )
+
+
+def knee_radiograph(path: Path) -> Sample:
+    """A phantom case's radiograph, and its joint, from the record beside it."""
+    record = path.with_name("features.json")
+    try:
+        parameters = json.loads(record.read_text(encoding="utf-8"))["parameters"]
+    except (OSError, ValueError, KeyError) as error:
+        raise DatalistError(f"{record} is no record of a phantom case ({error})") from error
+    return read_radiograph(path)[0], [joint_of_case(parameters)]
+
+
+def shrunk(picture: np.ndarray, side: int = SIDE) -> tuple[np.ndarray, float]:
+    """A picture as bytes, its longer side ``side`` pixels, and the factor of its size."""
+    low, high = np.percentile(picture, (0.2, 99.8))
+    scaled = np.clip((picture.astype(np.float32) - low) / max(high - low, 1e-6), 0, 1) * 255
+    factor = side / max(picture.shape)
+    columns, rows = (max(8, min(side, round(n * factor))) for n in picture.shape[::-1])
+    image = Image.fromarray(scaled.astype(np.float32))
+    if abs(factor - 1) > 1e-3:
+        image = image.resize((columns, rows), Image.Resampling.BOX if factor < 0.75 else None)
+    return np.asarray(image).round().clip(0, 255).astype(np.uint8), factor

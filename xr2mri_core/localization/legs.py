@@ -1,0 +1,101 @@
+"""A corpus of phantom legs on disk: what the films for the detector are laid out from.
+
+    out/leg-000000.npz    soft, bone, trabecular float16 (rows, columns); plateau_mm, seed
+
+Painting a leg takes seconds, laying out and exposing a film a fraction of one. So legs are painted
+once, and every film pairs, turns and exposes them anew (:mod:`xr2mri_core.phantom.bilateral`).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from xr2mri_core.errors import DatalistError, InputError
+from xr2mri_core.phantom.bilateral import Shadow, shadow_of
+from xr2mri_core.phantom.dataset import case_seed
+
+Progress = Callable[[int, int], None]
+_LAYERS = ("soft", "bone", "trabecular")
+
+
+def write_legs(
+    out: str | Path,
+    legs: int,
+    seed: int,
+    jobs: int = 1,
+    start: int = 0,
+    progress: Progress | None = None,
+) -> Path:
+    """Paints legs that are not yet there; an interrupted run resumes.
+
+    Args:
+        out: folder to write to.
+        legs: how many.
+        seed: of the corpus, as in :func:`xr2mri_core.phantom.dataset.write_cases`.
+        jobs: processes.
+        start: index of the first, so that legs for testing are others than those for training.
+        progress: called with (legs done, legs in all).
+
+    Returns:
+        The folder.
+    """
+    if legs < 1 or start < 0 or seed < 0 or jobs < 1:
+        raise InputError(f"legs={legs}, start={start}, seed={seed}, jobs={jobs}: give at least one")
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    todo = [i for i in range(start, start + legs) if not _path(folder, i).is_file()]
+    report = progress or (lambda done, total: None)
+    report(legs - len(todo), legs)
+    write = partial(_write_leg, folder, seed)
+    if jobs == 1:
+        for done, index in enumerate(todo, legs - len(todo) + 1):
+            write(index)
+            report(done, legs)
+        return folder
+    with multiprocessing.get_context("spawn").Pool(jobs, torch.set_num_threads, (1,)) as pool:
+        for done, _ in enumerate(pool.imap(write, todo), legs - len(todo) + 1):
+            report(done, legs)
+    return folder
+
+
+def read_legs(folder: str | Path, start: int = 0, count: int | None = None) -> list[Shadow]:
+    """Reads legs ``start`` .. ``start + count - 1`` (all that follow, if None), by index.
+
+    Raises:
+        DatalistError: if there are none.
+    """
+    stop = None if count is None else start + count
+    paths = sorted(Path(folder).glob("leg-*.npz"))
+    chosen = [
+        p for p in paths if start <= int(p.stem[4:]) and (stop is None or int(p.stem[4:]) < stop)
+    ]
+    if not chosen:
+        raise DatalistError(f"no legs from {start} on in {folder}: make them with localize legs")
+    return [_read_leg(path) for path in chosen]
+
+
+def _path(folder: Path, index: int) -> Path:
+    return folder / f"leg-{index:06d}.npz"
+
+
+def _write_leg(folder: Path, seed: int, index: int) -> None:
+    leg = shadow_of(case_seed(seed, index))
+    layers = {name: getattr(leg, name).numpy().astype(np.float16) for name in _LAYERS}
+    path = _path(folder, index)
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez(file, plateau_mm=leg.plateau_mm, seed=leg.seed, **layers)
+    os.replace(part, path)
+
+
+def _read_leg(path: Path) -> Shadow:
+    with np.load(path, allow_pickle=False) as held:
+        layers = {name: torch.from_numpy(held[name].astype(np.float32)) for name in _LAYERS}
+        return Shadow(**layers, plateau_mm=float(held["plateau_mm"]), seed=int(held["seed"]))

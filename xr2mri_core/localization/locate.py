@@ -1,0 +1,66 @@
+"""The step between loading and cropping: where the knee is, when nobody has said."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+
+from xr2mri_core.geometry import Laterality
+from xr2mri_core.localization.decision import KneeBox, Localization
+from xr2mri_core.localization.detector import KneeDetector
+
+
+class LocateKneed(MapTransform):
+    """Find the knee in a loaded radiograph (1, H, W) and set ``data["box"]`` to its square.
+
+    A box that is given always wins, and nothing is looked for then. A picture that is cropped
+    already, or shows no knee, gets no box, and is cropped as without a detector. What was found
+    goes to ``data["<key>_info"]["localization"]``, its warnings to those of the picture; the side,
+    where neither the data nor the file tell it, to ``["laterality"]``.
+
+    Args:
+        keys: one radiograph.
+        detector: None is the shipped one, loaded when it is first needed.
+    """
+
+    def __init__(self, keys: KeysCollection, detector: KneeDetector | None = None) -> None:
+        super().__init__(keys)
+        self.detector = detector
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        done = dict(data)
+        if done.get("box") is not None:
+            return done
+        for key in self.key_iterator(done):
+            info = done[f"{key}_info"]
+            detector = self.detector or KneeDetector.shipped()
+            found = detector.locate(np.asarray(done[key])[0], info.get("spacing_mm"))
+            told = Laterality.parse(done.get("laterality"))
+            told = told or Laterality.parse(info.get("laterality"))
+            knee = found.choose(told)
+            notes = [*info.get("warnings", ()), *found.warnings, *_notes(found, knee, told)]
+            info = {**info, "localization": found.to_dict(), "warnings": notes}
+            if knee is not None and found.kind != "cropped":
+                done["box"] = knee.box
+                if told is None and knee.side is not None:
+                    info["laterality"] = str(knee.side)
+            done[f"{key}_info"] = info
+        return done
+
+
+def _notes(found: Localization, knee: KneeBox | None, told: Laterality | None) -> list[str]:
+    notes = []
+    if found.kind == "bilateral" and told is None:
+        notes.append(
+            "both knees are shown: the right one, on image left, is taken; "
+            "give the laterality L for the left one"
+        )
+    if found.kind == "single" and knee is not None and told and knee.side not in (None, told):
+        notes.append(f"the marker says {knee.side}, the laterality {told}: {told} is taken")
+    if found.kind in ("bilateral", "single") and found.spacing_mm is None:
+        notes.append("pixel spacing unknown: the crop takes the knee to be of average size")
+    return notes

@@ -1,0 +1,130 @@
+"""Lead letters: the R or L that a technician lays beside the knee.
+
+A letter is a compact bright shape much lighter than what is round it. Shapes of a letter's size
+are compared with both letters in some fonts, upright and a little turned; one counts when it is
+like one letter and unlike everything else that it could be, its mirror image among them: an R seen
+from behind is no R here, because then the whole picture is the wrong way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from matplotlib import get_data_path
+from PIL import Image, ImageDraw, ImageFont
+from scipy.ndimage import find_objects, label, white_tophat
+
+from xr2mri_core.geometry import Laterality
+
+LONGER = 720
+"""Longer side in pixels at which letters are looked for."""
+TALL = (0.012, 0.085)
+"""Height of a letter, as a share of the longer side."""
+ALIKE = 0.80
+"""Correlation with a letter from which it is read."""
+_MARGIN = 0.10
+_GRID = 20
+_FONTS = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSansMono-Bold.ttf", "cmss10.ttf")
+_TURNS = (-16, -8, 0, 8, 16)
+_OTHERS = "FPEKABDHITIJ17O"
+
+
+@dataclass(frozen=True)
+class Marker:
+    """A letter that was read.
+
+    Attributes:
+        side: what it says.
+        row, column: its middle, in pixels of the picture.
+        score: correlation with the letter, up to 1.
+    """
+
+    side: Laterality
+    row: float
+    column: float
+    score: float
+
+
+def read_markers(picture: np.ndarray) -> list[Marker]:
+    """The R and L markers of a radiograph, the clearest first.
+
+    Args:
+        picture: float32 (rows, columns), bone bright.
+    """
+    factor = min(1.0, LONGER / max(picture.shape))
+    height, width = (max(1, round(n * factor)) for n in picture.shape)
+    small = Image.fromarray(np.asarray(picture, np.float32))
+    small = small.resize((width, height), Image.Resampling.BOX)
+    pixels = np.asarray(small)
+    found = []
+    for rows, columns, shape in _shapes(pixels):
+        read = _read(shape)
+        if read is not None:
+            row, column = (rows.start + rows.stop) / 2, (columns.start + columns.stop) / 2
+            found.append(Marker(read[0], row / factor, column / factor, read[1]))
+    return sorted(found, key=lambda marker: -marker.score)
+
+
+def _shapes(pixels: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    """Bright compact shapes of a letter's size, as masks in their boxes."""
+    low, high = np.percentile(pixels, (1, 99.9))
+    scaled = (pixels - low) / max(high - low, 1e-6)
+    tallest = round(TALL[1] * LONGER)
+    stroke = max(5, round(0.25 * tallest) | 1)
+    raised = white_tophat(scaled, size=(stroke, stroke))
+    for threshold in (0.25, 0.45):
+        numbered, _ = label(raised > threshold, np.ones((3, 3)))
+        for index, where in enumerate(find_objects(numbered), 1):
+            tall, wide = (s.stop - s.start for s in where)
+            if not max(6, TALL[0] * LONGER) <= tall <= tallest or not 0.4 <= wide / tall <= 1.1:
+                continue
+            shape = numbered[where] == index
+            if 0.18 <= shape.mean() <= 0.75:
+                yield where[0], where[1], shape
+
+
+def _read(shape: np.ndarray) -> tuple[Laterality, float] | None:
+    """Which letter a shape is, if any, and how much it is like it."""
+    glyphs, names = _templates()
+    seen = _normalised(shape)
+    alike = glyphs @ seen
+    best = int(alike.argmax())
+    if names[best] not in "RL" or alike[best] < ALIKE:
+        return None
+    others = alike[[name != names[best] for name in names]].max()
+    if alike[best] - others < _MARGIN:
+        return None
+    return Laterality.parse(names[best]) or Laterality.RIGHT, float(alike[best])
+
+
+def _normalised(shape: np.ndarray) -> np.ndarray:
+    """A shape on a grid of one size, of mean 0 and length 1."""
+    image = Image.fromarray(shape.astype(np.float32)).resize((_GRID, _GRID), Image.Resampling.BOX)
+    values = np.asarray(image, np.float32).ravel()
+    values = values - values.mean()
+    return values / max(float(np.linalg.norm(values)), 1e-6)
+
+
+@lru_cache(maxsize=1)
+def _templates() -> tuple[np.ndarray, list[str]]:
+    """Letters, other signs and mirrored letters (names in lower case), as rows (n, 400)."""
+    fonts = [ImageFont.load_default(64)]
+    fonts += [ImageFont.truetype(f"{get_data_path()}/fonts/ttf/{name}", 64) for name in _FONTS]
+    glyphs, names = [], []
+    for font in fonts:
+        for letter in "RL" + _OTHERS:
+            sheet = Image.new("L", (128, 128))
+            ImageDraw.Draw(sheet).text((64, 64), letter, 255, font, anchor="mm")
+            for turn in _TURNS:
+                turned = np.asarray(sheet.rotate(turn, Image.Resampling.BILINEAR)) > 127
+                rows, columns = (np.flatnonzero(turned.any(axis)) for axis in (1, 0))
+                cut = turned[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+                glyphs.append(_normalised(cut))
+                names.append(letter)
+                if letter in "RL":
+                    glyphs.append(_normalised(cut[:, ::-1]))
+                    names.append(letter.lower())
+    return np.stack(glyphs), names
