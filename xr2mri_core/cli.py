@@ -111,6 +111,7 @@ def _phantom_release(arguments: argparse.Namespace) -> None:
 
 
 def _oai_index(arguments: argparse.Namespace) -> None:
+    from xr2mri_core.oai import pictures
     from xr2mri_core.oai.index import Settings, index_release
 
     settings = Settings(
@@ -130,6 +131,7 @@ def _oai_index(arguments: argparse.Namespace) -> None:
             arguments.out,
             settings,
             jobs=arguments.jobs,
+            locate=getattr(pictures, arguments.locate) if arguments.locate else None,
             progress=progress,
         )
     print(flow, end="")
@@ -420,6 +422,10 @@ def _oai_arguments(actions: Any, common: argparse.ArgumentParser) -> None:
         "--ratios", type=float, nargs=3, default=(7, 2, 1), metavar=("TRAIN", "VALID", "TEST")
     )
     index.add_argument("--test-site", nargs="+", default=[], help="hold out clinics, e.g. D E")
+    index.add_argument(
+        "--locate", choices=("detected", "middle_of_half"),
+        help="how a knee is found on a film (default: the detector, where it is installed)",
+    )  # fmt: skip
     index.add_argument("--seed", type=_seed, default=0, help="of the split (default 0)")
     index.add_argument("--jobs", type=_positive, default=_cores(), help="processes (default all)")
 

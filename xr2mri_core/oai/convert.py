@@ -28,7 +28,7 @@ from PIL import Image
 from xr2mri_core import __version__
 from xr2mri_core.errors import OutputError, RadiographError, VolumeError, shown
 from xr2mri_core.files import atomic_files
-from xr2mri_core.oai.pictures import KneePicture, Locate, read_knee
+from xr2mri_core.oai.pictures import KneePicture, Locate, middle_of_half, read_knee
 from xr2mri_core.oai.release import opened
 from xr2mri_core.oai.selection import Candidate, Excluded
 from xr2mri_core.oai.sequences import Sequence as MRISequence
@@ -48,7 +48,7 @@ class Job:
     out: Path
     candidate: Candidate
     sequence: MRISequence
-    locate: Locate | None = None
+    locate: Locate = middle_of_half
 
     @property
     def mri(self) -> Path:
@@ -66,14 +66,13 @@ class Job:
     def origin(self) -> dict[str, Any]:
         """What makes the files of this knee these and no others."""
         knee = self.candidate
-        locate = self.locate
         return {
             "version": VERSION,
             "mri": _stamp(knee.mri.path),
             "radiograph": _stamp(knee.radiograph.path),
             "listed": [knee.mri.description, knee.radiograph.description, knee.radiograph.barcode],
             "slices": list(self.sequence.slices),
-            "locate": "" if locate is None else f"{getattr(locate, '__name__', locate)}",
+            "locate": getattr(self.locate, "__name__", repr(self.locate)),
         }
 
 

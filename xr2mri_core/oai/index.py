@@ -26,7 +26,7 @@ from xr2mri_core.geometry import slice_window
 from xr2mri_core.oai import reports
 from xr2mri_core.oai.convert import Converted, Job, Progress, convert
 from xr2mri_core.oai.people import read_people
-from xr2mri_core.oai.pictures import Locate
+from xr2mri_core.oai.pictures import Locate, default_locate
 from xr2mri_core.oai.readings import MISSING_AS, read_readings
 from xr2mri_core.oai.release import Release, read_release
 from xr2mri_core.oai.selection import Excluded, Selection, select_knees
@@ -105,7 +105,7 @@ def index_release(
         out: folder to write to.
         settings: see :class:`Settings`.
         jobs: processes that convert.
-        locate: finds the knee on a film, see :mod:`.pictures`.
+        locate: finds the knee on a film; None takes the shipped detector, see :mod:`.pictures`.
         progress: called after each knee; what it raises stops the work.
 
     Returns:
@@ -123,6 +123,7 @@ def index_release(
     readings = read_readings(release.tables, release.visits)
     people = read_people(release.tables)
     selection = select_knees(release, sequence, readings, people, settings.missing_as)
+    locate = locate or default_locate()
     work = [Job(out, candidate, sequence, locate) for candidate in selection.candidates]
     converted, unreadable = convert(work, jobs, progress)
     excluded = [*selection.excluded, *unreadable]
@@ -155,6 +156,7 @@ def _items(
             "participant": participant,
             "radiograph": str(knee.picture.resolve()),
             "mri": str(knee.mri.resolve()),
+            "box": [0, 0, knee.box[2] - knee.box[0], knee.box[3] - knee.box[1]],  # cut already
             "laterality": str(side),
             "features": dict(knee.candidate.features),
             "visit": visit,

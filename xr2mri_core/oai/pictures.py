@@ -7,7 +7,7 @@ seen as on the film: training mirrors left knees.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,48 @@ Locate = Callable[[np.ndarray, "tuple[float, float] | None", Laterality, bool], 
 ``pixels`` float32 (rows, columns), bone bright; ``both``: whether the film shows both knees."""
 
 
+def detected(
+    pixels: np.ndarray, spacing: tuple[float, float] | None, side: Laterality, both: bool
+) -> Located:
+    """Find the knee with the shipped detector; where it is not sure, :func:`middle_of_half`."""
+    from xr2mri_core.localization import KneeDetector
+
+    found = KneeDetector.shipped().locate(pixels, spacing)
+    warning = "; ".join(found.warnings)
+    knee = found.choose(side) if found.kind == ("bilateral" if both else "single") else None
+    if knee is None:
+        fallback = middle_of_half(pixels, spacing, side, both)
+        doubt = f"the detector sees {found.kind}, the list {'both knees' if both else 'one'}"
+        return replace(fallback, warning="; ".join(filter(None, (doubt, warning))))
+    return Located(knee.box, f"knee by {knee.source}, score {knee.score:.2f}", warning)
+
+
+def default_locate() -> Locate:
+    """The detector where its weights are installed, else :func:`middle_of_half`."""
+    from xr2mri_core.localization.detector import SHIPPED
+
+    return detected if SHIPPED.is_file() else middle_of_half
+
+
+def middle_of_half(
+    pixels: np.ndarray, spacing: tuple[float, float] | None, side: Laterality, both: bool
+) -> Located:
+    """Take the middle of the half of the film that shows a side, or of a film of one knee.
+
+    A square of 140 mm where the spacing is known, else the largest that the half holds.
+    """
+    rows, columns = pixels.shape
+    width = columns / 2 if both else columns
+    left = width if both and side is Laterality.LEFT else 0
+    if spacing is None:
+        height = breadth = min(rows, width)
+    else:
+        height, breadth = CROP_MM / spacing[0], CROP_MM / spacing[1]
+    top, start = round(rows / 2 - height / 2), round(left + width / 2 - breadth / 2)
+    box = (top, start, top + round(height), start + round(breadth))
+    return Located(box, "middle of the film's half" if both else "middle of the film")
+
+
 @dataclass(frozen=True)
 class KneePicture:
     """One knee of a radiograph.
@@ -69,7 +111,7 @@ def read_knee(
     files: Sequence[Path],
     side: Laterality,
     both: bool = True,
-    locate: Locate | None = None,
+    locate: Locate = middle_of_half,
     listed_barcode: str = "",
     participant: str = "",
 ) -> KneePicture:
@@ -79,7 +121,7 @@ def read_knee(
         files: of the X-ray series: one.
         side: of the knee to cut out.
         both: whether the release lists it as a radiograph of both knees.
-        locate: finds the knee; :func:`middle_of_half` by default.
+        locate: finds the knee.
         listed_barcode: of the radiograph in the release's list; it must be the file's
             AccessionNumber where both are known.
         participant: as listed; it must be the file's PatientID where both are known.
@@ -105,7 +147,7 @@ def read_knee(
         raise RadiographError(f"a radiograph that cannot be read: {error}") from error
     if tagged := Laterality.parse(info["laterality"]):
         _check_shows(tagged, side, both)
-    found = (locate or middle_of_half)(pixels, info["spacing_mm"], side, both)
+    found = locate(pixels, info["spacing_mm"], side, both)
     notes = [found.how, *([found.warning] if found.warning else [])]
     return KneePicture(
         _sixteen_bits(_cut(pixels, found.box)),
@@ -127,25 +169,6 @@ def _check_shows(shown: Laterality | None, side: Laterality, both: bool) -> None
 def _check_same(reason: str, found: str, listed: str) -> None:
     if found and listed and found != listed:
         raise RadiographError(f"{reason}: its file says {found}, the release's list {listed}")
-
-
-def middle_of_half(
-    pixels: np.ndarray, spacing: tuple[float, float] | None, side: Laterality, both: bool
-) -> Located:
-    """Take the middle of the half of the film that shows a side, or of a film of one knee.
-
-    A square of 140 mm where the spacing is known, else the largest that the half holds.
-    """
-    rows, columns = pixels.shape
-    width = columns / 2 if both else columns
-    left = width if both and side is Laterality.LEFT else 0
-    if spacing is None:
-        height = breadth = min(rows, width)
-    else:
-        height, breadth = CROP_MM / spacing[0], CROP_MM / spacing[1]
-    top, start = round(rows / 2 - height / 2), round(left + width / 2 - breadth / 2)
-    box = (top, start, top + round(height), start + round(breadth))
-    return Located(box, "middle of the film's half" if both else "middle of the film")
 
 
 def _cut(pixels: np.ndarray, box: Box) -> np.ndarray:
