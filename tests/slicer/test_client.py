@@ -694,19 +694,31 @@ SERIES = zipped(**{f"1.2.{k}.dcm": bytes(128) + b"DICM" + bytes(k) for k in rang
 
 
 def test_a_dicom_series_is_fetched_and_unpacked(client, faulty, tmp_path):
-    job = replace(JOB_HANDLE, output_format="dicom")
     faulty.plan[f"GET /jobs/{JOB}/result"] = Answer(body=SERIES)
-    faulty.plan[f"GET /jobs/{JOB}/volume"] = Answer(body=nifti(), headers={"X-Slices-Done": "6"})
-    paths = unpack(client.dicom(job), tmp_path)
+    paths = unpack(client.dicom(JOB_HANDLE), tmp_path)
     assert sorted(path.name for path in paths) == ["1.2.0.dcm", "1.2.1.dcm", "1.2.2.dcm"]
-    np.testing.assert_array_equal(client.result(job).array, voxels())
-    with pytest.raises(errors.Refused, match="no mean as NIfTI"):
-        client.result(job, "mean")
-    with pytest.raises(errors.Refused, match="output_format"):
-        client.dicom(JOB_HANDLE)
+    assert faulty.asked[-1].query == "form=dicom"
     faulty.plan[f"GET /jobs/{JOB}/result"] = Answer(body=nifti())
+    np.testing.assert_array_equal(client.result(JOB_HANDLE).array, voxels())
     with pytest.raises(errors.BadReply, match="not a ZIP"):
-        client.dicom(job)
+        client.dicom(JOB_HANDLE)
+
+
+def test_the_knee_is_located(client, faulty):
+    told = {"box": [-3, 4, 100, 107], "laterality": "L", "warnings": ["perhaps"]}
+    faulty.plan["POST /locate/knee_xr2mri"] = Answer(body=told)
+    found = client.locate("knee_xr2mri", b"picture", {"laterality": "auto"})
+    assert (found.box, found.laterality, found.warnings) == ((-3, 4, 100, 107), "L", ("perhaps",))
+    for box in ([1, 2, 3], [5, 0, 4, 9], [0.0, 0, 4, 4], None):
+        faulty.plan["POST /locate/knee_xr2mri"] = Answer(body={"box": box})
+        with pytest.raises(errors.BadReply, match="where the knee is"):
+            client.locate("knee_xr2mri", b"picture")
+
+
+def test_an_older_server_does_not_locate(client, faulty):
+    faulty.plan["POST /locate/knee_xr2mri"] = Answer(404, {"detail": "Not Found"})
+    with pytest.raises(errors.NotOffered):
+        client.locate("knee_xr2mri", b"picture")
 
 
 @pytest.mark.parametrize(

@@ -32,11 +32,20 @@ from .errors import (
     JobLost,
     LoginFailed,
     LoginNeeded,
+    NotOffered,
     Refused,
     TlsProblem,
     WrongServer,
 )
-from .jobs import JobHandle, JobState, ServerInfo, read_info, read_state
+from .jobs import (
+    JobHandle,
+    JobState,
+    Located,
+    ServerInfo,
+    read_info,
+    read_located,
+    read_state,
+)
 from .texts import tr as _
 from .transport import MOST_JSON, Login, Reply, Transport, Upload
 from .volume import MOST_BYTES, Volume, check_shape, read_nifti, read_npy
@@ -201,26 +210,15 @@ class XR2MRIClient:
             BadRadiograph: the file cannot be read.
             Busy: the line is full. Refused: file or parameters are not accepted.
         """
-        given = {key: value for key, value in (parameters or {}).items() if value is not None}
-        try:
-            text = json.dumps(given, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise Refused(_("The parameters cannot be sent: {x}.").format(x=error), 422) from None
-        file, size = _opened(radiograph)
-        with closing(file):
-            check = self._http.check
-            form = Upload({"params": text}, file, size, sent or (lambda done, total: None), check)
-            check()
-            self._http.close()  # a connection that has idled may be dead, and this is sent once
-            reply = self._http.request(
-                "POST",
-                f"/jobs/infer/{quote(model, safe='')}",
-                accept=(202,),
-                seconds=SECONDS_TO_START,
-                stoppable=False,  # once it is sent there is a job, and its id must be known
-                data=form,
-                headers={"Content-Type": form.content_type},
-            )
+        given = _given(parameters)
+        reply = self._send(
+            f"/jobs/infer/{quote(model, safe='')}",
+            radiograph,
+            given,
+            sent,
+            accept=(202,),
+            stoppable=False,  # once it is sent there is a job, and its id must be known
+        )
         state = read_state(reply.json())
         return JobHandle(
             id=state.id,
@@ -231,6 +229,51 @@ class XR2MRIClient:
             output_format=str(given.get("output_format", "nifti")),
             parameters=given,
         )
+
+    def locate(
+        self,
+        model: str,
+        radiograph: bytes | str | Path,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> Located:
+        """Where the knee is in a radiograph: what a generation with these parameters would look
+        at. Nothing is generated. Raises as `start` does; NotOffered on a server that cannot."""
+        try:
+            path = f"/locate/{quote(model, safe='')}"
+            reply = self._send(path, radiograph, _given(parameters))
+        except Refused as error:
+            if error.status in (404, 405) and "model" not in error.message:
+                raise NotOffered(_("The server does not look for the knee.")) from error
+            raise
+        return read_located(reply.json())
+
+    def _send(
+        self,
+        path: str,
+        radiograph: bytes | str | Path,
+        given: Mapping[str, Any],
+        sent: Callable[[int, int], None] | None = None,
+        **more: Any,
+    ) -> Reply:
+        """Post a radiograph with its parameters."""
+        try:
+            text = json.dumps(given, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise Refused(_("The parameters cannot be sent: {x}.").format(x=error), 422) from None
+        file, size = _opened(radiograph)
+        with closing(file):
+            check = self._http.check
+            form = Upload({"params": text}, file, size, sent or (lambda done, total: None), check)
+            check()
+            self._http.close()  # a connection that has idled may be dead, and this is sent once
+            return self._http.request(
+                "POST",
+                path,
+                seconds=SECONDS_TO_START,
+                data=form,
+                headers={"Content-Type": form.content_type},
+                **more,
+            )
 
     def state(self, job: JobHandle) -> JobState:
         """Where a job stands; raises JobLost."""
@@ -270,16 +313,10 @@ class XR2MRIClient:
 
         Args:
             job: as started.
-            kind: `volume`, or `mean` or `std` where 2 or more samples were asked for as NIfTI.
+            kind: `volume`, or `mean` or `std` where 2 or more samples were asked for.
         """
-        if job.output_format == "nifti":
-            reply = self._of_job(job, "/result", most=MOST_BYTES, params={"kind": kind})
-        elif kind == "volume":  # the result is in another format; this route has it as NIfTI
-            reply = self._of_job(job, "/volume", most=MOST_BYTES, params={"form": "nifti"})
-        else:
-            raise Refused(
-                _("A job that makes DICOM has no {kind} as NIfTI.").format(kind=kind), 404
-            )
+        asked = {"kind": kind, "form": "nifti"}  # whatever format the job was started for
+        reply = self._of_job(job, "/result", most=MOST_BYTES, params=asked)
         return read_nifti(reply.content, job.num_slices)
 
     def record(self, job: JobHandle) -> dict[str, Any]:
@@ -290,11 +327,9 @@ class XR2MRIClient:
         return record
 
     def dicom(self, job: JobHandle) -> bytes:
-        """The result as a ZIP of a DICOM MR series, for `dicom.unpack`; of a job that was started
-        with `output_format` `dicom`."""
-        if job.output_format != "dicom":
-            raise Refused(_("This job was not started with output_format dicom."), 422)
-        content = self._of_job(job, "/result", most=MOST_BYTES).content
+        """The result as a ZIP of a DICOM MR series, for `dicom.unpack`."""
+        asked = {"form": "dicom"}
+        content = self._of_job(job, "/result", most=MOST_BYTES, params=asked).content
         if content[:4] != b"PK\x03\x04":
             raise BadReply(_("The server's DICOM series is not a ZIP file."))
         return content
@@ -339,6 +374,11 @@ def check_record(job: JobHandle, volume: Volume, record: Mapping[str, Any]) -> N
         same = False
     if not same:
         raise BadReply(_("The volume has another voxel size than its record says."))
+
+
+def _given(parameters: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Parameters without those that are None."""
+    return {key: value for key, value in (parameters or {}).items() if value is not None}
 
 
 def _opened(radiograph: bytes | str | Path) -> tuple[BinaryIO, int]:

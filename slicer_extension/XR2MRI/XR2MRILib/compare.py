@@ -76,18 +76,16 @@ class RealComparison(Activity):
         yield
         table = _add_table(generated, real, found, self._affine)
         generated.SetNodeReferenceID(attributes.TABLE, table.GetID())
-        return Compared(
-            generated, difference, edges, table, found.volume_psnr, found.volume_ssim
-        )
+        return Compared(generated, difference, edges, table, found.volume_psnr, found.volume_ssim)
 
     def _add_map(
         self, generated: slicer.vtkMRMLNode, name: str, kind: str, values: np.ndarray
     ) -> slicer.vtkMRMLScalarVolumeNode:
         real = slicer.mrmlScene.GetNodeByID(self._ids[1])
         name = name.format(a=generated.GetName(), b=real.GetName())
-        node = result.add_volume(name, Volume(values, self._affine), generated)
+        node = result.add_volume(name, kind, Volume(values, self._affine), generated)
         record = attributes.read_json(generated, attributes.RECORD)
-        result.describe(node, kind, record, generated.GetNodeReference(attributes.RADIOGRAPH))
+        result.describe(node, record, generated.GetNodeReference(attributes.RADIOGRAPH))
         display.coloured(node, display.DIFFERENCE)
         return node
 

@@ -98,7 +98,10 @@ def compare(
     for k in slices:
         check()
         edges[:, k] = sobel(generated[:, k]) - sobel(resampled[:, k])
-        scores[:, k] = psnr(resampled[:, k], generated[:, k]), ssim(resampled[:, k], generated[:, k])
+        scores[:, k] = (
+            psnr(resampled[:, k], generated[:, k]),
+            ssim(resampled[:, k], generated[:, k]),
+        )
     difference = generated - resampled
     return Comparison(
         resampled, difference, edges, *scores, psnr(resampled, generated), share
@@ -124,7 +127,7 @@ def ssim(truth: np.ndarray, image: np.ndarray) -> float:
 
 
 def sobel(picture: np.ndarray) -> np.ndarray:
-    """Magnitude of the gradient by the Sobel operator, borders repeated; 1 is a step from 0 to 1."""
+    """Magnitude of the gradient by the Sobel operator; 1 is a step from 0 to 1."""
     p = np.pad(np.asarray(picture, np.float32), 1, mode="edge")
     across = p[2:] - p[:-2]
     along = p[:, 2:] - p[:, :-2]

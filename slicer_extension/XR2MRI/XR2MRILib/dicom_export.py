@@ -12,7 +12,7 @@ import slicer
 from .activity import Activity, Steps
 from .client import XR2MRIClient
 from .dicom import unpack
-from .errors import BadRadiograph, Refused
+from .errors import BadRadiograph, JobLost, Refused
 from .generation import Result
 from .jobs import JobHandle
 from .states import State
@@ -33,19 +33,32 @@ class Exported:
 
 
 class DicomWorker(GenerationWorker):
-    """Gets the series of a volume: generated again from the same seed, as DICOM this time, since
-    the server keeps neither its results nor the radiograph."""
+    """Gets the series of a volume: of its job while the server keeps it, else of another one from
+    the same seed."""
 
     def __init__(self, client: XR2MRIClient, made: Result, folder: Path) -> None:
         request = replace(made.request, seed=made.seed)
         parameters = {**request.parameters(), "output_format": "dicom"}
         upload = upload_of(made.radiograph, request.pixels_only)
         super().__init__(client, _model(made), upload, parameters, partials=False)
+        self._kept = made.job if made.server == client.url else None
         self._folder = folder
 
+    def _work(self) -> Final:
+        if self._kept is not None:
+            try:
+                return self._unpacked(self._kept)
+            except JobLost:
+                pass
+        return super()._work()
+
     def _fetched(self, job: JobHandle) -> Final:
-        content = self._insisting(lambda: self._client.dicom(job))
+        unpacked = self._unpacked(job)
         self._client.cancel(job)  # nobody will ask for it again
+        return unpacked
+
+    def _unpacked(self, job: JobHandle) -> Final:
+        content = self._insisting(lambda: self._client.dicom(job))
         return Returned(unpack(content, self._folder))
 
 

@@ -139,6 +139,12 @@ class Refused(XR2MRIClientError):
         super().__init__(message, _REMEDIES.get(status, ""))
 
 
+class NotOffered(XR2MRIClientError):
+    """The server is older than what it was asked for."""
+
+    remedy = _("Update the server.")
+
+
 _REMEDIES = {
     403: _("Ask the administrator of the server."),
     413: _("Send a smaller file, or ask the administrator of the server for a higher limit."),

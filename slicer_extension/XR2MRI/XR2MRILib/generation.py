@@ -12,7 +12,7 @@ import slicer
 
 from .activity import Activity, Steps
 from .client import XR2MRIClient
-from .errors import BadRadiograph, FormError, Refused
+from .errors import FormError, Refused
 from .jobs import JobHandle, ServerInfo
 from .request import Request
 from .scene import attributes, display, result
@@ -85,6 +85,14 @@ def result_of(node: slicer.vtkMRMLScalarVolumeNode) -> Result:
     )
 
 
+def model_of(info: ServerInfo, request: Request) -> str:
+    """The model that a request is for; raises Refused where the server has none that is ready."""
+    model = request.model or (info.model.name if info.model is not None else "")
+    if not model:
+        raise Refused(_("The server has no model that can generate."), 503)
+    return model
+
+
 class Generation(Activity):
     """Generates from a radiograph node; returns a `Result`.
 
@@ -110,16 +118,13 @@ class Generation(Activity):
         request: Request,
         baseline: slicer.vtkMRMLScalarVolumeNode | None = None,
     ) -> None:
-        if radiograph is None:
-            raise BadRadiograph(_("There is no radiograph."))
-        model = request.model or (info.model.name if info.model is not None else "")
-        if not model:
-            raise Refused(_("The server has no model that can generate."), 503)
+        model = model_of(info, request)
         self.grown = Signal()
         self.url = client.url
         self.worker = GenerationWorker(
             client, model, upload_of(radiograph, request.pixels_only), request.parameters()
         )
+        assert radiograph is not None
         self._request = request
         self._radiograph_id = radiograph.GetID()
         self._baseline_id = baseline.GetID() if baseline is not None else None
@@ -150,7 +155,7 @@ class Generation(Activity):
         assert isinstance(event, Finished)
         node = self._grow(event.volume, event.job.num_slices)
         yield
-        self._describe(node, "volume", event)
+        self._describe(node, event)
         node.SetAttribute(attributes.JOB, json.dumps(asdict(event.job)))
         display.grey(node)
         yield
@@ -175,7 +180,7 @@ class Generation(Activity):
         node = self._nodes.get("volume")
         if node is None:
             node = self._nodes.add("volume", self._name, volume, self._radiograph)
-            node.SetAttribute(attributes.SYNTHETIC, "1")
+            node.SetNodeReferenceID(attributes.RADIOGRAPH, self._radiograph_id)
             display.grey(node, final=False)
         else:
             # a preview may differ from the result in its last bits, so all of it is copied then
@@ -184,10 +189,9 @@ class Generation(Activity):
         self._slices = slices
         return node
 
-    def _describe(self, node: slicer.vtkMRMLNode, kind: str, event: Finished) -> None:
+    def _describe(self, node: slicer.vtkMRMLNode, event: Finished) -> None:
         result.describe(
             node,
-            kind,
             event.record,
             self._radiograph,
             REQUEST=self._request.to_json(),
@@ -199,7 +203,7 @@ class Generation(Activity):
     ) -> None:
         names = {"mean": _("{name}, mean"), "std": _("{name}, standard deviation")}
         extra = self._nodes.add(kind, names[kind].format(name=node.GetName()), volume, node)
-        self._describe(extra, kind, event)
+        self._describe(extra, event)
         node.SetNodeReferenceID(getattr(attributes, kind.upper()), extra.GetID())
         if kind == "std":
             display.coloured(extra, display.UNCERTAINTY)
@@ -211,7 +215,7 @@ class Generation(Activity):
         change = Volume(np.asfortranarray(new.array - old.array), new.affine)
         name = _("{name}, difference").format(name=node.GetName())
         difference = self._nodes.add("difference", name, change, node)
-        self._describe(difference, "difference", event)
+        self._describe(difference, event)
         node.SetNodeReferenceID(attributes.DIFFERENCE, difference.GetID())
         display.coloured(difference, display.DIFFERENCE)
 
@@ -229,7 +233,7 @@ class _Nodes:
     def add(
         self, kind: str, name: str, volume: Volume, beside: slicer.vtkMRMLNode | None
     ) -> slicer.vtkMRMLScalarVolumeNode:
-        node = result.add_volume(name, volume, beside)
+        node = result.add_volume(name, kind, volume, beside)
         self._ids[kind] = node.GetID()
         return node
 

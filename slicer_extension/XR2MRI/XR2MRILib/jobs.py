@@ -135,6 +135,22 @@ class JobState:
         return self.state in ("done", "failed", "cancelled")
 
 
+@dataclass(frozen=True)
+class Located:
+    """Where the knee is in a radiograph.
+
+    Attributes:
+        box: top, left, bottom, right in pixels of the picture, bottom and right exclusive; it may
+            reach outside.
+        laterality: `R` or `L`, that the server takes the knee for.
+        warnings: what the server wants to be known, such as that it found no knee.
+    """
+
+    box: tuple[int, int, int, int]
+    laterality: str
+    warnings: tuple[str, ...] = ()
+
+
 def read_info(url: str, info: Any) -> ServerInfo:
     """Check the answer of `/info/`.
 
@@ -202,6 +218,20 @@ def read_state(answer: Any) -> JobState:
     if state.state not in STATES or not _ID.fullmatch(state.id) or state.num_slices < 1:
         raise BadReply(_("The server does not tell where the job stands."))
     return state
+
+
+def read_located(answer: Any) -> Located:
+    """Check the answer of `/locate/`; raises BadReply."""
+    box = _mapping(answer).get("box")
+    whole = isinstance(box, list) and all(type(edge) is int for edge in box)
+    if not whole or len(box) != 4 or not (box[0] < box[2] and box[1] < box[3]):
+        raise BadReply(_("The server does not tell where the knee is."))
+    warnings = answer.get("warnings")
+    return Located(
+        box=tuple(box),
+        laterality=answer["laterality"] if answer.get("laterality") in ("R", "L") else "",
+        warnings=tuple(map(one_line, warnings if isinstance(warnings, list) else ())),
+    )
 
 
 def _mapping(value: Any) -> dict[str, Any]:

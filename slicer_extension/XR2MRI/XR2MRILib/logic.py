@@ -41,13 +41,14 @@ from .errors import (
 from .form import FeatureForm
 from .generation import Generation, result_of
 from .jobs import ServerInfo
+from .location import Location
 from .parameters import XR2MRIParameterNode
 from .request import Request
 from .signals import Signal
 from .states import State
 from .texts import tr as _
-from .worker import Failed, Final, Progress
 from .worker import Cancelled as WasCancelled
+from .worker import Failed, Final, Progress
 
 log = logging.getLogger("xr2mri")
 
@@ -71,7 +72,8 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         connected, disconnected: signals (info), ().
         progressed: signal (worker.Progress).
         grown: signal (node, slices done): slices have come.
-        finished: signal (generation.Result, compare.Compared or dicom_export.Exported).
+        finished: signal (what came of it: generation.Result, location.Found, compare.Compared or
+            dicom_export.Exported).
         failed, cancelled: signals (error), ().
     """
 
@@ -253,6 +255,12 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         interrupted, self._interrupted = self._interrupted, None
         if interrupted is not None:
             interrupted[0].drop()
+
+    def locate(self, xrayNode: slicer.vtkMRMLVolumeNode, request: Request) -> None:
+        """Have the server look for the knee; ends with finished (location.Found) or failed.
+        Raises what `start` raises."""
+        self._checkMaySend()
+        self._begin(Location(self._client, self.info, xrayNode, request), self.finished.emit)
 
     # --- comparing and exporting ----------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Radiographs of synthetic phantoms, which come with the extension, so that it can be tried offline.
+"""Radiographs of synthetic phantoms that come with the extension, to try it offline.
 
 They were made by `xr2mri phantom`; no patient was imaged.
 """

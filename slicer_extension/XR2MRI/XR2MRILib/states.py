@@ -15,5 +15,7 @@ class State(str, Enum):
     IMPORTING = "importing"
     """Volumes have come and become nodes, a step at a time."""
     CANCELLING = "cancelling"
+    LOCATING = "locating"
+    """The server looks for the knee in a radiograph."""
     COMPARING = "comparing"
     EXPORTING = "exporting"

@@ -415,8 +415,7 @@ class GenerationWorker(Worker):
 
     def _fetched(self, job: JobHandle) -> Finished:
         """The volumes and the record of a job that is done."""
-        several = job.samples > 1 and job.output_format == "nifti"
-        kinds = ["volume", "mean", "std"] if several else ["volume"]
+        kinds = ["volume", "mean", "std"] if job.samples > 1 else ["volume"]
         volumes: dict[str, Volume] = {}
         for index, kind in enumerate(kinds):
             fraction = index / (len(kinds) + 1)

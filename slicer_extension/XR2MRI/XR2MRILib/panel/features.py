@@ -8,7 +8,7 @@ import qt
 import slicer
 
 from ..errors import FormError
-from ..form import Field, FeatureForm, Group
+from ..form import FeatureForm, Field, Group
 from ..jobs import ServerInfo
 from ..logic import XR2MRILogic
 from ..texts import tr as _
@@ -85,8 +85,7 @@ class FeatureSection(Section):
             if group not in columns:
                 row = self._add_single(grid, row, group, len(columns))
         row = self._add_heads(grid, row, columns)
-        parts = {(item.part): None for group in columns for item in group.fields}
-        for part in sorted(parts, key=lambda part: (not part, part)):
+        for part in {item.part: None for group in columns for item in group.fields}:
             row = self._add_part(grid, row, part, columns)
         grid.setColumnStretch(len(columns) + 1, 1)
         self.ui.formFrame.layout().addWidget(self._filling)
@@ -109,9 +108,7 @@ class FeatureSection(Section):
         titles = {"femur": _("Femur"), "tibia": _("Tibia"), "": _("Joint")}
         grid.addWidget(_heading(titles.get(part, part.capitalize())), row, 0)
         findings = {
-            item.short_title: None
-            for group in columns
-            for item in group.parts.get(part, ())
+            item.short_title: None for group in columns for item in group.parts.get(part, ())
         }
         for finding in findings:
             row += 1

@@ -9,7 +9,7 @@ import slicer
 
 from ..compare import Compared
 from ..dicom_export import Exported
-from ..errors import XR2MRIClientError
+from ..errors import NotOffered, XR2MRIClientError
 from ..generation import Result
 from ..logic import XR2MRILogic
 from ..request import Request
@@ -24,6 +24,7 @@ from .section import Section, tell
 
 _BUSY = {
     State.CONNECTING: _("Connecting..."),
+    State.LOCATING: _("Looking for the knee..."),
     State.IMPORTING: _("Importing..."),
     State.CANCELLING: _("Cancelling..."),
     State.COMPARING: _("Comparing..."),
@@ -157,7 +158,8 @@ class GenerateSection(Section):
             tell(self.ui.messageLabel, text, "attention")
 
     def _on_failed(self, error: XR2MRIClientError) -> None:
-        if self.logic.info is not None:  # else the section of the server tells
+        """Say it here, unless the section of the server does, or nobody asked for what failed."""
+        if self.logic.info is not None and not isinstance(error, NotOffered):
             tell(self.ui.messageLabel, str(error), "bad")
 
     def _on_cancelled(self) -> None:

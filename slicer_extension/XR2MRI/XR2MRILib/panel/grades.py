@@ -80,7 +80,9 @@ class GradeField:
 
     def _make_shortcuts(self) -> list[qt.QShortcut]:
         made = [self._shortcut(str(g), lambda g=g: self._choose(g)) for g in self._field.grades]
-        made += [self._shortcut(key, lambda: self._choose(None)) for key in ("Del", "Backspace", "-")]
+        made += [
+            self._shortcut(key, lambda: self._choose(None)) for key in ("Del", "Backspace", "-")
+        ]
         made += [self._shortcut("Left", lambda: self._step(-1))]
         return [*made, self._shortcut("Right", lambda: self._step(1))]
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
+from ..errors import XR2MRIClientError
+from ..location import Found
 from ..logic import XR2MRILogic
+from ..request import Request
 from ..scene import attributes, crop, dicom_source, layout
 from ..scene.picture import frame_of, problem
+from ..states import State
 from ..texts import tr as _
 from .section import Section, select_data, selected_data, tell
 
@@ -22,12 +27,14 @@ class RadiographSection(Section, VTKObservationMixin):
     def __init__(self, ui: Any, logic: XR2MRILogic) -> None:
         Section.__init__(self, ui, logic)
         VTKObservationMixin.__init__(self)
+        self._complained = True
         for text, value in ((_("As the image says"), "auto"), (_("Right"), "R"), (_("Left"), "L")):
             ui.lateralityComboBox.addItem(text, value)
         ui.lateralityComboBox.connect("currentIndexChanged(int)", self._on_laterality)
         ui.cropButton.connect("toggled(bool)", self._on_crop)
         ui.cropResetButton.connect("clicked(bool)", self._on_reset)
         ui.sampleButton.connect("clicked(bool)", self._on_sample)
+        logic.finished.connect(self._on_found)
 
     @property
     def radiograph(self) -> slicer.vtkMRMLVolumeNode | None:
@@ -56,7 +63,9 @@ class RadiographSection(Section, VTKObservationMixin):
         self._prepare()
         radiograph, chosen = self.radiograph, self.node.radiograph
         why_not = problem(chosen) if chosen is not None else ""
-        tell(self.ui.radiographNote, why_not, "bad")
+        if why_not or self._complained:
+            tell(self.ui.radiographNote, why_not, "bad")
+        self._complained = bool(why_not)
         select_data(self.ui.lateralityComboBox, self.node.laterality)
         tell(self.ui.lateralityNote, self._laterality_note() if radiograph else "")
         for name in ("lateralityComboBox", "cropButton", "cropResetButton"):
@@ -73,6 +82,7 @@ class RadiographSection(Section, VTKObservationMixin):
         self.node.preparedFor = chosen_id
         self.node.laterality = "auto"
         self._remove_roi()
+        tell(self.ui.radiographNote, "")
         known = attributes.read_json(chosen, attributes.FEATURES)
         if known or not first:
             self.node.features = known
@@ -109,26 +119,44 @@ class RadiographSection(Section, VTKObservationMixin):
         radiograph = self.radiograph
         if radiograph is None:
             return
-        if shown and self.node.cropRoi is None:
-            roi = crop.add_roi(radiograph, _("Knee in {name}").format(name=radiograph.GetName()))
-            self._propose(roi)
-            self.node.cropRoi = roi
         if shown:
             layout.show()
             layout.show_radiograph(radiograph)
+        if shown and self.node.cropRoi is None:
+            self.node.cropRoi = crop.add_roi(
+                radiograph, _("Knee in {name}").format(name=radiograph.GetName())
+            )
+            self._propose()
         if self.node.cropRoi is not None:
             self._show_roi(shown)
         self.update()
 
     def _on_reset(self, _checked: bool = False) -> None:
         if self.node.cropRoi is not None and self.radiograph is not None:
-            self._propose(self.node.cropRoi)
+            self._propose()
             self.update()
 
-    def _propose(self, roi: slicer.vtkMRMLMarkupsROINode) -> None:
+    def _propose(self) -> None:
+        """The middle at once; what the server finds, where it may be asked, when it answers."""
+        self._place(crop.proposal(frame_of(self.radiograph)))
+        if self.logic.state is State.IDLE and self.logic.uploadAllowed():
+            request = Request(laterality=self.laterality, pixels_only=self.node.pixelsOnly)
+            with suppress(XR2MRIClientError):  # a proposal is a courtesy
+                self.logic.locate(self.radiograph, request)
+
+    def _place(self, box: crop.Box) -> None:
         frame = frame_of(self.radiograph)
-        crop.place(roi, frame, crop.proposal(frame))
-        self.node.cropProposal = _written(crop.box_of(roi, frame))
+        crop.place(self.node.cropRoi, frame, box)
+        self.node.cropProposal = _written(crop.box_of(self.node.cropRoi, frame))
+
+    def _on_found(self, outcome: Any) -> None:
+        """Put the box where the server found the knee, unless the user has moved it by now."""
+        if not isinstance(outcome, Found) or self.node is None:
+            return
+        same = outcome.radiograph is not None and outcome.radiograph is self.radiograph
+        if same and self.node.cropRoi is not None and self.box is None:
+            self._place(outcome.located.box)
+            tell(self.ui.radiographNote, "\n".join(outcome.located.warnings), "attention")
 
     def _show_roi(self, shown: bool) -> None:
         display = self.node.cropRoi.GetDisplayNode()

@@ -57,15 +57,13 @@ class ResultSection(Section):
             self._show_chosen()
 
     def _on_grown(self, node: slicer.vtkMRMLScalarVolumeNode, slices: int) -> None:
-        """Show the volume that grows, in the middle of what has come."""
+        """Show the volume that grows, and the slice that came last."""
         if not self._shown or self._shown[0] != node.GetID():
             self._shown = (node.GetID(), "")
             layout.show()
-            layout.show_radiograph(node.GetNodeReference(attributes.RADIOGRAPH) or self._radiograph())
+            layout.show_radiograph(node.GetNodeReference(attributes.RADIOGRAPH))
             layout.show_volume(node)
-
-    def _radiograph(self) -> slicer.vtkMRMLVolumeNode | None:
-        return self.node.radiograph if self.node is not None else None
+        layout.show_slice(node, slices - 1)
 
     def _on_finished(self, outcome: Any) -> None:
         if self.node is None:
@@ -73,6 +71,7 @@ class ResultSection(Section):
         if isinstance(outcome, Result):
             self.node.overlay = attributes.DIFFERENCE if outcome.difference is not None else ""
             self.node.result = outcome.volume
+            layout.show_slice(outcome.volume, outcome.request.num_slices // 2)
             display.render(outcome.volume)
             self._show_only(outcome.volume)
         elif isinstance(outcome, Compared):

@@ -49,14 +49,14 @@ def place(roi: slicer.vtkMRMLMarkupsROINode, frame: Frame, box: Box) -> None:
 
 def box_of(roi: slicer.vtkMRMLMarkupsROINode, frame: Frame) -> Box:
     """The pixels that an ROI encloses, wherever the user has moved and turned it."""
-    size = [0.0, 0.0, 0.0]
-    roi.GetSize(size)
     to_node = slicer.util.arrayFromVTKMatrix(roi.GetObjectToNodeMatrix())
-    corners = [[s * side / 2 for s, side in zip(signs, size)] for signs in product((-1, 1), repeat=3)]
-    corners = np.array([[*corner, 1.0] for corner in corners]).T
+    halves = np.array(roi.GetSize()) / 2
+    corners = np.array([[*(halves * signs), 1.0] for signs in product((-1, 1), repeat=3)]).T
     columns, rows = (np.linalg.inv(frame.to_ras) @ to_node @ corners)[:2]
     edges = rows.min(), columns.min(), rows.max(), columns.max()
-    return tuple(int(math.floor(edge + 0.5 + 0.5)) for edge in edges)
+    return tuple(
+        math.floor(edge + 1.0) for edge in edges
+    )  # a pixel reaches half a step to each side
 
 
 def add_roi(radiograph: slicer.vtkMRMLVolumeNode, name: str) -> slicer.vtkMRMLMarkupsROINode:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import slicer
 
+from .picture import ijk_to_ras
+
 LAYOUT_ID = 59043
 """Of the layout among all that modules register; any number that nobody else took."""
 RADIOGRAPH_VIEW = "XR2MRIRadiograph"
@@ -28,8 +30,8 @@ def _description() -> str:
     sagittal = view("Yellow", "Sagittal", "Y", "#EDD54C")
     axial = view("Red", "Axial", "R", "#F34A33")
     top = f'<item><layout type="horizontal" split="true">{radiograph}{coronal}</layout></item>'
-    bottom = f'<item><layout type="horizontal" split="true">{sagittal}{axial}{_SOLID}</layout></item>'
-    return f'<layout type="vertical" split="true">{top}{bottom}</layout>'
+    bottom = f'<item><layout type="horizontal" split="true">{sagittal}{axial}{_SOLID}</layout>'
+    return f'<layout type="vertical" split="true">{top}{bottom}</item></layout>'
 
 
 def register() -> None:
@@ -83,6 +85,15 @@ def show_volume(
         composite.SetForegroundOpacity(1.0 if overlay is not None else 0.0)
         if fit:
             _fit(tag)
+
+
+def show_slice(node: slicer.vtkMRMLScalarVolumeNode, index: int) -> None:
+    """Bring a coronal slice of a volume into the coronal view."""
+    view = slice_node("Green")
+    if view is not None:
+        x, y, z = (count // 2 for count in node.GetImageData().GetDimensions())
+        centre = ijk_to_ras(node) @ [x, min(index, 2 * y), z, 1]
+        view.JumpSliceByCentering(*centre[:3])
 
 
 def fit_solid() -> None:

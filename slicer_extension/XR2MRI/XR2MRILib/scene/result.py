@@ -15,11 +15,22 @@ from .picture import ijk_to_ras
 
 
 def add_volume(
-    name: str, volume: Volume, beside: slicer.vtkMRMLNode | None
+    name: str, kind: str, volume: Volume, beside: slicer.vtkMRMLNode | None
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    """A scalar volume node with these voxels, in the subject hierarchy next to another node."""
-    unique = slicer.mrmlScene.GenerateUniqueName(name)
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", unique)
+    """A scalar volume node of generated anatomy, in the subject hierarchy next to another node.
+
+    Args:
+        name: made unique.
+        kind: see `attributes.KIND`.
+        volume: voxels and their place.
+        beside: node whose parent it gets.
+    """
+    node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLScalarVolumeNode")
+    node.UnRegister(None)
+    node.SetName(slicer.mrmlScene.GenerateUniqueName(name))
+    node.SetAttribute(attributes.SYNTHETIC, "1")  # before it is added: selectors look then
+    node.SetAttribute(attributes.KIND, kind)
+    node = slicer.mrmlScene.AddNode(node)
     node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(volume.affine))
     slicer.util.updateVolumeFromArray(node, volume.array.T)
     node.CreateDefaultDisplayNodes()
@@ -37,22 +48,18 @@ def fill(node: slicer.vtkMRMLScalarVolumeNode, volume: Volume, start: int, stop:
 
 def describe(
     node: slicer.vtkMRMLScalarVolumeNode,
-    kind: str,
     record: Mapping[str, Any],
     radiograph: slicer.vtkMRMLNode | None,
     **more: str,
 ) -> None:
-    """Write on a node what it is and what it was made from.
+    """Write on a node what it was made from.
 
     Args:
         node: of a volume that shows generated anatomy.
-        kind: see `attributes.KIND`.
         record: of the server.
         radiograph: that it was made from, if it is still there.
         more: further attributes, by their name in `attributes`.
     """
-    node.SetAttribute(attributes.SYNTHETIC, "1")
-    node.SetAttribute(attributes.KIND, kind)
     node.SetAttribute(attributes.NOTICE, str(record.get("notice", "")))
     node.SetAttribute(attributes.RECORD, json.dumps(record))
     for name, text in more.items():

@@ -1,0 +1,55 @@
+"""Having the server look for the knee in a radiograph, before anything is generated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import slicer
+
+from .activity import Activity, Steps
+from .client import XR2MRIClient
+from .generation import model_of
+from .jobs import Located, ServerInfo
+from .request import Request
+from .states import State
+from .upload import upload_of
+from .worker import CallWorker, Final, Returned
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Where the server says that the knee is.
+
+    Attributes:
+        radiograph: node; None where it has gone meanwhile.
+        located: box, side and warnings.
+    """
+
+    radiograph: slicer.vtkMRMLVolumeNode | None
+    located: Located
+
+
+class Location(Activity):
+    """Sends a radiograph node to be looked at; returns `Found`."""
+
+    state = importing = State.LOCATING
+
+    def __init__(
+        self,
+        client: XR2MRIClient,
+        info: ServerInfo,
+        radiograph: slicer.vtkMRMLVolumeNode,
+        request: Request,
+    ) -> None:
+        model, upload = model_of(info, request), upload_of(radiograph, request.pixels_only)
+        parameters = {"laterality": request.laterality}
+        self._radiograph_id = radiograph.GetID()
+        self.worker = CallWorker(client, lambda c: c.locate(model, upload, parameters))
+
+    def needs(self, node_id: str) -> bool:
+        return node_id == self._radiograph_id
+
+    def steps(self, event: Final) -> Steps:
+        assert isinstance(event, Returned)
+        return Found(slicer.mrmlScene.GetNodeByID(self._radiograph_id), event.value)
+        yield  # pragma: no cover  (makes this a generator)
