@@ -4,7 +4,7 @@ Starts the real server on a free loopback port with the shipped model and a few 
 
 - **Overhead**: a 50-slice volume by HTTP against the bare generator in this process, in pairs of
   alternating order. Wall clock and CPU seconds: a machine that has other work disturbs the latter
-  less. This process runs at the priority of the server's generating thread.
+  less. Both generate in a thread of the same priority.
 - **While generating**: the latency of `/info/`.
 - **Load**: 32 clients, 200 requests of mixed good and bad input, some cancelled, some disconnected;
   every answer is held against its own request by the SHA-256 of the volume that the bare generator
@@ -47,7 +47,7 @@ from xr2mri_core.phantom.dataset import write_cases
 UNSEEN_SEED = 8_500_000
 SMALL: dict[str, Any] = {"num_slices": 2, "steps": 2}
 MODEL = "knee_xr2mri"
-NICE = 5  # as `lib.device_queue` sets it for the thread that generates
+NICE = 5  # `lib.device_queue.NICE`, by which the thread that generates stands back
 
 Item = tuple[str, str, int]
 """What a client does (a key of `CLIENTS`), with which image and which seed."""
@@ -62,7 +62,6 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=6, help="of served and bare generation")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    os.nice(NICE)
     with TemporaryDirectory() as folder:
         results = _run(Path(folder), arguments)
     (arguments.out / "server.json").write_text(json.dumps(results, indent=2) + "\n")
@@ -72,12 +71,12 @@ def main() -> None:
 
 def _run(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     studies = folder / "studies"
-    write_cases(folder / "phantom", 3, UNSEEN_SEED)
+    write_cases(folder / "phantom", 3, UNSEEN_SEED, jobs=1)
     studies.mkdir()
     for case in sorted((folder / "phantom" / "cases").iterdir()):
         (studies / f"{case.name}.dcm").write_bytes((case / "radiograph.dcm").read_bytes())
-    generator = KneeMRIGenerator.from_bundle()
     served = Served(studies, folder)
+    generator = KneeMRIGenerator.from_bundle()
     try:
         results = {"threads of torch": torch.get_num_threads()}
         results |= _overhead(served, generator, arguments.slices, arguments.pairs)
@@ -151,6 +150,7 @@ def _overhead(
 ) -> dict[str, Any]:
     """The same volume by HTTP and by the bare generator; a first pair warms both up."""
     study = sorted(served.studies.iterdir())[0]
+    alike = ThreadPoolExecutor(1, initializer=_stand_back)
     wall, cpu, plain = [], [], []
     for turn in range(pairs + 1):
 
@@ -161,7 +161,8 @@ def _overhead(
             return _voxels(reply.content)
 
         def bare(seed: int = turn) -> bytes:
-            return generator.generate(study, num_slices=slices, seed=seed).volume.tobytes("F")
+            work = alike.submit(generator.generate, study, num_slices=slices, seed=seed)
+            return work.result().volume.tobytes("F")
 
         ways = [(by_http, served.cpu), (bare, time.process_time)]
         (one, one_cpu), (two, two_cpu) = ways if turn % 2 else ways[::-1]
@@ -178,6 +179,12 @@ def _overhead(
         "served over bare, CPU": round(statistics.median(cpu), 3),
         "pairs": [(round(w, 3), round(c, 3)) for w, c in zip(wall, cpu, strict=True)],
     }
+
+
+def _stand_back() -> None:
+    """Give this thread the priority of the server's generating thread."""
+    thread = threading.get_native_id()
+    os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICE)
 
 
 def _timed(work: Callable[[], bytes], cpu: Callable[[], float]) -> tuple[bytes, float, float]:
@@ -286,27 +293,23 @@ def _good(served: Served, item: Item, expected: dict[Any, str]) -> str:
 
 
 def _job(served: Served, item: Item, expected: dict[Any, str]) -> str:
-    """A job, started again when a restart has forgotten it."""
+    """A job that is followed to its end, and started again when a restart has forgotten it."""
     _, image, seed = item
     key = uuid.uuid4().hex
-    while True:
-        job = served.insist(lambda url: _start(url, image, {**SMALL, "seed": seed}, key))
-        state = "queued"
-        while state in ("queued", "running"):
-            time.sleep(0.3)
-            reply = served.insist(
-                lambda url, job=job: requests.get(f"{url}/jobs/{job}", timeout=60)
-            )
-            state = reply.json()["state"] if reply.ok else "forgotten"
-        if state == "done":
-            break
-        if state == "failed":
-            return "WRONG job failed"
-    reply = served.insist(lambda url: requests.get(f"{url}/jobs/{job}/result", timeout=60))
-    if reply.status_code == 404:  # killed just now
+    job = served.insist(lambda url: _start(url, image, {**SMALL, "seed": seed}, key))
+
+    def get(part: str = "") -> requests.Response:
+        return served.insist(lambda url: requests.get(f"{url}/jobs/{job}{part}", timeout=300))
+
+    while (state := get()).ok and state.json()["state"] in ("queued", "running"):
+        time.sleep(0.3)
+    reply = get("/result")
+    if reply.status_code == 404:
         return _job(served, item, expected)
+    if not reply.ok:
+        return f"WRONG job {reply.status_code}"
+    served.insist(lambda url: requests.delete(f"{url}/jobs/{job}", timeout=300))
     digest = hashlib.sha256(_voxels(reply.content)).hexdigest()
-    served.insist(lambda url: requests.delete(f"{url}/jobs/{job}", timeout=60))
     return "job" if digest == expected[image, seed] else "WRONG job"
 
 
@@ -337,9 +340,11 @@ def _refused(
     def ask(served: Served, item: Item, _: dict[Any, str]) -> str:
         files = {"file": ("a.png", upload)} if upload else None
         given = {**SMALL, **params}
-        reply = served.insist(
-            lambda url: _infer(url, image or item[1], given, "json", model, files)
-        )
+
+        def send(url: str) -> requests.Response:
+            return _infer(url, image or item[1], given, "json", model, files)
+
+        reply = served.insist(send)
         fine = reply.status_code == status and reply.json()["detail"]
         return item[0] if fine else f"WRONG {item[0]} {reply.status_code}"
 

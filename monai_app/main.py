@@ -6,6 +6,7 @@ come in. This file only wires: what the parts do stands in `lib`.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import sys
 from pathlib import Path
@@ -99,13 +100,15 @@ class XR2MRIApp(MONAILabelApp):
             ScratchFolder(),
             self.security.max_upload_bytes,
         )
+        runs = TrainingRuns(self.service, self.studies, self.options.train_dir)
+        atexit.register(runs.stop)
         mount(
             application,
             inference_router(self.service, sources),
             jobs_router(self.service, sources, JobStore(self.service.queue)),
             session_router(sources),
             studies_router(studies),
-            training_router(TrainingRuns(self.service, self.studies, self.options.train_dir)),
+            training_router(runs),
         )
         protect(application, self.security, (self.app_dir, self.studies))
         self.service.preload()

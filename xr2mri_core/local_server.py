@@ -44,7 +44,7 @@ class LocalServer:
 
     Args:
         app: folder of the app, e.g. `APP`.
-        studies: folder of radiographs.
+        studies: folder of radiographs, or the DICOMweb address of a PACS.
         folder: its working folder, with its log and its temporary files.
         options: more words of the command.
         environment: more variables.
@@ -55,7 +55,7 @@ class LocalServer:
     """
 
     def __init__(
-        self, app: Path, studies: Path, folder: Path, *options: str, **environment: str
+        self, app: Path, studies: Path | str, folder: Path, *options: str, **environment: str
     ) -> None:
         self.url = f"http://127.0.0.1:{(port := free_port())}"
         self.temp = folder / "tmp"

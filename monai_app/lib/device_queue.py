@@ -17,6 +17,9 @@ from xr2mri_core.errors import Cancelled, XR2MRIError
 
 log = logging.getLogger("xr2mri")
 
+NICE = 5
+"""By how much the thread that computes stands back behind those that answer."""
+
 Work = Callable[["Job"], Any]
 
 
@@ -210,7 +213,9 @@ class DeviceQueue:
 
     def _serve(self) -> None:
         with suppress(AttributeError, OSError):  # answering requests goes before computing
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)
+            thread = threading.get_native_id()
+            usual = os.getpriority(os.PRIO_PROCESS, thread)
+            os.setpriority(os.PRIO_PROCESS, thread, usual + NICE)
         while True:
             with self._changed:
                 while not self._waiting and not self._closed:

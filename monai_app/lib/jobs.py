@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lib.device_queue import DeviceQueue, Job, State
-from lib.http_errors import NotFound
+from lib.http_errors import NotFound, http_error
 from lib.service import Generation
-from xr2mri_core.errors import InputError, shown
+from xr2mri_core.errors import InputError, XR2MRIError, shown
 
 
 class OtherRequest(InputError):
@@ -154,6 +154,8 @@ class JobStore:
             "warnings": [*entry.generation.warnings, *entry.warnings],
             "error": None,
         }
-        if job.state is State.FAILED:
+        if isinstance(job.error, XR2MRIError):
+            described["error"] = http_error(job.error).detail
+        elif job.state is State.FAILED:
             described["error"] = "the generation failed; the log of the server tells why"
         return described

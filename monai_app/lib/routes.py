@@ -7,11 +7,9 @@ so that the server goes on answering; plain `/infer` cancels its work when the c
 from __future__ import annotations
 
 import asyncio
-import io
 from contextlib import suppress
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from fastapi import (
     APIRouter,
     Depends,
@@ -32,7 +30,7 @@ from lib.device_queue import Job, State
 from lib.http_errors import as_http, http_error
 from lib.jobs import Entry, JobStore, Key
 from lib.parameters import GenerationParameters
-from lib.replies import MEDIA_TYPES, SUFFIXES, infer_response, record_of, result_bytes, volume_bytes
+from lib.replies import SUFFIXES, infer_response, media_type, record_of, result_bytes, volume_bytes
 from lib.service import Generation, GenerationService
 from lib.sources import Named, Sources
 from lib.studies import ReadOnlyStudies, suffix_of
@@ -164,14 +162,15 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
     ) -> JobState:
         def submit() -> Entry:
             owner = owner_of(request)
-            key = idempotency_key and Key(idempotency_key, named.digest(model, params))
-            known = store.find(owner, key or None)
-            if known is not None:
-                return known
+            key = None
+            if idempotency_key:
+                key = Key(idempotency_key, named.digest(model, params))
+                if known := store.find(owner, key):
+                    return known
             parameters, warnings = GenerationParameters.from_json(params)
             radiograph = sources.radiograph(model, parameters, owner, named)
             submitted = service.submit(model, radiograph, parameters, sources.deliver(parameters))
-            return store.add(Entry(*submitted, owner, model, warnings, key or None))
+            return store.add(Entry(*submitted, owner, model, warnings, key))
 
         with as_http():
             entry = await run_in_threadpool(submit)
@@ -220,21 +219,20 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
         """Slices that have not come yet are zero; `X-Slices-Done` counts those that have."""
         with as_http():
             entry = store.get(job_id, owner_of(request))
-        generation, slices = entry.generation, entry.generation.slices
-        voxels = generation.partial()
-        if voxels is None and entry.job.state is State.DONE:
-            voxels, slices = entry.job.result.volume, generation.parameters.count
-        if voxels is None:
-            _check_ended_well(entry.job)
-            raise HTTPException(409, "no slice has come yet: ask again when the job runs")
-        headers = {"X-Slices-Done": str(slices)}
-        if form == "npy":
-            return Response(_npy(voxels), media_type="application/octet-stream", headers=headers)
-        description = f"XR2MRI {NOTICE} incomplete"
-        content = await run_in_threadpool(
-            volume_bytes, sources.scratch, voxels, generation.affine, form, description
-        )
-        return _file(content, form, "volume", headers)
+
+        def look() -> Response:
+            generation, slices = entry.generation, entry.generation.slices
+            voxels = generation.partial()
+            if voxels is None and entry.job.state is State.DONE:
+                voxels, slices = entry.job.result.volume, generation.parameters.count
+            if voxels is None:
+                _check_ended_well(entry.job)
+                raise HTTPException(409, "no slice has come yet: ask again when the job runs")
+            description = f"XR2MRI {NOTICE} incomplete"
+            content = volume_bytes(sources.scratch, voxels, generation.affine, form, description)
+            return _file(content, form, "volume", {"X-Slices-Done": str(slices)})
+
+        return await run_in_threadpool(look)
 
     @router.delete("/{job_id}", summary="Cancel a job, or forget its result")
     async def delete(request: Request, job_id: str) -> JobState:
@@ -372,12 +370,6 @@ def _file(content: bytes, form: str, name: str, headers: dict[str, str] | None =
     disposition = f'attachment; filename="{name}{SUFFIXES[form]}"'
     return Response(
         content,
-        media_type=MEDIA_TYPES[form],
+        media_type=media_type(form),
         headers={"Content-Disposition": disposition, **(headers or {})},
     )
-
-
-def _npy(voxels: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, voxels, allow_pickle=False)
-    return buffer.getvalue()

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+import requests
 from pydicom.uid import generate_uid
 from samples import draw_knee
 
-from xr2mri_core.local_server import free_port
+from xr2mri_core.local_server import LocalServer, free_port
 from xr2mri_core.phantom.dicom import write_radiograph_dicom
 
 ORTHANC = shutil.which("Orthanc") or "/usr/sbin/Orthanc"
@@ -169,6 +170,29 @@ def test_a_pacs_that_is_away_is_told_apart(client, studies, monkeypatch, one_vie
     monkeypatch.setattr(studies._client, "base_url", "http://127.0.0.1:9/dicom-web")
     reply = infer(client, one_view.SeriesInstanceUID)
     assert reply.status_code == 502 and "127.0.0.1" not in reply.text
+    assert client.get("/datastore/", params={"output": "all"}).status_code == 502
+
+
+def test_the_plain_command_serves_a_pacs(orthanc, one_view, app_folder, tmp_path):
+    server = LocalServer(app_folder, f"{orthanc}/dicom-web", tmp_path)
+    try:
+        url = server.wait().url
+        listed = requests.get(f"{url}/datastore/", params={"output": "all"}, timeout=60)
+        assert one_view.SeriesInstanceUID in listed.json()["objects"]
+        reply = requests.post(
+            f"{url}/infer/knee_xr2mri",
+            params={"image": one_view.SeriesInstanceUID, "output": "json"},
+            data={"params": json.dumps({"num_slices": 3, "seed": 1, "store": True})},
+            timeout=120,
+        )
+        assert reply.status_code == 200, reply.text
+        assert reply.json()["stored"]["study"] == one_view.StudyInstanceUID
+        download = requests.get(
+            f"{url}/datastore/image", params={"image": one_view.SOPInstanceUID}, timeout=60
+        )
+        assert download.status_code == 404, "what is in the PACS is fetched there"
+    finally:
+        server.stop()
 
 
 def test_a_folder_takes_no_results(tmp_path):

@@ -84,7 +84,7 @@ def test_any_parameters(server, params):
 @few
 @given(
     st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]),
-    st.sampled_from(["infer", "jobs", "session", "datastore", "train", "info", "x", ""]),
+    st.sampled_from(["infer", "jobs", "session", "locate", "datastore", "train", "info", "x", ""]),
     st.text(st.characters(codec="ascii", exclude_characters="#?"), max_size=20),
     st.dictionaries(st.sampled_from(["image", "output", "session_id", "kind"]), st.text()),
 )

@@ -14,6 +14,7 @@ import pytest
 import requests
 from checks import without_paths
 from monailabel.client import MONAILabelClient
+from monailabel.client.client import MONAILabelUtils
 
 from xr2mri_core.geometry import volume_affine
 from xr2mri_core.local_server import LocalServer
@@ -41,6 +42,7 @@ def test_info_is_enough_to_build_a_form(server):
     assert model["parameters"]["properties"]["num_slices"]["maximum"] == 2000
     assert len(model["weights"]["sha256"]) == 64
     assert info["software"]["xr2mri"] == info["version"]
+    assert info["max_upload_bytes"] == 64 << 20 and info["queue"]["max"] == 8
     assert without_paths(reply.text)
 
 
@@ -56,6 +58,22 @@ def test_the_stock_client_gets_a_float_volume_with_its_affine(server, studies_fo
     np.testing.assert_array_equal(nib.load(sent).dataobj, image.dataobj)
 
 
+@pytest.mark.parametrize("output", ["image", "json", "all"])
+def test_every_output_is_read_by_the_stock_client(server, output):
+    fields = {"params": json.dumps(SMALL)}
+    path = f"/infer/knee_xr2mri?image=knee&output={output}"
+    status, body, files, _ = MONAILabelUtils.http_multipart("POST", server, path, fields, {})
+    assert status == 200
+    volume = {"image": body, "all": (files or {}).get("mri.nii")}.get(output)
+    if output != "json":
+        image = nib.Nifti1Image.from_bytes(volume)
+        assert image.get_data_dtype() == np.float32
+        np.testing.assert_allclose(image.affine, volume_affine(4, 2.5, 64), atol=1e-5)
+    if output != "image":
+        record = json.loads(body if output == "json" else body["params"])
+        assert record["seed"] == 3 and record["notice"] == "synthetic, not for diagnosis"
+
+
 def test_the_stock_clients_session(server, studies_folder, tmp_path):
     client = MONAILabelClient(server, tmpdir=str(tmp_path))
     session = client.create_session(str(studies_folder / "knee.png"))["session_id"]
@@ -68,6 +86,21 @@ def test_the_stock_clients_session(server, studies_folder, tmp_path):
 def test_the_studies_are_listed_without_a_path(server):
     reply = requests.get(f"{server}/datastore/", params={"output": "all"}, timeout=20)
     assert "knee" in reply.json()["objects"] and without_paths(reply.text)
+
+
+def test_a_study_can_be_looked_at_and_its_knee_located(server, studies_folder):
+    reply = requests.get(f"{server}/datastore/image", params={"image": "knee"}, timeout=20)
+    assert reply.content == (studies_folder / "knee.png").read_bytes()
+    located = requests.post(f"{server}/locate/knee_xr2mri", params={"image": "knee"}, timeout=60)
+    box = located.json()["box"]
+    params = json.dumps(SMALL | {"box": box})
+    record = requests.post(
+        f"{server}/infer/knee_xr2mri",
+        params={"image": "knee", "output": "json"},
+        data={"params": params},
+        timeout=60,
+    )
+    assert record.json()["box"] == box
 
 
 # --- while it works -------------------------------------------------------------------------------
