@@ -154,9 +154,9 @@ class RehearsalClient:
     def result(self, job: JobHandle, kind: str = "volume") -> Volume:
         self._slices(job)
         volume = _drawn(job)
-        return replace(
-            volume, array=np.asfortranarray(volume.array * (0.1 if kind == "std" else 1))
-        )
+        if kind == "std":
+            volume.array[:] *= 0.1
+        return volume
 
     def record(self, job: JobHandle) -> dict[str, Any]:
         return {

@@ -1,0 +1,117 @@
+"""The lists of CMake against the tree, and the rules of the ExtensionsIndex that can be checked
+here. The rules: https://github.com/Slicer/ExtensionsIndex (README, entry schema)."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import struct
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = ROOT / "slicer_extension" / "XR2MRI"
+CMAKE = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+MODULE_CMAKE = (MODULE / "CMakeLists.txt").read_text(encoding="utf-8")
+ENTRY = json.loads((ROOT / "slicer_extension" / "XR2MRI.json").read_text(encoding="utf-8"))
+OFFERED = {"ctk", "numpy", "qt", "slicer", "vtk", "XR2MRILib"}
+"""What a module may import at file scope beside the standard library."""
+
+
+def listed(variable: str) -> list[str]:
+    """The files of a `set(VARIABLE ...)`."""
+    words = re.search(rf"set\({variable}\s+(.*?)\)", MODULE_CMAKE, re.DOTALL)[1].split()
+    return [word.replace("${MODULE_NAME}", "XR2MRI") for word in words]
+
+
+def found(folder: Path, endings: set[str]) -> list[str]:
+    files = (path for path in folder.rglob("*") if path.suffix in endings)
+    return sorted(
+        str(path.relative_to(MODULE)) for path in files if "__pycache__" not in path.parts
+    )
+
+
+def setting(name: str) -> str:
+    return re.search(rf'set\({name} "([^"]*)"\)', CMAKE)[1]
+
+
+def test_every_script_is_listed_once():
+    scripts = listed("MODULE_PYTHON_SCRIPTS")
+    assert sorted(scripts) == sorted(["XR2MRI.py", *found(MODULE / "XR2MRILib", {".py"})])
+
+
+def test_every_resource_is_listed_once():
+    resources = listed("MODULE_PYTHON_RESOURCES")
+    assert sorted(resources) == found(MODULE / "Resources", {".png", ".ui", ".nrrd", ".json"})
+    everything = [path for path in (MODULE / "Resources").rglob("*") if path.is_file()]
+    assert len(resources) == len(everything)
+
+
+def test_the_root_has_all_metadata():
+    for name in (
+        "HOMEPAGE",
+        "CATEGORY",
+        "CONTRIBUTORS",
+        "DESCRIPTION",
+        "ICONURL",
+        "SCREENSHOTURLS",
+    ):
+        assert setting(f"EXTENSION_{name}")
+    assert setting("EXTENSION_DEPENDS") == "NA"
+    assert re.search(r"^project\(XR2MRI\)$", CMAKE, re.MULTILINE)
+    assert "add_subdirectory(slicer_extension/XR2MRI)" in CMAKE
+    last = ["${Slicer_EXTENSION_GENERATE_CONFIG}", "${Slicer_EXTENSION_CPACK}"]
+    assert re.findall(r"include\((.*?)\)", CMAKE)[-2:] == last
+    assert "WITH_GENERIC_TESTS" in MODULE_CMAKE and "slicer_add_python_unittest" in MODULE_CMAKE
+
+
+def test_the_entry_follows_the_schema():
+    assert set(ENTRY) <= {
+        "$schema", "category", "scm_url", "scm_revision", "scm_type", "build_dependencies",
+        "build_subdirectory", "enabled", "tier",
+    }  # fmt: skip
+    assert {"$schema", "category", "scm_url", "scm_revision", "tier"} <= set(ENTRY)
+    assert ENTRY["category"] == setting("EXTENSION_CATEGORY") == "Image Synthesis"
+    assert re.fullmatch(r"https://\S+\.git", ENTRY["scm_url"])
+    assert ENTRY["tier"] in (1, 3, 5) and ENTRY["build_dependencies"] == []
+    assert not ENTRY["$schema"].startswith("http://")
+
+
+def test_homepage_and_pictures_are_of_the_same_repository():
+    repository = ENTRY["scm_url"].removesuffix(".git")
+    assert setting("EXTENSION_HOMEPAGE") == repository
+    raw = repository.replace("github.com", "raw.githubusercontent.com") + "/main/"
+    assert setting("EXTENSION_ICONURL").startswith(raw)
+    icon = ROOT / setting("EXTENSION_ICONURL").removeprefix(raw)
+    width, height = struct.unpack(">2I", icon.read_bytes()[16:24])
+    assert (width, height) == (128, 128)
+    for url in setting("EXTENSION_SCREENSHOTURLS").split():
+        assert url.startswith(raw)
+
+
+def test_the_package_is_small():
+    files = [path for path in MODULE.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    assert sum(path.stat().st_size for path in files) < 1.5e6
+    samples = MODULE / "Resources" / "SampleData"
+    assert sum(path.stat().st_size for path in samples.iterdir()) <= 1e6
+
+
+@pytest.mark.parametrize("script", listed("MODULE_PYTHON_SCRIPTS"))
+def test_imports_at_file_scope_are_what_slicer_has(script):
+    for node in ast.parse((MODULE / script).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [node.module]
+        else:
+            continue
+        tops = {name.split(".")[0] for name in names}
+        assert tops <= OFFERED | set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize("script", listed("MODULE_PYTHON_SCRIPTS"))
+def test_scripts_are_python_3_9(script):
+    ast.parse((MODULE / script).read_text(encoding="utf-8"), feature_version=(3, 9))
