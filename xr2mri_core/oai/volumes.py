@@ -80,9 +80,9 @@ def read_series(
     orientation = _orientation(headers)
     positions = np.array([_numbers(header, "ImagePositionPatient", 3) for header in headers])
     normal = np.cross(orientation[:3], orientation[3:])
+    _check_plane(normal, sequence)
     order = np.argsort(positions @ normal, kind="stable")
     step = _slice_step(headers, positions @ normal, order)
-    _check_plane(normal, sequence)
     _check_count(len(headers), sequence)
     lps = _affine(headers[0], orientation, positions[order], step)
     pixels = np.stack([_pixels(headers[index]) for index in order], axis=-1)  # rows, columns, n

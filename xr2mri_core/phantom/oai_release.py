@@ -366,7 +366,7 @@ def _reformat(volume: np.ndarray, affine: np.ndarray) -> list[Plane]:
 def _thigh(volume: np.ndarray, affine: np.ndarray) -> list[Plane]:
     """Fifteen axial slices."""
     planes = []
-    for index in np.linspace(0, volume.shape[2] - 1, 15).astype(int):
+    for index in np.arange(15) * (volume.shape[2] // 15):
         corner = (
             -(affine[0, 3] + affine[0, 0] * (volume.shape[0] - 1)),
             -(affine[1, 3] + affine[1, 1] * (volume.shape[1] - 1)),
