@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from hypothesis import settings
-from samples import INFERENCE, TINY, draw_knee
+from samples import draw_knee, make_tiny_bundle
 
 if TYPE_CHECKING:
     from xr2mri_core.local_server import LocalServer
@@ -31,21 +31,7 @@ settings.load_profile("xr2mri")
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory) -> Path:
     """A bundle folder with random weights."""
-    import torch
-    from monai.bundle import ConfigParser
-
-    bundle = tmp_path_factory.mktemp("bundle") / "knee_xr2mri"
-    (bundle / "configs").mkdir(parents=True)
-    (bundle / "configs" / "compact.yaml").write_text(TINY)
-    (bundle / "configs" / "inference.yaml").write_text(INFERENCE)
-    parser = ConfigParser()
-    parser.read_config([str(bundle / "configs" / f"{n}.yaml") for n in ("inference", "compact")])
-    torch.manual_seed(0)
-    model = parser.get_parsed_content("model")
-    for parameter in model.guidance.parameters():  # the zero-initialised ends too
-        torch.nn.init.normal_(parameter, std=0.5)
-    model.save_weights(bundle / "models" / "knee_xr2mri.safetensors")
-    return bundle
+    return make_tiny_bundle(tmp_path_factory.mktemp("bundle") / "knee_xr2mri")
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """A tiny model's configuration and a rough radiograph, for fixtures and tests."""
 
+from pathlib import Path
+
 import numpy as np
 
 TINY = """
@@ -65,6 +67,25 @@ generation:
   noise_length: 1.2
   batch_size: 8
 """
+
+
+def make_tiny_bundle(bundle: str | Path) -> Path:
+    """Write a bundle folder with random weights."""
+    import torch
+    from monai.bundle import ConfigParser
+
+    bundle = Path(bundle)
+    (bundle / "configs").mkdir(parents=True)
+    (bundle / "configs" / "compact.yaml").write_text(TINY)
+    (bundle / "configs" / "inference.yaml").write_text(INFERENCE)
+    parser = ConfigParser()
+    parser.read_config([str(bundle / "configs" / f"{n}.yaml") for n in ("inference", "compact")])
+    torch.manual_seed(0)
+    model = parser.get_parsed_content("model")
+    for parameter in model.guidance.parameters():  # the zero-initialised ends too
+        torch.nn.init.normal_(parameter, std=0.5)
+    model.save_weights(bundle / "models" / "knee_xr2mri.safetensors")
+    return bundle
 
 
 def draw_knee(size: int = 96, shift: int = 0, seed: int = 0) -> np.ndarray:

@@ -4,12 +4,23 @@ extension are imported as Slicer imports them: from the module's folder."""
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from own_process import (  # noqa: F401  (pytest finds its hooks here)
+    is_own_process,
+    pytest_configure,
+    pytest_runtest_logfinish,
+    pytest_runtest_logreport,
+    pytest_runtest_protocol,
+    pytest_unconfigure,
+)
 
-MODULE = Path(__file__).resolve().parents[2] / "slicer_extension" / "XR2MRI"
+TESTS = Path(__file__).resolve().parents[1]
+MODULE = TESTS.parent / "slicer_extension" / "XR2MRI"
 if str(MODULE) not in sys.path:
     sys.path.insert(0, str(MODULE))
 
@@ -31,6 +42,25 @@ def client(faulty):
     client = XR2MRIClient(faulty.url, timeout=(2.0, 5.0))
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory) -> Path:
+    """As the one of all tests; made elsewhere where torch must not be loaded."""
+    from samples import make_tiny_bundle
+
+    bundle = tmp_path_factory.mktemp("bundle") / "knee_xr2mri"
+    if not is_own_process():
+        return make_tiny_bundle(bundle)
+    code = f"from samples import make_tiny_bundle; make_tiny_bundle({str(bundle)!r})"
+    subprocess.run([sys.executable, "-c", code], cwd=TESTS, check=True)
+    return bundle
+
+
+@pytest.fixture
+def server(request) -> str:
+    """The base URL of the real server: of one that runs already, if `XR2MRI_SERVER` tells it."""
+    return os.environ.get("XR2MRI_SERVER") or request.getfixturevalue("running").url
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +96,27 @@ def slicer(application):
     assert not dialogs.reset(), "a dialog that the test expected did not come up"
     complaints = [line for line in harness.vtk_messages().splitlines() if line.startswith("ERROR")]
     assert not complaints, complaints
+
+
+@pytest.fixture
+def user(slicer):
+    """Somebody in front of the panel; leaves no thread and no library behind."""
+    import threading
+
+    from user import User
+
+    known = {name: code for name, code in sys.modules.items() if _ours(name)}
+    for name in known:
+        del sys.modules[name]
+    user = User(slicer)
+    yield user
+    user.leave()
+    left = [thread.name for thread in threading.enumerate() if thread.name.startswith("XR2MRI")]
+    for name in [name for name in sys.modules if _ours(name)]:
+        del sys.modules[name]
+    sys.modules.update(known)
+    assert not left, left
+
+
+def _ours(name: str) -> bool:
+    return name.split(".")[0] == "XR2MRILib"

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from samples import draw_knee
 
+pytestmark = pytest.mark.gui
+
 MODULE = """
 from typing import Annotated, Optional
 import slicer

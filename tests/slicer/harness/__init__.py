@@ -85,7 +85,6 @@ def start() -> Any:
     views.install()
     slicer.app = application.Application(core, modules.install())
     slicer.app.open()
-    slicer.app.startupCompleted.emit()
     _started["slicer"] = slicer
     return slicer
 

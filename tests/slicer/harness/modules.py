@@ -118,7 +118,8 @@ class ModuleManager(qt.QObject):
         setattr(slicer.modules, name.lower(), module)
 
     def load(self, path: Path) -> Any:
-        """Load a scripted module from its file: import it, make its module class."""
+        """Load a scripted module from its file: import it, make its module class, and tell it
+        that the application has started, which Slicer does after it has loaded all modules."""
         path = Path(path).resolve()
         if str(path.parent) not in sys.path:
             sys.path.insert(0, str(path.parent))
@@ -132,6 +133,9 @@ class ModuleManager(qt.QObject):
         module.instance = instance
         setattr(slicer.modules, f"{path.stem}Instance", instance)
         self.moduleLoaded.emit(path.stem)
+        slicer.app.startupCompleted.emit()
+        while slicer.app.startupCompleted.disconnect():
+            pass  # it comes once
         return module
 
     def unload(self, name: str) -> None:

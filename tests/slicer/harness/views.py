@@ -28,7 +28,7 @@ class Later(ScheduledRenderStrategy):
     def schedule_render(self) -> None:
         if not self.waiting:
             self.waiting = True
-            QTimer.singleShot(0, self.widget.renderNow)
+            QTimer.singleShot(0, self.widget.renderIfShown)
 
     def did_render(self) -> None:
         self.waiting = False
@@ -111,16 +111,21 @@ class _View(qt.QWidget):
     def scheduleRender(self) -> None:
         self.core.schedule_render()
 
-    def forceRender(self) -> None:
-        self.renderNow()
+    def renderIfShown(self) -> None:
+        """What is scheduled: nothing while the window is closed or rendering is paused."""
+        if self.alive and slicer.app.renderPaused:
+            QTimer.singleShot(20, self.renderIfShown)
+        elif self.alive and self.isVisible():
+            self.forceRender()
+        elif self.alive:
+            self.core._scheduled_render.did_render()
 
-    def renderNow(self) -> None:
+    def showEvent(self, event: Any) -> None:
+        self.core.schedule_render()
+
+    def forceRender(self) -> None:
         """Draw, and take the picture."""
         if not self.alive:
-            return
-        if slicer.app.renderPaused:
-            self.core._scheduled_render.did_render()
-            QTimer.singleShot(20, self.core.schedule_render)
             return
         self.core.render()
         self.image = picture(self.core.render_window())

@@ -1,0 +1,118 @@
+"""Tests marked `gui` run in a process of their own, one for all of them.
+
+VTK, Qt and torch do not get along in one process, and if the one that draws dies, the other tests
+go on. Every test is reported as if it had run here, while it runs. `XR2MRI_GUI=here` runs them in
+this process, for a debugger.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+VARIABLE = "XR2MRI_GUI"
+_child: dict[str, Any] = {}
+
+
+def is_own_process() -> bool:
+    return bool(os.environ.get(VARIABLE))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Have a `gui` test run elsewhere, and report what came of it."""
+    if is_own_process() or item.get_closest_marker("gui") is None:
+        return None
+    hook = item.ihook
+    hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for report in _reports(item):
+        hook.pytest_runtest_logreport(report=report)
+    hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """In the other process: hand a report over."""
+    if _child.get("out"):
+        config = _child["config"]
+        data = config.hook.pytest_report_to_serializable(config=config, report=report)
+        _tell({"nodeid": report.nodeid, "report": data})
+
+
+def pytest_runtest_logfinish(nodeid: str) -> None:
+    if _child.get("out"):
+        _tell({"nodeid": nodeid, "report": None})
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    channel = os.environ.get(VARIABLE, "")
+    if channel.isdigit():
+        _child.update(config=config, out=os.fdopen(int(channel), "w"))
+
+
+def pytest_unconfigure() -> None:
+    """End the other process, if something ended this one before it was through."""
+    process = _child.pop("process", None)
+    if process is not None:
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            process.wait()
+
+
+def _tell(line: dict[str, Any]) -> None:
+    _child["out"].write(json.dumps(line) + "\n")
+    _child["out"].flush()
+
+
+def _reports(item: pytest.Item) -> Iterator[pytest.TestReport]:
+    """The reports of one test, as they come."""
+    if "process" not in _child:
+        _start(_wanted(item))
+    for line in _child["lines"]:
+        told = json.loads(line)
+        if told["report"] is None:
+            return
+        hook = item.config.hook
+        yield hook.pytest_report_from_serializable(config=item.config, data=told["report"])
+    yield _died(item)
+
+
+def _wanted(item: pytest.Item) -> list[pytest.Item]:
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        return [item]
+    every = item.session.items
+    return [other for other in every[every.index(item) :] if other.get_closest_marker("gui")]
+
+
+def _start(items: list[pytest.Item]) -> None:
+    read, write = os.pipe()
+    _child["log"] = tempfile.TemporaryFile("w+")  # noqa: SIM115  (open as long as the process)
+    command = [sys.executable, "-X", "faulthandler", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command += [item.nodeid for item in items]
+    _child["process"] = subprocess.Popen(
+        command,
+        cwd=items[0].config.rootpath,
+        env={**os.environ, VARIABLE: str(write)},
+        pass_fds=(write,),
+        stdout=_child["log"],
+        stderr=subprocess.STDOUT,
+    )
+    os.close(write)
+    _child["lines"] = iter(os.fdopen(read))
+
+
+def _died(item: pytest.Item) -> pytest.TestReport:
+    status = _child["process"].wait()
+    told = f"the process of the gui tests ended with status {status} before or in this test"
+    _child["log"].seek(0)
+    told += f":\n{_child['log'].read()[-6000:]}"
+    return pytest.TestReport(item.nodeid, item.location, {}, "failed", told, "call")

@@ -1,0 +1,127 @@
+"""Somebody who works with the panel: clicks its buttons, waits, reads what it says."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+MODULE = Path(__file__).resolve().parents[2] / "slicer_extension" / "XR2MRI" / "XR2MRI.py"
+
+
+class User:
+    """In front of the module XR2MRI.
+
+    Args:
+        slicer: with its application.
+
+    Attributes:
+        ui: the panel's widgets by name.
+        logic: of the module, for what no widget shows.
+    """
+
+    def __init__(self, slicer: Any) -> None:
+        self.slicer = slicer
+        self.manager = slicer.app.moduleManager()
+        self.manager.load(MODULE)
+        slicer.util.selectModule("XR2MRI")
+
+    @property
+    def widget(self) -> Any:
+        return self.slicer.modules.XR2MRIWidget
+
+    @property
+    def ui(self) -> Any:
+        return self.widget.ui
+
+    @property
+    def logic(self) -> Any:
+        return self.widget.logic
+
+    @property
+    def node(self) -> Any:
+        """The parameters."""
+        return self.logic.getParameterNode()
+
+    def leave(self) -> None:
+        """End Slicer, as far as the module can tell."""
+        self.slicer.util.selectModule("")
+        self.manager.unload("XR2MRI")
+        self.events()
+
+    # --- waiting --------------------------------------------------------------------------------
+
+    def events(self, times: int = 5) -> None:
+        for _ in range(times):
+            self.slicer.app.processEvents()
+
+    def until(self, condition: Callable[[], Any], what: str = "", seconds: float = 240) -> None:
+        """Let the application live until something is so."""
+        limit = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < limit, f"not within {seconds} s: {what}; {self.says()}"
+            self.slicer.app.processEvents()
+            time.sleep(0.005)
+        self.events(2)
+
+    def until_idle(self) -> None:
+        self.until(lambda: self.logic.state == "idle", "idle")
+
+    # --- what the panel says --------------------------------------------------------------------
+
+    def says(self) -> str:
+        """All texts of the panel that tell how things are."""
+        labels = ("serverStatus", "radiographNote", "formNote", "progressNote", "messageLabel")
+        return " | ".join(f"{name}: {getattr(self.ui, name).text}" for name in labels)
+
+    def colour(self, name: str) -> str:
+        """Of a label: `good`, `bad`, `attention` or `plain`."""
+        style = getattr(self.ui, name).styleSheet
+        colours = sys.modules["XR2MRILib.panel.section"]._COLOURS
+        return next(
+            (kind for kind, colour in colours.items() if colour and colour in style), "plain"
+        )
+
+    # --- doing ----------------------------------------------------------------------------------
+
+    def connect(self, url: str) -> None:
+        self.ui.serverComboBox.setEditText(url)
+        self.ui.connectButton.click()
+        self.until_idle()
+
+    def choose(self, picture: Any) -> Any:
+        """Load a picture file, or take a node, as the radiograph."""
+        node = picture
+        if isinstance(picture, (str, Path)):
+            node = self.slicer.util.loadVolume(str(picture), {"show": False})
+        self.ui.radiographSelector.setCurrentNode(node)
+        self.events()
+        return node
+
+    def grade_button(self, name: str, grade: int | str) -> Any:
+        import qt
+
+        return self.ui.formFrame.findChild(qt.QToolButton, f"grade_{name}_{grade}")
+
+    def grade(self, **grades: int) -> None:
+        for name, grade in grades.items():
+            self.grade_button(name, grade).click()
+
+    def set_slices(self, count: int) -> None:
+        self.ui.slicesSlider.value = count
+
+    def press_generate(self) -> None:
+        assert self.ui.generateButton.enabled, self.says()
+        self.ui.generateButton.click()
+
+    def generate(self) -> Any:
+        """Generate, wait, and return the volume's node."""
+        self.press_generate()
+        self.until_idle()
+        return self.node.result
+
+    def picture(self, path: Path) -> None:
+        """The window as it is."""
+        self.slicer.util.mainWindow().grab().save(str(path))
