@@ -88,10 +88,13 @@ class XR2MRIWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._disconnect_gui()
 
     def cleanup(self):
-        self._bind(None)
-        self.removeObservers()
-        self.panel.close()
-        self.logic.close()
+        """End what is being done; Slicer may call this twice."""
+        if self.panel is not None:
+            self._disconnect_gui()
+            self.removeObservers()
+            self.panel.close()
+            self.logic.close()
+            self.panel = None
 
     def onReload(self):
         """Reload the library with the module file."""

@@ -122,11 +122,12 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """
         self._checkIdle()
         client = self._clientFactory(url, caFile or None)
-        if self._candidate is not None and self._candidate.url != client.url:
-            self._candidate.logout()
-        known = (self._candidate, self._client)
-        same = (old for old in known if old is not None and old.url == client.url and not caFile)
-        self._candidate = next(same, client)  # of the same server the token is kept
+        known = [old for old in (self._candidate, self._client) if old is not None]
+        if any(old.url != client.url for old in known):
+            self.disconnect()
+            known = []
+        # of the same server the token is kept
+        self._candidate = known[0] if known and not caFile else client
         self._begin(Connection(self._candidate, user, password), self._onConnected)
 
     def disconnect(self) -> None:
@@ -150,9 +151,6 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             settings.allow_upload(self._client.url)
 
     def _onConnected(self, found: tuple[ServerInfo, FeatureForm]) -> None:
-        if self._client is not None and self._client is not self._candidate:
-            self._client.logout()
-            self._client.close()
         self._client, self._candidate = self._candidate, None
         self.info, self.form = found
         settings.remember_server(self.info.url)
@@ -368,6 +366,8 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         if isinstance(error, LoginNeeded) and isinstance(activity, Generation) and job is not None:
             self._dropInterrupted()
             self._interrupted = activity, job
+        elif isinstance(activity, Connection):
+            self._client = self.info = self.form = None  # the candidate is kept, for a login
         elif activity is not None:
             activity.drop()
         self._setState(State.IDLE)

@@ -44,7 +44,8 @@ class Panel:
             self.compare,
         )
         self._updating = False
-        for signal in (logic.stateChanged, logic.connected, logic.disconnected, logic.failed):
+        self._signals = (logic.stateChanged, logic.connected, logic.disconnected, logic.failed)
+        for signal in self._signals:
             signal.connect(self.update)
         self.update()
 
@@ -69,5 +70,9 @@ class Panel:
             self._updating = False
 
     def close(self) -> None:
-        """Look at the scene no more."""
-        self.radiograph.removeObservers()
+        """Look at the scene and touch the widgets no more."""
+        for section in self._sections:
+            section.close()
+        for signal in self._signals:
+            signal.disconnect(self.update)
+        self._sections = ()

@@ -28,8 +28,8 @@ class CompareSection(Section):
         ui.whatIfGrade.connect("currentIndexChanged(int)", lambda _index: self.update())
         ui.whatIfButton.connect("clicked(bool)", self._on_what_if)
         ui.compareButton.connect("clicked(bool)", self._on_compare)
-        logic.connected.connect(self._on_connected)
-        logic.finished.connect(self._on_finished)
+        self.listen(logic.connected, self._on_connected)
+        self.listen(logic.finished, self._on_finished)
         tell(ui.compareNote, "")
 
     def update(self) -> None:

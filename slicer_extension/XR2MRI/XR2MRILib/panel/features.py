@@ -19,6 +19,7 @@ _STYLE = """
 QToolButton { border: 1px solid palette(mid); border-radius: 0px; padding: 2px 0px;
   min-width: 20px; margin: 0px -1px 0px 0px; background: palette(base); color: palette(text); }
 QToolButton:checked { background: palette(highlight); color: palette(highlighted-text); }
+QToolButton[text="\u2013"]:checked { background: palette(midlight); color: palette(text); }
 QToolButton:focus { border: 2px solid palette(highlight); }
 QToolButton:checked:focus { border: 2px solid palette(text); }
 QToolButton:disabled { color: palette(mid); }
@@ -38,7 +39,7 @@ class FeatureSection(Section):
         ui.saveFormButton.connect("clicked(bool)", self._on_save)
         ui.pasteRowButton.connect("clicked(bool)", self._on_paste)
         ui.clearFormButton.connect("clicked(bool)", self._on_clear)
-        logic.connected.connect(self._on_connected)
+        self.listen(logic.connected, self._on_connected)
         tell(ui.formNote, "")
 
     def update(self) -> None:

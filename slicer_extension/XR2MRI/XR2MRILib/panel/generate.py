@@ -47,11 +47,11 @@ class GenerateSection(Section):
         self._radiograph, self._features, self._options = radiograph, features, options
         ui.generateButton.connect("clicked(bool)", self._on_generate)
         ui.cancelButton.connect("clicked(bool)", self._on_cancel)
-        logic.stateChanged.connect(self._on_state)
-        logic.progressed.connect(self._on_progress)
-        logic.finished.connect(self._on_finished)
-        logic.failed.connect(self._on_failed)
-        logic.cancelled.connect(self._on_cancelled)
+        self.listen(logic.stateChanged, self._on_state)
+        self.listen(logic.progressed, self._on_progress)
+        self.listen(logic.finished, self._on_finished)
+        self.listen(logic.failed, self._on_failed)
+        self.listen(logic.cancelled, self._on_cancelled)
         tell(ui.messageLabel, "")
 
     def update(self) -> None:

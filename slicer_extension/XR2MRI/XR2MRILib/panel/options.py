@@ -24,7 +24,7 @@ class OptionsSection(Section):
         ui.stepsSpinBox.specialValueText = _("the model's own")
         ui.samplerComboBox.addItem(_("the model's own"), "")
         ui.samplerComboBox.connect("currentIndexChanged(int)", self._on_sampler)
-        logic.connected.connect(self._on_connected)
+        self.listen(logic.connected, self._on_connected)
 
     def update(self) -> None:
         if self.node is None:

@@ -34,7 +34,7 @@ class RadiographSection(Section, VTKObservationMixin):
         ui.cropButton.connect("toggled(bool)", self._on_crop)
         ui.cropResetButton.connect("clicked(bool)", self._on_reset)
         ui.sampleButton.connect("clicked(bool)", self._on_sample)
-        logic.finished.connect(self._on_found)
+        self.listen(logic.finished, self._on_found)
 
     @property
     def radiograph(self) -> slicer.vtkMRMLVolumeNode | None:
@@ -197,6 +197,10 @@ class RadiographSection(Section, VTKObservationMixin):
             slicer.mrmlScene.RemoveNode(self.node.cropRoi)
             self.node.cropRoi = None
         self.node.cropProposal = ""
+
+    def close(self) -> None:
+        self.removeObservers()
+        super().close()
 
     # --- sample data ----------------------------------------------------------------------------
 

@@ -36,10 +36,10 @@ class ResultSection(Section):
         ui.overlayComboBox.connect("currentIndexChanged(int)", self._on_overlay)
         ui.layoutButton.connect("clicked(bool)", self._on_layout)
         ui.exportButton.connect("clicked(bool)", self._on_export)
-        logic.grown.connect(self._on_grown)
-        logic.finished.connect(self._on_finished)
-        logic.cancelled.connect(self._show_chosen)
-        logic.failed.connect(lambda _error: self._show_chosen())
+        self.listen(logic.grown, self._on_grown)
+        self.listen(logic.finished, self._on_finished)
+        self.listen(logic.cancelled, self._show_chosen)
+        self.listen(logic.failed, lambda _error: self._show_chosen())
 
     def update(self) -> None:
         if self.node is None:

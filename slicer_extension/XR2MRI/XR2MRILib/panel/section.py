@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import qt
 
 from ..logic import XR2MRILogic
 from ..parameters import XR2MRIParameterNode
+from ..signals import Signal
 
 _COLOURS = {"good": "#2e8b57", "bad": "#c0392b", "attention": "#b9770e", "plain": ""}
 
@@ -26,9 +28,21 @@ class Section:
     def __init__(self, ui: Any, logic: XR2MRILogic) -> None:
         self.ui, self.logic = ui, logic
         self.node: XR2MRIParameterNode | None = None
+        self._heard: list[tuple[Signal, Callable[..., None]]] = []
+
+    def listen(self, signal: Signal, listener: Callable[..., None]) -> None:
+        """Have a listener called by a signal of the logic until `close`."""
+        signal.connect(listener)
+        self._heard.append((signal, listener))
 
     def update(self) -> None:
         """Show the state of the logic and of the parameter node."""
+
+    def close(self) -> None:
+        """Hear no more of the logic, whose life may be longer than the widgets'."""
+        for signal, listener in self._heard:
+            signal.disconnect(listener)
+        self._heard = []
 
 
 def tell(label: qt.QLabel, text: str, kind: str = "plain") -> None:

@@ -27,8 +27,8 @@ class ServerSection(Section):
         ui.serverComboBox.lineEdit().connect("returnPressed()", self._connect)
         ui.loginButton.connect("clicked(bool)", self._on_login)
         ui.passwordEdit.connect("returnPressed()", self._on_login)
-        logic.connected.connect(self._on_connected)
-        logic.failed.connect(self._on_failed)
+        self.listen(logic.connected, self._on_connected)
+        self.listen(logic.failed, self._on_failed)
         self.update()
 
     def update(self) -> None:

@@ -60,7 +60,7 @@ class SyntheticNotice(VTKObservationMixin):
         for name in manager.sliceViewNames():
             widget = manager.sliceWidget(name)
             if widget is not None:
-                shown = _shows_synthetic(widget.mrmlSliceCompositeNode())
+                shown = _shows_synthetic(widget.sliceLogic().GetSliceCompositeNode())
                 self._set(f"slice {name}", widget.sliceView(), shown)
         rendered = [node for node in _renderings() if is_synthetic(node.GetDisplayableNode())]
         for index in range(manager.threeDViewCount):
