@@ -23,7 +23,6 @@ import json
 import os
 import random
 import signal
-import statistics
 import threading
 import time
 import uuid
@@ -66,7 +65,7 @@ def main() -> None:
         results = _run(Path(folder), arguments)
     (arguments.out / "server.json").write_text(json.dumps(results, indent=2) + "\n")
     for name, value in results.items():
-        print(f"{name:34} {value}")
+        print(f"{name:38} {value}")
 
 
 def _run(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -151,33 +150,34 @@ def _overhead(
     """The same volume by HTTP and by the bare generator; a first pair warms both up."""
     study = sorted(served.studies.iterdir())[0]
     alike = ThreadPoolExecutor(1, initializer=_stand_back)
-    wall, cpu, plain = [], [], []
+
+    def by_http(seed: int) -> bytes:
+        params = {"num_slices": slices, "seed": seed}
+        reply = _infer(served.server.url, study.stem, params, "image")
+        reply.raise_for_status()
+        return _voxels(reply.content)
+
+    def bare(seed: int) -> bytes:
+        work = alike.submit(generator.generate, study, num_slices=slices, seed=seed)
+        return work.result().volume.tobytes("F")
+
+    spent: dict[str, list[np.ndarray]] = {"http": [], "bare": []}
     for turn in range(pairs + 1):
-
-        def by_http(seed: int = turn) -> bytes:
-            params = {"num_slices": slices, "seed": seed}
-            reply = _infer(served.server.url, study.stem, params, "image")
-            reply.raise_for_status()
-            return _voxels(reply.content)
-
-        def bare(seed: int = turn) -> bytes:
-            work = alike.submit(generator.generate, study, num_slices=slices, seed=seed)
-            return work.result().volume.tobytes("F")
-
-        ways = [(by_http, served.cpu), (bare, time.process_time)]
-        (one, one_cpu), (two, two_cpu) = ways if turn % 2 else ways[::-1]
-        first, second = _timed(one, one_cpu), _timed(two, two_cpu)
-        assert first[0] == second[0], "another volume"
-        http, alone = (first, second) if turn % 2 else (second, first)
-        if turn:
-            wall.append(http[1] / alone[1])
-            cpu.append(http[2] / alone[2])
-            plain.append(alone[1])
+        made = []
+        for way in ("http", "bare") if turn % 2 else ("bare", "http"):
+            cpu, make = (served.cpu, by_http) if way == "http" else (time.process_time, bare)
+            before = np.array([time.perf_counter(), cpu()])
+            made.append(make(turn))
+            spent[way].append(np.array([time.perf_counter(), cpu()]) - before)
+        assert made[0] == made[1], "another volume"
+    http, alone = (np.array(spent[way][1:]) for way in ("http", "bare"))
+    ratios, fastest = http / alone, http.min(axis=0) / alone.min(axis=0)
     return {
-        f"{slices} slices, bare, s": round(statistics.median(plain), 2),
-        "served over bare, wall": round(statistics.median(wall), 3),
-        "served over bare, CPU": round(statistics.median(cpu), 3),
-        "pairs": [(round(w, 3), round(c, 3)) for w, c in zip(wall, cpu, strict=True)],
+        "slices": slices,
+        "bare: wall s, CPU s": np.median(alone, axis=0).round(2).tolist(),
+        "served over bare, median: wall, CPU": np.median(ratios, axis=0).round(3).tolist(),
+        "served over bare, fastest: wall, CPU": fastest.round(3).tolist(),
+        "served over bare, CPU of the pairs": ratios[:, 1].round(3).tolist(),
     }
 
 
@@ -185,13 +185,6 @@ def _stand_back() -> None:
     """Give this thread the priority of the server's generating thread."""
     thread = threading.get_native_id()
     os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICE)
-
-
-def _timed(work: Callable[[], bytes], cpu: Callable[[], float]) -> tuple[bytes, float, float]:
-    """What it returns, with the seconds and CPU seconds that it took."""
-    before, started = cpu(), time.perf_counter()
-    result = work()
-    return result, time.perf_counter() - started, cpu() - before
 
 
 def _while_generating(served: Served) -> dict[str, Any]:

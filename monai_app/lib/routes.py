@@ -135,9 +135,10 @@ def inference_router(service: GenerationService, sources: Sources) -> APIRouter:
                 warnings=[*map(str, info["warnings"]), *warnings],
             )
 
-        note(request, model=model)
         with as_http():
-            return await run_in_threadpool(look)
+            located = await run_in_threadpool(look)
+        note(request, model=model)
+        return located
 
     return router
 
@@ -299,9 +300,13 @@ def training_router(runs: TrainingRuns) -> APIRouter:
     router = APIRouter(prefix="/train", tags=["Training"])
 
     @router.post("/{model}", summary="Start training on the studies")
-    async def start(model: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+    async def start(
+        request: Request, model: str, params: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         with as_http():
-            return await run_in_threadpool(runs.start, model, params)
+            started = await run_in_threadpool(runs.start, model, params)
+        note(request, model=model)
+        return started
 
     @router.get("/", summary="How the last training stands")
     async def status(check_if_running: bool = False) -> dict[str, Any]:

@@ -7,8 +7,10 @@ import time
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from monailabel.client import MONAILabelClient
 
 from xr2mri_core.generation import describe_bundle
+from xr2mri_core.local_server import LocalServer, app_with
 
 QUICK = {"steps": 4, "epoch_length": 2, "cases_per_batch": 2, "slices_per_case": 2}
 
@@ -104,6 +106,30 @@ def test_a_training_can_be_stopped(client, runs, bundle):
     assert stopped["state"] == "stopped"
     assert describe_bundle(bundle)["sha256"] == old
     assert client.get("/train/", params={"check_if_running": True}).status_code == 404
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_the_stock_client_trains_on_a_running_server(bundle, small_datalist, tmp_path):
+    old, app = describe_bundle(bundle)["sha256"], app_with(bundle, tmp_path / "monai_app")
+    options = ("--conf", "train_dir", str(tmp_path / "runs"))
+    server = LocalServer(app, small_datalist.parent, tmp_path / "server", *options)
+    try:
+        client = MONAILabelClient(server.wait().url)
+        assert client.train_start("knee_xr2mri", QUICK)["state"] == "running"
+        assert client.train_status(check_if_running=True)
+        limit = time.monotonic() + 600
+        while (found := client.train_status())["state"] in ("running", "checking"):
+            assert time.monotonic() < limit, found
+            assert "knee_xr2mri" in client.info()["models"], "it answers while it trains"
+            time.sleep(1)
+        assert found["state"] == "done" and found["validation"]["val_loss"] > 0
+        weights = client.info()["models"]["knee_xr2mri"]["weights"]
+        assert weights["sha256"] == describe_bundle(bundle)["sha256"] != old
+        client.train_start("knee_xr2mri", QUICK | {"steps": 10**6})
+        assert client.train_stop()["state"] == "stopped"
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize(

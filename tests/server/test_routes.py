@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 import zipfile
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -193,6 +194,25 @@ def test_locating_tells_what_generation_takes(client, knee, tmp_path):
         locate(client, image="case-7.radiograph").json()["box"]
         == locate(client, knee).json()["box"]
     )
+
+
+def test_doubts_about_a_radiograph_reach_every_reply(client, knee, service, monkeypatch):
+    doubt, generator = "no knee found: is this a knee radiograph?", service.generator("knee_xr2mri")
+    read = generator.read
+
+    def doubtful(*arguments):
+        prepared = read(*arguments)
+        seen = {"kind": "none", "knees": []}
+        return replace(prepared, info={**prepared.info, "warnings": [doubt], "localization": seen})
+
+    monkeypatch.setattr(generator, "read", doubtful)
+    assert infer(client, knee, output="json").json()["warnings"] == [doubt]
+    located = locate(client, knee).json()
+    assert located["warnings"] == [doubt] and located["localization"]["kind"] == "none"
+    started = start(client, knee).json()
+    assert started["warnings"] == [doubt]
+    until(client, started["id"], "done")
+    assert client.get(f"/jobs/{started['id']}/record").json()["warnings"] == [doubt]
 
 
 @pytest.mark.parametrize(
