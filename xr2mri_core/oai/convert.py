@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ class Job:
     def record(self) -> Path:
         return self.out / "records" / f"{self.candidate.case}.json"
 
-    @property
+    @cached_property
     def origin(self) -> dict[str, Any]:
         """What makes the files of this knee these and no others."""
         knee = self.candidate

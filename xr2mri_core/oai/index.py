@@ -131,7 +131,7 @@ def index_release(
     text = _write_reports(out, release, selection, converted, excluded, splits, settings)
     if not converted:
         raise DatalistError(
-            f"no knee of {release.form} is left of {len(excluded)}; see {out / 'excluded.csv'}"
+            f"no knee is left of the release's {len(excluded)}; see {out / 'excluded.csv'}"
         )
     save_datalist(
         out / "datalist.json",

@@ -288,7 +288,7 @@ def opened(path: Path) -> Iterator[list[Path]]:
                     f"no space to unpack {path.name} in {folder}; free some"
                 ) from error
             raise VolumeError(
-                f"{path.name}: a damaged archive ({shown(error)}); download it again"
+                f"a damaged archive: {path.name} ({shown(error)}); download it again"
             ) from error
         yield _files(Path(folder))
 
@@ -296,7 +296,7 @@ def opened(path: Path) -> Iterator[list[Path]]:
 def _files(folder: Path) -> list[Path]:
     found = [path for path in folder.rglob("*") if path.is_file() and path.name[0] != "."]
     if not found:
-        raise VolumeError(f"{folder}: an empty folder; download the series again")
+        raise VolumeError(f"an empty folder: {folder.name}; download the series again")
     return sorted(found)
 
 

@@ -21,6 +21,7 @@ VISITS = {
 }  # fmt: skip
 """OAI's visits, and their months after enrolment."""
 
+_LEVELS = ("*", "*/*", "*/*/*")
 _VISIT_PREFIX = r"(?:v\d\d)?"
 
 
@@ -83,14 +84,14 @@ def find_tables(folders: Iterable[Path], pattern: str) -> list[Path]:
     """Return the tables whose stem fits a pattern, one a stem, in the order of their stems.
 
     Args:
-        folders: searched with their subfolders.
+        folders: searched, and two levels below; deeper there are millions of images.
         pattern: regular expression for the whole stem; upper and lower case are the same.
     """
     fits = re.compile(pattern, re.IGNORECASE)
     found: dict[str, Path] = {}
-    files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
-    for path in sorted(files, key=_preference):
-        if path.suffix.lower() in SUFFIXES and fits.fullmatch(path.stem):
+    files = (path for folder in folders for level in _LEVELS for path in folder.glob(level))
+    for path in sorted(set(files), key=_preference):
+        if path.suffix.lower() in SUFFIXES and fits.fullmatch(path.stem) and path.is_file():
             found.setdefault(path.stem.lower(), path)
     return [found[stem] for stem in sorted(found)]
 
