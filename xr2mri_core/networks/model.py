@@ -148,6 +148,7 @@ class XR2MRIModel(nn.Module):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             save_file(state, part, metadata=header)
+            part.chmod(0o644)  # save_file makes it its owner's alone; a server runs as another user
             part.replace(path)
         except (OSError, SafetensorError) as error:
             raise OutputError(f"cannot write the weights to {path}: {error}") from None
