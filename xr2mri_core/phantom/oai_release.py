@@ -35,7 +35,7 @@ from xr2mri_core.errors import InputError
 from xr2mri_core.files import check_writable
 from xr2mri_core.geometry import IMAGE_SIZE, mirror_volume
 
-from .bilateral import Film, Shadow, sample_layout, shadow_of, take_film
+from .bilateral import Film, Shadow, cast_shadow, sample_layout, take_film
 from .case import case_person, make_case
 from .cohort import DEFAULT_ENRICHMENT
 from .dataset import case_seed
@@ -48,6 +48,7 @@ from .oai_tables import (
     write_nda_tables,
     write_oai_tables,
 )
+from .shape import sample_shape
 
 FIRST_ID = 9_000_000
 SITES = "ABCDE"
@@ -79,13 +80,19 @@ class Knees:
 
 
 def make_knees(seed: int, enrichment: float = DEFAULT_ENRICHMENT) -> Knees:
-    """Make two different knees of one participant (up to a minute on a slow core)."""
-    seeds = {"R": seed, "L": (seed + 1) % 2**32}
+    """Make two different knees of one participant (some 10 s, on a busy core a minute)."""
+    other = (seed + 1) % 2**32
+    person, shape, right = case_person(seed, enrichment)
+    left = case_person(other, enrichment)[2]
+    form = sample_shape(np.random.default_rng([other, 2]), person.sex, person.bmi)
     case = make_case(seed, enrichment=enrichment)
-    grades = {side: case_person(own, enrichment)[2] for side, own in seeds.items()}
-    shadows = {side: shadow_of(own, enrichment) for side, own in seeds.items()}
-    volume = np.clip(case.mri, 0, 4095).astype(np.uint16)
-    return Knees(volume, case.affine, shadows, grades, dict(case.demographics))
+    return Knees(
+        volume=np.clip(case.mri, 0, 4095).astype(np.uint16),
+        affine=case.affine,
+        shadows={"R": cast_shadow(shape, right, seed), "L": cast_shadow(form, left, other)},
+        grades={"R": right, "L": left},
+        demographics=person.to_dict(),
+    )
 
 
 @dataclass(frozen=True)
