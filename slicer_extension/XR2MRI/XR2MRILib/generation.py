@@ -102,6 +102,7 @@ class Generation(Activity):
         radiograph: node.
         request: what is asked for.
         baseline: a volume to subtract from the new one.
+        name: of the volume; after the radiograph when left out.
 
     Attributes:
         grown: signal (node, slices done).
@@ -117,6 +118,7 @@ class Generation(Activity):
         radiograph: slicer.vtkMRMLVolumeNode | None,
         request: Request,
         baseline: slicer.vtkMRMLScalarVolumeNode | None = None,
+        name: str = "",
     ) -> None:
         model = model_of(info, request)
         self.grown = Signal()
@@ -128,8 +130,7 @@ class Generation(Activity):
         self._request = request
         self._radiograph_id = radiograph.GetID()
         self._baseline_id = baseline.GetID() if baseline is not None else None
-        name = _("{name} synthetic MRI, what if") if baseline else _("{name} synthetic MRI")
-        self._name = name.format(name=radiograph.GetName())
+        self._name = name or _("{name} synthetic MRI").format(name=radiograph.GetName())
         self._nodes = _Nodes()
         self._slices = 0
 

@@ -202,6 +202,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         xrayNode: slicer.vtkMRMLVolumeNode,
         request: Request,
         baseline: slicer.vtkMRMLScalarVolumeNode | None = None,
+        name: str = "",
     ) -> None:
         """Start a generation and return; ends with finished, failed or cancelled.
 
@@ -209,6 +210,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             xrayNode: the radiograph.
             request: what is asked for.
             baseline: a volume to subtract from the new one, if they are on the same grid.
+            name: of the new node; after the radiograph when left out.
 
         Raises:
             BadRadiograph: the node is none. PermissionNeeded: nobody allowed the upload.
@@ -216,7 +218,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """
         self._checkMaySend()
         self._dropInterrupted()
-        self._run(Generation(self._client, self.info, xrayNode, request, baseline))
+        self._run(Generation(self._client, self.info, xrayNode, request, baseline, name))
 
     def whatIf(
         self, resultNode: slicer.vtkMRMLScalarVolumeNode, changes: Mapping[str, int | None]
@@ -233,7 +235,18 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """
         made = result_of(resultNode)
         request = made.request.what_if(changes, made.seed)
-        self.start(made.radiograph, request, baseline=resultNode)
+        name = _("{name}, what if {changes}").format(
+            name=resultNode.GetName(), changes=", ".join(self._told(changes))
+        )
+        self.start(made.radiograph, request, resultNode, name)
+
+    def _told(self, changes: Mapping[str, int | None]) -> list[str]:
+        """Changed grades in words."""
+        fields = self.form.fields if self.form is not None else {}
+        return [
+            f"{fields[name].title} {fields[name].told(grade)}" if name in fields else name
+            for name, grade in changes.items()
+        ]
 
     def _run(self, generation: Generation) -> None:
         self._begin(generation, self.finished.emit)

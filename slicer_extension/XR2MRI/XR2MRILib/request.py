@@ -49,10 +49,10 @@ class Request:
         return {name: value for name, value in given.items() if value is not None}
 
     def what_if(self, changes: Mapping[str, int | None], seed: int) -> Request:
-        """The same with other grades (None: not read) and the seed that was drawn."""
+        """One volume with other grades (None: not read) and the seed that was drawn."""
         features = {**self.features, **changes}
         kept = {name: grade for name, grade in features.items() if grade is not None}
-        return replace(self, features=kept, seed=seed)
+        return replace(self, features=kept, seed=seed, samples=1)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

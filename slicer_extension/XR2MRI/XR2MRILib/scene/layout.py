@@ -12,9 +12,6 @@ RADIOGRAPH_VIEW = "XR2MRIRadiograph"
 VOLUME_VIEWS = ("Green", "Yellow", "Red")
 """Coronal, sagittal, axial."""
 
-_FROM_THE_FRONT = 3
-"""The anterior axis of Slicer's 3-D views."""
-
 _SLICE = """<item><view class="vtkMRMLSliceNode" singletontag="{tag}">
   <property name="orientation" action="default">{orientation}</property>
   <property name="viewlabel" action="default">{label}</property>
@@ -100,11 +97,10 @@ def show_slice(node: slicer.vtkMRMLScalarVolumeNode, index: int) -> None:
 
 
 def fit_solid() -> None:
-    """Look at what the 3-D views show from the front, as at a coronal slice."""
+    """Centre the 3-D views on what they show."""
     manager = slicer.app.layoutManager()
     for index in range(manager.threeDViewCount if manager is not None else 0):
         view = manager.threeDWidget(index).threeDView()
-        view.rotateToViewAxis(_FROM_THE_FRONT)
         view.resetFocalPoint()
         view.resetCamera()
 
