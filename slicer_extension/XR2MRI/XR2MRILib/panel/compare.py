@@ -38,7 +38,8 @@ class CompareSection(Section):
         made, idle = self._made(), self.logic.state is State.IDLE
         ready = made is not None and self._form is not None and self.logic.info is not None
         self.ui.whatIfFeature.enabled = self.ui.whatIfGrade.enabled = ready
-        why_not = self._why_no_what_if(made) if ready else _("Generate a volume first.")
+        missing = _("Generate a volume first.") if made is None else _("Connect to a server.")
+        why_not = self._why_no_what_if(made) if ready else missing
         tell(self.ui.whatIfNote, why_not)
         self.ui.whatIfButton.enabled = idle and ready and not why_not
         real = self.node.realMri

@@ -86,4 +86,8 @@ def _put_beside(node: slicer.vtkMRMLNode, other: slicer.vtkMRMLNode) -> None:
         return
     parent = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(other))
     if parent:
-        hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), parent)
+        item = hierarchy.GetItemByDataNode(node)
+        if item:
+            hierarchy.SetItemParent(item, parent)
+        else:  # nobody has made one, as without the application
+            hierarchy.CreateItem(parent, node)
