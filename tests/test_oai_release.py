@@ -276,6 +276,7 @@ def test_settings_that_mean_nothing_are_refused(release, tmp_path, settings):
 
 def test_reports_tell_where_every_knee_went(release, indexed):
     flow = (indexed / "flow.txt").read_text()
+    assert "5 of 5 knees were not found by the detector" in flow
     assert "10 knees of 4 participants" in flow and "5 no MRI of the sequence" in flow
     record = json.loads((indexed / "index.json").read_text())
     first, last = record["flow"][0], record["flow"][-1]
@@ -593,7 +594,7 @@ def test_a_locator_decides_where_the_knee_is(film):
         return Located((10, 20, 60, 70), "told", "doubtful")
 
     knee = read_knee([film], R, locate=locate)
-    assert knee.pixels.shape == (50, 50) and knee.notes == ("told", "doubtful")
+    assert knee.pixels.shape == (50, 50) and (knee.located, knee.notes) == ("told", ("doubtful",))
 
 
 def test_without_a_pixel_size_the_half_is_taken_whole():

@@ -89,6 +89,7 @@ class Converted:
         synthetic: whether its files say that they were made and not acquired.
         box: the knee on the film, in pixels of the film.
         spacing_mm: of the picture, at the detector; None where unknown.
+        located: how the knee was found on the film.
         notes: what was left out, chosen or is odd.
     """
 
@@ -100,6 +101,7 @@ class Converted:
     synthetic: bool
     box: tuple[int, ...]
     spacing_mm: tuple[float, ...] | None
+    located: str
     notes: tuple[str, ...] = field(default=())
 
 
@@ -219,6 +221,7 @@ def _described(job: Job, volume: Volume, picture: KneePicture) -> dict[str, Any]
         "synthetic": volume.synthetic or picture.synthetic,
         "box": list(picture.box),
         "spacing_mm": None if picture.spacing_mm is None else list(picture.spacing_mm),
+        "located": picture.located,
         "notes": [*job.candidate.notes, *volume.notes, *picture.notes],
     }
 
@@ -239,6 +242,7 @@ def _result(job: Job) -> Converted | Excluded:
         record["synthetic"],
         tuple(record["box"]),
         None if record["spacing_mm"] is None else tuple(record["spacing_mm"]),
+        record["located"],
         tuple(record["notes"]),
     )
 

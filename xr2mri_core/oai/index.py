@@ -26,7 +26,7 @@ from xr2mri_core.geometry import slice_window
 from xr2mri_core.oai import reports
 from xr2mri_core.oai.convert import Converted, Job, Progress, convert
 from xr2mri_core.oai.people import read_people
-from xr2mri_core.oai.pictures import Locate, default_locate
+from xr2mri_core.oai.pictures import HALF, MIDDLE, Locate, default_locate
 from xr2mri_core.oai.readings import MISSING_AS, read_readings
 from xr2mri_core.oai.release import Release, read_release
 from xr2mri_core.oai.selection import Excluded, Selection, select_knees
@@ -166,6 +166,7 @@ def _items(
                 "missing": settings.missing_as,
             },
             "sequence": sequence.name,
+            "located": knee.located,
         }
         if window != slice_window(knee.slices):
             item["window"] = list(window)
@@ -199,6 +200,17 @@ def _description(settings: Settings, sequence: MRISequence, knees: int) -> str:
     )
 
 
+def _doubts(converted: Sequence[Converted]) -> str:
+    """A line on knees that no detector found; empty where there is none."""
+    guessed = sum(knee.located in (HALF, MIDDLE) for knee in converted)
+    if not guessed:
+        return ""
+    return (
+        f"\n{guessed} of {len(converted)} knees were not found by the detector but cut out of the\n"
+        "middle of their half of the film: look at them (radiographs/, 'located' in the datalist)\n"
+    )
+
+
 def _write_reports(
     out: Path,
     release: Release,
@@ -217,7 +229,7 @@ def _write_reports(
     people = [knee.candidate.knee[0] for knee in converted]
     stages = reports.flow_of(selection, people, excluded)
     title = f"OAI {' '.join(release.visits)}, {selection.sequence.name}"
-    text = f"{title}\n{reports.flow_text(stages, counts)}"
+    text = f"{title}\n{reports.flow_text(stages, counts)}{_doubts(converted)}"
     known = {knee.candidate.mri.path: knee.slices for knee in converted}
     slices = reports.slice_counts(release.series, {p: n for p, n in known.items() if p})
     record = {
@@ -230,6 +242,7 @@ def _write_reports(
         "flow": [asdict(stage) for stage in stages],
         "splits": counts,
         "reading_projects": dict(Counter(k.candidate.reading.project for k in converted)),
+        "located": dict(Counter(knee.located for knee in converted)),
         "notes": release.notes,
     }
     with atomic_files(out) as files:

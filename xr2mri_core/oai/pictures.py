@@ -40,6 +40,9 @@ class Located:
     warning: str = ""
 
 
+DETECTED, HALF, MIDDLE = "detector", "middle of the film's half", "middle of the film"
+"""How a knee was found."""
+
 Locate = Callable[[np.ndarray, "tuple[float, float] | None", Laterality, bool], Located]
 """``locate(pixels, spacing_mm, side, both)``: where the knee of a side is on a film.
 
@@ -59,7 +62,7 @@ def detected(
         fallback = middle_of_half(pixels, spacing, side, both)
         doubt = f"the detector sees {found.kind}, the list {'both knees' if both else 'one'}"
         return replace(fallback, warning="; ".join(filter(None, (doubt, warning))))
-    return Located(knee.box, f"knee by {knee.source}, score {knee.score:.2f}", warning)
+    return Located(knee.box, DETECTED, warning)
 
 
 def default_locate() -> Locate:
@@ -85,7 +88,7 @@ def middle_of_half(
         height, breadth = CROP_MM / spacing[0], CROP_MM / spacing[1]
     top, start = round(rows / 2 - height / 2), round(left + width / 2 - breadth / 2)
     box = (top, start, top + round(height), start + round(breadth))
-    return Located(box, "middle of the film's half" if both else "middle of the film")
+    return Located(box, HALF if both else MIDDLE)
 
 
 @dataclass(frozen=True)
@@ -97,14 +100,16 @@ class KneePicture:
         box: where it was on the film.
         spacing_mm: of rows and columns at the detector, None where the file states none.
         synthetic: whether its file says that it was made and not acquired.
-        notes: how the knee was found, and what the reader warns of.
+        located: how the knee was found.
+        notes: what makes that doubtful.
     """
 
     pixels: np.ndarray
     box: Box
     spacing_mm: tuple[float, float] | None
     synthetic: bool
-    notes: tuple[str, ...]
+    located: str
+    notes: tuple[str, ...] = ()
 
 
 def read_knee(
@@ -148,13 +153,13 @@ def read_knee(
     if tagged := Laterality.parse(info["laterality"]):
         _check_shows(tagged, side, both)
     found = locate(pixels, info["spacing_mm"], side, both)
-    notes = [found.how, *([found.warning] if found.warning else [])]
     return KneePicture(
         _sixteen_bits(_cut(pixels, found.box)),
         found.box,
         info["spacing_mm"],
         is_synthetic(header),
-        tuple(notes),
+        found.how,
+        (found.warning,) if found.warning else (),
     )
 
 
