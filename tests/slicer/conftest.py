@@ -111,7 +111,10 @@ def user(slicer):
     user = User(slicer)
     yield user
     user.leave()
-    left = [thread.name for thread in threading.enumerate() if thread.name.startswith("XR2MRI")]
+    threads = [t for t in threading.enumerate() if t.name.startswith("XR2MRI")]
+    for thread in threads:
+        thread.join(20)  # it may be waiting for an answer that nobody wants any more
+    left = [thread.name for thread in threads if thread.is_alive()]
     for name in [name for name in sys.modules if _ours(name)]:
         del sys.modules[name]
     sys.modules.update(known)

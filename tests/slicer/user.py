@@ -84,12 +84,23 @@ class User:
             (kind for kind, colour in colours.items() if colour and colour in style), "plain"
         )
 
+    def shown(self, name: str) -> bool:
+        """Whether a widget is there for the user, though its window may not be."""
+        return not getattr(self.ui, name).isHidden()
+
     # --- doing ----------------------------------------------------------------------------------
 
     def connect(self, url: str) -> None:
         self.ui.serverComboBox.setEditText(url)
         self.ui.connectButton.click()
         self.until_idle()
+
+    def rehearse(self) -> None:
+        """Connect to what comes with the module for its self-test: no server, no network."""
+        from XR2MRILib.rehearsal import RehearsalClient
+
+        self.logic._clientFactory = RehearsalClient
+        self.connect("rehearsal")
 
     def choose(self, picture: Any) -> Any:
         """Load a picture file, or take a node, as the radiograph."""
@@ -110,7 +121,12 @@ class User:
             self.grade_button(name, grade).click()
 
     def set_slices(self, count: int) -> None:
-        self.ui.slicesSlider.value = count
+        self.ui.slicesSpinBox.value = count
+
+    def volumes(self) -> list[Any]:
+        """All that the scene holds of generated anatomy."""
+        nodes = self.slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+        return [node for node in nodes if node.GetAttribute("XR2MRI.Synthetic")]
 
     def press_generate(self) -> None:
         assert self.ui.generateButton.enabled, self.says()

@@ -16,6 +16,7 @@ import importlib.util
 import os
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -59,8 +60,7 @@ def start() -> Any:
     _watch_errors()
     _watch_qt()
     _started["qt"] = QApplication.instance() or QApplication(["Slicer"])
-    import slicer
-    import slicer.util
+    slicer = _import_slicer()
     from trame_slicer.core import SlicerApp
 
     from . import i18n, qt_module
@@ -93,6 +93,18 @@ def stop() -> None:
     """End the application, before the interpreter does it in an order of its own."""
     if _started:
         _started.pop("slicer").app.close()
+
+
+def _import_slicer() -> Any:
+    """The package, without the folder `tests`: it would take `tests/slicer` for a part of itself
+    and import every file there."""
+    tests, before = Path(__file__).resolve().parents[2], list(sys.path)
+    sys.path[:] = [entry for entry in before if Path(entry).resolve() != tests]
+    try:
+        importlib.import_module("slicer.util")
+    finally:
+        sys.path[:] = before
+    return sys.modules["slicer"]
 
 
 def _as_module(name: str, source: types.ModuleType) -> None:

@@ -14,6 +14,7 @@ from trame_slicer.core import SlicerApp
 
 from . import i18n
 from .files import Files
+from .hierarchy import HierarchyKeeper
 from .layout import LayoutManager
 from .modules import CoreModule, ModuleManager
 
@@ -136,6 +137,7 @@ class Application(qt.QObject):
 
     def open(self) -> None:
         """Make the main window with its views."""
+        self._hierarchy = HierarchyKeeper()
         self._layout = LayoutManager(self._core.app_logic)
         self.window = MainWindow(self._modules, self._layout.area)
         logics = {

@@ -1,0 +1,278 @@
+"""What the panel says and does when the server, or whoever answers in its place, goes wrong."""
+
+from __future__ import annotations
+
+import faulty_server as fake
+import numpy as np
+import pytest
+from faulty_server import Answer
+
+pytestmark = pytest.mark.gui
+
+HTML = Answer(body=b"<html>It works!</html>", headers={"Content-Type": "text/html"})
+JOB = f"/jobs/{fake.JOB}"
+POST = "POST /jobs/infer/knee_xr2mri"
+
+UNCLEAR = Answer(body={"state": "so so"})
+
+CONNECTING = {
+    "another service": (HTML, "is not an XR2MRI server. Check host and port", "bad"),
+    "another service without that page": (Answer(404), "is not an XR2MRI server", "bad"),
+    "no HTTP at all": (Answer(raw=b"220 mail.example ESMTP\r\n"), "does not speak HTTP", "bad"),
+    "a stock MONAI Label": (
+        Answer(body={"name": "Radiology", "models": {}}),
+        "MONAI Label server without XR2MRI",
+        "bad",
+    ),
+    "a newer server": (Answer(body=fake.info(api_version=2)), "Update the extension", "bad"),
+    "an older server": (Answer(body=fake.info(api_version=0)), "Update the server", "bad"),
+    "a crashed server": (Answer(500, {"detail": "oops"}), "tell the administrator", "bad"),
+    "a gateway without server": (Answer(503), "ry again", "bad"),
+    "a hang-up": (Answer(hang_up=True), "broke", "bad"),
+    "half an answer": (Answer(body=fake.info(), cut=40), "cut off", "bad"),
+    "no models": (Answer(body=fake.info(models={})), "no model that can generate", "good"),
+}
+
+
+def test_every_way_in_which_connecting_fails_is_told(user, faulty):
+    said, wrong = {}, []
+    for name, (answer, text, colour) in CONNECTING.items():
+        faulty.plan["GET /info/"] = answer
+        user.connect(faulty.url)
+        if text not in user.ui.serverStatus.text or user.colour("serverStatus") != colour:
+            wrong.append((name, user.ui.serverStatus.text))
+        assert not user.ui.generateButton.enabled and user.ui.connectButton.enabled, name
+        said[name] = user.ui.serverStatus.text
+    assert not wrong
+    assert len(set(said.values())) > len(said) - 3, said
+    faulty.plan["GET /info/"] = Answer(body=fake.info())
+    user.connect(faulty.url)
+    assert user.colour("serverStatus") == "good", "and then it works"
+    assert "Choose a radiograph" in user.ui.progressNote.text
+
+
+@pytest.mark.parametrize(
+    ("typed", "text"),
+    [("", "is empty"), ("ftp://a", "cannot start with ftp"), ("me:secret@host", "does not belong")],
+)
+def test_what_is_no_address_is_told_at_once(user, typed, text):
+    user.connect(typed)
+    assert text in user.ui.serverStatus.text and user.colour("serverStatus") == "bad"
+    assert "secret" not in user.says()
+
+
+def test_an_address_where_nobody_is(user, faulty):
+    from xr2mri_core.local_server import free_port
+
+    user.connect(f"http://127.0.0.1:{free_port()}")
+    assert "Start the server there, or check host and port" in user.ui.serverStatus.text
+
+
+def test_connecting_can_be_stopped(user, faulty):
+    faulty.plan["GET /info/"] = Answer(body=fake.info(), pause=3)
+    user.ui.serverComboBox.setEditText(faulty.url)
+    user.ui.connectButton.click()
+    assert user.ui.serverStatus.text == "Connecting..." and user.ui.connectButton.text == "Stop"
+    user.ui.connectButton.click()
+    assert user.logic.state == "idle" and user.ui.connectButton.text == "Connect"
+    assert not user.ui.generateButton.enabled
+
+
+def test_a_server_that_asks_for_a_login_gets_one(user, faulty):
+    def info(asked):
+        known = asked.headers.get("Authorization") == "Bearer t0ken"
+        return Answer(body=fake.info()) if known else Answer(401, {"detail": "who?"})
+
+    def token(asked):
+        right = b"username=eva&password=geheim" in asked.body
+        return Answer(body={"access_token": "t0ken"}) if right else Answer(401, {"detail": "no"})
+
+    faulty.plan["GET /auth/"] = Answer(body={"enabled": True, "client_id": "x", "realm": None})
+    faulty.plan["GET /auth/token/valid"] = Answer(body={"username": "eva"})
+    faulty.plan["GET /info/"], faulty.plan["POST /auth/token"] = info, token
+    user.connect(faulty.url)
+    assert user.shown("loginFrame") and user.colour("serverStatus") == "attention"
+    assert "Log in" in user.ui.serverStatus.text
+    for password, text in (("falsch", "Name or password are wrong"), ("geheim", "as eva")):
+        user.ui.userEdit.text, user.ui.passwordEdit.text = "eva", password
+        user.ui.loginButton.click()
+        user.until_idle()
+        assert text in user.ui.serverStatus.text
+        assert user.ui.passwordEdit.text == "", "the password stays nowhere"
+    assert not user.shown("loginFrame")
+    stored = user.slicer.app.settings()
+    kept = " ".join(str(stored.value(key)) for key in stored.allKeys())
+    assert "t0ken" not in kept and "geheim" not in kept
+
+
+@pytest.fixture
+def ready(user, faulty, radiograph):
+    """The panel, connected to a healthy server, a radiograph chosen."""
+    user.connect(faulty.url)
+    user.choose(radiograph)
+    assert user.ui.generateButton.enabled, user.says()
+    return user
+
+
+def _nowhere() -> bytes:
+    """A NIfTI file without a place in space: qform_code and sform_code are 0."""
+    content = bytearray(fake.nifti(zipped=False))
+    content[252:256] = bytes(4)
+    return bytes(content)
+
+
+GENERATING = {
+    "too large": ({POST: Answer(413, {"detail": "At most 64 MiB."})}, "Send a smaller file"),
+    "wrong type": ({POST: Answer(415, {"detail": "Not an image."})}, "Choose another radiograph"),
+    "line is full": (
+        {POST: Answer(429, {"detail": "8 wait already."}, {"Retry-After": "7"})},
+        "Try again in 7 s",
+    ),
+    "refused": ({POST: Answer(422, {"detail": "steps: 0 is below 1"})}, "steps: 0 is below 1"),
+    "crashed": (
+        {POST: Answer(500, {"detail": "oops"}, {"X-Request-Id": "r17"})},
+        "tell the administrator",
+    ),
+    "hang-up": ({POST: Answer(hang_up=True)}, "check address, network"),
+    "garbage for a job": ({POST: Answer(202, b"\x00\x01")}, "not JSON"),
+    "garbage for a state": (
+        {f"GET {JOB}": Answer(body={"state": "so so"})},
+        "where the job stands",
+    ),
+    "lost job": ({f"GET {JOB}": Answer(404, {"detail": "no job"})}, "Generate again"),
+    "cancelled by another": (
+        {f"GET {JOB}": Answer(body=fake.state("cancelled"))},
+        "was cancelled on the server",
+    ),
+    "failed job": (
+        {
+            f"GET {JOB}": Answer(body=fake.state("failed", error="out of memory")),
+            f"GET {JOB}/record": Answer(500, {"detail": "out of memory"}),
+        },
+        "out of memory",
+    ),
+    "garbage for a volume": ({f"GET {JOB}/result": Answer(body=b"no volume")}, "NIfTI"),
+    "whole numbers": (
+        {f"GET {JOB}/result": Answer(body=fake.nifti(fake.volume(dtype=np.int16)))},
+        "not float32",
+    ),
+    "a slice missing": (
+        {f"GET {JOB}/result": Answer(body=fake.nifti(fake.volume(slices=5)))},
+        "slices",
+    ),
+    "no numbers": (
+        {f"GET {JOB}/result": Answer(body=fake.nifti(fake.volume() * np.float32(np.nan)))},
+        "no numbers",
+    ),
+    "nowhere": ({f"GET {JOB}/result": Answer(body=_nowhere())}, "where it lies"),
+    "another voxel size": (
+        {f"GET {JOB}/record": Answer(body=fake.record(spacing_mm=[1, 1, 1]))},
+        "another voxel size",
+    ),
+}
+
+
+def test_every_way_in_which_generating_fails_is_told_and_leaves_nothing(ready, faulty):
+    wrong = []
+    for name, (plan, text) in GENERATING.items():
+        faulty.plan = fake.healthy() | plan
+        faulty.asked.clear()
+        ready.press_generate()
+        ready.until_idle()
+        told = ready.ui.messageLabel.text
+        if text not in told or ready.colour("messageLabel") != "bad" or len(told) > 400:
+            wrong.append((name, told))
+        assert ready.volumes() == [], f"{name}: no half of a volume stays"
+        assert ready.ui.generateButton.enabled and not ready.ui.cancelButton.enabled, name
+        assert faulty.count("POST") == 1, f"{name}: the radiograph is sent once"
+    assert not wrong
+    faulty.plan = fake.healthy()
+    assert ready.generate() is not None and ready.colour("messageLabel") == "good"
+
+
+def test_a_connection_that_breaks_while_it_generates_is_waited_for(ready, faulty):
+    faulty.plan[f"GET {JOB}"] = [
+        Answer(body=fake.state("running", 2)),
+        Answer(hang_up=True),
+        Answer(body=fake.state("running", 3)),
+        Answer(body=fake.state("done", fake.SLICES)),
+    ]
+    whole = Answer(body=fake.nifti(zipped=False))
+    faulty.plan[f"GET {JOB}/result"] = [Answer(body=whole.content, cut=700), whole]
+    heard = []
+    ready.logic.progressed.connect(lambda progress: heard.append(progress.phase))
+    volume = ready.generate()
+    assert np.array_equal(ready.slicer.util.arrayFromVolume(volume).T, fake.volume())
+    assert "waiting" in heard
+
+
+def test_progress_is_shown_from_the_line_to_the_volume(ready, faulty):
+    faulty.plan[f"GET {JOB}"] = [
+        Answer(body=fake.state("queued", queue_position=2, seconds_left=300.0)),
+        Answer(body=fake.state("running", 3, seconds_left=2.0)),
+        Answer(body=fake.state("done", fake.SLICES)),
+    ]
+    notes, bars = [], []
+
+    def look(_progress):
+        notes.append(ready.ui.progressNote.text)
+        bars.append((ready.ui.progressBar.value, ready.ui.progressBar.maximum))
+        assert ready.ui.cancelButton.enabled and not ready.ui.generateButton.enabled
+        assert ready.shown("progressBar")
+
+    ready.logic.progressed.connect(look)
+    ready.generate()
+    assert "Sending the radiograph..." in notes
+    assert "Waiting in the line: 2 before yours, 5 min left" in notes
+    assert "3 of 6 slices, 2 s left" in notes and (50, 100) in bars
+    assert not ready.shown("progressBar")
+
+
+def test_slices_appear_while_the_job_runs(ready, faulty):
+    grown = []
+
+    def look(node, slices):
+        grown.append((slices, ready.slicer.util.arrayFromVolume(node).any(axis=(0, 2)).sum()))
+
+    ready.logic.grown.connect(look)
+    running = [Answer(body=fake.state("running", 3))] * 3
+    faulty.plan[f"GET {JOB}"] = [*running, Answer(body=fake.state("done", fake.SLICES))]
+    ready.generate()
+    assert grown == [(3, 3)], "three slices came before the rest, and only those are filled"
+
+
+def test_a_login_that_expires_during_a_job_is_renewed_and_the_job_goes_on(ready, faulty):
+    login = Answer(401, {"detail": "expired"})
+    faulty.plan["GET /auth/"] = Answer(body={"enabled": True, "client_id": "x", "realm": None})
+    faulty.plan["GET /auth/token/valid"] = Answer(body={"username": "eva"})
+    faulty.plan["POST /auth/token"] = Answer(body={"access_token": "fresh"})
+    states = faulty.plan[f"GET {JOB}"]
+    faulty.plan[f"GET {JOB}"] = [login, *states]
+    ready.press_generate()
+    ready.until_idle()
+    assert ready.shown("loginFrame"), ready.says()
+    ready.ui.userEdit.text, ready.ui.passwordEdit.text = "eva", "geheim"
+    ready.ui.loginButton.click()
+    ready.until(lambda: ready.node.result is not None, "the job goes on")
+    ready.until_idle()
+    assert faulty.count("POST", "/jobs/infer") == 1
+
+
+def test_cancel_works_at_once_and_on_the_server(ready, faulty):
+    faulty.plan[f"GET {JOB}"] = Answer(body=fake.state("running", 3), pause=2)
+    ready.press_generate()
+    ready.until(lambda: faulty.count("GET", JOB), "the job runs")
+    ready.ui.cancelButton.click()
+    assert ready.logic.state == "idle" and ready.ui.messageLabel.text == "Cancelled."
+    assert ready.ui.generateButton.enabled
+    ready.until(lambda: faulty.count("DELETE"), "the server hears of it")
+    assert ready.volumes() == []
+
+
+def test_cancel_while_the_radiograph_is_on_its_way(ready, faulty):
+    faulty.plan[POST] = Answer(202, fake.state("queued"), pause=1)
+    ready.press_generate()
+    ready.until(lambda: faulty.count("POST"), "it is sent")
+    ready.ui.cancelButton.click()
+    assert ready.logic.state == "idle"
+    ready.until(lambda: faulty.count("DELETE"), "no job is left on the server")
