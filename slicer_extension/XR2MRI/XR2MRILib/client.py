@@ -195,8 +195,9 @@ class XR2MRIClient:
         radiograph: bytes | str | Path,
         parameters: Mapping[str, Any] | None = None,
         sent: Callable[[int, int], None] | None = None,
+        key: str = "",
     ) -> JobHandle:
-        """Send a radiograph and start a generation. Sent once: what fails is never sent again.
+        """Send a radiograph and start a generation. Sent once: what fails is not sent again here.
 
         The server gets the file's content, not its name.
 
@@ -205,6 +206,8 @@ class XR2MRIClient:
             radiograph: content or path of a DICOM, PNG, JPEG, NIfTI or NRRD file.
             parameters: as `ModelInfo.parameters` describes them; those that are None are left out.
             sent: told how many bytes of how many have gone.
+            key: 8 to 64 letters, digits, `_` and `-`, made up for this generation. Sent again with
+                the same key, the server answers with the job that it has, if it has one.
 
         Raises:
             BadRadiograph: the file cannot be read.
@@ -216,6 +219,7 @@ class XR2MRIClient:
             radiograph,
             given,
             sent,
+            headers={"Idempotency-Key": key} if key else None,
             accept=(202,),
             stoppable=False,  # once it is sent there is a job, and its id must be known
         )
@@ -253,6 +257,7 @@ class XR2MRIClient:
         radiograph: bytes | str | Path,
         given: Mapping[str, Any],
         sent: Callable[[int, int], None] | None = None,
+        headers: Mapping[str, str] | None = None,
         **more: Any,
     ) -> Reply:
         """Post a radiograph with its parameters."""
@@ -271,7 +276,7 @@ class XR2MRIClient:
                 path,
                 seconds=SECONDS_TO_START,
                 data=form,
-                headers={"Content-Type": form.content_type},
+                headers={"Content-Type": form.content_type, **(headers or {})},
                 **more,
             )
 

@@ -112,6 +112,7 @@ class RehearsalClient:
         radiograph: Any,
         parameters: Mapping[str, Any] | None = None,
         sent: Callable[[int, int], None] | None = None,
+        key: str = "",
     ) -> JobHandle:
         given = dict(parameters or {})
         seed = given.get("seed")

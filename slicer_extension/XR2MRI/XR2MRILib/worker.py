@@ -16,6 +16,7 @@ import logging
 import queue
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -302,7 +303,8 @@ class CallWorker(Worker):
 class GenerationWorker(Worker):
     """One generation, from the radiograph to the volume; ends with Finished.
 
-    A network that drops is waited for. The radiograph is sent once: if that fails, it has failed.
+    A network that drops is waited for. If it drops while the radiograph is sent, the radiograph is
+    sent once more under the same key: the server may have a job already, which nobody else knows.
     After `cancel` the server is told in the background, whatever the thread is waiting for.
 
     Args:
@@ -357,8 +359,7 @@ class GenerationWorker(Worker):
         if self._job is None:
             self._emit(Progress("connecting"))
             self._emit(Connected(self._client.connect()))
-            model, radiograph, parameters = self._task
-            started = self._client.start(model, radiograph, parameters, _Upload(self._emit))
+            started = self._started()
             with self._lock:
                 self._job = started
                 if self._stop.is_set():
@@ -373,6 +374,23 @@ class GenerationWorker(Worker):
         if state.state == "cancelled":
             raise errors.JobLost(_("The job was cancelled on the server."))
         return self._fetched(job)
+
+    def _started(self) -> JobHandle:
+        """The job, asked for a second time if the reply is lost."""
+        model, radiograph, parameters = self._task
+        key = uuid.uuid4().hex
+
+        def start() -> JobHandle:
+            return self._client.start(model, radiograph, parameters, _Upload(self._emit), key)
+
+        try:
+            return start()
+        except (errors.Unreachable, errors.BadReply) as error:
+            if not error.passing:
+                raise
+            self._emit(Progress("waiting", message=error.message))
+            self._wait(FIRST_RETRY)
+            return start()
 
     def _follow(self, job: JobHandle) -> JobState:
         """Report until the job has ended."""
