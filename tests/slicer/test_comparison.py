@@ -60,8 +60,8 @@ def test_the_same_volume_in_other_axes_and_units_does_not_differ(knee):
     there[:3, 3] = affine[:3, 3] + affine[:3, 0] * (array.shape[0] - 1)
     found = compare(array, affine, turned.astype(np.int16), there)
     assert found.covered == 1 and found.ssim.shape == (6,)
-    assert np.abs(found.difference).mean() < 0.01 and found.volume_ssim > 0.98
-    assert found.volume_psnr > 30 and np.abs(found.edges).max() < 0.1
+    assert np.abs(found.difference).mean() < 0.03, "but for the percentile that becomes 1"
+    assert found.volume_ssim > 0.98 and found.volume_psnr > 30 and np.abs(found.edges).max() < 0.1
 
 
 def test_resampling_is_trilinear(knee):
@@ -71,13 +71,10 @@ def test_resampling_is_trilinear(knee):
     found = compare(array, affine, array, moved)
     at = np.indices(array.shape) - np.array([0.25, -1 / 3, 0.15]).reshape(3, 1, 1, 1)
     expected = ndimage.map_coordinates(array, at, order=1, mode="nearest")
-    scaled = expected / np.percentile(array[::2, ::2, ::2], 99.5)
-    low = np.percentile(array[::2, ::2, ::2], 0)
+    low, high = np.percentile(array[::2, ::2, ::2], (0, 99.5))
+    expected = np.clip((expected - low) / (high - low), 0, 1)
     inner = np.s_[2:-2, 1:-1, 2:-2]
-    scale = np.percentile(array[::2, ::2, ::2], 99.5) - low
-    expected = np.clip((expected - low) / scale, 0, 1)
     np.testing.assert_allclose(found.real[inner], expected[inner], atol=1e-4)
-    assert scaled.shape == found.real.shape
 
 
 def test_volumes_that_lie_apart_are_refused_or_aligned(knee):

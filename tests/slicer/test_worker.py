@@ -104,7 +104,7 @@ def test_several_samples_bring_mean_and_deviation(client, faulty):
     finished = until_over(working)[-1]
     assert sorted(finished.extras) == ["mean", "std"]
     kinds = [asked.query for asked in faulty.asked if asked.path.endswith("/result")]
-    assert kinds == ["kind=volume", "kind=mean", "kind=std"]
+    assert kinds == [f"kind={kind}&form=nifti" for kind in ("volume", "mean", "std")]
 
 
 def test_later_partial_volumes_cost_the_server_less(client, faulty):
