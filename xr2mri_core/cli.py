@@ -1,4 +1,4 @@
-"""The command line: ``xr2mri phantom | oai | generate | evaluate | robustness | ...``.
+"""The command line: ``xr2mri phantom | oai | localize | generate | evaluate | robustness | ...``.
 
 Results go to standard output and to files, everything else to standard error. A fault is one line
 that names what was wrong and the remedy, and an exit status: 2 for what was handed in, 130 for an
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status (never raises, except in a debugger's hands)."""
     debug = "--debug" in (sys.argv[1:] if argv is None else argv)
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = _parser().parse_args(_spelled_out(sys.argv[1:] if argv is None else argv))
         _set_up(debug)
         arguments.run(arguments)
         return 0
@@ -61,6 +61,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _fail(message: str, status: int) -> int:
     print(f"xr2mri: error: {message}", file=sys.stderr, flush=True)
     return status
+
+
+def _spelled_out(argv: Sequence[str]) -> list[str]:
+    """``localize FILE`` is short for ``localize find FILE``."""
+    short = len(argv) > 1 and argv[0] == "localize" and argv[1] not in (*_LOCALIZE, "-h", "--help")
+    return ["localize", "find", *argv[1:]] if short else [*argv]
 
 
 # --- commands -----------------------------------------------------------------------------------
@@ -236,6 +242,94 @@ def _weights_import(arguments: argparse.Namespace) -> None:
     print(pretrained.import_weights(arguments.kind, arguments.source, arguments.out))
 
 
+def _localize_find(arguments: argparse.Namespace) -> None:
+    import json
+
+    from xr2mri_core.files import check_writable
+    from xr2mri_core.localization import KneeDetector
+    from xr2mri_core.localization.overlay import write_overlay
+    from xr2mri_core.transforms.radiograph_file import read_radiograph
+
+    for path in filter(None, (arguments.out, arguments.picture)):
+        check_writable(path.parent)
+    picture, info = read_radiograph(arguments.file)
+    found = KneeDetector.shipped().locate(picture, info["spacing_mm"])
+    for warning in found.warnings:
+        log.warning(warning)
+    text = json.dumps({"radiograph": arguments.file.name, **found.to_dict()}, indent=1)
+    if arguments.picture is not None:
+        write_overlay(arguments.picture, picture, found)
+    if arguments.out is None:
+        print(text)
+    else:
+        arguments.out.write_text(text + "\n", encoding="utf-8")
+        print(arguments.out)
+
+
+def _localize_films(arguments: argparse.Namespace) -> None:
+    from xr2mri_core.files import check_writable
+    from xr2mri_core.localization.boxfile import read_boxes
+    from xr2mri_core.localization.films import write_films
+    from xr2mri_core.localization.legs import read_legs, write_legs
+
+    out = check_writable(arguments.out)
+    boxes = None
+    if arguments.boxes is not None:
+        boxes = read_boxes(arguments.boxes, arguments.images)
+    with _progress_bar("legs") as progress:
+        legs = write_legs(
+            out / "legs", arguments.legs, arguments.legs_seed, arguments.jobs, progress=progress
+        )
+    with _progress_bar("films") as progress:
+        written = write_films(
+            out / "films.npz",
+            read_legs(legs, 0, arguments.legs),
+            arguments.films,
+            arguments.strangers,
+            arguments.datalist,
+            knees=arguments.knees if arguments.datalist else 0,
+            boxes=boxes,
+            seed=arguments.seed,
+            progress=progress,
+        )
+    print(written)
+
+
+def _localize_score(arguments: argparse.Namespace) -> None:
+    import json
+
+    from xr2mri_core.localization import KneeDetector, score
+    from xr2mri_core.localization.boxfile import read_boxes
+    from xr2mri_core.localization.legs import read_legs, write_legs
+
+    detector = KneeDetector.shipped()
+    if arguments.weights is not None:
+        detector = KneeDetector.load(arguments.weights)
+    scores: dict[str, Any] = {}
+    with _progress_bar("score") as progress:
+        if arguments.boxes is not None:
+            boxes = read_boxes(arguments.boxes, arguments.images)
+            scores["boxes"] = score.score_boxes(detector, boxes, progress)
+        if arguments.films:
+            first, count = arguments.first_leg, arguments.legs
+            folder = write_legs(
+                arguments.leg_folder, count, arguments.legs_seed, arguments.jobs, first, progress
+            )
+            legs = read_legs(folder, first, count)
+            scores["films"] = score.score_films(
+                detector, legs, arguments.films, arguments.seed, progress=progress
+            )
+            strangers = sorted(arguments.strangers.iterdir()) if arguments.strangers else []
+            scores["strangers"] = score.score_strangers(detector, 100, arguments.seed, strangers)
+        if arguments.datalist is not None:
+            scores["knees"] = score.score_knees(
+                detector, arguments.datalist, arguments.split, progress
+            )
+    print(score.table(scores))
+    if arguments.out is not None:
+        arguments.out.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
+
+
 def _info(arguments: argparse.Namespace) -> None:
     import json
 
@@ -369,6 +463,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--seed", type=_seed, default=0, help="another patient, other noise")
     _bundle_options(demo)
 
+    localize = commands.add_parser("localize", help="find the knees in a plain radiograph")
+    _localize_arguments(localize.add_subparsers(required=True, metavar="FILE | ACTION"), common)
+
     weights = commands.add_parser("weights", help="bring pretrained weights")
     actions = weights.add_subparsers(required=True, metavar="ACTION")
     _weights_arguments(actions, common)
@@ -428,6 +525,45 @@ def _oai_arguments(actions: Any, common: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     index.add_argument("--seed", type=_seed, default=0, help="of the split (default 0)")
     index.add_argument("--jobs", type=_positive, default=_cores(), help="processes (default all)")
+
+
+_LOCALIZE = ("find", "films", "score")
+
+
+def _localize_arguments(actions: Any, common: argparse.ArgumentParser) -> None:
+    def action(name: str, run: Callable[[argparse.Namespace], None], text: str) -> _Parser:
+        parser = actions.add_parser(name, help=text, description=text, parents=[common])
+        parser.set_defaults(run=run)
+        return parser
+
+    find = action("find", _localize_find, "boxes of the knees in a radiograph, as JSON")
+    find.add_argument("file", type=Path, help="DICOM, PNG, JPEG, NIfTI, NRRD")
+    find.add_argument("--out", type=Path, help="JSON file to write (default: print it)")
+    find.add_argument("--picture", type=Path, help="PNG to write, with the boxes drawn")
+
+    films = action("films", _localize_films, "make the pictures that the detector learns from")
+    films.add_argument("--out", type=Path, required=True, help="folder to write to")
+    films.add_argument("--films", type=_positive, default=2000, help="both knees or one leg")
+    films.add_argument("--strangers", type=_count, default=600, help="pictures without a knee")
+    films.add_argument("--datalist", type=Path, help="phantom cases: their radiographs too")
+    films.add_argument("--knees", type=_count, default=1400, help="of them, at most")
+
+    score = action("score", _localize_score, "measure a detector on phantoms or drawn boxes")
+    score.add_argument("--weights", type=Path, help="safetensors (default: the shipped ones)")
+    score.add_argument("--films", type=_count, default=0, help="unseen films to measure on")
+    score.add_argument("--leg-folder", type=Path, default=Path("data/legs"), help="kept legs")
+    score.add_argument("--first-leg", type=_count, default=1000, help="of the unseen ones")
+    score.add_argument("--strangers", type=Path, help="folder of more pictures without a knee")
+    score.add_argument("--datalist", type=Path, help="phantom cases: their radiographs too")
+    score.add_argument("--split", default="test", choices=("training", "validation", "test"))
+    score.add_argument("--out", type=Path, help="JSON file for the figures")
+    for parser, legs in ((films, 64), (score, 20)):
+        parser.add_argument("--boxes", type=Path, help="CSV of drawn joint boxes (docs: boxfile)")
+        parser.add_argument("--images", type=Path, help="folder of its pictures (default: its own)")
+        parser.add_argument("--legs", type=_positive, default=legs, help="painted legs to lay out")
+        parser.add_argument("--legs-seed", type=_seed, default=77, help="of the painted legs")
+        parser.add_argument("--seed", type=_seed, default=5, help="of the films")
+        parser.add_argument("--jobs", type=_positive, default=1, help="processes")
 
 
 def _bundle_options(parser: argparse.ArgumentParser) -> None:

@@ -24,7 +24,7 @@ from xr2mri_core.transforms.radiograph import CROP_MM, Box, middle_square
 
 SURE = 0.5
 """Score from which a joint is one."""
-PERHAPS = 0.2
+PERHAPS = 0.25
 """Score from which a joint is worth a fallback."""
 NO_KNEE = "no knee found: is this a knee radiograph?"
 
@@ -236,13 +236,9 @@ def _unsure(
     spacing: tuple[float, float] | None,
 ) -> Localization:
     """Halves of a wide picture that may show knees; else no knee."""
-    if not detections or detections[0][1] < PERHAPS:
+    narrow = shape[1] < _WIDE * shape[0] or _knee_sized(shape, spacing)
+    if narrow or not detections or detections[0][1] < PERHAPS:
         return Localization((), "none", (NO_KNEE,), shape, spacing)
-    if shape[1] < _WIDE * shape[0] or _knee_sized(shape, spacing):
-        note = "the knee was not found with certainty: the middle is taken; check it, or give a box"
-        joint, score = detections[0]
-        knee = KneeBox(middle_square(shape, spacing), joint, None, score, "picture")
-        return Localization((knee,), "cropped", (note,), shape, spacing)
     half = shape[1] // 2
     knees = []
     for side, left in ((Laterality.RIGHT, 0), (Laterality.LEFT, shape[1] - half)):

@@ -14,6 +14,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from PIL import Image
 
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import DatalistError
+from xr2mri_core.localization.boxfile import Boxes
 from xr2mri_core.localization.strangers import draw_stranger
 from xr2mri_core.phantom.bilateral import Film, Shadow, joint_of_case, sample_layout, take_film
 from xr2mri_core.transforms.radiograph_file import read_radiograph
@@ -76,6 +78,7 @@ def write_films(
     datalist: str | Path | None = None,
     split: str = "training",
     knees: int = 0,
+    boxes: Boxes | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Path:
@@ -89,19 +92,22 @@ def write_films(
         datalist: phantom cases, whose radiographs show one knee each.
         split: of the datalist.
         knees: how many of them at most.
+        boxes: pictures with drawn joint boxes, as :func:`.boxfile.read_boxes` reads them.
         seed: of everything drawn.
         progress: called with (pictures done, pictures in all).
     """
-    total = films + strangers + knees
+    drawn = boxes or {}
+    total = films + strangers + knees + len(drawn)
     pictures = np.zeros((total, SIDE, SIDE), np.uint8)
     shapes = np.zeros((total, 2), np.int16)
     joints = np.full((total, 2, 4), np.nan, np.float32)
     count = 0
-    for picture, boxes in _samples(legs, films, strangers, datalist, split, knees, seed):
+    samples = _samples(legs, films, strangers, datalist, split, knees, seed)
+    for picture, edges in chain(samples, _drawn(drawn)):
         small, factor = shrunk(picture)
         shapes[count] = small.shape
         pictures[count, : small.shape[0], : small.shape[1]] = small
-        joints[count, : len(boxes)] = np.array(boxes).reshape(-1, 4) * factor
+        joints[count, : len(edges)] = np.array(edges).reshape(-1, 4) * factor
         count += 1
         if progress is not None:
             progress(count, total)
@@ -131,6 +137,11 @@ def _samples(
     if datalist is not None and knees:
         for item in load_datalist(datalist, split)[:knees]:
             yield knee_radiograph(Path(item["radiograph"]))
+
+
+def _drawn(boxes: Boxes) -> Iterator[Sample]:
+    for path, knees in boxes.items():
+        yield read_radiograph(path)[0], [edges for _, edges in knees[:2]]
 
 
 def draw_film(legs: Sequence[Shadow], seed: int, index: int, pixels: int = SIDE) -> Film:

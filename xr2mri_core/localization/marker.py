@@ -23,9 +23,9 @@ LONGER = 720
 """Longer side in pixels at which letters are looked for."""
 TALL = (0.012, 0.085)
 """Height of a letter, as a share of the longer side."""
-ALIKE = 0.80
-"""Correlation with a letter from which it is read."""
-_MARGIN = 0.10
+ALIKE = {"R": 0.68, "L": 0.80}
+"""Correlation from which a letter is read; corners and edges look more like an L than like an R."""
+_MARGIN = 0.08
 _GRID = 20
 _FONTS = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSansMono-Bold.ttf", "cmss10.ttf")
 _TURNS = (-16, -8, 0, 8, 16)
@@ -92,7 +92,7 @@ def _read(shape: np.ndarray) -> tuple[Laterality, float] | None:
     seen = _normalised(shape)
     alike = glyphs @ seen
     best = int(alike.argmax())
-    if names[best] not in "RL" or alike[best] < ALIKE:
+    if alike[best] < ALIKE.get(names[best], 2.0):
         return None
     others = alike[[name != names[best] for name in names]].max()
     if alike[best] - others < _MARGIN:

@@ -1,0 +1,325 @@
+"""What is made of joints that a detector has found: boxes, sides, fallbacks, box files."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from xr2mri_core.errors import DatalistError
+from xr2mri_core.geometry import Laterality
+from xr2mri_core.localization import LocateKneed
+from xr2mri_core.localization.augment import augmented
+from xr2mri_core.localization.boxes import EXPANSION, RISE, crop_of, iou
+from xr2mri_core.localization.boxfile import read_boxes
+from xr2mri_core.localization.decision import NO_KNEE, Localization, decide
+from xr2mri_core.localization.films import FilmCorpus, shrunk
+from xr2mri_core.localization.frames import frame_of, to_picture
+from xr2mri_core.localization.marker import read_markers
+from xr2mri_core.localization.network import FRAME, KneeSSD
+from xr2mri_core.localization.training import DetectorStage, FilmBatches
+from xr2mri_core.phantom.bilateral import (
+    SHADOW_MM,
+    Layout,
+    Shadow,
+    joint_of_case,
+    sample_layout,
+    take_film,
+)
+from xr2mri_core.transforms.radiograph import CROP_MM, middle_square, radiograph_transforms
+
+
+def square(row, column, side):
+    return row - side / 2, column - side / 2, row + side / 2, column + side / 2
+
+
+def blank(rows, columns):
+    return np.random.default_rng(0).random((rows, columns), np.float32)
+
+
+class TestCrop:
+    def test_is_the_joint_and_thirty_percent_a_sixth_higher(self):
+        top, left, bottom, right = crop_of(square(300, 200, 100))
+        assert (bottom - top, right - left) == (130, 130) == (round(100 * EXPANSION),) * 2
+        assert (left + right) / 2 == 200
+        assert (top + bottom) / 2 == pytest.approx(300 - RISE * 100, abs=0.5)
+
+    def test_is_140_mm_where_the_spacing_is_known(self):
+        top, left, bottom, right = crop_of(square(600, 500, 300), (0.2, 0.4))
+        assert ((bottom - top) * 0.2, (right - left) * 0.4) == (CROP_MM, CROP_MM)
+
+    def test_shows_a_case_as_its_middle_square_does(self):
+        """A phantom's joint box leads back to the 140 mm that the model has learnt from."""
+        shape = {"plateau_width": 74.0, "scale": 1.0, "field_x": -2.0, "field_z": 19.0}
+        beam = {"size": 512, "spacing_mm": 0.31, "centre_mm": [0, 0], "magnification": 1.035}
+        joint = joint_of_case({"shape": shape, "beam": beam})
+        found = crop_of(joint, (0.31, 0.31))
+        learnt = middle_square((512, 512), (0.31, 0.31))
+        assert iou(found, learnt) > 0.94
+
+    def test_iou(self):
+        assert iou((0, 0, 2, 2), (0, 0, 2, 2)) == 1
+        assert iou((0, 0, 2, 2), (0, 1, 2, 3)) == pytest.approx(1 / 3)
+        assert iou((0, 0, 2, 2), (5, 5, 6, 6)) == 0
+
+
+class TestDecision:
+    def test_two_joints_are_right_and_left_by_position(self):
+        boxes = [(square(200, 400, 110), 0.9), (square(190, 140, 120), 0.8)]
+        found = decide(boxes, blank(400, 560), None)
+        assert found.kind == "bilateral" and found.warnings == ()
+        assert [k.side for k in found.knees] == [Laterality.RIGHT, Laterality.LEFT]
+        assert found.choose("L").joint == boxes[0][0]
+        assert found.choose("auto").joint == boxes[1][0]
+        json.dumps(found.to_dict())
+
+    def test_second_knee_may_be_less_sure_but_is_told_of(self):
+        boxes = [(square(200, 400, 110), 0.9), (square(190, 140, 120), 0.3)]
+        found = decide(boxes, blank(400, 560), None)
+        assert found.kind == "bilateral" and "right knee was not found" in found.warnings[0]
+
+    @pytest.mark.parametrize(
+        "other", [square(30, 140, 110), square(200, 320, 110), square(200, 140, 40)]
+    )
+    def test_no_pair_one_above_the_other_too_near_or_of_another_size(self, other):
+        found = decide([(square(200, 400, 110), 0.9), (other, 0.8)], blank(400, 800), None)
+        assert found.knees[0].joint == square(200, 400, 110)
+
+    def test_knee_sized_square_keeps_the_middle(self):
+        found = decide([(square(300, 250, 340), 0.9)], blank(512, 512), (0.31, 0.31))
+        assert found.kind == "cropped"
+        assert found.knees[0].box == middle_square((512, 512), (0.31, 0.31))
+
+    def test_tight_crop_without_spacing_is_kept_whole(self):
+        found = decide([(square(140, 112, 210), 0.9)], blank(224, 224), None)
+        assert found.kind == "cropped" and found.knees[0].box == (0, 0, 224, 224)
+
+    @pytest.mark.parametrize("shape", [(900, 500), (600, 600)])
+    def test_one_leg_on_a_larger_film_is_cut_out(self, shape):
+        joint = square(260, 240, 190)
+        found = decide([(joint, 0.9)], blank(*shape), None)
+        assert found.kind == "single" and found.knees[0].box == crop_of(joint)
+        assert found.knees[0].side is None
+
+    def test_missing_fellow_is_the_mirror_image(self):
+        found = decide([(square(200, 150, 120), 0.9)], blank(400, 600), None)
+        assert [k.source for k in found.knees] == ["detector", "mirrored"]
+        assert found.choose("L").joint == square(200, 450, 120)
+        assert "left knee was not found" in found.warnings[0]
+
+    def test_unsure_wide_picture_is_halved_with_a_warning(self):
+        found = decide([(square(200, 150, 120), 0.4)], blank(400, 600), None)
+        assert [k.source for k in found.knees] == ["half", "half"]
+        assert found.knees[0].box[3] <= 301 and found.knees[1].box[1] >= 299
+        assert "halves of the picture are taken" in found.warnings[0]
+
+    def test_unsure_square_picture_is_no_knee(self):
+        assert decide([(square(200, 150, 120), 0.4)], blank(400, 400), None).kind == "none"
+
+    @pytest.mark.parametrize("found", [[], [(square(200, 150, 120), 0.1)]])
+    def test_nothing_is_no_knee(self, found):
+        said = decide(found, blank(400, 600), None)
+        assert (said.kind, said.knees, said.warnings) == ("none", (), (NO_KNEE,))
+        assert said.choose("R") is None
+
+
+class Told:
+    """A detector that finds what it is told."""
+
+    def __init__(self, *boxes):
+        self.boxes = boxes
+
+    def locate(self, picture, spacing_mm=None) -> Localization:
+        return decide([(box, 0.9) for box in self.boxes], np.asarray(picture), spacing_mm)
+
+
+class TestLocateKneed:
+    def read(self, picture, detector, **data):
+        chain = radiograph_transforms(64, locate=LocateKneed("radiograph", detector))
+        return chain({"radiograph": picture, **data})
+
+    def test_takes_the_knee_of_the_side(self):
+        both = Told(square(200, 140, 120), square(200, 420, 120))
+        info = self.read(blank(400, 560), both, laterality="L")["radiograph_info"]
+        assert info["box"] == crop_of(square(200, 420, 120)) and info["mirrored"]
+        info = self.read(blank(400, 560), both)["radiograph_info"]
+        assert info["box"] == crop_of(square(200, 140, 120)) and info["laterality"] == "R"
+        assert any("both knees are shown" in note for note in info["warnings"])
+
+    def test_given_box_wins_and_nothing_is_looked_for(self):
+        info = self.read(blank(400, 560), None, box=(10, 20, 110, 120))["radiograph_info"]
+        assert info["box"] == (10, 20, 110, 120) and "localization" not in info
+
+    def test_cropped_picture_comes_out_as_without_a_detector(self):
+        picture = blank(300, 300)
+        plain = radiograph_transforms(64)({"radiograph": picture})
+        located = self.read(picture, Told(square(160, 150, 220)))
+        assert torch.equal(plain["radiograph"], located["radiograph"])
+        assert plain["radiograph_info"]["warnings"] == located["radiograph_info"]["warnings"]
+
+    def test_stranger_is_read_as_without_a_detector_and_warned_of(self):
+        picture = blank(300, 420)
+        plain = radiograph_transforms(64)({"radiograph": picture})
+        located = self.read(picture, Told())
+        assert torch.equal(plain["radiograph"], located["radiograph"])
+        assert NO_KNEE in located["radiograph_info"]["warnings"]
+
+
+class TestBoxFile:
+    def write(self, folder, text):
+        (folder / "boxes.csv").write_text(text)
+        (folder / "a.png").touch()
+        return folder / "boxes.csv"
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "image,side,top,left,bottom,right\na.png,1,10,20,50,60\n",
+            "Filename;Laterality;xmin;ymin;xmax;ymax\na;R;20;10;60;50\n",
+            "file,side,x,y,w,h,reader\na.png,right,20,10,40,40,me\n",
+        ],
+    )
+    def test_columns(self, tmp_path, text):
+        boxes = read_boxes(self.write(tmp_path, text))
+        assert boxes == {tmp_path / "a.png": [(Laterality.RIGHT, (10, 20, 50, 60))]}
+
+    def test_box_is_made_square(self, tmp_path):
+        path = self.write(tmp_path, "image,x1,y1,x2,y2\na.png,0,0,10,20\n")
+        assert read_boxes(path)[tmp_path / "a.png"] == [(None, (0, -5, 20, 15))]
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("image,top\na.png,1\n", "line 2.*no box"),
+            ("image,x1,y1,x2,y2\nb.png,0,0,1,1\n", "line 2.*no single picture"),
+            ("image,x1,y1,x2,y2\na.png,5,0,1,1\n", "line 2.*empty"),
+            ("image,x1,y1,x2,y2\na.png,?,0,1,1\n", "line 2"),
+            ("image,x1,y1,x2,y2\n", "no line"),
+        ],
+    )
+    def test_faults_name_the_line(self, tmp_path, text, words):
+        with pytest.raises(DatalistError, match=words):
+            read_boxes(self.write(tmp_path, text))
+
+
+def leg(seed=0):
+    """A shadow of the right size with a bone in it, without the seconds that painting takes."""
+    rows, columns = 640, 400
+    x = (torch.arange(columns) - columns / 2) * SHADOW_MM
+    z = (rows / 2 - torch.arange(rows))[:, None] * SHADOW_MM
+    soft = 2.4 * (1 - (x / 62) ** 2).clamp_min(0).sqrt().expand(rows, -1)
+    wide = 17 + 20 * torch.exp(-((z / 30) ** 2))
+    bone = 0.9 * torch.sigmoid((wide - x.abs()) / 2) * (z.abs() > 2)
+    return Shadow(soft.clone(), bone, 20 * bone, 77.0, seed)
+
+
+class TestFilm:
+    def layout(self, **changes):
+        joints = {"R": (5.0, -80.0), "L": (-5.0, 80.0)}
+        return Layout((300.0, 400.0), 1.0, joints, {"R": 0.0, "L": 0.0}, **changes)
+
+    def test_joints_lie_where_the_layout_has_them(self):
+        film = take_film(leg(), leg(1), 3, self.layout())
+        assert film.pixels.shape == (300, 400) and film.pixels.dtype == np.uint16
+        top, left, bottom, right = film.joints["R"]
+        assert ((top + bottom) / 2, (left + right) / 2) == (155, 120)
+        assert bottom - top == right - left == pytest.approx(1.4 * 77)
+        assert film.joints["L"][1] > right
+
+    def test_same_seed_same_film(self):
+        a, b = (take_film(leg(), leg(1), 3) for _ in range(2))
+        assert np.array_equal(a.pixels, b.pixels) and a.joints == b.joints
+
+    def test_left_leg_is_mirrored(self):
+        lopsided = leg()
+        lopsided.bone[:, 200:] = 0  # lateral half only: image left of a right knee
+        film = take_film(lopsided, lopsided, 3, self.layout(frame=False))
+        row = film.pixels[20].astype(float)
+        assert row[105:118].mean() > row[122:135].mean()
+        assert row[282:295].mean() > row[265:278].mean()
+
+    def test_drawn_layouts_keep_the_joints_on_the_film(self):
+        for seed in range(60):
+            for sides in ("RL", "R", "L"):
+                layout = sample_layout(np.random.default_rng(seed), sides)
+                for down, across in layout.joints.values():
+                    assert abs(down) < layout.size_mm[0] / 2 - 30
+                    assert abs(across) < layout.size_mm[1] / 2 - 30
+
+    def test_letters_are_read(self):
+        markers = (("R", -110.0, -165.0, 18.0, 4.0), ("L", -110.0, 165.0, 18.0, 0.0))
+        layout = self.layout(frame=False, markers=markers)
+        read = read_markers(take_film(leg(), leg(1), 4, layout).pixels.astype(np.float32))
+        assert {(m.side, m.column < 200) for m in read} == {("R", True), ("L", False)}
+
+    def test_letter_of_a_mirrored_film_is_not_read(self):
+        layout = self.layout(frame=False, markers=(("R", -110.0, -165.0, 18.0, 0.0),))
+        film = take_film(leg(), leg(1), 4, layout).pixels.astype(np.float32)
+        assert len(read_markers(film)) == 1
+        assert read_markers(np.ascontiguousarray(film[:, ::-1])) == []
+
+
+class TestLearning:
+    def corpus(self):
+        pictures = np.zeros((3, 384, 384), np.uint8)
+        film, factor = shrunk(take_film(leg(), leg(1), 1).pixels)
+        pictures[:2, : film.shape[0], : film.shape[1]] = film
+        pictures[2] = np.random.default_rng(0).integers(0, 255, (384, 384))
+        joints = np.full((3, 2, 4), np.nan, np.float32)
+        boxes = np.array(list(take_film(leg(), leg(1), 1).joints.values())) * factor
+        joints[0] = joints[1] = boxes
+        return FilmCorpus(pictures, np.array([film.shape, film.shape, (384, 384)]), joints)
+
+    def test_frame_and_back(self):
+        picture = torch.rand(300, 500)
+        window = (150.0, 100.0, 400.0)
+        frame = frame_of(picture, window)
+        assert frame.shape == (1, FRAME, FRAME) and 0 <= frame.min() < frame.max() <= 1
+        assert to_picture((0, 0, FRAME, FRAME), window) == (-50, -100, 350, 300)
+        assert frame[0, :30].abs().max() == 0 and frame[0, :, :60].abs().max() == 0
+
+    def test_boxes_follow_the_picture(self):
+        """A bright square stays within its box, whatever happens to the picture."""
+        picture = np.full((300, 384), 20, np.uint8)
+        picture[100:180, 150:230] = 250
+        hits = 0
+        for seed in range(30):
+            rng = np.random.default_rng(seed)
+            frame, boxes = augmented(picture, np.array([[100, 150, 180, 230]], np.float32), rng)
+            assert frame.shape == (1, FRAME, FRAME) and len(boxes) <= 1
+            if len(boxes):
+                left, top, right, bottom = boxes[0].round().long().tolist()
+                inside = frame[0, top:bottom, left:right]
+                middle = frame[
+                    0, (3 * top + bottom) // 4 : (top + 3 * bottom) // 4,
+                    (3 * left + right) // 4 : (left + 3 * right) // 4,
+                ]  # fmt: skip
+                assert inside.numel() > 100
+                hits += abs(float(middle.median()) - float(frame[0].median())) > 0.2
+        assert hits > 15
+
+    def test_batches_are_a_function_of_seed_and_step(self):
+        a, b = (FilmBatches(self.corpus(), 4, seed=1)[7] for _ in range(2))
+        assert torch.equal(a["image"], b["image"])
+        assert not torch.equal(a["image"], FilmBatches(self.corpus(), 4, seed=1)[8]["image"])
+
+    def test_frames_without_a_knee_teach(self):
+        torch.manual_seed(0)
+        stage = DetectorStage(KneeSSD(0.35)).train()
+        batch = {"image": torch.rand(2, 1, FRAME, FRAME), "boxes": torch.full((2, 2, 4), np.nan)}
+        losses = stage(batch)
+        assert losses["knee"] > 0 and losses["offset"] == losses["iou"] == 0
+
+    def test_loss_falls(self):
+        torch.manual_seed(0)
+        stage = DetectorStage(KneeSSD(0.35)).train()
+        optimizer = torch.optim.AdamW(stage.parameters(), 2e-3)
+        batch = FilmBatches(self.corpus(), 4, seed=2)[0]
+        losses = []
+        for _ in range(8):
+            optimizer.zero_grad()
+            loss = stage(batch)["loss"]
+            loss.backward()
+            optimizer.step()
+            losses.append(float(loss))
+        assert losses[-1] < 0.8 * losses[0]

@@ -1,0 +1,121 @@
+"""The shipped detector, on phantoms, on what is no knee, and on the reference pictures."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from xr2mri_core.cli import main
+from xr2mri_core.errors import RadiographError, WeightsError
+from xr2mri_core.localization import KneeDetector, LocateKneed, locate_file
+from xr2mri_core.localization.boxes import iou
+from xr2mri_core.localization.decision import NO_KNEE
+from xr2mri_core.localization.detector import SHIPPED
+from xr2mri_core.localization.strangers import UNSEEN_PHOTOGRAPHS, photograph
+from xr2mri_core.phantom import make_case
+from xr2mri_core.phantom.bilateral import joint_of_case, make_film
+from xr2mri_core.transforms.radiograph import radiograph_transforms
+
+REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference"
+reference = pytest.mark.skipif(not REFERENCE.is_dir(), reason="no reference pictures here")
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return KneeDetector.shipped()
+
+
+def test_weights_are_small_and_load_once(detector):
+    assert SHIPPED.stat().st_size < 6e6
+    assert sum(p.numel() for p in detector.network.parameters()) < 3e6
+    assert KneeDetector.shipped() is detector
+
+
+def test_damaged_or_foreign_weights(tmp_path, detector):
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(SHIPPED.read_bytes()[:1000])
+    for path in (damaged, tmp_path / "none.safetensors"):
+        with pytest.raises(WeightsError, match="no weights of the knee detector"):
+            KneeDetector.load(path)
+    with pytest.raises(WeightsError, match="another network"):
+        KneeDetector.load(SHIPPED, width=0.35)
+
+
+def test_same_picture_same_answer_in_any_units(detector):
+    picture = photograph("camera")
+    first = detector.detect(picture)
+    assert first == detector.detect(picture)
+    scaled = detector.detect(picture * 16 + 1000)
+    assert [round(s, 2) for _, s in scaled] == [round(s, 2) for _, s in first]
+
+
+@pytest.mark.parametrize("name", UNSEEN_PHOTOGRAPHS)
+def test_photograph_is_no_knee(detector, name):
+    found = detector.locate(photograph(name))
+    assert found.kind == "none" and found.warnings == (NO_KNEE,)
+
+
+@pytest.mark.parametrize("shape", [(300, 300), (500, 260), (240, 700)])
+def test_noise_is_no_knee(detector, shape):
+    noise = np.random.default_rng(1).random(shape, np.float32)
+    assert detector.locate(noise).kind == "none"
+
+
+def test_array_that_is_no_picture(detector):
+    with pytest.raises(RadiographError):
+        detector.locate(np.zeros((3, 40, 40)))
+
+
+@pytest.mark.slow
+def test_phantom_radiograph_is_kept_as_it_is(detector):
+    case = make_case(20260)
+    plain = radiograph_transforms()({"radiograph": case.radiograph})
+    chain = radiograph_transforms(locate=LocateKneed("radiograph", detector))
+    located = chain({"radiograph": case.radiograph})
+    assert torch.equal(plain["radiograph"], located["radiograph"])
+    assert located["radiograph_info"]["localization"]["kind"] == "cropped"
+    (box, score), *_ = detector.detect(case.radiograph)
+    assert score > 0.5 and iou(box, joint_of_case(case.parameters)) > 0.8
+
+
+@pytest.mark.slow
+def test_both_knees_of_a_film(detector, tmp_path):
+    film = make_film(3)
+    found = detector.locate(film.pixels, (film.spacing_mm,) * 2)
+    assert found.kind == "bilateral"
+    for side, joint in film.joints.items():
+        assert iou(found.choose(side).joint, joint) > 0.75
+    turned = detector.locate(np.ascontiguousarray(film.pixels[:, ::-1]))
+    columns = film.pixels.shape[1]
+    top, left, bottom, right = film.joints["L"]
+    assert iou(turned.choose("R").joint, (top, columns - right, bottom, columns - left)) > 0.75
+
+
+@reference
+def test_real_bilateral_radiograph(tmp_path, capsys):
+    """Joint boxes against what can be seen on the picture: joint spaces at rows 78 to 82."""
+    path = REFERENCE / "bilateral_pa_small.png"
+    out, picture = tmp_path / "boxes.json", tmp_path / "overlay.png"
+    assert main(["localize", str(path), "--out", str(out), "--picture", str(picture)]) == 0
+    found = json.loads(out.read_text())
+    assert found["kind"] == "bilateral" and found["warnings"] == []
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    for knee, side, column in zip(found["knees"], "RL", (75, 158), strict=True):
+        top, left, bottom, right = knee["joint"]
+        assert knee["side"] == side and knee["score"] > 0.6
+        assert abs((top + bottom) / 2 - 80) < 8 and abs((left + right) / 2 - column) < 8
+        assert 50 < bottom - top < 80
+
+
+@reference
+def test_real_cropped_knee_is_kept_whole():
+    found = locate_file(REFERENCE / "real_pair" / "xray.png")
+    assert found.kind == "cropped" and found.knees[0].box == (0, 0, 224, 224)
+
+
+@reference
+def test_real_ankle_is_no_knee():
+    found = locate_file(REFERENCE / "cr_monochrome1_not_a_knee_j2k.dcm")
+    assert found.kind == "none" and NO_KNEE in found.warnings
