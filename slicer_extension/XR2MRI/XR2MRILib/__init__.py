@@ -1,5 +1,11 @@
-"""What the module XR2MRI is made of. The HTTP side (`client`, `worker`, `form` and what they use)
-knows neither Qt nor MRML, so scripts, tests and the command line use it without 3D Slicer.
+"""What the module XR2MRI is made of, each layer knowing only those above it in this list:
+
+- The HTTP side, `client`, `worker`, `form` and what they use, and `comparison`: neither Qt nor
+  MRML, so that scripts, tests and the command line use it without 3D Slicer.
+- `scene`: nodes, views, attributes.
+- `logic` with its activities `connection`, `location`, `generation`, `compare`, `dicom_export`:
+  what the module can do, for scripts and for the panel.
+- `panel`: a section of the panel a file.
 
 Runs on Python 3.9 to 3.12 with numpy and requests, which Slicer bundles.
 """

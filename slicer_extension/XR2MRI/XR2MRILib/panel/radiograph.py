@@ -82,6 +82,7 @@ class RadiographSection(Section, VTKObservationMixin):
         self.node.preparedFor = chosen_id
         self.node.laterality = "auto"
         self._remove_roi()
+        self._let_go_of_result(chosen)
         tell(self.ui.radiographNote, "")
         known = attributes.read_json(chosen, attributes.FEATURES)
         if known or not first:
@@ -89,6 +90,12 @@ class RadiographSection(Section, VTKObservationMixin):
         if not problem(chosen):
             layout.show()
             layout.show_radiograph(chosen)
+
+    def _let_go_of_result(self, chosen: slicer.vtkMRMLVolumeNode) -> None:
+        """Never show one knee's radiograph beside another one's volume."""
+        made = self.node.result
+        if made is not None and made.GetNodeReference(attributes.RADIOGRAPH) is not chosen:
+            self.node.result, self.node.overlay = None, ""
 
     # --- the side -------------------------------------------------------------------------------
 

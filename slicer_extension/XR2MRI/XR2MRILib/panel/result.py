@@ -101,10 +101,14 @@ class ResultSection(Section):
         """Bring the chosen volume, its radiograph and its overlay into the views."""
         if self.node is None:
             return
-        changed = self._wanted()[:1] != self._shown[:1]
-        self._shown = self._wanted()
+        before, self._shown = self._shown, self._wanted()
+        changed = self._shown[:1] != before[:1]
         chosen = self.node.result
-        if chosen is None or not layout.is_shown():
+        if not layout.is_shown():
+            return
+        if chosen is None:
+            if before:
+                layout.show_volume(None)
             return
         layout.show_radiograph(chosen.GetNodeReference(attributes.RADIOGRAPH))
         layout.show_volume(chosen, _reference(chosen, self.node.overlay), fit=changed)
