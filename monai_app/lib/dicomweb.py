@@ -45,6 +45,7 @@ class DicomWebStudies(ReadOnlyStudies):
         if username:
             session.auth = HTTPBasicAuth(username, password)
         self._client = DICOMwebClient(url, session=session)
+        self._client.set_http_retry_params(max_attempts=2, wait_exponential_multiplier=250)  # ms
 
     def description(self) -> str:
         return "radiographs of a PACS, read by DICOMweb"

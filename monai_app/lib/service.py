@@ -26,6 +26,7 @@ from xr2mri_core.generation import (
     weights_path,
 )
 from xr2mri_core.geometry import depths_of
+from xr2mri_core.localization import KneeDetector
 
 log = logging.getLogger("xr2mri")
 
@@ -152,6 +153,8 @@ class GenerationService:
         """Load all models in the background, so that the first request finds them there."""
 
         def load_all() -> None:
+            with suppress(WeightsError):
+                KneeDetector.shipped()
             for model in self.bundles:
                 with suppress(WeightsError):  # told to those who ask for it
                     self.generator(model)

@@ -215,6 +215,12 @@ def test_doubts_about_a_radiograph_reach_every_reply(client, knee, service, monk
     assert client.get(f"/jobs/{started['id']}/record").json()["warnings"] == [doubt]
 
 
+def test_a_picture_without_a_knee_is_doubted(client):
+    told = locate(client, picture(NOISE[..., 0])).json()
+    assert any("is this a knee radiograph?" in warning for warning in told["warnings"])
+    assert told["localization"]["kind"] == "none" and told["localization"]["knees"] == []
+
+
 @pytest.mark.parametrize(
     ("content", "query", "status"),
     [(b"no picture", {}, 415), (None, {}, 422), (None, {"image": "nobody"}, 404)],
