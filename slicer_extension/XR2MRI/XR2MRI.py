@@ -162,6 +162,7 @@ class XR2MRITest(ScriptedLoadableModuleTest):
         made = generation.result_of(volume)
         self.assertEqual(made.radiograph, self.radiograph)
         self.assertEqual(dict(made.request.features), {"V00XRKL": 3})
+        self.assertEqual(made.request.laterality, "R")
         self.assertEqual(volume.GetImageData().GetDimensions(), (64, 50, 64))
         self.assertAlmostEqual(volume.GetSpacing()[1], 1.5)
         self.assertIsNotNone(made.std)

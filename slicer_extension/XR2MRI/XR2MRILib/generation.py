@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from .client import XR2MRIClient
 from .errors import FormError, Refused
 from .jobs import JobHandle, ServerInfo
 from .request import Request
-from .scene import attributes, display, result
+from .scene import attributes, dicom_source, display, result
 from .signals import Signal
 from .texts import tr as _
 from .upload import upload_of
@@ -93,6 +93,12 @@ def model_of(info: ServerInfo, request: Request) -> str:
     return model
 
 
+def sided(request: Request, radiograph: slicer.vtkMRMLVolumeNode | None) -> Request:
+    """A request that says which knee it is, where the node knows: pixels alone cannot tell."""
+    side = dicom_source.laterality(radiograph) if radiograph is not None else ""
+    return replace(request, laterality=side) if side and request.laterality == "auto" else request
+
+
 class Generation(Activity):
     """Generates from a radiograph node; returns a `Result`.
 
@@ -120,7 +126,7 @@ class Generation(Activity):
         baseline: slicer.vtkMRMLScalarVolumeNode | None = None,
         name: str = "",
     ) -> None:
-        model = model_of(info, request)
+        model, request = model_of(info, request), sided(request, radiograph)
         self.grown = Signal()
         self.url = client.url
         self.worker = GenerationWorker(

@@ -8,7 +8,7 @@ import slicer
 
 from .activity import Activity, Steps
 from .client import XR2MRIClient
-from .generation import model_of
+from .generation import model_of, sided
 from .jobs import Located, ServerInfo
 from .request import Request
 from .states import State
@@ -42,7 +42,7 @@ class Location(Activity):
         request: Request,
     ) -> None:
         model, upload = model_of(info, request), upload_of(radiograph, request.pixels_only)
-        parameters = {"laterality": request.laterality}
+        parameters = {"laterality": sided(request, radiograph).laterality}
         self._radiograph_id = radiograph.GetID()
         self.worker = CallWorker(client, lambda c: c.locate(model, upload, parameters))
 

@@ -61,7 +61,6 @@ class GenerateSection(Section):
         self.ui.generateButton.toolTip = missing or _("Send the radiograph and draw the volume")
         self.ui.cancelButton.enabled = not idle and self.logic.state is not State.CANCELLING
         self.ui.progressBar.visible = not idle
-        self.ui.progressNote.visible = True
         if idle:
             tell(self.ui.progressNote, missing)
 
@@ -99,7 +98,7 @@ class GenerateSection(Section):
         node = self.node
         return Request(
             features=self._features.form.values,
-            laterality=self._radiograph.laterality,
+            laterality=node.laterality,
             box=self._radiograph.box,
             num_slices=node.numSlices,
             steps=node.steps or None,

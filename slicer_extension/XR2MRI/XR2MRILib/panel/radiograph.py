@@ -43,12 +43,6 @@ class RadiographSection(Section, VTKObservationMixin):
         return chosen if not problem(chosen) else None
 
     @property
-    def laterality(self) -> str:
-        """`R`, `L`, or `auto` where neither the user nor the image tells."""
-        chosen = self.node.laterality
-        return chosen if chosen != "auto" else self._told_laterality() or "auto"
-
-    @property
     def box(self) -> crop.Box | None:
         """The box that the user made of the proposal; None where the proposal stands."""
         roi = self.node.cropRoi
@@ -101,10 +95,7 @@ class RadiographSection(Section, VTKObservationMixin):
 
     def _told_laterality(self) -> str:
         """The side by what is known of the image; empty where nothing is."""
-        node = self.radiograph
-        if node is None:
-            return ""
-        return node.GetAttribute(attributes.LATERALITY) or dicom_source.laterality(node)
+        return dicom_source.laterality(self.radiograph) if self.radiograph is not None else ""
 
     def _laterality_note(self) -> str:
         told = self._told_laterality()
@@ -147,7 +138,7 @@ class RadiographSection(Section, VTKObservationMixin):
         """The middle at once; what the server finds, where it may be asked, when it answers."""
         self._place(crop.proposal(frame_of(self.radiograph)))
         if self.logic.state is State.IDLE and self.logic.uploadAllowed():
-            request = Request(laterality=self.laterality, pixels_only=self.node.pixelsOnly)
+            request = Request(laterality=self.node.laterality, pixels_only=self.node.pixelsOnly)
             with suppress(XR2MRIClientError):  # a proposal is a courtesy
                 self.logic.locate(self.radiograph, request)
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import slicer
 
+from . import attributes
+
 IMAGE_LATERALITY, LATERALITY = "0020,0062", "0020,0060"
 ROWS, COLUMNS = "0028,0010", "0028,0011"
 PHOTOMETRIC = "0028,0004"
@@ -25,12 +27,12 @@ def value(node: slicer.vtkMRMLNode, tag: str) -> str:
 
 
 def laterality(node: slicer.vtkMRMLNode) -> str:
-    """`R` or `L` by the tags of the image, then of its series; empty where they do not tell."""
-    for tag in (IMAGE_LATERALITY, LATERALITY):
-        side = value(node, tag).upper()
-        if side in ("R", "L"):
-            return side
-    return ""
+    """`R` or `L` by what is written on the node, by the DICOM tags of the image, then by those of
+    its series; empty where nothing tells."""
+    told = node.GetAttribute(attributes.LATERALITY) or ""
+    tags = (value(node, tag) for tag in (IMAGE_LATERALITY, LATERALITY))
+    sides = (side.upper() for side in (told, *tags))
+    return next((side for side in sides if side in ("R", "L")), "")
 
 
 def _instance(node: slicer.vtkMRMLNode) -> str:
