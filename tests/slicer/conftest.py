@@ -89,6 +89,7 @@ def slicer(application):
     dialogs.reset()
     harness.vtk_messages()
     yield application
+    application.util.mainWindow().hide()  # a window that is not shown draws nothing
     application.mrmlScene.Clear(0)
     application.app.processEvents()
     assert not harness.errors, harness.errors[0]

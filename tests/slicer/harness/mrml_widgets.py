@@ -201,7 +201,8 @@ class qMRMLNodeComboBox(qt.QWidget):
     def setCurrentNodeID(self, node_id: str | None) -> None:
         node_id = node_id or ""
         if node_id and node_id not in self._h_node_tags:
-            node_id = ""
+            self._refresh()  # it may have got the attribute that is asked for since it was added
+            node_id = node_id if node_id in self._h_node_tags else ""
         self._h_combo.setCurrentIndex(self._h_combo.findData(node_id))
         self._select(node_id)
 

@@ -1,0 +1,281 @@
+"""What generated volumes are in the scene, and what happens when the scene changes meanwhile."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import faulty_server as fake
+import numpy as np
+import pytest
+from faulty_server import Answer
+
+pytestmark = pytest.mark.gui
+
+JOB = f"/jobs/{fake.JOB}"
+
+
+@pytest.fixture
+def ready(user):
+    """The panel with its sample radiograph, connected to no more than a rehearsal."""
+    user.rehearse()
+    user.ui.sampleButton.click()
+    user.events()
+    return user
+
+
+@pytest.fixture
+def running(user, faulty, radiograph):
+    """A generation that goes on until it is stopped."""
+    user.connect(faulty.url)
+    user.choose(radiograph)
+    faulty.plan[f"GET {JOB}"] = Answer(body=fake.state("running", 3))
+    user.press_generate()
+    user.until(user.volumes, "the first slices")
+    return user
+
+
+def hierarchy_of(slicer, node):
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    return hierarchy, hierarchy.GetItemByDataNode(node)
+
+
+def test_the_volume_lies_beside_its_radiograph(ready):
+    slicer = ready.slicer
+    xray = ready.node.radiograph
+    hierarchy, item = hierarchy_of(slicer, xray)
+    patient = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), "Patient")
+    study = hierarchy.CreateStudyItem(patient, "Study")
+    hierarchy.SetItemParent(item, study)
+    volume = ready.generate()
+    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(volume)) == study
+    assert volume.GetNodeReference("XR2MRI.radiograph") is xray
+    assert volume.GetName() == f"{xray.GetName()} synthetic MRI"
+    again = ready.generate()
+    assert again.GetName() != volume.GetName(), "two volumes have two names"
+
+
+def test_the_volume_is_shown_well(ready):
+    slicer = ready.slicer
+    volume = ready.generate()
+    display = volume.GetDisplayNode()
+    values = slicer.util.arrayFromVolume(volume)
+    assert not display.GetAutoWindowLevel() and display.GetInterpolate()
+    assert display.GetWindowLevelMin() == 0 and 0 < display.GetWindowLevelMax() <= values.max()
+    manager = slicer.app.layoutManager()
+    shown = {
+        w.view_name: w.mrmlSliceCompositeNode() for w in manager.shown() if hasattr(w, "sliceLogic")
+    }
+    assert set(shown) == {"XR2MRIRadiograph", "Red", "Green", "Yellow"}
+    xray = shown.pop("XR2MRIRadiograph")
+    assert xray.GetBackgroundVolumeID() == ready.node.radiograph.GetID()
+    assert {c.GetBackgroundVolumeID() for c in shown.values()} == {volume.GetID()}
+    orientations = {n: manager.sliceWidget(n).mrmlSliceNode().GetOrientation() for n in shown}
+    assert orientations == {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
+    rendering = slicer.modules.volumerendering.logic().GetFirstVolumeRenderingDisplayNode(volume)
+    assert rendering is not None and rendering.GetVisibility()
+
+
+def test_every_view_that_shows_it_says_synthetic(ready, tmp_path):
+    slicer = ready.slicer
+    slicer.util.mainWindow().show()
+    volume = ready.generate()
+    notice = slicer.modules.XR2MRINotice
+    ready.events()
+    assert all(notice.shown_in(name) for name in ("Red", "Green", "Yellow"))
+    assert not notice.shown_in("XR2MRIRadiograph"), "the radiograph is not synthetic"
+    view = slicer.app.layoutManager().sliceWidget("Green").sliceView()
+    view.forceRender()
+    with_notice = view.image.copy()
+    slicer.util.setSliceViewerLayers(background=None)
+    ready.events()
+    assert not notice.shown_in("Green")
+    slicer.util.setSliceViewerLayers(background=volume)
+    ready.events()
+    corner = with_notice[-60:, -260:].astype(int)
+    orange = (corner[..., 0] > 150) & (corner[..., 2] < 100)
+    assert orange.sum() > 50, "the words are in the picture"
+
+
+@pytest.mark.parametrize("ending", ["mrb", "mrml"])
+def test_saved_and_opened_again_it_is_the_same(ready, tmp_path, ending):
+    slicer = ready.slicer
+    ready.grade(V00XRKL=3)
+    volume = ready.generate()
+    names = [n for n in volume.GetAttributeNames() if n.startswith("XR2MRI.")]
+    kept = {name: volume.GetAttribute(name) for name in names}
+    assert {"XR2MRI.Record", "XR2MRI.Request", "XR2MRI.Kind", "XR2MRI.Notice"} <= set(kept)
+    values = slicer.util.arrayFromVolume(volume).copy()
+    name = volume.GetName()
+    if ending == "mrml":  # the files are the user's own then
+        for node in slicer.util.getNodesByClass("vtkMRMLVolumeNode"):
+            slicer.util.saveNode(node, str(tmp_path / f"{node.GetID()}.nrrd"))
+    assert slicer.util.saveScene(str(tmp_path / f"scene.{ending}"))
+    slicer.mrmlScene.Clear(0)
+    ready.events()
+    assert ready.node.features == {}, "a new scene is a new form"
+    slicer.util.loadScene(str(tmp_path / f"scene.{ending}"))
+    ready.events()
+    again = slicer.util.getNode(name)
+    assert {n: again.GetAttribute(n) for n in kept} == kept
+    assert np.array_equal(slicer.util.arrayFromVolume(again), values)
+    assert ready.node.result is again and ready.node.features == {"V00XRKL": 3}
+    assert again.GetNodeReference("XR2MRI.radiograph") is ready.node.radiograph
+    assert ready.grade_button("V00XRKL", 3).checked
+    assert ready.ui.whatIfButton.enabled, "and one can go on with it"
+
+
+def test_samples_bring_mean_and_uncertainty_as_an_overlay(ready):
+    slicer = ready.slicer
+    ready.ui.samplesSpinBox.value = 2
+    volume = ready.generate()
+    std = volume.GetNodeReference("XR2MRI.std")
+    assert std.GetAttribute("XR2MRI.Kind") == "std"
+    assert volume.GetNodeReference("XR2MRI.mean") is not None
+    combo = ready.ui.overlayComboBox
+    combo.setCurrentIndex(combo.findData("XR2MRI.std"))
+    ready.events()
+    green = slicer.app.layoutManager().sliceWidget("Green").mrmlSliceCompositeNode()
+    assert green.GetForegroundVolumeID() == std.GetID() and green.GetForegroundOpacity() > 0
+    combo.setCurrentIndex(0)
+    ready.events()
+    assert not green.GetForegroundVolumeID()
+
+
+def test_what_if_keeps_the_seed_and_overlays_the_difference(ready):
+    slicer = ready.slicer
+    ready.grade(V00XRKL=0)
+    first = ready.generate()
+    ready.ui.whatIfFeature.setCurrentIndex(ready.ui.whatIfFeature.findData("V00XRKL"))
+    ready.ui.whatIfGrade.setCurrentIndex(ready.ui.whatIfGrade.findData(4))
+    ready.ui.whatIfButton.click()
+    ready.until_idle()
+    second = ready.node.result
+    assert second is not first
+    made = [json.loads(node.GetAttribute("XR2MRI.Request")) for node in (first, second)]
+    assert made[0]["features"] == {"V00XRKL": 0} and made[1]["features"] == {"V00XRKL": 4}
+    seeds = {json.loads(node.GetAttribute("XR2MRI.Record"))["seed"] for node in (first, second)}
+    assert len(seeds) == 1
+    difference = second.GetNodeReference("XR2MRI.difference")
+    arrays = [slicer.util.arrayFromVolume(node) for node in (second, first, difference)]
+    assert np.array_equal(arrays[2], arrays[0] - arrays[1]) and arrays[2].any()
+    green = slicer.app.layoutManager().sliceWidget("Green").mrmlSliceCompositeNode()
+    assert green.GetForegroundVolumeID() == difference.GetID(), "the overlay is on by itself"
+
+
+def test_a_comparison_with_a_real_volume_makes_maps_and_a_table(ready):
+    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+    slicer = ready.slicer
+    volume = ready.generate()
+    values = slicer.util.arrayFromVolume(volume)
+    noise = np.random.default_rng(0).normal(0, 0.05, values.shape)
+    real = np.clip(values + noise, 0, 1).astype(np.float32)
+    real[0, 0, 0] = 1.0
+    matrix = volume_matrix(slicer, volume)
+    node = slicer.util.addVolumeFromArray(1000 * real, matrix, name="real MRI")
+    ready.ui.realMriSelector.setCurrentNode(node)
+    assert ready.ui.compareButton.enabled
+    ready.ui.compareButton.click()
+    ready.until_idle()
+    table = volume.GetNodeReference("XR2MRI.table")
+    assert table.GetNumberOfRows() == values.shape[1]
+    names = [table.GetColumnName(i) for i in range(table.GetNumberOfColumns())]
+    scores = {n: slicer.util.arrayFromTableColumn(table, n) for n in names}
+    low, high = np.percentile((1000 * real.T)[::2, ::2, ::2], (0, 99.5))
+    scaled = np.clip((1000 * real - low) / (high - low), 0, 1)
+    k = values.shape[1] // 2
+    expected = peak_signal_noise_ratio(scaled[:, k], values[:, k], data_range=1)
+    assert scores["PSNR (dB)"][k] == pytest.approx(expected, abs=1e-3)
+    gaussian = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    expected = structural_similarity(scaled[:, k], values[:, k], data_range=1, **gaussian)
+    assert scores["SSIM"][k] == pytest.approx(expected, abs=5e-3)
+    difference = volume.GetNodeReference("XR2MRI.realDifference")
+    assert np.abs(slicer.util.arrayFromVolume(difference) - (values - scaled)).max() < 1e-4
+    assert volume.GetNodeReference("XR2MRI.edges").GetAttribute("XR2MRI.Kind") == "edges"
+    assert "PSNR" in ready.ui.compareNote.text and "SSIM" in ready.ui.compareNote.text
+
+
+def volume_matrix(slicer, node):
+    from vtk import vtkMatrix4x4
+
+    matrix = vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    return matrix
+
+
+def test_closing_the_scene_ends_the_job(running, faulty):
+    running.slicer.mrmlScene.Clear(0)
+    running.until(lambda: faulty.count("DELETE"), "the server hears of it")
+    assert running.logic.state == "idle" and running.volumes() == []
+    assert "Choose a radiograph" in running.ui.progressNote.text
+
+
+def test_deleting_the_growing_volume_ends_the_job(running, faulty):
+    running.slicer.mrmlScene.RemoveNode(running.volumes()[0])
+    running.until(lambda: faulty.count("DELETE"), "the server hears of it")
+    assert running.logic.state == "idle" and running.volumes() == []
+    assert running.ui.generateButton.enabled
+
+
+def test_deleting_the_radiograph_meanwhile_does_not_harm_the_volume(running, faulty):
+    running.slicer.mrmlScene.RemoveNode(running.node.radiograph)
+    running.events()
+    faulty.plan[f"GET {JOB}"] = Answer(body=fake.state("done", fake.SLICES))
+    running.until_idle()
+    assert len(running.volumes()) == 1
+    assert running.volumes()[0].GetNodeReference("XR2MRI.radiograph") is None
+
+
+def test_reloading_the_module_ends_the_job(running, faulty):
+    before = running.widget
+    running.slicer.util.reloadScriptedModule("XR2MRI")
+    running.until(lambda: faulty.count("DELETE"), "the server hears of it")
+    assert running.widget is not before and running.logic.state == "idle"
+    assert running.volumes() == []
+    running.connect(faulty.url)
+    assert running.colour("serverStatus") == "good", "the new panel works"
+
+
+def test_ending_slicer_ends_the_job(running, faulty):
+    running.slicer.util.selectModule("")
+    running.manager.unload("XR2MRI")
+    assert faulty.count("DELETE") == 1, "before the application has gone"
+    running.manager.load(__import__("user").MODULE)
+    running.slicer.util.selectModule("XR2MRI")
+
+
+def test_leaving_the_module_lets_the_job_go_on(running, faulty):
+    running.slicer.util.selectModule("")
+    running.events()
+    faulty.plan[f"GET {JOB}"] = Answer(body=fake.state("done", fake.SLICES))
+    running.until_idle()
+    running.slicer.util.selectModule("XR2MRI")
+    assert running.ui.resultSelector.currentNode() is running.volumes()[0]
+
+
+def test_no_handler_holds_the_application_up(ready):
+    """By the processor's time of the thread, so that a busy machine is no failure; 50 ms, and
+    three times as much where a volume enters the scene for the first time."""
+    from harness import pythonqt
+
+    ready.ui.slicesSpinBox.value = 60
+    ready.generate()
+    pythonqt.handled.clear()
+    began = time.thread_time()
+    ready.grade(V00XRKL=2)
+    ready.generate()
+    assert time.thread_time() > began
+    slow = {(name, round(cpu, 3)) for name, _wall, cpu in pythonqt.handled if cpu > 0.05}
+    assert not slow, slow
+
+
+def test_the_self_test_of_the_module_passes(user):
+    import sys
+    import unittest
+
+    suite = unittest.defaultTestLoader.loadTestsFromTestCase(sys.modules["XR2MRI"].XR2MRITest)
+    cases = [case for case in suite if case._testMethodName != "runTest"]
+    found = unittest.TestResult()
+    unittest.TestSuite(cases).run(found)
+    assert found.testsRun >= 5 and not found.errors + found.failures, found.errors + found.failures
