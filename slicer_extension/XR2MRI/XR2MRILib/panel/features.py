@@ -170,9 +170,9 @@ class FeatureSection(Section):
 
     def _take_row(self, text: str) -> None:
         row = self.form.parse_row(text)
-        self.form.replace(row.features)
         if row.laterality and self.node is not None:
-            self.node.laterality = row.laterality
+            self.node.laterality = row.laterality  # first: it shows the form as the node has it
+        self.form.replace(row.features)
 
     def _on_clear(self, _checked: bool = False) -> None:
         self._change(self.form.clear)
