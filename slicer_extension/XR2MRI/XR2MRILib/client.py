@@ -232,6 +232,7 @@ class XR2MRIClient:
             seed=state.seed,
             output_format=str(given.get("output_format", "nifti")),
             parameters=given,
+            warnings=state.warnings,
         )
 
     def locate(

@@ -91,6 +91,7 @@ class JobHandle:
 
     Attributes:
         parameters: as they were sent.
+        warnings: what the server doubts about the radiograph, known before anything is drawn.
     """
 
     id: str
@@ -100,6 +101,7 @@ class JobHandle:
     seed: int | None = None
     output_format: str = "nifti"
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ class JobState:
         seconds: of running so far.
         seconds_left: expected, the wait included; None when it has ended.
         error: why it failed.
+        warnings: what the server doubts about the radiograph.
     """
 
     id: str
@@ -128,6 +131,7 @@ class JobState:
     seconds_left: float | None
     seed: int | None
     error: str | None
+    warnings: tuple[str, ...] = ()
 
     @property
     def final(self) -> bool:
@@ -212,6 +216,7 @@ def read_state(answer: Any) -> JobState:
             seconds_left=_optional(answer["seconds_left"], float),
             seed=_optional(answer["seed"], _count),
             error=_optional(answer["error"], one_line),
+            warnings=_lines(answer.get("warnings")),
         )
     except (KeyError, TypeError, ValueError):
         raise BadReply(_("The server does not tell where the job stands.")) from None
@@ -226,12 +231,16 @@ def read_located(answer: Any) -> Located:
     whole = isinstance(box, list) and all(type(edge) is int for edge in box)
     if not whole or len(box) != 4 or not (box[0] < box[2] and box[1] < box[3]):
         raise BadReply(_("The server does not tell where the knee is."))
-    warnings = answer.get("warnings")
     return Located(
         box=tuple(box),
         laterality=answer["laterality"] if answer.get("laterality") in ("R", "L") else "",
-        warnings=tuple(map(one_line, warnings if isinstance(warnings, list) else ())),
+        warnings=_lines(answer.get("warnings")),
     )
+
+
+def _lines(value: Any) -> tuple[str, ...]:
+    """A list of texts, each as a line; empty where there is none."""
+    return tuple(map(one_line, value if isinstance(value, list) else ()))
 
 
 def _mapping(value: Any) -> dict[str, Any]:

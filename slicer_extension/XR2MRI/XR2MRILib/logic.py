@@ -48,7 +48,7 @@ from .signals import Signal
 from .states import State
 from .texts import tr as _
 from .worker import Cancelled as WasCancelled
-from .worker import Failed, Final, Progress
+from .worker import Failed, Final, Progress, Started
 
 log = logging.getLogger("xr2mri")
 
@@ -71,6 +71,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         stateChanged: signal (state).
         connected, disconnected: signals (info), ().
         progressed: signal (worker.Progress).
+        started: signal (jobs.JobHandle): the server has a job, and perhaps doubts about it.
         grown: signal (node, slices done): slices have come.
         finished: signal (what came of it: generation.Result, location.Found, compare.Compared or
             dicom_export.Exported).
@@ -81,7 +82,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         ScriptedLoadableModuleLogic.__init__(self)
         VTKObservationMixin.__init__(self)
         self.stateChanged, self.connected, self.disconnected = Signal(), Signal(), Signal()
-        self.progressed, self.grown = Signal(), Signal()
+        self.progressed, self.started, self.grown = Signal(), Signal(), Signal()
         self.finished, self.failed, self.cancelled = Signal(), Signal(), Signal()
         self.state = State.IDLE
         self.info: ServerInfo | None = None
@@ -371,6 +372,8 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
                 self._setState(activity.importing)
             else:
                 activity.on_event(event)
+                if isinstance(event, Started):
+                    self.started.emit(event.job)
             if self._activity is not activity:
                 return
 

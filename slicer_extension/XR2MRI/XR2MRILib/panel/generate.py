@@ -11,6 +11,7 @@ from ..compare import Compared
 from ..dicom_export import Exported
 from ..errors import NotOffered, XR2MRIClientError
 from ..generation import Result
+from ..jobs import JobHandle
 from ..logic import XR2MRILogic
 from ..request import Request
 from ..states import State
@@ -48,6 +49,7 @@ class GenerateSection(Section):
         ui.generateButton.connect("clicked(bool)", self._on_generate)
         ui.cancelButton.connect("clicked(bool)", self._on_cancel)
         self.listen(logic.stateChanged, self._on_state)
+        self.listen(logic.started, self._on_started)
         self.listen(logic.progressed, self._on_progress)
         self.listen(logic.finished, self._on_finished)
         self.listen(logic.failed, self._on_failed)
@@ -138,6 +140,9 @@ class GenerateSection(Section):
             tell(self.ui.progressNote, _BUSY[state])
         elif state is State.RUNNING:
             tell(self.ui.messageLabel, "")
+
+    def _on_started(self, job: JobHandle) -> None:
+        tell(self.ui.messageLabel, "\n".join(job.warnings), "attention")
 
     def _on_progress(self, progress: Progress) -> None:
         self._bar(progress.fraction if progress.phase in ("uploading", "running") else None)
