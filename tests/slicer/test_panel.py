@@ -21,7 +21,7 @@ def affine_of(slicer, node) -> np.ndarray:
 
 
 def jobs(url: str) -> list[dict]:
-    with urllib.request.urlopen(f"{url}/jobs/", timeout=60) as reply:
+    with urllib.request.urlopen(f"{url}/jobs", timeout=60) as reply:
         return json.load(reply)
 
 
@@ -51,3 +51,24 @@ def test_a_volume_is_generated_by_clicking(user, server, radiograph, tmp_path):
     assert volume.GetName().startswith(xray.GetName()) and "synthetic MRI" in volume.GetName()
     assert volume.GetAttribute("XR2MRI.Synthetic") == "1"
     assert "not for diagnosis" in volume.GetAttribute("XR2MRI.Notice")
+
+
+def test_cancelling_ends_the_job_on_the_server(user, server, radiograph):
+    user.connect(server)
+    user.choose(radiograph)
+    user.set_slices(500)
+    user.ui.stepsSpinBox.value = 50
+    before = {job["id"] for job in jobs(server)}
+    user.press_generate()
+    user.until(user.volumes, "the first slices")
+    (job,) = [job for job in jobs(server) if job["id"] not in before]
+    assert job["state"] == "running" and job["num_slices"] == 500
+    user.ui.cancelButton.click()
+    assert user.logic.state == "idle" and user.volumes() == []
+
+    def gone() -> bool:
+        states = {known["id"]: known["state"] for known in jobs(server)}
+        return states.get(job["id"], "cancelled") == "cancelled"
+
+    user.until(gone, "the server ends it")
+    assert user.ui.generateButton.enabled

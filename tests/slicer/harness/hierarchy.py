@@ -1,4 +1,4 @@
-"""The subject hierarchy: every node that a user would see there gets its item.
+"""The subject hierarchy: every node that a user would see there has its item, while it is there.
 
 In Slicer a Qt plugin does this, so the wheel lacks it.
 """
@@ -19,12 +19,20 @@ class HierarchyKeeper:
     def __init__(self) -> None:
         scene = slicer.mrmlScene
         scene.AddObserver(scene.NodeAddedEvent, self._on_added)
+        scene.AddObserver(scene.NodeAboutToBeRemovedEvent, self._on_removed)
         scene.AddObserver(scene.EndImportEvent, self._on_imported)
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _on_added(self, scene: Any, _event: str, node: Any) -> None:
         if not scene.IsImporting():  # the file brings the items with it
             self._add(node)
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _on_removed(self, scene: Any, _event: str, node: Any) -> None:
+        hierarchy = scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
+        item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
+        if item:
+            hierarchy.RemoveItem(item, False, False)
 
     def _on_imported(self, scene: Any, _event: str) -> None:
         for index in range(scene.GetNumberOfNodes()):
