@@ -17,7 +17,8 @@ from harness import start, stop
 from PIL import Image
 from user import User
 
-SLICES, SEED, COLOURS = 60, 7, 200
+SLICES, SEED, COLOURS = 60, 7, 232
+NOTICE = (255, 140, 26)
 
 
 @contextmanager
@@ -52,14 +53,23 @@ def main() -> None:
         print(user.says())
     window.resize(1600, 1000)
     window.show()
-    user.events(20)
-    slicer.app.layoutManager().resetSliceViews()
+    user.events(5)
     slicer.app.layoutManager().resetThreeDViews()
-    user.events(20)
+    user.events(5)
     user.picture(given.out)
     with Image.open(given.out) as picture:
-        picture.convert("RGB").quantize(COLOURS).save(given.out, optimize=True)
+        small(picture.convert("RGB")).save(given.out, optimize=True)
     stop()
+
+
+def small(picture: Image.Image) -> Image.Image:
+    """The picture in few colours, those of the notice among them, though it is small."""
+    palette = picture.quantize(COLOURS).getpalette()[: 3 * COLOURS]
+    for share in range(1, 17):
+        palette += [round(share / 16 * channel) for channel in NOTICE]
+    table = Image.new("P", (1, 1))
+    table.putpalette(palette)
+    return picture.quantize(palette=table, dither=Image.Dither.NONE)
 
 
 if __name__ == "__main__":

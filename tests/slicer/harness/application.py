@@ -170,7 +170,7 @@ class Application(qt.QObject):
 class MainWindow(qt.QMainWindow):
     """Panel and views, with nothing around them."""
 
-    PANEL = 460
+    PANEL = 500
 
     def __init__(self, modules: ModuleManager, views: Any) -> None:
         super().__init__()
