@@ -156,12 +156,13 @@ def _overhead(
 ) -> dict[str, Any]:
     """The same volume by HTTP and by the bare generator; a first pair warms both up."""
     study = sorted(served.studies.iterdir())[0]
+    box = _located(served.server.url, study.stem)  # looking for the knee is the generator's work
     alike = ThreadPoolExecutor(1, initializer=_stand_back)
 
     around = []
 
     def by_http(seed: int) -> bytes:
-        params, before = {"num_slices": slices, "seed": seed}, served.cpu_of_threads()
+        params, before = {"num_slices": slices, "seed": seed, "box": box}, served.cpu_of_threads()
         reply = _infer(served.server.url, study.stem, params, "image")
         reply.raise_for_status()
         used = {t: s - before.get(t, 0.0) for t, s in served.cpu_of_threads().items()}
@@ -170,7 +171,7 @@ def _overhead(
         return _voxels(reply.content)
 
     def bare(seed: int) -> bytes:
-        work = alike.submit(generator.generate, study, num_slices=slices, seed=seed)
+        work = alike.submit(generator.generate, study, num_slices=slices, seed=seed, box=box)
         return work.result().volume.tobytes("F")
 
     spent: dict[str, list[np.ndarray]] = {"http": [], "bare": []}
@@ -383,6 +384,13 @@ def _start(url: str, image: str, params: dict[str, Any], key: str | None = None)
             reply.raise_for_status()
             return str(reply.json()["id"])
         time.sleep(0.5)
+
+
+def _located(url: str, image: str) -> list[int]:
+    """The crop that generation would take."""
+    reply = requests.post(f"{url}/locate/{MODEL}", params={"image": image}, timeout=600)
+    reply.raise_for_status()
+    return list(reply.json()["box"])
 
 
 def _infer(

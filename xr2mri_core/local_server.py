@@ -83,7 +83,7 @@ class LocalServer:
         """What it has printed so far."""
         return (Path(self._log.name)).read_text(errors="replace")
 
-    def wait(self, seconds: float = 240) -> LocalServer:
+    def wait(self, seconds: float = 600) -> LocalServer:
         """Wait until it answers.
 
         Raises:

@@ -221,6 +221,15 @@ def test_a_picture_without_a_knee_is_doubted(client):
     assert told["localization"]["kind"] == "none" and told["localization"]["knees"] == []
 
 
+def test_what_was_located_and_handed_back_gives_the_same_volume(client, tmp_path):
+    content = dicom(tmp_path, laterality="L")
+    told = locate(client, content).json()
+    asked = SMALL | {"box": told["box"], "laterality": told["laterality"]}
+    given = infer(client, content, asked, output="image")
+    found = infer(client, content, output="image")
+    assert given.status_code == 200 and given.content == found.content
+
+
 @pytest.mark.parametrize(
     ("content", "query", "status"),
     [(b"no picture", {}, 415), (None, {}, 422), (None, {"image": "nobody"}, 404)],
