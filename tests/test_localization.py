@@ -253,7 +253,7 @@ class TestFilm:
         assert {(m.side, m.column < 200) for m in read} == {("R", True), ("L", False)}
 
     def test_letter_of_a_mirrored_film_is_not_read(self):
-        layout = self.layout(frame=False, markers=(("R", -110.0, -165.0, 18.0, 0.0),))
+        layout = self.layout(frame=False, markers=(("R", -110.0, -165.0, 18.0, 4.0),))
         film = take_film(leg(), leg(1), 4, layout).pixels.astype(np.float32)
         assert len(read_markers(film)) == 1
         assert read_markers(np.ascontiguousarray(film[:, ::-1])) == []

@@ -208,7 +208,8 @@ class KneeMRIGenerator:
                 are returned beside the first.
             guidance: strength of the features, 1 as trained, above 1 exaggerated (twice the work).
             laterality: ``R``, ``L``, or ``auto`` from the file (right where it says nothing).
-            box: the knee in the radiograph, (top, left, bottom, right) in pixels.
+            box: the knee in the radiograph, (top, left, bottom, right) in pixels; found by itself
+                where it is not given.
             batch_size: slices at a time: bounds the memory.
             progress: ``progress(done, total, stage)`` with slices done, from this thread.
             arrived: ``arrived(index, volume)`` with the slices of the first sample as they come:
@@ -273,16 +274,21 @@ class KneeMRIGenerator:
     ) -> PreparedRadiograph:
         """Read and check a radiograph without generating anything; see :meth:`generate`.
 
+        Without a box the knee is looked for (:class:`~xr2mri_core.localization.KneeDetector`):
+        of a plain bilateral radiograph the knee of ``laterality`` is cut out, and the right one
+        where that is ``auto``.
+
         Raises:
             RadiographError: it cannot be used.
         """
+        from xr2mri_core.localization import LocateKneed
         from xr2mri_core.transforms.dicom_file import read_header
         from xr2mri_core.transforms.radiograph import radiograph_transforms
 
         item: dict[str, Any] = {"radiograph": radiograph, "laterality": laterality}
         if box is not None:
             item["box"] = tuple(box)
-        data = radiograph_transforms(size=self.image_size)(item)
+        data = radiograph_transforms(self.image_size, locate=LocateKneed("radiograph"))(item)
         picture = torch.as_tensor(np.asarray(data["radiograph"], np.float32))[None]
         info = data["radiograph_info"]
         if not isinstance(radiograph, str | Path):
@@ -412,6 +418,7 @@ class KneeMRIGenerator:
             "radiograph": radiograph.name,
             "laterality": str(info["laterality"]),
             "box": None if info.get("box") is None else [int(edge) for edge in info["box"]],
+            "localization": info.get("localization"),
             "radiograph_spacing_mm": info.get("spacing_mm"),
             "features": dict(grades),
             "features_missing": [v.name for v in VARIABLES if v.name not in grades],

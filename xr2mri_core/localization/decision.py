@@ -5,7 +5,7 @@
   stays as it is without a detector.
 - One joint otherwise: its side is that of the lead letter, if one is legible.
 - A wide picture with one sure joint: the other one is looked for at its mirror image.
-- A wide picture with nothing sure: its halves.
+- A wide picture with nothing sure: its halves, and a warning.
 - Nothing: no knee, and a warning that says so.
 """
 
@@ -248,7 +248,8 @@ def _unsure(
         joint = (box[0] + inset, box[1] + inset, box[2] - inset, box[3] - inset)
         knees.append(KneeBox(box, joint, side, 0.0, "half"))
     note = (
-        "the knees were not found with certainty: the halves are taken; check them, or give a box"
+        "no knee found with certainty: is this a knee radiograph? "
+        "The halves of the picture are taken; check them, or give a box"
     )
     return Localization(tuple(knees), "bilateral", (note,), shape, spacing)
 
