@@ -99,6 +99,7 @@ def state(name: str = "running", slices: int = 0, **more: Any) -> dict[str, Any]
         "seconds": 1.5,
         "seconds_left": None if name == "done" else 2.0,
         "seed": SEED,
+        "warnings": [],
         "error": None,
         **more,
     }

@@ -704,6 +704,11 @@ def test_a_dicom_series_is_fetched_and_unpacked(client, faulty, tmp_path):
         client.dicom(JOB_HANDLE)
 
 
+def test_doubts_about_the_radiograph_come_with_the_job(client, faulty):
+    faulty.plan[START] = Answer(202, state("queued", warnings=["perhaps\nboth knees", 3]))
+    assert client.start("knee_xr2mri", b"content").warnings == ("perhaps both knees", "3")
+
+
 def test_the_knee_is_located(client, faulty):
     told = {"box": [-3, 4, 100, 107], "laterality": "L", "warnings": ["perhaps"]}
     faulty.plan["POST /locate/knee_xr2mri"] = Answer(body=told)

@@ -28,7 +28,7 @@ class Sample(ScriptedLoadableModule):
 
 @parameterNodeWrapper
 class SampleParameters:
-    source: slicer.vtkMRMLVolumeNode
+    source: slicer.vtkMRMLScalarVolumeNode
     level: Annotated[float, WithinRange(0, 10)] = 2.5
     count: Annotated[int, WithinRange(1, 9)] = 3
     mode: Annotated[str, Choice(["a", "b"])] = "a"

@@ -4,7 +4,7 @@
 
 from typing import Annotated, Dict
 
-from slicer import vtkMRMLDisplayableNode, vtkMRMLScalarVolumeNode, vtkMRMLVolumeNode
+from slicer import vtkMRMLDisplayableNode, vtkMRMLScalarVolumeNode
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 
@@ -29,7 +29,7 @@ class XR2MRIParameterNode:
         realMri, alignCentres: what to compare with, and how it is placed.
     """
 
-    radiograph: vtkMRMLVolumeNode
+    radiograph: vtkMRMLScalarVolumeNode  # RGB is a subclass; Slicer cannot bind the abstract base
     preparedFor: str = ""
     laterality: str = "auto"
     cropRoi: vtkMRMLDisplayableNode  # an ROI: its class may not be there yet when this is read

@@ -145,7 +145,14 @@ class PathLine(Connector):
 
 
 class Node(Connector):
+    """Slicer makes the type of the parameter the one that is listed, and needs an instance of it
+    to know its name: an abstract class such as vtkMRMLVolumeNode is an error."""
+
     SIGNAL = "currentNodeChanged"
+
+    def __init__(self, widget: Any, parameter: Any) -> None:
+        super().__init__(widget, parameter)
+        widget.nodeTypes = [kind().GetClassName() for kind in parameter.node_kinds]
 
     def read(self) -> Any:
         return self.widget.currentNode()

@@ -57,9 +57,15 @@ class Parameter:
         self.default = defaults[0] if defaults else self._natural()
 
     @property
+    def node_kinds(self) -> list[type]:
+        """The node classes that it takes; empty where it takes something else."""
+        kinds = [kind for kind in self.members if kind is not type(None)]
+        of_nodes = all(isinstance(k, type) and issubclass(k, slicer.vtkMRMLNode) for k in kinds)
+        return kinds if of_nodes else []
+
+    @property
     def is_node(self) -> bool:
-        kinds = [k for k in self.members if k is not type(None)]
-        return all(isinstance(k, type) and issubclass(k, slicer.vtkMRMLNode) for k in kinds)
+        return bool(self.node_kinds)
 
     def _natural(self) -> Any:
         """The default where none is given."""
