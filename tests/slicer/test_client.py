@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
