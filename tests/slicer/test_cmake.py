@@ -89,7 +89,7 @@ def test_homepage_and_pictures_are_of_the_same_repository():
     width, height = struct.unpack(">2I", icon.read_bytes()[16:24])
     assert (width, height) == (128, 128)
     for url in setting("EXTENSION_SCREENSHOTURLS").split():
-        assert url.startswith(raw)
+        assert url.startswith(raw) and (ROOT / url.removeprefix(raw)).is_file()
 
 
 def test_the_package_is_small():
