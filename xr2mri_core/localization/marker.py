@@ -8,6 +8,7 @@ from behind is no R here, because then the whole picture is the wrong way round.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -47,6 +48,11 @@ class Marker:
     column: float
     score: float
 
+    @property
+    def place(self) -> tuple[float, float]:
+        """Row and column."""
+        return self.row, self.column
+
 
 def read_markers(picture: np.ndarray) -> list[Marker]:
     """The R and L markers of a radiograph, the clearest first.
@@ -65,12 +71,16 @@ def read_markers(picture: np.ndarray) -> list[Marker]:
         if read is not None:
             row, column = (rows.start + rows.stop) / 2, (columns.start + columns.stop) / 2
             found.append(Marker(read[0], row / factor, column / factor, read[1]))
-    return sorted(found, key=lambda marker: -marker.score)
+    clearest: list[Marker] = []
+    for marker in sorted(found, key=lambda marker: -marker.score):
+        if all(math.dist(marker.place, other.place) > 8 / factor for other in clearest):
+            clearest.append(marker)
+    return clearest
 
 
 def _shapes(pixels: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
     """Bright compact shapes of a letter's size, as masks in their boxes."""
-    low, high = np.percentile(pixels, (1, 99.9))
+    low, high = np.percentile(pixels, (1, 99.97))  # one letter is a small part of a film
     scaled = (pixels - low) / max(high - low, 1e-6)
     tallest = round(TALL[1] * LONGER)
     stroke = max(5, round(0.25 * tallest) | 1)
