@@ -90,10 +90,7 @@ def test_digits_set_grades_and_a_key_takes_them_back(ready):
     import qt
     from PySide6.QtTest import QTest
 
-    window = ready.slicer.util.mainWindow()
-    window.show()
-    window.activateWindow()
-    ready.events()
+    ready.come_to_the_front()
     button = ready.grade_button("V00XRKL", "none")
     button.setFocus()
     ready.events()
@@ -114,10 +111,7 @@ def test_tab_reaches_every_field(ready):
     import qt
     from PySide6.QtTest import QTest
 
-    window = ready.slicer.util.mainWindow()
-    window.show()
-    window.activateWindow()
-    ready.events()
+    ready.come_to_the_front()
     ready.grade_button("V00XRKL", "none").setFocus()
     reached = []
     for _ in range(60):

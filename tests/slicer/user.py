@@ -138,6 +138,17 @@ class User:
         self.until_idle()
         return self.node.result
 
+    def come_to_the_front(self) -> None:
+        """Show the window and give it the keyboard."""
+        from PySide6.QtTest import QTest
+
+        window = self.slicer.util.mainWindow()
+        window.show()
+        window.raise_()
+        window.windowHandle().requestActivate()
+        assert QTest.qWaitForWindowActive(window, 20000)
+        self.events()
+
     def picture(self, path: Path) -> None:
         """The window as it is."""
         self.slicer.util.mainWindow().grab().save(str(path))

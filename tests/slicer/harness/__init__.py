@@ -80,10 +80,11 @@ def start() -> Any:
     sys.modules["slicer.parameterNodeWrapper"] = parameter_nodes.make()
     slicer.parameterNodeWrapper = sys.modules["slicer.parameterNodeWrapper"]
     sys.modules["SampleData"] = sample_data.make()
-    from . import application, modules, views
+    from . import application, modules, originals, views
 
     views.install()
     slicer.app = application.Application(core, modules.install())
+    originals.install()
     slicer.app.open()
     _started["slicer"] = slicer
     return slicer
