@@ -143,9 +143,11 @@ class User:
         from PySide6.QtTest import QTest
 
         window = self.slicer.util.mainWindow()
+        if window.windowHandle() is not None:  # without a screen only a new window becomes active
+            window.hide()
+            window.windowHandle().destroy()
         window.show()
-        window.raise_()
-        window.windowHandle().requestActivate()
+        window.activateWindow()
         assert QTest.qWaitForWindowActive(window, 20000)
         self.events()
 
