@@ -16,11 +16,15 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from xr2mri_core import __version__
 from xr2mri_core.errors import Cancelled, InputError, XR2MRIError
+
+if TYPE_CHECKING:
+    from xr2mri_core.generation import GeneratedVolume
 
 log = logging.getLogger("xr2mri")
 
@@ -151,9 +155,8 @@ def _generate(arguments: argparse.Namespace) -> None:
     if not arguments.radiograph.is_file():
         raise InputError(f"no file '{arguments.radiograph}'; give a radiograph with --radiograph")
     check_writable(arguments.out)
-    generator = _generator(arguments)
     with _progress_bar("generate") as progress:
-        generated = generator.generate(
+        generated = _generating(arguments)(
             arguments.radiograph,
             features,
             num_slices=arguments.slices,
@@ -164,7 +167,6 @@ def _generate(arguments: argparse.Namespace) -> None:
             guidance=arguments.guidance,
             laterality=arguments.laterality,
             box=arguments.box,
-            batch_size=arguments.batch_size,
             progress=progress,
         )
     for warning in generated.record["warnings"]:
@@ -177,6 +179,16 @@ def _generate(arguments: argparse.Namespace) -> None:
     )
     for path in written.values():
         print(path)
+
+
+def _generating(arguments: argparse.Namespace) -> Callable[..., GeneratedVolume]:
+    """What generates: the model on this machine, or the server that was named."""
+    if arguments.server is None:
+        return partial(_generator(arguments).generate, batch_size=arguments.batch_size)
+    from xr2mri_core.remote import generate_on_server
+
+    token = os.environ.get("XR2MRI_TOKEN", "")
+    return partial(generate_on_server, arguments.server, token=token)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -432,6 +444,11 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("--format", choices=("nifti", "nrrd", "dicom"), default="nifti")
     generate.add_argument("--slices", type=_positive, default=50, help="slices (default 50)")
     generate.add_argument("--laterality", default="auto", help="R, L or auto (from the file)")
+    generate.add_argument(
+        "--server",
+        metavar="URL",
+        help="generate there, not here; a login's token is taken from XR2MRI_TOKEN",
+    )
     generate.add_argument(
         "--box", type=int, nargs=4, metavar=("TOP", "LEFT", "BOTTOM", "RIGHT"),
         help="the knee in the radiograph, in pixels",

@@ -16,12 +16,16 @@ import numpy as np
 
 from xr2mri_core.evaluation.compare import Truth, read_slices, read_truth
 from xr2mri_core.evaluation.figures import save, show_slice
-from xr2mri_core.export import NOTICE, write_json
+from xr2mri_core.export import NOTICE, write_json, write_nifti
 from xr2mri_core.files import atomic_files, check_writable
-from xr2mri_core.local_server import APP, LocalServer, ServerError, app_with
+from xr2mri_core.geometry import volume_to_slices
+from xr2mri_core.local_server import APP, LocalServer, app_with
+from xr2mri_core.remote import generate_on_server
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from xr2mri_core.generation import GeneratedVolume
 
 UNSEEN_SEED = 7_000_012
 """Corpora from this seed on are not trained on: the model has seen none of their patients."""
@@ -54,11 +58,13 @@ def run_demo(
     patient, other = _patients(out / f"phantom-{seed}", UNSEEN_SEED + seed)
     seconds = {"phantom": time.perf_counter() - started}
     volume, picture = out / "generated.nii.gz", out / "demo.png"
+    generated = _served(patient, seed, seconds, bundle, device)
+    record = generated.record
     with atomic_files(out) as files:
-        record = _served(patient, seed, files.path(volume), seconds, bundle, device)
+        write_nifti(files.path(volume), generated.volume, generated.affine, NOTICE)
         write_json(files.path(out / "generated.json"), record)
 
-    image = _read_volume(volume)
+    image = volume_to_slices(generated.volume)
     truth = read_truth({"case": "patient", **patient}, size=image.shape[1])
     stranger, _ = read_slices({"case": "other patient", **other}, size=image.shape[1])
     scores = {
@@ -66,7 +72,7 @@ def run_demo(
         "other patient": truth.reference.compare(stranger),
     }
     with atomic_files(out) as files:
-        save(_picture(truth, image, _radiograph(patient), record), files.path(picture))
+        save(_picture(truth, image, generated.radiograph, record), files.path(picture))
     print(_report(scores, truth, {**seconds, **record["seconds"]}))
     written = {**patient, "volume": volume, "record": out / "generated.json", "picture": picture}
     for name, path in written.items():
@@ -77,16 +83,11 @@ def run_demo(
 def _served(
     patient: dict[str, Path],
     seed: int,
-    volume: Path,
     seconds: dict[str, float],
     bundle: Path | None,
     device: str | None,
-) -> dict[str, Any]:
-    """Generate through the server: writes ``volume`` and returns the record that came with it."""
-    import nibabel as nib
-    from monailabel.client import MONAILabelClient
-    from monailabel.client.client import MONAILabelClientException
-
+) -> GeneratedVolume:
+    """Generate through the server, as the Slicer module does."""
     form = json.loads(patient["features"].read_text(encoding="utf-8"))["features"]
     options = ["--conf", "device", device] if device else []
     with TemporaryDirectory(prefix="xr2mri-demo-") as folder:
@@ -97,20 +98,10 @@ def _served(
         with LocalServer(app, studies.resolve(), Path(folder), *options) as server:
             server.wait()
             seconds["server start"] = time.perf_counter() - started
-            client = MONAILabelClient(server.url, tmpdir=folder)
             started = time.perf_counter()
-            try:
-                path, record = client.infer(
-                    "knee_xr2mri",
-                    "",
-                    {"features": form, "seed": seed},
-                    file=str(patient["radiograph"]),
-                )
-            except MONAILabelClientException as error:
-                raise ServerError(f"the server refused: {error.msg}") from error
+            generated = generate_on_server(server.url, patient["radiograph"], form, seed=seed)
             seconds["request"] = time.perf_counter() - started
-        nib.Nifti1Image.from_filename(path).to_filename(volume)
-    return record
+    return generated
 
 
 def _report(scores: dict[str, dict[str, float]], truth: Truth, seconds: dict[str, float]) -> str:
@@ -137,24 +128,6 @@ def _patients(folder: Path, seed: int) -> list[dict[str, Path]]:
         {key: case / name for key, name in names.items()}
         for case in sorted((folder / "cases").glob("phantom-*"))[:2]
     ]
-
-
-def _read_volume(path: Path) -> np.ndarray:
-    """A generated right knee as slices (n, H, W)."""
-    import nibabel as nib
-
-    from xr2mri_core.geometry import volume_to_slices
-
-    image = nib.Nifti1Image.from_filename(path)
-    return volume_to_slices(np.asarray(image.dataobj, np.float32))
-
-
-def _radiograph(patient: dict[str, Path]) -> np.ndarray:
-    """The radiograph (H, W) in [0, 1] as the network sees it."""
-    from xr2mri_core.transforms.radiograph import radiograph_transforms
-
-    data = radiograph_transforms()({"radiograph": str(patient["radiograph"])})
-    return (np.asarray(data["radiograph"], np.float32)[0] + 1) / 2
 
 
 def _picture(

@@ -1,0 +1,127 @@
+"""Generation on a server, for the command line and the demo, by the Slicer module's own client.
+
+There is one client in the repository; it must run in Slicer's Python, so it lives in
+`slicer_extension/` and knows nothing of this package. This module lends it a caller.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xr2mri_core.errors import Cancelled
+from xr2mri_core.generation import GeneratedVolume
+from xr2mri_core.geometry import Laterality, mirror_picture
+from xr2mri_core.local_server import ServerError
+
+CLIENT = Path(__file__).resolve().parents[1] / "slicer_extension" / "XR2MRI"
+"""Folder of the client's package, in a checkout."""
+
+
+def generate_on_server(
+    url: str,
+    radiograph: Path | str,
+    features: Mapping[str, int] | None = None,
+    *,
+    model: str = "knee_xr2mri",
+    token: str = "",
+    ca_file: str | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+    **parameters: Any,
+) -> GeneratedVolume:
+    """Send a radiograph to a server and wait for its volume; an interrupt cancels the job there.
+
+    Args:
+        url: as people type it: `localhost:8000`, `https://mri.hospital.example`.
+        radiograph: DICOM, PNG, JPEG, NIfTI or NRRD file. Its content is sent, not its name.
+        features: grades by name; what is missing is not read.
+        model: one that the server offers.
+        token: of a login; empty where the server asks for none.
+        ca_file: certificates of authorities to trust, PEM.
+        progress: called as `progress(slices, of, phase)`.
+        parameters: as the server's `/info/` describes them; None is left out.
+
+    Returns:
+        What :meth:`KneeMRIGenerator.generate` returns, made elsewhere.
+
+    Raises:
+        ServerError: unreachable, another server, login needed, refused, ...: what happened, and
+            what mends it.
+        RadiographError: the file is no radiograph.
+    """
+    from xr2mri_core.transforms.dicom_file import read_header
+    from xr2mri_core.transforms.radiograph import radiograph_transforms
+
+    finished = _worked(
+        url, radiograph, {"features": dict(features or {}), **parameters}, model, token, ca_file,
+        progress or (lambda done, total, phase: None),
+    )  # fmt: skip
+    record = dict(finished.record)
+    item = {"radiograph": str(radiograph), "laterality": record["laterality"], "box": record["box"]}
+    size = finished.volume.array.shape[0]  # the model's
+    data = radiograph_transforms(size)(item)
+    picture = (np.asarray(data["radiograph"], np.float32)[0] + 1) / 2
+    left = Laterality.parse(record["laterality"]) is Laterality.LEFT
+    is_dicom = data["radiograph_info"]["format"] == "DICOM"
+    extras = {kind: volume.array for kind, volume in finished.extras.items()}
+    return GeneratedVolume(
+        volume=finished.volume.array,
+        affine=finished.volume.affine,
+        mean=extras.get("mean"),
+        std=extras.get("std"),
+        radiograph=mirror_picture(picture) if left else picture,
+        record=record,
+        source=read_header(radiograph) if is_dicom else None,
+    )
+
+
+def _worked(
+    url: str,
+    radiograph: Path | str,
+    parameters: Mapping[str, Any],
+    model: str,
+    token: str,
+    ca_file: str | None,
+    progress: Callable[[int, int, str], None],
+) -> Any:
+    """The client's `Finished` event."""
+    if str(CLIENT) not in sys.path:
+        sys.path.append(str(CLIENT))
+    try:
+        from XR2MRILib import worker as client
+        from XR2MRILib.client import XR2MRIClient
+        from XR2MRILib.errors import XR2MRIClientError
+    except ImportError as error:
+        raise ServerError(
+            f"the client is not there ({error}); it comes with a checkout of the project, "
+            f"in {CLIENT.parent.name}/"
+        ) from error
+    try:
+        connection = XR2MRIClient(url, ca_file)
+        if token:
+            connection.use_token(token)
+        work = client.GenerationWorker(
+            connection, model, str(radiograph), dict(parameters), partials=False
+        )
+    except XR2MRIClientError as error:
+        raise ServerError(str(error)) from error
+    work.start()
+    try:
+        while True:
+            for event in work.drain():
+                if isinstance(event, client.Progress):
+                    progress(event.slices, event.num_slices, event.phase)
+                elif isinstance(event, client.Failed):
+                    raise ServerError(str(event.error)) from event.error
+                elif isinstance(event, client.Cancelled):
+                    raise Cancelled
+                elif isinstance(event, client.Finished):
+                    return event
+            work.join(0.1)
+    finally:
+        work.cancel()  # after a success, nothing
+        work.join(5)
