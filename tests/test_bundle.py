@@ -172,6 +172,25 @@ def test_fine_tuning_starts_from_a_whole_model(overlay, tiny_bundle, small_datal
         torch.testing.assert_close(after[name].float(), value.float(), atol=2e-3, rtol=2e-3)
 
 
+def test_an_autoencoder_is_trained_on(overlay, tiny_bundle, small_datalist, tmp_path):
+    start = tiny_bundle / "models" / "knee_xr2mri.safetensors"
+    run(
+        config_file=config_files("train_autoencoder", overlay),
+        bundle_root=str(BUNDLE),
+        datalist=str(small_datalist),
+        cache_dir=str(tmp_path / "cache"),
+        initial_weights=str(start),
+        output_dir=str(tmp_path / "tuned"),
+        **{**SHORT, **AUTOENCODER, "steps": 1, "autoencoder_learning_rate": 0.0},
+    )
+    before, _ = read_safetensors(start)
+    saved = tmp_path / "tuned" / "autoencoder" / "diffusion_pytorch_model.safetensors"
+    after, _ = read_safetensors(saved)
+    assert len(after) > 10
+    for name, value in after.items():
+        torch.testing.assert_close(value, before[f"autoencoder.{name}"])
+
+
 def test_generation_and_evaluation_are_commands(
     overlay, tiny_bundle, small_datalist, radiograph, tmp_path
 ):

@@ -5,6 +5,7 @@ from xr2mri_core.training.autoencoder import (
     finish_autoencoder,
     load_autoencoder,
     measure_scaling,
+    start_autoencoder,
 )
 from xr2mri_core.training.batches import (
     CaseBatches,
@@ -51,6 +52,7 @@ __all__ = [
     "load_autoencoder",
     "measure_scaling",
     "placed",
+    "start_autoencoder",
     "training_loader",
     "training_record",
     "validation_loader",

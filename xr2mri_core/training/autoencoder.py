@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from xr2mri_core.errors import WeightsError
+from xr2mri_core.networks.model import check_state, read_safetensors
 from xr2mri_core.training.batches import Batch, to_device
 from xr2mri_core.training.ema import EMA
 
@@ -146,6 +147,25 @@ def finish_autoencoder(
         autoencoder.register_to_config(scaling_factor=float(latent_scale))
         autoencoder.save_pretrained(folder)
     logger.info("autoencoder saved in %s, scaling factor %.4f", folder, latent_scale)
+
+
+def start_autoencoder(autoencoder: Any, weights: str | Path | None) -> None:
+    """Fill an autoencoder, in place, with that of a whole model's weights, to go on training it.
+
+    Args:
+        autoencoder: of the same size overlay.
+        weights: a `.safetensors` file of a model; None leaves the autoencoder as it is.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or its autoencoder is of another size.
+    """
+    if weights is None:
+        return
+    state, _ = read_safetensors(weights)
+    prefix = "autoencoder."
+    own = {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
+    check_state(autoencoder.state_dict(), own, weights)
+    autoencoder.load_state_dict(own)
 
 
 def load_autoencoder(autoencoder: Any, folder: str | Path | None) -> Any:
