@@ -23,10 +23,11 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from lib.device_queue import Job, QueueFull, State, Work
 from lib.parameters import told
 from lib.service import GenerationService
 from xr2mri_core.datalist import load_datalist
-from xr2mri_core.errors import InputError, OutputError, XR2MRIError
+from xr2mri_core.errors import Cancelled, InputError, OutputError, XR2MRIError
 from xr2mri_core.files import check_writable
 from xr2mri_core.generation import describe_bundle
 
@@ -34,6 +35,7 @@ log = logging.getLogger("xr2mri")
 
 DATALIST = "datalist.json"
 _STOP_SECONDS = 30.0
+_TRIAL_SLICES = 4
 
 
 class Busy(XR2MRIError):
@@ -171,11 +173,27 @@ class TrainingRun:
         new = self.folder / "knee_xr2mri.safetensors"
         item = load_datalist(self.datalist, "validation")[0]
         trial = self.service.load(self.model, new)
-        generated = trial.generate(Path(item["radiograph"]), item.get("features"), num_slices=4)
-        if not generated.volume.std() > 0:
+        job = self._lined_up(
+            lambda job: trial.generate(
+                Path(item["radiograph"]), item.get("features"), num_slices=_TRIAL_SLICES
+            )
+        )
+        job.wait()
+        if job.state is not State.DONE:
+            raise job.error or Cancelled
+        if not job.result.volume.std() > 0:
             raise ValueError("the new weights generate an empty volume")
         install(self.folder, self.service.folder(self.model))
         self.service.replace(self.model, trial)
+
+    def _lined_up(self, work: Work) -> Job:
+        """A job at the end of the device's line, as soon as there is room for it."""
+        while not self._stopped:
+            try:
+                return self.service.queue.submit(work, _TRIAL_SLICES)
+            except QueueFull as full:
+                time.sleep(min(full.retry_after, 5))
+        raise Cancelled
 
 
 def install(source: Path, bundle: Path) -> None:
