@@ -173,22 +173,40 @@ def test_fine_tuning_starts_from_a_whole_model(overlay, tiny_bundle, small_datal
 
 
 def test_an_autoencoder_is_trained_on(overlay, tiny_bundle, small_datalist, tmp_path):
+    before, after = _trained_autoencoder(
+        overlay, tiny_bundle, small_datalist, tmp_path, autoencoder_learning_rate=0.0
+    )
+    assert len(after) > 10
+    for name, value in after.items():
+        torch.testing.assert_close(value, before[f"autoencoder.{name}"])
+
+
+def test_a_decoder_is_trained_alone(overlay, tiny_bundle, small_datalist, tmp_path):
+    before, after = _trained_autoencoder(
+        overlay, tiny_bundle, small_datalist, tmp_path, decoder_only=True
+    )
+    same = {n: torch.equal(value, before[f"autoencoder.{n}"]) for n, value in after.items()}
+    assert {same[name] for name in same if name.startswith("encoder.")} == {True}
+    assert not all(same[name] for name in same if name.startswith("decoder."))
+    config = json.loads((tmp_path / "tuned" / "autoencoder" / "config.json").read_text())
+    _, header = read_safetensors(tiny_bundle / "models" / "knee_xr2mri.safetensors")
+    assert config["scaling_factor"] == float(header["scaling_factor"])
+
+
+def _trained_autoencoder(overlay, tiny_bundle, small_datalist, folder, **settings):
+    """The weights of a model, and those of its autoencoder after a step of stage 1."""
     start = tiny_bundle / "models" / "knee_xr2mri.safetensors"
     run(
         config_file=config_files("train_autoencoder", overlay),
         bundle_root=str(BUNDLE),
         datalist=str(small_datalist),
-        cache_dir=str(tmp_path / "cache"),
+        cache_dir=str(folder / "cache"),
         initial_weights=str(start),
-        output_dir=str(tmp_path / "tuned"),
-        **{**SHORT, **AUTOENCODER, "steps": 1, "autoencoder_learning_rate": 0.0},
+        output_dir=str(folder / "tuned"),
+        **{**SHORT, **AUTOENCODER, "steps": 1, **settings},
     )
-    before, _ = read_safetensors(start)
-    saved = tmp_path / "tuned" / "autoencoder" / "diffusion_pytorch_model.safetensors"
-    after, _ = read_safetensors(saved)
-    assert len(after) > 10
-    for name, value in after.items():
-        torch.testing.assert_close(value, before[f"autoencoder.{name}"])
+    saved = folder / "tuned" / "autoencoder" / "diffusion_pytorch_model.safetensors"
+    return read_safetensors(start)[0], read_safetensors(saved)[0]
 
 
 def test_generation_and_evaluation_are_commands(

@@ -135,37 +135,57 @@ def finish_autoencoder(
         ema: whose weights are saved.
         batches: slices on which the scaling factor is measured.
         folder: what is written.
-        latent_scale: "measured" (1/std of the latents) or a number, like the paper's 0.2.
+        latent_scale: "measured" (1/std of the latents) or a number, like the paper's 0.2; a frozen
+            encoder keeps the scaling factor that it has.
     """
     if idist.get_rank():
         return
     autoencoder: Any = stage.autoencoder
     device = next(autoencoder.parameters()).device
     with ema.applied():
-        if latent_scale == "measured":
+        if _encoder_is_frozen(autoencoder):
+            latent_scale = autoencoder.config.scaling_factor
+        elif latent_scale == "measured":
             latent_scale = measure_scaling(autoencoder, batches, device)
         autoencoder.register_to_config(scaling_factor=float(latent_scale))
         autoencoder.save_pretrained(folder)
     logger.info("autoencoder saved in %s, scaling factor %.4f", folder, latent_scale)
 
 
-def start_autoencoder(autoencoder: Any, weights: str | Path | None) -> None:
+def start_autoencoder(
+    autoencoder: Any, weights: str | Path | None, decoder_only: bool = False
+) -> None:
     """Fill an autoencoder, in place, with that of a whole model's weights, to go on training it.
 
     Args:
         autoencoder: of the same size overlay.
         weights: a `.safetensors` file of a model; None leaves the autoencoder as it is.
+        decoder_only: freeze the encoder: latents and scaling factor stay what they are, so that
+            a diffusion model trained on them goes with the better decoder.
 
     Raises:
-        WeightsError: the file is missing, damaged, or its autoencoder is of another size.
+        WeightsError: the file is missing, damaged, its autoencoder is of another size, or the
+            decoder alone is to be trained and there is no file.
     """
-    if weights is None:
-        return
-    state, _ = read_safetensors(weights)
-    prefix = "autoencoder."
-    own = {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
-    check_state(autoencoder.state_dict(), own, weights)
-    autoencoder.load_state_dict(own)
+    if weights is not None:
+        state, metadata = read_safetensors(weights)
+        prefix = "autoencoder."
+        own = {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
+        check_state(autoencoder.state_dict(), own, weights)
+        autoencoder.load_state_dict(own)
+        if "scaling_factor" in metadata:
+            autoencoder.register_to_config(scaling_factor=float(metadata["scaling_factor"]))
+    elif decoder_only:
+        raise WeightsError(
+            "decoder_only without initial_weights: name the model whose latents are to stay"
+        )
+    if decoder_only:
+        for name, parameter in autoencoder.named_parameters():
+            parameter.requires_grad_(not name.startswith(("encoder.", "quant_conv.")))
+
+
+def _encoder_is_frozen(autoencoder: Any) -> bool:
+    return not any(parameter.requires_grad for parameter in autoencoder.encoder.parameters())
 
 
 def load_autoencoder(autoencoder: Any, folder: str | Path | None) -> Any:
