@@ -51,10 +51,20 @@ class User:
         self.manager.unload("XR2MRI")
         self.events()
 
+    @property
+    def settled(self) -> bool:
+        """Whether the views show what the panel has for them."""
+        panel = getattr(getattr(self.slicer.modules, "XR2MRIWidget", None), "panel", None)
+        return panel is None or panel.settled
+
     # --- waiting --------------------------------------------------------------------------------
 
     def events(self, times: int = 5) -> None:
+        """Let the application live for some turns of its event loop, and until the views show
+        what the panel has for them."""
         for _ in range(times):
+            self.slicer.app.processEvents()
+        while not self.settled:
             self.slicer.app.processEvents()
 
     def until(self, condition: Callable[[], Any], what: str = "", seconds: float = 240) -> None:
@@ -67,7 +77,8 @@ class User:
         self.events(2)
 
     def until_idle(self) -> None:
-        self.until(lambda: self.logic.state == "idle", "idle")
+        """Until nothing is being done, and the views show what came of it."""
+        self.until(lambda: self.logic.state == "idle" and self.settled, "idle")
 
     # --- what the panel says --------------------------------------------------------------------
 

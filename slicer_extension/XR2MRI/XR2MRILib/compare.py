@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from .comparison import Comparison, compare
 from .scene import attributes, display, result
 from .states import State
 from .texts import tr as _
-from .volume import Volume
+from .volume import Volume, measure
 from .worker import Computation, Final, Returned
 
 
@@ -35,6 +36,15 @@ class Compared:
     ssim: float
 
 
+class _Maps:
+    """What the thread makes: the comparison, and its maps ready to be shown."""
+
+    def __init__(self, found: Comparison, affine: np.ndarray) -> None:
+        self.found = found
+        self.difference, self.edges = Volume(found.difference, affine), Volume(found.edges, affine)
+        measure(self.difference, self.edges)
+
+
 class RealComparison(Activity):
     """Compares two volume nodes; returns `Compared`.
 
@@ -53,40 +63,41 @@ class RealComparison(Activity):
         align_centres: bool,
     ) -> None:
         self._ids = generated.GetID(), real.GetID()
-        # copies: the thread must not read memory that a deleted node would give back
-        images = [result.volume_of(node) for node in (generated, real)]
-        (a, a_affine), (b, b_affine) = ((np.array(v.array), v.affine) for v in images)
-        self._affine = a_affine
-        self.worker = Computation(
-            lambda check: compare(a, a_affine, b, b_affine, align_centres, check)
-        )
+        a, b = result.volume_of(generated), result.volume_of(real)
+
+        def work(check: Callable[[], None]) -> _Maps:
+            found = compare(a.array, a.affine, b.array, b.affine, align_centres, check)
+            return _Maps(found, a.affine)
+
+        self.worker = Computation(work)
 
     def needs(self, node_id: str) -> bool:
         return node_id in self._ids
 
     def steps(self, event: Final) -> Steps:
         assert isinstance(event, Returned)
-        found: Comparison = event.value
+        maps: _Maps = event.value
+        found = maps.found
         generated, real = map(slicer.mrmlScene.GetNodeByID, self._ids)
-        difference = self._add_map(generated, _("{a} minus {b}"), "difference", found.difference)
+        difference = self._add_map(generated, _("{a} minus {b}"), "difference", maps.difference)
         generated.SetNodeReferenceID(attributes.REAL_DIFFERENCE, difference.GetID())
         yield
-        edges = self._add_map(generated, _("{a} minus {b}, edges"), "edges", found.edges)
+        edges = self._add_map(generated, _("{a} minus {b}, edges"), "edges", maps.edges)
         generated.SetNodeReferenceID(attributes.EDGES, edges.GetID())
         yield
-        table = _add_table(generated, real, found, self._affine)
+        table = _add_table(generated, real, found, maps.edges.affine)
         generated.SetNodeReferenceID(attributes.TABLE, table.GetID())
         return Compared(generated, difference, edges, table, found.volume_psnr, found.volume_ssim)
 
     def _add_map(
-        self, generated: slicer.vtkMRMLNode, name: str, kind: str, values: np.ndarray
+        self, generated: slicer.vtkMRMLNode, name: str, kind: str, values: Volume
     ) -> slicer.vtkMRMLScalarVolumeNode:
         real = slicer.mrmlScene.GetNodeByID(self._ids[1])
         name = name.format(a=generated.GetName(), b=real.GetName())
-        node = result.add_volume(name, kind, Volume(values, self._affine), generated)
+        node = result.add_volume(name, kind, values, generated)
         record = attributes.read_json(generated, attributes.RECORD)
         result.describe(node, record, generated.GetNodeReference(attributes.RADIOGRAPH))
-        display.coloured(node, display.DIFFERENCE)
+        display.coloured(node, display.DIFFERENCE, values.top)
         return node
 
 

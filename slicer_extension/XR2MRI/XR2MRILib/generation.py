@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
 import slicer
 
 from .activity import Activity, Steps
@@ -56,6 +55,9 @@ class Result:
     def warnings(self) -> list[str]:
         """What the server wants to be known of the volume."""
         return [str(text) for text in self.record.get("warnings", [])]
+
+
+_COLOURS = {"std": display.UNCERTAINTY, "difference": display.DIFFERENCE}
 
 
 def result_of(node: slicer.vtkMRMLScalarVolumeNode) -> Result:
@@ -130,12 +132,15 @@ class Generation(Activity):
         self.grown = Signal()
         self.url = client.url
         self.worker = GenerationWorker(
-            client, model, upload_of(radiograph, request.pixels_only), request.parameters()
+            client,
+            model,
+            upload_of(radiograph, request.pixels_only),
+            request.parameters(),
+            baseline=result.volume_of(baseline) if baseline is not None else None,
         )
         assert radiograph is not None
         self._request = request
         self._radiograph_id = radiograph.GetID()
-        self._baseline_id = baseline.GetID() if baseline is not None else None
         self._name = name or _("{name} synthetic MRI").format(name=radiograph.GetName())
         self._nodes = _Nodes()
         self._slices = 0
@@ -164,13 +169,11 @@ class Generation(Activity):
         yield
         self._describe(node, event)
         node.SetAttribute(attributes.JOB, json.dumps(asdict(event.job)))
-        display.grey(node)
+        yield
+        display.grey(node, event.volume.top)
         yield
         for kind, volume in event.extras.items():
             self._add_extra(node, kind, volume, event)
-            yield
-        if self._baseline is not None and result.same_grid(node, self._baseline):
-            self._add_difference(node, event)
             yield
         return result_of(node)
 
@@ -178,21 +181,15 @@ class Generation(Activity):
     def _radiograph(self) -> slicer.vtkMRMLVolumeNode | None:
         return slicer.mrmlScene.GetNodeByID(self._radiograph_id)
 
-    @property
-    def _baseline(self) -> slicer.vtkMRMLScalarVolumeNode | None:
-        return slicer.mrmlScene.GetNodeByID(self._baseline_id) if self._baseline_id else None
-
     def _grow(self, volume: Volume, slices: int) -> slicer.vtkMRMLScalarVolumeNode:
         """The node with the slices that have come, made with the first of them."""
         node = self._nodes.get("volume")
         if node is None:
             node = self._nodes.add("volume", self._name, volume, self._radiograph)
             node.SetNodeReferenceID(attributes.RADIOGRAPH, self._radiograph_id)
-            display.grey(node, final=False)
+            display.grey(node)
         else:
-            # a preview may differ from the result in its last bits, so all of it is copied then
-            first = 0 if slices == volume.array.shape[1] else self._slices
-            result.fill(node, volume, first, slices)
+            result.put(node, volume)
         self._slices = slices
         return node
 
@@ -208,23 +205,18 @@ class Generation(Activity):
     def _add_extra(
         self, node: slicer.vtkMRMLNode, kind: str, volume: Volume, event: Finished
     ) -> None:
-        names = {"mean": _("{name}, mean"), "std": _("{name}, standard deviation")}
+        names = {
+            "mean": _("{name}, mean"),
+            "std": _("{name}, standard deviation"),
+            "difference": _("{name}, difference"),
+        }
         extra = self._nodes.add(kind, names[kind].format(name=node.GetName()), volume, node)
         self._describe(extra, event)
         node.SetNodeReferenceID(getattr(attributes, kind.upper()), extra.GetID())
-        if kind == "std":
-            display.coloured(extra, display.UNCERTAINTY)
+        if kind in _COLOURS:
+            display.coloured(extra, _COLOURS[kind], volume.top)
         else:
-            display.grey(extra)
-
-    def _add_difference(self, node: slicer.vtkMRMLNode, event: Finished) -> None:
-        new, old = result.volume_of(node), result.volume_of(self._baseline)
-        change = Volume(np.asfortranarray(new.array - old.array), new.affine)
-        name = _("{name}, difference").format(name=node.GetName())
-        difference = self._nodes.add("difference", name, change, node)
-        self._describe(difference, event)
-        node.SetNodeReferenceID(attributes.DIFFERENCE, difference.GetID())
-        display.coloured(difference, display.DIFFERENCE)
+            display.grey(extra, volume.top)
 
 
 class _Nodes:

@@ -44,7 +44,12 @@ class Location(Activity):
         model, upload = model_of(info, request), upload_of(radiograph, request.pixels_only)
         parameters = {"laterality": sided(request, radiograph).laterality}
         self._radiograph_id = radiograph.GetID()
-        self.worker = CallWorker(client, lambda c: c.locate(model, upload, parameters))
+
+        def ask(connection: XR2MRIClient) -> Located:
+            content = upload() if callable(upload) else upload
+            return connection.locate(model, content, parameters)
+
+        self.worker = CallWorker(client, ask)
 
     def needs(self, node_id: str) -> bool:
         return node_id == self._radiograph_id

@@ -53,7 +53,8 @@ from .worker import Failed, Final, Progress, Started
 log = logging.getLogger("xr2mri")
 
 TICK_MS = 40
-"""Between two looks at what a thread has done."""
+"""Between two looks at what a thread has done. Its results are imported without pauses, a step a
+turn of the event loop."""
 SECONDS_TO_END = 3.0
 """That closing waits for the server to hear of a cancelled job."""
 
@@ -334,6 +335,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             activity.grown.connect(self.grown.emit)
         self._setState(activity.state)
         activity.worker.start()
+        self._timer.setInterval(TICK_MS)
         self._timer.start()
 
     def _tick(self) -> None:
@@ -369,6 +371,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
                 self.cancel()
             elif isinstance(event, Final):
                 self._steps = activity.steps(event)
+                self._timer.setInterval(0)
                 self._setState(activity.importing)
             else:
                 activity.on_event(event)

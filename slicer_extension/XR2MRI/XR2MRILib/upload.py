@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Union
 
@@ -13,7 +15,8 @@ from .errors import BadRadiograph
 from .scene import dicom_source
 from .scene.picture import frame_of, pixels_of, problem
 
-Upload = Union[bytes, Path]
+Upload = Union[Path, Callable[[], bytes]]
+"""A file, or what a thread calls for the content of one."""
 
 
 def upload_of(node: slicer.vtkMRMLVolumeNode, pixels_only: bool = False) -> Upload:
@@ -21,7 +24,8 @@ def upload_of(node: slicer.vtkMRMLVolumeNode, pixels_only: bool = False) -> Uplo
 
     A radiograph from the DICOM database goes as its file, from which the server takes the patient
     and study of a DICOM export; everything else, and anything if `pixels_only`, goes as pixels
-    with their spacing and nothing that tells of the patient.
+    with their spacing and nothing that tells of the patient. The pixels of a large radiograph take
+    a while to be written down: the thread that sends them does it.
 
     Raises:
         BadRadiograph: the node is no radiograph.
@@ -31,10 +35,8 @@ def upload_of(node: slicer.vtkMRMLVolumeNode, pixels_only: bool = False) -> Uplo
         raise BadRadiograph(why_not)
     if not pixels_only and holds_patient_data(node):
         return dicom_source.file_of(node)
-    picture = pixels_of(node)
-    if dicom_source.value(node, dicom_source.PHOTOMETRIC) == "MONOCHROME1":
-        picture = _inverted(picture)
-    return nrrd.encode(picture, frame_of(node).spacing)
+    inverted = dicom_source.value(node, dicom_source.PHOTOMETRIC) == "MONOCHROME1"
+    return partial(_encoded, pixels_of(node), frame_of(node).spacing, inverted)
 
 
 def holds_patient_data(node: slicer.vtkMRMLVolumeNode) -> bool:
@@ -46,6 +48,9 @@ def holds_patient_data(node: slicer.vtkMRMLVolumeNode) -> bool:
     return tuple(told) == (str(frame.rows), str(frame.columns))
 
 
-def _inverted(picture: np.ndarray) -> np.ndarray:
-    """Dark bone made bright, in the same range of the same type."""
-    return (picture.max() - picture) + picture.min()
+def _encoded(picture: np.ndarray, spacing: tuple[float, float], inverted: bool) -> bytes:
+    """The file of a picture; `inverted` where bone is dark in it, which is made bright then, in
+    the same range of the same type."""
+    if inverted:
+        picture = (picture.max() - picture) + picture.min()
+    return nrrd.encode(picture, spacing)

@@ -23,11 +23,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from . import errors
 from .client import XR2MRIClient, check_record
 from .jobs import JobHandle, JobState, ServerInfo
 from .texts import tr as _
-from .volume import Volume
+from .volume import Volume, measure
 
 log = logging.getLogger("xr2mri")
 
@@ -114,7 +116,8 @@ class Finished(Final):
     """A whole volume.
 
     Attributes:
-        extras: `mean` and `std` where several samples were asked for.
+        extras: `mean` and `std` where several samples were asked for, `difference` to the baseline
+            of a worker that has one.
         record: what it was made from and with.
     """
 
@@ -309,27 +312,31 @@ class GenerationWorker(Worker):
 
     Args:
         client: of the server.
-        model, radiograph, parameters: see `XR2MRIClient.start`.
+        model, radiograph, parameters: see `XR2MRIClient.start`; the radiograph may also be a
+            function that makes the content, called in the thread.
         events: see `Worker`.
         job: to take up again instead of sending anything, as after a new login.
         partials: whether to fetch volumes while the job runs.
         patience: see `PATIENCE`.
+        baseline: a volume to subtract from the new one, if they are on the same grid.
     """
 
     def __init__(
         self,
         client: XR2MRIClient,
         model: str = "knee_xr2mri",
-        radiograph: bytes | str | Path = b"",
+        radiograph: bytes | str | Path | Callable[[], bytes] = b"",
         parameters: Mapping[str, Any] | None = None,
         events: queue.Queue[Event] | None = None,
         job: JobHandle | None = None,
         partials: bool = True,
         patience: float = PATIENCE,
+        baseline: Volume | None = None,
     ) -> None:
         super().__init__(client, events)
         self._task = (model, radiograph, dict(parameters or {}))
         self._job, self._partials, self._patience = job, partials, patience
+        self._baseline = baseline
         self._shown: Volume | None = None
         self._preview = _Preview()
         self._telling: threading.Thread | None = None
@@ -378,6 +385,8 @@ class GenerationWorker(Worker):
     def _started(self) -> JobHandle:
         """The job, asked for a second time if the reply is lost."""
         model, radiograph, parameters = self._task
+        if callable(radiograph):
+            radiograph = radiograph()
         key = uuid.uuid4().hex
 
         def start() -> JobHandle:
@@ -442,7 +451,12 @@ class GenerationWorker(Worker):
         record = self._insisting(lambda: self._client.record(job))
         for volume in volumes.values():
             check_record(job, volume, record)
-        return Finished(job, volumes.pop("volume"), volumes, record)
+        whole, old = volumes.pop("volume"), self._baseline
+        if old is not None and whole.same_grid(old):
+            change = np.asfortranarray(whole.array - old.array)
+            volumes["difference"] = Volume(change, whole.affine)
+        measure(whole, *volumes.values())
+        return Finished(job, whole, volumes, record)
 
     def _insisting(self, call: Callable[[], Any]) -> Any:
         """What a question answers, asked again while the server stays away."""

@@ -19,14 +19,15 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 
 class Later(ScheduledRenderStrategy):
-    """Renders once when the event loop is next idle."""
+    """Renders once when the event loop is next idle; nothing before it has its widget."""
 
-    def __init__(self, widget: Any) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.widget, self.waiting = widget, False
+        self.widget: Any = None
+        self.waiting = False
 
     def schedule_render(self) -> None:
-        if not self.waiting:
+        if self.widget is not None and not self.waiting:
             self.waiting = True
             QTimer.singleShot(0, self.widget.renderIfShown)
 
@@ -34,41 +35,36 @@ class Later(ScheduledRenderStrategy):
         self.waiting = False
 
 
-class _Slice(SliceView):
-    """A slice view of a node that the layout has made, which it leaves as it is."""
+class _OfNode:
+    """A view of a node that the layout has made, which it leaves as it is. Mixed in before one of
+    trame-slicer's views, which would make the node or take one by its name."""
 
     def __init__(self, node: Any, logic: Any) -> None:
-        self._node = node
-        super().__init__(slicer.mrmlScene, logic, node.GetLayoutName())
+        self._node, self.later = node, Later()
+        super().__init__(slicer.mrmlScene, logic, node.GetLayoutName(), self.later)
 
     def set_scene(self, scene: Any) -> None:
         AbstractView.set_scene(self, scene)
         self._logic.SetMRMLScene(scene)
-        self._logic.SetSliceNode(self._node)
+        if hasattr(self._logic, "SetSliceNode"):
+            self._logic.SetSliceNode(self._node)
         self.set_view_node(self._node)
 
     def _reset_node_view_properties(self) -> None:
         pass
 
     def _on_object_event(self, obj: Any, event: int, data: Any) -> None:
+        pass
+
+
+class _Slice(_OfNode, SliceView):
+    def _on_object_event(self, obj: Any, event: int, data: Any) -> None:
         if obj == self._logic:
             self._on_slice_logic_modified_event()
 
 
-class _Solid(ThreeDView):
-    """A 3-D view, likewise."""
-
-    def __init__(self, node: Any, logic: Any) -> None:
-        self._node = node
-        super().__init__(slicer.mrmlScene, logic, node.GetLayoutName())
-
-    def set_scene(self, scene: Any) -> None:
-        AbstractView.set_scene(self, scene)
-        self._logic.SetMRMLScene(scene)
-        self.set_view_node(self._node)
-
-    def _on_object_event(self, *_: Any) -> None:
-        pass
+class _Solid(_OfNode, ThreeDView):
+    pass
 
 
 class _View(qt.QWidget):
@@ -84,7 +80,7 @@ class _View(qt.QWidget):
         super().__init__()
         self.setMinimumSize(120, 90)
         self.core, self.image, self.alive = core, None, True
-        core.set_scheduled_render(Later(self))
+        core.later.widget = self
         self.annotation = vtk.vtkCornerAnnotation()
         self.annotation.SetMaximumLineHeight(0.07)
         self.annotation.SetNonlinearFontScaleFactor(0.3)

@@ -13,6 +13,7 @@ from .options import OptionsSection
 from .radiograph import RadiographSection
 from .result import ResultSection
 from .server import ServerSection
+from .turns import Turns
 
 
 class Panel:
@@ -26,13 +27,14 @@ class Panel:
     def __init__(self, ui: Any, logic: XR2MRILogic) -> None:
         self.logic = logic
         self.server = ServerSection(ui, logic)
-        self.radiograph = RadiographSection(ui, logic)
-        self.features = FeatureSection(ui, logic)
+        self._turns = Turns()
+        self.radiograph = RadiographSection(ui, logic, self._turns)
+        self.features = FeatureSection(ui, logic, self._turns)
         self.options = OptionsSection(ui, logic)
         self.generate = GenerateSection(
             ui, logic, self.radiograph, self.features, self.options
         )  # fmt: skip
-        self.result = ResultSection(ui, logic, self.generate)
+        self.result = ResultSection(ui, logic, self.generate, self._turns)
         self.compare = CompareSection(ui, logic, self.generate)
         self._sections = (
             self.server,
@@ -49,8 +51,14 @@ class Panel:
             signal.connect(self.update)
         self.update()
 
+    @property
+    def settled(self) -> bool:
+        """Whether the views show all that the panel has for them."""
+        return not self._turns.busy
+
     def setParameterNode(self, node: XR2MRIParameterNode | None) -> None:
         """Show another parameter node; None while the scene is being closed."""
+        self._turns.clear()
         for section in self._sections:
             section.node = node
         if node is not None and not node.recalled:
@@ -71,6 +79,7 @@ class Panel:
 
     def close(self) -> None:
         """Look at the scene and touch the widgets no more."""
+        self._turns.clear()
         for section in self._sections:
             section.close()
         for signal in self._signals:

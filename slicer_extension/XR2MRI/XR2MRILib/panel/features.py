@@ -8,33 +8,24 @@ import qt
 import slicer
 
 from ..errors import FormError
-from ..form import FeatureForm, Field, Group
+from ..form import FeatureForm
 from ..jobs import ServerInfo
 from ..logic import XR2MRILogic
 from ..texts import tr as _
-from .grades import GradeField
+from .form_grid import STYLE, FormGrid
 from .section import Section, tell
-
-_STYLE = """
-QToolButton { border: 1px solid palette(mid); border-radius: 0px; padding: 2px 0px;
-  min-width: 20px; margin: 0px -1px 0px 0px; background: palette(base); color: palette(text); }
-QToolButton:checked { background: palette(highlight); color: palette(highlighted-text); }
-QToolButton[text="\u2013"]:checked { background: palette(midlight); color: palette(text); }
-QToolButton:focus { border: 2px solid palette(highlight); }
-QToolButton:checked:focus { border: 2px solid palette(text); }
-QToolButton:disabled { color: palette(mid); }
-"""
+from .turns import Turns
 
 
 class FeatureSection(Section):
     """Shows the form and keeps it and the parameter node the same."""
 
-    def __init__(self, ui: Any, logic: XR2MRILogic) -> None:
+    def __init__(self, ui: Any, logic: XR2MRILogic, turns: Turns) -> None:
         super().__init__(ui, logic)
+        self._turns = turns
         self.form: FeatureForm | None = None
-        self._fields: dict[str, GradeField] = {}
-        self._filling: qt.QWidget | None = None
-        ui.formFrame.styleSheet = _STYLE
+        self._grid: FormGrid | None = None
+        ui.formFrame.styleSheet = STYLE
         ui.loadFormButton.connect("clicked(bool)", self._on_load)
         ui.saveFormButton.connect("clicked(bool)", self._on_save)
         ui.pasteRowButton.connect("clicked(bool)", self._on_paste)
@@ -54,7 +45,7 @@ class FeatureSection(Section):
                 self.form.replace(self.node.features)
             except FormError as error:  # the scene is from a server with another form
                 tell(self.ui.formNote, str(error), "bad")
-        for name, field in self._fields.items():
+        for name, field in self._grid.fields.items():
             field.show(self.form.get(name))
         tell(self.ui.summaryLabel, self._summary())
 
@@ -68,63 +59,16 @@ class FeatureSection(Section):
         self._build()
         self.update()
 
-    # --- the form -------------------------------------------------------------------------------
-
     def _build(self) -> None:
-        """Groups with many fields side by side, a row for each finding; others on top."""
-        if self._filling is not None:
-            self._filling.setParent(None)
-            self._filling.deleteLater()
-        self._filling, self._fields = qt.QWidget(), {}
-        grid = qt.QGridLayout(self._filling)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setVerticalSpacing(3)
-        grid.setHorizontalSpacing(10)
-        columns = [group for group in self.form.groups if len(group.fields) > 1]
-        row = 0
-        for group in self.form.groups:
-            if group not in columns:
-                row = self._add_single(grid, row, group, len(columns))
-        row = self._add_heads(grid, row, columns)
-        for part in {item.part: None for group in columns for item in group.fields}:
-            row = self._add_part(grid, row, part, columns)
-        grid.setColumnStretch(len(columns) + 1, 1)
-        self.ui.formFrame.layout().addWidget(self._filling)
-        _order_tabs([self._fields[name] for name in self.form.fields])
+        if self._grid is not None:
+            self._grid.remove()
+        self._grid = FormGrid(self.form, self._on_grade)
+        self._turns.walk(self._grid.build())
+        self._turns.add(self._place)
 
-    def _add_single(self, grid: qt.QGridLayout, row: int, group: Group, span: int) -> int:
-        for item in group.fields:
-            grid.addWidget(qt.QLabel(_("{title}").format(title=item.short_title)), row, 0)
-            grid.addWidget(self._field(item), row, 1, 1, max(span, 1), qt.Qt.AlignLeft)
-            row += 1
-        return row
-
-    def _add_heads(self, grid: qt.QGridLayout, row: int, columns: list[Group]) -> int:
-        for index, group in enumerate(columns):
-            grid.addWidget(_heading(group.title), row, index + 1)
-        return row + 1
-
-    def _add_part(self, grid: qt.QGridLayout, row: int, part: str, columns: list[Group]) -> int:
-        """The rows of a bone, or of the joint."""
-        titles = {"femur": _("Femur"), "tibia": _("Tibia"), "": _("Joint")}
-        grid.addWidget(_heading(titles.get(part, part.capitalize())), row, 0)
-        findings = {
-            item.short_title: None for group in columns for item in group.parts.get(part, ())
-        }
-        for finding in findings:
-            row += 1
-            label = qt.QLabel(finding)
-            label.indent = 10
-            grid.addWidget(label, row, 0)
-            for index, group in enumerate(columns):
-                for item in group.parts.get(part, ()):
-                    if item.short_title == finding:
-                        grid.addWidget(self._field(item), row, index + 1, qt.Qt.AlignLeft)
-        return row + 1
-
-    def _field(self, item: Field) -> qt.QWidget:
-        self._fields[item.name] = GradeField(item, self._on_grade)
-        return self._fields[item.name].widget
+    def _place(self) -> None:
+        self.ui.formFrame.layout().addWidget(self._grid.widget)
+        self.update()
 
     def _on_grade(self, name: str, grade: int | None) -> None:
         tell(self.ui.formNote, "")
@@ -185,15 +129,3 @@ class FeatureSection(Section):
             self._store()
         except FormError as error:
             tell(self.ui.formNote, str(error), "bad")
-
-
-def _heading(text: str) -> qt.QLabel:
-    label = qt.QLabel(f"<b>{text}</b>")
-    label.textFormat = qt.Qt.RichText
-    return label
-
-
-def _order_tabs(fields: list[GradeField]) -> None:
-    """Tab goes down one column and then the next, as the form is read."""
-    for before, after in zip(fields, fields[1:]):
-        qt.QWidget.setTabOrder(before.last, after.first)

@@ -1,4 +1,4 @@
-"""One feature of the form: a row of buttons, a button a grade, and one for "not read"."""
+"""A feature of the form: a row of buttons, a button a grade, and one for "not read"."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ NOT_READ = "\u2013"
 class GradeField:
     """The grade of one feature.
 
-    Tab goes from field to field; a digit sets the grade, arrows step through the grades, Delete
-    and minus mean "not read".
+    Tab goes from field to field; see `Keys` for what the others do.
 
     Args:
         field: of the form.
@@ -37,7 +36,6 @@ class GradeField:
         self._buttons = {value: self._button(value) for value in self._values}
         for button in self._buttons.values():
             box.addWidget(button)
-        self._shortcuts = self._make_shortcuts()
         self.show(None)
 
     @property
@@ -64,30 +62,58 @@ class GradeField:
         button.checkable = True
         button.toolTip = f"{self._field.title}\n{self._field.told(value)}"
         button.accessibleName = f"{self._field.title}: {self._field.told(value)}"
-        button.connect("clicked(bool)", lambda _checked, value=value: self._choose(value))
+        button.connect("clicked(bool)", lambda _checked, value=value: self.choose(value))
         return button
 
-    def _choose(self, value: int | None) -> None:
-        had_focus = any(button.hasFocus() for button in self._buttons.values())
+    @property
+    def focused(self) -> bool:
+        """Whether the keyboard is here."""
+        return any(button.hasFocus() for button in self._buttons.values())
+
+    def choose(self, value: int | None) -> None:
+        """Set the grade as the user does; nothing if the feature has no such grade."""
+        if value not in self._buttons:
+            return
+        had_focus = self.focused
         self.show(value)
         if had_focus:
             self._buttons[value].setFocus()
         self._changed(self._field.name, value)
 
-    def _step(self, by: int) -> None:
+    def step(self, by: int) -> None:
+        """Go to a grade beside the chosen one."""
         current = next(i for i, v in enumerate(self._values) if self._buttons[v].checked)
-        self._choose(self._values[min(max(current + by, 0), len(self._values) - 1)])
+        self.choose(self._values[min(max(current + by, 0), len(self._values) - 1)])
 
-    def _make_shortcuts(self) -> list[qt.QShortcut]:
-        made = [self._shortcut(str(g), lambda g=g: self._choose(g)) for g in self._field.grades]
-        made += [
-            self._shortcut(key, lambda: self._choose(None)) for key in ("Del", "Backspace", "-")
+
+class Keys:
+    """The keys of a whole form: a digit sets the grade of the field that has the keyboard, arrows
+    step through its grades, Delete and minus mean "not read".
+
+    Args:
+        parent: the widget that holds the fields.
+        fields: of the form.
+    """
+
+    def __init__(self, parent: qt.QWidget, fields: list[GradeField]) -> None:
+        self._parent, self._fields = parent, fields
+        self._shortcuts = [
+            self._shortcut(str(digit), lambda field, digit=digit: field.choose(digit))
+            for digit in range(10)
         ]
-        made += [self._shortcut("Left", lambda: self._step(-1))]
-        return [*made, self._shortcut("Right", lambda: self._step(1))]
+        for key in ("Del", "Backspace", "-"):
+            self._shortcuts.append(self._shortcut(key, lambda field: field.choose(None)))
+        for key, by in (("Left", -1), ("Right", 1)):
+            self._shortcuts.append(self._shortcut(key, lambda field, by=by: field.step(by)))
 
-    def _shortcut(self, key: str, act: Callable[[], None]) -> qt.QShortcut:
-        shortcut = qt.QShortcut(qt.QKeySequence(key), self.widget)
+    def _shortcut(self, key: str, act: Callable[[GradeField], None]) -> qt.QShortcut:
+        shortcut = qt.QShortcut(qt.QKeySequence(key), self._parent)
         shortcut.setContext(qt.Qt.WidgetWithChildrenShortcut)
-        shortcut.connect("activated()", act)
+        shortcut.connect("activated()", lambda: self._apply(act))
         return shortcut
+
+    def _apply(self, act: Callable[[GradeField], None]) -> None:
+        for field in self._fields:
+            if field.focused:
+                act(field)
+                return

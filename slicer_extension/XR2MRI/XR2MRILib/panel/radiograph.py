@@ -19,14 +19,16 @@ from ..scene.picture import frame_of, problem
 from ..states import State
 from ..texts import tr as _
 from .section import Section, select_data, selected_data, tell
+from .turns import Turns
 
 
 class RadiographSection(Section, VTKObservationMixin):
     """Chooses the radiograph, and what the server needs to know of it."""
 
-    def __init__(self, ui: Any, logic: XR2MRILogic) -> None:
+    def __init__(self, ui: Any, logic: XR2MRILogic, turns: Turns) -> None:
         Section.__init__(self, ui, logic)
         VTKObservationMixin.__init__(self)
+        self._turns = turns
         self._complained = True
         for text, value in ((_("As the image says"), "auto"), (_("Right"), "R"), (_("Left"), "L")):
             ui.lateralityComboBox.addItem(text, value)
@@ -82,8 +84,12 @@ class RadiographSection(Section, VTKObservationMixin):
         if known or not first:
             self.node.features = known
         if not problem(chosen):
-            layout.show()
-            layout.show_radiograph(chosen)
+            self._turns.add(layout.show, self._show_chosen)
+
+    def _show_chosen(self) -> None:
+        if self.radiograph is not None:
+            layout.show_radiograph(self.radiograph)
+            self._update_roi_views()
 
     def _let_go_of_result(self, chosen: slicer.vtkMRMLVolumeNode) -> None:
         """Never show one knee's radiograph beside another one's volume."""
@@ -118,8 +124,7 @@ class RadiographSection(Section, VTKObservationMixin):
         if radiograph is None:
             return
         if shown:
-            layout.show()
-            layout.show_radiograph(radiograph)
+            self._turns.add(layout.show, self._show_chosen)
         if shown and self.node.cropRoi is None:
             self.node.cropRoi = crop.add_roi(
                 radiograph, _("Knee in {name}").format(name=radiograph.GetName())
@@ -157,11 +162,14 @@ class RadiographSection(Section, VTKObservationMixin):
             tell(self.ui.radiographNote, "\n".join(outcome.located.warnings), "attention")
 
     def _show_roi(self, shown: bool) -> None:
-        display = self.node.cropRoi.GetDisplayNode()
-        view = layout.slice_node(layout.RADIOGRAPH_VIEW)
-        if view is not None:
-            display.SetViewNodeIDs([view.GetID()])  # it means nothing in the views of the volume
-        display.SetVisibility(shown)
+        self._update_roi_views()
+        self.node.cropRoi.GetDisplayNode().SetVisibility(shown)
+
+    def _update_roi_views(self) -> None:
+        """The box means nothing in the views of the volume."""
+        view = layout.slice_node(layout.RADIOGRAPH_VIEW)  # there is none before the layout is shown
+        if view is not None and self.node.cropRoi is not None:
+            self.node.cropRoi.GetDisplayNode().SetViewNodeIDs([view.GetID()])
 
     def _update_crop(self, radiograph: slicer.vtkMRMLVolumeNode | None) -> None:
         roi = self.node.cropRoi

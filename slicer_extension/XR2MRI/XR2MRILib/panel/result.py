@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import slicer
@@ -15,6 +16,7 @@ from ..states import State
 from ..texts import tr as _
 from .generate import GenerateSection
 from .section import Section, select_data, selected_data, set_items, tell
+from .turns import Turns
 
 _OVERLAYS = (
     (attributes.STD, _("Uncertainty (standard deviation of the samples)")),
@@ -27,9 +29,11 @@ _OVERLAYS = (
 class ResultSection(Section):
     """Shows a volume in the views, with an overlay, and exports it."""
 
-    def __init__(self, ui: Any, logic: XR2MRILogic, generate: GenerateSection) -> None:
+    def __init__(
+        self, ui: Any, logic: XR2MRILogic, generate: GenerateSection, turns: Turns
+    ) -> None:
         super().__init__(ui, logic)
-        self._generate = generate
+        self._generate, self._turns = generate, turns
         self._shown: tuple = ()
         ui.resultSelector.addAttribute("vtkMRMLScalarVolumeNode", attributes.KIND, "volume")
         ui.overlayComboBox.addItem(_("None"), "")
@@ -60,10 +64,12 @@ class ResultSection(Section):
         """Show the volume that grows, and the slice that came last."""
         if not self._shown or self._shown[0] != node.GetID():
             self._shown = (node.GetID(), "")
-            layout.show()
-            layout.show_radiograph(node.GetNodeReference(attributes.RADIOGRAPH))
-            layout.show_volume(node)
-        layout.show_slice(node, slices - 1)
+            self._turns.add(
+                layout.show,
+                self._with(node, lambda it: layout.show_radiograph(_radiograph_of(it))),
+                self._with(node, layout.show_volume),
+            )
+        self._turns.add(self._with(node, lambda it: layout.show_slice(it, slices - 1)))
 
     def _on_finished(self, outcome: Any) -> None:
         if self.node is None:
@@ -71,21 +77,37 @@ class ResultSection(Section):
         if isinstance(outcome, Result):
             self.node.overlay = attributes.DIFFERENCE if outcome.difference is not None else ""
             self.node.result = outcome.volume
-            layout.show_slice(outcome.volume, outcome.request.num_slices // 2)
-            display.render(outcome.volume)
-            self._show_only(outcome.volume)
+            middle = outcome.request.num_slices // 2
+            self._turns.add(
+                self._with(outcome.volume, lambda it: layout.show_slice(it, middle)),
+                self._with(outcome.volume, display.render),
+                self._with(outcome.volume, _show_only),
+            )
         elif isinstance(outcome, Compared):
             self.node.result = outcome.volume
             self.node.overlay = attributes.REAL_DIFFERENCE
         self.update()
         self._show_chosen()
 
+    def _with(
+        self, node: slicer.vtkMRMLNode, act: Callable[[slicer.vtkMRMLNode], None]
+    ) -> Callable[[], None]:
+        """Something to do with a node in a later turn, if it is still there then."""
+        node_id = node.GetID()
+
+        def step() -> None:
+            found = slicer.mrmlScene.GetNodeByID(node_id)
+            if found is not None:
+                act(found)
+
+        return step
+
     def _on_overlay(self, _index: int) -> None:
         if self.node is not None:
             self.node.overlay = selected_data(self.ui.overlayComboBox) or ""
 
     def _on_layout(self, _checked: bool = False) -> None:
-        layout.show()
+        self._turns.add(layout.show)
         self._show_chosen()
 
     def _on_export(self, _checked: bool = False) -> None:
@@ -102,25 +124,37 @@ class ResultSection(Section):
         if self.node is None:
             return
         before, self._shown = self._shown, self._wanted()
+        if not self._shown and not before:
+            return  # what the views show is none of ours
         changed = self._shown[:1] != before[:1]
-        chosen = self.node.result
-        if not layout.is_shown():
-            return
-        if chosen is None:
-            if before:
-                layout.show_volume(None)
-            return
-        layout.show_radiograph(chosen.GetNodeReference(attributes.RADIOGRAPH))
-        layout.show_volume(chosen, _reference(chosen, self.node.overlay), fit=changed)
-        if changed:
+        self._turns.add(self._show_radiograph, lambda: self._show_volume(changed))
+        if changed and self._shown:
+            self._turns.add(self._fit_solid)
+
+    def _show_radiograph(self) -> None:
+        if layout.is_shown() and self.node.result is not None:
+            layout.show_radiograph(_radiograph_of(self.node.result))
+
+    def _show_volume(self, fit: bool) -> None:
+        if layout.is_shown():
+            chosen = self.node.result
+            layout.show_volume(chosen, _reference(chosen, self.node.overlay), fit=fit)
+
+    def _fit_solid(self) -> None:
+        if layout.is_shown():
             layout.fit_solid()
 
-    def _show_only(self, volume: slicer.vtkMRMLScalarVolumeNode) -> None:
-        """Hide the volume renderings of other generated volumes: they lie at the same place."""
-        for rendering in slicer.util.getNodesByClass("vtkMRMLVolumeRenderingDisplayNode"):
-            node = rendering.GetDisplayableNode()
-            if attributes.is_synthetic(node):
-                rendering.SetVisibility(node.GetID() == volume.GetID())
+
+def _show_only(volume: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Hide the volume renderings of other generated volumes: they lie at the same place."""
+    for rendering in slicer.util.getNodesByClass("vtkMRMLVolumeRenderingDisplayNode"):
+        node = rendering.GetDisplayableNode()
+        if attributes.is_synthetic(node):
+            rendering.SetVisibility(node.GetID() == volume.GetID())
+
+
+def _radiograph_of(node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLVolumeNode | None:
+    return node.GetNodeReference(attributes.RADIOGRAPH)
 
 
 def _reference(

@@ -14,35 +14,34 @@ _DIVERGING = ((0.0, (0.25, 0.65, 1.0)), (0.5, (0.0, 0.0, 0.0)), (1.0, (1.0, 0.45
 _HEAT = ((0.0, (0, 0, 0)), (0.4, (0.6, 0.1, 0.1)), (0.75, (1.0, 0.6, 0.0)), (1.0, (1.0, 1.0, 0.7)))
 
 
-def grey(node: slicer.vtkMRMLScalarVolumeNode, final: bool = True) -> None:
-    """Interpolated grey over the volume's own range of intensities in [0, 1].
+def grey(node: slicer.vtkMRMLScalarVolumeNode, top: float = 1.0) -> None:
+    """Interpolated grey from 0 up.
 
     Args:
         node: of a volume.
-        final: whether all slices have come; until then the whole range is shown.
+        top: the intensity that is white; that of the whole range while slices are missing.
     """
-    top = 1.0
-    if final:
-        sample = slicer.util.arrayFromVolume(node)[::4, ::2, ::4]
-        top = max(float(np.percentile(sample, 99.5)), 0.05)
-    display = node.GetDisplayNode()
-    changes = display.StartModify()
-    display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
-    display.AutoWindowLevelOff()
-    display.SetWindowLevelMinMax(0.0, top)
-    display.InterpolateOn()
-    display.EndModify(changes)
+    _show(node, slicer.mrmlScene.GetNodeByID("vtkMRMLColorTableNodeGrey"), 0.0, max(top, 0.05))
 
 
-def coloured(node: slicer.vtkMRMLScalarVolumeNode, kind: str) -> None:
-    """An overlay's colours: `DIFFERENCE`, symmetric about 0, or `UNCERTAINTY`, from 0 up."""
-    sample = np.abs(slicer.util.arrayFromVolume(node)[::4, ::2, ::4])
-    top = max(float(np.percentile(sample, 99.5)), 1e-3)
+def coloured(node: slicer.vtkMRMLScalarVolumeNode, kind: str, top: float) -> None:
+    """The colours of an overlay up to `top`: `DIFFERENCE`, about 0, or `UNCERTAINTY`, from 0."""
+    top = max(top, 1e-3)
+    _show(node, _colour_node(kind), -top if kind == DIFFERENCE else 0.0, top)
+
+
+def _show(
+    node: slicer.vtkMRMLScalarVolumeNode,
+    colours: slicer.vtkMRMLColorNode | None,
+    low: float,
+    high: float,
+) -> None:
     display = node.GetDisplayNode()
     changes = display.StartModify()
-    display.SetAndObserveColorNodeID(_colour_node(kind).GetID())
+    if colours is not None:
+        display.SetAndObserveColorNodeID(colours.GetID())
     display.AutoWindowLevelOff()
-    display.SetWindowLevelMinMax(-top if kind == DIFFERENCE else 0.0, top)
+    display.SetWindowLevelMinMax(low, high)
     display.InterpolateOn()
     display.EndModify(changes)
 
@@ -52,7 +51,10 @@ def render(node: slicer.vtkMRMLScalarVolumeNode) -> None:
     module = getattr(slicer.modules, "volumerendering", None)
     if module is None:
         return
-    display = module.logic().CreateDefaultVolumeRenderingNodes(node)
+    logic = module.logic()
+    display = logic.GetFirstVolumeRenderingDisplayNode(node)
+    if display is None:
+        display = _rendering(logic, node)
     _, top = _range(node)
     volume_property = display.GetVolumePropertyNode().GetVolumeProperty()
     volume_property.SetScalarOpacity(_opacity(top))
@@ -61,6 +63,20 @@ def render(node: slicer.vtkMRMLScalarVolumeNode) -> None:
     volume_property.SetAmbient(0.25)
     volume_property.SetDiffuse(0.8)
     display.SetVisibility(True)
+
+
+def _rendering(logic, node: slicer.vtkMRMLScalarVolumeNode):
+    """Nodes of the volume's rendering. The logic's own ways to fill them are not taken: they look
+    at each voxel, a quarter of a second long in 500 slices, for colours that are not wanted."""
+    display = logic.CreateVolumeRenderingDisplayNode()
+    display.UnRegister(logic)
+    display.SetVisibility(False)
+    display = slicer.mrmlScene.AddNode(display)
+    name = f"{node.GetName()} volume property"
+    look = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVolumePropertyNode", name)
+    display.SetAndObserveVolumePropertyNodeID(look.GetID())
+    node.AddAndObserveDisplayNodeID(display.GetID())
+    return display
 
 
 def _range(node: slicer.vtkMRMLScalarVolumeNode) -> tuple[float, float]:

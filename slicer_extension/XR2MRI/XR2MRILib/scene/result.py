@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import slicer
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk
 
 from ..volume import Volume
 from . import attributes
@@ -22,7 +24,7 @@ def add_volume(
     Args:
         name: made unique.
         kind: see `attributes.KIND`.
-        volume: voxels and their place.
+        volume: voxels and their place; the node takes their memory over.
         beside: node whose parent it gets.
     """
     node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLScalarVolumeNode")
@@ -32,18 +34,27 @@ def add_volume(
     node.SetAttribute(attributes.KIND, kind)
     node = slicer.mrmlScene.AddNode(node)
     node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(volume.affine))
-    slicer.util.updateVolumeFromArray(node, volume.array.T)
+    # before the voxels come: for automatic levels Slicer would look at each of them, here and now
     node.CreateDefaultDisplayNodes()
+    node.GetDisplayNode().AutoWindowLevelOff()
+    put(node, volume)
     if beside is not None:
         _put_beside(node, beside)
     return node
 
 
-def fill(node: slicer.vtkMRMLScalarVolumeNode, volume: Volume, start: int, stop: int) -> None:
-    """Copy the coronal slices `start` to `stop` of a volume into its node: no more than came."""
-    target = slicer.util.arrayFromVolume(node)
-    target[:, start:stop, :] = volume.array[:, start:stop, :].T
-    slicer.util.arrayFromVolumeModified(node)
+def put(node: slicer.vtkMRMLScalarVolumeNode, volume: Volume) -> None:
+    """Show these voxels in a node, in the place of those that it has.
+
+    Nothing is copied: VTK gets the memory of the NumPy array, and keeps the array alive.
+    """
+    voxels = np.asfortranarray(volume.array, np.float32)
+    scalars = numpy_to_vtk(voxels.T.reshape(-1), deep=False)
+    scalars.SetName("ImageScalars")
+    image = vtk.vtkImageData()
+    image.SetDimensions(voxels.shape)
+    image.GetPointData().SetScalars(scalars)
+    node.SetAndObserveImageData(image)
 
 
 def describe(
@@ -69,14 +80,9 @@ def describe(
 
 
 def volume_of(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
-    """The voxels of a node, not copied, and where they lie."""
+    """The voxels of a node and where they lie. Nothing is copied: the memory stays while the array
+    is held, whatever becomes of the node."""
     return Volume(slicer.util.arrayFromVolume(node).T, ijk_to_ras(node))
-
-
-def same_grid(a: slicer.vtkMRMLScalarVolumeNode, b: slicer.vtkMRMLScalarVolumeNode) -> bool:
-    """Whether two volumes can be subtracted voxel by voxel."""
-    same_size = a.GetImageData().GetDimensions() == b.GetImageData().GetDimensions()
-    return same_size and np.allclose(ijk_to_ras(a), ijk_to_ras(b), atol=1e-3)
 
 
 def _put_beside(node: slicer.vtkMRMLNode, other: slicer.vtkMRMLNode) -> None:
