@@ -212,6 +212,17 @@ class FeatureForm:
             seen[item.name] = item.parse(value)
         return {name: grade for name in self.fields if (grade := seen.get(name)) is not None}
 
+    def sift(self, features: Mapping[str, Any]) -> tuple[dict[str, int], list[str]]:
+        """What of other grades this form accepts, and the rest in words, such as "V00XRX 2"."""
+        kept: dict[str, int] = {}
+        unknown = []
+        for name, value in features.items():
+            try:
+                kept.update(self.read([(name, value)]))
+            except FormError:
+                unknown.append(f"{name} {value}")
+        return kept, unknown
+
     # --- what it says ---------------------------------------------------------------------------
 
     def summary(self) -> list[str]:

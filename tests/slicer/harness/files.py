@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import slicer
 
+from .own_time import slicers_own
+
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 STORED = {
     "vtkMRMLVolumeNode": "vtkMRMLVolumeArchetypeStorageNode",
@@ -25,6 +27,7 @@ class Files:
     def fileWriterFileType(self, node: Any) -> str:
         return "NodeFile"
 
+    @slicers_own
     def loadNodes(self, kind: str, properties: dict, loaded: Any, messages: Any = None) -> bool:
         path = Path(properties["fileName"])
         if not path.exists():
@@ -52,6 +55,7 @@ class Files:
                 slicer.util.setSliceViewerLayers(background=node, fit=True)
         return done
 
+    @slicers_own
     def saveNodes(self, kind: str, properties: dict, messages: Any = None) -> bool:
         path = str(properties["fileName"])
         scene = slicer.mrmlScene

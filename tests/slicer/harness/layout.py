@@ -10,6 +10,7 @@ import slicer
 import vtk
 from PySide6.QtCore import Property, Signal
 
+from .own_time import slicers_own
 from .views import make_widget
 
 
@@ -98,6 +99,7 @@ class LayoutManager(qt.QObject):
         for widget in (*self._slices.values(), *self._threed.values()):
             widget.view.finish()
 
+    @slicers_own
     def _arrange(self, *_: Any) -> None:
         description = self._node.GetCurrentLayoutDescription()
         if not description or description == self._built:

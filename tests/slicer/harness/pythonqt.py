@@ -17,9 +17,11 @@ import inspect
 import time
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from PySide6 import QtCore
+
+from .own_time import of_slicer
 
 OWN = "_h_"
 """What attributes that the harness itself hangs on objects begin with."""
@@ -29,8 +31,23 @@ TAKEN = ("connect", "disconnect")
 loading: list[bool] = []
 """Not empty while a `.ui` file is loaded: PySide6 would hang each widget on its top one then."""
 
-handled: list[tuple[str, float, float]] = []
-"""Handlers of the module that have run on the GUI thread: name, wall seconds, CPU seconds."""
+
+class Handled(NamedTuple):
+    """A handler of the module that has run on the GUI thread.
+
+    Attributes:
+        wall: seconds, whatever else the machine was doing.
+        cpu: of the processor for this thread, without those of Slicer's own work (`own_time.py`).
+        slicer: those of Slicer's own work that the handler asked for.
+    """
+
+    name: str
+    wall: float
+    cpu: float
+    slicer: float
+
+
+handled: list[Handled] = []
 
 
 class PythonQt:
@@ -120,12 +137,13 @@ def trimmed(callback: Callable) -> Callable:
     name = getattr(callback, "__qualname__", repr(callback))
 
     def slot(*values: Any) -> Any:
-        wall, cpu = time.perf_counter(), time.thread_time()
+        wall, cpu, others = time.perf_counter(), time.thread_time(), of_slicer()
         try:
             return callback(*values[:most])
         finally:
-            spent = (time.perf_counter() - wall, time.thread_time() - cpu)
-            handled.append((name, *spent))
+            slicer = of_slicer() - others
+            cpu = time.thread_time() - cpu - slicer
+            handled.append(Handled(name, time.perf_counter() - wall, cpu, slicer))
 
     return slot
 

@@ -17,6 +17,8 @@ from trame_slicer.views import AbstractView, SliceView, ThreeDView
 from trame_slicer.views.render_scheduler import ScheduledRenderStrategy
 from vtk.util.numpy_support import vtk_to_numpy
 
+from .own_time import slicers_own
+
 
 class Later(ScheduledRenderStrategy):
     """Renders once when the event loop is next idle; nothing before it has its widget."""
@@ -119,6 +121,7 @@ class _View(qt.QWidget):
     def showEvent(self, event: Any) -> None:
         self.core.schedule_render()
 
+    @slicers_own
     def forceRender(self) -> None:
         """Draw, and take the picture."""
         if not self.alive:

@@ -29,7 +29,7 @@ class Panel:
         self.server = ServerSection(ui, logic)
         self._turns = Turns()
         self.radiograph = RadiographSection(ui, logic, self._turns)
-        self.features = FeatureSection(ui, logic, self._turns)
+        self.features = FeatureSection(ui, logic)
         self.options = OptionsSection(ui, logic)
         self.generate = GenerateSection(
             ui, logic, self.radiograph, self.features, self.options
@@ -53,8 +53,8 @@ class Panel:
 
     @property
     def settled(self) -> bool:
-        """Whether the views show all that the panel has for them."""
-        return not self._turns.busy
+        """Whether the form is whole, and the views show all that the panel has for them."""
+        return self.features.settled and not self._turns.busy
 
     def setParameterNode(self, node: XR2MRIParameterNode | None) -> None:
         """Show another parameter node; None while the scene is being closed."""

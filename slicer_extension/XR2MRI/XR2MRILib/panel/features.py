@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import qt
 import slicer
 
-from ..errors import FormError
+from ..errors import FormError, one_line
 from ..form import FeatureForm
 from ..jobs import ServerInfo
 from ..logic import XR2MRILogic
@@ -20,9 +21,9 @@ from .turns import Turns
 class FeatureSection(Section):
     """Shows the form and keeps it and the parameter node the same."""
 
-    def __init__(self, ui: Any, logic: XR2MRILogic, turns: Turns) -> None:
+    def __init__(self, ui: Any, logic: XR2MRILogic) -> None:
         super().__init__(ui, logic)
-        self._turns = turns
+        self._turns = Turns()  # its own: a form is built to its end, whatever becomes of the scene
         self.form: FeatureForm | None = None
         self._grid: FormGrid | None = None
         ui.formFrame.styleSheet = STYLE
@@ -41,25 +42,38 @@ class FeatureSection(Section):
             tell(self.ui.summaryLabel, _("Connect to a server: it has the form."))
             return
         if dict(self.node.features) != self.form.values:
-            try:
-                self.form.replace(self.node.features)
-            except FormError as error:  # the scene is from a server with another form
-                tell(self.ui.formNote, str(error), "bad")
+            self._take(self.node.features)
         for name, field in self._grid.fields.items():
             field.show(self.form.get(name))
         tell(self.ui.summaryLabel, self._summary())
 
     def _on_connected(self, info: ServerInfo) -> None:
-        known = self.form.values if self.form is not None else {}
         self.form = FeatureForm(info.form)
-        try:
-            self.form.replace(known)
-        except FormError:
-            self.form.clear()
+        tell(self.ui.formNote, "")
         self._build()
         self.update()
 
+    def _take(self, features: Mapping[str, Any]) -> None:
+        """Fill in what the scene says. It may be from a server with another form: then say what
+        this one does not know, and forget it, so that it is not sent."""
+        kept, unknown = self.form.sift(features)
+        self.form.replace(kept)
+        if unknown:
+            self.node.features = self.form.values
+            told = _("Left out, since this server's form does not know it: {x}.")
+            tell(self.ui.formNote, told.format(x=one_line(", ".join(unknown), 200)), "attention")
+
+    def close(self) -> None:
+        self._turns.clear()
+        super().close()
+
+    @property
+    def settled(self) -> bool:
+        """Whether the form is whole."""
+        return not self._turns.busy
+
     def _build(self) -> None:
+        self._turns.clear()
         if self._grid is not None:
             self._grid.remove()
         self._grid = FormGrid(self.form, self._on_grade)
