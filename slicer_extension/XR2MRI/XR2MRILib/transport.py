@@ -52,11 +52,12 @@ class Login:
 
 @dataclass(frozen=True)
 class Reply:
-    """A whole answer."""
+    """A whole answer. Its content is as it was read: a copy of a large one would hold Python, and
+    with it the GUI, up."""
 
     status: int
     headers: Mapping[str, str]
-    content: bytes
+    content: bytearray
 
     def json(self) -> Any:
         """The content as JSON; raises BadReply."""
@@ -241,7 +242,7 @@ class Transport:
             raise self._fault(reply)
         return reply
 
-    def _read(self, response: Any, most: int, stoppable: bool) -> bytes:
+    def _read(self, response: Any, most: int, stoppable: bool) -> bytearray:
         length = response.headers.get("Content-Length", "")
         announced = int(length) if length.isdigit() else None
         too_long = BadReply(_("The server's answer is too long."))
@@ -257,7 +258,7 @@ class Transport:
         plain = "Content-Encoding" not in response.headers
         if plain and announced is not None and len(content) < announced:
             raise _cut_off()
-        return bytes(content)
+        return content
 
     def _fault(self, reply: Reply) -> XR2MRIClientError:
         """The error that an unaccepted status means."""

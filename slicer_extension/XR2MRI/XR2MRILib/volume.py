@@ -22,6 +22,9 @@ MOST_BYTES = 1 << 30
 LONGEST_SIDE = 8192
 _HEADER = 348
 _FLOAT32 = 16
+_LONGEST_NPY_HEADER = 10 + (1 << 16)
+_PIECE = 1 << 18
+"""Bytes of a gzipped file that are unpacked at a time: what is left of them is copied each time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +63,11 @@ def measure(*volumes: Volume) -> None:
         _ = volume.top
 
 
-def read_nifti(content: bytes, num_slices: int | None = None) -> Volume:
+def read_nifti(content: bytes | bytearray, num_slices: int | None = None) -> Volume:
     """Read a NIfTI-1 file, plain or gzipped, of one float32 volume.
 
     Args:
-        content: of the file.
+        content: of the file; if it is a bytearray, the voxels may stay in its memory.
         num_slices: that it must have.
 
     Raises:
@@ -94,17 +97,17 @@ def read_nifti(content: bytes, num_slices: int | None = None) -> Volume:
     source.read(int(offset) - _HEADER)
     voxels = source.read(4 * shape[0] * shape[1] * shape[2])
     source.finish()
-    array = np.frombuffer(voxels, order + "f4").astype(np.float32, copy=False)
-    return Volume(_finite(array.reshape(shape, order="F")), affine)
+    array = np.frombuffer(voxels, order + "f4").reshape(shape, order="F")
+    return Volume(_finite(_own(array)), affine)
 
 
-def read_npy(content: bytes, like: Volume) -> Volume:
+def read_npy(content: bytes | bytearray, like: Volume) -> Volume:
     """Read a NumPy file of voxels that lie where those of another volume do.
 
     Raises:
         BadReply: as for `read_nifti`.
     """
-    file = io.BytesIO(content)
+    file = io.BytesIO(bytes(content[:_LONGEST_NPY_HEADER]))
     try:
         version = np.lib.format.read_magic(file)
         if version != (1, 0):
@@ -122,7 +125,7 @@ def read_npy(content: bytes, like: Volume) -> Volume:
         raise BadReply(_("The volume is incomplete."), passing=True)
     array = np.frombuffer(content, dtype, offset=file.tell())
     array = array.reshape(shape, order="F" if fortran else "C")
-    return Volume(_finite(np.array(array, np.float32, order="F")), like.affine)
+    return Volume(_finite(_own(array)), like.affine)
 
 
 def check_shape(shape: tuple[int, ...], num_slices: int | None) -> tuple[int, ...]:
@@ -146,7 +149,14 @@ def _finite(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _affine(header: bytes | bytearray, order: str, pixdim: tuple[float, ...]) -> np.ndarray:
+def _own(array: np.ndarray) -> np.ndarray:
+    """Voxels as `Volume` has them, that may be written; copied where they are not so."""
+    return np.require(array, np.float32, ["F", "W"])
+
+
+def _affine(
+    header: bytes | bytearray | memoryview, order: str, pixdim: tuple[float, ...]
+) -> np.ndarray:
     """Voxel to RAS mm of a NIfTI header, checked."""
     qform, sform = struct.unpack(order + "2h", header[252:256])
     affine = np.eye(4)
@@ -183,13 +193,13 @@ def _from_quaternion(numbers: tuple[float, ...], pixdim: tuple[float, ...]) -> n
 
 
 class _Plain:
-    """The bytes of a file in pieces of known size."""
+    """The bytes of a file in pieces of known size, not copied."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes | bytearray) -> None:
         self._content, self._at = memoryview(content), 0
 
-    def read(self, size: int) -> bytearray:
-        piece = bytearray(self._content[self._at : self._at + size])
+    def read(self, size: int) -> memoryview:
+        piece = self._content[self._at : self._at + size]
         self._at += size
         if len(piece) < size:
             raise _incomplete()
@@ -203,32 +213,41 @@ class _Plain:
 class _Gunzip:
     """The same of a gzipped file: never unpacks more than it was asked for."""
 
-    def __init__(self, content: bytes) -> None:
-        self._unpacker, self._rest = zlib.decompressobj(wbits=31), content
+    def __init__(self, content: bytes | bytearray) -> None:
+        self._unpacker = zlib.decompressobj(wbits=31)
+        self._content, self._at, self._rest = memoryview(content), 0, b""
 
     def read(self, size: int) -> bytearray:
         piece = bytearray()
         while len(piece) < size:
-            try:
-                more = self._unpacker.decompress(self._rest, min(size - len(piece), 1 << 20))
-            except zlib.error:
-                raise BadReply(_("The volume is damaged.")) from None
-            self._rest = self._unpacker.unconsumed_tail
-            if not more and not self._rest:
+            more = self._unpacked(min(size - len(piece), 1 << 20))
+            if not more and not self._rest and self._at >= len(self._content):
                 raise _incomplete()
             piece += more
         return piece
 
-    def finish(self) -> None:
-        """Nothing may follow, and the checksum must be right."""
+    def _unpacked(self, most: int) -> bytes:
+        """Up to so many bytes of the next piece of the file."""
+        rest = self._rest
+        if not rest:
+            rest = self._content[self._at : self._at + _PIECE]
+            self._at += len(rest)
         try:
-            more = self._unpacker.decompress(self._rest, 1)
+            more = self._unpacker.decompress(rest, most)
         except zlib.error:
             raise BadReply(_("The volume is damaged.")) from None
-        if more or self._unpacker.unused_data:
+        self._rest = self._unpacker.unconsumed_tail
+        return more
+
+    def finish(self) -> None:
+        """Nothing may follow, and the checksum must be right."""
+        while not self._unpacker.eof:
+            if not self._rest and self._at >= len(self._content):
+                raise _incomplete()
+            if self._unpacked(1):
+                raise BadReply(_("The volume is longer than it says."))
+        if self._unpacker.unused_data or self._at < len(self._content):
             raise BadReply(_("The volume is longer than it says."))
-        if not self._unpacker.eof:
-            raise _incomplete()
 
 
 def _incomplete() -> BadReply:
