@@ -207,6 +207,64 @@ def test_processes_make_the_same_as_one(release, indexed, tmp_path):
     assert len(list((tmp_path / "mri").iterdir())) == 4
 
 
+def test_drawn_boxes_win_and_name_their_knees(release, indexed, tmp_path):
+    listed = read_release([release / "folders"], [release / "folders" / "tables"], ("V00",))
+    case, before = next(iter(items(indexed).items()))
+    person, visit, side = case.split("-")
+    film = next(
+        image.barcode
+        for image in listed.series
+        if (image.participant, image.visit) == (person, visit) and image.barcode
+    )
+    top, left, bottom, right = 40, 30, 120, 100
+    table = tmp_path / "boxes.csv"
+    head = "barcode,side,top,left,bottom,right\n"
+    line = f"{int(film)},{side},{top},{left},{bottom},{right}\n"  # leading zeros lost, as happens
+    table.write_text(head + line + f"016699999999,{side},1,1,9,9\n")
+    out = tmp_path / "out"
+    root = release / "folders"
+
+    def run(boxes):
+        return index_release(
+            [root], [root / "tables"], out, Settings(), locate=middle_of_half, boxes=boxes
+        )
+
+    run(table)
+    found = items(out)
+    assert found[case]["located"] == "drawn box"
+    assert {item["located"] for name, item in found.items() if name != case} == {
+        item["located"] for name, item in items(indexed).items() if name != case
+    }
+    record = json.loads((out / "records" / f"{case}.json").read_text())
+    box = record["box"]
+    middle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    assert middle[1] == pytest.approx((left + right) / 2, abs=1)
+    assert 80 - 0.2 * 80 < middle[0] < 80  # a little above the joint space
+    assert before["located"] != "drawn box"
+
+    for text, told in (
+        (head + f"016699999999,{side},1,1,9,9\n", "none of its barcodes"),
+        (head + line + line, "line 3: a second box"),
+        (head + f"{film},,1,1,9,9\n", "line 2: give the radiograph's barcode and the side"),
+        (head + "knee.png,R,1,1,9,9\n", "line 2: give the radiograph's barcode"),
+    ):
+        table.write_text(text)
+        with pytest.raises(DatalistError, match=told):
+            run(table)
+
+
+def test_a_better_detector_cuts_anew(monkeypatch, tmp_path):
+    from xr2mri_core.localization import detector
+    from xr2mri_core.oai.pictures import described, detected
+
+    before = described(detected)
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(b"better")
+    monkeypatch.setattr(detector, "SHIPPED", other)
+    assert described(detected) != before
+    assert described(middle_of_half) == "middle_of_half"
+
+
 def test_visits_can_be_chosen(release, tmp_path):
     index(release, tmp_path, visits=("12m",), ratios=(1, 0, 0))
     found = items(tmp_path)

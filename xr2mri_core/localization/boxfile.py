@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from xr2mri_core.errors import DatalistError, InputError, shown
@@ -34,11 +35,61 @@ _EXTENTS = (("y", "x", "height", "width"), ("y", "x", "h", "w"))
 Boxes = dict[Path, list[tuple[Laterality | None, Edges]]]
 
 
-def read_boxes(path: str | Path, images: str | Path | None = None) -> Boxes:
-    """Read a box file.
+@dataclass(frozen=True)
+class DrawnBox:
+    """A line of a box file.
+
+    Attributes:
+        where: the file and the line, for messages.
+        image: as the file names the picture.
+        side: of the knee, where it is told.
+        edges: of its joint box, square.
+    """
+
+    where: str
+    image: str
+    side: Laterality | None
+    edges: Edges
+
+
+def read_lines(path: str | Path) -> list[DrawnBox]:
+    """Read a box file without looking for its pictures.
 
     Args:
         path: the CSV; comma, semicolon and tab separate.
+
+    Raises:
+        DatalistError: naming the line, for missing columns or numbers.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatalistError(f"{path}: cannot be read as a CSV ({shown(error)})") from error
+    head = text.splitlines()[0] if text else ""
+    delimiter = max(",;\t", key=head.count)
+    lines = []
+    for number, row in enumerate(csv.DictReader(text.splitlines(), delimiter=delimiter), 2):
+        cells = {str(k).strip().lower(): str(v).strip() for k, v in row.items() if k and v}
+        where = f"{path.name}, line {number}"
+        try:
+            image = _first(cells, _IMAGE)
+            if not image:
+                raise ValueError("no picture; give the column image or barcode")
+            side = Laterality.parse(_first(cells, _SIDE) or None)
+            lines.append(DrawnBox(where, image, side, _edges(cells)))
+        except (ValueError, InputError) as error:
+            raise DatalistError(f"{where}: {error}") from error
+    if not lines:
+        raise DatalistError(f"{path.name}: no line with a box")
+    return lines
+
+
+def read_boxes(path: str | Path, images: str | Path | None = None) -> Boxes:
+    """Read a box file and find its pictures.
+
+    Args:
+        path: the CSV.
         images: folder of the pictures; None is that of the CSV.
 
     Returns:
@@ -47,26 +98,14 @@ def read_boxes(path: str | Path, images: str | Path | None = None) -> Boxes:
     Raises:
         DatalistError: naming the line, for missing columns, numbers or pictures.
     """
-    path = Path(path)
-    folder = Path(images) if images is not None else path.parent
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatalistError(f"{path}: cannot be read as a CSV ({shown(error)})") from error
-    head = text.splitlines()[0] if text else ""
-    delimiter = max(",;\t", key=head.count)
+    folder = Path(images) if images is not None else Path(path).parent
     boxes: Boxes = {}
-    for number, row in enumerate(csv.DictReader(text.splitlines(), delimiter=delimiter), 2):
-        cells = {str(k).strip().lower(): str(v).strip() for k, v in row.items() if k and v}
+    for line in read_lines(path):
         try:
-            side = Laterality.parse(_first(cells, _SIDE) or None)
-            knee = (side, _edges(cells))
-            picture = _picture(folder, _first(cells, _IMAGE))
-        except (ValueError, InputError) as error:
-            raise DatalistError(f"{path.name}, line {number}: {error}") from error
-        boxes.setdefault(picture, []).append(knee)
-    if not boxes:
-        raise DatalistError(f"{path.name}: no line with a box")
+            picture = _picture(folder, line.image)
+        except ValueError as error:
+            raise DatalistError(f"{line.where}: {error}") from error
+        boxes.setdefault(picture, []).append((line.side, line.edges))
     return boxes
 
 
@@ -95,8 +134,6 @@ def _edges(cells: Mapping[str, str]) -> Edges:
 
 
 def _picture(folder: Path, name: str) -> Path:
-    if not name:
-        raise ValueError("no picture; give the column image")
     exact = folder / name
     if exact.is_file():
         return exact

@@ -29,7 +29,7 @@ from PIL import Image
 from xr2mri_core import __version__
 from xr2mri_core.errors import OutputError, RadiographError, VolumeError, shown
 from xr2mri_core.files import atomic_files
-from xr2mri_core.oai.pictures import KneePicture, Locate, middle_of_half, read_knee
+from xr2mri_core.oai.pictures import KneePicture, Locate, described, middle_of_half, read_knee
 from xr2mri_core.oai.release import opened
 from xr2mri_core.oai.selection import Candidate, Excluded
 from xr2mri_core.oai.sequences import Sequence as MRISequence
@@ -73,7 +73,7 @@ class Job:
             "radiograph": _stamp(knee.radiograph.path),
             "listed": [knee.mri.description, knee.radiograph.description, knee.radiograph.barcode],
             "slices": list(self.sequence.slices),
-            "locate": getattr(self.locate, "__name__", repr(self.locate)),
+            "locate": described(self.locate),
         }
 
 

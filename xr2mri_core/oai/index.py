@@ -26,7 +26,7 @@ from xr2mri_core.geometry import slice_window
 from xr2mri_core.oai import reports
 from xr2mri_core.oai.convert import Converted, Job, Progress, convert
 from xr2mri_core.oai.people import read_people
-from xr2mri_core.oai.pictures import HALF, MIDDLE, Locate, default_locate
+from xr2mri_core.oai.pictures import HALF, MIDDLE, Drawn, Locate, default_locate, read_drawn_boxes
 from xr2mri_core.oai.readings import MISSING_AS, read_readings
 from xr2mri_core.oai.release import Release, read_release
 from xr2mri_core.oai.selection import Excluded, Selection, select_knees
@@ -92,6 +92,7 @@ def index_release(
     settings: Settings | None = None,
     jobs: int = 1,
     locate: Locate | None = None,
+    boxes: Path | str | None = None,
     progress: Progress | None = None,
 ) -> str:
     """Make a datalist of the radiograph-MRI pairs of a release, with everything it needs.
@@ -106,6 +107,7 @@ def index_release(
         settings: see :class:`Settings`.
         jobs: processes that convert.
         locate: finds the knee on a film; None takes the shipped detector, see :mod:`.pictures`.
+        boxes: CSV of joint boxes that were drawn, by barcode and side: they win over ``locate``.
         progress: called after each knee; what it raises stops the work.
 
     Returns:
@@ -113,7 +115,8 @@ def index_release(
 
     Raises:
         ReleaseError: if lists or tables are missing or malformed.
-        DatalistError: if no knee is left, or the split cannot be made.
+        DatalistError: if no knee is left, the split cannot be made, or the box file is malformed
+            or of other radiographs.
         OutputError: if something cannot be written.
     """
     settings = settings or Settings()
@@ -123,8 +126,16 @@ def index_release(
     readings = read_readings(release.tables, release.visits)
     people = read_people(release.tables)
     selection = select_knees(release, sequence, readings, people, settings.missing_as)
+    drawn = read_drawn_boxes(boxes) if boxes is not None else {}
     locate = locate or default_locate()
-    work = [Job(out, candidate, sequence, locate) for candidate in selection.candidates]
+    work = [
+        Job(out, knee, sequence, drawn.pop((knee.radiograph.barcode, knee.knee[2]), locate))
+        for knee in selection.candidates
+    ]
+    if len(drawn) and not any(isinstance(job.locate, Drawn) for job in work):
+        raise DatalistError(
+            f"{boxes}: none of its barcodes is among the radiographs; is it of this release?"
+        )
     converted, unreadable = convert(work, jobs, progress)
     excluded = [*selection.excluded, *unreadable]
     splits = _split(_items(converted, sequence, settings), settings) if converted else {}

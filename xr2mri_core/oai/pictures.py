@@ -6,14 +6,17 @@ seen as on the film: training mirrors left knees.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from xr2mri_core.errors import RadiographError, XR2MRIError
+from xr2mri_core.errors import DatalistError, RadiographError, XR2MRIError
 from xr2mri_core.geometry import Laterality
+from xr2mri_core.localization.boxes import Edges, crop_of, middle_of
+from xr2mri_core.localization.boxfile import read_lines
 from xr2mri_core.oai.sequences import RADIOGRAPH, kind_of
 from xr2mri_core.oai.values import barcode, identifier
 from xr2mri_core.oai.volumes import is_synthetic
@@ -40,7 +43,12 @@ class Located:
     warning: str = ""
 
 
-DETECTED, HALF, MIDDLE = "detector", "middle of the film's half", "middle of the film"
+DETECTED, HALF, MIDDLE, DRAWN = (
+    "detector",
+    "middle of the film's half",
+    "middle of the film",
+    "drawn box",
+)
 """How a knee was found."""
 
 Locate = Callable[[np.ndarray, "tuple[float, float] | None", Laterality, bool], Located]
@@ -63,6 +71,51 @@ def detected(
         doubt = f"the detector sees {found.kind}, the list {'both knees' if both else 'one'}"
         return replace(fallback, warning="; ".join(filter(None, (doubt, warning))))
     return Located(knee.box, DETECTED, warning)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A :data:`Locate` that knows the joint box of one knee, as somebody has drawn it."""
+
+    joint: Edges
+
+    def __call__(
+        self, pixels: np.ndarray, spacing: tuple[float, float] | None, side: Laterality, both: bool
+    ) -> Located:
+        """Cut out what the detector would, had it found this joint."""
+        rows, columns = pixels.shape
+        row, column = middle_of(self.joint)
+        if not (0 <= row < rows and 0 <= column < columns):
+            raise RadiographError(f"the drawn box {self.joint} lies off the film")
+        return Located(crop_of(self.joint, spacing), DRAWN)
+
+
+def read_drawn_boxes(path: str | Path) -> dict[tuple[str, Laterality], Drawn]:
+    """Read a box file (:mod:`~xr2mri_core.localization.boxfile`) of barcodes and sides.
+
+    Raises:
+        DatalistError: naming the line that has no barcode or side, or repeats another.
+    """
+    drawn: dict[tuple[str, Laterality], Drawn] = {}
+    for line in read_lines(path):
+        knee = barcode(line.image), line.side
+        if not knee[0] or knee[1] is None:
+            raise DatalistError(
+                f"{line.where}: give the radiograph's barcode and the side (R, L) of the knee"
+            )
+        if knee in drawn:
+            raise DatalistError(f"{line.where}: a second box of {knee[0]} {knee[1]}; keep one")
+        drawn[knee[0], knee[1]] = Drawn(line.edges)
+    return drawn
+
+
+def described(locate: Locate) -> str:
+    """What tells one way to find a knee from another: a better detector cuts anew."""
+    if locate is detected:
+        from xr2mri_core.localization.detector import SHIPPED
+
+        return f"detector {hashlib.sha256(SHIPPED.read_bytes()).hexdigest()[:16]}"
+    return getattr(locate, "__name__", repr(locate))
 
 
 def default_locate() -> Locate:
