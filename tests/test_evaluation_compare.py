@@ -25,6 +25,9 @@ class Oracle:
     def describe(self):
         return {"weights": "none"}
 
+    def form_of(self, item):
+        return {"features": item["features"]}
+
     def generate(self, radiograph, features, num_slices, seed, samples, laterality, box, **more):
         self.calls.append((radiograph.name, dict(features), num_slices, seed, laterality, more))
         slices, _ = compare.read_slices(self.known[str(radiograph)], self.image_size)

@@ -19,6 +19,7 @@ from xr2mri_core import training
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import WeightsError
 from xr2mri_core.features import one_hot_slices
+from xr2mri_core.networks import Guidance
 from xr2mri_core.training import cache as cache_module
 from xr2mri_core.training import handlers
 from xr2mri_core.training.batches import case_weights, to_device
@@ -27,6 +28,7 @@ from xr2mri_core.training.diffusion import clean_latent
 from xr2mri_core.transforms import radiograph_augmentation
 
 CPU = torch.device("cpu")
+GUIDANCE = Guidance(16, 64)
 
 
 def tiny(*keys: str):
@@ -100,7 +102,7 @@ def test_slice_cache_holds_what_the_transforms_give(slices, items):
     assert np.array_equal(arrays["slices"][4], to_bytes(np.asarray(truth["mri"])[index, 0]))
     assert np.array_equal(arrays["labels"][4], np.asarray(truth["labels"])[index, 0])
     assert set(np.unique(arrays["labels"])) == {0, 34}
-    assert slices.features()[2].sum() == 1
+    assert slices.features(GUIDANCE.encode)[2].sum() == 1
 
 
 def test_slice_cache_is_found_again_and_not_when_a_file_changed(items, tmp_path, monkeypatch):
@@ -165,7 +167,7 @@ def test_latent_cells_with_an_emphasised_pixel_weigh_more(latents, slices):
 
 def test_a_batch_is_a_function_of_seed_rank_and_step(latents):
     def batch(step, **change):
-        return training.CaseBatches(latents, 3, 4, **{"seed": 1, **change})[step]
+        return training.CaseBatches(latents, 3, 4, GUIDANCE.encode, **{"seed": 1, **change})[step]
 
     one, same = batch(7), batch(7)
     assert all(torch.equal(one[k], same[k]) for k in one if k != "seed")
@@ -175,7 +177,7 @@ def test_a_batch_is_a_function_of_seed_rank_and_step(latents):
 
 
 def test_case_batches_group_slices_by_case(latents):
-    batch = training.CaseBatches(latents, 3, 4, images=True)[0]
+    batch = training.CaseBatches(latents, 3, 4, GUIDANCE.encode, images=True)[0]
     assert batch["radiograph"].shape == (3, 1, 64, 64) and batch["features"].shape == (3, 65)
     assert batch["latent"].shape == (12, 4, 4, 4) and batch["weight"].shape == (12, 1, 4, 4)
     cases = [
@@ -195,7 +197,9 @@ def test_augmentation_changes_the_radiographs_alone_and_by_seed_and_step(latents
     augment = radiograph_augmentation(64)
 
     def batch(step, augmentation=augment):
-        return training.CaseBatches(latents, 3, 4, seed=1, augmentation=augmentation)[step]
+        return training.CaseBatches(
+            latents, 3, 4, GUIDANCE.encode, seed=1, augmentation=augmentation
+        )[step]
 
     plain, one, same = batch(7, None), batch(7), batch(7)
     assert torch.equal(one["radiograph"], same["radiograph"])
@@ -303,7 +307,7 @@ def training_of(stage, batches, folder, steps, until=None, **settings):
 
 STAGES = {
     "autoencoder": lambda s, z: (autoencoder_stage(), training.SliceBatches(s, 4, 0, [34], 1.0)),
-    "diffusion": lambda s, z: (diffusion_stage(), training.CaseBatches(z, 3, 4)),
+    "diffusion": lambda s, z: (diffusion_stage(), training.CaseBatches(z, 3, 4, GUIDANCE.encode)),
 }
 
 
@@ -381,7 +385,7 @@ def test_radiographs_are_encoded_once_a_case(latents):
     stage, seen = diffusion_stage(), []
     encode = stage.model.encode_radiograph
     stage.model.encode_radiograph = lambda x: seen.append(len(x)) or encode(x)
-    stage(training.CaseBatches(latents, 3, 4)[0])["loss"].backward()
+    stage(training.CaseBatches(latents, 3, 4, GUIDANCE.encode)[0])["loss"].backward()
     assert seen == [3]
     assert all(p.grad is None for p in stage.model.autoencoder.parameters())
     assert any(p.grad.abs().sum() > 0 for p in stage.model.image_encoder.parameters())
@@ -428,7 +432,7 @@ def test_a_perfect_prediction_gives_back_the_latent(kind):
 
 def test_reconstruction_loss_reaches_the_denoiser(latents):
     stage = diffusion_stage(reconstruction=1.0)
-    losses = stage(training.CaseBatches(latents, 2, 2, images=True)[0])
+    losses = stage(training.CaseBatches(latents, 2, 2, GUIDANCE.encode, images=True)[0])
     assert losses["reconstruction"] > 0 and losses["loss"] > losses["plain"]
     losses["reconstruction"].backward()
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in stage.model.unet.parameters())

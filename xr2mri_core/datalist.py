@@ -4,9 +4,10 @@
      "training": [...], "validation": [...], "test": [...]}
 
 An item is a dictionary: ``case`` and ``participant`` (texts), ``radiograph`` and ``mri`` (paths),
-and optionally ``labels`` (path of a label map on the grid of the MRI), ``laterality`` (R or L) and
-``features`` (OAI name -> grade). Paths in the file are relative to the file; in memory they are
-absolute. No participant is in two splits, because visits and both knees share anatomy.
+and optionally ``labels`` (path of a label map on the grid of the MRI), ``laterality`` (R or L),
+``features`` (OAI name -> grade), ``age`` (years), ``sex`` (F or M) and ``bmi`` (kg/m2). Paths in
+the file are relative to the file; in memory they are absolute. No participant is in two splits,
+because visits and both knees share anatomy.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from xr2mri_core.demographics import demographics_of
 from xr2mri_core.errors import DatalistError, FeatureError, InputError, shown
 from xr2mri_core.features import parse_features
 from xr2mri_core.files import atomic_files
@@ -197,6 +199,7 @@ def _checked(item: object, required: Sequence[str], where: str) -> Item:
             checked["laterality"] = str(side) if side else "auto"
         if "features" in checked:
             checked["features"] = parse_features(checked["features"])
+        demographics_of(checked)  # in range; kept as written
     except (FeatureError, InputError) as error:
         raise DatalistError(f"{where}: {error}") from error
     return checked

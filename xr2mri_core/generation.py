@@ -26,10 +26,16 @@ import torch
 from torch import Tensor
 
 from xr2mri_core import __version__
+from xr2mri_core.demographics import (
+    Demographics,
+    demographics_of,
+    demographics_schema,
+    parse_demographics,
+)
 from xr2mri_core.diffusion import DepthNoise, build_scheduler, guided, sample
 from xr2mri_core.errors import Cancelled, InputError, WeightsError, shown
 from xr2mri_core.export import NOTICE
-from xr2mri_core.features import VARIABLES, encode_features, parse_features
+from xr2mri_core.features import VARIABLES, parse_features
 from xr2mri_core.geometry import (
     FIELD_OF_VIEW_MM,
     Laterality,
@@ -38,6 +44,7 @@ from xr2mri_core.geometry import (
     slices_to_volume,
     volume_affine,
 )
+from xr2mri_core.networks.model import guided_by_demographics
 
 log = logging.getLogger("xr2mri")
 
@@ -169,6 +176,16 @@ class KneeMRIGenerator:
         """Rows and columns of radiograph and slices."""
         return int(self.settings["image_size"])
 
+    @property
+    def uses_demographics(self) -> bool:
+        """Whether age, sex and BMI guide this model."""
+        return self.model.guidance.demographics is not None
+
+    def form_of(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """What an item of a datalist tells this model of its knee, as keywords of `generate`."""
+        known = demographics_of(item) if self.uses_demographics else {}
+        return {"features": dict(item.get("features") or {}), "demographics": known}
+
     def describe(self) -> dict[str, Any]:
         """The model, for records."""
         return {**self.origin, "device": str(self.device), "precision": self.precision}
@@ -191,6 +208,7 @@ class KneeMRIGenerator:
         progress: Progress | None = None,
         arrived: Arrived | None = None,
         cancelled: Callable[[], bool] | None = None,
+        demographics: Mapping[str, Any] | None = None,
     ) -> GeneratedVolume:
         """Generate one volume.
 
@@ -215,6 +233,9 @@ class KneeMRIGenerator:
             arrived: ``arrived(index, volume)`` with the slices of the first sample as they come:
                 the index along axis 1 of the first, and (W, k, H) float32 as in the result.
             cancelled: asked before every denoising step; True ends the work.
+            demographics: ``age``, ``sex``, ``bmi`` as of
+                :func:`~xr2mri_core.demographics.parse_demographics`, for a model that
+                :attr:`uses_demographics`.
 
         Raises:
             InputError: what was handed in cannot be used (RadiographError, FeatureError, ...).
@@ -225,13 +246,14 @@ class KneeMRIGenerator:
             num_slices, depths, steps, sampler, seed, samples, guidance, batch_size
         )
         grades = parse_features(features)
+        people = self.accepted_demographics(demographics)
         report = progress or (lambda done, total, stage: None)
         total = len(request.depths) * request.samples
         report(0, total, "radiograph")
         if not isinstance(radiograph, PreparedRadiograph):
             radiograph = self.read(radiograph, laterality, box)
         side = Laterality.parse(radiograph.info["laterality"])
-        encoded = self._encode(radiograph.picture, grades)
+        encoded = self._encode(radiograph.picture, grades, people)
         prepared = time.perf_counter()
 
         def drawn(index: int) -> np.ndarray:
@@ -260,7 +282,7 @@ class KneeMRIGenerator:
             std=_volume(np.sqrt(square / (request.samples - 1)), side) if several else None,
             radiograph=_unit(_own_side(radiograph.picture.numpy()[0, 0], side)),
             record=self._record(
-                radiograph, grades, request,
+                radiograph, grades, people, request,
                 {"prepare": prepared - started, "generate": finished - prepared},
             ),
             source=radiograph.header,
@@ -342,9 +364,22 @@ class KneeMRIGenerator:
             ),
         )
 
-    def _encode(self, picture: Tensor, grades: Mapping[str, int]) -> _Encoded:
+    def accepted_demographics(self, demographics: Mapping[str, Any] | None) -> Demographics:
+        """Demographics, checked.
+
+        Raises:
+            InputError: they are out of range, or this model was trained without any.
+        """
+        people = parse_demographics(demographics)
+        if people and not self.uses_demographics:
+            raise InputError(
+                f"{', '.join(people)}: this model was trained without demographics; leave them out"
+            )
+        return people
+
+    def _encode(self, picture: Tensor, grades: Mapping[str, int], people: Demographics) -> _Encoded:
         """E_2(y) and r, once for the whole volume."""
-        vector = torch.from_numpy(encode_features(grades, self.model.grading))[None]
+        vector = torch.from_numpy(self.model.guidance.encode(grades, people))[None]
         with self._autocast():
             code = self.model.encode_radiograph(picture.to(self.device))
         return _Encoded(code, vector.to(self.device))
@@ -409,6 +444,7 @@ class KneeMRIGenerator:
         self,
         radiograph: PreparedRadiograph,
         grades: Mapping[str, int],
+        people: Demographics,
         request: _Request,
         seconds: Mapping[str, float],
     ) -> dict[str, Any]:
@@ -423,6 +459,7 @@ class KneeMRIGenerator:
             "features": dict(grades),
             "features_missing": [v.name for v in VARIABLES if v.name not in grades],
             "grading": self.model.grading,
+            "demographics": people if self.uses_demographics else None,
             "slices": len(request.depths),
             "depths": [float(request.depths[0]), float(request.depths[-1])],
             "spacing_mm": np.linalg.norm(affine[:3, :3], axis=0).tolist(),
@@ -533,6 +570,7 @@ def describe_bundle(path: Path | str | None = None) -> dict[str, Any]:
         "weights": weights.name,
         "megabytes": round(weights.stat().st_size / 1e6, 1),
         "sha256": _digest(weights),
+        "demographics": demographics_schema() if guided_by_demographics(weights) else None,
         "card": json.loads(card.read_text(encoding="utf-8")) if card.is_file() else None,
     }
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from xr2mri_core.demographics import parse_demographics
 from xr2mri_core.errors import InputError, shown
 from xr2mri_core.features import parse_features
 from xr2mri_core.generation import MOST_SLICES, MOST_STEPS
@@ -28,6 +29,10 @@ class GenerationParameters(BaseModel):
     features: Annotated[
         dict[str, Any],
         Field(description="Grades by OAI name or key, see `form`; what is left out is not read."),
+    ] = {}
+    demographics: Annotated[
+        dict[str, Any],
+        Field(description="Age, sex, BMI, for a model whose `demographics` asks for them."),
     ] = {}
     laterality: Annotated[
         Literal["auto", "R", "L"],
@@ -120,7 +125,10 @@ class GenerationParameters(BaseModel):
             parameters = cls.model_validate(given)
         except ValidationError as error:
             raise InputError(told(error, cls)) from None
-        update: dict[str, Any] = {"features": parse_features(parameters.features)}
+        update: dict[str, Any] = {
+            "features": parse_features(parameters.features),
+            "demographics": parse_demographics(parameters.demographics),
+        }
         if parameters.seed is None:
             update["seed"] = secrets.randbelow(2**31)
         if stock.get("result_extension") == ".nrrd" and "output_format" not in given:

@@ -62,6 +62,7 @@ class Generation:
         self._deliver = deliver
         depths = depths_of(parameters.count) if parameters.depths is None else parameters.depths
         self.affine = generator.affine(depths)
+        generator.accepted_demographics(parameters.demographics)
         self.slices = 0
         self.warnings = [str(warning) for warning in radiograph.info.get("warnings", ())]
         self._generator: KneeMRIGenerator | None = generator
@@ -80,6 +81,7 @@ class Generation:
             generated = generator.generate(
                 radiograph,
                 p.features,
+                demographics=p.demographics,
                 num_slices=p.num_slices,
                 depths=p.depths,
                 steps=p.steps,
@@ -186,14 +188,14 @@ class GenerationService:
             self._generators[model] = generator
 
     def card(self, model: str) -> dict[str, Any] | None:
-        """Weights digest and model card, without paths; None where the weights are missing."""
+        """What `describe_bundle` tells, without paths; None where the weights are missing."""
         try:
             state = weights_path(self.folder(model)).stat()
             version = (state.st_ino, state.st_mtime_ns, state.st_size)
             known, card = self._cards.get(model, ((), {}))
             if known != version:  # its digest takes a while
                 described = describe_bundle(self.folder(model))
-                card = {key: described[key] for key in ("weights", "megabytes", "sha256", "card")}
+                card = {key: value for key, value in described.items() if key != "path"}
                 self._cards[model] = version, card
         except (WeightsError, OSError):
             return None

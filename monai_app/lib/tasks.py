@@ -35,12 +35,17 @@ class KneeMRITask(InferTask):
         return True  # a model without weights is offered, and says so when it is asked for
 
     def info(self) -> dict[str, Any]:
-        """As every task's, with ranges and defaults, the model card and the weights' digest."""
+        """As every task's, with ranges and defaults, the weights' digest and model card.
+
+        `demographics` is the form of age, sex and BMI where this model is guided by them.
+        """
+        card = dict(self.service.card(self.model) or {})
         return {
             **super().info(),
             "notice": NOTICE,
             "parameters": self._schema,
-            "weights": self.service.card(self.model),
+            "demographics": card.pop("demographics", None),
+            "weights": card or None,
         }
 
     def config(self) -> dict[str, Any]:

@@ -261,8 +261,9 @@ class _Run:
     ) -> tuple[dict[str, np.ndarray], dict[str, tuple[np.ndarray, np.ndarray]]]:
         """All predictions of one case, and the generated (off, on) pair of each switch."""
         item, count = truth.item, len(truth.reference.slices)
-        features = dict(item.get("features") or {})
-        own = self._generate(item, features, seed, count, samples=self.samples)
+        form = self.generator.form_of(item)
+        features = form["features"]
+        own = self._generate(item, form, seed, count, samples=self.samples)
         predictions = {MODEL: frame_slices(own)}
         if own.mean is not None:
             predictions[MEAN_OF_SAMPLES] = frame_slices(own, own.mean)
@@ -271,12 +272,13 @@ class _Run:
         predictions[OTHER_PATIENT] = _resampled(
             read_slices(other, self.generator.image_size)[0], count
         )
-        predictions[OTHER_RADIOGRAPH] = frame_slices(self._generate(other, features, seed, count))
-        predictions[BLANKED] = frame_slices(self._generate(item, {}, seed, count))
+        predictions[OTHER_RADIOGRAPH] = frame_slices(self._generate(other, form, seed, count))
+        blank = {**form, "features": {}}
+        predictions[BLANKED] = frame_slices(self._generate(item, blank, seed, count))
         switched = {}
         for name, _, _ in truth.toggles:
             present = bool(features.get(name, 0))
-            changed = {**features, name: int(not present)}
+            changed = {**form, "features": {**features, name: int(not present)}}
             pair = predictions[MODEL], frame_slices(self._generate(item, changed, seed, count))
             switched[name] = (pair[1], pair[0]) if present else pair
         return predictions, switched
@@ -290,17 +292,17 @@ class _Run:
         for count in SPACINGS:
             slices = model
             if count != len(model):
-                features = dict(item.get("features") or {})
-                slices = frame_slices(self._generate(item, features, seed, count))
+                form = self.generator.form_of(item)
+                slices = frame_slices(self._generate(item, form, seed, count))
             rows.append({"case": case, "slices": count, "adjacent": mean_adjacent(slices)})
         return rows
 
     def _generate(
-        self, item: Item, features: Mapping[str, int], seed: int, count: int, samples: int = 1
+        self, item: Item, form: Mapping[str, Any], seed: int, count: int, samples: int = 1
     ) -> GeneratedVolume:
         return self.generator.generate(
             Path(item["radiograph"]),
-            features,
+            **form,
             num_slices=count,
             seed=seed,
             samples=samples,

@@ -95,10 +95,9 @@ def _case(
     truth, _ = read_slices(item, generator.image_size)
 
     def slices(radiograph: PreparedRadiograph, noise: int = seed) -> np.ndarray:
-        features = dict(item.get("features") or {})
-        count = len(truth)
+        form = generator.form_of(item)
         return frame_slices(
-            generator.generate(radiograph, features, num_slices=count, seed=noise, **request)
+            generator.generate(radiograph, **form, num_slices=len(truth), seed=noise, **request)
         )
 
     own = _read(generator, item)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xr2mri_core.features import num_positions, one_hot_slices
+from xr2mri_core import demographics
+from xr2mri_core.features import encode_features, num_positions, one_hot_slices
 
 
 class GuidanceSignals(NamedTuple):
@@ -56,6 +59,7 @@ class Guidance(nn.Module):
         tokens: "single" (the paper) or "per_variable".
         embedding_std: standard deviation of the initial E_i. 0 keeps pre-trained weights intact;
             a model trained from scratch has nothing to keep and learns features sooner with 1.
+        demographics: also be guided by age, sex and BMI; see `add_demographics`.
         num_frequencies: octaves of Fourier(d). The default's shortest period, 1/16 of the window,
             is three slices of the 50: depths between slices stay an interpolation.
     """
@@ -70,6 +74,7 @@ class Guidance(nn.Module):
         grading: str = "oai",
         tokens: str = "single",
         embedding_std: float = 0.0,
+        demographics: bool = False,
         num_frequencies: int = 6,
     ) -> None:
         super().__init__()
@@ -78,8 +83,8 @@ class Guidance(nn.Module):
         self.grading, self.tokens = grading, tokens
         self.embedding_dim = embedding_dim or cross_attention_dim
         self.num_frequencies = num_frequencies
+        self.cross_attention_dim, self.time_embed_dim = cross_attention_dim, time_embed_dim
         positions, fourier = num_positions(grading), 1 + 2 * num_frequencies
-        self.num_positions = positions
 
         self.down_token = _token_projection(self.embedding_dim, fourier, cross_attention_dim)
         self.up_token = _token_projection(self.embedding_dim, positions, cross_attention_dim)
@@ -95,6 +100,49 @@ class Guidance(nn.Module):
         for row, part in zip(membership, slices, strict=True):
             row[part] = 1.0
         self.register_buffer("membership", membership, persistent=False)
+        self.demographics: _Demographics | None = None
+        if demographics:
+            self.add_demographics()
+
+    def add_demographics(self) -> None:
+        """Let age, sex and BMI guide the up path too (the paper's future work).
+
+        They are known of the whole knee, so they add to the token that all variables share and to
+        the time embedding; both start at zero, so that a model trained without them stays what it
+        is until it is trained on.
+        """
+        if self.demographics is None:
+            self.demographics = _Demographics(self.cross_attention_dim, self.time_embed_dim)
+
+    @property
+    def num_positions(self) -> int:
+        """Length of the condition r: 61 or 65 for the features, 6 more with demographics."""
+        return self.membership.shape[1] + (demographics.NUM_POSITIONS if self.demographics else 0)
+
+    @property
+    def widths(self) -> list[int]:
+        """Positions of each variable of r, in its order: what is known or missing as one."""
+        parts = [*one_hot_slices(self.grading).values()]
+        if self.demographics is not None:
+            parts += demographics.SLICES.values()
+        return [part.stop - part.start for part in parts]
+
+    def encode(
+        self, features: Mapping[str, Any], people: Mapping[str, Any] | None = None
+    ) -> np.ndarray:
+        """The condition r of one knee: float32 (num_positions,).
+
+        Args:
+            features: grades by name; what is missing was not read.
+            people: demographics by name; passed over by a model that is not guided by them.
+
+        Raises:
+            FeatureError: for features that are not accepted; InputError for demographics.
+        """
+        vector = encode_features(features, self.grading)
+        if self.demographics is None:
+            return vector
+        return np.concatenate([vector, demographics.encode_demographics(people)])
 
     def forward(self, embedding: Tensor, depth: Tensor, features: Tensor) -> GuidanceSignals:
         """Conditions for B slices.
@@ -102,7 +150,7 @@ class Guidance(nn.Module):
         Args:
             embedding: (B, embedding_dim), of E_2(y).
             depth: (B,), positions d in [0, 1].
-            features: (B, 61 | 65), one-hot r; zeros where a variable is missing.
+            features: (B, num_positions), r as of `encode`; zeros where a variable is missing.
         """
         if features.shape[-1] != self.num_positions:
             raise ValueError(
@@ -111,13 +159,18 @@ class Guidance(nn.Module):
             )
         fourier = self.fourier(depth).to(embedding.dtype)
         features = features.to(embedding.dtype)
+        features, people = features.tensor_split([self.membership.shape[1]], -1)
         down = self.down_token(torch.cat([embedding, fourier], -1)).unsqueeze(1)
         up = self.up_token(torch.cat([embedding, features], -1)).unsqueeze(1)
+        up_time = self.up_time(features)
+        if self.demographics is not None:
+            up = up + self.demographics.token(people).unsqueeze(1)
+            up_time = up_time + self.demographics.time(people)
         if self.grade_embeddings is not None:
             # Row i of `membership` keeps the one-hot of variable i: (B, 19, positions) @ E.
             grades = (features.unsqueeze(1) * self.membership) @ self.grade_embeddings
             up = torch.cat([up, up + grades], 1)
-        return GuidanceSignals(down, up, self.down_time(fourier), self.up_time(features))
+        return GuidanceSignals(down, up, self.down_time(fourier), up_time)
 
     def fourier(self, depth: Tensor) -> Tensor:
         """(B,) -> (B, 1 + 2 * num_frequencies): 2d - 1, sin and cos of pi d 2^k."""
@@ -125,6 +178,17 @@ class Guidance(nn.Module):
         octaves = torch.arange(self.num_frequencies, device=depth.device)
         angles = math.pi * depth * 2.0**octaves
         return torch.cat([2 * depth - 1, angles.sin(), angles.cos()], -1)
+
+
+class _Demographics(nn.Module):
+    """What age, sex and BMI add to the up path's shared token and to its time embedding."""
+
+    def __init__(self, cross_attention_dim: int, time_embed_dim: int) -> None:
+        super().__init__()
+        positions = demographics.NUM_POSITIONS
+        self.token = nn.Linear(positions, cross_attention_dim, bias=False)
+        nn.init.zeros_(self.token.weight)
+        self.time = _zero_ended_mlp(positions, time_embed_dim)
 
 
 def _token_projection(embedding_dim: int, extra: int, out: int) -> nn.Linear:

@@ -19,6 +19,7 @@ from xr2mri_core.networks.guidance import Guidance
 from xr2mri_core.networks.image_encoder import RadiographCode
 
 FORMAT = "xr2mri-model-1"
+_DEMOGRAPHICS = "guidance.demographics."
 
 
 class XR2MRIModel(nn.Module):
@@ -78,7 +79,7 @@ class XR2MRIModel(nn.Module):
             t: timestep, one for all or (B,).
             code: of B radiographs, or of one for all.
             depth: d (B,) in [0, 1].
-            features: one-hot r (B, 61 | 65), zeros for what is missing.
+            features: r (B, num_positions) of `Guidance.encode`, zeros for what is missing.
 
         Returns:
             The prediction (B, c, h, w): noise, or velocity if the scheduler says so.
@@ -159,6 +160,9 @@ class XR2MRIModel(nn.Module):
     def load_weights(self, path: str | Path) -> dict[str, str]:
         """Fill all parts, in place, from a file of `save_weights`; weights keep this model's dtype.
 
+        The guidance by demographics is there when the file has it; a model that is to learn it
+        from a file without starts from its zeros.
+
         Returns:
             The metadata of the file's header.
 
@@ -173,7 +177,12 @@ class XR2MRIModel(nn.Module):
                 f"{shown(metadata.get('format'))}, expected {FORMAT!r}); pre-trained weights of "
                 f"other programs come in through 'xr2mri weights import'"
             )
-        check_state(unique_state(self), state, path)
+        if any(name.startswith(_DEMOGRAPHICS) for name in state):
+            self.guidance.add_demographics()
+            new = {}
+        else:
+            new = {n: v for n, v in unique_state(self).items() if n.startswith(_DEMOGRAPHICS)}
+        check_state(unique_state(self), new | state, path)
         self.load_state_dict(state, strict=False)
         cast(Any, self.autoencoder).register_to_config(
             scaling_factor=float(metadata["scaling_factor"])
@@ -214,6 +223,19 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str
         raise WeightsError(
             f"{path}: damaged or no safetensors file ({error}); fetch or save it again"
         ) from None
+
+
+def guided_by_demographics(path: str | Path) -> bool:
+    """Whether the weights in a safetensors file were trained with age, sex and BMI.
+
+    Raises:
+        WeightsError: if it is no safetensors file.
+    """
+    try:
+        with safe_open(Path(path), framework="pt") as file:
+            return any(name.startswith(_DEMOGRAPHICS) for name in file.keys())  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: damaged or no safetensors file ({error})") from None
 
 
 def check_state(

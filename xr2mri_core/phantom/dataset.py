@@ -152,7 +152,7 @@ def _refuse_strangers(folder: Path, ours: _Job) -> None:
 def _read_record(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(record["origin"], dict) and isinstance(record["features"], dict):
+        if all(isinstance(record[key], dict) for key in ("origin", "features", "demographics")):
             return record
     except (ValueError, KeyError, TypeError):
         pass
@@ -255,7 +255,7 @@ def _write_nifti(path: Path, volume: np.ndarray, affine: np.ndarray, notice: str
 def _write_datalist(out: Path, seed: int, enrichment: float) -> Path:
     items = []
     for record in sorted((out / "cases").glob(f"phantom-*/{RECORD}")):
-        case = record.parent
+        case, told = record.parent, _read_record(record)
         items.append(
             {
                 "case": case.name,
@@ -264,7 +264,8 @@ def _write_datalist(out: Path, seed: int, enrichment: float) -> Path:
                 "mri": f"cases/{case.name}/mri.nii.gz",
                 "labels": f"cases/{case.name}/labels.nii.gz",
                 "laterality": "R",
-                "features": _read_record(record)["features"],
+                "features": told["features"],
+                **{name: told["demographics"][name] for name in ("age", "sex", "bmi")},
             }
         )
     path = out / "datalist.json"

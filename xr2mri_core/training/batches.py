@@ -18,7 +18,13 @@ from monai.transforms import Compose
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from xr2mri_core.training.cache import LatentCache, SliceCache, from_bytes, label_emphasis
+from xr2mri_core.training.cache import (
+    Encode,
+    LatentCache,
+    SliceCache,
+    from_bytes,
+    label_emphasis,
+)
 
 Batch = dict[str, Any]
 
@@ -95,7 +101,7 @@ class SliceBatches(Dataset[Batch]):
 class CaseBatches(Dataset[Batch]):
     """Slices grouped by case for the diffusion stage, so that a radiograph is encoded once.
 
-    A batch of C cases x S slices: `radiograph` (C, 1, H, W) in [-1, 1], `features` (C, 61|65);
+    A batch of C cases x S slices: `radiograph` (C, 1, H, W) in [-1, 1], `features` (C, positions);
     then case by case `latent` (C*S, c, h, w), `depth` (C*S,), `weight` (C*S, 1, h, w) when the
     cache has weights, `image` (C*S, 1, H, W) when asked for; `seed` int.
 
@@ -103,8 +109,9 @@ class CaseBatches(Dataset[Batch]):
         cache: latents of a split.
         cases: C.
         slices: S, drawn without repetition within a case.
+        encode: `Guidance.encode` of the model that is trained: a case's features and demographics
+            -> r.
         seed: of the whole stream.
-        grading: "oai" or "paper", of the features.
         oversampling: 0 draws cases uniformly; above 0, cases with rare grades more often
             (`case_weights`).
         images: also load the pixels (for the reconstruction loss of Algorithm 1).
@@ -118,8 +125,8 @@ class CaseBatches(Dataset[Batch]):
         cache: LatentCache,
         cases: int,
         slices: int,
+        encode: Encode,
         seed: int = 0,
-        grading: str = "oai",
         oversampling: float = 0.0,
         images: bool = False,
         augmentation: Compose | None = None,
@@ -128,7 +135,7 @@ class CaseBatches(Dataset[Batch]):
         self.cache, self.seed, self.images, self.rank = cache, seed, images, rank
         self.augmentation = augmentation
         self.cases, self.slices = min(cases, len(cache)), min(slices, cache.slices_per_case)
-        self.features = cache.features(grading)
+        self.features = cache.features(encode)
         grades = [item["features"] for item in cache.items]
         self.probabilities = case_weights(grades, oversampling) if oversampling > 0 else None
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from functools import cache
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from xr2mri_core.features import encode_features
+from xr2mri_core.demographics import demographics_of
 from xr2mri_core.transforms import mri_transforms, radiograph_transforms
 from xr2mri_core.transforms.compose import TypedCompose
 
@@ -64,6 +64,10 @@ def label_emphasis(labels: Tensor, emphasis_labels: Sequence[int], emphasis: flo
     return table.to(labels.device)[labels.long()]
 
 
+Encode = Callable[[Mapping[str, Any], Mapping[str, Any] | None], np.ndarray]
+"""(features, demographics) -> r, as `Guidance.encode`."""
+
+
 class _Cache:
     """A folder of mapped arrays with a JSON record; see the module's docstring."""
 
@@ -80,7 +84,7 @@ class _Cache:
 
     @property
     def items(self) -> list[dict[str, Any]]:
-        """One mapping a case: `case` and `features`."""
+        """One mapping a case: `case`, `features` and, where known, `demographics`."""
         return self.record["items"]
 
     @property
@@ -91,9 +95,9 @@ class _Cache:
     def slices_per_case(self) -> int:
         return self.arrays["depths"].shape[1]
 
-    def features(self, grading: str = "oai") -> Tensor:
-        """One-hot features of all cases (cases, positions) float32; missing = zeros."""
-        encoded = [encode_features(item["features"], grading=grading) for item in self.items]
+    def features(self, encode: Encode) -> Tensor:
+        """The condition r of all cases (cases, positions) float32, by `Guidance.encode`."""
+        encoded = [encode(item["features"], item.get("demographics")) for item in self.items]
         return torch.from_numpy(np.stack(encoded)).float()
 
 
@@ -128,7 +132,7 @@ class SliceCache(_Cache):
         if not items:
             raise ValueError("SliceCache: the split has no cases")
         settings = {"slices": slices_per_case, "size": size, "seed": seed}
-        identity = [{**item, "files": _file_stamps(item)} for item in items]
+        identity = [{**item, "files": _file_stamps(item), **_told(item)} for item in items]
         fingerprint = _digest([SLICES_VERSION, settings, identity])
         labelled = all(item.get("labels") for item in items)
         with _made_once(Path(root) / f"slices-{fingerprint}") as folder:
@@ -218,9 +222,18 @@ def _made_once(target: Path) -> Iterator[Path | None]:
 
 
 def _write_record(folder: Path, items: Sequence[Mapping[str, Any]], fingerprint: str) -> None:
-    kept = [{"case": item["case"], "features": dict(item.get("features") or {})} for item in items]
+    kept = [
+        {"case": item["case"], "features": dict(item.get("features") or {}), **_told(item)}
+        for item in items
+    ]
     record = {"fingerprint": fingerprint, "items": kept}
     (folder / "cache.json").write_text(json.dumps(record))
+
+
+def _told(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The demographics of a datalist's item, or of a cache's."""
+    known = item.get("demographics") or demographics_of(item)
+    return {"demographics": known} if known else {}
 
 
 def _open(folder: Path, name: str, shape: tuple[int, ...], dtype: Any) -> np.memmap:

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from xr2mri_core.diffusion import build_scheduler, guided, sample
-from xr2mri_core.features import num_positions, one_hot_slices
 from xr2mri_core.networks import RadiographCode, XR2MRIModel
 from xr2mri_core.training.batches import Batch
 from xr2mri_core.training.ema import EMA
@@ -60,7 +59,6 @@ class DiffusionStage(nn.Module):
         self.drop_variable, self.drop_features = drop_variable, drop_features
         self.drop_radiograph, self.picture_steps = drop_radiograph, picture_steps
         self.timesteps = int(scheduler.config.num_train_timesteps)
-        self.variables = list(one_hot_slices(model.grading).values())
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Losses of a batch of `CaseBatches`; `loss` is what is minimised."""
@@ -136,8 +134,8 @@ class DiffusionStage(nn.Module):
 
         seen = kept(self.drop_radiograph)
         code = RadiographCode(*(part * _like(seen, part) for part in code))
-        variables = kept(self.drop_variable, len(self.variables)) * kept(self.drop_features)
-        widths = torch.tensor([s.stop - s.start for s in self.variables], device=device)
+        widths = torch.tensor(self.model.guidance.widths, device=device)
+        variables = kept(self.drop_variable, len(widths)) * kept(self.drop_features)
         return code, features * variables.repeat_interleave(widths, dim=1)
 
     def _random_timesteps(self, count: int, generator: torch.Generator) -> Tensor:
@@ -190,7 +188,7 @@ class OneStep(nn.Module):
         z_t = torch.zeros(count, channels, *code.latent.shape[-2:], device=device)
         t = torch.full((count,), self.scheduler.config.num_train_timesteps - 1, device=device)
         depth = torch.full((count,), self.depth, device=device)
-        features = torch.zeros(count, num_positions(self.model.grading), device=device)
+        features = torch.zeros(count, self.model.guidance.num_positions, device=device)
         prediction = self.model.denoise(z_t, t, code, depth, features)
         return self.model.to_image(clean_latent(self.scheduler, z_t, prediction, t))
 
