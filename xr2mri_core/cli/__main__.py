@@ -1,0 +1,7 @@
+"""``python -m xr2mri_core.cli``."""
+
+import sys
+
+from xr2mri_core.cli import main
+
+sys.exit(main())

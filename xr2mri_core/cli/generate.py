@@ -1,0 +1,134 @@
+"""``xr2mri generate`` and ``xr2mri demo``: from a radiograph to a volume."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xr2mri_core.cli.options import (
+    Commands,
+    bundle_options,
+    generation_options,
+    generator,
+    positive,
+    sampling,
+    seed,
+)
+from xr2mri_core.cli.terminal import progress_bar
+from xr2mri_core.errors import InputError
+
+if TYPE_CHECKING:
+    from xr2mri_core.generation import GeneratedVolume
+
+log = logging.getLogger("xr2mri")
+
+
+def add(commands: Commands) -> None:
+    """Declare the commands."""
+    generate = commands.add("generate", _generate, "generate an MRI volume from a radiograph")
+    generate.add_argument("--radiograph", type=Path, required=True, help="DICOM, PNG, NIfTI, NRRD")
+    generate.add_argument("--features", type=Path, help="form of Table I as JSON or CSV")
+    generate.add_argument(
+        "--set", type=_pair, action="append", default=[], metavar="NAME=GRADE",
+        help="one feature, e.g. kl_grade=2 or V00XRJSM=1 (repeatable)",
+    )  # fmt: skip
+    for name, text in (("age", "years"), ("sex", "F or M"), ("bmi", "kg/m2")):
+        generate.add_argument(
+            f"--{name}", help=f"{text}, for weights that were trained with demographics"
+        )
+    generate.add_argument("--out", type=Path, required=True, help="folder to write to")
+    generate.add_argument("--name", default="generated", help="stem of the files")
+    generate.add_argument("--format", choices=("nifti", "nrrd", "dicom"), default="nifti")
+    generate.add_argument("--slices", type=positive, default=50, help="slices (default 50)")
+    generate.add_argument("--laterality", default="auto", help="R, L or auto (from the file)")
+    generate.add_argument(
+        "--server",
+        metavar="URL",
+        help="generate there, not here; a login's token is taken from XR2MRI_TOKEN",
+    )
+    generate.add_argument(
+        "--box", type=int, nargs=4, metavar=("TOP", "LEFT", "BOTTOM", "RIGHT"),
+        help="the knee in the radiograph, in pixels",
+    )  # fmt: skip
+    generation_options(generate)
+
+    demo = commands.add("demo", _demo, "an unseen phantom patient, from radiograph to volume")
+    demo.add_argument("--out", type=Path, default=Path("demo"))
+    demo.add_argument("--seed", type=seed, default=0, help="another patient, other noise")
+    bundle_options(demo)
+
+
+def _generate(arguments: argparse.Namespace) -> None:
+    from xr2mri_core.demographics import parse_demographics
+    from xr2mri_core.export import write_generated
+    from xr2mri_core.files import check_writable
+
+    features = _features(arguments.features, dict(arguments.set))
+    people = parse_demographics({name: getattr(arguments, name) for name in ("age", "sex", "bmi")})
+    if not arguments.radiograph.is_file():
+        raise InputError(f"no file '{arguments.radiograph}'; give a radiograph with --radiograph")
+    check_writable(arguments.out)
+    with progress_bar("generate") as progress:
+        generated = _generating(arguments)(
+            arguments.radiograph,
+            features,
+            num_slices=arguments.slices,
+            laterality=arguments.laterality,
+            box=arguments.box,
+            demographics=people or None,
+            **sampling(arguments),
+            progress=progress,
+        )
+    for warning in generated.record["warnings"]:
+        log.warning(warning)
+    written = write_generated(
+        generated,
+        arguments.out,
+        name=arguments.name,
+        volume_format=arguments.format,
+    )
+    for path in written.values():
+        print(path)
+
+
+def _generating(arguments: argparse.Namespace) -> Callable[..., GeneratedVolume]:
+    """What generates: the model on this machine, or the server that was named."""
+    if arguments.server is None:
+        return generator(arguments).generate
+    from xr2mri_core.remote import generate_on_server
+
+    token = os.environ.get("XR2MRI_TOKEN", "")
+    return partial(generate_on_server, arguments.server, token=token)
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    from xr2mri_core.demo import run_demo
+
+    run_demo(arguments.out, seed=arguments.seed, bundle=arguments.bundle, device=arguments.device)
+
+
+def _features(path: Path | None, keywords: dict[str, str]) -> dict[str, int]:
+    """The features of a form, or of a record (of a phantom or of a generation) that holds one."""
+    from xr2mri_core.features import parse_features
+
+    source: Any = path
+    if path is not None and path.suffix.lower() == ".json" and path.is_file():
+        with suppress(OSError, ValueError, RecursionError):
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(content, dict) and isinstance(content.get("features"), dict):
+                source = content["features"]
+    return parse_features(source, **keywords)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, grade = text.partition("=")
+    if not (name and equals and grade):
+        raise argparse.ArgumentTypeError(f"'{text}' is not NAME=GRADE, e.g. kl_grade=2")
+    return name, grade

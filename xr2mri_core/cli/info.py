@@ -1,0 +1,42 @@
+"""``xr2mri info`` and ``xr2mri weights``: what is installed, and what can be brought."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from xr2mri_core.cli.options import Commands, bundle_options
+
+
+def add(commands: Commands) -> None:
+    """Declare the commands."""
+    info = commands.add("info", _info, "versions and the bundle's model, or the form of features")
+    info.add_argument("--form", action="store_true", help="JSON schema of the feature form instead")
+    bundle_options(info)
+
+    importer = commands.group("weights", "bring pretrained weights").add(
+        "import", _weights_import, "Zero-123 and CLIP checkpoints"
+    )
+    importer.add_argument("kind", choices=("zero123", "clip"))
+    importer.add_argument("source", type=Path, help="the checkpoint: .ckpt, .pt or .safetensors")
+    importer.add_argument("out", type=Path, help="safetensors file to write, or to add to")
+
+
+def _info(arguments: argparse.Namespace) -> None:
+    if arguments.form:
+        from xr2mri_core.features import form_schema
+
+        print(json.dumps(form_schema(), indent=2))
+        return
+    from xr2mri_core.generation import describe_bundle, versions
+
+    print(
+        json.dumps({"versions": versions(), "bundle": describe_bundle(arguments.bundle)}, indent=2)
+    )
+
+
+def _weights_import(arguments: argparse.Namespace) -> None:
+    from xr2mri_core.networks import pretrained
+
+    print(pretrained.import_weights(arguments.kind, arguments.source, arguments.out))

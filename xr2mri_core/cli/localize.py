@@ -1,0 +1,140 @@
+"""``xr2mri localize``: find the knees in a radiograph, and train and measure what finds them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from xr2mri_core.cli.options import Commands, count, positive, seed
+from xr2mri_core.cli.terminal import progress_bar
+
+log = logging.getLogger("xr2mri")
+
+_ACTIONS = ("find", "films", "score")
+
+
+def spelled_out(argv: Sequence[str]) -> list[str]:
+    """``localize FILE`` is short for ``localize find FILE``."""
+    short = len(argv) > 1 and argv[0] == "localize" and argv[1] not in (*_ACTIONS, "-h", "--help")
+    return ["localize", "find", *argv[1:]] if short else [*argv]
+
+
+def add(commands: Commands) -> None:
+    """Declare the command and its actions."""
+    actions = commands.group("localize", "find the knees in a plain radiograph", "FILE | ACTION")
+    find = actions.add("find", _find, "boxes of the knees in a radiograph, as JSON")
+    find.add_argument("file", type=Path, help="DICOM, PNG, JPEG, NIfTI, NRRD")
+    find.add_argument("--out", type=Path, help="JSON file to write (default: print it)")
+    find.add_argument("--picture", type=Path, help="PNG to write, with the boxes drawn")
+
+    films = actions.add("films", _films, "make the pictures that the detector learns from")
+    films.add_argument("--out", type=Path, required=True, help="folder to write to")
+    films.add_argument("--films", type=positive, default=2000, help="both knees or one leg")
+    films.add_argument("--strangers", type=count, default=600, help="pictures without a knee")
+    films.add_argument("--datalist", type=Path, help="phantom cases: their radiographs too")
+    films.add_argument("--knees", type=count, default=1400, help="of them, at most")
+
+    score = actions.add("score", _score, "measure a detector on phantoms or drawn boxes")
+    score.add_argument("--weights", type=Path, help="safetensors (default: the shipped ones)")
+    score.add_argument("--films", type=count, default=0, help="unseen films to measure on")
+    score.add_argument("--leg-folder", type=Path, default=Path("data/legs"), help="kept legs")
+    score.add_argument("--first-leg", type=count, default=1000, help="of the unseen ones")
+    score.add_argument("--strangers", type=Path, help="folder of more pictures without a knee")
+    score.add_argument("--datalist", type=Path, help="phantom cases: their radiographs too")
+    score.add_argument("--split", default="test", choices=("training", "validation", "test"))
+    score.add_argument("--out", type=Path, help="JSON file for the figures")
+    for parser, legs in ((films, 64), (score, 20)):
+        parser.add_argument("--boxes", type=Path, help="CSV of drawn joint boxes (docs: boxfile)")
+        parser.add_argument("--images", type=Path, help="folder of its pictures (default: its own)")
+        parser.add_argument("--legs", type=positive, default=legs, help="painted legs to lay out")
+        parser.add_argument("--legs-seed", type=seed, default=77, help="of the painted legs")
+        parser.add_argument("--seed", type=seed, default=5, help="of the films")
+        parser.add_argument("--jobs", type=positive, default=1, help="processes")
+
+
+def _find(arguments: argparse.Namespace) -> None:
+    from xr2mri_core.files import check_writable
+    from xr2mri_core.localization import KneeDetector
+    from xr2mri_core.localization.overlay import write_overlay
+    from xr2mri_core.transforms.radiograph_file import read_radiograph
+
+    for path in filter(None, (arguments.out, arguments.picture)):
+        check_writable(path.parent)
+    picture, info = read_radiograph(arguments.file)
+    found = KneeDetector.shipped().locate(picture, info["spacing_mm"])
+    for warning in found.warnings:
+        log.warning(warning)
+    text = json.dumps({"radiograph": arguments.file.name, **found.to_dict()}, indent=1)
+    if arguments.picture is not None:
+        write_overlay(arguments.picture, picture, found)
+    if arguments.out is None:
+        print(text)
+    else:
+        arguments.out.write_text(text + "\n", encoding="utf-8")
+        print(arguments.out)
+
+
+def _films(arguments: argparse.Namespace) -> None:
+    from xr2mri_core.files import check_writable
+    from xr2mri_core.localization.boxfile import read_boxes
+    from xr2mri_core.localization.films import write_films
+    from xr2mri_core.localization.legs import read_legs, write_legs
+
+    out = check_writable(arguments.out)
+    boxes = None
+    if arguments.boxes is not None:
+        boxes = read_boxes(arguments.boxes, arguments.images)
+    with progress_bar("legs") as progress:
+        legs = write_legs(
+            out / "legs", arguments.legs, arguments.legs_seed, arguments.jobs, progress=progress
+        )
+    with progress_bar("films") as progress:
+        written = write_films(
+            out / "films.npz",
+            read_legs(legs, 0, arguments.legs),
+            arguments.films,
+            arguments.strangers,
+            arguments.datalist,
+            knees=arguments.knees if arguments.datalist else 0,
+            boxes=boxes,
+            seed=arguments.seed,
+            progress=progress,
+        )
+    print(written)
+
+
+def _score(arguments: argparse.Namespace) -> None:
+    from xr2mri_core.localization import KneeDetector, score
+    from xr2mri_core.localization.boxfile import read_boxes
+    from xr2mri_core.localization.legs import read_legs, write_legs
+
+    detector = KneeDetector.shipped()
+    if arguments.weights is not None:
+        detector = KneeDetector.load(arguments.weights)
+    scores: dict[str, Any] = {}
+    with progress_bar("score") as progress:
+        if arguments.boxes is not None:
+            boxes = read_boxes(arguments.boxes, arguments.images)
+            scores["boxes"] = score.score_boxes(detector, boxes, progress)
+        if arguments.films:
+            first, count = arguments.first_leg, arguments.legs
+            folder = write_legs(
+                arguments.leg_folder, count, arguments.legs_seed, arguments.jobs, first, progress
+            )
+            legs = read_legs(folder, first, count)
+            scores["films"] = score.score_films(
+                detector, legs, arguments.films, arguments.seed, progress=progress
+            )
+            strangers = sorted(arguments.strangers.iterdir()) if arguments.strangers else []
+            scores["strangers"] = score.score_strangers(detector, 100, arguments.seed, strangers)
+        if arguments.datalist is not None:
+            scores["knees"] = score.score_knees(
+                detector, arguments.datalist, arguments.split, progress
+            )
+    print(score.table(scores))
+    if arguments.out is not None:
+        arguments.out.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,81 @@
+"""``xr2mri evaluate`` and ``xr2mri robustness``: how good a model is, and how steady."""
+
+from __future__ import annotations
+
+import argparse
+
+from xr2mri_core.cli.options import (
+    Commands,
+    count,
+    generation_options,
+    generator,
+    positive,
+    sampling,
+    split_options,
+)
+from xr2mri_core.cli.terminal import progress_bar
+
+
+def add(commands: Commands) -> None:
+    """Declare the commands."""
+    evaluate = commands.add("evaluate", _evaluate, "measure a model on a split of a datalist")
+    split_options(evaluate)
+    evaluate.add_argument(
+        "--response-cases", type=count, help="cases of the feature response (default: as --cases)"
+    )
+    evaluate.add_argument(
+        "--spacing-cases", type=count, default=8, help="cases at 100 and 200 slices (default 8)"
+    )
+    evaluate.add_argument(
+        "--mean-cases", type=positive, default=200, help="training volumes in the mean volume"
+    )
+    evaluate.add_argument("--jobs", type=positive, default=1, help="processes beside the model")
+    generation_options(evaluate)
+
+    robustness = commands.add(
+        "robustness", _robustness, "how the volume moves with another radiograph of the same knee"
+    )
+    split_options(robustness)
+    generation_options(robustness)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from xr2mri_core.evaluation.compare import evaluate
+    from xr2mri_core.files import check_writable
+
+    check_writable(arguments.out)
+    model = generator(arguments)
+    with progress_bar("evaluate") as progress:
+        table = evaluate(
+            arguments.datalist,
+            model,
+            arguments.out,
+            split=arguments.split,
+            cases=arguments.cases,
+            **sampling(arguments),
+            response_cases=arguments.response_cases,
+            spacing_cases=arguments.spacing_cases,
+            mean_cases=arguments.mean_cases,
+            jobs=arguments.jobs,
+            progress=progress,
+        )
+    print(table)
+
+
+def _robustness(arguments: argparse.Namespace) -> None:
+    from xr2mri_core.evaluation.robustness import robustness
+    from xr2mri_core.files import check_writable
+
+    check_writable(arguments.out)
+    model = generator(arguments)
+    with progress_bar("robustness") as progress:
+        text = robustness(
+            arguments.datalist,
+            model,
+            arguments.out,
+            split=arguments.split,
+            cases=arguments.cases,
+            **sampling(arguments),
+            progress=progress,
+        )
+    print(text)
