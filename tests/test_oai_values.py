@@ -81,6 +81,11 @@ def test_sas_keeps_its_missing_codes_in_the_payload_of_nan():
     assert sas_texts(numbers) == [".", ".A", ".P", ".T", "2", "1.4", "9000099", "."]
 
 
+def test_sas_may_keep_the_letters_of_its_missing_codes_in_ascii():
+    words = [0xFFFFBE0000000000, 0xFFFFB70000000000, 0xFFFFA50000000000, 0xFFFFD10000000000]
+    assert sas_texts(np.array(words, dtype=np.uint64).view(np.float64)) == [".A", ".H", ".Z", "."]
+
+
 @pytest.mark.parametrize("seen", ["016600123456", "16600123456", 16600123456, 16600123456.0])
 def test_barcodes_get_their_leading_zeros_back(seen):
     assert barcode(seen) == "016600123456"

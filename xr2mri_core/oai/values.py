@@ -91,9 +91,10 @@ def _reason(letter: str, label: str) -> Missing:
 def sas_texts(numbers: np.ndarray) -> list[str]:
     """Write the numbers of a SAS column as the text release would.
 
-    SAS keeps ``.A`` to ``.Z`` as NaNs: the third byte of the big-endian double is the complement
-    of 2 for A, 3 for B and so on, of 1 for a plain ``.`` (as ReadStat reads them). pandas hands
-    such NaNs through untouched.
+    SAS keeps ``.A`` to ``.Z`` as NaNs whose third byte, of the big-endian double, is the complement
+    of the letter's ASCII code, or of 2 for A, 3 for B and so on; anything else is a plain ``.``.
+    ReadStat knows both schemes; the first is found in files that SAS wrote. pandas hands such NaNs
+    through untouched.
 
     Args:
         numbers: float64 array (rows,) as :func:`pandas.read_sas` returns it.
@@ -110,7 +111,8 @@ def sas_texts(numbers: np.ndarray) -> list[str]:
 
 
 def _special_text(tag: int) -> str:
-    return f".{chr(ord('A') + tag - 2)}" if 2 <= tag < 28 else "."
+    letter = chr(ord("A") + tag - 2) if 2 <= tag < 28 else chr(tag)
+    return f".{letter}" if "A" <= letter <= "Z" else "."
 
 
 def identifier(value: object) -> str:
