@@ -84,6 +84,7 @@ def slicer(application):
     application.mrmlScene.Clear(0)
     application.app.settings().clear()
     application.app.testing = False
+    application.dicomDatabase.closeDatabase()
     for noted in (harness.errors, harness.warnings, pythonqt.handled):
         noted.clear()
     dialogs.reset()

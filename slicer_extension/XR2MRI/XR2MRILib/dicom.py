@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from .errors import BadReply
+from .errors import BadReply, NotSaved
 from .texts import tr as _
 from .volume import MOST_BYTES
 
@@ -22,6 +22,7 @@ def unpack(content: bytes, folder: Path) -> list[Path]:
 
     Raises:
         BadReply: it is damaged, too large, or holds anything but DICOM files named by their UID.
+        NotSaved: the folder takes no files.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -42,4 +43,7 @@ def unpack(content: bytes, folder: Path) -> list[Path]:
                 written.append(path)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError):
         raise BadReply(_("The DICOM series is damaged.")) from None
+    except OSError as error:
+        told = _("The DICOM series cannot be written to {folder}: {why}.")
+        raise NotSaved(told.format(folder=folder, why=error.strerror or error)) from None
     return written

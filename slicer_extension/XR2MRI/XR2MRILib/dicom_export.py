@@ -12,7 +12,7 @@ import slicer
 from .activity import Activity, Steps
 from .client import XR2MRIClient
 from .dicom import unpack
-from .errors import BadRadiograph, JobLost, Refused
+from .errors import BadRadiograph, JobLost, NotSaved, Refused
 from .generation import Result
 from .jobs import JobHandle
 from .states import State
@@ -67,6 +67,7 @@ class DicomExport(Activity):
 
     Raises:
         Refused: Slicer has no DICOM database. BadRadiograph: the radiograph has gone.
+        NotSaved: nothing can be written here.
     """
 
     state = importing = State.EXPORTING
@@ -80,17 +81,34 @@ class DicomExport(Activity):
                 _("The radiograph of {name} has gone.").format(name=made.volume.GetName())
             )
         self._database, self._name = database, made.volume.GetName()
-        self._folder = Path(tempfile.mkdtemp(prefix="xr2mri-", dir=slicer.app.temporaryPath))
+        self._folder = _new_folder()
         self.worker = DicomWorker(client, made, self._folder)
 
     def steps(self, event: Final) -> Steps:
         assert isinstance(event, Returned)
-        for index, path in enumerate(event.value):
+        files: list[Path] = event.value
+        known = self._has(files[0])
+        self._database.prepareInsert()
+        for index, path in enumerate(files):
             self._database.insert(str(path), True, False, True)
+            if not self._has(path):  # it raises nothing
+                self._take_back(files[0], known)
+                told = _("Slicer's DICOM database took {n} of {m} images.")
+                raise NotSaved(told.format(n=index, m=len(files)))
             if index % FILES_A_STEP == FILES_A_STEP - 1:
                 yield
         self._tidy()
-        return Exported(len(event.value), self._name)
+        return Exported(len(files), self._name)
+
+    def _has(self, path: Path) -> bool:
+        """Whether the database has a file of the series, which are named by their instance."""
+        return bool(self._database.fileForInstance(path.stem))
+
+    def _take_back(self, first: Path, known: bool) -> None:
+        """Leave no half of a series, unless it was there before."""
+        stored = self._database.fileForInstance(first.stem)
+        if stored and not known:
+            self._database.removeSeries(self._database.seriesForFile(stored))
 
     def drop(self) -> None:
         super().drop()
@@ -98,6 +116,16 @@ class DicomExport(Activity):
 
     def _tidy(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _new_folder() -> Path:
+    """For the files until they are in the database; raises NotSaved."""
+    try:
+        return Path(tempfile.mkdtemp(prefix="xr2mri-", dir=slicer.app.temporaryPath))
+    except OSError as error:
+        told = _("Nothing can be written to {folder}: {why}.")
+        why = error.strerror or error
+        raise NotSaved(told.format(folder=slicer.app.temporaryPath, why=why)) from None
 
 
 def _model(made: Result) -> str:

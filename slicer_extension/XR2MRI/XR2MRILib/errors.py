@@ -193,6 +193,12 @@ class Cancelled(XR2MRIClientError):
         super().__init__(_("Cancelled."))
 
 
+class NotSaved(XR2MRIClientError):
+    """Files cannot be written here."""
+
+    remedy = _("Is the disk full, or the folder protected? Make room and try again.")
+
+
 class FormError(XR2MRIClientError):
     """A form, or what was pasted or loaded into it, cannot be used."""
 

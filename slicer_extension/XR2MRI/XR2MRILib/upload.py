@@ -35,8 +35,9 @@ def upload_of(node: slicer.vtkMRMLVolumeNode, pixels_only: bool = False) -> Uplo
         raise BadRadiograph(why_not)
     if not pixels_only and holds_patient_data(node):
         return dicom_source.file_of(node)
-    inverted = dicom_source.value(node, dicom_source.PHOTOMETRIC) == "MONOCHROME1"
-    return partial(_encoded, pixels_of(node), frame_of(node).spacing, inverted)
+    negative = dicom_source.value(node, dicom_source.PHOTOMETRIC) == "MONOCHROME1"
+    source = dicom_source.file_of(node) if negative else None
+    return partial(_encoded, pixels_of(node), frame_of(node).spacing, negative, source)
 
 
 def holds_patient_data(node: slicer.vtkMRMLVolumeNode) -> bool:
@@ -48,9 +49,33 @@ def holds_patient_data(node: slicer.vtkMRMLVolumeNode) -> bool:
     return tuple(told) == (str(frame.rows), str(frame.columns))
 
 
-def _encoded(picture: np.ndarray, spacing: tuple[float, float], inverted: bool) -> bytes:
-    """The file of a picture; `inverted` where bone is dark in it, which is made bright then, in
-    the same range of the same type."""
-    if inverted:
+def _encoded(
+    picture: np.ndarray, spacing: tuple[float, float], negative: bool, source: Path | None
+) -> bytes:
+    """The file of a picture, in which bone is bright.
+
+    Args:
+        picture, spacing: see `nrrd.encode`.
+        negative: whether bone is dark in the DICOM file that the picture was loaded from.
+        source: that file; None where it has gone.
+    """
+    if negative and _as_stored(picture, source):
         picture = (picture.max() - picture) + picture.min()
     return nrrd.encode(picture, spacing)
+
+
+def _as_stored(picture: np.ndarray, source: Path | None) -> bool:
+    """Whether a picture has the values of its DICOM file. Of Slicer's readers DCMTK turns a
+    MONOCHROME1 picture into a positive and GDCM does not, so that the file is looked at."""
+    try:
+        import pydicom  # Slicer brings it
+
+        stored = np.asarray(pydicom.dcmread(str(source)).pixel_array)
+    except Exception:  # it has gone, or is compressed in a way that pydicom alone does not know
+        return True
+    if stored.shape != picture.shape:
+        return True
+    step = max(1, min(stored.shape) // 256)
+    pair = (image[::step, ::step].astype(np.float64) for image in (stored, picture))
+    a, b = (values - values.mean() for values in pair)
+    return float((a * b).sum()) >= 0

@@ -80,9 +80,11 @@ def start() -> Any:
     sys.modules["slicer.parameterNodeWrapper"] = parameter_nodes.make()
     slicer.parameterNodeWrapper = sys.modules["slicer.parameterNodeWrapper"]
     sys.modules["SampleData"] = sample_data.make()
-    from . import application, modules, originals, views
+    from . import application, dicom, modules, originals, views
 
     views.install()
+    sys.modules["DICOMLib"] = dicom.make()
+    slicer.dicomDatabase = dicom.ctkDICOMDatabase()
     slicer.app = application.Application(core, modules.install())
     originals.install()
     slicer.app.open()

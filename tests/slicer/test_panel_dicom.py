@@ -1,0 +1,315 @@
+"""Radiographs from Slicer's DICOM database, and generated volumes that go into it."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import faulty_server as fake
+import numpy as np
+import pydicom
+import pytest
+from faulty_server import Answer
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from samples import draw_knee
+
+from xr2mri_core.phantom.dicom import write_radiograph_dicom
+
+pytestmark = pytest.mark.gui
+
+POST = "POST /jobs/infer/knee_xr2mri"
+RESULT = f"GET /jobs/{fake.JOB}/result"
+SERIES = "1.2.826.0.1.3680043.8.498.9"
+
+
+@pytest.fixture
+def database(slicer, tmp_path):
+    """Slicer's DICOM database, open and empty."""
+    assert slicer.dicomDatabase.openDatabase(str(tmp_path / "database" / "ctkDICOM.sql"))
+    return slicer.dicomDatabase
+
+
+@pytest.fixture
+def pixels() -> np.ndarray:
+    return draw_knee(64).astype(np.uint16) * 16
+
+
+@pytest.fixture
+def import_radiograph(database, pixels, tmp_path):
+    """Writes a radiograph of a left knee, and has it imported and loaded as a user does."""
+    from DICOMLib import DICOMUtils
+
+    def load(**more):
+        path = tmp_path / "import" / "xray.dcm"
+        path.parent.mkdir()
+        given = {"patient_id": "XR-17", "laterality": "L", **more}
+        write_radiograph_dicom(path, pixels, 0.4, **given)
+        DICOMUtils.importDicom(str(path.parent))
+        (patient,) = database.patients()
+        (study,) = database.studiesForPatient(patient)
+        (node_id,) = DICOMUtils.loadSeriesByUID(database.seriesForStudy(study))
+        import slicer
+
+        return slicer.mrmlScene.GetNodeByID(node_id)
+
+    return load
+
+
+def sent(faulty) -> tuple[dict, bytes]:
+    """The parameters and the file of the generation that was asked for last."""
+    body = [asked.body for asked in faulty.asked if asked.method == "POST"][-1]
+    parameters = json.loads(body.split(b"\r\n\r\n", 1)[1].split(b"\r\n--", 1)[0])
+    file = body.split(b'filename="radiograph"', 1)[1].split(b"\r\n\r\n", 1)[1]
+    return parameters, file[: file.rindex(b"\r\n--")]
+
+
+def try_to_generate(user, faulty) -> tuple[dict, bytes]:
+    """What is sent; the server takes nothing."""
+    faulty.plan[POST] = Answer(429, {"detail": "full"})
+    user.press_generate()
+    user.until_idle()
+    return sent(faulty)
+
+
+def picture_in(nrrd: bytes) -> np.ndarray:
+    header, data = nrrd.split(b"\n\n", 1)
+    fields = dict(line.split(": ") for line in header.decode().splitlines() if ": " in line)
+    columns, rows = map(int, fields["sizes"].split())
+    kind = {"ushort": "<u2", "short": "<i2", "float": "<f4"}[fields["type"]]
+    return np.frombuffer(data, kind).reshape(rows, columns)
+
+
+def test_the_side_comes_from_the_tags_and_the_file_goes_whole(user, faulty, import_radiograph):
+    user.connect(faulty.url)
+    node = import_radiograph()
+    user.choose(node)
+    assert user.ui.lateralityNote.text == "The image says: left."
+    assert user.ui.lateralityComboBox.currentIndex == 0, "nothing had to be chosen"
+    parameters, file = try_to_generate(user, faulty)
+    assert parameters["laterality"] == "L"
+    data = pydicom.dcmread(io.BytesIO(file))
+    assert data.PatientID == "XR-17", "the server exports into the patient's study"
+    user.ui.lateralityComboBox.setCurrentIndex(1)
+    assert user.ui.lateralityNote.text == "But the image says: left."
+    assert try_to_generate(user, faulty)[0]["laterality"] == "R", "the user is right"
+
+
+def test_whoever_sends_a_patients_file_is_told(user, faulty, import_radiograph, monkeypatch):
+    import qt
+    from harness import dialogs
+    from XR2MRILib import client
+
+    monkeypatch.setattr(client, "is_local", lambda url: False)
+    user.connect(faulty.url)
+    user.choose(import_radiograph())
+    for pixels_only, text in ((False, "with the patient's name and ID"), (True, "without")):
+        user.ui.pixelsOnlyCheckBox.checked = pixels_only
+        dialogs.answer(qt.QMessageBox.No)
+        user.press_generate()
+        assert text in dialogs.shown[-1]
+    assert faulty.count("POST") == 0
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME2", "MONOCHROME1"])
+@pytest.mark.parametrize("reader", ["DCMTK", "GDCM"])
+def test_bone_is_bright_in_the_pixels_alone(
+    user, faulty, import_radiograph, pixels, photometric, reader
+):
+    """DCMTK makes a positive of MONOCHROME1, GDCM leaves the values as they are."""
+    user.connect(faulty.url)
+    node = import_radiograph(photometric=photometric)
+    values = user.slicer.util.arrayFromVolume(node)
+    assert np.array_equal(values[0], pixels), "the library that is here reads with DCMTK"
+    if reader == "GDCM" and photometric == "MONOCHROME1":
+        values[:] = 4095 - values
+    user.choose(node)
+    user.ui.pixelsOnlyCheckBox.checked = True
+    _parameters, file = try_to_generate(user, faulty)
+    assert b"XR-17" not in file, "nothing tells of the patient"
+    picture = picture_in(file).astype(int)
+    assert np.array_equal(picture - picture.min(), pixels.astype(int) - pixels.min())
+
+
+def test_the_volume_lies_in_the_patients_study(user, faulty, import_radiograph):
+    user.connect(faulty.url)
+    node = import_radiograph()
+    user.choose(node)
+    volume = user.generate()
+    hierarchy = user.slicer.mrmlScene.GetSubjectHierarchyNode()
+    study = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node))
+    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(volume)) == study
+    assert hierarchy.GetItemUID(study, "DICOM")
+
+
+@pytest.mark.server
+def test_export_puts_a_series_beside_the_radiograph(user, server, database, import_radiograph):
+    from DICOMLib import DICOMUtils
+
+    slicer = user.slicer
+    user.connect(server)
+    node = import_radiograph()
+    user.choose(node)
+    user.set_slices(30)
+    volume = user.generate()
+    (patient,) = database.patients()
+    (study,) = database.studiesForPatient(patient)
+    before = set(database.seriesForStudy(study))
+    user.ui.exportButton.click()
+    assert user.ui.progressNote.text == "Exporting..." and not user.ui.exportButton.enabled
+    user.until_idle()
+    assert "30 images are in the DICOM database" in user.ui.messageLabel.text, user.says()
+    assert user.colour("messageLabel") == "good"
+    assert database.patients() == [patient], "the same patient"
+    (series,) = set(database.seriesForStudy(study)) - before
+    assert len(database.instancesForSeries(series)) == 30
+    file = database.filesForSeries(series)[0]
+    assert database.fileValue(file, "0008,0060") == "MR"
+    assert "DERIVED" in database.fileValue(file, "0008,0008")
+    assert not list(Path(slicer.app.temporaryPath).glob("xr2mri-*")), "nothing is left over"
+    (again,) = DICOMUtils.loadSeriesByUID([series])
+    again = slicer.mrmlScene.GetNodeByID(again)
+    assert sorted(again.GetImageData().GetDimensions()) == sorted(
+        volume.GetImageData().GetDimensions()
+    )
+    bounds = [np.zeros(6), np.zeros(6)]
+    for box, one in zip(bounds, (again, volume), strict=True):
+        one.GetRASBounds(box)
+    assert np.allclose(*bounds, atol=0.01), "and it lies where the volume does"
+
+
+# --- what can go wrong --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ready(user, faulty, radiograph, database):
+    """A volume that may be exported."""
+    user.connect(faulty.url)
+    user.choose(radiograph)
+    user.generate()
+    faulty.plan[RESULT] = Answer(body=zipped(6))
+    return user
+
+
+def zipped(count: int) -> bytes:
+    """A series as the server sends it."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for index in range(count):
+            meta = FileMetaDataset()
+            meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = (
+                MRImageStorage,
+                ExplicitVRLittleEndian,
+            )
+            meta.MediaStorageSOPInstanceUID = f"{SERIES}.{index}"
+            data = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
+            data.SOPClassUID, data.SOPInstanceUID = MRImageStorage, f"{SERIES}.{index}"
+            data.SeriesInstanceUID, data.StudyInstanceUID = SERIES, f"{SERIES}.1.1"
+            file = io.BytesIO()
+            data.save_as(file)
+            archive.writestr(f"{SERIES}.{index}.dcm", file.getvalue())
+    return buffer.getvalue()
+
+
+def export(user) -> str:
+    """Click, and read what it says."""
+    assert user.ui.exportButton.enabled
+    user.ui.exportButton.click()
+    user.until_idle()
+    return user.ui.messageLabel.text
+
+
+def nothing_is_left(user, database) -> bool:
+    left = list(Path(user.slicer.app.temporaryPath).glob("xr2mri-*"))
+    return database.patients() == [] and left == [] and user.logic.state == "idle"
+
+
+def test_export_works_with_a_small_server(ready, database):
+    assert "6 images are in the DICOM database" in export(ready)
+    assert len(database.instancesForSeries(SERIES)) == 6
+
+
+def test_export_without_an_open_database_is_told(ready, database, faulty):
+    database.closeDatabase()
+    faulty.asked.clear()
+    assert "Open the module DICOM once" in export(ready)
+    assert ready.colour("messageLabel") == "bad" and not faulty.asked, "before anything is sent"
+
+
+def test_a_disk_that_is_full_is_told_and_no_half_of_a_series_stays(ready, database):
+    database.room = 4
+    told = export(ready)
+    assert "took 4 of 6 images" in told and "disk full" in told
+    assert ready.colour("messageLabel") == "bad" and nothing_is_left(ready, database)
+    database.room = None
+    assert "6 images are in" in export(ready), "and then it works"
+
+
+def test_a_folder_that_takes_no_files_is_told(ready, database, monkeypatch):
+    import errno
+
+    def full(_path, _data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    told = export(ready)
+    assert "cannot be written" in told and "No space left" in told and "disk full" in told
+    monkeypatch.undo()
+    assert nothing_is_left(ready, database)
+
+
+def test_a_temporary_folder_that_has_gone_is_told(ready, database, monkeypatch, tmp_path):
+    from XR2MRILib import dicom_export
+
+    def nowhere(**_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(dicom_export.tempfile, "mkdtemp", nowhere)
+    assert "Permission denied" in export(ready)
+    assert ready.colour("messageLabel") == "bad" and nothing_is_left(ready, database)
+
+
+REFUSALS = {
+    "cannot export": (Answer(422, {"detail": "no DICOM of this"}), "no DICOM of this"),
+    "crashed": (Answer(500, {"detail": "oops"}), "tell the administrator"),
+    "no series": (Answer(body=b"<html>"), "not a ZIP file"),
+    "another's files": (Answer(body=b"PK\x03\x04" + bytes(80)), "damaged"),
+    "packed twice": (Answer(body=gzip.compress(b"PK")), "not a ZIP file"),
+}
+
+
+def test_what_a_server_answers_instead_is_told(ready, database, faulty):
+    wrong = []
+    for name, (answer, text) in REFUSALS.items():
+        faulty.plan[RESULT] = answer
+        told = export(ready)
+        if text not in told or ready.colour("messageLabel") != "bad":
+            wrong.append((name, told))
+        assert nothing_is_left(ready, database), name
+    assert not wrong
+
+
+def test_a_server_that_has_forgotten_the_job_makes_it_again(ready, database, faulty):
+    faulty.asked.clear()
+    gone = [Answer(404, {"detail": "no job"}), Answer(body=zipped(6))]
+    faulty.plan[RESULT] = gone
+    assert "6 images are in" in export(ready)
+    parameters, _file = sent(faulty)
+    assert parameters["seed"] == fake.SEED and parameters["output_format"] == "dicom"
+
+
+def test_export_can_be_cancelled(ready, database, faulty):
+    faulty.plan[RESULT] = Answer(body=zipped(6), pause=2)
+    ready.ui.exportButton.click()
+    ready.until(lambda: faulty.count("GET", "result") > 1, "it is asked for")
+    ready.ui.cancelButton.click()
+    assert ready.ui.messageLabel.text == "Cancelled." and nothing_is_left(ready, database)
+
+
+def test_without_its_radiograph_there_is_no_export(ready, database):
+    ready.slicer.mrmlScene.RemoveNode(ready.node.result.GetNodeReference("XR2MRI.radiograph"))
+    ready.events()
+    assert "has gone" in export(ready)
