@@ -83,9 +83,12 @@ class XR2MRIWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def enter(self):
         self._connect_gui()
+        self.panel.enter()
 
     def exit(self):
         self._disconnect_gui()
+        if self.panel is not None:
+            self.panel.leave()
 
     def cleanup(self):
         """End what is being done; Slicer may call this twice."""

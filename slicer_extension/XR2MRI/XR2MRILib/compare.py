@@ -9,7 +9,7 @@ import numpy as np
 import slicer
 
 from .activity import Activity, Steps
-from .comparison import Comparison, compare
+from .comparison import Comparison, NotComparable, compare
 from .scene import attributes, display, result
 from .states import State
 from .texts import tr as _
@@ -52,6 +52,9 @@ class RealComparison(Activity):
         generated: node of a volume of intensities in [0, 1].
         real: node of the real one.
         align_centres: see `comparison.compare`.
+
+    Raises:
+        NotComparable: one of them is no volume of several slices.
     """
 
     state = importing = State.COMPARING
@@ -62,6 +65,8 @@ class RealComparison(Activity):
         real: slicer.vtkMRMLScalarVolumeNode,
         align_centres: bool,
     ) -> None:
+        for node in (generated, real):
+            _check(node)
         self._ids = generated.GetID(), real.GetID()
         a, b = result.volume_of(generated), result.volume_of(real)
 
@@ -99,6 +104,14 @@ class RealComparison(Activity):
         result.describe(node, record, generated.GetNodeReference(attributes.RADIOGRAPH))
         display.coloured(node, display.DIFFERENCE, values.top)
         return node
+
+
+def _check(node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Whether a node is a volume that can be compared; raises NotComparable."""
+    image = node.GetImageData()
+    flat = image is None or min(image.GetDimensions()) < 2
+    if flat or image.GetNumberOfScalarComponents() != 1:
+        raise NotComparable(_("{name} is no grey volume.").format(name=node.GetName()))
 
 
 def _add_table(

@@ -23,6 +23,12 @@ LEAST_OVERLAP = 0.5
 """Share of the generated volume that a real one must cover."""
 
 
+class NotComparable(XR2MRIClientError):
+    """One of the two is no volume of intensities."""
+
+    remedy = _("Choose an MRI of the same knee: a grey volume of several slices.")
+
+
 class NoOverlap(XR2MRIClientError):
     """The two volumes do not lie at the same place."""
 
@@ -76,11 +82,14 @@ def compare(
 
     Raises:
         NoOverlap: the real volume covers less than half of the generated one.
+        NotComparable: the real volume is the same everywhere, or holds values that are no numbers.
     """
     placed = _centred(real_affine, real.shape, affine, generated.shape) if align_centres else None
     to_real = np.linalg.inv(real_affine if placed is None else placed) @ affine
     low, high = np.percentile(real[::2, ::2, ::2], CLIP_PERCENTILES)
-    scale = 1.0 / max(float(high) - float(low), 1e-12)
+    if not float(high) > float(low):  # no numbers are not above each other, either
+        raise NotComparable(_("The real volume has no contrast, or values that are no numbers."))
+    scale = 1.0 / (float(high) - float(low))
     resampled = np.zeros(generated.shape, np.float32, order="F")
     covered = 0
     for k in range(generated.shape[1]):

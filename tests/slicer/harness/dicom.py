@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydicom
 import qt
 import slicer
+import vtk
 from PySide6.QtCore import Property, Signal
 
 from .own_time import slicers_own
@@ -188,10 +190,12 @@ class DICOMUtils:
 def _load(series: str) -> Any:
     """The node of a series, below its patient and study in the subject hierarchy."""
     database = slicer.dicomDatabase
-    files = database.filesForSeries(series)
-    single = {"singleFile": len(files) == 1, "show": False}
-    node = slicer.util.loadVolume(files[0], single)
-    node.SetName(database.descriptionForSeries(series) or "Unnamed Series")
+    files = sorted(database.filesForSeries(series), key=_position)
+    names = vtk.vtkStringArray()
+    for file in files:
+        names.InsertNextValue(file)
+    name = database.descriptionForSeries(series) or "Unnamed Series"
+    node = slicer.modules.volumes.logic().AddArchetypeVolume(files[0], name, 0, names)
     node.SetAttribute("DICOM.instanceUIDs", " ".join(database.instancesForSeries(series)))
     hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
     study_uid = database.studyForSeries(series)
@@ -204,6 +208,15 @@ def _load(series: str) -> Any:
         hierarchy.SetItemUID(study, "DICOM", study_uid)
     hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), study)
     return node
+
+
+def _position(file: str) -> float:
+    """Of a slice along the normal of its plane; 0 for a radiograph, which says nothing of it."""
+    place, axes = (slicer.dicomDatabase.fileValue(file, t) for t in ("0020,0032", "0020,0037"))
+    if not place or not axes:
+        return 0.0
+    numbers = np.array(axes.split("\\"), float)
+    return float(np.cross(numbers[:3], numbers[3:]) @ np.array(place.split("\\"), float))
 
 
 def make() -> types.ModuleType:

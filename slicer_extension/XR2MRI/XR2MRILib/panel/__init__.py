@@ -56,6 +56,14 @@ class Panel:
         """Whether the form is whole, and the views show all that the panel has for them."""
         return self.features.settled and not self._turns.busy
 
+    def enter(self) -> None:
+        """The user looks at the panel now."""
+        self.radiograph.enter()
+
+    def leave(self) -> None:
+        """The user looks at another module; a job goes on."""
+        self.radiograph.leave()
+
     def setParameterNode(self, node: XR2MRIParameterNode | None) -> None:
         """Show another parameter node; None while the scene is being closed."""
         self._turns.clear()

@@ -29,6 +29,9 @@ class RadiographSection(Section, VTKObservationMixin):
         Section.__init__(self, ui, logic)
         VTKObservationMixin.__init__(self)
         self._turns = turns
+        self._entered = False
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.NodeAddedEvent, self._on_added)
         self._complained = True
         for text, value in ((_("As the image says"), "auto"), (_("Right"), "R"), (_("Left"), "L")):
             ui.lateralityComboBox.addItem(text, value)
@@ -67,6 +70,29 @@ class RadiographSection(Section, VTKObservationMixin):
         for name in ("lateralityComboBox", "cropButton", "cropResetButton"):
             getattr(self.ui, name).enabled = radiograph is not None
         self._update_crop(radiograph)
+
+    def enter(self) -> None:
+        """The user looks at the panel now."""
+        self._entered = True
+        self._take_only()
+
+    def leave(self) -> None:
+        self._entered = False
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _on_added(self, _scene: Any, _event: Any, node: slicer.vtkMRMLNode) -> None:
+        if self._entered and node.IsA("vtkMRMLScalarVolumeNode"):
+            self._turns.add(self._take_only)  # by then it has been read
+
+    def _take_only(self) -> None:
+        """Choose the radiograph if none is chosen and there is but one, such as a file that was
+        just dropped onto Slicer. Between several the user decides."""
+        if not self._entered or self.node is None or self.node.radiograph is not None:
+            return
+        volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+        found = [node for node in volumes if not problem(node) and _may_be_radiograph(node)]
+        if len(found) == 1:
+            self.node.radiograph = found[0]
 
     def _prepare(self) -> None:
         """For another radiograph, forget what was said of the one before."""
@@ -218,6 +244,10 @@ class RadiographSection(Section, VTKObservationMixin):
     def remember_features(self, features: dict) -> None:
         """Write the grades on the radiograph, to be found again when it is chosen again."""
         self.node.radiograph.SetAttribute(attributes.FEATURES, json.dumps(features))
+
+
+def _may_be_radiograph(node: slicer.vtkMRMLVolumeNode) -> bool:
+    return not attributes.is_synthetic(node) and not node.IsA("vtkMRMLLabelMapVolumeNode")
 
 
 def _written(box: crop.Box) -> str:
