@@ -71,6 +71,16 @@ class PreparedRadiograph:
     info: Mapping[str, Any]
     header: Any = None
 
+    @property
+    def side(self) -> Laterality | None:
+        """Of the knee."""
+        return Laterality.parse(self.info["laterality"])
+
+    @property
+    def shown(self) -> np.ndarray:
+        """(H, W) float32 in [0, 1], on the patient's own side."""
+        return _unit(_own_side(self.picture.numpy()[0, 0], self.side))
+
 
 @dataclass(frozen=True)
 class GeneratedVolume:
@@ -93,6 +103,37 @@ class GeneratedVolume:
     radiograph: np.ndarray
     record: dict[str, Any]
     source: Any = None
+
+
+def prepare_radiograph(
+    radiograph: Path | str | np.ndarray,
+    size: int,
+    laterality: str = "auto",
+    box: Sequence[int] | None = None,
+) -> PreparedRadiograph:
+    """Read and check a radiograph for a model whose pictures have ``size`` rows and columns.
+
+    Without a box the knee is looked for (:class:`~xr2mri_core.localization.KneeDetector`): of a
+    plain bilateral radiograph the knee of ``laterality`` is cut out, and the right one where that
+    is ``auto``.
+
+    Raises:
+        RadiographError: it cannot be used.
+    """
+    from xr2mri_core.localization import LocateKneed
+    from xr2mri_core.transforms.dicom_file import read_header
+    from xr2mri_core.transforms.radiograph import radiograph_transforms
+
+    item: dict[str, Any] = {"radiograph": radiograph, "laterality": laterality}
+    if box is not None:
+        item["box"] = tuple(box)
+    data = radiograph_transforms(size, locate=LocateKneed("radiograph"))(item)
+    picture = torch.as_tensor(np.asarray(data["radiograph"], np.float32))[None]
+    info = data["radiograph_info"]
+    if not isinstance(radiograph, str | Path):
+        return PreparedRadiograph("array", picture, info)
+    header = read_header(radiograph) if info["format"] == "DICOM" else None
+    return PreparedRadiograph(Path(radiograph).name, picture, info, header)
 
 
 class KneeMRIGenerator:
@@ -252,7 +293,7 @@ class KneeMRIGenerator:
         report(0, total, "radiograph")
         if not isinstance(radiograph, PreparedRadiograph):
             radiograph = self.read(radiograph, laterality, box)
-        side = Laterality.parse(radiograph.info["laterality"])
+        side = radiograph.side
         encoded = self._encode(radiograph.picture, grades, people)
         prepared = time.perf_counter()
 
@@ -280,7 +321,7 @@ class KneeMRIGenerator:
             affine=self.affine(request.depths),
             mean=_volume(mean, side) if several else None,
             std=_volume(np.sqrt(square / (request.samples - 1)), side) if several else None,
-            radiograph=_unit(_own_side(radiograph.picture.numpy()[0, 0], side)),
+            radiograph=radiograph.shown,
             record=self._record(
                 radiograph, grades, people, request,
                 {"prepare": prepared - started, "generate": finished - prepared},
@@ -294,29 +335,8 @@ class KneeMRIGenerator:
         laterality: str = "auto",
         box: Sequence[int] | None = None,
     ) -> PreparedRadiograph:
-        """Read and check a radiograph without generating anything; see :meth:`generate`.
-
-        Without a box the knee is looked for (:class:`~xr2mri_core.localization.KneeDetector`):
-        of a plain bilateral radiograph the knee of ``laterality`` is cut out, and the right one
-        where that is ``auto``.
-
-        Raises:
-            RadiographError: it cannot be used.
-        """
-        from xr2mri_core.localization import LocateKneed
-        from xr2mri_core.transforms.dicom_file import read_header
-        from xr2mri_core.transforms.radiograph import radiograph_transforms
-
-        item: dict[str, Any] = {"radiograph": radiograph, "laterality": laterality}
-        if box is not None:
-            item["box"] = tuple(box)
-        data = radiograph_transforms(self.image_size, locate=LocateKneed("radiograph"))(item)
-        picture = torch.as_tensor(np.asarray(data["radiograph"], np.float32))[None]
-        info = data["radiograph_info"]
-        if not isinstance(radiograph, str | Path):
-            return PreparedRadiograph("array", picture, info)
-        header = read_header(radiograph) if info["format"] == "DICOM" else None
-        return PreparedRadiograph(Path(radiograph).name, picture, info, header)
+        """What :meth:`generate` does first, alone; see :func:`prepare_radiograph`."""
+        return prepare_radiograph(radiograph, self.image_size, laterality, box)
 
     def affine(self, depths: Sequence[float] | np.ndarray) -> np.ndarray:
         """(4, 4) voxel to RAS mm of a volume with slices at these depths."""

@@ -11,11 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from xr2mri_core.errors import Cancelled
-from xr2mri_core.generation import GeneratedVolume
-from xr2mri_core.geometry import Laterality, mirror_picture
+from xr2mri_core.generation import GeneratedVolume, prepare_radiograph
 from xr2mri_core.local_server import ServerError
 
 CLIENT = Path(__file__).resolve().parents[1] / "slicer_extension" / "XR2MRI"
@@ -53,29 +50,23 @@ def generate_on_server(
             what mends it.
         RadiographError: the file is no radiograph.
     """
-    from xr2mri_core.transforms.dicom_file import read_header
-    from xr2mri_core.transforms.radiograph import radiograph_transforms
-
     finished = _worked(
         url, radiograph, {"features": dict(features or {}), **parameters}, model, token, ca_file,
         progress or (lambda done, total, phase: None),
     )  # fmt: skip
     record = dict(finished.record)
-    item = {"radiograph": str(radiograph), "laterality": record["laterality"], "box": record["box"]}
-    size = finished.volume.array.shape[0]  # the model's
-    data = radiograph_transforms(size)(item)
-    picture = (np.asarray(data["radiograph"], np.float32)[0] + 1) / 2
-    left = Laterality.parse(record["laterality"]) is Laterality.LEFT
-    is_dicom = data["radiograph_info"]["format"] == "DICOM"
+    prepared = prepare_radiograph(
+        radiograph, finished.volume.array.shape[0], record["laterality"], record["box"]
+    )
     extras = {kind: volume.array for kind, volume in finished.extras.items()}
     return GeneratedVolume(
         volume=finished.volume.array,
         affine=finished.volume.affine,
         mean=extras.get("mean"),
         std=extras.get("std"),
-        radiograph=mirror_picture(picture) if left else picture,
+        radiograph=prepared.shown,
         record=record,
-        source=read_header(radiograph) if is_dicom else None,
+        source=prepared.header,
     )
 
 

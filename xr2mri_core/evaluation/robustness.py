@@ -33,7 +33,7 @@ from xr2mri_core.evaluation.summary import table
 from xr2mri_core.export import write_json
 from xr2mri_core.files import atomic_files
 from xr2mri_core.transforms.augmentation import CHANGES, change
-from xr2mri_core.transforms.radiograph import CROP_MM
+from xr2mri_core.transforms.radiograph import middle_square
 
 if TYPE_CHECKING:
     from xr2mri_core.generation import KneeMRIGenerator, PreparedRadiograph
@@ -150,8 +150,7 @@ def _taken_anew(
     pixels = case.radiograph
     if own.info.get("mirrored"):
         pixels = np.ascontiguousarray(pixels[:, ::-1])
-    low, high = (len(pixels) / 2 + sign * CROP_MM / case.radiograph_spacing / 2 for sign in (-1, 1))
-    box = (round(low), round(low), round(high), round(high))
+    box = middle_square(pixels.shape, (case.radiograph_spacing,) * 2)
     return generator.read(pixels, laterality=own.info["laterality"], box=box)
 
 

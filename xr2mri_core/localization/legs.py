@@ -8,9 +8,8 @@ once, and every film pairs, turns and exposes them anew (:mod:`xr2mri_core.phant
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +17,10 @@ import numpy as np
 import torch
 
 from xr2mri_core.errors import DatalistError, InputError
+from xr2mri_core.files import atomic_files
 from xr2mri_core.phantom.bilateral import Shadow, shadow_of
 from xr2mri_core.phantom.dataset import case_seed
+from xr2mri_core.processes import each_done
 
 Progress = Callable[[int, int], None]
 _LAYERS = ("soft", "bone", "trabecular")
@@ -54,13 +55,8 @@ def write_legs(
     report = progress or (lambda done, total: None)
     report(legs - len(todo), legs)
     write = partial(_write_leg, folder, seed)
-    if jobs == 1:
-        for done, index in enumerate(todo, legs - len(todo) + 1):
-            write(index)
-            report(done, legs)
-        return folder
-    with multiprocessing.get_context("spawn").Pool(jobs, torch.set_num_threads, (1,)) as pool:
-        for done, _ in enumerate(pool.imap(write, todo), legs - len(todo) + 1):
+    with closing(each_done(write, todo, min(jobs, len(todo)), "paints legs")) as painted:
+        for done, _ in enumerate(painted, legs - len(todo) + 1):
             report(done, legs)
     return folder
 
@@ -88,11 +84,8 @@ def _path(folder: Path, index: int) -> Path:
 def _write_leg(folder: Path, seed: int, index: int) -> None:
     leg = shadow_of(case_seed(seed, index))
     layers = {name: getattr(leg, name).numpy().astype(np.float16) for name in _LAYERS}
-    path = _path(folder, index)
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
+    with atomic_files(folder) as files, files.path(_path(folder, index)).open("wb") as file:
         np.savez(file, plateau_mm=leg.plateau_mm, seed=leg.seed, **layers)
-    os.replace(part, path)
 
 
 def _read_leg(path: Path) -> Shadow:

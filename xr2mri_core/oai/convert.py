@@ -13,11 +13,8 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import multiprocessing
-import signal
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +31,7 @@ from xr2mri_core.oai.release import opened
 from xr2mri_core.oai.selection import Candidate, Excluded
 from xr2mri_core.oai.sequences import Sequence as MRISequence
 from xr2mri_core.oai.volumes import Volume, read_series
+from xr2mri_core.processes import each_done
 
 VERSION = 1
 """Raised when the meaning of the converted files changes."""
@@ -125,36 +123,16 @@ def convert(
     missing = [job for job in jobs if _read_record(job) is None]
     done = len(jobs) - len(missing)
     report(done, len(jobs), "convert")
-    for count, _ in enumerate(_run(missing, min(processes, len(missing))), done + 1):
-        report(count, len(jobs), "convert")
+    processes = min(processes, len(missing))
+    with closing(each_done(_convert_one, missing, processes, "converts volumes")) as made:
+        for count, _ in enumerate(made, done + 1):
+            report(count, len(jobs), "convert")
     converted: list[Converted] = []
     excluded: list[Excluded] = []
     for job in jobs:
         result = _result(job)
         (excluded if isinstance(result, Excluded) else converted).append(result)  # type: ignore
     return converted, excluded
-
-
-def _run(jobs: Sequence[Job], processes: int) -> Any:
-    if processes <= 1:
-        yield from map(_convert_one, jobs)
-        return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, context, initializer=_ignore_interrupts)
-    try:
-        for future in as_completed([pool.submit(_convert_one, job) for job in jobs]):
-            yield future.result()
-    except BrokenProcessPool:
-        raise OutputError(
-            "a process that converts volumes was killed, probably for want of memory: run the "
-            "same command again with fewer --jobs; finished knees are kept"
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _ignore_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to handle
 
 
 def _convert_one(job: Job) -> str:

@@ -14,28 +14,23 @@ it stopped. The same seed gives the same bytes, whatever the number of processes
 import gzip
 import io
 import json
-import multiprocessing
 import os
 import shutil
-import signal
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
-import torch
 from PIL import Image
 
 import xr2mri_core.phantom as phantom
 from xr2mri_core import __version__
 from xr2mri_core.datalist import save_datalist, split_by_participant
 from xr2mri_core.errors import DatalistError, InputError, OutputError, shown
+from xr2mri_core.processes import each_done
 
 from .cohort import DEFAULT_ENRICHMENT
 from .dicom import write_radiograph_dicom
@@ -120,7 +115,8 @@ def write_cases(
     report = progress or (lambda done, total: None)
     kept = len(todo) - len(missing)
     report(kept, len(todo))
-    with closing(_run(missing, min(jobs or os.cpu_count() or 1, len(missing)))) as made:
+    processes = min(jobs or os.cpu_count() or 1, len(missing))
+    with closing(each_done(_write_case, missing, processes, "makes phantoms", _ALLOCATOR)) as made:
         for count, _ in enumerate(made, 1):
             report(kept + count, len(todo))
     return _write_datalist(Path(out), seed, float(enrichment))
@@ -157,44 +153,6 @@ def _read_record(path: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError):
         pass
     raise DatalistError(f"{path} is no record of a phantom case: remove its folder and run again")
-
-
-def _run(todo: list[_Job], jobs: int) -> Generator[str, None, None]:
-    """Makes the cases, in this process or in several; yields their names as they get done."""
-    if jobs <= 1:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # sums depend on the number of threads in their last bit
-        try:
-            yield from map(_write_case, todo)
-        finally:
-            torch.set_num_threads(threads)
-        return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, context, initializer=_start_worker)
-    os.environ.update(_ALLOCATOR | os.environ)
-    waiting: set[Future[str]] = set()
-    rest = iter(todo)
-    try:
-        while True:
-            # one case in hand for each process, so that an interrupt has little to wait for
-            waiting |= {pool.submit(_write_case, job) for job in islice(rest, jobs - len(waiting))}
-            if not waiting:
-                return
-            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in finished:
-                yield future.result()
-    except BrokenProcessPool:
-        raise OutputError(
-            "a process that makes phantoms was killed, probably for want of memory: "
-            "run the same command again with fewer --jobs; finished cases are kept"
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to handle
-    torch.set_num_threads(1)
 
 
 def _write_case(job: _Job) -> str:

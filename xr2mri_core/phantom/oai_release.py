@@ -18,11 +18,10 @@ from __future__ import annotations
 
 import gzip
 import json
-import multiprocessing
 import shutil
 import tarfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,6 +33,7 @@ from pydicom import dcmread
 from xr2mri_core.errors import InputError
 from xr2mri_core.files import check_writable
 from xr2mri_core.geometry import IMAGE_SIZE, mirror_volume
+from xr2mri_core.processes import each_done
 
 from .bilateral import Film, Shadow, cast_shadow, sample_layout, take_film
 from .case import case_person, make_case
@@ -148,23 +148,20 @@ def write_release(
         _Job(out, index, case_seed(seed, 2 * index), spacing_mm, matrix, enrichment)
         for index in range(participants)
     ]
-    people, truth = [], {}
-    for person, joints in _run(work, jobs):
-        people.append(person)
-        truth[person.identifier] = {"joints": joints, "grades": person.grades}
-        if progress:
-            progress(len(people), participants)
+    made = []
+    with closing(each_done(_write_participant, work, min(jobs, len(work)), "makes knees")) as done:
+        for participant in done:
+            made.append(participant)
+            if progress:
+                progress(len(made), participants)
+    made.sort(key=lambda participant: participant[0].index)
+    people = [person for person, _ in made]
+    truth = {
+        person.identifier: {"joints": joints, "grades": person.grades} for person, joints in made
+    }
     _write_lists(out, people)
     (out / "truth.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
     return out
-
-
-def _run(work: Sequence[_Job], jobs: int) -> Any:
-    if min(jobs, len(work)) <= 1:
-        yield from map(_write_participant, work)
-        return
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(_write_participant, work)
 
 
 def _write_lists(out: Path, people: Sequence[Participant]) -> None:

@@ -12,10 +12,8 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
-from functools import cache
-from multiprocessing import get_context
+from contextlib import closing, contextmanager
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from xr2mri_core.demographics import demographics_of
+from xr2mri_core.processes import each_done
 from xr2mri_core.transforms import mri_transforms, radiograph_transforms
 from xr2mri_core.transforms.compose import TypedCompose
 
@@ -260,27 +259,18 @@ def _fill_slices(
     done = _open(folder, "done", (len(items),), bool)
     missing = np.flatnonzero(~done)
     logger.info("preparing the slices of %d of %d cases", len(missing), len(items))
-    jobs = [(folder, int(i), items[int(i)], dict(settings), labelled) for i in missing]
-    bar = tqdm(total=len(jobs), desc="slices", unit="case", disable=None)
-    if processes <= 1 or len(jobs) < 8:
-        for job in jobs:
-            done[_store_case(*job)] = True
-            bar.update()
-    else:
-        with ProcessPoolExecutor(processes, get_context("spawn"), _one_thread) as pool:
-            for future in as_completed([pool.submit(_store_case, *job) for job in jobs]):
-                done[future.result()] = True
-                bar.update()
-    bar.close()
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
+    store = partial(_store_case, folder, dict(settings), labelled)
+    jobs = [(int(index), items[int(index)]) for index in missing]
+    processes = processes if len(jobs) >= 8 else 1
+    with closing(each_done(store, jobs, processes, "prepares slices")) as stored:
+        for index in tqdm(stored, total=len(jobs), desc="slices", unit="case", disable=None):
+            done[index] = True
 
 
 def _store_case(
-    folder: Path, index: int, item: Mapping[str, Any], settings: Mapping[str, Any], labelled: bool
+    folder: Path, settings: Mapping[str, Any], labelled: bool, job: tuple[int, Mapping[str, Any]]
 ) -> int:
+    index, item = job
     for name, value in _prepare_case(item, index, settings, labelled).items():
         open_memmap(folder / f"{name}.npy", mode="r+")[index] = value
     return index

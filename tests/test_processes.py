@@ -1,0 +1,55 @@
+"""Work in this process or in several: the same results, and a killed process is told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import closing
+
+import pytest
+import torch
+
+from xr2mri_core.errors import OutputError
+from xr2mri_core.processes import each_done
+
+
+def squared(number: int) -> tuple[int, int, str]:
+    return number**2, torch.get_num_threads(), os.environ.get("XR2MRI_TEST", "")
+
+
+def shot(number: int) -> int:
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def slow(number: int) -> int:
+    time.sleep(0.2)
+    return number
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_results_do_not_depend_on_the_number_of_processes(jobs, monkeypatch):
+    monkeypatch.setenv("XR2MRI_TEST", "own")
+    threads = torch.get_num_threads()
+    done = list(each_done(squared, range(5), jobs, "squares", {"XR2MRI_TEST": "other"}))
+    assert sorted(done) == [(n**2, 1, "own") for n in range(5)]
+    assert torch.get_num_threads() == threads
+
+
+def test_a_killed_process_is_told_with_a_remedy():
+    with pytest.raises(OutputError, match=r"a process that shoots was killed.*fewer processes"):
+        list(each_done(shot, range(6), 2, "shoots"))
+
+
+def test_the_processes_end_when_the_generator_is_closed():
+    started = time.monotonic()
+    with closing(each_done(slow, range(1000), 2, "waits")) as done:
+        next(done)
+    assert time.monotonic() - started < 60  # all thousand would take 100 s
+
+
+def test_an_error_of_the_work_is_the_callers(tmp_path):
+    with pytest.raises(TypeError):
+        list(each_done(squared, ["not a number"], 2, "squares"))

@@ -1,0 +1,76 @@
+"""The same work for many items, in this process or in several."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Generator, Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from multiprocessing import get_context
+from typing import TypeVar
+
+import torch
+
+from xr2mri_core.errors import OutputError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def each_done(
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    jobs: int,
+    doing: str,
+    environment: Mapping[str, str] | None = None,
+) -> Generator[Result, None, None]:
+    """Yield ``work(item)`` of every item as it gets done.
+
+    Work has one torch thread whatever ``jobs`` is, since sums depend on the number of threads in
+    their last bit. An interrupt is this process's to handle; it waits for at most one item for each
+    process. Close the generator (:func:`contextlib.closing`) to end the processes early.
+
+    Args:
+        work: a function of a module, or a partial of one.
+        items: picklable.
+        jobs: processes; 1 or fewer works in this process, in order.
+        doing: what a process does, for the error, e.g. "makes phantoms".
+        environment: variables that the processes find set, unless they are set already.
+
+    Raises:
+        OutputError: a process was killed.
+    """
+    if jobs <= 1:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield from map(work, items)
+        finally:
+            torch.set_num_threads(threads)
+        return
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_start_process)
+    os.environ.update(dict(environment or {}) | os.environ)
+    waiting: set[Future[Result]] = set()
+    rest = iter(items)
+    try:
+        while True:
+            waiting |= {pool.submit(work, item) for item in islice(rest, jobs - len(waiting))}
+            if not waiting:
+                return
+            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in finished:
+                yield future.result()
+    except BrokenProcessPool:
+        raise OutputError(
+            f"a process that {doing} was killed, probably for want of memory: run the same command "
+            "again with fewer processes; what was finished is kept"
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_process() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
