@@ -24,6 +24,12 @@ def test_features_are_read_in_any_spelling():
     assert parsed(features={"V00XRKL": 2}).features == {"V00XRKL": 2}
 
 
+def test_demographics_are_read_and_missing_ones_left_out():
+    given = parsed(demographics={"sex": "male", "bmi": 31, "age": None})
+    assert given.demographics == {"sex": "M", "bmi": 31.0}
+    assert parsed().demographics == {}
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
@@ -40,6 +46,8 @@ def test_features_are_read_in_any_spelling():
         ({"seed": -1}, "seed"),
         ({"sampler": "euler"}, "sampler"),
         ({"features": []}, "features"),
+        ({"demographics": {"age": 7}}, "age 7: accepted is a number of years from 18 to 110"),
+        ({"demographics": {"weight": 80}}, "unknown 'weight'; accepted are age, sex, bmi"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_value(given, told):

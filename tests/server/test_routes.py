@@ -1,22 +1,27 @@
 """The HTTP interface: volumes for good requests, one line for bad ones, nothing left behind."""
 
+import copy
 import gc
 import io
 import json
+import shutil
 import threading
 import time
 import weakref
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from samples import draw_knee
 
 from lib.jobs import Entry, Key
 from lib.parameters import GenerationParameters
+from lib.tasks import KneeMRITask
 from xr2mri_core.geometry import volume_affine
 from xr2mri_core.phantom.dicom import write_radiograph_dicom
 
@@ -297,6 +302,32 @@ def test_unknown_model_and_missing_weights(client, knee):
     assert reply.status_code == 503 and "/" not in reply.json()["detail"]
 
 
+def test_demographics_are_for_models_that_were_trained_with_them(
+    client, service, knee, tiny_bundle, tmp_path
+):
+    guided = Path(shutil.copytree(tiny_bundle, tmp_path / "guided"))
+    model = service.generator("knee_xr2mri").model
+    with_people = copy.deepcopy(model)
+    with_people.guidance.add_demographics()
+    for parameter in with_people.guidance.demographics.parameters():
+        torch.nn.init.normal_(parameter)
+    with_people.save_weights(guided / "models" / "knee_xr2mri.safetensors")
+    assert KneeMRITask(service, "knee_xr2mri").info()["demographics"] is None
+    person = {**SMALL, "demographics": {"age": 61, "sex": "female", "bmi": 27.5}}
+    reply = infer(client, knee, person, output="json")
+    assert reply.status_code == 422 and "trained without demographics" in reply.json()["detail"]
+
+    service.bundles["knee_xr2mri"] = guided
+    service.replace("knee_xr2mri", service.load("knee_xr2mri"))
+    asked = KneeMRITask(service, "knee_xr2mri").info()["demographics"]["properties"]
+    assert asked["age"]["maximum"] == 110 and asked["sex"]["enum"] == ["F", "M", None]
+    record = infer(client, knee, person, output="json").json()
+    assert record["demographics"] == {"age": 61, "sex": "F", "bmi": 27.5}
+    older = {**person, "demographics": {**person["demographics"], "age": 90}}
+    images = [infer(client, knee, asked, output="image").content for asked in (person, older)]
+    assert images[0] != images[1]
+
+
 # --- jobs ----------------------------------------------------------------------------------------
 
 
@@ -526,7 +557,6 @@ def test_no_such_image(client, image):
 
 
 def test_inference_without_http(service, radiograph, tmp_path):
-    from lib.tasks import KneeMRITask
 
     task = KneeMRITask(service, "knee_xr2mri")
     request = {**SMALL, "image": str(radiograph), "output_dir": str(tmp_path / "out")}
