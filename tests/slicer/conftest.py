@@ -103,14 +103,26 @@ def slicer(application):
 @pytest.fixture
 def user(slicer):
     """Somebody in front of the panel; leaves no thread and no library behind."""
-    import threading
-
     from user import User
+
+    yield from _in_front(slicer, User)
+
+
+@pytest.fixture
+def mocked(slicer):
+    """Somebody in front of a panel whose logic does what the test says."""
+    from mock_logic import MockedUser
+
+    yield from _in_front(slicer, MockedUser)
+
+
+def _in_front(slicer, kind):
+    import threading
 
     known = {name: code for name, code in sys.modules.items() if _ours(name)}
     for name in known:
         del sys.modules[name]
-    user = User(slicer)
+    user = kind(slicer)
     yield user
     user.leave()
     threads = [t for t in threading.enumerate() if t.name.startswith("XR2MRI")]

@@ -30,7 +30,7 @@ class User:
 
     @property
     def widget(self) -> Any:
-        return self.slicer.modules.XR2MRIWidget
+        return getattr(self.slicer.modules, "XR2MRIWidget", None)
 
     @property
     def ui(self) -> Any:
@@ -54,7 +54,7 @@ class User:
     @property
     def settled(self) -> bool:
         """Whether the views show what the panel has for them."""
-        panel = getattr(getattr(self.slicer.modules, "XR2MRIWidget", None), "panel", None)
+        panel = getattr(self.widget, "panel", None)
         return panel is None or panel.settled
 
     # --- waiting --------------------------------------------------------------------------------

@@ -1,0 +1,120 @@
+"""A logic that does nothing: a test says what comes of it. And somebody in front of its panel."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from user import MODULE, User
+
+
+class MockLogic:
+    """What the panel sees of `logic.XR2MRILogic`; no thread, no timer, no server.
+
+    Attributes:
+        asked: what the panel has asked for: the method's name and its arguments.
+        refuses: an error that the next request raises.
+        allowed: whether radiographs may be sent to the server.
+    """
+
+    SIGNALS = "stateChanged connected disconnected progressed started grown finished failed"
+
+    def __init__(self) -> None:
+        from XR2MRILib.signals import Signal
+        from XR2MRILib.states import State
+
+        for name in (*self.SIGNALS.split(), "cancelled"):
+            setattr(self, name, Signal())
+        self.state, self.info, self.form, self.url = State.IDLE, None, None, ""
+        self.asked: list[tuple] = []
+        self.refuses: Exception | None = None
+        self.allowed = True
+
+    def getParameterNode(self) -> Any:
+        import slicer
+        from XR2MRILib.parameters import XR2MRIParameterNode
+
+        kind = "vtkMRMLScriptedModuleNode"
+        node = slicer.mrmlScene.GetSingletonNode("XR2MRI", kind)
+        if node is None:
+            node = slicer.mrmlScene.CreateNodeByClass(kind)
+            node.UnRegister(None)
+            node.SetSingletonTag("XR2MRI")
+            node = slicer.mrmlScene.AddNode(node)
+        return XR2MRIParameterNode(node)
+
+    # --- what the panel asks for ----------------------------------------------------------------
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("connectTo", "start", "whatIf", "locate", "compare", "exportDicom"):
+            raise AttributeError(name)
+
+        def ask(*arguments: Any) -> None:
+            refusal, self.refuses = self.refuses, None
+            if refusal is not None:
+                raise refusal
+            self.asked.append((name, *arguments))
+
+        return ask
+
+    def uploadAllowed(self) -> bool:
+        return self.allowed
+
+    def allowUpload(self) -> None:
+        self.allowed = True
+
+    def cancel(self) -> None:
+        self.asked.append(("cancel",))
+
+    def close(self) -> None:
+        self.asked.append(("close",))
+
+    # --- what a test lets happen ----------------------------------------------------------------
+
+    def be(self, state: Any) -> None:
+        """Do something else from now on."""
+        self.state = state
+        self.stateChanged.emit(state)
+
+    def connect(self, info: Any) -> None:
+        """Be connected to a server."""
+        from XR2MRILib.form import FeatureForm
+
+        self.info, self.url = info, info.url
+        self.form = FeatureForm(info.form)
+        self.connected.emit(info)
+
+    def end(self, signal: str, *arguments: Any) -> None:
+        """End what is being done, as the logic does it: first idle, then the signal."""
+        from XR2MRILib.states import State
+
+        self.be(State.IDLE)
+        getattr(self, signal).emit(*arguments)
+
+
+class MockedUser(User):
+    """In front of a panel whose logic is a mock."""
+
+    def __init__(self, slicer: Any) -> None:
+        import qt
+
+        self.slicer = slicer
+        self.manager = slicer.app.moduleManager()
+        self.manager.load(MODULE)
+        self._parent = slicer.qMRMLWidget()
+        self._parent.setLayout(qt.QVBoxLayout())
+        self._parent.setMRMLScene(slicer.mrmlScene)
+        self._widget = sys.modules["XR2MRI"].XR2MRIWidget(self._parent, MockLogic())
+        self._widget.setup()
+        self._widget.enter()
+
+    @property
+    def widget(self) -> Any:
+        return self._widget
+
+    def leave(self) -> None:
+        self._widget.exit()
+        self._widget.cleanup()
+        self._parent.deleteLater()
+        self.manager.unload("XR2MRI")
+        self.events()

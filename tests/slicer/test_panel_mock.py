@@ -1,0 +1,352 @@
+"""Every state and every message of the panel, with a logic that does nothing by itself."""
+
+from __future__ import annotations
+
+import json
+
+import faulty_server as fake
+import pytest
+
+pytestmark = pytest.mark.gui
+
+URL = "http://mri.hospital.example"
+
+
+def info(**more):
+    from XR2MRILib.jobs import read_info
+
+    return read_info(URL, fake.info(**more))
+
+
+@pytest.fixture
+def ready(mocked, radiograph):
+    """Connected, a radiograph chosen."""
+    mocked.logic.connect(info())
+    mocked.choose(radiograph)
+    return mocked
+
+
+@pytest.fixture
+def result(ready):
+    """A generated volume, as the logic leaves it in the scene."""
+    import numpy as np
+    from XR2MRILib.request import Request
+    from XR2MRILib.scene import display
+    from XR2MRILib.scene import result as volumes
+    from XR2MRILib.volume import Volume
+
+    values = np.linspace(0, 1, 16**3, dtype=np.float32).reshape(16, 16, 16)
+    xray = ready.node.radiograph
+    node = volumes.add_volume("knee synthetic MRI", "volume", Volume(values, np.eye(4)), xray)
+    record = fake.record(notice="synthetic", warnings=[], seconds={"generate": 12.0})
+    asked = Request(features={"V00XRKL": 2}, num_slices=16)
+    volumes.describe(node, record, xray, REQUEST=asked.to_json(), SERVER=URL)
+    display.grey(node)
+    return node
+
+
+def made(node, **record):
+    """What the logic tells of a volume."""
+    from dataclasses import replace
+
+    from XR2MRILib.generation import result_of
+
+    found = result_of(node)
+    return replace(found, record={**found.record, **record})
+
+
+# --- states -------------------------------------------------------------------------------------
+
+BUSY = {
+    "CONNECTING": "Connecting...",
+    "LOCATING": "Looking for the knee...",
+    "IMPORTING": "Importing...",
+    "CANCELLING": "Cancelling...",
+    "COMPARING": "Comparing...",
+    "EXPORTING": "Exporting...",
+}
+STARTING = ("generateButton", "exportButton", "compareButton", "whatIfButton")
+
+
+def enabled(user, *names: str) -> list[str]:
+    return [name for name in names if getattr(user.ui, name).enabled]
+
+
+def test_before_anything_only_connecting_is_possible(mocked):
+    ui = mocked.ui
+    assert ui.serverStatus.text == "Not connected."
+    assert ui.progressNote.text == "Connect to a server." == ui.generateButton.toolTip
+    assert "it has the form" in ui.summaryLabel.text
+    assert enabled(mocked, *STARTING, "cancelButton", "loadFormButton") == []
+    assert ui.connectButton.enabled and not mocked.shown("progressBar")
+
+
+@pytest.mark.parametrize("name", ["RUNNING", *BUSY])
+def test_in_every_state_only_what_can_be_done_is_offered(ready, result, name):
+    from XR2MRILib.states import State
+
+    user = ready
+    user.node.result = result
+    user.node.realMri = user.slicer.util.addVolumeFromArray(
+        user.slicer.util.arrayFromVolume(result).copy(), name="real MRI"
+    )
+    user.events()
+    assert set(enabled(user, *STARTING)) >= {"generateButton", "exportButton", "compareButton"}
+    user.logic.be(State[name])
+    assert enabled(user, "generateButton", "exportButton", "compareButton", "whatIfButton") == []
+    assert user.ui.cancelButton.enabled == (name != "CANCELLING")
+    assert user.shown("progressBar")
+    if name in BUSY:
+        assert user.ui.progressNote.text == BUSY[name] and user.ui.progressBar.maximum == 0
+    connecting = name == "CONNECTING"
+    assert user.ui.connectButton.text == ("Stop" if connecting else "Connect")
+    assert user.ui.connectButton.enabled == connecting and not user.ui.serverComboBox.enabled
+    user.ui.cancelButton.click()
+    assert (("cancel",) in user.logic.asked) == (name != "CANCELLING")
+    user.logic.be(State.IDLE)
+    assert "generateButton" in enabled(user, *STARTING) and not user.shown("progressBar")
+
+
+PROGRESS = [
+    (("connecting",), "Connecting...", None),
+    (("uploading", 0.4), "Sending the radiograph...", 40),
+    (("queued", 0.0, 0, 50, 1, 30.2), "Waiting in the line: 1 before yours, 31 s left", None),
+    (("queued", 0.0, 0, 50, 3), "Waiting in the line: 3 before yours", None),
+    (("running", 0.5, 25, 50, 0, 0.2), "25 of 50 slices, 1 s left", 50),
+    (("running", 0.5, 25, 50, 0, 89.1), "25 of 50 slices, 90 s left", 50),
+    (("running", 0.5, 25, 50, 0, 121.0), "25 of 50 slices, 3 min left", 50),
+    (("running", 0.02, 1, 50), "1 of 50 slices", 2),
+    (("fetching", 0.0, 50, 50), "Fetching the volume...", None),
+    (("waiting", 0.0, 0, 0, 0, None, "It is away."), "Waiting for the server: It is away.", None),
+]
+
+
+@pytest.mark.parametrize(("progress", "text", "percent"), PROGRESS)
+def test_progress_is_told(ready, progress, text, percent):
+    from XR2MRILib.states import State
+    from XR2MRILib.worker import Progress
+
+    ready.logic.be(State.RUNNING)
+    ready.logic.progressed.emit(Progress(*progress))
+    assert ready.ui.progressNote.text == text
+    assert ready.ui.progressBar.maximum == (0 if percent is None else 100)
+    assert percent is None or ready.ui.progressBar.value == percent
+
+
+# --- the server ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("more", "text", "missing"),
+    [
+        ({"queue": {"max": 8, "waiting": 0}}, "Connected to knee_xr2mri, XR2MRI 0.1.0.", "radiog"),
+        ({}, "Connected to knee_xr2mri, XR2MRI 0.1.0, 1 in the line.", "radiograph"),
+        ({"models": {}}, "which has no model that can generate.", "no model that can generate"),
+    ],
+)
+def test_what_was_connected_to_is_told(mocked, more, text, missing):
+    mocked.logic.connect(info(**more))
+    mocked.events()
+    assert mocked.ui.serverStatus.text.endswith(text) and mocked.colour("serverStatus") == "good"
+    assert missing in mocked.ui.progressNote.text and not mocked.ui.generateButton.enabled
+
+
+def test_who_is_logged_in_is_told(mocked):
+    from dataclasses import replace
+
+    mocked.logic.connect(replace(info(), user="eva", login_needed=True))
+    assert ", as eva" in mocked.ui.serverStatus.text and "http" in mocked.ui.serverStatus.toolTip
+
+
+def errors() -> dict[str, tuple]:
+    """Each error that connecting may end with: colour, and what the panel then shows."""
+    from XR2MRILib import errors as e
+
+    return {
+        "Unreachable": (e.Unreachable("Nobody is there."), "bad", ""),
+        "WrongServer": (e.WrongServer("It is a printer."), "bad", ""),
+        "VersionMismatch": (e.VersionMismatch("It is old.", True), "bad", ""),
+        "LoginNeeded": (e.LoginNeeded("Who are you?"), "attention", "loginFrame"),
+        "LoginFailed": (e.LoginFailed("Wrong password."), "bad", "loginFrame"),
+        "TlsProblem": (e.TlsProblem("Unknown certificate."), "bad", "caFrame"),
+        "Busy": (e.Busy("Too many wrong ones.", 30), "bad", ""),
+        "ServerFault": (e.ServerFault("It crashed.", 500, "r1"), "bad", ""),
+        "BadReply": (e.BadReply("Half a word."), "bad", ""),
+        "FormError": (e.FormError("Its form is odd."), "bad", ""),
+        "Unexpected": (e.Unexpected(KeyError("x")), "bad", ""),
+    }
+
+
+NAMES = "Unreachable WrongServer VersionMismatch LoginNeeded LoginFailed TlsProblem Busy"
+NAMES += " ServerFault BadReply FormError Unexpected"
+
+
+@pytest.mark.parametrize("name", NAMES.split())
+def test_why_it_did_not_connect_is_told_at_the_server(mocked, name):
+    error, colour, frame = errors()[name]
+    mocked.ui.connectButton.click()
+    assert mocked.logic.asked[-1][0] == "connectTo"
+    mocked.logic.end("failed", error)
+    assert mocked.ui.serverStatus.text == str(error) and mocked.colour("serverStatus") == colour
+    assert mocked.ui.messageLabel.text == "", "it is said once"
+    shown = [frame for frame in ("loginFrame", "caFrame") if mocked.shown(frame)]
+    assert shown == ([frame] if frame else [])
+    mocked.logic.connect(info())
+    assert mocked.colour("serverStatus") == "good"
+    assert not mocked.shown("loginFrame") and not mocked.shown("caFrame")
+
+
+def test_an_address_that_cannot_be_one_is_told_at_once(mocked):
+    from XR2MRILib.errors import BadAddress
+
+    mocked.logic.refuses = BadAddress("The address is empty.")
+    mocked.ui.connectButton.click()
+    assert "is empty" in mocked.ui.serverStatus.text and mocked.colour("serverStatus") == "bad"
+
+
+# --- what comes of it ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES.split() if not n.startswith(("Login", "Tls"))])
+def test_why_a_generation_failed_is_told_below_the_button(ready, name):
+    error, _colour, _frame = errors()[name]
+    ready.press_generate()
+    assert ready.logic.asked[-1][0] == "start"
+    ready.logic.end("failed", error)
+    assert ready.ui.messageLabel.text == str(error) and ready.colour("messageLabel") == "bad"
+    assert ready.colour("serverStatus") == "good" and ready.ui.generateButton.enabled
+
+
+def test_what_cannot_be_started_is_told_at_once(ready):
+    from XR2MRILib.errors import BadRadiograph
+
+    ready.logic.refuses = BadRadiograph("It is a cat.")
+    ready.press_generate()
+    assert ready.ui.messageLabel.text == "It is a cat. Choose another radiograph."
+    assert ready.logic.asked == []
+
+
+def test_what_nobody_asked_for_fails_silently(ready):
+    from XR2MRILib.errors import NotOffered
+
+    ready.logic.end("failed", NotOffered("It does not look for the knee."))
+    assert ready.ui.messageLabel.text == ""
+
+
+def test_a_generation_is_told_from_its_doubts_to_its_end(ready, result):
+    from XR2MRILib.jobs import JobHandle
+    from XR2MRILib.states import State
+
+    ready.press_generate()
+    ready.logic.be(State.RUNNING)
+    doubt = "No knee was found."
+    ready.logic.started.emit(JobHandle("1", "knee_xr2mri", 16, warnings=(doubt,)))
+    assert ready.ui.messageLabel.text == doubt and ready.colour("messageLabel") == "attention"
+    ready.logic.grown.emit(result, 8)
+    ready.events()
+    green = ready.slicer.app.layoutManager().sliceWidget("Green").mrmlSliceCompositeNode()
+    assert green.GetBackgroundVolumeID() == result.GetID(), "it is shown while it grows"
+    assert ready.node.result is None, "and chosen when it is whole"
+    ready.logic.end("finished", made(result, warnings=[doubt]))
+    assert "seed 7, 12 s on the server." in ready.ui.messageLabel.text
+    assert doubt in ready.ui.messageLabel.text and ready.colour("messageLabel") == "attention"
+    assert ready.node.result is result and "seed 7" in ready.ui.resultNote.text
+    ready.logic.end("finished", made(result))
+    assert ready.colour("messageLabel") == "good"
+
+
+def test_a_cancellation_is_told(ready):
+    ready.press_generate()
+    ready.logic.end("cancelled")
+    assert ready.ui.messageLabel.text == "Cancelled." and ready.colour("messageLabel") == "plain"
+
+
+def test_a_comparison_and_an_export_are_told(ready, result):
+    from XR2MRILib.compare import Compared
+    from XR2MRILib.dicom_export import Exported
+
+    table = ready.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", "the table")
+    ready.logic.end("finished", Compared(result, None, None, table, 31.234, 0.8765))
+    assert ready.ui.messageLabel.text == "PSNR 31.23 dB, SSIM 0.876."
+    assert "the table" in ready.ui.compareNote.text
+    ready.ui.exportButton.click()
+    assert ready.logic.asked[-1] == ("exportDicom", result)
+    ready.logic.end("finished", Exported(16, "knee synthetic MRI"))
+    assert ready.ui.messageLabel.text.endswith("16 images are in the DICOM database.")
+
+
+def test_where_the_server_finds_the_knee_is_shown(ready):
+    from XR2MRILib.jobs import Located
+    from XR2MRILib.location import Found
+
+    ready.ui.cropButton.click()
+    assert ready.logic.asked[-1][0] == "locate"
+    box = (4, 6, 44, 46)
+    ready.logic.end("finished", Found(ready.node.radiograph, Located(box, "R", ("Is it one?",))))
+    assert ready.ui.cropNote.text == "The proposed box, 40 \u00d7 40 pixels."
+    assert ready.ui.radiographNote.text == "Is it one?"
+    assert ready.colour("radiographNote") == "attention"
+
+
+def test_nothing_is_sent_before_it_is_allowed(ready):
+    import qt
+    from harness import dialogs
+
+    ready.logic.allowed = False
+    dialogs.answer(qt.QMessageBox.No)
+    ready.press_generate()
+    assert ready.logic.asked == [] and URL in dialogs.shown[0]
+    dialogs.answer(qt.QMessageBox.Yes)
+    ready.press_generate()
+    assert [asked[0] for asked in ready.logic.asked] == ["start"]
+
+
+def test_a_changed_grade_is_asked_for_with_what_if(ready, result):
+    ready.node.result = result
+    ready.events()
+    ui = ready.ui
+    ui.whatIfFeature.setCurrentIndex(ui.whatIfFeature.findData("V00XRKL"))
+    ui.whatIfGrade.setCurrentIndex(ui.whatIfGrade.findData(2))
+    assert "It is so already" in ui.whatIfNote.text and not ui.whatIfButton.enabled
+    ui.whatIfGrade.setCurrentIndex(ui.whatIfGrade.findData(4))
+    ui.whatIfButton.click()
+    assert ready.logic.asked[-1] == ("whatIf", result, {"V00XRKL": 4})
+    ready.slicer.mrmlScene.RemoveNode(ready.node.radiograph)
+    ready.events()
+    assert ui.whatIfNote.text == "Its radiograph has gone." and not ui.whatIfButton.enabled
+
+
+# --- the form of another server -----------------------------------------------------------------
+
+
+def other_form() -> dict:
+    """A server whose form lacks what the common one has, and grades the whole joint otherwise."""
+    form = json.loads(json.dumps(fake.info()["form"]))
+    kl = form["properties"]["V00XRKL"]
+    kl["enum"] = [grade for grade in kl["enum"] if grade in (0, 1, 2, None)]
+    return {**form, "x-groups": [g for g in form["x-groups"] if "V00XRKL" in g["properties"]]}
+
+
+def test_what_a_new_servers_form_does_not_know_is_dropped_and_named(ready):
+    ready.grade(V00XRKL=2, V00XRJSM=1, V00XROSFM=3)
+    ready.logic.connect(info(form=other_form()))
+    ready.events()
+    note = ready.ui.formNote.text
+    assert note.startswith("Left out") and "V00XRJSM 1" in note and "V00XROSFM 3" in note
+    assert "V00XRKL" not in note and "\n" not in note
+    assert ready.colour("formNote") == "attention"
+    assert ready.node.features == {"V00XRKL": 2}, "what is known stays"
+    ready.press_generate()
+    assert dict(ready.logic.asked[-1][2].features) == {"V00XRKL": 2}, "and alone is sent"
+    ready.grade(V00XRKL=1)
+    assert ready.ui.formNote.text == "", "it is said once"
+
+
+def test_a_grade_that_the_new_server_does_not_accept_is_dropped_too(ready):
+    ready.grade(V00XRKL=4)
+    ready.logic.connect(info(form=other_form()))
+    ready.events()
+    assert "V00XRKL 4" in ready.ui.formNote.text and ready.node.features == {}
+    ready.logic.connect(info())
+    ready.events()
+    assert ready.ui.formNote.text == "" and ready.ui.generateButton.enabled
