@@ -6,6 +6,7 @@ from .activity import Activity, Steps
 from .client import XR2MRIClient
 from .form import FeatureForm
 from .jobs import ServerInfo
+from .patient import read_fields
 from .states import State
 from .worker import ConnectionWorker, Final, Ready
 
@@ -22,5 +23,6 @@ class Connection(Activity):
     def steps(self, event: Final) -> Steps:
         assert isinstance(event, Ready)
         info: ServerInfo = event.info
+        read_fields(info.model.demographics if info.model is not None else None)  # or why not
         return info, FeatureForm(info.form)
         yield  # pragma: no cover  (makes this a generator)

@@ -243,21 +243,31 @@ class FeatureForm:
 
     # --- files and tables -----------------------------------------------------------------------
 
-    def to_json(self) -> str:
-        """The grades as JSON text, as `xr2mri generate --features` takes it."""
-        return json.dumps(self.values, indent=2) + "\n"
+    def to_json(self, demographics: Mapping[str, Any] | None = None) -> str:
+        """The grades as JSON text, as `xr2mri generate --features` takes it.
 
-    def save(self, path: str | Path) -> None:
+        Args:
+            demographics: to be written beside the grades, if there are any.
+        """
+        content: Any = self.values
+        if demographics:
+            content = {"features": self.values, "demographics": dict(demographics)}
+        return json.dumps(content, indent=2) + "\n"
+
+    def save(self, path: str | Path, demographics: Mapping[str, Any] | None = None) -> None:
         """Write `to_json` into a file; raises FormError."""
         try:
-            Path(path).write_text(self.to_json(), encoding="utf-8")
+            Path(path).write_text(self.to_json(demographics), encoding="utf-8")
         except OSError as error:
             raise FormError(
                 _("{path} cannot be written: {why}.").format(path=path, why=error.strerror)
             ) from None
 
-    def load(self, path: str | Path) -> None:
+    def load(self, path: str | Path) -> dict[str, Any]:
         """Take the grades of a JSON file: an object of names and grades, alone or as `features`.
+
+        Returns:
+            What stands as `demographics` beside `features`; empty where nothing does.
 
         Raises:
             FormError: and the form stays as it was.
@@ -271,6 +281,9 @@ class FeatureForm:
             why = getattr(error, "strerror", None) or _("it is not text")
             raise FormError(told.format(path=path, why=why)) from None
         self._values = self.parse_json(text)
+        content = json.loads(text)
+        beside = content.get("demographics") if "features" in content else None
+        return beside if isinstance(beside, dict) else {}
 
     def parse_json(self, text: str) -> dict[str, int]:
         """The grades that JSON text holds; this form stays as it is. Raises FormError."""

@@ -24,12 +24,15 @@ class ModelInfo:
     Attributes:
         parameters: JSON schema of what may be asked for, with ranges and defaults.
         weights: digest and model card; None where the server has no weights.
+        demographics: JSON schema of what it asks of the patient, for `patient.read_fields`; None
+            where it asks for nothing.
     """
 
     name: str
     description: str
     parameters: Mapping[str, Any]
     weights: Mapping[str, Any] | None
+    demographics: Mapping[str, Any] | None = None
 
     @property
     def ready(self) -> bool:
@@ -189,6 +192,7 @@ def read_info(url: str, info: Any) -> ServerInfo:
                 one_line(_mapping(model).get("description", "")),
                 _mapping(_mapping(model).get("parameters")),
                 _mapping(model).get("weights") or None,
+                _mapping(_mapping(model).get("demographics")) or None,
             )
             for name, model in info["models"].items()
         },

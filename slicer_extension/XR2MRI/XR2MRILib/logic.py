@@ -180,8 +180,8 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             serverUrl: address to connect to; the one that is connected when left out.
             user, password: where the server asks for a login.
             allowUpload: agree to send the radiograph to a server on another machine.
-            options: of `request.Request`: laterality, box, num_slices, steps, sampler, guidance,
-                samples, seed, model, pixels_only.
+            options: of `request.Request`: demographics, laterality, box, num_slices, steps,
+                sampler, guidance, samples, seed, model, pixels_only.
 
         Returns:
             The volume's node; `generation.result_of` finds mean, standard deviation and record.

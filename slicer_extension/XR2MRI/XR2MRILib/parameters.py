@@ -20,6 +20,7 @@ class XR2MRIParameterNode:
         cropProposal: the box as it was proposed, `top left bottom right`; what differs from it
             was moved by the user and is sent.
         features: grades by name.
+        demographics: what is given of the patient, by name, as text.
         numSlices, steps, sampler, guidance, newSeed, seed, samples: see `request.Request`; 0
             steps and an empty sampler are the model's own.
         pixelsOnly: send the picture without the DICOM header.
@@ -35,6 +36,7 @@ class XR2MRIParameterNode:
     cropRoi: vtkMRMLDisplayableNode  # an ROI: its class may not be there yet when this is read
     cropProposal: str = ""
     features: Dict[str, int]
+    demographics: Dict[str, str]
     numSlices: Annotated[int, WithinRange(30, 500)] = 50
     steps: Annotated[int, WithinRange(0, 1000)] = 0
     sampler: str = ""

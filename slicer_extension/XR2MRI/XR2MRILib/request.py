@@ -17,6 +17,7 @@ class Request:
 
     Attributes:
         features: grades by name; what is left out was not read.
+        demographics: age in years, sex (F or M), bmi, for a model that asks for them.
         laterality: `R`, `L`, or `auto`: the server looks into the radiograph.
         box: the knee in the radiograph, (top, left, bottom, right) in pixels, bottom and right
             exclusive; None leaves it to the server.
@@ -29,6 +30,7 @@ class Request:
     """
 
     features: Mapping[str, int] = field(default_factory=dict)
+    demographics: Mapping[str, Any] = field(default_factory=dict)
     laterality: str = "auto"
     box: tuple[int, int, int, int] | None = None
     num_slices: int = 50
@@ -44,6 +46,8 @@ class Request:
         """As the server takes them; what is None is left out."""
         given = asdict(self)
         del given["model"], given["pixels_only"]
+        if not self.demographics:
+            del given["demographics"]  # older servers refuse what they do not know
         if self.box is not None:
             given["box"] = [int(edge) for edge in self.box]
         return {name: value for name, value in given.items() if value is not None}

@@ -10,6 +10,7 @@ from .compare import CompareSection
 from .features import FeatureSection
 from .generate import GenerateSection
 from .options import OptionsSection
+from .patient import PatientSection
 from .radiograph import RadiographSection
 from .result import ResultSection
 from .server import ServerSection
@@ -29,16 +30,18 @@ class Panel:
         self.server = ServerSection(ui, logic)
         self._turns = Turns()
         self.radiograph = RadiographSection(ui, logic, self._turns)
-        self.features = FeatureSection(ui, logic)
+        self.patient = PatientSection(ui, logic)
+        self.features = FeatureSection(ui, logic, self.patient)
         self.options = OptionsSection(ui, logic)
         self.generate = GenerateSection(
-            ui, logic, self.radiograph, self.features, self.options
+            ui, logic, self.radiograph, self.features, self.patient, self.options
         )  # fmt: skip
         self.result = ResultSection(ui, logic, self.generate, self._turns)
         self.compare = CompareSection(ui, logic, self.generate)
         self._sections = (
             self.server,
             self.radiograph,
+            self.patient,
             self.features,
             self.options,
             self.generate,

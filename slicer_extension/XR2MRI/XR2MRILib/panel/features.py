@@ -14,6 +14,7 @@ from ..jobs import ServerInfo
 from ..logic import XR2MRILogic
 from ..texts import tr as _
 from .form_grid import STYLE, FormGrid
+from .patient import PatientSection
 from .section import Section, tell
 from .turns import Turns
 
@@ -21,8 +22,9 @@ from .turns import Turns
 class FeatureSection(Section):
     """Shows the form and keeps it and the parameter node the same."""
 
-    def __init__(self, ui: Any, logic: XR2MRILogic) -> None:
+    def __init__(self, ui: Any, logic: XR2MRILogic, patient: PatientSection) -> None:
         super().__init__(ui, logic)
+        self._patient = patient
         self._turns = Turns()  # its own: a form is built to its end, whatever becomes of the scene
         self.form: FeatureForm | None = None
         self._grid: FormGrid | None = None
@@ -95,9 +97,16 @@ class FeatureSection(Section):
         self.update()
 
     def _summary(self) -> str:
+        told, people = self._grades_told(), self._patient.told
+        if not people:
+            return told or _("Nothing was read: the radiograph alone decides.")
+        patient = _("Patient: {x}.").format(x=people)
+        return f"{told or _('No feature was read.')} {patient}"
+
+    def _grades_told(self) -> str:
         read = self.form.summary()
         if not read:
-            return _("Nothing was read: the radiograph alone decides.")
+            return ""
         count = _("{n} of {m} read").format(n=len(read), m=len(self.form.fields))
         present = [
             line for line, grade in zip(read, self.form.values.values()) if grade > 0
@@ -113,14 +122,22 @@ class FeatureSection(Section):
             slicer.util.mainWindow(), _("Load features"), "", _("Features (*.json)")
         )
         if path:
-            self._change(lambda: self.form.load(path))
+            self._change(lambda: self._load(path))
+
+    def _load(self, path: str) -> None:
+        demographics = self.form.load(path)
+        if demographics:  # a file of grades alone says nothing of the patient
+            grades = self.form.values
+            self._patient.take(demographics)
+            self.form.replace(grades)  # the panel has shown the node's meanwhile
 
     def _on_save(self, _checked: bool = False) -> None:
         path = qt.QFileDialog.getSaveFileName(
             slicer.util.mainWindow(), _("Save features"), "features.json", _("Features (*.json)")
         )
         if path:
-            self._change(lambda: self.form.save(path))
+            self._patient.commit()
+            self._change(lambda: self.form.save(path, self._patient.values))
 
     def _on_paste(self, _checked: bool = False) -> None:
         text = qt.QApplication.clipboard().text()
@@ -133,6 +150,7 @@ class FeatureSection(Section):
         self.form.replace(row.features)
 
     def _on_clear(self, _checked: bool = False) -> None:
+        self._patient.take({})
         self._change(self.form.clear)
 
     def _change(self, change) -> None:

@@ -20,6 +20,7 @@ from ..upload import holds_patient_data
 from ..worker import Progress
 from .features import FeatureSection
 from .options import OptionsSection
+from .patient import PatientSection
 from .radiograph import RadiographSection
 from .section import Section, tell
 
@@ -42,10 +43,12 @@ class GenerateSection(Section):
         logic: XR2MRILogic,
         radiograph: RadiographSection,
         features: FeatureSection,
+        patient: PatientSection,
         options: OptionsSection,
     ) -> None:
         super().__init__(ui, logic)
-        self._radiograph, self._features, self._options = radiograph, features, options
+        self._radiograph, self._features = radiograph, features
+        self._patient, self._options = patient, options
         ui.generateButton.connect("clicked(bool)", self._on_generate)
         ui.cancelButton.connect("clicked(bool)", self._on_cancel)
         self.listen(logic.stateChanged, self._on_state)
@@ -100,6 +103,7 @@ class GenerateSection(Section):
         node = self.node
         return Request(
             features=self._features.form.values,
+            demographics=self._patient.values,
             laterality=node.laterality,
             box=self._radiograph.box,
             num_slices=node.numSlices,
@@ -119,17 +123,18 @@ class GenerateSection(Section):
             return _("The server has no model that can generate.")
         if self._radiograph.radiograph is None:
             return _("Choose a radiograph.")
-        return ""
+        return self._patient.problem
 
     # --- what happens ---------------------------------------------------------------------------
 
     def _on_generate(self, _checked: bool = False) -> None:
+        self._patient.commit()
         if self._missing() or not self.permitted():
             return
         request, radiograph = self.request(), self._radiograph.radiograph
         if self.attempt(lambda: self.logic.start(radiograph, request)):
             self._options.remember()
-            self._radiograph.remember_features(dict(request.features))
+            self._radiograph.remember_form(request.features, self.node.demographics)
 
     def _on_cancel(self, _checked: bool = False) -> None:
         self.logic.cancel()

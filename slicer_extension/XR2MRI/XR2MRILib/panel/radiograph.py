@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -109,6 +110,10 @@ class RadiographSection(Section, VTKObservationMixin):
         known = attributes.read_json(chosen, attributes.FEATURES)
         if known or not first:
             self.node.features = known
+        people = attributes.read_json(chosen, attributes.DEMOGRAPHICS)
+        people = people or dicom_source.demographics(chosen)
+        if people or not first:
+            self.node.demographics = people
         if not problem(chosen):
             self._turns.add(layout.show, self._show_chosen)
 
@@ -241,9 +246,11 @@ class RadiographSection(Section, VTKObservationMixin):
 
         self.node.radiograph = sample_data.load(sample_data.SAMPLES[0])
 
-    def remember_features(self, features: dict) -> None:
-        """Write the grades on the radiograph, to be found again when it is chosen again."""
-        self.node.radiograph.SetAttribute(attributes.FEATURES, json.dumps(features))
+    def remember_form(self, features: Mapping[str, int], demographics: Mapping[str, str]) -> None:
+        """Write the form on the radiograph, to be found again when it is chosen again."""
+        chosen = self.node.radiograph
+        chosen.SetAttribute(attributes.FEATURES, json.dumps(dict(features)))
+        chosen.SetAttribute(attributes.DEMOGRAPHICS, json.dumps(dict(demographics)))
 
 
 def _may_be_radiograph(node: slicer.vtkMRMLVolumeNode) -> bool:

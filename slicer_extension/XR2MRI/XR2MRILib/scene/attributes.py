@@ -21,6 +21,8 @@ JOB = "XR2MRI.Job"
 SERVER = "XR2MRI.Server"
 FEATURES = "XR2MRI.Features"
 """JSON, on a radiograph: the grades that are known of it."""
+DEMOGRAPHICS = "XR2MRI.Demographics"
+"""JSON, on a radiograph: what is known of the patient."""
 LATERALITY = "XR2MRI.Laterality"
 """`R` or `L`, on a radiograph: the side where no DICOM tag can tell."""
 

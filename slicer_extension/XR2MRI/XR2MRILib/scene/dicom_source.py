@@ -6,11 +6,13 @@ from pathlib import Path
 
 import slicer
 
+from ..patient import from_tags
 from . import attributes
 
 IMAGE_LATERALITY, LATERALITY = "0020,0062", "0020,0060"
 ROWS, COLUMNS = "0028,0010", "0028,0011"
 PHOTOMETRIC = "0028,0004"
+PATIENT_AGE, PATIENT_SEX = "0010,1010", "0010,0040"
 
 
 def file_of(node: slicer.vtkMRMLNode) -> Path | None:
@@ -33,6 +35,11 @@ def laterality(node: slicer.vtkMRMLNode) -> str:
     tags = (value(node, tag) for tag in (IMAGE_LATERALITY, LATERALITY))
     sides = (side.upper() for side in (told, *tags))
     return next((side for side in sides if side in ("R", "L")), "")
+
+
+def demographics(node: slicer.vtkMRMLNode) -> dict[str, str]:
+    """Age and sex by the DICOM tags, those of them that are there."""
+    return from_tags(value(node, PATIENT_AGE), value(node, PATIENT_SEX))
 
 
 def _instance(node: slicer.vtkMRMLNode) -> str:

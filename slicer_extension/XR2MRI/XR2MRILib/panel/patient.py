@@ -1,0 +1,160 @@
+"""Age, sex and body mass index, where the server's model asks for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qt
+
+from ..errors import FormError, one_line
+from ..jobs import ServerInfo
+from ..logic import XR2MRILogic
+from ..patient import PatientField, Value, read_fields, sift
+from ..texts import tr as _
+from .section import Section, select_data, selected_data, tell
+
+
+class PatientSection(Section):
+    """Shows the fields and keeps them and the parameter node the same; hidden where there are none.
+
+    Attributes:
+        problem: what is wrong with what was typed last; empty where nothing is.
+    """
+
+    def __init__(self, ui: Any, logic: XR2MRILogic) -> None:
+        super().__init__(ui, logic)
+        self.problem = ""
+        self._fields: tuple[PatientField, ...] = ()
+        self._widgets: dict[str, Any] = {}
+        self._filling: qt.QWidget | None = None
+        self._committed: tuple = ()
+        self._updating = False
+        self.listen(logic.connected, self._on_connected)
+        ui.patientFrame.visible = False
+        tell(ui.patientNote, "")
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """What is given of what the model asks for."""
+        return sift(self._fields, self.node.demographics)[0] if self.node is not None else {}
+
+    @property
+    def told(self) -> str:
+        """What is given, in words; empty where nothing is."""
+        values = self.values
+        return ", ".join(f.told(values[f.name]) for f in self._fields if f.name in values)
+
+    def update(self) -> None:
+        self.ui.patientFrame.visible = bool(self._fields)
+        if self.node is None:
+            return
+        if self.problem:
+            if self._state() == self._committed:
+                return  # what was typed stays, to be mended
+            self.problem = ""
+            tell(self.ui.patientNote, "")
+        self._updating = True
+        try:
+            values = self.values
+            for field in self._fields:
+                self._show(field, values.get(field.name))
+        finally:
+            self._updating = False
+
+    def commit(self) -> None:
+        """Take what was typed, also in a field that still has the keyboard."""
+        if self.node is None or self._updating:
+            return
+        given = dict(self.node.demographics)
+        problem = ""
+        for field in self._fields:
+            try:
+                value = field.parse(self._typed(field))
+            except FormError as error:
+                problem, value = problem or str(error), None
+            given.pop(field.name, None)
+            if value is not None:
+                given[field.name] = str(value)
+        self._committed = self.node.preparedFor, given
+        self.problem = problem
+        tell(self.ui.patientNote, problem, "bad")
+        self.node.demographics = given
+
+    def _state(self) -> tuple:
+        """What becomes another when somebody else fills the form in."""
+        return self.node.preparedFor, dict(self.node.demographics)
+
+    def take(self, given: dict[str, Any]) -> None:
+        """Fill in values from elsewhere, as of a file, instead of all that were there; says which
+        of them the model does not accept."""
+        kept, refused = sift(self._fields, given)
+        others = {name: str(value) for name, value in given.items() if not self._knows(name)}
+        self.problem = ""
+        self.node.demographics = {**others, **{name: str(value) for name, value in kept.items()}}
+        told = _("Left out, since this server does not accept it: {x}.")
+        note = told.format(x=one_line(", ".join(refused), 200)) if refused else ""
+        tell(self.ui.patientNote, note, "attention")
+        self.update()
+
+    def _knows(self, name: str) -> bool:
+        return any(field.name == name for field in self._fields)
+
+    def _on_connected(self, info: ServerInfo) -> None:
+        self._fields = read_fields(info.model.demographics if info.model is not None else None)
+        self._build()
+        if self.node is not None:
+            self.take(dict(self.node.demographics))
+        self.update()
+
+    # --- the fields -----------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        if self._filling is not None:
+            self._filling.setParent(None)
+            self._filling.deleteLater()
+        self._filling, self._widgets = qt.QWidget(), {}
+        grid = qt.QGridLayout(self._filling)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(3)
+        grid.setHorizontalSpacing(10)
+        heading = qt.QLabel(f"<b>{_('Patient')}</b>")
+        heading.textFormat = qt.Qt.RichText
+        grid.addWidget(heading, 0, 0)
+        for row, field in enumerate(self._fields, 1):
+            label = qt.QLabel(field.title)
+            label.indent = 10
+            grid.addWidget(label, row, 0)
+            self._widgets[field.name] = widget = self._widget(field)
+            grid.addWidget(widget, row, 1)
+            grid.addWidget(qt.QLabel(field.unit), row, 2)
+        grid.setColumnStretch(3, 1)
+        self.ui.patientFrame.layout().addWidget(self._filling)
+
+    def _widget(self, field: PatientField) -> qt.QWidget:
+        if field.labels:
+            widget = qt.QComboBox()
+            widget.addItem(_("not given"), "")
+            for choice, word in field.labels.items():
+                widget.addItem(word, choice)
+            widget.connect("currentIndexChanged(int)", lambda _index: self.commit())
+        else:
+            widget = qt.QLineEdit()
+            widget.placeholderText = _("not given")
+            widget.maxLength = 8
+            widget.maximumWidth = 90
+            widget.connect("editingFinished()", self.commit)
+        widget.objectName = f"patient_{field.name}"
+        widget.accessibleName = field.title
+        widget.toolTip = f"{field.title}: {field.accepted}"
+        return widget
+
+    def _typed(self, field: PatientField) -> str:
+        widget = self._widgets[field.name]
+        return selected_data(widget) or "" if field.labels else widget.text
+
+    def _show(self, field: PatientField, value: Value | None) -> None:
+        widget, text = self._widgets[field.name], "" if value is None else str(value)
+        if field.labels:
+            select_data(widget, text)
+        elif widget.text != text:
+            widget.text = text
