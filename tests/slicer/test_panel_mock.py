@@ -140,7 +140,7 @@ def test_progress_is_told(ready, progress, text, percent):
     ("more", "text", "missing"),
     [
         ({"queue": {"max": 8, "waiting": 0}}, "Connected to knee_xr2mri, XR2MRI 0.1.0.", "radiog"),
-        ({}, "Connected to knee_xr2mri, XR2MRI 0.1.0, 1 in the line.", "radiograph"),
+        ({}, "Connected to knee_xr2mri, XR2MRI 0.1.0, 1 waiting in line.", "radiograph"),
         ({"models": {}}, "which has no model that can generate.", "no model that can generate"),
     ],
 )

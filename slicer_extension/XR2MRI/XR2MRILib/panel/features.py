@@ -84,6 +84,7 @@ class FeatureSection(Section):
 
     def _place(self) -> None:
         self.ui.formFrame.layout().addWidget(self._grid.widget)
+        self._patient.align(self._grid.label_width)
         self.update()
 
     def _on_grade(self, name: str, grade: int | None) -> None:

@@ -39,6 +39,12 @@ class FormGrid:
         self.fields: dict[str, GradeField] = {}
         self._keys: Keys | None = None
 
+    @property
+    def label_width(self) -> int:
+        """Of the widest label, for what stands below in line with it."""
+        labels = self.widget.findChildren(qt.QLabel)
+        return max((label.sizeHint.width() for label in labels), default=0)
+
     def build(self) -> Iterator[None]:
         """Make the fields a few at a time: all at once would hold Slicer up."""
         grid = qt.QGridLayout(self.widget)

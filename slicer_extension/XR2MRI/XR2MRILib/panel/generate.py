@@ -205,6 +205,7 @@ def _outcome(outcome: Any) -> str:
     if isinstance(outcome, Result):
         seconds = sum(outcome.record.get("seconds", {}).values())
         told = _("{name}: seed {seed}, {n:.0f} s on the server.")
+        told = told if seconds else _("{name}: seed {seed}.")
         return told.format(name=outcome.volume.GetName(), seed=outcome.seed, n=seconds)
     if isinstance(outcome, Compared):
         told = _("PSNR {x:.2f} dB, SSIM {y:.3f}.")

@@ -84,6 +84,11 @@ class PatientSection(Section):
         """What becomes another when somebody else fills the form in."""
         return self.node.preparedFor, dict(self.node.demographics)
 
+    def align(self, label_width: int) -> None:
+        """Put the fields in line with those above."""
+        if self._filling is not None:
+            self._filling.layout().setColumnMinimumWidth(0, label_width)
+
     def take(self, given: dict[str, Any]) -> None:
         """Fill in values from elsewhere, as of a file, instead of all that were there; says which
         of them the model does not accept."""

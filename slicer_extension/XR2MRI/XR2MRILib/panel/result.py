@@ -171,13 +171,13 @@ def _described(node: slicer.vtkMRMLScalarVolumeNode | None) -> str:
         made = result_of(node)
     except FormError as error:
         return str(error)
-    record = made.record
-    told = _("{n} slices, seed {seed}, {steps} steps of {sampler}; {m} features. {notice}.")
-    return told.format(
-        n=record.get("slices"),
-        seed=made.seed,
-        steps=record.get("steps"),
-        sampler=record.get("sampler"),
-        m=len(made.request.features),
-        notice=str(record.get("notice", "")).capitalize(),
-    )
+    record, request = made.record, made.request
+    told = [_("{n} slices").format(n=record.get("slices")), _("seed {n}").format(n=made.seed)]
+    if record.get("steps") and record.get("sampler"):
+        steps = _("{n} steps of {sampler}")
+        told.append(steps.format(n=record["steps"], sampler=record["sampler"]))
+    told.append(_("{m} features").format(m=len(request.features)))
+    if request.demographics:
+        told.append(", ".join(f"{name} {value}" for name, value in request.demographics.items()))
+    notice = str(record.get("notice", "")).capitalize()
+    return ". ".join(part for part in (", ".join(told), notice) if part) + "."

@@ -105,7 +105,7 @@ def _told(info: ServerInfo) -> str:
     if info.user:
         told += _(", as {user}").format(user=info.user)
     if info.waiting:
-        told += _(", {n} in the line").format(n=info.waiting)
+        told += _(", {n} waiting in line").format(n=info.waiting)
     return f"{told}."
 
 
