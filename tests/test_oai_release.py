@@ -207,6 +207,28 @@ def test_processes_make_the_same_as_one(release, indexed, tmp_path):
     assert len(list((tmp_path / "mri").iterdir())) == 4
 
 
+def test_a_broken_rescan_does_not_cost_the_knee(release, tmp_path):
+    spoilt = copied(release, tmp_path / "release")
+    last = series_of(spoilt, "COR_T1_3D_FLASH_RIGHT", "9000000")
+    first = sorted(
+        folder.name
+        for folder in last.parent.iterdir()
+        if pydicom.dcmread(next(folder.iterdir()), stop_before_pixels=True).SeriesDescription
+        == "COR_T1_3D_FLASH_RIGHT"
+    )[0]
+    shutil.rmtree(last.with_name(first))  # was broken off after 32 slices
+    shutil.copytree(last, last.with_name(first))
+    sorted(last.iterdir())[7].unlink()
+    index(spoilt, tmp_path / "out")
+    notes = items(tmp_path / "out")["9000000-V00-R"]["notes"]
+    assert any(note.startswith(f"MRI {first} was taken, for {last.name} has") for note in notes)
+
+    shutil.rmtree(last)
+    index(spoilt, tmp_path / "gone")
+    notes = items(tmp_path / "gone")["9000000-V00-R"]["notes"]
+    assert f"MRI {first} is the last on the disk of 2" in notes
+
+
 def test_drawn_boxes_win_and_name_their_knees(release, indexed, tmp_path):
     listed = read_release([release / "folders"], [release / "folders" / "tables"], ("V00",))
     case, before = next(iter(items(indexed).items()))

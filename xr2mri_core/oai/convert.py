@@ -15,7 +15,7 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from xr2mri_core import __version__
 from xr2mri_core.errors import OutputError, RadiographError, VolumeError, shown
 from xr2mri_core.files import atomic_files
 from xr2mri_core.oai.pictures import KneePicture, Locate, described, middle_of_half, read_knee
-from xr2mri_core.oai.release import opened
+from xr2mri_core.oai.release import Series, opened
 from xr2mri_core.oai.selection import Candidate, Excluded
 from xr2mri_core.oai.sequences import Sequence as MRISequence
 from xr2mri_core.oai.volumes import Volume, read_series
@@ -68,6 +68,7 @@ class Job:
         return {
             "version": VERSION,
             "mri": _stamp(knee.mri.path),
+            "earlier": [_stamp(series.path) for series in knee.earlier],
             "radiograph": _stamp(knee.radiograph.path),
             "listed": [knee.mri.description, knee.radiograph.description, knee.radiograph.barcode],
             "slices": list(self.sequence.slices),
@@ -159,11 +160,27 @@ def _convert_one(job: Job) -> str:
 
 
 def _read_volume(job: Job) -> Volume:
-    knee = job.candidate
-    assert knee.mri.path is not None
+    """The last scan that can be used; if none can, what is wrong with the last is raised."""
+    knee, problems = job.candidate, list[VolumeError]()
+    for scan in (knee.mri, *knee.earlier):
+        try:
+            volume = _read_scan(job, scan)
+        except VolumeError as error:
+            problems.append(error)
+            continue
+        if not problems:
+            return volume
+        note = f"MRI {scan.number} was taken, for {knee.mri.number} has {problems[0]}"
+        return replace(volume, notes=(*volume.notes, note))
+    raise problems[0]
+
+
+def _read_scan(job: Job, scan: Series) -> Volume:
+    participant, _, side = job.candidate.knee
+    assert scan.path is not None
     try:
-        with opened(knee.mri.path) as files:
-            return read_series(files, job.sequence, knee.knee[2], knee.knee[0])
+        with opened(scan.path) as files:
+            return read_series(files, job.sequence, side, participant)
     except (VolumeError, OutputError, MemoryError):
         raise
     except Exception as error:  # one odd file among thousands must not end the work

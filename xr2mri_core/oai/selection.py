@@ -53,6 +53,7 @@ class Candidate:
         features: OAI name -> grade.
         person: demographics.
         notes: what was chosen between, for the record.
+        earlier: what ``mri`` repeats, the last first: taken where it cannot be used.
     """
 
     knee: Knee
@@ -62,6 +63,7 @@ class Candidate:
     features: Mapping[str, int]
     person: Person
     notes: tuple[str, ...] = ()
+    earlier: tuple[Series, ...] = ()
 
     @property
     def case(self) -> str:
@@ -97,9 +99,10 @@ def select_knees(
 ) -> Selection:
     """Choose the MRI, the reading and the radiograph of each knee.
 
-    A knee enters if the release lists a radiograph or an MRI of it. Of repeated series the last
-    is taken (date, then series number). The radiograph is the one that was read, known by its
-    barcode; where the reading names none, the last of the visit.
+    A knee enters if the release lists a radiograph or an MRI of it. Of repeated series the last is
+    taken (date, then series number), of an MRI the one before where that cannot be used. The
+    radiograph is the one that was read, known by its barcode; where the reading names none, the
+    last of the visit.
 
     Args:
         release: what there is.
@@ -159,13 +162,15 @@ def _candidate(
         listed = ", ".join(item.barcode for item in pictures)
         detail = f"read {reading.barcode}, listed {listed}"
         return Excluded(knee, "radiograph", "another radiograph was read", detail)
-    mri, radiograph = _last(volumes), _last(read or pictures)
-    for item in (mri, radiograph):
+    scans, radiograph = _last_first(volumes), _last_first(read or pictures)[0]
+    there = [item for item in scans if item.path is not None]
+    for item in (*([] if there else scans[:1]), radiograph):
         if item.path is None:
             detail = f"{item.description} {item.number}"
             return Excluded(knee, "files", "listed, but not on the disk", detail)
-    notes = _notes(volumes, read or pictures, mri, radiograph)
-    return Candidate(knee, mri, radiograph, reading, features, people.at(knee[0], knee[1]), notes)
+    notes = _notes(scans, read or pictures, there[0], radiograph)
+    person = people.at(knee[0], knee[1])
+    return Candidate(knee, there[0], radiograph, reading, features, person, notes, tuple(there[1:]))
 
 
 def _features(knee: Knee, reading: Reading, missing_as: str) -> dict[str, int] | Excluded:
@@ -185,16 +190,17 @@ def _features(knee: Knee, reading: Reading, missing_as: str) -> dict[str, int] |
         return Excluded(knee, "readings", "readings that contradict or make no sense", str(error))
 
 
-def _last(series: list[Series]) -> Series:
-    return max(series, key=lambda item: item.age)
+def _last_first(series: list[Series]) -> list[Series]:
+    return sorted(series, key=lambda item: item.age, reverse=True)
 
 
 def _notes(
-    volumes: list[Series], pictures: list[Series], mri: Series, radiograph: Series
+    scans: list[Series], pictures: list[Series], mri: Series, radiograph: Series
 ) -> tuple[str, ...]:
     notes = []
-    if len(volumes) > 1:
-        notes.append(f"MRI {mri.number} is the last of {len(volumes)}")
+    if len(scans) > 1:
+        last = "the last of" if mri is scans[0] else "the last on the disk of"
+        notes.append(f"MRI {mri.number} is {last} {len(scans)}")
     if len(pictures) > 1:
         notes.append(f"radiograph {radiograph.number} is the last of {len(pictures)}")
     return tuple(notes)
