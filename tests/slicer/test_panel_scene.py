@@ -20,6 +20,7 @@ def ready(user):
     user.rehearse()
     user.ui.sampleButton.click()
     user.events()
+    user.ui.clearFormButton.click()  # what the sample is known to have
     return user
 
 
