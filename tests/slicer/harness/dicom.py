@@ -195,7 +195,8 @@ def _load(series: str) -> Any:
     for file in files:
         names.InsertNextValue(file)
     name = database.descriptionForSeries(series) or "Unnamed Series"
-    node = slicer.modules.volumes.logic().AddArchetypeVolume(files[0], name, 0, names)
+    logic = slicer.modules.volumes.logic()
+    node = logic.AddArchetypeScalarVolume(files[0], name, 0, names)
     node.SetAttribute("DICOM.instanceUIDs", " ".join(database.instancesForSeries(series)))
     hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
     study_uid = database.studyForSeries(series)
