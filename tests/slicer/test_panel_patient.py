@@ -88,7 +88,9 @@ def test_what_is_still_being_typed_is_taken(ready, faulty):
 
 
 def test_what_is_not_accepted_is_told_and_not_sent(ready, faulty):
-    fill(ready, age="12", sex="male")
+    fill(ready, age="12")
+    assert not ready.ui.generateButton.enabled, "though nothing else has changed"
+    fill(ready, sex="male")
     note = ready.ui.patientNote.text
     assert note == "Age cannot be 12. Accepted are 18 to 110 years, or nothing."
     assert ready.colour("patientNote") == "bad"

@@ -30,7 +30,7 @@ class Panel:
         self.server = ServerSection(ui, logic)
         self._turns = Turns()
         self.radiograph = RadiographSection(ui, logic, self._turns)
-        self.patient = PatientSection(ui, logic)
+        self.patient = PatientSection(ui, logic, self.update)
         self.features = FeatureSection(ui, logic, self.patient)
         self.options = OptionsSection(ui, logic)
         self.generate = GenerateSection(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import qt
@@ -17,12 +18,17 @@ from .section import Section, select_data, selected_data, tell
 class PatientSection(Section):
     """Shows the fields and keeps them and the parameter node the same; hidden where there are none.
 
+    Args:
+        ui, logic: see `Section`.
+        changed: called when `problem` is another one, which no parameter tells.
+
     Attributes:
         problem: what is wrong with what was typed last; empty where nothing is.
     """
 
-    def __init__(self, ui: Any, logic: XR2MRILogic) -> None:
+    def __init__(self, ui: Any, logic: XR2MRILogic, changed: Callable[[], None]) -> None:
         super().__init__(ui, logic)
+        self._changed = changed
         self.problem = ""
         self._fields: tuple[PatientField, ...] = ()
         self._widgets: dict[str, Any] = {}
@@ -76,9 +82,11 @@ class PatientSection(Section):
             if value is not None:
                 given[field.name] = str(value)
         self._committed = self.node.preparedFor, given
-        self.problem = problem
+        before, self.problem = self.problem, problem
         tell(self.ui.patientNote, problem, "bad")
         self.node.demographics = given
+        if problem != before:
+            self._changed()
 
     def _state(self) -> tuple:
         """What becomes another when somebody else fills the form in."""
