@@ -7,6 +7,7 @@ import ast
 import json
 import re
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -115,3 +116,19 @@ def test_imports_at_file_scope_are_what_slicer_has(script):
 @pytest.mark.parametrize("script", listed("MODULE_PYTHON_SCRIPTS"))
 def test_scripts_are_python_3_9(script):
     ast.parse((MODULE / script).read_text(encoding="utf-8"), feature_version=(3, 9))
+
+
+def test_nothing_is_used_that_came_after_python_3_9(tmp_path):
+    def newest(folder):
+        command = [
+            str(Path(sys.executable).with_name("vermin")),
+            "-t=3.9-",
+            "--no-tips",
+            "--violations",
+        ]
+        return subprocess.run([*command, str(folder)], capture_output=True, text=True, check=False)
+
+    found = newest(MODULE)
+    assert found.returncode == 0, found.stdout
+    (tmp_path / "newer.py").write_text("import itertools\nitertools.pairwise('ab')\n")
+    assert newest(tmp_path).returncode == 1, "the check would not see itertools.pairwise (3.10)"

@@ -73,7 +73,9 @@ def read_legs(folder: str | Path, start: int = 0, count: int | None = None) -> l
         p for p in paths if start <= int(p.stem[4:]) and (stop is None or int(p.stem[4:]) < stop)
     ]
     if not chosen:
-        raise DatalistError(f"no legs from {start} on in {folder}: xr2mri localize films makes them")
+        raise DatalistError(
+            f"no legs from {start} on in {folder}: xr2mri localize films makes them"
+        )
     return [_read_leg(path) for path in chosen]
 
 
