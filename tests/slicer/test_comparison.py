@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -116,9 +118,11 @@ def test_a_spacing_of_one_is_unknown_to_the_server(tmp_path):
 
 def test_a_request_comes_back_from_its_attribute():
     request = Request({"V00XRKL": 2}, "L", (1, 2, 30, 40), 100, samples=3, seed=2**40)
+    request = replace(request, demographics={"age": 61, "sex": "F"})
     assert Request.from_json(request.to_json()) == request
     assert request.parameters() == {
         "features": {"V00XRKL": 2},
+        "demographics": {"age": 61, "sex": "F"},
         "laterality": "L",
         "box": [1, 2, 30, 40],
         "num_slices": 100,

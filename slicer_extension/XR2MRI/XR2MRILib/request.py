@@ -17,7 +17,6 @@ class Request:
 
     Attributes:
         features: grades by name; what is left out was not read.
-        demographics: age in years, sex (F or M), bmi, for a model that asks for them.
         laterality: `R`, `L`, or `auto`: the server looks into the radiograph.
         box: the knee in the radiograph, (top, left, bottom, right) in pixels, bottom and right
             exclusive; None leaves it to the server.
@@ -27,10 +26,10 @@ class Request:
         seed: the same seed gives the same volume; None has the server draw one.
         model: of the server; None is the one that it offers first.
         pixels_only: send the picture without its DICOM header.
+        demographics: age in years, sex (F or M), bmi, for a model that asks for them.
     """
 
     features: Mapping[str, int] = field(default_factory=dict)
-    demographics: Mapping[str, Any] = field(default_factory=dict)
     laterality: str = "auto"
     box: tuple[int, int, int, int] | None = None
     num_slices: int = 50
@@ -41,6 +40,7 @@ class Request:
     seed: int | None = None
     model: str | None = None
     pixels_only: bool = False
+    demographics: Mapping[str, Any] = field(default_factory=dict)
 
     def parameters(self) -> dict[str, Any]:
         """As the server takes them; what is None is left out."""
