@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from typing import Any
 
 from xr2mri_core.cli.options import (
     Commands,
@@ -41,41 +43,32 @@ def add(commands: Commands) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from xr2mri_core.evaluation.compare import evaluate
-    from xr2mri_core.files import check_writable
 
-    check_writable(arguments.out)
-    model = generator(arguments)
-    with progress_bar("evaluate") as progress:
-        table = evaluate(
-            arguments.datalist,
-            model,
-            arguments.out,
-            split=arguments.split,
-            cases=arguments.cases,
-            **sampling(arguments),
-            response_cases=arguments.response_cases,
-            spacing_cases=arguments.spacing_cases,
-            mean_cases=arguments.mean_cases,
-            jobs=arguments.jobs,
-            progress=progress,
-        )
-    print(table)
+    names = ("response_cases", "spacing_cases", "mean_cases", "jobs")
+    _measure(arguments, evaluate, **{name: getattr(arguments, name) for name in names})
 
 
 def _robustness(arguments: argparse.Namespace) -> None:
     from xr2mri_core.evaluation.robustness import robustness
+
+    _measure(arguments, robustness)
+
+
+def _measure(arguments: argparse.Namespace, measure: Callable[..., str], **settings: Any) -> None:
+    """Print the table that a measurement of the model on the chosen cases returns."""
     from xr2mri_core.files import check_writable
 
     check_writable(arguments.out)
     model = generator(arguments)
-    with progress_bar("robustness") as progress:
-        text = robustness(
+    with progress_bar(measure.__name__) as progress:
+        table = measure(
             arguments.datalist,
             model,
             arguments.out,
             split=arguments.split,
             cases=arguments.cases,
-            **sampling(arguments),
             progress=progress,
+            **sampling(arguments),
+            **settings,
         )
-    print(text)
+    print(table)
