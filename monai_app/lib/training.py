@@ -175,7 +175,7 @@ class TrainingRun:
         trial = self.service.load(self.model, new)
         job = self._lined_up(
             lambda job: trial.generate(
-                Path(item["radiograph"]), item.get("features"), num_slices=_TRIAL_SLICES
+                Path(item["radiograph"]), **trial.form_of(item), num_slices=_TRIAL_SLICES
             )
         )
         job.wait()
