@@ -69,8 +69,8 @@ generation:
 """
 
 
-def make_tiny_bundle(bundle: str | Path) -> Path:
-    """Write a bundle folder with random weights."""
+def make_tiny_bundle(bundle: str | Path, demographics: bool = False) -> Path:
+    """Write a bundle folder with random weights, which may be guided by age, sex and BMI."""
     import torch
     from monai.bundle import ConfigParser
 
@@ -82,6 +82,8 @@ def make_tiny_bundle(bundle: str | Path) -> Path:
     parser.read_config([str(bundle / "configs" / f"{n}.yaml") for n in ("inference", "compact")])
     torch.manual_seed(0)
     model = parser.get_parsed_content("model")
+    if demographics:
+        model.guidance.add_demographics()
     for parameter in model.guidance.parameters():  # the zero-initialised ends too
         torch.nn.init.normal_(parameter, std=0.5)
     model.save_weights(bundle / "models" / "knee_xr2mri.safetensors")

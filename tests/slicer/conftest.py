@@ -46,13 +46,14 @@ def client(faulty):
 
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory) -> Path:
-    """As the one of all tests; made elsewhere where torch must not be loaded."""
+    """As the one of all tests, and guided by demographics, so that the panel asks for them; made
+    elsewhere where torch must not be loaded."""
     from samples import make_tiny_bundle
 
     bundle = tmp_path_factory.mktemp("bundle") / "knee_xr2mri"
     if not is_own_process():
-        return make_tiny_bundle(bundle)
-    code = f"from samples import make_tiny_bundle; make_tiny_bundle({str(bundle)!r})"
+        return make_tiny_bundle(bundle, demographics=True)
+    code = f"from samples import make_tiny_bundle; make_tiny_bundle({str(bundle)!r}, True)"
     subprocess.run([sys.executable, "-c", code], cwd=TESTS, check=True)
     return bundle
 

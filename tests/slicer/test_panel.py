@@ -33,6 +33,7 @@ def test_a_volume_is_generated_by_clicking(user, server, radiograph, tmp_path):
     xray = user.choose(radiograph)
     user.grade(V00XRKL=2, V00XRJSM=1)
     assert "2 of" in user.ui.summaryLabel.text
+    user.tell(age="61", sex="female")
     user.set_slices(30)
     volume = user.generate()
     assert volume is not None, user.says()
@@ -43,6 +44,7 @@ def test_a_volume_is_generated_by_clicking(user, server, radiograph, tmp_path):
     record = json.loads(volume.GetAttribute("XR2MRI.Record"))
     job = json.loads(volume.GetAttribute("XR2MRI.Job"))
     assert request["features"] == {"V00XRKL": 2, "V00XRJSM": 1} == record["features"]
+    assert request["demographics"] == {"age": 61, "sex": "F"} == record["demographics"]
     with urllib.request.urlopen(f"{server}/jobs/{job['id']}/result", timeout=60) as reply:
         (tmp_path / "given.nii").write_bytes(reply.read())
     given = nib.load(tmp_path / "given.nii")

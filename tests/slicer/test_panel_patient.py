@@ -33,27 +33,12 @@ def ready(user, faulty, radiograph):
     return user
 
 
-def field(user, name: str):
-    import qt
-
-    kind = qt.QComboBox if name == "sex" else qt.QLineEdit
-    return user.ui.patientFrame.findChild(kind, f"patient_{name}")
-
-
-def fill(user, **values: str) -> None:
-    """Type numbers, and leave each field; choose the sex by its word."""
-    for name, value in values.items():
-        widget = field(user, name)
-        if name == "sex":
-            widget.setCurrentIndex(widget.findText(value))
-        else:
-            widget.text = value
-            widget.editingFinished.emit()
-    user.events()
-
-
 def shown(user) -> tuple[str, str, str]:
-    return field(user, "age").text, field(user, "sex").currentText, field(user, "bmi").text
+    return (
+        user.patient_field("age").text,
+        user.patient_field("sex").currentText,
+        user.patient_field("bmi").text,
+    )
 
 
 def sent(user, faulty) -> dict:
@@ -75,37 +60,37 @@ def test_nothing_is_asked_where_the_model_does_not(user, faulty, radiograph):
 def test_what_is_given_is_sent(ready, faulty):
     assert ready.shown("patientFrame") and shown(ready) == ("", "not given", "")
     assert "demographics" not in sent(ready, faulty), "nothing was given"
-    fill(ready, age="61", sex="female", bmi="27.5")
+    ready.tell(age="61", sex="female", bmi="27.5")
     assert sent(ready, faulty)["demographics"] == {"age": 61, "sex": "F", "bmi": 27.5}
     assert "Age 61 years, Sex female, Body mass index 27.5 kg/m2" in ready.ui.summaryLabel.text
-    fill(ready, age="", sex="not given")
+    ready.tell(age="", sex="not given")
     assert sent(ready, faulty)["demographics"] == {"bmi": 27.5}
 
 
 def test_what_is_still_being_typed_is_taken(ready, faulty):
-    field(ready, "age").text = "70"  # and the button is pressed by its key
+    ready.patient_field("age").text = "70"  # and the button is pressed by its key
     assert sent(ready, faulty)["demographics"] == {"age": 70}
 
 
 def test_what_is_not_accepted_is_told_and_not_sent(ready, faulty):
-    fill(ready, age="12")
+    ready.tell(age="12")
     assert not ready.ui.generateButton.enabled, "though nothing else has changed"
-    fill(ready, sex="male")
+    ready.tell(sex="male")
     note = ready.ui.patientNote.text
     assert note == "Age cannot be 12. Accepted are 18 to 110 years, or nothing."
     assert ready.colour("patientNote") == "bad"
     assert not ready.ui.generateButton.enabled and ready.ui.progressNote.text == note
-    assert field(ready, "age").text == "12", "it stays, to be mended"
-    fill(ready, age="62")
+    assert ready.patient_field("age").text == "12", "it stays, to be mended"
+    ready.tell(age="62")
     assert ready.ui.patientNote.text == ""
     assert sent(ready, faulty)["demographics"] == {"age": 62, "sex": "M"}
 
 
 def test_another_radiograph_is_another_patient(ready, faulty):
-    fill(ready, age="61", sex="male")
+    ready.tell(age="61", sex="male")
     sent(ready, faulty)
     first = ready.node.radiograph
-    fill(ready, bmi="200")
+    ready.tell(bmi="200")
     other = ready.slicer.util.addVolumeFromArray(draw_knee(64)[None], name="other")
     ready.choose(other)
     assert shown(ready) == ("", "not given", "") and ready.ui.patientNote.text == ""
@@ -118,7 +103,7 @@ def test_it_is_saved_and_loaded_with_the_features(ready, tmp_path):
     from harness import dialogs
 
     ready.grade(V00XRKL=2)
-    fill(ready, age="61", sex="female")
+    ready.tell(age="61", sex="female")
     path = tmp_path / "form.json"
     dialogs.answer(str(path))
     ready.ui.saveFormButton.click()
@@ -146,7 +131,7 @@ def test_it_is_saved_and_loaded_with_the_features(ready, tmp_path):
 
 
 def test_it_is_saved_with_the_scene(ready, tmp_path):
-    fill(ready, age="61", bmi="30")
+    ready.tell(age="61", bmi="30")
     assert ready.slicer.util.saveScene(str(tmp_path / "scene.mrb"))
     ready.slicer.mrmlScene.Clear(0)
     ready.events()
@@ -157,7 +142,7 @@ def test_it_is_saved_with_the_scene(ready, tmp_path):
 
 
 def test_a_model_that_does_not_ask_gets_nothing_and_forgets_nothing(ready, faulty):
-    fill(ready, age="61")
+    ready.tell(age="61")
     faulty.plan["GET /info/"] = Answer(body=info(None))
     ready.connect(faulty.url)
     assert not ready.shown("patientFrame") and "demographics" not in sent(ready, faulty)
@@ -200,9 +185,9 @@ def test_dicom_tags_fill_it_in_where_they_are_there(user, faulty, tmp_path, peop
 
 
 def test_what_if_keeps_the_patient(ready, faulty):
-    fill(ready, age="61")
+    ready.tell(age="61")
     ready.generate()
-    fill(ready, age="80")
+    ready.tell(age="80")
     ui = ready.ui
     ui.whatIfFeature.setCurrentIndex(ui.whatIfFeature.findData("V00XRKL"))
     ui.whatIfGrade.setCurrentIndex(ui.whatIfGrade.findData(4))

@@ -131,6 +131,23 @@ class User:
         for name, grade in grades.items():
             self.grade_button(name, grade).click()
 
+    def patient_field(self, name: str) -> Any:
+        import qt
+
+        kind = qt.QComboBox if name == "sex" else qt.QLineEdit
+        return self.ui.patientFrame.findChild(kind, f"patient_{name}")
+
+    def tell(self, **values: str) -> None:
+        """Type age and BMI, and leave each field; choose the sex by its word."""
+        for name, value in values.items():
+            widget = self.patient_field(name)
+            if name == "sex":
+                widget.setCurrentIndex(widget.findText(value))
+            else:
+                widget.text = value
+                widget.editingFinished.emit()
+        self.events()
+
     def set_slices(self, count: int) -> None:
         self.ui.slicesSpinBox.value = count
 
