@@ -1,9 +1,11 @@
-"""The same work for many items, in this process or in several."""
+"""Processes: the same work for many items in several, and one that ends with its parent."""
 
 from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -74,3 +76,22 @@ def each_done(
 def _start_process() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
+
+
+def end_with(parent: int | None) -> None:
+    """End this process and its process group as SIGTERM does, once its parent has died.
+
+    For a process that is the first of its group (``start_new_session``) and works for a parent that
+    may be killed before it can say so.
+
+    Args:
+        parent: the parent's process id; None never ends.
+    """
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.killpg(0, signal.SIGTERM)

@@ -34,6 +34,8 @@ from xr2mri_core.generation import describe_bundle
 log = logging.getLogger("xr2mri")
 
 DATALIST = "datalist.json"
+SETTINGS, CACHE = "run.yaml", "cache"
+"""Of a run, in its folder: the overlay that the server wrote, and pixels of patients."""
 _STOP_SECONDS = 30.0
 _TRIAL_SLICES = 4
 
@@ -132,14 +134,15 @@ class TrainingRun:
     def _command(self) -> list[str]:
         bundle = self.service.folder(self.model)
         weights = bundle / "models" / "knee_xr2mri.safetensors"
-        overlay = self.folder / "run.yaml"
+        overlay = self.folder / SETTINGS
         settings = {
             **self.parameters.model_dump(),
             "datalist": str(self.datalist),
             "output_dir": str(self.folder),
-            "cache_dir": str(self.folder / "cache"),
+            "cache_dir": str(self.folder / CACHE),
             "autoencoder_dir": None,
             "initial_weights": str(weights),
+            "parent": os.getpid(),
         }
         overlay.write_text(yaml.safe_dump(settings))
         configs = [bundle / "configs" / "train_diffusion.yaml"]
@@ -163,7 +166,7 @@ class TrainingRun:
             log.exception("the new weights of %s are not used", self.model)
             self._fail(f"the new weights are not used: {type(error).__name__}")
         finally:
-            shutil.rmtree(self.folder / "cache", ignore_errors=True)  # pixels of patients
+            shutil.rmtree(self.folder / CACHE, ignore_errors=True)
 
     def _fail(self, message: str) -> None:
         self.state, self.error = "failed", message
@@ -226,6 +229,8 @@ class TrainingRuns:
         self.service, self.studies, self.folder = service, Path(studies), folder
         self._run: TrainingRun | None = None
         self._lock = threading.Lock()
+        for settings in self.folder.glob(f"*/{SETTINGS}"):  # of a server that was killed
+            shutil.rmtree(settings.with_name(CACHE), ignore_errors=True)
 
     def start(self, model: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
         """Start training.

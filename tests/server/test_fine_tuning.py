@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import signal
 import time
 
+import psutil
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -130,6 +132,32 @@ def test_the_stock_client_trains_on_a_running_server(bundle, small_datalist, tmp
         assert client.train_stop()["state"] == "stopped"
     finally:
         server.stop()
+
+
+@pytest.mark.server
+def test_a_killed_server_leaves_neither_a_training_nor_pixels(
+    bundle, service, small_datalist, tmp_path
+):
+    from lib.training import TrainingRuns
+
+    app, runs = app_with(bundle, tmp_path / "monai_app"), tmp_path / "runs"
+    options = ("--conf", "train_dir", str(runs))
+    server = LocalServer(app, small_datalist.parent, tmp_path / "server", *options)
+    try:
+        client = MONAILabelClient(server.wait().url)
+        client.train_start("knee_xr2mri", QUICK | {"steps": 10**6})
+        limit = time.monotonic() + 240
+        while not client.train_status().get("step"):
+            assert time.monotonic() < limit, client.train_status()
+            time.sleep(0.3)
+        training = psutil.Process(server.process.pid).children(recursive=True)
+        assert any("train_diffusion.yaml" in " ".join(one.cmdline()) for one in training)
+    finally:
+        server.stop(signal.SIGKILL)
+    assert psutil.wait_procs(training, timeout=30)[1] == []
+    assert list(runs.glob("*/cache/*")), "what was left"
+    TrainingRuns(service, small_datalist.parent, runs)
+    assert not list(runs.glob("*/cache")) and list(runs.glob("*/training.log"))
 
 
 @pytest.mark.parametrize(
