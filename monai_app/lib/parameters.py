@@ -94,7 +94,8 @@ class GenerationParameters(BaseModel):
         Field(max_length=16, description="Which view of a series in the PACS, such as PA."),
     ] = None
     store: Annotated[
-        bool, Field(description="Store the result in the PACS that the radiograph came from.")
+        bool,
+        Field(description="Store the result in the PACS that the radiograph, an `image`, is in."),
     ] = False
 
     @model_validator(mode="after")

@@ -99,8 +99,8 @@ def inference_router(service: GenerationService, sources: Sources) -> APIRouter:
     ) -> Response:
         def start() -> tuple[Job, Generation, list[str]]:
             parameters, warnings = GenerationParameters.from_json(params)
+            deliver = sources.deliver(parameters, named)
             radiograph = sources.radiograph(model, parameters, owner_of(request), named)
-            deliver = sources.deliver(parameters)
             return *service.submit(model, radiograph, parameters, deliver), warnings
 
         with as_http():
@@ -169,8 +169,9 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
                 if known := store.find(owner, key):
                     return known
             parameters, warnings = GenerationParameters.from_json(params)
+            deliver = sources.deliver(parameters, named)
             radiograph = sources.radiograph(model, parameters, owner, named)
-            submitted = service.submit(model, radiograph, parameters, sources.deliver(parameters))
+            submitted = service.submit(model, radiograph, parameters, deliver)
             return store.add(Entry(*submitted, owner, model, warnings, key))
 
         with as_http():

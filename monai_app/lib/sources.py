@@ -119,9 +119,21 @@ class Sources:
             raise NotFound(f"no image {shown(named.image)} among the studies")
         return found
 
-    def deliver(self, parameters: GenerationParameters) -> Deliver | None:
-        """What is to be done with the result beyond answering: storing it in the PACS."""
+    def deliver(self, parameters: GenerationParameters, named: Named) -> Deliver | None:
+        """What is to be done with the result beyond answering: storing it in the PACS.
+
+        The series goes to the patient and study of the radiograph's header. Only the PACS's own is
+        believed: who sends a file has written its header, and could name anybody's study.
+
+        Raises:
+            InputError: the studies take nothing, or the radiograph is not one of them.
+        """
         if not parameters.store:
             return None
+        if named.file is not None or named.session_id:
+            raise InputError(
+                "store: only for a radiograph that is in the PACS; name it by image, without a "
+                "file or session_id, or leave store out and send the result there yourself"
+            )
         self.studies.store([])  # refused now rather than after the work
         return lambda generated: self.studies.store(dicom_series(generated))

@@ -547,6 +547,41 @@ def test_studies_are_listed_and_handed_out_by_their_id(client, knee):
     assert 'filename="case-7.radiograph.png"' in reply.headers["content-disposition"]
 
 
+def test_only_a_radiograph_of_the_studies_has_its_result_stored(
+    client, knee, studies, service, tmp_path, monkeypatch
+):
+    """A sent file's header is its sender's word: it must not choose a patient's study."""
+    stored, asked = [], SMALL | {"store": True}
+
+    def store(series):
+        stored.extend(series)
+        return {"series": "1.2.3"} if series else {}
+
+    monkeypatch.setattr(studies, "store", store)
+    forged = dicom(tmp_path)
+    session = client.put("/session/", files={"files": ("a", forged)}).json()["session_id"]
+    with monkeypatch.context() as unused:
+        unused.setattr(service, "submit", lambda *_: pytest.fail("a generation was queued"))
+        for content, query in (
+            (forged, {}),
+            (forged, {"image": "case-7.radiograph"}),
+            (None, {"session_id": session}),
+            (None, {"session_id": session, "image": "case-7.radiograph"}),
+        ):
+            files = {"file": ("a", content)} if content else None
+            for route in ("infer", "jobs/infer"):
+                reply = client.post(
+                    f"/{route}/knee_xr2mri",
+                    params=query,
+                    data={"params": json.dumps(asked)},
+                    files=files,
+                )
+                assert reply.status_code == 422 and "by image" in reply.json()["detail"]
+    assert not stored
+    record = infer(client, None, asked, image="case-7.radiograph", output="json").json()
+    assert len(stored) == 4 and record["stored"] == {"series": "1.2.3"}
+
+
 @pytest.mark.parametrize("image", ["nobody", "../case-7/radiograph", "/etc/hostname", "", "case-7"])
 def test_no_such_image(client, image):
     reply = client.get("/datastore/image", params={"image": image})
