@@ -91,7 +91,8 @@ class TrainingRun:
         self.service, self.model, self.datalist = service, model, datalist
         self.folder, self.parameters = folder, parameters
         self.state, self.error, self.started = "running", "", time.time()
-        self._stopped = False
+        self._stopped = threading.Event()
+        self._trial: Job | None = None
         folder.mkdir(parents=True, mode=0o700)
         with (folder / "training.log").open("w") as output:
             self._process = subprocess.Popen(
@@ -105,8 +106,8 @@ class TrainingRun:
         return self.state in ("running", "checking")
 
     def stop(self) -> None:
-        """End the process; the last checkpoint stays."""
-        self._stopped = True
+        """End the process, or the trial of its weights; the last checkpoint stays."""
+        self._stopped.set()
         for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
             if self._process.poll() is not None:
                 break
@@ -115,6 +116,8 @@ class TrainingRun:
                 self._process.wait(_STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 continue
+        if self._trial is not None:
+            self.service.queue.cancel(self._trial)
         self._thread.join(_STOP_SECONDS)
 
     def describe(self) -> dict[str, Any]:
@@ -154,7 +157,7 @@ class TrainingRun:
     def _wait(self) -> None:
         status = self._process.wait()
         try:
-            if self._stopped:
+            if self._stopped.is_set():
                 self.state = "stopped"
             elif status:
                 self._fail(f"the training ended with status {status}; its log tells why")
@@ -162,6 +165,8 @@ class TrainingRun:
                 self.state = "checking"
                 self._take_over()
                 self.state = "done"
+        except Cancelled:
+            self.state = "stopped"
         except Exception as error:
             log.exception("the new weights of %s are not used", self.model)
             self._fail(f"the new weights are not used: {type(error).__name__}")
@@ -172,16 +177,27 @@ class TrainingRun:
         self.state, self.error = "failed", message
 
     def _take_over(self) -> None:
-        """Serve the new weights, if they load and generate; keep the old ones."""
+        """Serve the new weights, if they load and generate; keep the old ones.
+
+        Raises:
+            Cancelled: `stop` came before they were installed.
+        """
         new = self.folder / "knee_xr2mri.safetensors"
         item = load_datalist(self.datalist, "validation")[0]
         trial = self.service.load(self.model, new)
-        job = self._lined_up(
+        self._trial = job = self._lined_up(
             lambda job: trial.generate(
-                Path(item["radiograph"]), **trial.form_of(item), num_slices=_TRIAL_SLICES
+                Path(item["radiograph"]),
+                **trial.form_of(item),
+                num_slices=_TRIAL_SLICES,
+                cancelled=job.is_cancelled,
             )
         )
+        if self._stopped.is_set():  # `stop` may have looked before the trial was there
+            self.service.queue.cancel(job)
         job.wait()
+        if self._stopped.is_set():
+            raise Cancelled
         if job.state is not State.DONE:
             raise job.error or Cancelled
         if not job.result.volume.std() > 0:
@@ -191,11 +207,11 @@ class TrainingRun:
 
     def _lined_up(self, work: Work) -> Job:
         """A job at the end of the device's line, as soon as there is room for it."""
-        while not self._stopped:
+        while not self._stopped.is_set():
             try:
                 return self.service.queue.submit(work, _TRIAL_SLICES)
             except QueueFull as full:
-                time.sleep(min(full.retry_after, 5))
+                self._stopped.wait(min(full.retry_after, 5))
         raise Cancelled
 
 

@@ -3,6 +3,8 @@
 import json
 import shutil
 import signal
+import sys
+import threading
 import time
 
 import psutil
@@ -108,6 +110,60 @@ def test_a_training_can_be_stopped(client, runs, bundle):
     assert stopped["state"] == "stopped"
     assert describe_bundle(bundle)["sha256"] == old
     assert client.get("/train/", params={"check_if_running": True}).status_code == 404
+
+
+@pytest.fixture
+def trained_at_once(bundle, monkeypatch):
+    """Trainings end as soon as they have begun, with the weights that were there before."""
+    from lib.training import TrainingRun
+
+    def command(run):
+        for name in ("knee_xr2mri.safetensors", "model_card.json"):
+            shutil.copy(bundle / "models" / name, run.folder)
+        return [sys.executable, "-c", ""]
+
+    monkeypatch.setattr(TrainingRun, "_command", command)
+
+
+@pytest.mark.parametrize("trial", ["waits", "runs"])
+def test_weights_are_not_served_when_their_trial_is_stopped(
+    client, service, bundle, trained_at_once, monkeypatch, trial
+):
+    served, load = service.generator("knee_xr2mri"), service.load
+    running, free = threading.Event(), threading.Event()
+
+    def loaded(*arguments):
+        found = load(*arguments)
+        generate = found.generate
+
+        def last_question(*arguments, cancelled, **form):
+            """Generates to its end, for it was stopped too late to notice."""
+            running.set()
+            while not cancelled():
+                time.sleep(0.01)
+            return generate(*arguments, **form)
+
+        found.generate = last_question
+        return found
+
+    monkeypatch.setattr(service, "load", loaded)
+    if trial == "waits":
+        service.queue.submit(lambda job: free.wait(60), 1)
+    try:
+        client.post("/train/knee_xr2mri", json=QUICK)
+        until(client, "checking")
+        limit = time.monotonic() + 60
+        while not (running.is_set() or (trial == "waits" and service.queue.waiting)):
+            assert time.monotonic() < limit
+            time.sleep(0.01)
+        before = time.monotonic()
+        stopped = client.delete("/train/").json()
+        assert stopped["state"] == "stopped" and time.monotonic() - before < 20
+        assert service.queue.waiting == 0 and stopped["error"] is None
+    finally:
+        free.set()
+    assert service.generator("knee_xr2mri") is served
+    assert len(list((bundle / "models").iterdir())) == 2, "nothing was installed"
 
 
 @pytest.mark.server
