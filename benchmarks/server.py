@@ -421,5 +421,6 @@ def _voxels(content: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("NO_PROXY", "127.0.0.1")
+    # All that is asked here is on this machine; the lower-case name has precedence in requests.
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
     main()
