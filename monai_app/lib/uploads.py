@@ -94,7 +94,7 @@ class Session:
 
 
 class Sessions:
-    """Sessions in memory: they expire, and a restart forgets them.
+    """Sessions in memory: they go when they expire, asked for or not, and with a restart.
 
     Args:
         longest: seconds that a session may ask for, at most.
@@ -105,6 +105,7 @@ class Sessions:
         self.longest, self.most_bytes = longest, most_bytes
         self._held: dict[str, Session] = {}
         self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
 
     def add(self, content: bytes, owner: str, expiry: float = 0) -> Session:
         """Keep a file. Without an expiry of 1 second or more it is the longest allowed."""
@@ -122,6 +123,7 @@ class Sessions:
                     break
                 if old is not session:
                     del self._held[old.id]
+            self._come_back()
         return session
 
     def get(self, session_id: str, owner: str) -> Session:
@@ -146,3 +148,19 @@ class Sessions:
         for session in list(self._held.values()):
             if now - session.used > session.expiry:
                 del self._held[session.id]
+
+    def _come_back(self) -> None:
+        """Have the session that expires first dropped in its time; called with the lock held."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._held:
+            first = min(session.used + session.expiry for session in self._held.values())
+            self._timer = threading.Timer(max(0.1, first - time.monotonic()), self._again)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _again(self) -> None:
+        with self._lock:
+            self._drop_expired()
+            self._come_back()

@@ -1,9 +1,11 @@
 """Nothing of a request stays: not on the disk, not for others, not for ever."""
 
+import gc
 import os
 import subprocess
 import sys
 import time
+import weakref
 
 import pytest
 
@@ -55,6 +57,22 @@ def test_a_session_expires_when_it_is_not_used():
     session.used -= 2
     with pytest.raises(UnknownSession):
         sessions.get(session.id, "ann")
+
+
+def test_an_expired_session_goes_without_being_asked_for():
+    """It is a patient's picture: nobody may come again for hours."""
+    sessions = Sessions()
+    longer, short = sessions.add(b"xy", "ann", expiry=60), sessions.add(b"x", "ann", expiry=1)
+    content = weakref.ref(short)
+    del short
+    limit = time.monotonic() + 10
+    while len(sessions._held) > 1 and time.monotonic() < limit:
+        time.sleep(0.05)
+    gc.collect()
+    assert list(sessions._held) == [longer.id] and content() is None
+    longer.used -= 61
+    sessions._again()
+    assert not sessions._held and sessions._timer is None
 
 
 def test_sessions_are_bounded_and_the_longest_unused_go_first():
