@@ -28,6 +28,7 @@ def generate_on_server(
     token: str = "",
     ca_file: str | None = None,
     progress: Callable[[int, int, str], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
     **parameters: Any,
 ) -> GeneratedVolume:
     """Send a radiograph to a server and wait for its volume; an interrupt cancels the job there.
@@ -40,6 +41,7 @@ def generate_on_server(
         token: of a login; empty where the server asks for none.
         ca_file: certificates of authorities to trust, PEM.
         progress: called as `progress(slices, of, phase)`.
+        cancelled: asked now and then; True ends the job.
         parameters: as the server's `/info/` describes them; None is left out.
 
     Returns:
@@ -48,11 +50,12 @@ def generate_on_server(
     Raises:
         ServerError: unreachable, another server, login needed, refused, ...: what happened, and
             what mends it.
+        Cancelled: ``cancelled`` said so, or somebody on the server.
         RadiographError: the file is no radiograph.
     """
     finished = _worked(
         url, radiograph, {"features": dict(features or {}), **parameters}, model, token, ca_file,
-        progress or (lambda done, total, phase: None),
+        progress or (lambda done, total, phase: None), cancelled or (lambda: False),
     )  # fmt: skip
     record = dict(finished.record)
     prepared = prepare_radiograph(
@@ -78,6 +81,7 @@ def _worked(
     token: str,
     ca_file: str | None,
     progress: Callable[[int, int, str], None],
+    cancelled: Callable[[], bool],
 ) -> Any:
     """The client's `Finished` event."""
     if str(CLIENT) not in sys.path:
@@ -112,6 +116,8 @@ def _worked(
                     raise Cancelled
                 elif isinstance(event, client.Finished):
                     return event
+            if cancelled():
+                raise Cancelled
             work.join(0.1)
     finally:
         work.cancel()  # after a success, nothing

@@ -21,7 +21,7 @@ from xr2mri_core.cli.options import (
     sampling,
     seed,
 )
-from xr2mri_core.cli.terminal import progress_bar
+from xr2mri_core.cli.terminal import interrupted, progress_bar
 from xr2mri_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ def _generate(arguments: argparse.Namespace) -> None:
             demographics=people or None,
             **sampling(arguments),
             progress=progress,
+            cancelled=interrupted,
         )
     for warning in generated.record["warnings"]:
         log.warning(warning)

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
+_asked_to_end = False
+
 
 class Progress(Protocol):
     """What draws a bar: ``progress(done, total, stage)``."""
@@ -25,7 +27,20 @@ def set_up(debug: bool) -> None:
     if not debug:
         warnings.simplefilter("ignore")
     with suppress(ValueError):  # not the main thread: the caller handles signals
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, _interrupt)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, _interrupt)
+
+
+def interrupted() -> bool:
+    """Whether a signal has asked for the end, though a library may have swallowed the exception."""
+    return _asked_to_end
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    global _asked_to_end
+    _asked_to_end = True
+    raise KeyboardInterrupt
 
 
 @contextmanager
