@@ -101,6 +101,20 @@ def test_several_processes_measure_the_same(small_datalist, oracle, tmp_path):
     assert alone == together
 
 
+def test_mean_of_volumes_of_differing_length_has_that_of_the_first(small_datalist):
+    from xr2mri_core.datalist import load_datalist
+
+    items = load_datalist(small_datalist, "training")
+    windows = [(20, 46), (20, 43)]
+    uneven = [{**item, "window": w} for item, w in zip(items, windows, strict=True)]
+    first = int(np.random.default_rng(0).permutation(2)[0])
+    mean = compare.mean_volume(uneven, size=64)
+    assert mean.shape == (windows[first][1] - windows[first][0], 64, 64)
+    own, other = (compare.read_slices(uneven[k], 64)[0] for k in (first, 1 - first))
+    np.testing.assert_allclose(mean[0], (own[0] + other[0]) / 2, atol=1e-6)
+    np.testing.assert_allclose(mean[-1], (own[-1] + other[-1]) / 2, atol=1e-6)
+
+
 def test_one_patient_has_no_other(small_datalist, oracle, tmp_path):
     with pytest.raises(DatalistError, match="at least two"):
         compare.evaluate(small_datalist, oracle, tmp_path, cases=1)

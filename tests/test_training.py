@@ -17,7 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from xr2mri_core import training
 from xr2mri_core.datalist import load_datalist
-from xr2mri_core.errors import WeightsError
+from xr2mri_core.errors import DatalistError, WeightsError
 from xr2mri_core.features import one_hot_slices
 from xr2mri_core.networks import Guidance
 from xr2mri_core.training import cache as cache_module
@@ -85,6 +85,13 @@ def test_picked_slices_are_spread_over_the_depth():
         len(set(map(tuple, (pick_slices(50, 25, np.random.default_rng(i)) for i in range(9))))) == 9
     )
     assert (pick_slices(50, None, np.random.default_rng(0)) == np.arange(50)).all()
+    assert (pick_slices(25, 25, np.random.default_rng(0)) == np.arange(25)).all()
+
+
+def test_more_slices_than_there_are_come_with_repeats():
+    chosen = pick_slices(23, 25, np.random.default_rng(0))
+    assert chosen.shape == (25,) and (np.diff(chosen) >= 0).all()
+    assert set(chosen.tolist()) == set(range(23))
 
 
 def test_emphasis_weighs_the_named_labels():
@@ -137,6 +144,26 @@ def test_slice_cache_goes_on_after_an_interruption(items, tmp_path, monkeypatch)
     cut = training.SliceCache.build(items, tmp_path / "cut", 2, size=64, processes=1)
     assert again == [0, 3, 4]  # case 0 for its shapes, then what was missing
     assert np.array_equal(cut.arrays["slices"], whole.arrays["slices"])
+
+
+@pytest.fixture
+def uneven(items):
+    """The first two patients, as of a sequence whose windows have 26 and 23 slices."""
+    return [{**items[0], "window": (20, 46)}, {**items[1], "window": (20, 43)}]
+
+
+def test_windows_of_differing_length_share_a_cache(uneven, tmp_path):
+    made = training.SliceCache.build(uneven, tmp_path, 25, size=64, processes=1)
+    depths = made.arrays["depths"]
+    assert depths.shape == (2, 25) and made.arrays["slices"].shape == (2, 25, 64, 64)
+    assert (np.diff(depths, axis=1) >= 0).all()
+    for row, count in zip(depths, (26, 23), strict=True):
+        assert np.isin(row, np.linspace(0, 1, count).astype(np.float32)).all()
+
+
+def test_all_slices_of_differing_windows_are_refused(uneven, tmp_path):
+    with pytest.raises(DatalistError, match=r"'case-1' has 23 slices.*26.*cached_slices"):
+        training.SliceCache.build(uneven, tmp_path, None, size=64, processes=1)
 
 
 def test_latents_are_scaled_means_and_belong_to_their_autoencoder(slices, latents, tmp_path):

@@ -105,11 +105,16 @@ def _toggled(item: Item, name: str, slices: np.ndarray) -> Toggle:
 def mean_volume(
     items: Sequence[Item], cases: int = 200, size: int = IMAGE_SIZE, seed: int = 0
 ) -> np.ndarray:
-    """The mean (n, size, size) of at most ``cases`` volumes drawn from ``items``."""
+    """The mean (n, size, size) of at most ``cases`` volumes drawn from ``items``.
+
+    They have as many slices as the first drawn: windows of other sequences differ in length.
+    """
     rng = np.random.default_rng(seed)
-    chosen = rng.permutation(len(items))[:cases]
-    total = sum(read_slices(items[index], size)[0].astype(np.float64) for index in chosen)
-    return np.asarray(total / len(chosen), np.float32)
+    first, *others = rng.permutation(len(items))[:cases]
+    total = read_slices(items[first], size)[0].astype(np.float64)
+    for index in others:
+        total += _resampled(read_slices(items[index], size)[0], len(total))
+    return np.asarray(total / (1 + len(others)), np.float32)
 
 
 # --- what is generated ----------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from xr2mri_core.demographics import demographics_of
+from xr2mri_core.errors import DatalistError, shown
 from xr2mri_core.processes import each_done
 from xr2mri_core.transforms import mri_transforms, radiograph_transforms
 from xr2mri_core.transforms.compose import TypedCompose
@@ -48,10 +49,14 @@ def from_bytes(image: np.ndarray) -> Tensor:
 def pick_slices(available: int, wanted: int | None, rng: np.random.Generator) -> np.ndarray:
     """Sorted indices of `wanted` slices, one drawn from each of `wanted` equal stretches of depth.
 
-    All slices when `wanted` is None or not below `available`.
+    All slices when `wanted` is None. Where more are wanted than there are, every slice comes and
+    some come twice (the middle of each stretch): volumes of one data set may have windows of
+    differing length, and a cache holds as many slices of each.
     """
-    if wanted is None or wanted >= available:
+    if wanted is None:
         return np.arange(available)
+    if wanted >= available:
+        return ((np.arange(wanted) + 0.5) * available / wanted).astype(int)
     edges = np.linspace(0, available, wanted + 1)
     return np.floor(rng.uniform(edges[:-1], edges[1:])).astype(int)
 
@@ -123,10 +128,15 @@ class SliceCache(_Cache):
         Args:
             items: cases of a datalist (`load_datalist`): case, radiograph, mri, features, ...
             root: folder of all caches.
-            slices_per_case: slices kept per case, spread over depth at random; None keeps all.
+            slices_per_case: slices kept per case, spread over depth at random; None keeps all,
+                of which every case must have the same number.
             size: side of slices and radiographs in pixels.
             seed: of the choice of slices.
             processes: workers reading volumes; 1 reads in this process.
+
+        Raises:
+            DatalistError: all slices are to be kept, and a case has more or fewer than the first.
+            InputError: a radiograph or a volume cannot be used.
         """
         if not items:
             raise ValueError("SliceCache: the split has no cases")
@@ -271,7 +281,15 @@ def _store_case(
     folder: Path, settings: Mapping[str, Any], labelled: bool, job: tuple[int, Mapping[str, Any]]
 ) -> int:
     index, item = job
-    for name, value in _prepare_case(item, index, settings, labelled).items():
+    arrays = _prepare_case(item, index, settings, labelled)
+    expected = np.load(folder / "depths.npy", mmap_mode="r").shape[1]
+    if len(arrays["depths"]) != expected:
+        raise DatalistError(
+            f"case {shown(item['case'])} has {len(arrays['depths'])} slices in its window, the "
+            f"first case {expected}: all of them cannot be kept; give their number instead "
+            "(cached_slices, e.g. 25)"
+        )
+    for name, value in arrays.items():
         open_memmap(folder / f"{name}.npy", mode="r+")[index] = value
     return index
 
