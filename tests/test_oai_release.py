@@ -708,6 +708,41 @@ def test_a_release_of_phantoms_is_the_same_every_time(release, tmp_path, monkeyp
     assert len(list(tmp_path.rglob("*.tar.gz"))) > 10
 
 
+@pytest.mark.parametrize("part", ["nda", "folders"])
+def test_a_download_is_never_replaced_by_phantoms(tmp_path, monkeypatch, part):
+    monkeypatch.setattr(oai_release, "make_knees", cheap_knees)
+    images = "image03/00m/0.C.2" if part == "nda" else "00m/0.C.2"
+    real = tmp_path / part / images / "9000099" / "real"
+    real.parent.mkdir(parents=True)
+    real.write_text("real")
+
+    def refused() -> bool:
+        with pytest.raises(InputError, match=f"real.*{part} is not replaced.*--out"):
+            write()
+        return real.read_text() == "real"
+
+    def write() -> None:
+        oai_release.write_release(tmp_path, 1, seed=3, spacing_mm=SPACING, matrix=MATRIX)
+
+    assert refused() and sorted(path.name for path in tmp_path.iterdir()) == [part]
+    shutil.rmtree(tmp_path / part)
+    write()
+    real.parent.mkdir(parents=True)
+    real.write_text("real")  # downloaded into a release of phantoms
+    assert refused()
+
+
+def test_a_release_of_phantoms_is_replaced_also_where_it_was_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(oai_release, "make_knees", cheap_knees)
+    with monkeypatch.context() as patch:
+        patch.setattr(oai_release, "write_nda_tables", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            oai_release.write_release(tmp_path, 2, spacing_mm=SPACING, matrix=MATRIX)
+    oai_release.write_release(tmp_path, 1, spacing_mm=SPACING, matrix=MATRIX)
+    assert list(truth(tmp_path)) == ["9000000"]
+    assert [path.name for path in (tmp_path / "folders/00m/0.C.2").iterdir()] == ["9000000"]
+
+
 @pytest.mark.parametrize("numbers", [{"participants": 0}, {"seed": -1}, {"matrix": 100}])
 def test_releases_that_cannot_be_made_are_refused(tmp_path, numbers):
     with pytest.raises(InputError):

@@ -20,7 +20,7 @@ import gzip
 import json
 import shutil
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -118,7 +118,7 @@ def write_release(
     """Write a release of phantoms; the same seed gives the same bytes.
 
     Args:
-        out: folder to write to; what it holds of an earlier release is removed.
+        out: folder to write to; a release of phantoms that it holds is replaced.
         participants: how many, 1 to 999.
         seed: not negative.
         jobs: processes.
@@ -131,7 +131,8 @@ def write_release(
         ``out``.
 
     Raises:
-        InputError: for numbers out of range.
+        InputError: for numbers out of range, or if ``folders`` or ``nda`` holds anything but a
+            release that this function wrote.
         OutputError: if the folder cannot be written to.
     """
     if not 1 <= participants <= 999 or seed < 0 or jobs < 1 or not 0.1 <= spacing_mm <= 2:
@@ -142,8 +143,9 @@ def write_release(
     if matrix < 16 or IMAGE_SIZE % matrix:
         raise InputError(f"matrix {matrix}: accepted are 16, 32, 64, 128 and 256")
     out = check_writable(out)
-    for part in ("folders", "nda"):
-        shutil.rmtree(out / part, ignore_errors=True)
+    _remove_earlier(out)
+    # Named before anything of theirs is written: so that a release that was stopped is known too.
+    _write_truth(out, {_identifier(index): {} for index in range(participants)})
     work = [
         _Job(out, index, case_seed(seed, 2 * index), spacing_mm, matrix, enrichment)
         for index in range(participants)
@@ -160,8 +162,59 @@ def write_release(
         person.identifier: {"joints": joints, "grades": person.grades} for person, joints in made
     }
     _write_lists(out, people)
-    (out / "truth.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
+    _write_truth(out, truth)
     return out
+
+
+def _remove_earlier(out: Path) -> None:
+    """Remove the release of phantoms that a folder holds, and nothing else.
+
+    Beside it may lie what took weeks to be allowed and days to be downloaded, under the same names.
+
+    Raises:
+        InputError: if there is a file that is none of those named in its ``truth.json``.
+    """
+    known = _phantoms(out / "truth.json")
+    parts = [out / part for part in ("folders", "nda")]
+    for part in parts:
+        strange = part if part.is_symlink() or part.is_file() else _strange(part, known)
+        if strange is not None:
+            raise InputError(
+                f"{strange}: not known as a part of a release of phantoms (by {out}/truth.json), "
+                f"so {part.name} is not replaced; choose another folder with --out"
+            )
+    for part in parts:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _strange(part: Path, known: set[str]) -> Path | None:
+    """A file that is neither a known participant's nor a list or hidden; None if there is none."""
+    for path in sorted(part.rglob("*")):
+        if path.is_symlink():
+            return path
+        listed = bool(known) and (path.suffix in (".txt", ".csv") or path.name[0] == ".")
+        if path.is_file() and not listed and not known & set(path.relative_to(part).parts):
+            return path
+    return None
+
+
+def _phantoms(path: Path) -> set[str]:
+    """The participants that a ``truth.json`` names; none where it is missing or something else."""
+    try:
+        truth = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return set()
+    if not isinstance(truth, dict) or not all(isinstance(told, dict) for told in truth.values()):
+        return set()
+    return set(truth)
+
+
+def _write_truth(out: Path, truth: Mapping[str, Any]) -> None:
+    (out / "truth.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
+
+
+def _identifier(index: int) -> str:
+    return str(FIRST_ID + 101 * index)
 
 
 def _write_lists(out: Path, people: Sequence[Participant]) -> None:
@@ -184,7 +237,7 @@ def _write_participant(job: _Job) -> tuple[Participant, dict[str, Any]]:
     rng = np.random.default_rng([job.seed, _STREAM])
     person = Participant(
         index=job.index,
-        identifier=str(FIRST_ID + 101 * job.index),
+        identifier=_identifier(job.index),
         sex=str(knees.demographics["sex"]),
         age=int(knees.demographics["age"]),
         bmi=float(knees.demographics["bmi"]),
