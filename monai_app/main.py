@@ -55,6 +55,7 @@ class XR2MRIApp(MONAILabelApp):
             self.options.batch_size,
             self.options.precision,
             self.options.size,
+            self.options.max_work,
         )
         super().__init__(
             app_dir,

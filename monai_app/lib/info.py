@@ -28,6 +28,7 @@ def api_info(service: GenerationService, most_bytes: int) -> dict[str, Any]:
         "form": _form(),
         "software": {"xr2mri": __version__, **_versions()},
         "max_upload_bytes": most_bytes,
+        "max_work": service.max_work,
         "queue": {"max": service.queue.max_waiting, "waiting": service.queue.waiting},
     }
 

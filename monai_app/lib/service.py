@@ -17,7 +17,7 @@ import numpy as np
 
 from lib.device_queue import DeviceQueue, Job
 from lib.parameters import GenerationParameters
-from xr2mri_core.errors import WeightsError, XR2MRIError, shown
+from xr2mri_core.errors import InputError, WeightsError, XR2MRIError, shown
 from xr2mri_core.generation import (
     GeneratedVolume,
     KneeMRIGenerator,
@@ -121,6 +121,8 @@ class GenerationService:
         batch_size: slices at a time; None is the bundle's.
         precision: ``fp32`` or ``bf16``.
         size: overlay of the bundles, ``compact`` or ``paper``.
+        max_work: slices x samples x steps of one generation at most; the device does nothing else
+            meanwhile.
     """
 
     def __init__(
@@ -131,8 +133,9 @@ class GenerationService:
         batch_size: int | None = None,
         precision: str = "fp32",
         size: str = "compact",
+        max_work: int = 200_000,
     ) -> None:
-        self.bundles, self.size = dict(bundles), size
+        self.bundles, self.size, self.max_work = dict(bundles), size, max_work
         self.device, self.batch_size, self.precision = device, batch_size, precision
         self.queue = DeviceQueue(device or "default", max_queue)
         self._generators: dict[str, KneeMRIGenerator] = {}
@@ -218,12 +221,24 @@ class GenerationService:
 
         Raises:
             QueueFull: too many wait.
-            InputError: the parameters do not fit the model.
+            InputError: the parameters do not fit the model, or ask for too much.
         """
-        generation = Generation(
-            self.generator(model), radiograph, parameters, self.batch_size, deliver
-        )
+        generator = self.generator(model)
+        self._check_work(parameters, int(generator.settings["steps"]))
+        generation = Generation(generator, radiograph, parameters, self.batch_size, deliver)
         return self.queue.submit(generation, parameters.count * parameters.samples), generation
+
+    def _check_work(self, parameters: GenerationParameters, usual_steps: int) -> None:
+        """Refuse a request that would hold the device for too long; raises InputError."""
+        slices, samples = parameters.count, parameters.samples
+        steps = usual_steps if parameters.steps is None else parameters.steps
+        work = slices * samples * steps
+        if work > self.max_work:
+            raise InputError(
+                f"{slices} slices x {samples} samples x {steps} steps are {work}: one generation "
+                f"may have {self.max_work}; lower num_slices (or give fewer depths), samples or "
+                "steps"
+            )
 
     def close(self) -> None:
         """Cancel all work."""

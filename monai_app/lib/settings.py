@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ class Settings:
             bundle in the app's folder `model`).
         device: `cpu`, `cuda`, `cuda:1`, ...; by default a GPU where there is one.
         max_queue: generations that may wait (default 8).
+        max_work: slices x samples x steps of one generation at most (default 200000).
         batch_size: slices at a time, bounds the memory (default: the bundle's).
         precision: `fp32` (default) or `bf16`, faster on recent GPUs.
         size: overlay of the bundles, `compact` (default) or `paper`.
@@ -27,6 +29,7 @@ class Settings:
     bundles: Mapping[str, Path]
     device: str | None = None
     max_queue: int = 8
+    max_work: int = 200_000
     batch_size: int | None = None
     precision: str = "fp32"
     size: str = "compact"
@@ -54,6 +57,7 @@ class Settings:
             bundles={name: found[name] for name in names or found},
             device=conf.get("device") or None,
             max_queue=_whole(conf, "max_queue", 8),
+            max_work=_whole(conf, "max_work", cls.max_work, least=1, most=10**9),
             batch_size=_whole(conf, "batch_size", 0) or None,
             precision=_one_of(conf, "precision", ("fp32", "bf16")),
             size=_one_of(conf, "size", ("compact", "paper")),
@@ -61,10 +65,12 @@ class Settings:
         )
 
 
-def _whole(conf: Mapping[str, str], name: str, default: int) -> int:
+def _whole(
+    conf: Mapping[str, str], name: str, default: int, least: int = 0, most: int = 10_000
+) -> int:
     text = conf.get(name, str(default))
-    if not text.isdigit() or int(text) > 10_000:
-        raise InputError(f"{name} {shown(text)}: accepted is a whole number")
+    if not re.fullmatch("[0-9]{1,12}", text) or not least <= int(text) <= most:
+        raise InputError(f"{name} {shown(text)}: accepted is a whole number from {least} to {most}")
     return int(text)
 
 

@@ -264,6 +264,31 @@ def test_wrong_parameters(client, knee, params, status, told):
 
 
 @pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"samples": 2, "steps": 9}, "4 slices x 2 samples x 9 steps are 72"),
+        ({"samples": 6}, "4 slices x 6 samples x 3 steps are 72"),  # the bundle's steps
+        ({"depths": [0.1, 0.2], "samples": 12}, "2 slices x 12 samples x 3 steps are 72"),
+    ],
+)
+def test_a_request_that_would_hold_the_device_too_long(client, knee, service, more, told):
+    asked = {**SMALL, **more}
+    if "depths" in more:
+        del asked["num_slices"]
+    service.max_work = 71
+    for route in ("infer", "jobs/infer"):
+        files = {"file": ("a.png", knee)}
+        data = {"params": json.dumps(asked)}
+        reply = client.post(f"/{route}/knee_xr2mri", data=data, files=files)
+        detail = reply.json()["detail"]
+        assert reply.status_code == 422 and told in detail
+        assert "may have 71; lower num_slices" in detail and "samples or steps" in detail
+    assert service.queue.waiting == 0 and client.get("/jobs").json() == []
+    service.max_work = 72
+    assert infer(client, knee, asked, output="json").status_code == 200
+
+
+@pytest.mark.parametrize(
     ("content", "status", "told"),
     [
         (b"", 415, "empty"),
