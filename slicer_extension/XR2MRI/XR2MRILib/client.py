@@ -89,6 +89,11 @@ class XR2MRIClient:
         return self._http.url
 
     @property
+    def ca_file(self) -> str | None:
+        """Certificates of authorities that it trusts beside the usual ones."""
+        return self._http.ca_file
+
+    @property
     def is_local(self) -> bool:
         """Whether the server is on this machine, so that an upload does not leave it."""
         return is_local(self.url)

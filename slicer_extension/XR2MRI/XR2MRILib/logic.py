@@ -48,13 +48,15 @@ from .signals import Signal
 from .states import State
 from .texts import tr as _
 from .worker import Cancelled as WasCancelled
-from .worker import Failed, Final, Progress, Started
+from .worker import Failed, Final, Progress, Started, Task
 
 log = logging.getLogger("xr2mri")
 
-TICK_MS = 40
-"""Between two looks at what a thread has done. Its results are imported without pauses, a step a
-turn of the event loop."""
+TICK_MS, YIELD_S = 20, 0.01
+"""Between two looks at what a thread has done, and for how long a look waits. Slicer's event loop
+keeps Python's lock while it waits for something to happen, so that a thread gets on only while
+Python runs on the GUI's thread: with these two, downloads take as long as they would by themselves.
+Results are imported without pauses, a step a turn of the event loop."""
 SECONDS_TO_END = 3.0
 """That closing waits for the server to hear of a cancelled job."""
 
@@ -96,13 +98,10 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self._whenDone: Callable[[Any], None] = self.finished.emit
         self._interrupted: tuple[Generation, Any] | None = None  # with its job on the server
         self._outcome: Any = None
-        self._ticking = False
+        self._ending: list[Task] = []  # nobody wants what they do, but the server is to hear of it
+        self._ticking = self._watching = False
         self._timer = qt.QTimer()
         self._timer.setInterval(TICK_MS)
-        self._timer.connect("timeout()", self._tick)
-        scene = slicer.mrmlScene
-        self.addObserver(scene, scene.StartCloseEvent, self._onSceneClose)
-        self.addObserver(scene, scene.NodeRemovedEvent, self._onNodeRemoved)
 
     def getParameterNode(self) -> XR2MRIParameterNode:
         return XR2MRIParameterNode(super().getParameterNode())
@@ -125,11 +124,10 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self._checkIdle()
         client = self._clientFactory(url, caFile or None)
         known = [old for old in (self._candidate, self._client) if old is not None]
-        if any(old.url != client.url for old in known):
+        if any(old.url != client.url or (caFile or old.ca_file) != old.ca_file for old in known):
             self.disconnect()
             known = []
-        # of the same server the token is kept
-        self._candidate = known[0] if known and not caFile else client
+        self._candidate = known[0] if known else client  # of the same server the token is kept
         self._begin(Connection(self._candidate, user, password), self._onConnected)
 
     def disconnect(self) -> None:
@@ -267,7 +265,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     def _dropInterrupted(self) -> None:
         interrupted, self._interrupted = self._interrupted, None
         if interrupted is not None:
-            interrupted[0].drop()
+            self._letGo(interrupted[0])
 
     def locate(self, xrayNode: slicer.vtkMRMLVolumeNode, request: Request) -> None:
         """Have the server look for the knee; ends with finished (location.Found) or failed.
@@ -300,7 +298,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self._dropInterrupted()
         if self._activity is not None:
             self._setState(State.CANCELLING)
-            self._end(Cancelled()).drop()
+            self._letGo(self._end(Cancelled()))
             self._setState(State.IDLE)
             self.cancelled.emit()
 
@@ -313,19 +311,19 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         while self._activity is not None:
             slicer.app.processEvents()
             self._tick()
-            time.sleep(0.01)
         if isinstance(self._outcome, XR2MRIClientError):
             raise self._outcome
         return self._outcome
 
     def close(self) -> None:
         """End everything; waits a moment for the server to hear of it."""
-        worker = self._activity.worker if self._activity is not None else None
         self.cancel()
-        self.removeObservers()
-        if worker is not None:
-            worker.join(SECONDS_TO_END)
+        limit = time.monotonic() + SECONDS_TO_END
+        for worker in self._ending:
+            worker.join(max(0.0, limit - time.monotonic()))
+        self._ending.clear()
         self.disconnect()
+        self._watch()
 
     # --- what drives it -------------------------------------------------------------------------
 
@@ -335,20 +333,41 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             activity.grown.connect(self.grown.emit)
         self._setState(activity.state)
         activity.worker.start()
-        self._timer.setInterval(TICK_MS)
-        self._timer.start()
+        self._watch()
+
+    def _watch(self) -> None:
+        """Tick while a thread works, and look at the scene while that could end its work; only
+        then, so that nothing holds a logic that a script is through with."""
+        if self._activity or self._ending:
+            self._timer.start()
+        else:
+            self._timer.stop()
+        wanted = bool(self._activity or self._ending or self._interrupted)
+        if wanted is self._watching:
+            return
+        self._watching, scene = wanted, slicer.mrmlScene
+        if wanted:
+            self._timer.connect("timeout()", self._tick)
+            self.addObserver(scene, scene.StartCloseEvent, self._onSceneClose)
+            self.addObserver(scene, scene.NodeRemovedEvent, self._onNodeRemoved)
+        else:
+            self._timer.disconnect("timeout()", self._tick)
+            self.removeObservers()
 
     def _tick(self) -> None:
         """Take what the thread has done since, or do the next step of importing it."""
-        activity = self._activity
-        if activity is None or self._ticking:  # a listener may have opened a dialog
+        if self._ticking:  # a listener may have opened a dialog
             return
         self._ticking = True
+        activity = self._activity
         try:
+            self._ending = [worker for worker in self._ending if not worker.join(0)]
             if self._steps is not None:
                 next(self._steps)
-            else:
+            elif activity is not None:
                 self._drain(activity)
+            if self._steps is None and (self._activity or self._ending):
+                time.sleep(YIELD_S)
         except StopIteration as done:
             self._end(done.value)
             self._setState(State.IDLE)
@@ -360,6 +379,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             self._fail(Unexpected(error))
         finally:
             self._ticking = False
+            self._watch()
 
     def _drain(self, activity: Activity) -> None:
         for event in activity.worker.drain():
@@ -387,16 +407,23 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             self._interrupted = activity, job
         elif isinstance(activity, Connection):
             self._client = self.info = self.form = None  # the candidate is kept, for a login
-        elif activity is not None:
-            activity.drop()
+        else:
+            self._letGo(activity)
         self._setState(State.IDLE)
         self.failed.emit(error)
+
+    def _letGo(self, activity: Activity | None) -> None:
+        """End an activity, and go on ticking until its thread has told the server."""
+        if activity is not None:
+            activity.drop()
+            self._ending.append(activity.worker)
+            self._watch()
 
     def _end(self, outcome: Any) -> Activity | None:
         """Nothing is being done any more."""
         activity, self._activity, self._steps = self._activity, None, None
         self._outcome = outcome
-        self._timer.stop()
+        self._timer.setInterval(TICK_MS)
         if isinstance(activity, Generation):
             activity.grown.disconnect(self.grown.emit)
         return activity

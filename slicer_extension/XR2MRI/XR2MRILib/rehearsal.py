@@ -79,7 +79,7 @@ class RehearsalClient:
         pause: seconds that each question takes.
     """
 
-    is_local, logged_in = True, False
+    is_local, logged_in, ca_file = True, False, None
 
     def __init__(
         self,

@@ -7,7 +7,8 @@
         ...
 
 The last event is a `Final` one: Finished, Failed, Cancelled, or what the other workers end with.
-Nothing comes after it. Threads here never touch Qt or MRML.
+Nothing comes after it. Threads here touch neither MRML nor anything of Qt but its translator, which
+any thread may ask.
 """
 
 from __future__ import annotations
