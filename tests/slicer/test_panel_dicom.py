@@ -166,6 +166,7 @@ def test_export_puts_a_series_beside_the_radiograph(user, server, database, impo
     assert database.patients() == [patient], "the same patient"
     (series,) = set(database.seriesForStudy(study)) - before
     assert len(database.instancesForSeries(series)) == 30
+    assert series in database.displayed, "with its names in the DICOM browser"
     file = database.filesForSeries(series)[0]
     assert database.fileValue(file, "0008,0060") == "MR"
     assert "DERIVED" in database.fileValue(file, "0008,0008")

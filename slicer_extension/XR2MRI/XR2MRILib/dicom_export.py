@@ -98,6 +98,8 @@ class DicomExport(Activity):
             if index % FILES_A_STEP == FILES_A_STEP - 1:
                 yield
         self._tidy()
+        yield
+        self._database.updateDisplayedFields()  # the names and counts that the browser shows
         return Exported(len(files), self._name)
 
     def _has(self, path: Path) -> bool:

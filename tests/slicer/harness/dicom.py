@@ -39,6 +39,7 @@ class ctkDICOMDatabase(qt.QObject):
 
     Attributes:
         room: files that it takes before its disk is full; None for any number.
+        displayed: series that the browser shows as it should.
     """
 
     databaseChanged = Signal()
@@ -51,6 +52,7 @@ class ctkDICOMDatabase(qt.QObject):
         self._h_error = ""
         self._h_prepared = False
         self.room: int | None = None
+        self.displayed: set[str] = set()
 
     isOpen = Property(bool, lambda self: self._h_folder is not None)
     lastError = Property(str, lambda self: self._h_error)
@@ -62,7 +64,7 @@ class ctkDICOMDatabase(qt.QObject):
 
     def closeDatabase(self) -> None:
         """Forget everything: a test opens another."""
-        self._h_folder, self._h_prepared, self.room = None, False, None
+        self._h_folder, self._h_prepared, self.room, self.displayed = None, False, None, set()
         self._h_instances, self._h_headers, self._h_error = {}, {}, ""
 
     # --- taking in ------------------------------------------------------------------------------
@@ -101,6 +103,10 @@ class ctkDICOMDatabase(qt.QObject):
             found = _Instance(found.uid, found.series, found.study, found.patient, path)
         self._h_instances[found.uid] = found
         self.databaseChanged.emit()
+
+    def updateDisplayedFields(self) -> None:
+        """Work out the names and counts that the browser shows of what has been inserted."""
+        self.displayed = set(self._all("series"))
 
     def removeSeries(self, series: str, clear: bool = False) -> bool:
         gone = [one for one in self._h_instances.values() if one.series == series]
