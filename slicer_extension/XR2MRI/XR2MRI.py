@@ -16,13 +16,13 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
-from XR2MRILib import generation, sample_data
+from XR2MRILib import generation, sample_data, settings
 from XR2MRILib.errors import Cancelled
 from XR2MRILib.logic import XR2MRILogic
 from XR2MRILib.panel import Panel
 from XR2MRILib.rehearsal import RehearsalClient
 from XR2MRILib.request import Request
-from XR2MRILib.scene import attributes, crop, notice, picture
+from XR2MRILib.scene import attributes, crop, layout, notice, picture
 
 
 class XR2MRI(ScriptedLoadableModule):
@@ -42,14 +42,15 @@ class XR2MRI(ScriptedLoadableModule):
             "After Wang et al., Feasibility Study of a Diffusion-Based Model for Cross-Modal"
             " Generation of Knee MRI from X-ray. Independent of its authors."
         )
-        slicer.app.connect("startupCompleted()", _on_startup)
+        slicer.app.connect("startupCompleted()", start)
 
 
-def _on_startup():
-    """Sample data, and the notice in every view that shows a generated volume, whichever module
-    is open."""
-    sample_data.register()
+def start():
+    """What is there whichever module is open: the notice in every view that shows a generated
+    volume, the layout that a saved scene may ask for, and sample data."""
     notice.start()
+    layout.register()
+    sample_data.register()
 
 
 class XR2MRIWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -68,6 +69,7 @@ class XR2MRIWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
+        start()  # also if the module was loaded, or loaded again, after Slicer's start
         widget = slicer.util.loadUI(self.resourcePath("UI/XR2MRI.ui"))
         self.layout.addWidget(widget)
         self.layout.addStretch(1)
@@ -137,11 +139,13 @@ class XR2MRITest(ScriptedLoadableModuleTest):
 
     def setUp(self):
         slicer.mrmlScene.Clear()
+        self._options = settings.options()
         self.logic = XR2MRILogic(clientFactory=RehearsalClient)
         self.radiograph = sample_data.load(sample_data.SAMPLES[0])
 
     def tearDown(self):
         self.logic.close()
+        settings.remember_options(self._options)
 
     def test_sample_data(self):
         """Both samples are radiographs of a known side, with all of their features."""

@@ -51,6 +51,15 @@ def test_every_resource_is_listed_once():
     assert len(resources) == len(everything)
 
 
+def test_every_test_script_is_run_by_ctest():
+    folder = MODULE / "Testing" / "Python"
+    listed_here = (folder / "CMakeLists.txt").read_text().replace("${MODULE_NAME}", "XR2MRI")
+    scripts = re.findall(r"slicer_add_python_unittest\(SCRIPT (\S+)\)", listed_here)
+    assert sorted(scripts) == sorted(path.name for path in folder.glob("*.py")) != []
+    assert "add_subdirectory(Python)" in (MODULE / "Testing" / "CMakeLists.txt").read_text()
+    assert "add_subdirectory(Testing)" in MODULE_CMAKE
+
+
 def test_the_root_has_all_metadata():
     for name in (
         "HOMEPAGE",

@@ -13,6 +13,7 @@ import slicer
 
 from .scene import attributes
 
+_CATEGORY = "XR2MRI"
 FOLDER = Path(__file__).resolve().parents[1] / "Resources" / "SampleData"
 
 
@@ -36,18 +37,23 @@ SAMPLES = (
 
 
 def register() -> None:
-    """Offer the samples in the module Sample Data, where that is there."""
+    """Offer the samples in the module Sample Data, where that is there, once."""
     try:
         from SampleData import SampleDataLogic
     except ImportError:
         return
+    known = [source.sampleName for source in SampleDataLogic.sampleDataSourcesByCategory(_CATEGORY)]
     for sample in SAMPLES:
-        SampleDataLogic.registerCustomSampleDataSource(
-            category="XR2MRI",
-            sampleName=sample.name,
-            thumbnailFileName=str(sample.path.with_suffix(".png")),
-            customDownloader=lambda _source, sample=sample: load(sample),
-        )
+        if sample.name not in known:
+            SampleDataLogic.registerCustomSampleDataSource(
+                category=_CATEGORY,
+                sampleName=sample.name,
+                uris=sample.path.as_uri(),  # wanted also where nothing is to be downloaded
+                fileNames=sample.path.name,
+                nodeNames=sample.name,
+                thumbnailFileName=str(sample.path.with_suffix(".png")),
+                customDownloader=lambda _source, sample=sample: load(sample),
+            )
 
 
 def load(sample: Sample) -> slicer.vtkMRMLVolumeNode:

@@ -18,7 +18,9 @@ def servers() -> list[str]:
 
 
 def remember_server(url: str) -> None:
-    """Put an address to the front of the history."""
+    """Put an address to the front of the history; not that of a rehearsal, which is none."""
+    if not url.startswith(("http://", "https://")):
+        return
     others = [known for known in _read("Servers", []) if known != url]
     _write("Servers", [url, *others][:_MOST_SERVERS])
 

@@ -47,7 +47,8 @@ class LayoutManager(qt.QObject):
         return self._layouts
 
     def setLayout(self, layout: int) -> None:
-        self._node.SetViewArrangement(layout)
+        if layout != self.layout:
+            self._node.SetViewArrangement(layout)
 
     layout = Property(int, lambda self: self._node.GetViewArrangement(), setLayout)
 

@@ -2,8 +2,8 @@
 
     SLICER_SOURCE=/path/to/Slicer pytest -m gui tests/slicer
 
-`parameterNodeWrapper`, `ScriptedLoadableModule` and `i18n` are then those that ship. The project
-does not carry them.
+`parameterNodeWrapper`, `ScriptedLoadableModule`, `i18n` and `SampleData` are then those that ship.
+The project does not carry them.
 """
 
 from __future__ import annotations
@@ -36,15 +36,18 @@ def install() -> bool:
     for name in ("i18n", "ScriptedLoadableModule"):
         _load(name, folder / f"{name}.py")
     _load("parameterNodeWrapper", folder / "parameterNodeWrapper" / "__init__.py")
+    module = Path(source) / "Modules" / "Scripted" / "SampleData" / "SampleData.py"
+    _load("SampleData", module, package="")
     return True
 
 
-def _load(name: str, path: Path) -> None:
-    full = f"slicer.{name}"
+def _load(name: str, path: Path, package: str = "slicer.") -> None:
+    full = f"{package}{name}"
     places = [str(path.parent)] if path.stem == "__init__" else None
     spec: Any = importlib.util.spec_from_file_location(
         full, path, submodule_search_locations=places
     )
     code = sys.modules[full] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(code)
-    setattr(sys.modules["slicer"], name, code)
+    if package:
+        setattr(sys.modules["slicer"], name, code)

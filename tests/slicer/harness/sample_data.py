@@ -1,6 +1,6 @@
 """The module `SampleData`: keeps what is registered; downloads nothing.
 
-A source whose URI is a `file:` URL, or that has a custom download function, can be loaded.
+A source whose URI is a `file:` URL can be loaded by its name.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ class Source:
 
 
 def _list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else [] if value is None else [value]
+    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 class SampleDataLogic:
-    """The part that modules use."""
+    """The part that modules use. Files are named also where nothing is downloaded; only the
+    gallery's buttons call a custom download function."""
 
     sources: ClassVar[dict[str, Source]] = {}
 
@@ -56,7 +57,9 @@ class SampleDataLogic:
         loadFileProperties: Any = None,
         checksums: Any = None,
         **more: Any,
-    ) -> Source:
+    ) -> None:
+        if uris is None:
+            raise TypeError("object of type 'NoneType' has no len()")  # Slicer's own words
         source = Source(
             str(sampleName), _list(uris), _list(fileNames), _list(nodeNames), _list(checksums)
         )
@@ -64,16 +67,20 @@ class SampleDataLogic:
         source.category = category
         source.more = {"loadFileType": loadFileType, "loadFiles": loadFiles, **more}
         SampleDataLogic.sources[source.sampleName] = source
-        return source
+
+    @staticmethod
+    def sampleDataSourcesByCategory(category: str | None = None) -> Any:
+        every = SampleDataLogic.sources.values()
+        if category is not None:
+            return [source for source in every if source.category == category]
+        names = dict.fromkeys(source.category for source in every)
+        return {name: [s for s in every if s.category == name] for name in names}
 
     def downloadSample(self, name: str) -> Any:
-        nodes = self.downloadSamples(name)
-        return nodes[0] if nodes else None
+        return self.downloadSamples(name)[0]
 
     def downloadSamples(self, name: str) -> list[Any]:
         source = self.sources[name]
-        if source.customDownloader is not None:
-            return _list(source.customDownloader(source))
         nodes = []
         names = source.nodeNames or source.fileNames
         for uri, node_name in zip(source.uris, names, strict=True):

@@ -34,19 +34,23 @@ def _description() -> str:
     return f'<layout type="vertical" split="true">{top}{bottom}</item></layout>'
 
 
-def register() -> None:
-    """Make the layout known to the application."""
-    node = slicer.app.layoutManager().layoutLogic().GetLayoutNode()
+def register() -> slicer.vtkMRMLLayoutNode | None:
+    """Make the layout known to the application, before it opens a scene that was saved with it;
+    the node of layouts, None where there are no views."""
+    manager = slicer.app.layoutManager()
+    if manager is None:
+        return None
+    node = manager.layoutLogic().GetLayoutNode()
     if not node.IsLayoutDescription(LAYOUT_ID):
         node.AddLayoutDescription(LAYOUT_ID, _description())
+    return node
 
 
 def show() -> None:
     """Switch to the layout."""
-    manager = slicer.app.layoutManager()
-    if manager is not None:
-        register()
-        manager.setLayout(LAYOUT_ID)
+    node = register()
+    if node is not None:  # not `setLayout`: that one trusts the number that a scene has brought
+        node.SetViewArrangement(LAYOUT_ID)
 
 
 def is_shown() -> bool:
