@@ -56,6 +56,7 @@ class XR2MRIApp(MONAILabelApp):
             self.options.precision,
             self.options.size,
             self.options.max_work,
+            shared=self.security.authentication,
         )
         super().__init__(
             app_dir,

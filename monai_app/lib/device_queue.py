@@ -38,10 +38,10 @@ class State(StrEnum):
 
 
 class QueueFull(XR2MRIError):
-    """Too many jobs wait; `retry_after` says in how many seconds to try again."""
+    """Too many jobs wait, of all or of one; `retry_after` says in how many seconds to try again."""
 
-    def __init__(self, waiting: int, retry_after: float) -> None:
-        super().__init__(f"{waiting} generations wait already; try again later")
+    def __init__(self, waiting: int, retry_after: float, whose: str = "") -> None:
+        super().__init__(f"{waiting} generations{whose} wait already; try again later")
         self.retry_after = retry_after
 
 
@@ -53,12 +53,13 @@ class Job:
     Attributes:
         id: unguessable.
         total: units of work (slices) in all; `done` of them are.
+        owner: user who asked for it; None where that makes no difference.
         result: what the work returned, once `state` is DONE.
         error: what it raised, once `state` is FAILED.
     """
 
-    def __init__(self, work: Work, total: int) -> None:
-        self.id = uuid.uuid4().hex
+    def __init__(self, work: Work, total: int, owner: str | None = None) -> None:
+        self.id, self.owner = uuid.uuid4().hex, owner
         self.total, self.done = total, 0
         self.state = State.QUEUED
         self.result: Any = None
@@ -132,10 +133,17 @@ class DeviceQueue:
         name: of the device, for the thread's name.
         max_waiting: jobs that may wait; one more is refused.
         expected_seconds: for one unit of work, until the first job has been timed.
+        most_of_one: jobs of one owner that may wait; None: as many as of all.
     """
 
-    def __init__(self, name: str, max_waiting: int = 8, expected_seconds: float = 0.2) -> None:
-        self.max_waiting = max_waiting
+    def __init__(
+        self,
+        name: str,
+        max_waiting: int = 8,
+        expected_seconds: float = 0.2,
+        most_of_one: int | None = None,
+    ) -> None:
+        self.max_waiting, self.most_of_one = max_waiting, most_of_one
         self._seconds_per_unit = expected_seconds
         self._waiting: deque[Job] = deque()
         self._current: Job | None = None
@@ -144,21 +152,29 @@ class DeviceQueue:
         self._thread = threading.Thread(target=self._serve, name=f"xr2mri-{name}", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Work, total: int) -> Job:
+    def submit(self, work: Work, total: int, owner: str | None = None) -> Job:
         """Put work of `total` units at the end of the line.
 
         Raises:
-            QueueFull: the line is too long.
+            QueueFull: the line is too long, or too much of it is this owner's.
         """
-        job = Job(work, total)
+        job = Job(work, total, owner)
         with self._changed:
             if self._closed:
                 raise QueueFull(0, 60)
             if len(self._waiting) >= self.max_waiting:
                 raise QueueFull(len(self._waiting), self._until(len(self._waiting) // 2))
+            self._check_share(owner)
             self._waiting.append(job)
             self._changed.notify_all()
         return job
+
+    def _check_share(self, owner: str | None) -> None:
+        if owner is None or self.most_of_one is None:
+            return
+        places = [place for place, job in enumerate(self._waiting) if job.owner == owner]
+        if len(places) >= self.most_of_one:
+            raise QueueFull(len(places), self._until(places[0]), " of yours")
 
     @property
     def waiting(self) -> int:

@@ -99,9 +99,9 @@ def inference_router(service: GenerationService, sources: Sources) -> APIRouter:
     ) -> Response:
         def start() -> tuple[Job, Generation, list[str]]:
             parameters, warnings = GenerationParameters.from_json(params)
-            deliver = sources.deliver(parameters, named)
-            radiograph = sources.radiograph(model, parameters, owner_of(request), named)
-            return *service.submit(model, radiograph, parameters, deliver), warnings
+            owner, deliver = owner_of(request), sources.deliver(parameters, named)
+            radiograph = sources.radiograph(model, parameters, owner, named)
+            return *service.submit(model, radiograph, parameters, deliver, owner), warnings
 
         with as_http():
             job, generation, warnings = await run_in_threadpool(start)
@@ -171,7 +171,7 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
             parameters, warnings = GenerationParameters.from_json(params)
             deliver = sources.deliver(parameters, named)
             radiograph = sources.radiograph(model, parameters, owner, named)
-            submitted = service.submit(model, radiograph, parameters, deliver)
+            submitted = service.submit(model, radiograph, parameters, deliver, owner)
             return store.add(Entry(*submitted, owner, model, warnings, key))
 
         with as_http():

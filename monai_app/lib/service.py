@@ -123,6 +123,7 @@ class GenerationService:
         size: overlay of the bundles, ``compact`` or ``paper``.
         max_work: slices x samples x steps of one generation at most; the device does nothing else
             meanwhile.
+        shared: whether there are several users; one may hold half of the places in the line.
     """
 
     def __init__(
@@ -134,10 +135,12 @@ class GenerationService:
         precision: str = "fp32",
         size: str = "compact",
         max_work: int = 200_000,
+        shared: bool = False,
     ) -> None:
         self.bundles, self.size, self.max_work = dict(bundles), size, max_work
         self.device, self.batch_size, self.precision = device, batch_size, precision
-        self.queue = DeviceQueue(device or "default", max_queue)
+        share = max(1, (max_queue + 1) // 2) if shared else None
+        self.queue = DeviceQueue(device or "default", max_queue, most_of_one=share)
         self._generators: dict[str, KneeMRIGenerator] = {}
         self._cards: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
         self._loading, self._reading = threading.Lock(), threading.Semaphore(_READ_AT_ONCE)
@@ -216,17 +219,19 @@ class GenerationService:
         radiograph: PreparedRadiograph,
         parameters: GenerationParameters,
         deliver: Deliver | None = None,
+        owner: str | None = None,
     ) -> tuple[Job, Generation]:
         """Put a generation in the line.
 
         Raises:
-            QueueFull: too many wait.
+            QueueFull: too many wait, or too many of this owner.
             InputError: the parameters do not fit the model, or ask for too much.
         """
         generator = self.generator(model)
         self._check_work(parameters, int(generator.settings["steps"]))
         generation = Generation(generator, radiograph, parameters, self.batch_size, deliver)
-        return self.queue.submit(generation, parameters.count * parameters.samples), generation
+        total = parameters.count * parameters.samples
+        return self.queue.submit(generation, total, owner), generation
 
     def _check_work(self, parameters: GenerationParameters, usual_steps: int) -> None:
         """Refuse a request that would hold the device for too long; raises InputError."""

@@ -542,6 +542,33 @@ def test_roles_are_checked(secured, loot):
     assert status("root") != 403
 
 
+def test_one_user_takes_half_of_the_line(secured, loot):
+    from base64 import b64encode
+
+    target = Target(secured.url, *loot)
+
+    def ask(method: str, path: str, name: str, **texts: str) -> Reply:
+        basic = b64encode(f"{name}:{PASSWORD}".encode()).decode()
+        return target.post(method, path, headers={"Authorization": f"Basic {basic}"}, **texts)
+
+    def start(name: str) -> Reply:
+        params = json.dumps({"num_slices": 400, "steps": 50})
+        return ask("POST", "/jobs/infer/knee_xr2mri?image=knee", name, params=params)
+
+    started = []
+    while (reply := start("ada")).status == 202:
+        started.append(("ada", json.loads(reply.body)["id"]))
+    try:
+        assert reply.status == 429 and "of yours" in reply.text and len(started) in (4, 5)
+        assert int(reply.headers["retry-after"]) >= 1
+        other = start("root")
+        assert other.status == 202, "there is room for others"
+        started.append(("root", json.loads(other.body)["id"]))
+    finally:
+        for name, job in started:
+            assert ask("DELETE", f"/jobs/{job}", name).status == 200
+
+
 def test_guessing_is_slow_and_ends(secured, loot):
     target = Target(secured.url, *loot)
     kind = {"Content-Type": "application/x-www-form-urlencoded"}

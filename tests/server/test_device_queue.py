@@ -57,6 +57,36 @@ def test_a_full_line_refuses_and_says_when_to_come_back(queue):
     assert refused.value.retry_after > 0
 
 
+def test_one_owner_holds_only_a_part_of_the_line():
+    queue = DeviceQueue("test", max_waiting=4, most_of_one=2)
+    gates = [Gate() for _ in range(3)]
+    try:
+        queue.submit(gates[0], 10, "ann")  # runs, and takes no place
+        assert gates[0].started.wait(2)
+        mine = [queue.submit(gate, 10, "ann") for gate in gates[1:]]
+        with pytest.raises(QueueFull, match="2 generations of yours wait") as refused:
+            queue.submit(Gate(), 10, "ann")
+        assert refused.value.retry_after == pytest.approx(2.0)  # until the first one starts
+        queue.submit(Gate(), 10, "bob")
+        queue.cancel(mine[0])
+        queue.submit(Gate(), 10, "ann")
+        queue.submit(Gate(), 10)  # the server's own
+        with pytest.raises(QueueFull, match="4 generations wait"):
+            queue.submit(Gate(), 10, "bob")
+    finally:
+        queue.close()
+
+
+@pytest.mark.parametrize(("places", "share"), [(8, 4), (3, 2), (1, 1), (0, 1)])
+def test_users_share_the_line_by_halves(tiny_bundle, places, share):
+    from lib.service import GenerationService
+
+    for shared, expected in ((True, share), (False, None)):
+        service = GenerationService({"m": tiny_bundle}, "cpu", max_queue=places, shared=shared)
+        assert service.queue.most_of_one == expected
+        service.close()
+
+
 def test_a_waiting_job_is_cancelled_at_once_and_never_starts(queue):
     first, second = Gate(), Gate()
     queue.submit(first, 1)

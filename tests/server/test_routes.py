@@ -373,18 +373,19 @@ def gate(service, monkeypatch):
     free.set()
 
 
-def start(client, knee, **more):
+def start(client, knee, user="", **more):
     return client.post(
         "/jobs/infer/knee_xr2mri",
         data={"params": json.dumps(SMALL | more)},
         files={"file": ("a.png", knee)},
+        headers={"X-User": user},
     )
 
 
-def until(client, job, state, seconds=30):
+def until(client, job, state, seconds=30, user=""):
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:
-        found = client.get(f"/jobs/{job}").json()
+        found = client.get(f"/jobs/{job}", headers={"X-User": user}).json()
         if found["state"] == state:
             return found
         time.sleep(0.02)
@@ -457,6 +458,24 @@ def test_a_full_line_says_when_to_come_back(client, knee, gate):
     replies = [start(client, knee) for _ in range(4)]
     assert [reply.status_code for reply in replies] == [202, 202, 202, 429]
     assert int(replies[-1].headers["retry-after"]) >= 1
+    gate.set()
+
+
+def test_one_user_leaves_room_in_the_line_for_others(client, knee, gate, service):
+    service.queue.most_of_one = 2
+    until(client, start(client, knee, user="ann").json()["id"], "running", user="ann")
+    replies = [start(client, knee, user="ann") for _ in range(3)]
+    assert [reply.status_code for reply in replies] == [202, 202, 429]
+    assert "2 generations of yours" in replies[-1].json()["detail"]
+    assert int(replies[-1].headers["retry-after"]) >= 1
+    plain = client.post(
+        "/infer/knee_xr2mri",
+        data={"params": json.dumps(SMALL)},
+        files={"file": ("a.png", knee)},
+        headers={"X-User": "ann"},
+    )
+    assert plain.status_code == 429
+    assert start(client, knee, user="bob").status_code == 202
     gate.set()
 
 
