@@ -108,6 +108,30 @@ def test_readings_of_other_visits_are_left_alone(tmp_path):
         read_readings([tmp_path], ["V10"])
 
 
+def test_readings_lie_in_several_folders(tmp_path):
+    for name, rows in (
+        ("one", [{"ID": 1, "SIDE": 1, "READPRJ": 15, "V00XRKL": 2}]),
+        ("other", [{"ID": 2, "SIDE": 1, "READPRJ": 15, "V00XRKL": 3}]),
+        ("older", [{"ID": 2, "SIDE": 1, "READPRJ": 15, "V00XRKL": 4}]),
+    ):
+        (tmp_path / name).mkdir()
+        table(tmp_path / name, "kxr_sq_bu00.txt", rows)
+    found = read_readings([tmp_path / "one", tmp_path / "other"], ["V00"])
+    assert {knee[0]: item.kl for knee, item in found.items()} == {"1": 2, "2": 3}
+    found = read_readings([tmp_path], ["V00"])
+    assert found["1", "V00", R].problem == "" and "contradict" in found["2", "V00", R].problem
+
+
+def test_the_same_readings_without_labels_and_codes_contradict_nothing():
+    text = reading(
+        XRKL="2: Minimal", XRJSM="0: Normal", XRCHM=".: Missing Form/Incomplete Workbook"
+    )
+    sas = reading(XRKL="2", XRJSM="0", XRCHM=".")
+    assert choose_reading([text, sas]) == choose_reading([sas, text]) == text
+    other = reading(XRKL="2", XRJSM="0", XRCHM=".T")
+    assert "contradict" in choose_reading([text, other]).problem
+
+
 def test_narrowing_may_be_fractional_and_attrition_goes_to_three():
     found = reading(XRKL="3", XRJSM="1.4", XRATTM="3").features()
     assert (found["V00XRJSM"], found["V00XRATTM"]) == (1, 3)

@@ -401,6 +401,27 @@ def test_the_second_visit_calls_the_barcode_otherwise(release):
     assert {len(item.barcode) for item in found.series} == {0, 12}
 
 
+def test_every_package_of_the_nda_lists_its_own_images(release, tmp_path):
+    """Films in one, scans in another; one visit in one, one in another; a third lists all again."""
+    whole = read_release([release / "nda"], [release / "nda"])
+    lines = (release / "nda" / "image03.txt").read_text().splitlines()
+    head, rows = lines[:2], lines[2:]
+    for told in ("Bilateral", '"V00"'):
+        root = tmp_path / told.strip('"')
+        parts = [row for row in rows if told in row], [row for row in rows if told not in row]
+        packages = []
+        for number, part in enumerate((*parts, rows)):
+            package = root / f"package{number}"
+            package.mkdir(parents=True)
+            (package / "image03.txt").write_text("\n".join([*head, *part]) + "\n")
+            packages.append(package)
+        (packages[0] / "image03").symlink_to(release / "nda" / "image03")
+        for given in (packages[:2], packages):
+            found = read_release(given, [release / "folders" / "tables"])
+            assert len(found.series) == len(whole.series) and found.visits == ("V00", "V01")
+            assert {item.number for item in found.series} == {i.number for i in whole.series}
+
+
 def test_nothing_to_read_is_refused_in_plain_words(tmp_path):
     with pytest.raises(ReleaseError, match="no such folder"):
         read_release([tmp_path / "none"], [tmp_path])

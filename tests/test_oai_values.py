@@ -209,6 +209,24 @@ def test_tables_are_found_whatever_the_case_of_their_names(tmp_path):
     assert [path.name for path in found] == ["KXR_SQ_BU00.TXT", "Kxr_Sq_Bu01.txt"]
 
 
+def test_only_the_forms_of_one_table_in_one_folder_are_one(tmp_path):
+    files = (
+        "a/image03.txt",
+        "a/image03.sas7bdat",
+        "b/image03.txt",
+        "b/IMAGE03.txt",
+        "c/image03.csv",
+    )
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("ID\n1\n")
+    (tmp_path / "again").symlink_to(tmp_path / "a")
+    found = find_tables([tmp_path, tmp_path / "c"], "image03")
+    assert [str(path.relative_to(tmp_path)) for path in found] == [
+        "a/image03.txt", "b/IMAGE03.txt", "b/image03.txt", "c/image03.csv",
+    ]  # fmt: skip
+
+
 def test_a_table_merged_over_visits_is_refused(tmp_path):
     (tmp_path / "a.txt").write_text("ID|V00XRKL|V01XRKL\n1|2|2\n")
     with pytest.raises(ReleaseError, match="not merged"):

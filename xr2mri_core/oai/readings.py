@@ -3,8 +3,9 @@
 A knee of a visit may have been read by several reading projects (column READPRJ), so that ID and
 SIDE repeat. Which row counts must not depend on the order of the file: rows with a
 Kellgren-Lawrence grade go first, then project 15, then 37 (42 is its continuation), then the
-others, then the row with more grades. Two rows of the same project with as many but other grades
-contradict each other, and that knee is not used.
+others, then the row with more grades, then the one with more codes for what is missing. Two rows of
+the same project with as many but other grades, or with other codes, contradict each other, and that
+knee is not used. Labels do not count: the text and the SAS form of a table are the same readings.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ _READ_FOR_ALL = ("V00XRKL", "V00XRJSM", "V00XRJSL")
 _DEFINITE_OA = 2  # Kellgren-Lawrence grade
 _RECODED = {"42": "37"}
 _PROJECTS = ("15", "37")
+_BLANK = Cell(None, "", Missing.BLANK)
 
 Knee = tuple[str, str, Laterality]
 """Participant, visit, side."""
@@ -69,6 +71,11 @@ class Reading:
     def graded(self) -> int:
         """How many of the 19 features have a grade."""
         return sum(cell.number is not None for cell in self.cells.values())
+
+    @property
+    def coded(self) -> int:
+        """For how many features it says why there is no grade."""
+        return sum(cell.missing not in (None, Missing.BLANK) for cell in self.cells.values())
 
     def features(self, missing_as: str = "paper") -> dict[str, int]:
         """Return OAI name -> grade, checked, as :func:`xr2mri_core.features.parse_features` does.
@@ -186,13 +193,23 @@ def choose_reading(readings: Iterable[Reading]) -> Reading:
 
     The reading has a ``problem`` where two of equal standing contradict each other.
     """
-    ranked = sorted(readings, key=lambda item: (_rank(item), repr(item)))
+    ranked = sorted(readings, key=lambda item: (_rank(item), -item.coded, repr(item)))
     best = ranked[0]
     for other in ranked[1:]:
-        if _rank(other) == _rank(best) and dict(other.cells) != dict(best.cells):
+        if _rank(other) == _rank(best) and _contradict(best, other):
             conflict = f"two readings of project {best.project or '?'} contradict each other"
             return replace(best, problem=conflict)
     return best
+
+
+def _contradict(one: Reading, other: Reading) -> bool:
+    """Whether two readings say something else of a feature; a blank says nothing of a gap."""
+    for name in {**one.cells, **other.cells}:
+        cells = [reading.cells.get(name, _BLANK) for reading in (one, other)]
+        gaps = {cell.missing for cell in cells} - {None, Missing.BLANK}
+        if cells[0].number != cells[1].number or len(gaps) > 1:
+            return True
+    return False
 
 
 def _rank(reading: Reading) -> tuple[bool, int, int]:

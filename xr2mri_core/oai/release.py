@@ -62,10 +62,6 @@ class Series:
         """Sorts the series of one knee from first to last acquired."""
         return self.date, self.number.zfill(8)
 
-    @property
-    def in_archive(self) -> bool:
-        return self.path is not None and self.path.is_file()
-
 
 @dataclass
 class Release:

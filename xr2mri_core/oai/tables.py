@@ -81,19 +81,31 @@ class Table:
 
 
 def find_tables(folders: Iterable[Path], pattern: str) -> list[Path]:
-    """Return the tables whose stem fits a pattern, one a stem, in the order of their stems.
+    """Return the tables whose stem fits a pattern, in the order of their stems.
+
+    A table that lies in one folder both as text and as SAS is returned once, as text. Tables of the
+    same name in several folders are all returned: each package of the NDA has its own ``image03``.
 
     Args:
         folders: searched, and two levels below; deeper there are millions of images.
         pattern: regular expression for the whole stem; upper and lower case are the same.
     """
     fits = re.compile(pattern, re.IGNORECASE)
-    found: dict[str, Path] = {}
+    found: dict[tuple[str, Path], list[Path]] = {}
     files = (path for folder in folders for level in _LEVELS for path in folder.glob(level))
+    seen: set[Path] = set()
     for path in sorted(set(files), key=_preference):
-        if path.suffix.lower() in SUFFIXES and fits.fullmatch(path.stem) and path.is_file():
-            found.setdefault(path.stem.lower(), path)
-    return [found[stem] for stem in sorted(found)]
+        if path.suffix.lower() not in SUFFIXES or not fits.fullmatch(path.stem):
+            continue
+        real = path.resolve()
+        if real in seen or not path.is_file():
+            continue
+        seen.add(real)
+        twins = found.setdefault((path.stem.lower(), real.parent), [])
+        if not twins or twins[0].suffix.lower() == path.suffix.lower():
+            twins.append(path)
+    tables = [path for twins in found.values() for path in twins]
+    return sorted(tables, key=lambda path: (path.stem.lower(), *_preference(path)))
 
 
 def _preference(path: Path) -> tuple[int, str]:
