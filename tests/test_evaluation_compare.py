@@ -101,6 +101,28 @@ def test_several_processes_measure_the_same(small_datalist, oracle, tmp_path):
     assert alone == together
 
 
+def test_the_side_that_only_the_radiograph_tells_is_everybodys(small_datalist, tmp_path):
+    """Training, generation and evaluation take it alike."""
+    from xr2mri_core.datalist import load_datalist
+    from xr2mri_core.generation import prepare_radiograph
+    from xr2mri_core.phantom.dicom import write_radiograph_dicom
+    from xr2mri_core.training.cache import SliceCache, to_bytes
+
+    pixels = np.random.default_rng(0).integers(0, 4000, (300, 300)).astype(np.uint16)
+    write_radiograph_dicom(tmp_path / "left.dcm", pixels, 0.5, patient_id="x", laterality="L")
+    item = load_datalist(small_datalist, "training")[0]
+    item |= {"radiograph": str(tmp_path / "left.dcm"), "laterality": "auto"}
+    slices, _ = compare.read_slices(item, 64)
+    told, _ = compare.read_slices({**item, "laterality": "L"}, 64)
+    other, _ = compare.read_slices({**item, "laterality": "R"}, 64)
+    np.testing.assert_array_equal(slices, told)
+    np.testing.assert_array_equal(slices, other[:, :, ::-1])
+    np.testing.assert_array_equal(compare.mean_volume([item], size=64), slices)
+    assert prepare_radiograph(item["radiograph"], 64).side == "L"
+    trained = SliceCache.build([item], tmp_path, size=64, processes=1).arrays["slices"][0]
+    np.testing.assert_array_equal(trained, to_bytes(2 * slices - 1))
+
+
 def test_mean_of_volumes_of_differing_length_has_that_of_the_first(small_datalist):
     from xr2mri_core.datalist import load_datalist
 

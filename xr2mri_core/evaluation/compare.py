@@ -69,10 +69,15 @@ class Truth:
 
 
 def read_slices(item: Item, size: int = IMAGE_SIZE) -> tuple[np.ndarray, np.ndarray | None]:
-    """The true slices (n, size, size) in [0, 1] of a datalist item, and its label maps if any."""
+    """The true slices (n, size, size) in [0, 1] of a datalist item, and its label maps if any.
+
+    In the right-knee frame: where the item tells no side, the radiograph tells it, as it does to
+    the generator.
+    """
+    from xr2mri_core.localization.locate import side_of
     from xr2mri_core.transforms.mri import mri_transforms
 
-    data = mri_transforms(size)(dict(item))
+    data = mri_transforms(size)({**item, "laterality": side_of(item)})
     slices = (np.asarray(data["mri"], np.float32)[:, 0] + 1) / 2
     labels = np.asarray(data["labels"]) if item.get("labels") else None
     return slices, None if labels is None else labels.reshape(slices.shape).astype(np.uint8)
@@ -96,9 +101,8 @@ def _toggled(item: Item, name: str, slices: np.ndarray) -> Toggle:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "switched.nii"
         write_nifti(path, case.mri, case.affine, NOTICE)
-        other, _ = read_slices(
-            {"mri": str(path), "laterality": item.get("laterality")}, size=slices.shape[1]
-        )
+        switched = {key: value for key, value in item.items() if key != "labels"}
+        other, _ = read_slices({**switched, "mri": str(path)}, size=slices.shape[1])
     return (name, other, slices) if present else (name, slices, other)
 
 

@@ -12,6 +12,26 @@ from monai.transforms import MapTransform
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.localization.decision import KneeBox, Localization
 from xr2mri_core.localization.detector import KneeDetector
+from xr2mri_core.transforms.radiograph import LoadRadiographd
+
+
+def side_of(item: Mapping[Hashable, Any]) -> Laterality | None:
+    """The side of a datalist item's knee, as a radiograph is read with :class:`LocateKneed`.
+
+    What the item says, else its radiograph's file, else what is found in the picture: a lead
+    letter, or that the right one of two knees is taken. None, which counts as right, where nothing
+    tells it.
+
+    Raises:
+        RadiographError: the item says nothing, and its radiograph cannot be read.
+    """
+    told = Laterality.parse(item.get("laterality"))
+    if told is not None or "radiograph" not in item:
+        return told
+    data = LoadRadiographd("radiograph")(item)
+    if Laterality.parse(data["radiograph_info"]["laterality"]) is None:
+        data = LocateKneed("radiograph")(data)
+    return Laterality.parse(data["radiograph_info"]["laterality"])
 
 
 class LocateKneed(MapTransform):
