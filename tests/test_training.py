@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from monai.handlers import ValidationHandler
+from PIL import Image
 from samples import INFERENCE, TINY
 from torch.utils.tensorboard import SummaryWriter
 
@@ -19,15 +20,19 @@ from xr2mri_core import training
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import DatalistError, WeightsError
 from xr2mri_core.features import one_hot_slices
+from xr2mri_core.generation import prepare_radiograph
+from xr2mri_core.localization import KneeDetector
+from xr2mri_core.localization.decision import decide
 from xr2mri_core.networks import Guidance
 from xr2mri_core.training import cache as cache_module
 from xr2mri_core.training import handlers
 from xr2mri_core.training.batches import case_weights, to_device
 from xr2mri_core.training.cache import from_bytes, label_emphasis, pick_slices, to_bytes
 from xr2mri_core.training.diffusion import clean_latent
-from xr2mri_core.transforms import radiograph_augmentation
+from xr2mri_core.transforms import radiograph_augmentation, radiograph_transforms
 
 CPU = torch.device("cpu")
+PHANTOMS = Path(__file__).parents[1] / "slicer_extension" / "XR2MRI" / "Resources" / "SampleData"
 GUIDANCE = Guidance(16, 64)
 
 
@@ -164,6 +169,50 @@ def test_windows_of_differing_length_share_a_cache(uneven, tmp_path):
 def test_all_slices_of_differing_windows_are_refused(uneven, tmp_path):
     with pytest.raises(DatalistError, match=r"'case-1' has 23 slices.*26.*cached_slices"):
         training.SliceCache.build(uneven, tmp_path, None, size=64, processes=1)
+
+
+class Pair:
+    """A detector that finds both knees of a film of 400 x 560 pixels."""
+
+    def locate(self, picture, spacing_mm=None):
+        found = [((140, left, 260, left + 120), 0.9) for left in (80, 360)]
+        return decide(found, np.asarray(picture), spacing_mm)
+
+
+@pytest.mark.parametrize("side", ["R", "L"])
+def test_a_film_is_cropped_and_warned_of_as_in_generation(
+    items, side, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(KneeDetector, "shipped", Pair)
+    film = tmp_path / "film.png"
+    pixels = np.random.default_rng(0).integers(0, 255, (400, 560), np.uint8)
+    Image.fromarray(pixels).save(film)
+    item = {**items[0], "radiograph": str(film), "laterality": side}
+    made = training.SliceCache.build([item], tmp_path, 2, size=64, processes=1)
+    read = prepare_radiograph(film, 64, side)
+    assert read.info["localization"]["kind"] == "bilateral"
+    assert np.array_equal(made.arrays["radiographs"][0], to_bytes(read.picture.numpy()[0, 0]))
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told == [
+        "1 radiograph(s), such as that of case-0: "
+        "pixel spacing unknown: the crop takes the knee to be of average size"
+    ]
+
+
+@pytest.mark.parametrize("name", ["phantom_right_KL4", "phantom_left_KL0"])
+def test_a_knee_sized_radiograph_is_kept_as_without_a_detector(items, name, tmp_path):
+    item = {**items[0], "radiograph": str(PHANTOMS / f"{name}.nrrd"), "laterality": "R"}
+    made = training.SliceCache.build([item], tmp_path, 1, size=256, processes=1)
+    plain = radiograph_transforms(256)({"radiograph": item["radiograph"], "laterality": "R"})
+    assert np.array_equal(made.arrays["radiographs"][0], to_bytes(plain["radiograph"][0]))
+
+
+def test_a_few_lines_tell_all_warnings(caplog):
+    warned = {f"warning {kind}": list(range(kind, 20)) for kind in range(9)}
+    cache_module._log_warnings(warned, [{"case": f"case-{k}"} for k in range(20)])
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[0] == "20 radiograph(s), such as that of case-0: warning 0"
+    assert len(lines) == 6 and lines[-1] == "4 more kinds of warnings"
 
 
 def test_latents_are_scaled_means_and_belong_to_their_autoencoder(slices, latents, tmp_path):

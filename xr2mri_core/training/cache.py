@@ -27,13 +27,15 @@ from tqdm import tqdm
 
 from xr2mri_core.demographics import demographics_of
 from xr2mri_core.errors import DatalistError, shown
+from xr2mri_core.localization import LocateKneed
 from xr2mri_core.processes import each_done
 from xr2mri_core.transforms import mri_transforms, radiograph_transforms
-from xr2mri_core.transforms.compose import TypedCompose
+from xr2mri_core.transforms.compose import MIRRORED, TypedCompose
 
 logger = logging.getLogger("xr2mri")
 
-SLICES_VERSION, LATENTS_VERSION = 1, 2  # raised when the meaning of the cached numbers changes
+_LOGGED_WARNINGS = 5  # kinds of warnings about radiographs that the log tells of
+SLICES_VERSION, LATENTS_VERSION = 2, 2  # raised when the meaning of the cached numbers changes
 
 
 def to_bytes(image: np.ndarray) -> np.ndarray:
@@ -263,7 +265,7 @@ def _fill_slices(
     processes: int,
 ) -> None:
     """Prepare every case that is not marked as done."""
-    first = _prepare_case(items[0], 0, settings, labelled)
+    first, _ = _prepare_case(items[0], 0, settings, labelled)
     for name, value in first.items():
         _open(folder, name, (len(items), *value.shape), value.dtype)
     done = _open(folder, "done", (len(items),), bool)
@@ -272,16 +274,30 @@ def _fill_slices(
     store = partial(_store_case, folder, dict(settings), labelled)
     jobs = [(int(index), items[int(index)]) for index in missing]
     processes = processes if len(jobs) >= 8 else 1
+    warned: dict[str, list[int]] = {}
     with closing(each_done(store, jobs, processes, "prepares slices")) as stored:
-        for index in tqdm(stored, total=len(jobs), desc="slices", unit="case", disable=None):
+        for index, notes in tqdm(stored, total=len(jobs), desc="slices", unit="case", disable=None):
             done[index] = True
+            for note in notes:
+                warned.setdefault(note, []).append(index)
+    _log_warnings(warned, items)
+
+
+def _log_warnings(warned: Mapping[str, Sequence[int]], items: Sequence[Mapping[str, Any]]) -> None:
+    """Tell the commonest warnings about radiographs, each once, with the cases that they are of."""
+    kinds = sorted(warned, key=lambda note: (-len(warned[note]), note))
+    for note in kinds[:_LOGGED_WARNINGS]:
+        first = items[min(warned[note])]["case"]
+        logger.warning("%d radiograph(s), such as that of %s: %s", len(warned[note]), first, note)
+    if len(kinds) > _LOGGED_WARNINGS:
+        logger.warning("%d more kinds of warnings", len(kinds) - _LOGGED_WARNINGS)
 
 
 def _store_case(
     folder: Path, settings: Mapping[str, Any], labelled: bool, job: tuple[int, Mapping[str, Any]]
-) -> int:
+) -> tuple[int, list[str]]:
     index, item = job
-    arrays = _prepare_case(item, index, settings, labelled)
+    arrays, notes = _prepare_case(item, index, settings, labelled)
     expected = np.load(folder / "depths.npy", mmap_mode="r").shape[1]
     if len(arrays["depths"]) != expected:
         raise DatalistError(
@@ -291,18 +307,20 @@ def _store_case(
         )
     for name, value in arrays.items():
         open_memmap(folder / f"{name}.npy", mode="r+")[index] = value
-    return index
+    return index, notes
 
 
 @cache
 def _transforms(size: int) -> TypedCompose:
-    return TypedCompose([radiograph_transforms(size=size), mri_transforms(size=size)])
+    """A case's radiograph as a generator reads it, and its volume, both in the right-knee frame."""
+    located = radiograph_transforms(size=size, locate=LocateKneed("radiograph"))
+    return TypedCompose([located, mri_transforms(size=size)])
 
 
 def _prepare_case(
     item: Mapping[str, Any], index: int, settings: Mapping[str, Any], labelled: bool
-) -> dict[str, np.ndarray]:
-    """One case through the MONAI transforms, as the arrays of a `SliceCache`."""
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """One case through the MONAI transforms: the arrays of a `SliceCache`, and warnings."""
     data = _transforms(settings["size"])(dict(item))
     slices = np.asarray(data["mri"])[:, 0]
     rng = np.random.default_rng([settings["seed"], index])
@@ -315,7 +333,7 @@ def _prepare_case(
     if labelled:
         labels = np.asarray(data["labels"]).reshape(slices.shape)[chosen]
         arrays["labels"] = np.rint(labels).astype(np.uint8)
-    return arrays
+    return arrays, [note for note in data["radiograph_info"]["warnings"] if note != MIRRORED]
 
 
 def _fill_latents(

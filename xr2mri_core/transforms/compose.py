@@ -13,6 +13,9 @@ from torch.nn.functional import interpolate
 from xr2mri_core.errors import XR2MRIError
 from xr2mri_core.geometry import Laterality
 
+MIRRORED = "left knee: mirrored for the model, and its volume mirrored back"
+"""The note on every left knee; a user of one volume wants it, a log of many does not."""
+
 
 class TypedCompose(Compose):
     """A :class:`monai.transforms.Compose` that lets this project's errors through.
@@ -98,7 +101,7 @@ class RightKneeFramed(MapTransform):
             if side is None:
                 notes.append("the side of the knee is unknown: taken as right; give the laterality")
             elif side is Laterality.LEFT:
-                notes.append("left knee: mirrored for the model, and its volume mirrored back")
+                notes.append(MIRRORED)
             done[self.info_key] = {
                 **info,
                 "laterality": str(side or Laterality.RIGHT),
