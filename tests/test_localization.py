@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from xr2mri_core.errors import DatalistError
+from xr2mri_core.errors import DatalistError, InputError
 from xr2mri_core.geometry import Laterality
-from xr2mri_core.localization import LocateKneed
+from xr2mri_core.localization import LocateKneed, legs
 from xr2mri_core.localization.augment import augmented
 from xr2mri_core.localization.boxes import EXPANSION, RISE, crop_of, iou
 from xr2mri_core.localization.boxfile import read_boxes
 from xr2mri_core.localization.decision import NO_KNEE, Localization, decide
-from xr2mri_core.localization.films import FilmCorpus, shrunk
+from xr2mri_core.localization.films import FilmCorpus, draw_film, shrunk
 from xr2mri_core.localization.frames import frame_of, to_picture
 from xr2mri_core.localization.marker import read_markers
 from xr2mri_core.localization.network import FRAME, KneeSSD
@@ -26,6 +26,7 @@ from xr2mri_core.phantom.bilateral import (
     sample_layout,
     take_film,
 )
+from xr2mri_core.phantom.dataset import case_seed
 from xr2mri_core.transforms.radiograph import CROP_MM, middle_square, radiograph_transforms
 
 
@@ -211,6 +212,35 @@ def leg(seed=0):
     wide = 17 + 20 * torch.exp(-((z / 30) ** 2))
     bone = 0.9 * torch.sigmoid((wide - x.abs()) / 2) * (z.abs() > 2)
     return Shadow(soft.clone(), bone, 20 * bone, 77.0, seed)
+
+
+class TestLegs:
+    @pytest.fixture(autouse=True)
+    def painted(self, monkeypatch):
+        layer = torch.zeros(4, 4)
+        monkeypatch.setattr(legs, "shadow_of", lambda s: Shadow(layer, layer, layer, 70.0, s))
+
+    def test_are_resumed_and_extended(self, tmp_path):
+        told = []
+        legs.write_legs(tmp_path, 2, seed=77)
+        legs.write_legs(tmp_path, 3, seed=77, progress=lambda *done: told.append(done))
+        assert told == [(2, 3), (3, 3)]
+        assert [s.seed for s in legs.read_legs(tmp_path)] == [case_seed(77, i) for i in range(3)]
+
+    def test_of_another_seed_are_refused(self, tmp_path):
+        legs.write_legs(tmp_path, 2, seed=77)
+        with pytest.raises(DatalistError, match=r"leg-000000.*another seed than 78.*--legs-seed"):
+            legs.write_legs(tmp_path, 2, seed=78)
+
+    def test_that_are_damaged_are_named(self, tmp_path):
+        legs.write_legs(tmp_path, 1, seed=77)
+        (tmp_path / "leg-000000.npz").write_bytes(b"no leg")
+        with pytest.raises(DatalistError, match=r"leg-000000.*remove it"):
+            legs.write_legs(tmp_path, 1, seed=77)
+
+    def test_a_film_needs_two(self):
+        with pytest.raises(InputError, match="--legs 2"):
+            draw_film([leg()], 5, 0)
 
 
 class TestFilm:

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from xr2mri_core.datalist import load_datalist
-from xr2mri_core.errors import DatalistError
+from xr2mri_core.errors import DatalistError, InputError
 from xr2mri_core.localization.boxfile import Boxes
 from xr2mri_core.localization.strangers import draw_stranger
 from xr2mri_core.phantom.bilateral import Film, Shadow, joint_of_case, sample_layout, take_film
@@ -145,7 +145,13 @@ def _drawn(boxes: Boxes) -> Iterator[Sample]:
 
 
 def draw_film(legs: Sequence[Shadow], seed: int, index: int, pixels: int = SIDE) -> Film:
-    """Film ``index`` of a corpus: three in five show both knees, the others one, on either side."""
+    """Film ``index`` of a corpus: three in five show both knees, the others one, on either side.
+
+    Raises:
+        InputError: fewer than two legs are given.
+    """
+    if len(legs) < 2:
+        raise InputError(f"{len(legs)} painted leg: a film is laid out from two; give --legs 2")
     rng = np.random.default_rng([seed, 0, index])
     right, left = (legs[i] for i in rng.choice(len(legs), 2, replace=False))
     sides = ("RL", "RL", "RL", "R", "L")[index % 5]

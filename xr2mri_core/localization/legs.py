@@ -8,21 +8,24 @@ once, and every film pairs, turns and exposes them anew (:mod:`xr2mri_core.phant
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 
-from xr2mri_core.errors import DatalistError, InputError
-from xr2mri_core.files import atomic_files
+from xr2mri_core.errors import DatalistError, InputError, shown
+from xr2mri_core.files import atomic_files, check_writable
 from xr2mri_core.phantom.bilateral import Shadow, shadow_of
 from xr2mri_core.phantom.dataset import case_seed
 from xr2mri_core.processes import each_done
 
 Progress = Callable[[int, int], None]
+Result = TypeVar("Result")
 _LAYERS = ("soft", "bone", "trabecular")
 
 
@@ -46,12 +49,16 @@ def write_legs(
 
     Returns:
         The folder.
+
+    Raises:
+        InputError: for numbers out of range.
+        DatalistError: if a leg in the folder is of another seed, or damaged.
+        OutputError: if something cannot be written, or a process was killed.
     """
     if legs < 1 or start < 0 or seed < 0 or jobs < 1:
         raise InputError(f"legs={legs}, start={start}, seed={seed}, jobs={jobs}: give at least one")
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    todo = [i for i in range(start, start + legs) if not _path(folder, i).is_file()]
+    folder = check_writable(out)
+    todo = [i for i in range(start, start + legs) if not _is_painted(folder, seed, i)]
     report = progress or (lambda done, total: None)
     report(legs - len(todo), legs)
     write = partial(_write_leg, folder, seed)
@@ -83,6 +90,20 @@ def _path(folder: Path, index: int) -> Path:
     return folder / f"leg-{index:06d}.npz"
 
 
+def _is_painted(folder: Path, seed: int, index: int) -> bool:
+    """Whether a leg is there; raises if it is another one than is asked for."""
+    path = _path(folder, index)
+    if not path.is_file():
+        return False
+    found = _read(path, lambda held: int(held["seed"]))
+    if found != case_seed(seed, index):
+        raise DatalistError(
+            f"{path} was painted from another seed than {seed}: give the same seed (--legs-seed), "
+            "or another folder"
+        )
+    return True
+
+
 def _write_leg(folder: Path, seed: int, index: int) -> None:
     leg = shadow_of(case_seed(seed, index))
     layers = {name: getattr(leg, name).numpy().astype(np.float16) for name in _LAYERS}
@@ -91,6 +112,19 @@ def _write_leg(folder: Path, seed: int, index: int) -> None:
 
 
 def _read_leg(path: Path) -> Shadow:
-    with np.load(path, allow_pickle=False) as held:
-        layers = {name: torch.from_numpy(held[name].astype(np.float32)) for name in _LAYERS}
-        return Shadow(**layers, plateau_mm=float(held["plateau_mm"]), seed=int(held["seed"]))
+    return _read(path, _shadow)
+
+
+def _shadow(held: Mapping[str, np.ndarray]) -> Shadow:
+    layers = {name: torch.from_numpy(held[name].astype(np.float32)) for name in _LAYERS}
+    return Shadow(**layers, plateau_mm=float(held["plateau_mm"]), seed=int(held["seed"]))
+
+
+def _read(path: Path, take: Callable[[Mapping[str, np.ndarray]], Result]) -> Result:
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            return take(held)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise DatalistError(
+            f"{path} is no painted leg ({shown(error)}): remove it and run again"
+        ) from error
