@@ -411,6 +411,32 @@ def test_training_learns_and_resumes_exactly(name, slices, latents, tmp_path):
         assert torch.equal(value, resumed_ema.state_dict()[key])
 
 
+def test_a_finished_training_does_no_more(slices, tmp_path, caplog):
+    """17 steps are no multiple of the epoch's 5."""
+    batches = training.SliceBatches(slices, 2)
+    first = autoencoder_stage()
+    training_of(first, batches, tmp_path, 17)[0].run()
+    checkpoint = (tmp_path / "checkpoint.pt").read_bytes()
+    again = autoencoder_stage()
+    with torch.no_grad():
+        again.autoencoder.encoder[1].bias += 1
+    with caplog.at_level("INFO", "xr2mri"):
+        trainer, _, evaluator = training_of(again, batches, tmp_path, 17)
+        progress = training.ProgressFile(tmp_path / "p.json", SimpleNamespace(), evaluator)
+        progress.path.write_text("told by the run before")
+        progress.attach(trainer)
+        trainer.run()
+    assert trainer.state.iteration == 17 and "finished at step 17" in caplog.text
+    for a, b in zip(first.parameters(), again.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == checkpoint
+    assert progress.path.read_text() == "told by the run before"
+    more = autoencoder_stage()
+    longer, _, _ = training_of(more, batches, tmp_path, 19)
+    longer.run()
+    assert longer.state.iteration == 19
+
+
 def test_training_ends_by_the_clock(slices, tmp_path, monkeypatch):
     ticks = itertools.count(0, 0.05)  # seconds, whatever this machine takes
     monkeypatch.setattr(handlers, "time", SimpleNamespace(monotonic=lambda: next(ticks)))

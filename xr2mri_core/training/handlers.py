@@ -35,6 +35,8 @@ class Schedule:
     share of the progress falls to zero along a half cosine. Progress is the larger of
     step / steps and minutes / max_minutes; the minutes of earlier, interrupted runs count.
 
+    A training that is resumed from the checkpoint of a finished one does no step.
+
     Args:
         optimizer: its groups' rates at construction are the constant ones.
         steps: steps at most.
@@ -61,6 +63,7 @@ class Schedule:
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.EPOCH_STARTED, self._stay_finished)
         engine.add_event_handler(Events.ITERATION_STARTED, self._set_rate)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._end)
 
@@ -78,6 +81,12 @@ class Schedule:
 
     def _start(self) -> None:
         self._clock = time.monotonic()
+
+    def _stay_finished(self, engine: Engine) -> None:
+        """End before the first step; at a start, the checkpoint may not be loaded yet."""
+        if self.progress(engine.state.iteration) >= 1:
+            logger.info("the training is finished at step %d: no more", engine.state.iteration)
+            engine.terminate()
 
     def _set_rate(self, engine: Engine) -> None:
         factor = self.factor(engine.state.iteration - 1)
@@ -273,7 +282,8 @@ class ProgressFile:
     """Keeps a JSON file that tells another process how a training stands.
 
     `{"step", "steps", "progress" (share done, in [0, 1]), "seconds", "losses": {name: value},
-    "validation": {name: value}}`; replaced atomically every `every` steps and after each epoch.
+    "validation": {name: value}}`; replaced atomically every `every` steps and after each epoch, and
+    left as it is by a run without a step.
 
     Args:
         path: of the file.
@@ -294,6 +304,8 @@ class ProgressFile:
             engine.add_event_handler(events | Events.COMPLETED, self)
 
     def __call__(self, engine: Any) -> None:
+        if engine.state.output is None and self.path.exists():
+            return
         step = engine.state.iteration
         record = {
             "step": step,
