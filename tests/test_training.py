@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -556,6 +557,12 @@ def test_exported_weights_are_the_averaged_ones(latents, small_datalist, tmp_pat
         "training": 2, "validation": 1, "test": 2,
     }  # fmt: skip
     assert card["seed"] == 1 and card["steps"] == 3 and card["hardware"] and card["command"]
+
+
+def test_a_record_is_written_where_the_cores_are_not_told(small_datalist, monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    assert "(7 cores)" in training.training_record(small_datalist, seed=1)["hardware"]
 
 
 def test_one_step_turns_a_radiograph_into_a_slice():

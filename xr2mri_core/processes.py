@@ -13,12 +13,15 @@ from itertools import islice
 from multiprocessing import get_context
 from typing import TypeVar
 
-import torch
-
 from xr2mri_core.errors import OutputError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def cores() -> int:
+    """Processor cores that this process may use (all of them where the system does not say)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def each_done(
@@ -45,6 +48,8 @@ def each_done(
         OutputError: a process was killed.
     """
     if jobs <= 1:
+        import torch  # here: the command line counts cores without it
+
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
@@ -74,6 +79,8 @@ def each_done(
 
 
 def _start_process() -> None:
+    import torch
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
+
+from xr2mri_core.processes import cores as cores
 
 Run = Callable[[argparse.Namespace], None]
 
@@ -120,8 +121,3 @@ def _integer(text: str, least: int) -> int:
     if not least <= value < 2**63:
         raise argparse.ArgumentTypeError(f"'{text}' is not an integer >= {least}")
     return value
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shlex
 import subprocess
@@ -18,6 +17,7 @@ import monai
 import torch
 
 import xr2mri_core
+from xr2mri_core.processes import cores
 
 
 def training_record(datalist: str | Path, seed: int, **details: Any) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def hardware() -> str:
     except (OSError, StopIteration):
         pass
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return ", ".join([f"{name} ({len(os.sched_getaffinity(0))} cores)", *gpus])
+    return ", ".join([f"{name} ({cores()} cores)", *gpus])
 
 
 def write_record(path: str | Path, record: Mapping[str, Any]) -> None:
