@@ -102,12 +102,13 @@ class XR2MRIApp(MONAILabelApp):
             ScratchFolder(),
             self.security.max_upload_bytes,
         )
+        store = JobStore(self.service.queue)
         runs = TrainingRuns(self.service, self.studies, self.options.train_dir)
         atexit.register(runs.stop)
         mount(
             application,
-            inference_router(self.service, sources),
-            jobs_router(self.service, sources, JobStore(self.service.queue)),
+            inference_router(self.service, sources, store),
+            jobs_router(self.service, sources, store),
             session_router(sources),
             studies_router(studies),
             training_router(runs),

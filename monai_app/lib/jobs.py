@@ -32,7 +32,11 @@ class Key:
 
 @dataclass
 class Entry:
-    """A job with what its owner may ask for."""
+    """A job with what its owner may ask for.
+
+    Attributes:
+        owner: user who started it, and who alone gets the result.
+    """
 
     job: Job
     generation: Generation
@@ -93,28 +97,32 @@ class JobStore:
                 return entry
         return None
 
-    def get(self, job_id: str, owner: str) -> Entry:
-        """Find a job of this owner; raises NotFound."""
+    def get(self, job_id: str, owner: str | None) -> Entry:
+        """Find a job of this owner, or with None of anybody; raises NotFound."""
         self.expire()
         with self._lock:
             entry = self._entries.get(job_id)
-        if entry is None or entry.owner != owner:
+        if entry is None or owner not in (None, entry.owner):
             raise NotFound("no such job: it has expired, was deleted, or the server restarted")
         return entry
 
-    def of(self, owner: str) -> list[Entry]:
-        """All jobs of an owner, oldest first."""
+    def of(self, owner: str | None) -> list[Entry]:
+        """All jobs of an owner, or with None of everybody, oldest first."""
         self.expire()
         with self._lock:
-            return [entry for entry in self._entries.values() if entry.owner == owner]
+            return [entry for entry in self._entries.values() if owner in (None, entry.owner)]
 
-    def remove(self, job_id: str, owner: str) -> Entry:
-        """Cancel a job if it has not ended, and forget it with its result; raises NotFound."""
+    def remove(self, job_id: str, owner: str | None) -> Entry:
+        """Find a job as `get` does, and let it go; raises NotFound."""
         entry = self.get(job_id, owner)
+        self.forget(entry)
+        return entry
+
+    def forget(self, entry: Entry) -> None:
+        """Cancel a job if it has not ended, and drop it with its result."""
         self.queue.cancel(entry.job)
         with self._lock:
-            self._entries.pop(job_id, None)
-        return entry
+            self._entries.pop(entry.job.id, None)
 
     def expire(self) -> None:
         """Forget results that are too old or too large; comes back by itself while any are held."""

@@ -31,7 +31,8 @@ from lib.http_errors import as_http, http_error
 from lib.jobs import Entry, JobStore, Key
 from lib.parameters import GenerationParameters
 from lib.replies import SUFFIXES, infer_response, media_type, record_of, result_bytes, volume_bytes
-from lib.service import Generation, GenerationService
+from lib.security.routes import Role
+from lib.service import GenerationService
 from lib.sources import Named, Sources
 from lib.studies import ReadOnlyStudies, suffix_of
 from lib.training import TrainingRuns
@@ -63,6 +64,12 @@ class JobState(BaseModel):
     error: str | None
 
 
+class ListedJob(JobState):
+    """Where a job stands, and whose it is."""
+
+    owner: str
+
+
 class Located(BaseModel):
     """The part of a radiograph that generation takes."""
 
@@ -80,13 +87,25 @@ def owner_of(request: Request) -> str:
     return str(request.scope.get("xr2mri.user") or "anonymous")
 
 
+def whose(request: Request) -> str | None:
+    """Whose jobs a request may see and end: the user's own; None, everybody's, as an administrator.
+
+    Results are not among it: they are pictures of patients, and their owner's.
+    """
+    administrator = request.scope.get("xr2mri.role", Role.NOBODY) >= Role.ADMIN
+    return None if administrator else owner_of(request)
+
+
 def note(request: Request, **fields: Any) -> None:
     """Add fields to the audit line of a request: nothing that tells of the patient."""
     request.scope.setdefault("xr2mri.audit", {}).update(fields)
 
 
-def inference_router(service: GenerationService, sources: Sources) -> APIRouter:
-    """`POST /infer/{model}` with the stock server's inputs and replies."""
+def inference_router(service: GenerationService, sources: Sources, store: JobStore) -> APIRouter:
+    """`POST /infer/{model}` with the stock server's inputs and replies.
+
+    While it works it is among the jobs, so that it can be seen and ended as they can.
+    """
     router = APIRouter(tags=["Inference"])
 
     @router.post("/infer/{model}", summary="Generate a volume and wait for it")
@@ -97,25 +116,26 @@ def inference_router(service: GenerationService, sources: Sources) -> APIRouter:
         output: Literal["image", "json", "all"] | None = None,
         params: Params = "{}",
     ) -> Response:
-        def start() -> tuple[Job, Generation, list[str]]:
+        def start() -> Entry:
             parameters, warnings = GenerationParameters.from_json(params)
             owner, deliver = owner_of(request), sources.deliver(parameters, named)
             radiograph = sources.radiograph(model, parameters, owner, named)
-            return *service.submit(model, radiograph, parameters, deliver, owner), warnings
+            submitted = service.submit(model, radiograph, parameters, deliver, owner)
+            return store.add(Entry(*submitted, owner, model, warnings))
 
         with as_http():
-            job, generation, warnings = await run_in_threadpool(start)
-        note(request, model=model, seed=generation.parameters.seed)
+            entry = await run_in_threadpool(start)
+        asked, job = entry.generation.parameters, entry.job
+        note(request, model=model, seed=asked.seed, job=job.id)
         try:
-            await _ended_or_gone(request, job)
+            ended = await _ended_or_gone(request, job)
         finally:
-            service.queue.cancel(job)
-        if job.state is State.CANCELLED or not job.state.final:
+            store.forget(entry)
+        if not ended:
             return Response(status_code=CLIENT_GONE)
         _check_ended_well(job)
-        form = generation.parameters.output_format
         return await run_in_threadpool(
-            infer_response, sources.scratch, job.result, output, form, warnings
+            infer_response, sources.scratch, job.result, output, asked.output_format, entry.warnings
         )
 
     @router.post("/locate/{model}", summary="Which part of a radiograph generation would take")
@@ -146,6 +166,19 @@ def inference_router(service: GenerationService, sources: Sources) -> APIRouter:
 def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -> APIRouter:
     """Generation without waiting: start, ask, look at what is there, fetch, cancel."""
     router = APIRouter(prefix="/jobs", tags=["Jobs"])
+
+    def told(request: Request, entry: Entry) -> dict[str, Any]:
+        """Where a job stands; to others than its owner, nothing about the radiograph."""
+        described = store.describe(entry)
+        return described if entry.owner == owner_of(request) else {**described, "warnings": []}
+
+    def owned(request: Request, job_id: str) -> Entry:
+        """A job whose result may be handed to who asks."""
+        with as_http():
+            entry = store.get(job_id, whose(request))
+        if entry.owner != owner_of(request):
+            raise HTTPException(403, "a result is for the user who asked for it, and nobody else")
+        return entry
 
     @router.post("/infer/{model}", status_code=202, summary="Start a generation")
     async def start(
@@ -179,18 +212,21 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
         note(request, model=model, seed=entry.generation.parameters.seed, job=entry.job.id)
         return JobState(**store.describe(entry))
 
-    @router.get("", summary="All my jobs")
-    async def jobs(request: Request) -> list[JobState]:
-        return [JobState(**store.describe(entry)) for entry in store.of(owner_of(request))]
+    @router.get("", summary="All my jobs; as an administrator, everybody's")
+    async def jobs(request: Request) -> list[ListedJob]:
+        return [
+            ListedJob(**told(request, entry), owner=entry.owner)
+            for entry in store.of(whose(request))
+        ]
 
     @router.get("/{job_id}", summary="Where a job stands")
     async def state(request: Request, job_id: str) -> JobState:
         with as_http():
-            return JobState(**store.describe(store.get(job_id, owner_of(request))))
+            return JobState(**told(request, store.get(job_id, whose(request))))
 
     @router.get("/{job_id}/record", summary="The JSON record of a result")
     async def record(request: Request, job_id: str) -> dict[str, Any]:
-        entry = _finished(store, job_id, owner_of(request))
+        entry = _finished(owned(request, job_id))
         return record_of(entry.job.result, entry.warnings)
 
     @router.get("/{job_id}/result", summary="A volume of a result, as a file")
@@ -203,7 +239,7 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
             Query(description="instead of the output_format that was asked for"),
         ] = None,
     ) -> Response:
-        entry = _finished(store, job_id, owner_of(request))
+        entry = _finished(owned(request, job_id))
         if getattr(entry.job.result, kind) is None:
             raise HTTPException(404, f"no {kind}: ask for samples of 2 or more")
         form = form or entry.generation.parameters.output_format
@@ -219,8 +255,7 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
         request: Request, job_id: str, form: Literal["nifti", "nrrd", "npy"] = "nifti"
     ) -> Response:
         """Slices that have not come yet are zero; `X-Slices-Done` counts those that have."""
-        with as_http():
-            entry = store.get(job_id, owner_of(request))
+        entry = owned(request, job_id)
 
         def look() -> Response:
             generation, slices = entry.generation, entry.generation.slices
@@ -239,9 +274,10 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
     @router.delete("/{job_id}", summary="Cancel a job, or forget its result")
     async def delete(request: Request, job_id: str) -> JobState:
         with as_http():
-            entry = store.remove(job_id, owner_of(request))
+            entry = store.remove(job_id, whose(request))
+        note(request, model=entry.model, job=entry.job.id)
         await run_in_threadpool(entry.job.wait, 5.0)
-        return JobState(**store.describe(entry))
+        return JobState(**told(request, entry))
 
     return router
 
@@ -332,8 +368,8 @@ def mount(app: FastAPI, *routers: APIRouter) -> None:
     app.openapi_schema = None
 
 
-async def _ended_or_gone(request: Request, job: Job) -> None:
-    """Wait until a job has ended, or its client has gone."""
+async def _ended_or_gone(request: Request, job: Job) -> bool:
+    """Wait until a job has ended (True), or its client has gone."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
 
     def tell() -> None:
@@ -351,11 +387,11 @@ async def _ended_or_gone(request: Request, job: Job) -> None:
     finally:
         for task in waiting:
             task.cancel()
+    return ended.is_set()
 
 
-def _finished(store: JobStore, job_id: str, owner: str) -> Entry:
-    with as_http():
-        entry = store.get(job_id, owner)
+def _finished(entry: Entry) -> Entry:
+    """The job, if it has a result; raises HTTPException."""
     _check_ended_well(entry.job)
     if entry.job.state is not State.DONE:
         raise HTTPException(409, f"the job is {entry.job.state}: ask again when it is done")

@@ -92,7 +92,7 @@ def client(service, studies, scratch, store):
     app.add_middleware(Logins)
     mount(
         app,
-        inference_router(service, sources),
+        inference_router(service, sources, store),
         jobs_router(service, sources, store),
         session_router(sources),
         studies_router(studies),

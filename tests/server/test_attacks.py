@@ -542,7 +542,7 @@ def test_roles_are_checked(secured, loot):
     assert status("root") != 403
 
 
-def test_one_user_takes_half_of_the_line(secured, loot):
+def test_one_user_takes_half_of_the_line_and_an_administrator_ends_it(secured, loot):
     from base64 import b64encode
 
     target = Target(secured.url, *loot)
@@ -557,16 +557,22 @@ def test_one_user_takes_half_of_the_line(secured, loot):
 
     started = []
     while (reply := start("ada")).status == 202:
-        started.append(("ada", json.loads(reply.body)["id"]))
+        started.append(json.loads(reply.body)["id"])
     try:
         assert reply.status == 429 and "of yours" in reply.text and len(started) in (4, 5)
         assert int(reply.headers["retry-after"]) >= 1
         other = start("root")
         assert other.status == 202, "there is room for others"
-        started.append(("root", json.loads(other.body)["id"]))
+        of_root = json.loads(other.body)["id"]
+        for name, seen in (("ada", started), ("root", [*started, of_root])):
+            jobs = json.loads(ask("GET", "/jobs", name).body)
+            assert [job["id"] for job in jobs] == seen
+        assert {job["owner"] for job in jobs} == {"ada", "root"}
+        assert ask("DELETE", f"/jobs/{of_root}", "ada").status == 404
+        started.append(of_root)
     finally:
-        for name, job in started:
-            assert ask("DELETE", f"/jobs/{job}", name).status == 200
+        for job in started:
+            assert ask("DELETE", f"/jobs/{job}", "root").status == 200
 
 
 def test_guessing_is_slow_and_ends(secured, loot):

@@ -479,6 +479,62 @@ def test_one_user_leaves_room_in_the_line_for_others(client, knee, gate, service
     gate.set()
 
 
+def test_an_administrator_sees_and_ends_all_jobs_but_gets_no_result(client, knee, gate, store):
+    def ask(method, path, user):
+        return client.request(method, path, headers={"X-User": user})
+
+    running, waiting = (start(client, knee, user="ann").json() for _ in range(2))
+    assert running["warnings"], "about the radiograph, and for its sender"
+    until(client, running["id"], "running", user="ann")
+    assert [job["owner"] for job in ask("GET", "/jobs", "ann").json()] == ["ann", "ann"]
+    assert ask("GET", "/jobs", "bob").json() == []
+    assert ask("GET", f"/jobs/{waiting['id']}", "bob").status_code == 404
+    assert ask("DELETE", f"/jobs/{waiting['id']}", "bob").status_code == 404
+
+    listed = ask("GET", "/jobs", "root").json()
+    assert [(job["id"], job["owner"]) for job in listed] == [
+        (running["id"], "ann"),
+        (waiting["id"], "ann"),
+    ]
+    assert not any(job["warnings"] for job in listed)
+    seen = ask("GET", f"/jobs/{waiting['id']}", "root").json()
+    assert seen["state"] == "queued" and seen["warnings"] == []
+    ended = ask("DELETE", f"/jobs/{waiting['id']}", "root").json()
+    assert ended["state"] == "cancelled" and ended["warnings"] == []
+    assert ask("GET", f"/jobs/{waiting['id']}", "ann").status_code == 404
+    gate.set()
+    until(client, running["id"], "done", user="ann")
+    for part in ("result", "record", "volume"):
+        refused = ask("GET", f"/jobs/{running['id']}/{part}", "root")
+        assert refused.status_code == 403 and "nobody else" in refused.json()["detail"]
+        assert ask("GET", f"/jobs/{running['id']}/{part}", "ann").status_code == 200
+        assert ask("GET", f"/jobs/{running['id']}/{part}", "bob").status_code == 404
+
+
+def test_a_plain_request_is_a_job_while_it_works(client, knee, gate, service, store):
+    """So that an administrator can end it, which its client is told."""
+    replies = []
+    sent = {"data": {"params": json.dumps(SMALL)}, "files": {"file": ("a.png", knee)}}
+
+    def send():
+        replies.append(client.post("/infer/knee_xr2mri", headers={"X-User": "ann"}, **sent))
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    limit = time.monotonic() + 30
+    while not (jobs := client.get("/jobs", headers={"X-User": "root"}).json()):
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+    assert jobs[0]["owner"] == "ann" and jobs[0]["state"] in ("queued", "running")
+    threading.Timer(0.2, gate.set).start()
+    ended = client.delete(f"/jobs/{jobs[0]['id']}", headers={"X-User": "root"})
+    assert ended.json()["state"] == "cancelled"
+    thread.join(30)
+    assert replies[0].status_code == 410 and "cancelled" in replies[0].json()["detail"]
+    assert infer(client, knee, output="json").status_code == 200
+    assert store.of(None) == [], "with its reply, it is forgotten"
+
+
 def test_a_failed_job_tells_nothing_of_the_server(client, knee, service, monkeypatch):
     def broken(*arguments):
         raise RuntimeError("/secret/path exploded")

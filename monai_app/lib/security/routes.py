@@ -46,7 +46,7 @@ class Role(IntEnum):
     USER = 1
     """Generates volumes."""
     ADMIN = 2
-    """Trains, too."""
+    """Trains, too; sees where everybody's jobs stand, and may end them, but gets no result."""
 
 
 @dataclass(frozen=True)
