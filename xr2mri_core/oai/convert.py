@@ -5,7 +5,8 @@
     out/records/9000099-V00-R.json         their source, slice means, notes; or the problem
 
 A record that was made of the same files with the same settings is not made again, also where it
-says that the files cannot be used.
+says that the files cannot be used. Where a failure that passes (:mod:`.passing`) kept them from
+being read, there is no record, and the next run tries again: a disk's bad hour must not cost knees.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ import nibabel as nib
 from PIL import Image
 
 from xr2mri_core import __version__
-from xr2mri_core.errors import OutputError, RadiographError, VolumeError, shown
+from xr2mri_core.errors import OutputError, RadiographError, VolumeError, WeightsError, shown
 from xr2mri_core.files import atomic_files
+from xr2mri_core.oai.passing import UNREAD, Unread, unread
 from xr2mri_core.oai.pictures import KneePicture, Locate, described, middle_of_half, read_knee
+from xr2mri_core.oai.readings import Knee
 from xr2mri_core.oai.release import Series, opened
 from xr2mri_core.oai.selection import Candidate, Excluded
 from xr2mri_core.oai.sequences import Sequence as MRISequence
@@ -115,40 +118,47 @@ def convert(
         progress: called after each knee; what it raises stops the work, finished knees stay.
 
     Returns:
-        The knees with files, and those that cannot be used, both in the order of the jobs.
+        The knees with files, and those that cannot be used or not now, both in the order of the
+        jobs.
 
     Raises:
         OutputError: if something cannot be written, or a process was killed.
+        WeightsError: if the detector's weights cannot be read.
     """
     report = progress or (lambda done, total, stage: None)
     missing = [job for job in jobs if _read_record(job) is None]
     done = len(jobs) - len(missing)
     report(done, len(jobs), "convert")
     processes = min(processes, len(missing))
+    not_now: dict[Knee, Excluded] = {}
     with closing(each_done(_convert_one, missing, processes, "converts volumes")) as made:
-        for count, _ in enumerate(made, done + 1):
+        for count, left_out in enumerate(made, done + 1):
+            if left_out is not None:
+                not_now[left_out.knee] = left_out
             report(count, len(jobs), "convert")
     converted: list[Converted] = []
     excluded: list[Excluded] = []
     for job in jobs:
-        result = _result(job)
+        result = not_now.get(job.candidate.knee) or _result(job)
         (excluded if isinstance(result, Excluded) else converted).append(result)  # type: ignore
     return converted, excluded
 
 
-def _convert_one(job: Job) -> str:
-    """Make the files of one knee, or a record of why there are none."""
+def _convert_one(job: Job) -> Excluded | None:
+    """Make the files of one knee, or a record of why there are none; return it if not now."""
     record: dict[str, Any] = {"case": job.candidate.case, "origin": job.origin}
+    step = "volume"
     try:
-        volume, picture = _read_volume(job), _read_picture(job)
+        volume = _read_volume(job)
+        step = "picture"
+        picture = _read_picture(job)
+    except Unread as error:
+        return Excluded(job.candidate.knee, step, UNREAD, str(error))
     except (VolumeError, RadiographError) as error:
-        record["problem"] = {
-            "step": "volume" if isinstance(error, VolumeError) else "picture",
-            "reason": str(error),
-        }
+        record["problem"] = {"step": step, "reason": str(error)}
         with atomic_files(job.record.parent) as files:
             _write_json(files.path(job.record), record)
-        return job.candidate.case
+        return None
     record |= _described(job, volume, picture)
     for folder in (job.mri.parent, job.picture.parent):
         folder.mkdir(parents=True, exist_ok=True)
@@ -156,11 +166,14 @@ def _convert_one(job: Job) -> str:
         _write_nifti(files.path(job.mri), volume)
         Image.fromarray(picture.pixels).save(files.path(job.picture))
         _write_json(files.path(job.record), record)  # renamed last: a record means whole files
-    return job.candidate.case
+    return None
 
 
 def _read_volume(job: Job) -> Volume:
-    """The last scan that can be used; if none can, what is wrong with the last is raised."""
+    """The last scan that can be used; if none can, what is wrong with the last is raised.
+
+    One that was not read for a passing failure is not replaced by an earlier one: it may be whole.
+    """
     knee, problems = job.candidate, list[VolumeError]()
     for scan in (knee.mri, *knee.earlier):
         try:
@@ -181,9 +194,13 @@ def _read_scan(job: Job, scan: Series) -> Volume:
     try:
         with opened(scan.path) as files:
             return read_series(files, job.sequence, side, participant)
-    except (VolumeError, OutputError, MemoryError):
+    except OutputError:
         raise
     except Exception as error:  # one odd file among thousands must not end the work
+        if passing := unread(error, f"MRI {scan.number}"):
+            raise passing from error
+        if isinstance(error, VolumeError):
+            raise
         raise VolumeError(f"a volume that cannot be read: {shown(error)}") from error
 
 
@@ -200,11 +217,15 @@ def _read_picture(job: Job) -> KneePicture:
                 listed_barcode=knee.radiograph.barcode,
                 participant=knee.knee[0],
             )
-    except VolumeError as error:  # of an archive
-        raise RadiographError(str(error)) from error
-    except (RadiographError, OutputError, MemoryError):
+    except (Unread, OutputError, WeightsError):  # the last two are not this knee's alone
         raise
     except Exception as error:
+        if passing := unread(error, f"radiograph {knee.radiograph.number}"):
+            raise passing from error
+        if isinstance(error, RadiographError):
+            raise
+        if isinstance(error, VolumeError):  # of an archive
+            raise RadiographError(str(error)) from error
         raise RadiographError(f"a radiograph that cannot be read: {shown(error)}") from error
 
 
@@ -256,10 +277,13 @@ def _read_record(job: Job) -> dict[str, Any] | None:
 
 def _stamp(path: Path | None) -> list[Any]:
     """Size and time of a series' files, so that one downloaded anew is converted anew."""
-    if path is None or not path.exists():
+    try:
+        if path is None or not path.exists():
+            return []
+        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+        stats = [file.stat() for file in files]
+    except OSError:  # reading them will tell why
         return []
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    stats = [file.stat() for file in files]
     newest = max((stat.st_mtime_ns for stat in stats), default=0)
     return [path.name, len(stats), sum(stat.st_size for stat in stats), newest]
 

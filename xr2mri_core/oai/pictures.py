@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from xr2mri_core.errors import DatalistError, RadiographError, XR2MRIError
+from xr2mri_core.errors import DatalistError, RadiographError, XR2MRIError, shown
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.localization.boxes import Edges, crop_of, middle_of
 from xr2mri_core.localization.boxfile import read_lines
+from xr2mri_core.oai.passing import Unread
 from xr2mri_core.oai.sequences import RADIOGRAPH, kind_of
 from xr2mri_core.oai.values import barcode, identifier
 from xr2mri_core.oai.volumes import is_synthetic
@@ -186,6 +187,7 @@ def read_knee(
 
     Raises:
         RadiographError: in a few words, then the particulars after a colon.
+        Unread: if the detector failed, not for what the film shows.
     """
     if len(files) != 1:
         raise RadiographError(f"several projections in one series: {len(files)} files")
@@ -205,7 +207,10 @@ def read_knee(
         raise RadiographError(f"a radiograph that cannot be read: {error}") from error
     if tagged := Laterality.parse(info["laterality"]):
         _check_shows(tagged, side, both)
-    found = locate(pixels, info["spacing_mm"], side, both)
+    try:
+        found = locate(pixels, info["spacing_mm"], side, both)
+    except RuntimeError as error:  # so torch reports a lack of memory, or a device that failed
+        raise Unread(f"{path.name}: the detector failed: {shown(error)}") from error
     return KneePicture(
         _sixteen_bits(_cut(pixels, found.box)),
         found.box,
@@ -216,11 +221,11 @@ def read_knee(
     )
 
 
-def _check_shows(shown: Laterality | None, side: Laterality, both: bool) -> None:
+def _check_shows(seen: Laterality | None, side: Laterality, both: bool) -> None:
     """Refuse a file that says it shows another knee, or more or fewer, than the list says."""
-    if shown is not (None if both else side):
+    if seen is not (None if both else side):
         listed = "both knees" if both else str(side)
-        says = str(shown) if shown else "both knees"
+        says = str(seen) if seen else "both knees"
         raise RadiographError(f"laterality conflict: its file says {says}, the list {listed}")
 
 

@@ -10,6 +10,7 @@ the visit.
 from __future__ import annotations
 
 import errno
+import os
 import re
 import tarfile
 import zlib
@@ -270,6 +271,8 @@ def opened(path: Path) -> Iterator[list[Path]]:
 
     Raises:
         VolumeError: if an archive is damaged or there is no file.
+        OutputError: if there is no space to unpack.
+        OSError: if a folder cannot be listed.
     """
     if path.is_dir():
         yield _files(path)
@@ -290,7 +293,12 @@ def opened(path: Path) -> Iterator[list[Path]]:
 
 
 def _files(folder: Path) -> list[Path]:
-    found = [path for path in folder.rglob("*") if path.is_file() and path.name[0] != "."]
+    def told(error: OSError) -> None:  # rglob would take a folder that fails for an empty one
+        raise error
+
+    walked = os.walk(folder, onerror=told)
+    names = [Path(where, name) for where, _, files in walked for name in files if name[0] != "."]
+    found = [path for path in names if path.is_file()]
     if not found:
         raise VolumeError(f"an empty folder: {folder.name}; download the series again")
     return sorted(found)
