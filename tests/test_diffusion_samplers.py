@@ -5,6 +5,8 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 
+from xr2mri_core.cli import main
+from xr2mri_core.cli.options import SAMPLERS as OFFERED
 from xr2mri_core.diffusion import SAMPLERS, build_scheduler, guided, interpolated_betas, sample
 from xr2mri_core.errors import Cancelled, InputError
 from xr2mri_core.networks import RadiographCode
@@ -162,3 +164,11 @@ def test_interpolated_betas_pass_through_the_same_noise_levels():
     assert len(scheduler.alphas_cumprod) == 2000
     with pytest.raises(ValueError, match="beta_start"):
         interpolated_betas(beta_start=0.5, beta_end=0.1)
+
+
+def test_the_command_line_offers_what_there_is(capsys):
+    assert tuple(SAMPLERS) == OFFERED
+    assert main(["generate", "--help"]) == 0
+    assert "{ddim,unipc,dpmsolver}" in capsys.readouterr().out
+    assert main(["generate", "--radiograph", "x", "--out", "y", "--sampler", "dpm"]) == 2
+    assert "dpmsolver" in capsys.readouterr().err

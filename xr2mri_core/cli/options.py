@@ -9,6 +9,9 @@ from typing import Any, NoReturn
 
 from xr2mri_core.processes import cores as cores
 
+# Those of xr2mri_core.diffusion, which takes seconds to import; a test holds them together.
+SAMPLERS = ("ddim", "unipc", "dpmsolver")
+
 Run = Callable[[argparse.Namespace], None]
 
 
@@ -69,7 +72,7 @@ def generation_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, help="safetensors of that size (the bundle's own)")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--steps", type=positive, help="denoising steps (default: the bundle's)")
-    parser.add_argument("--sampler", help="ddim, unipc, dpm (default: the bundle's)")
+    parser.add_argument("--sampler", choices=SAMPLERS, help="(default: the bundle's)")
     parser.add_argument("--guidance", type=float, help="classifier-free guidance on the features")
     parser.add_argument("--seed", type=seed, default=0, help="same seed, same volume (default 0)")
     parser.add_argument("--samples", type=positive, default=1, help="with 2 or more: mean and std")
