@@ -91,6 +91,13 @@ class TestDecision:
         assert found.kind == "cropped"
         assert found.knees[0].box == middle_square((512, 512), (0.31, 0.31))
 
+    def test_spacing_too_small_for_a_knee_is_not_believed(self):
+        """224 x 224 of a picture that was larger when its 0.148 mm were measured."""
+        found = decide([(square(140, 112, 210), 0.9)], blank(224, 224), (0.148, 0.148))
+        assert found.kind == "cropped" and found.knees[0].box == (0, 0, 224, 224)
+        assert found.spacing_mm is None and "33 mm" in found.warnings[0]
+        assert decide([], blank(500, 400), (0.148, 0.148)).spacing_mm == (0.148, 0.148)
+
     def test_tight_crop_without_spacing_is_kept_whole(self):
         found = decide([(square(140, 112, 210), 0.9)], blank(224, 224), None)
         assert found.kind == "cropped" and found.knees[0].box == (0, 0, 224, 224)

@@ -25,6 +25,7 @@ from pydicom.uid import (
 )
 
 from xr2mri_core.errors import InputError, RadiographError
+from xr2mri_core.localization import LocateKneed
 from xr2mri_core.transforms import radiograph_transforms, read_radiograph
 from xr2mri_core.transforms.dicom_file import codestream_shape
 
@@ -545,6 +546,16 @@ def test_without_spacing_the_middle_square_is_taken():
     wide = radiograph_transforms(64)({"radiograph": knee(60, 90), "laterality": "R"})
     assert wide["radiograph_info"]["box"] == (0, 15, 60, 75)
     assert any("both knees" in note for note in wide["radiograph_info"]["warnings"])
+
+
+def test_a_spacing_too_small_for_a_knee_is_not_believed(tmp_path):
+    path = write_dicom(tmp_path / "x", knee(224, 200), PixelSpacing=[0.148] * 2, Laterality="R")
+    info = radiograph_transforms(64)({"radiograph": path})["radiograph_info"]
+    assert info["box"] == (12, 0, 212, 200) and info["spacing_mm"] is None
+    assert "0.148 mm" in info["warnings"][0] and "spacing unknown" in info["warnings"][1]
+    located = radiograph_transforms(64, locate=LocateKneed("radiograph"))({"radiograph": path})
+    told = located["radiograph_info"]["warnings"]
+    assert sum("0.148 mm" in note for note in told) == 1
 
 
 def test_a_given_box_is_squared_and_padded_with_the_edge():

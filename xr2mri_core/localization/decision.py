@@ -20,7 +20,7 @@ import numpy as np
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.localization.boxes import EXPANSION, Edges, crop_of, middle_of
 from xr2mri_core.localization.marker import Marker, read_markers
-from xr2mri_core.transforms.radiograph import CROP_MM, Box, middle_square
+from xr2mri_core.transforms.radiograph import CROP_MM, Box, believed_spacing, middle_square
 
 SURE = 0.5
 """Score from which a joint is one."""
@@ -75,7 +75,7 @@ class Localization:
         kind: ``bilateral``, ``single``, ``cropped`` or ``none``.
         warnings: for a person.
         shape: rows and columns of the picture.
-        spacing_mm: of rows and columns, or None.
+        spacing_mm: of rows and columns, or None where it is unknown or cannot be true.
     """
 
     knees: tuple[KneeBox, ...]
@@ -116,6 +116,7 @@ def decide(
         spacing_mm: of rows and columns, None where unknown.
     """
     shape = (int(picture.shape[0]), int(picture.shape[1]))
+    spacing_mm, doubts = believed_spacing(shape, spacing_mm)
     sure = [d for d in detections if d[1] >= SURE]
     pair = None if _knee_sized(shape, spacing_mm) else _pair(sure, detections)
     if pair is not None:
@@ -126,6 +127,7 @@ def decide(
         found = _single(sure, shape, spacing_mm)
     else:
         found = _unsure(detections, shape, spacing_mm)
+    found = replace(found, warnings=(*doubts, *found.warnings))
     if not found.knees or found.kind == "cropped":
         return found
     return _with_markers(found, read_markers(picture))

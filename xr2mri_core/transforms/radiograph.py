@@ -30,6 +30,8 @@ from xr2mri_core.transforms.radiograph_file import read_radiograph
 
 CROP_MM = 140.0
 """Side of the square around the joint where the spacing is known."""
+SMALLEST_FIELD_MM = CROP_MM / 2
+"""A picture whose longer side is said to be less was made smaller and has kept its spacing."""
 CLIP_PERCENTILES = (5.0, 99.0)
 """Percentiles of the crop that become -1 and 1."""
 
@@ -100,8 +102,9 @@ class CropRadiographd(MapTransform):
     """Cut a square out of a radiograph (1, H, W), repeating the edge where it reaches outside.
 
     The square is ``data["box"]``, its shorter side lengthened about its centre, else the middle
-    ``size_mm`` of the picture where the spacing is known, else the largest middle square. The box
-    that was taken goes to ``data["<key>_info"]["box"]``, in pixels of the file's picture.
+    ``size_mm`` of the picture where the spacing is known (:func:`believed_spacing`), else the
+    largest middle square. The box that was taken goes to ``data["<key>_info"]["box"]``, in pixels
+    of the file's picture.
 
     Args:
         keys: radiographs.
@@ -126,6 +129,9 @@ class CropRadiographd(MapTransform):
             if done.get("box") is not None:
                 box = _squared(_checked_box(done["box"], shape), spacing)
             else:
+                spacing, doubts = believed_spacing(shape, spacing)
+                info = {**info, "spacing_mm": spacing}
+                notes += [doubt for doubt in doubts if doubt not in notes]
                 box = middle_square(shape, spacing, self.size_mm)
                 if spacing is None:
                     notes.append(
@@ -161,6 +167,25 @@ def _squared(box: Box, spacing: tuple[float, float] | None) -> Box:
     top, left, bottom, right = box
     side = max((bottom - top) * row, (right - left) * column)
     return _square_at((top + bottom) / 2, (left + right) / 2, side / row, side / column)
+
+
+def believed_spacing(
+    shape: tuple[int, ...], spacing: tuple[float, float] | None
+) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
+    """The spacing of a picture, and what is to be said of it.
+
+    None, with a warning, where the picture would be too small for a knee, as a picture is that was
+    made smaller and has kept its spacing: its middle 140 mm would be mostly outside of it.
+    """
+    if spacing is None:
+        return None, ()
+    longer = max(n * step for n, step in zip(shape, spacing, strict=True))
+    if longer >= SMALLEST_FIELD_MM:
+        return spacing, ()
+    return None, (
+        f"pixels of {spacing[0]:g} mm make a picture of {longer:.0f} mm, too small for a knee: "
+        "the spacing is taken as unknown",
+    )
 
 
 def middle_square(
