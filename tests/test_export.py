@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -63,6 +64,17 @@ def test_montage_shows_radiograph_and_slices():
     sheet = montage(slices, np.ones((32, 32), np.float32), tiles=11, columns=6)
     assert sheet.shape == (2 * 32 + 18, 6 * 32)
     assert sheet[20:32, :32].min() > 0.9 and sheet[20:30, 40:60].max() == 0
+
+
+def test_a_folder_in_the_way_leaves_all_files_as_they_were(tmp_path, generated):
+    written = write_generated(generated, tmp_path)
+    before = written["volume"].read_bytes()
+    written["record"].unlink()
+    written["record"].mkdir()
+    with pytest.raises(OutputError, match=r"'generated.json' is a folder"):
+        write_generated(replace(generated, volume=generated.volume * 0.5), tmp_path)
+    assert written["volume"].read_bytes() == before
+    assert sorted(os.listdir(tmp_path)) == sorted(path.name for path in written.values())
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path):

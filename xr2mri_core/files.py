@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EISDIR
 from pathlib import Path
 from uuid import uuid4
 
@@ -28,6 +29,9 @@ class AtomicFiles:
         return temporary
 
     def commit(self) -> None:
+        for final in self._pending:  # before the first is renamed: all of them or none
+            if final.is_dir():
+                raise IsADirectoryError(EISDIR, f"'{final.name}' is a folder", str(final))
         for final, temporary in self._pending.items():
             os.replace(temporary, final)
 
