@@ -85,3 +85,27 @@ def check_writable(folder: Path | str) -> Path:
     except OSError as error:
         raise _output_error(folder, error) from error
     return folder
+
+
+def check_file(path: Path | str) -> Path:
+    """Prove that a file can be written at ``path``, whose folder is made, before hours are spent.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise OutputError(f"'{path}' is a folder; give the name of a file")
+    check_writable(path.parent)
+    return path
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    path = Path(path)
+    with atomic_files(path.parent) as files:
+        files.path(path).write_text(text, encoding="utf-8")

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from xr2mri_core.cli.options import Commands, count, positive, seed
+from xr2mri_core.cli.options import Commands, count, pair, positive, seed
 from xr2mri_core.cli.terminal import progress_bar
+from xr2mri_core.errors import InputError
 
 log = logging.getLogger("xr2mri")
 
@@ -18,9 +19,13 @@ _ACTIONS = ("find", "films", "score")
 
 
 def spelled_out(argv: Sequence[str]) -> list[str]:
-    """``localize FILE`` is short for ``localize find FILE``."""
-    short = len(argv) > 1 and argv[0] == "localize" and argv[1] not in (*_ACTIONS, "-h", "--help")
-    return ["localize", "find", *argv[1:]] if short else [*argv]
+    """``localize FILE`` is short for ``localize find FILE``, also behind ``--debug``."""
+    command = next((i for i, word in enumerate(argv) if not word.startswith("-")), len(argv))
+    before, given = argv[:command], argv[command:]
+    short = (
+        len(given) > 1 and given[0] == "localize" and given[1] not in (*_ACTIONS, "-h", "--help")
+    )
+    return [*before, "localize", "find", *given[1:]] if short else [*argv]
 
 
 def add(commands: Commands) -> None:
@@ -50,20 +55,20 @@ def add(commands: Commands) -> None:
     for parser, legs in ((films, 64), (score, 20)):
         parser.add_argument("--boxes", type=Path, help="CSV of drawn joint boxes (docs: boxfile)")
         parser.add_argument("--images", type=Path, help="folder of its pictures (default: its own)")
-        parser.add_argument("--legs", type=positive, default=legs, help="painted legs to lay out")
+        parser.add_argument("--legs", type=pair, default=legs, help="painted legs to lay out")
         parser.add_argument("--legs-seed", type=seed, default=77, help="of the painted legs")
         parser.add_argument("--seed", type=seed, default=5, help="of the films")
         parser.add_argument("--jobs", type=positive, default=1, help="processes")
 
 
 def _find(arguments: argparse.Namespace) -> None:
-    from xr2mri_core.files import check_writable
+    from xr2mri_core.files import check_file, write_text
     from xr2mri_core.localization import KneeDetector
     from xr2mri_core.localization.overlay import write_overlay
     from xr2mri_core.transforms.radiograph_file import read_radiograph
 
     for path in filter(None, (arguments.out, arguments.picture)):
-        check_writable(path.parent)
+        check_file(path)
     picture, info = read_radiograph(arguments.file)
     found = KneeDetector.shipped().locate(picture, info["spacing_mm"])
     for warning in found.warnings:
@@ -74,7 +79,7 @@ def _find(arguments: argparse.Namespace) -> None:
     if arguments.out is None:
         print(text)
     else:
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+        write_text(arguments.out, text + "\n")
         print(arguments.out)
 
 
@@ -108,10 +113,15 @@ def _films(arguments: argparse.Namespace) -> None:
 
 
 def _score(arguments: argparse.Namespace) -> None:
+    from xr2mri_core.files import check_file, write_text
     from xr2mri_core.localization import KneeDetector, score
     from xr2mri_core.localization.boxfile import read_boxes
     from xr2mri_core.localization.legs import read_legs, write_legs
 
+    if not (arguments.films or arguments.boxes or arguments.datalist):
+        raise InputError("nothing to measure on; give --films, --boxes or --datalist")
+    if arguments.out is not None:
+        check_file(arguments.out)
     detector = KneeDetector.shipped()
     if arguments.weights is not None:
         detector = KneeDetector.load(arguments.weights)
@@ -137,4 +147,4 @@ def _score(arguments: argparse.Namespace) -> None:
             )
     print(score.table(scores))
     if arguments.out is not None:
-        arguments.out.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
+        write_text(arguments.out, json.dumps(scores, indent=1) + "\n")

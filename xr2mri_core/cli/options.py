@@ -106,6 +106,11 @@ def positive(text: str) -> int:
     return _integer(text, 1)
 
 
+def pair(text: str) -> int:
+    """An integer of at least 2."""
+    return _integer(text, 2)
+
+
 def count(text: str) -> int:
     """An integer of at least 0."""
     return _integer(text, 0)

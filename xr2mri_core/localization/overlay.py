@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from xr2mri_core.files import atomic_files
 from xr2mri_core.localization.decision import Localization
 
 LARGEST = 1400
@@ -37,5 +38,11 @@ def draw_overlay(picture: np.ndarray, found: Localization) -> Image.Image:
 
 
 def write_overlay(path: str | Path, picture: np.ndarray, found: Localization) -> None:
-    """Write :func:`draw_overlay` as a PNG."""
-    draw_overlay(picture, found).save(path, format="PNG")
+    """Write :func:`draw_overlay` as a PNG, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    path = Path(path)
+    with atomic_files(path.parent) as files:
+        draw_overlay(picture, found).save(files.path(path), format="PNG")
