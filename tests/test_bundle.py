@@ -81,6 +81,15 @@ def test_metadata_is_valid(tmp_path):
         verify_metadata(meta_file=str(tmp_path / "metadata.json"), filepath=str(SCHEMA))
 
 
+def test_metadata_tells_the_figures_of_the_model_card():
+    card = (CONFIGS.parent / "models" / "model_card.md").read_text()
+    titles, _, model = card[card.index("|  | PSNR, dB") :].splitlines()[:3]
+    cells = zip(titles.split("|"), model.split("|"), strict=True)
+    told = {title.strip(): float(cell.split()[0]) for title, cell in cells if "(" in cell}
+    metrics = json.loads(METADATA.read_text())["eval_metrics"]
+    assert metrics == {"ssim": told["SSIM"], "rssim": told["RSSIM"], "psnr": told["PSNR, dB"]}
+
+
 def test_metadata_tells_the_versions_of_this_project():
     metadata = json.loads(METADATA.read_text())
     assert metadata["version"] == xr2mri_core.__version__ in metadata["changelog"]
