@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from xr2mri_core.errors import OutputError
-from xr2mri_core.export import montage, write_generated
+from xr2mri_core.export import montage, write_generated, write_nifti
 from xr2mri_core.files import atomic_files, check_writable
 from xr2mri_core.generation import GeneratedVolume
 from xr2mri_core.geometry import volume_affine
@@ -35,6 +35,14 @@ def test_nifti_has_the_values_the_affine_and_the_mark(tmp_path, generated):
     assert nib.aff2axcodes(image.affine) == ("R", "A", "S")
     assert b"synthetic" in image.header["descrip"].item()
     assert image.header.get_xyzt_units()[0] == "mm"
+
+
+def test_a_compressed_nifti_is_the_same_bytes_at_any_time_under_any_name(tmp_path, generated):
+    for name in ("a", "b"):
+        path = tmp_path / f"{name}.nii.gz"
+        write_nifti(path, generated.volume, generated.affine, "words")
+    first, second = ((tmp_path / f"{name}.nii.gz").read_bytes() for name in ("a", "b"))
+    assert first == second and first[4:8] == bytes(4)  # of gzip's time
 
 
 def test_nrrd_is_the_same_volume_in_space(tmp_path, generated):

@@ -109,7 +109,7 @@ def test_a_fault_inside_a_case_leaves_nothing_of_it(tmp_path, made, monkeypatch)
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device", str(tmp_path))
 
-    monkeypatch.setattr("xr2mri_core.phantom.dataset._write_nifti", full)
+    monkeypatch.setattr("xr2mri_core.phantom.dataset.write_nifti", full)
     with pytest.raises(OutputError, match="No space left"):
         write_cases(tmp_path, 2, seed=0, jobs=1)
     assert not list((tmp_path / "cases").iterdir())

@@ -30,7 +30,10 @@ SUFFIXES: dict[str, str] = {"nifti": ".nii.gz", "nrrd": ".nrrd", "dicom": "_dico
 
 
 def write_nifti(path: Path, volume: np.ndarray, affine: np.ndarray, description: str) -> None:
-    """``volume`` (X, Y, Z) with its RAS ``affine`` (4, 4) in mm and up to 79 characters."""
+    """``volume`` (X, Y, Z) with its RAS ``affine`` (4, 4) in mm and up to 79 characters.
+
+    NIfTI-1; as ``.nii.gz`` compressed lightly and without a time stamp: the same bytes every time.
+    """
     import nibabel as nib
 
     image = nib.Nifti1Image(np.ascontiguousarray(volume), affine)

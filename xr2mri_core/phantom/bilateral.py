@@ -323,22 +323,6 @@ def take_film(
     return Film(_collimated(picture, layout), layout.spacing_mm, joints, layout, beam)
 
 
-def make_film(
-    seed: int,
-    sides: str = "RL",
-    spacing_mm: float = 0.6,
-    enrichment: float = DEFAULT_ENRICHMENT,
-) -> Film:
-    """A film of strangers' knees from a seed alone, painted anew (some seconds for each leg)."""
-    seeds = np.random.SeedSequence([seed, _STREAM]).generate_state(2, np.uint32)
-    legs = {
-        side: shadow_of(int(own), enrichment)
-        for side, own in zip("RL", seeds, strict=True)
-        if side in sides
-    }
-    return take_film(legs.get("R"), legs.get("L"), seed, spacing_mm=spacing_mm)
-
-
 def joint_of_case(parameters: Mapping[str, Mapping[str, Any]]) -> Box:
     """The joint box on the radiograph of a phantom case.
 

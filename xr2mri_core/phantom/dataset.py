@@ -11,8 +11,6 @@ A case is written beside its place and renamed when it is whole, so an interrupt
 it stopped. The same seed gives the same bytes, whatever the number of processes.
 """
 
-import gzip
-import io
 import json
 import os
 import shutil
@@ -22,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from PIL import Image
 
@@ -30,6 +27,7 @@ import xr2mri_core.phantom as phantom
 from xr2mri_core import __version__
 from xr2mri_core.datalist import save_datalist, split_by_participant
 from xr2mri_core.errors import DatalistError, InputError, OutputError, shown
+from xr2mri_core.export import write_nifti
 from xr2mri_core.processes import each_done
 
 from .cohort import DEFAULT_ENRICHMENT
@@ -181,8 +179,9 @@ def _write_files(folder: Path, job: _Job, case: Any) -> None:
         demographics=case.demographics,
     )
     Image.fromarray(case.radiograph).save(folder / "radiograph.png")
-    _write_nifti(folder / "mri.nii.gz", case.mri, case.affine, "synthetic phantom MRI")
-    _write_nifti(folder / "labels.nii.gz", case.labels, case.affine, "synthetic phantom labels")
+    mark = f"XR2MRI {__version__} synthetic phantom"
+    write_nifti(folder / "mri.nii.gz", case.mri, case.affine, f"{mark} MRI")
+    write_nifti(folder / "labels.nii.gz", case.labels, case.affine, f"{mark} labels")
     record = {
         "case": job.case,
         "synthetic": True,
@@ -196,18 +195,6 @@ def _write_files(folder: Path, job: _Job, case: Any) -> None:
         "labels": {tissue.name.lower(): int(tissue) for tissue in Tissue},
     }
     (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-
-
-def _write_nifti(path: Path, volume: np.ndarray, affine: np.ndarray, notice: str) -> None:
-    """NIfTI-1 in mm, compressed lightly and without a time stamp: the same bytes every time."""
-    image = nib.Nifti1Image(volume, affine)
-    image.header.set_xyzt_units("mm")
-    image.header["descrip"] = f"XR2MRI {__version__} {notice}".encode()[:79]
-    image.set_sform(affine, code=1)
-    image.set_qform(affine, code=1)
-    buffer = io.BytesIO()
-    image.to_stream(buffer)
-    path.write_bytes(gzip.compress(buffer.getvalue(), compresslevel=1, mtime=0))
 
 
 def _write_datalist(out: Path, seed: int, enrichment: float) -> Path:

@@ -68,11 +68,6 @@ def signal_of(tissue: Tissue) -> float:
     return flash_signal(PROPERTIES[tissue]) / cartilage
 
 
-def signal_table() -> np.ndarray:
-    """`signal_of` by label: float32 (number of tissues,); `table[labels]` is a noiseless image."""
-    return np.array([signal_of(tissue) for tissue in Tissue], dtype=np.float32)
-
-
 @dataclass(frozen=True, slots=True)
 class Scan:
     """What differs from scan to scan.

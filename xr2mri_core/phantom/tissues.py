@@ -21,8 +21,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
 
-import numpy as np
-
 
 class Tissue(IntEnum):
     """Label values of the phantom's label maps (uint8)."""
@@ -169,8 +167,3 @@ PROPERTIES: Mapping[Tissue, Properties] = MappingProxyType(
         Tissue.ATTRITION_GAP: Properties(3000, 90, 0.98, 0.0, 0.0208, 0.06, 1.5),
     }
 )
-
-
-def attenuation_table() -> np.ndarray:
-    """Linear attenuation by label, 1/mm: float32 (tissues,); `table[labels]` is a mu map."""
-    return np.array([PROPERTIES[tissue].mu_per_mm for tissue in Tissue], dtype=np.float32)
