@@ -11,8 +11,6 @@ being read, there is no record, and the next run tries again: a disk's bad hour 
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -21,11 +19,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 from PIL import Image
 
 from xr2mri_core import __version__
 from xr2mri_core.errors import OutputError, RadiographError, VolumeError, WeightsError, shown
+from xr2mri_core.export import write_nifti
 from xr2mri_core.files import atomic_files
 from xr2mri_core.oai.passing import UNREAD, Unread, unread
 from xr2mri_core.oai.pictures import KneePicture, Locate, described, middle_of_half, read_knee
@@ -163,7 +161,9 @@ def _convert_one(job: Job) -> Excluded | None:
     for folder in (job.mri.parent, job.picture.parent):
         folder.mkdir(parents=True, exist_ok=True)
     with atomic_files(job.record.parent) as files:
-        _write_nifti(files.path(job.mri), volume)
+        what = "synthetic phantom MRI" if volume.synthetic else "from DICOM"
+        mark = f"XR2MRI {__version__} {what}"
+        write_nifti(files.path(job.mri), volume.voxels, volume.affine, mark)
         Image.fromarray(picture.pixels).save(files.path(job.picture))
         _write_json(files.path(job.record), record)  # renamed last: a record means whole files
     return None
@@ -286,19 +286,6 @@ def _stamp(path: Path | None) -> list[Any]:
         return []
     newest = max((stat.st_mtime_ns for stat in stats), default=0)
     return [path.name, len(stats), sum(stat.st_size for stat in stats), newest]
-
-
-def _write_nifti(path: Path, volume: Volume) -> None:
-    """NIfTI-1 in mm, compressed lightly and without a time stamp: the same bytes every time."""
-    image = nib.Nifti1Image(volume.voxels, volume.affine)
-    image.header.set_xyzt_units("mm")
-    what = "synthetic phantom MRI" if volume.synthetic else "from DICOM"
-    image.header["descrip"] = f"XR2MRI {__version__} {what}".encode()[:79]
-    image.set_sform(volume.affine, code=1)
-    image.set_qform(volume.affine, code=1)
-    buffer = io.BytesIO()
-    image.to_stream(buffer)
-    path.write_bytes(gzip.compress(buffer.getvalue(), compresslevel=1, mtime=0))
 
 
 def _write_json(path: Path, record: dict[str, Any]) -> None:
