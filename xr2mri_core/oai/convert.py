@@ -34,7 +34,7 @@ from xr2mri_core.oai.sequences import Sequence as MRISequence
 from xr2mri_core.oai.volumes import Volume, read_series
 from xr2mri_core.processes import each_done
 
-VERSION = 1
+VERSION = 2
 """Raised when the meaning of the converted files changes."""
 
 Progress = Callable[[int, int, str], None]

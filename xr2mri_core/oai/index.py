@@ -26,7 +26,7 @@ from xr2mri_core.geometry import slice_window
 from xr2mri_core.oai import reports
 from xr2mri_core.oai.convert import Converted, Job, Progress, convert
 from xr2mri_core.oai.people import read_people
-from xr2mri_core.oai.pictures import HALF, MIDDLE, Drawn, Locate, default_locate, read_drawn_boxes
+from xr2mri_core.oai.pictures import GUESSED, Drawn, Locate, default_locate, read_drawn_boxes
 from xr2mri_core.oai.readings import MISSING_AS, read_readings
 from xr2mri_core.oai.release import Release, read_release
 from xr2mri_core.oai.selection import Excluded, Selection, select_knees
@@ -212,13 +212,14 @@ def _description(settings: Settings, sequence: MRISequence, knees: int) -> str:
 
 
 def _doubts(converted: Sequence[Converted]) -> str:
-    """A line on knees that no detector found; empty where there is none."""
-    guessed = sum(knee.located in (HALF, MIDDLE) for knee in converted)
+    """Lines on knees that no detector found; empty where there are none."""
+    guessed = Counter(knee.located for knee in converted if knee.located in GUESSED)
     if not guessed:
         return ""
+    ways = "".join(f"    {count:>6} {how}\n" for how, count in guessed.most_common())
     return (
-        f"\n{guessed} of {len(converted)} knees were not found by the detector but cut out of the\n"
-        "middle of their half of the film: look at them (radiographs/, 'located' in the datalist)\n"
+        f"\n{guessed.total()} of {len(converted)} knees were not found by the detector; "
+        f"cut out instead:\n{ways}look at them (radiographs/, 'located' in the datalist)\n"
     )
 
 

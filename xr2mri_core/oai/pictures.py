@@ -44,13 +44,20 @@ class Located:
     warning: str = ""
 
 
-DETECTED, HALF, MIDDLE, DRAWN = (
+DETECTED, MIRRORED, HALF, MIDDLE, DRAWN = (
     "detector",
+    "mirror image of the other knee",
     "middle of the film's half",
     "middle of the film",
     "drawn box",
 )
 """How a knee was found."""
+
+GUESSED = (MIRRORED, HALF, MIDDLE)
+"""Of these, the ways that nobody has seen the knee by."""
+
+_SOURCES = {"detector": DETECTED, "mirrored": MIRRORED, "half": HALF}
+"""How the boxes of a film that the detector hands out were found, by their ``source``."""
 
 Locate = Callable[[np.ndarray, "tuple[float, float] | None", Laterality, bool], Located]
 """``locate(pixels, spacing_mm, side, both)``: where the knee of a side is on a film.
@@ -61,17 +68,26 @@ Locate = Callable[[np.ndarray, "tuple[float, float] | None", Laterality, bool], 
 def detected(
     pixels: np.ndarray, spacing: tuple[float, float] | None, side: Laterality, both: bool
 ) -> Located:
-    """Find the knee with the shipped detector; where it is not sure, :func:`middle_of_half`."""
+    """Find the knee with the shipped detector; where it sees no such film, :func:`middle_of_half`.
+
+    Where it is not sure it guesses by itself, and that is what is told then.
+    """
     from xr2mri_core.localization import KneeDetector
 
     found = KneeDetector.shipped().locate(pixels, spacing)
-    warning = "; ".join(found.warnings)
+    warning = "; ".join(_warnings_of(side, found.warnings))
     knee = found.choose(side) if found.kind == ("bilateral" if both else "single") else None
     if knee is None:
         fallback = middle_of_half(pixels, spacing, side, both)
         doubt = f"the detector sees {found.kind}, the list {'both knees' if both else 'one'}"
         return replace(fallback, warning="; ".join(filter(None, (doubt, warning))))
-    return Located(knee.box, DETECTED, warning)
+    return Located(knee.box, _SOURCES[knee.source], warning)
+
+
+def _warnings_of(side: Laterality, warnings: Sequence[str]) -> list[str]:
+    """The warnings of a film, without those of the other knee, which name it at their beginning."""
+    other = "the left knee" if side is Laterality.RIGHT else "the right knee"
+    return [text for text in warnings if not text.startswith(other)]
 
 
 @dataclass(frozen=True)
