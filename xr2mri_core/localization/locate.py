@@ -15,7 +15,7 @@ from xr2mri_core.localization.detector import KneeDetector
 from xr2mri_core.transforms.radiograph import LoadRadiographd
 
 
-def side_of(item: Mapping[Hashable, Any]) -> Laterality | None:
+def side_of(item: Mapping[str, Any]) -> Laterality | None:
     """The side of a datalist item's knee, as a radiograph is read with :class:`LocateKneed`.
 
     What the item says, else its radiograph's file, else what is found in the picture: a lead
@@ -28,7 +28,7 @@ def side_of(item: Mapping[Hashable, Any]) -> Laterality | None:
     told = Laterality.parse(item.get("laterality"))
     if told is not None or "radiograph" not in item:
         return told
-    data = LoadRadiographd("radiograph")(item)
+    data = LoadRadiographd("radiograph")({**item})
     if Laterality.parse(data["radiograph_info"]["laterality"]) is None:
         data = LocateKneed("radiograph")(data)
     return Laterality.parse(data["radiograph_info"]["laterality"])
