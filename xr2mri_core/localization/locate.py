@@ -28,7 +28,7 @@ def side_of(item: Mapping[str, Any]) -> Laterality | None:
     told = Laterality.parse(item.get("laterality"))
     if told is not None or "radiograph" not in item:
         return told
-    data = LoadRadiographd("radiograph")({**item})
+    data = LoadRadiographd("radiograph")({key: item.get(key) for key in ("radiograph", "box")})
     if Laterality.parse(data["radiograph_info"]["laterality"]) is None:
         data = LocateKneed("radiograph")(data)
     return Laterality.parse(data["radiograph_info"]["laterality"])
