@@ -174,6 +174,27 @@ def test_text_tables_keep_every_cell_as_it_is_written(tmp_path, delimiter, encod
     assert rows[1]["code"] == "NA"
 
 
+def test_a_quote_in_a_table_of_oai_swallows_no_rows(tmp_path):
+    lines = [
+        '"ID"|NOTE|V00XRKL',
+        '1|"old film|2',
+        '2|"film of "04"|"3"',
+        '3|"|4',
+        '4|5" apart|"',
+        "5||1",
+    ]
+    (tmp_path / "kxr_sq_bu00.txt").write_text("\n".join(lines) + "\n")
+    rows = read_table(tmp_path / "kxr_sq_bu00.txt").frame.values.tolist()
+    assert rows == [
+        ["1", '"old film', "2"], ["2", 'film of "04', "3"], ["3", '"', "4"], ["4", '5" apart', '"'],
+        ["5", "", "1"],
+    ]  # fmt: skip
+    (tmp_path / "image03.txt").write_text('id\tnote\n1\t"two\nlines, ""quoted"""\n')
+    assert read_table(tmp_path / "image03.txt").frame.values.tolist() == [
+        ["1", 'two\nlines, "quoted"']
+    ]
+
+
 def test_the_second_line_of_an_nda_table_explains_and_is_left_out(tmp_path):
     text = (
         '"src_subject_id"\t"visit"\n'

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -144,14 +147,33 @@ def _read_text(path: Path) -> pd.DataFrame:
     header = text.split("\n", 1)[0]
     if not header.strip():
         raise ReleaseError(f"{path}: an empty table")
-    frame = pd.read_csv(
-        StringIO(text),
-        sep=max("|\t,", key=header.count),
-        dtype=str,
-        keep_default_na=False,
-        index_col=False,
-    )
-    return frame.apply(lambda column: column.str.strip())
+    separator = max("|\t,", key=header.count)
+    # OAI's own tables (|) quote nothing: a cell of free text that begins with a quote is not open
+    # until the next one, rows further down.
+    plain = separator == "|"
+    with warnings.catch_warnings():  # of rows longer than the header: their cells would be shifted
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        frame = pd.read_csv(
+            StringIO(text),
+            sep=separator,
+            dtype=str,
+            keep_default_na=False,
+            index_col=False,
+            quoting=csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL,
+        )
+    frame = frame.apply(lambda column: column.str.strip())
+    if plain and '"' in text:
+        frame.columns = pd.Index([_unquoted(str(name)) for name in frame.columns])
+        frame = frame.apply(lambda column: column.map(_unquoted))
+    return frame
+
+
+def _unquoted(cell: Any) -> Any:
+    """A cell without a pair of quotes around it, as programs add when they write a table again."""
+    text = cell.strip() if isinstance(cell, str) else ""
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        return text[1:-1].replace('""', '"').strip()
+    return cell
 
 
 def _read_sas(path: Path) -> pd.DataFrame:
