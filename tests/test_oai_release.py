@@ -26,6 +26,7 @@ from xr2mri_core.errors import (
 )
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.oai import convert
+from xr2mri_core.oai import index as index_module
 from xr2mri_core.oai.index import Settings, index_release
 from xr2mri_core.oai.pictures import Located, middle_of_half, read_knee
 from xr2mri_core.oai.release import opened, read_release
@@ -353,6 +354,30 @@ def test_windows_and_slice_counts_can_be_chosen(release, tmp_path):
 def test_settings_that_mean_nothing_are_refused(release, tmp_path, settings):
     with pytest.raises(ReleaseError):
         index(release, tmp_path, **settings)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"ratios": (7, 2)}, {"ratios": (0, 0, 1), "test_sites": ("B",)}]
+)
+def test_ratios_that_split_nothing_are_refused_at_once(settings):
+    with pytest.raises(DatalistError, match="ratios"):
+        Settings(**settings)
+
+
+def test_a_slip_in_a_site_is_told_before_anything_is_converted(release, tmp_path, monkeypatch):
+    monkeypatch.setattr(index_module, "convert", lambda *_: pytest.fail("converted"))
+    with pytest.raises(DatalistError, match=r"\['Q'\].*come from A, B, C, D"):
+        index(release, tmp_path, test_sites=("Q",))
+
+
+def test_reports_are_written_where_the_split_fails_in_the_end(spoiled, tmp_path):
+    """No knee of the clinic to hold out can be read."""
+    path = series_of(spoiled, "Bilateral PA Fixed Flexion Knee", "9000303") / "001"
+    path.write_bytes(b"nonsense")
+    with pytest.raises(DatalistError, match=r"\['D'\].*come from A, B, C;"):
+        index(spoiled, tmp_path / "out", test_sites=("D",))
+    assert "3 knees of 3 participants" in (tmp_path / "out" / "flow.txt").read_text()
+    assert excluded(tmp_path / "out")["9000303-V00-R"][0] == "picture"
 
 
 def test_reports_tell_where_every_knee_went(release, indexed):

@@ -32,7 +32,7 @@ from xr2mri_core.oai.release import Release, read_release
 from xr2mri_core.oai.selection import Excluded, Selection, select_knees
 from xr2mri_core.oai.sequences import DEFAULT, sequence_named
 from xr2mri_core.oai.sequences import Sequence as MRISequence
-from xr2mri_core.oai.splits import split_by_kl, split_by_site
+from xr2mri_core.oai.splits import check_ratios, check_sites, split_by_kl, split_by_site
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,9 @@ class Settings:
         ratios: of training, validation and test.
         test_sites: clinics whose participants make the test split; none splits at random.
         seed: of the split.
+
+    Raises:
+        DatalistError: for ratios that split nothing.
     """
 
     visits: tuple[str, ...] = ()
@@ -60,6 +63,9 @@ class Settings:
     ratios: tuple[float, float, float] = (7, 2, 1)
     test_sites: tuple[str, ...] = ()
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_ratios(self.ratios, by_site=bool(self.test_sites))
 
     def mri_sequence(self) -> MRISequence:
         """The sequence, with the window and the slices that were asked for.
@@ -115,8 +121,9 @@ def index_release(
 
     Raises:
         ReleaseError: if lists or tables are missing or malformed.
-        DatalistError: if no knee is left, the split cannot be made, or the box file is malformed
-            or of other radiographs.
+        DatalistError: if the sites of the test are not among the participants', or the box file is
+            malformed or of other radiographs, before anything is converted; if no knee is left, or
+            the split cannot be made of those that are, after the reports are written.
         OutputError: if something cannot be written.
     """
     settings = settings or Settings()
@@ -126,6 +133,8 @@ def index_release(
     readings = read_readings(release.tables, release.visits)
     people = read_people(release.tables)
     selection = select_knees(release, sequence, readings, people, settings.missing_as)
+    if settings.test_sites and selection.candidates:  # a slip must not come out after hours
+        check_sites(settings.test_sites, (knee.person.site for knee in selection.candidates))
     drawn = read_drawn_boxes(boxes) if boxes is not None else {}
     locate = locate or default_locate()
     work = [
@@ -138,7 +147,11 @@ def index_release(
         )
     converted, unreadable = convert(work, jobs, progress)
     excluded = [*selection.excluded, *unreadable]
-    splits = _split(_items(converted, sequence, settings), settings) if converted else {}
+    try:
+        splits = _split(_items(converted, sequence, settings), settings) if converted else {}
+    except DatalistError:  # all of a site may have been left out: the reports tell why
+        _write_reports(out, release, selection, converted, excluded, {}, settings)
+        raise
     text = _write_reports(out, release, selection, converted, excluded, splits, settings)
     if not converted:
         raise DatalistError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,9 +31,10 @@ def split_by_kl(
         ``training``, ``validation``, ``test`` -> items, in their order.
 
     Raises:
-        DatalistError: for ratios that are not three numbers of at least 0 with a positive sum.
+        DatalistError: as :func:`check_ratios`.
     """
-    return _gathered(items, _dealt(items, dict(zip(SPLITS, ratios, strict=False)), ratios, seed))
+    check_ratios(ratios)
+    return _gathered(items, _dealt(items, dict(zip(SPLITS, ratios, strict=True)), seed))
 
 
 def split_by_site(
@@ -48,17 +49,12 @@ def split_by_site(
     ratios.
 
     Raises:
-        DatalistError: if a site is unknown, or nobody would be left to train or to test.
+        DatalistError: as :func:`check_sites` and :func:`check_ratios`.
     """
-    held_out = {site.strip().upper() for site in test_sites}
-    known = {str(item.get("site") or "?") for item in items}
-    if not held_out or not held_out < known:
-        raise DatalistError(
-            f"test sites {shown(sorted(held_out))}: the participants come from "
-            f"{', '.join(sorted(known))}; hold out some of these, not all"
-        )
+    held_out = check_sites(test_sites, (str(item.get("site") or "") for item in items))
     rest = [item for item in items if str(item.get("site") or "?") not in held_out]
-    split_of = _dealt(rest, {"training": ratios[0], "validation": ratios[1]}, ratios, seed)
+    check_ratios(ratios, by_site=True)
+    split_of = _dealt(rest, {"training": ratios[0], "validation": ratios[1]}, seed)
     split_of |= {
         str(item["participant"]): "test"
         for item in items
@@ -67,14 +63,44 @@ def split_by_site(
     return _gathered(items, split_of)
 
 
-def _dealt(
-    items: Sequence[Item], shares: Mapping[str, float], ratios: Sequence[float], seed: int
-) -> dict[str, str]:
-    """Participant -> split."""
+def check_sites(test_sites: Iterable[str], known: Iterable[str]) -> set[str]:
+    """Return the clinics to hold out.
+
+    Args:
+        test_sites: as they were given.
+        known: of the participants; empty texts stand for unknown.
+
+    Raises:
+        DatalistError: if a site is unknown, or nobody would be left to train or to test.
+    """
+    held_out = {site.strip().upper() for site in test_sites}
+    there = {site or "?" for site in known}
+    if not held_out or not held_out < there:
+        raise DatalistError(
+            f"test sites {shown(sorted(held_out))}: the participants come from "
+            f"{', '.join(sorted(there))}; hold out some of these, not all"
+        )
+    return held_out
+
+
+def check_ratios(ratios: Sequence[float], by_site: bool = False) -> None:
+    """Refuse what splits nothing.
+
+    Args:
+        ratios: of training, validation and test.
+        by_site: whether only the first two are used, since the test is some clinics.
+
+    Raises:
+        DatalistError: unless they are three numbers of at least 0, those used with a positive sum.
+    """
     numbers = np.asarray(ratios, dtype=float)
     valid = numbers.shape == (3,) and np.isfinite(numbers).all() and numbers.min() >= 0
-    if not valid or not sum(shares.values()) > 0:
+    if not valid or not numbers[: 2 if by_site else 3].sum() > 0:
         raise DatalistError(f"ratios {shown(list(ratios))}: give three numbers, e.g. 7 2 1")
+
+
+def _dealt(items: Sequence[Item], shares: Mapping[str, float], seed: int) -> dict[str, str]:
+    """Participant -> split."""
     worst: dict[str, int] = {}
     for item in items:
         person, grade = str(item["participant"]), item["features"].get("V00XRKL", -1)
