@@ -8,13 +8,14 @@ import torch
 
 from xr2mri_core.errors import DatalistError, InputError
 from xr2mri_core.geometry import Laterality
-from xr2mri_core.localization import LocateKneed, legs
+from xr2mri_core.localization import KneeDetector, LocateKneed, legs
 from xr2mri_core.localization.augment import augmented
 from xr2mri_core.localization.boxes import EXPANSION, RISE, crop_of, iou
 from xr2mri_core.localization.boxfile import read_boxes
 from xr2mri_core.localization.decision import NO_KNEE, Localization, decide
 from xr2mri_core.localization.films import FilmCorpus, draw_film, shrunk
 from xr2mri_core.localization.frames import frame_of, to_picture
+from xr2mri_core.localization.locate import side_of
 from xr2mri_core.localization.marker import read_markers
 from xr2mri_core.localization.network import FRAME, KneeSSD
 from xr2mri_core.localization.training import DetectorStage, FilmBatches
@@ -164,6 +165,15 @@ class TestLocateKneed:
         located = self.read(picture, Told(square(160, 150, 220)))
         assert torch.equal(plain["radiograph"], located["radiograph"])
         assert plain["radiograph_info"]["warnings"] == located["radiograph_info"]["warnings"]
+
+    def test_side_of_an_item_is_that_of_its_picture(self, monkeypatch):
+        film, both = blank(400, 560), Told(square(200, 140, 120), square(200, 420, 120))
+        monkeypatch.setattr(KneeDetector, "shipped", lambda: both)
+        read = self.read(film, both)["radiograph_info"]
+        assert side_of({"radiograph": film, "laterality": "auto"}) == read["laterality"] == "R"
+        assert side_of({"radiograph": film, "laterality": "L"}) is Laterality.LEFT
+        assert side_of({"radiograph": film, "box": (0, 0, 90, 90)}) is None
+        assert side_of({"mri": "knee.nii.gz"}) is None
 
     def test_stranger_is_read_as_without_a_detector_and_warned_of(self):
         picture = blank(300, 420)
