@@ -1,8 +1,10 @@
 """`xr2mri localize` on the command line: its short form, what it refuses, what it leaves behind."""
 
 import os
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from xr2mri_core.cli import main
 from xr2mri_core.cli.localize import spelled_out
@@ -40,10 +42,11 @@ def test_a_folder_is_no_output(option, radiograph, tmp_path, capsys):
 
 
 def test_outputs_are_whole_or_absent(radiograph, tmp_path, monkeypatch, capsys):
-    def full(picture, found):
+    def full(image, path, **options):
+        Path(path).write_bytes(b"half a picture")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("xr2mri_core.localization.overlay.draw_overlay", full)
+    monkeypatch.setattr(Image.Image, "save", full)
     out = tmp_path / "out" / "boxes.png"
     assert main(["localize", str(radiograph), "--picture", str(out)]) == 1
     assert "No space left" in capsys.readouterr().err and os.listdir(out.parent) == []
