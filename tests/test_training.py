@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import math
 import os
 from pathlib import Path
@@ -193,7 +194,7 @@ def test_a_film_is_cropped_and_warned_of_as_in_generation(
     read = prepare_radiograph(film, 64, side)
     assert read.info["localization"]["kind"] == "bilateral"
     assert np.array_equal(made.arrays["radiographs"][0], to_bytes(read.picture.numpy()[0, 0]))
-    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert told == [
         "1 radiograph(s), such as that of case-0: "
         "pixel spacing unknown: the crop takes the knee to be of average size"
