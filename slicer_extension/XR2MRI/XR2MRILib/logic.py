@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -102,6 +103,8 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self._ticking = self._watching = False
         self._timer = qt.QTimer()
         self._timer.setInterval(TICK_MS)
+        known = weakref.ref(self)  # what Qt holds would keep the logic for ever
+        self._timer.connect("timeout()", lambda: known()._tick())
 
     def getParameterNode(self) -> XR2MRIParameterNode:
         return XR2MRIParameterNode(super().getParameterNode())
@@ -347,11 +350,9 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             return
         self._watching, scene = wanted, slicer.mrmlScene
         if wanted:
-            self._timer.connect("timeout()", self._tick)
             self.addObserver(scene, scene.StartCloseEvent, self._onSceneClose)
             self.addObserver(scene, scene.NodeRemovedEvent, self._onNodeRemoved)
         else:
-            self._timer.disconnect("timeout()", self._tick)
             self.removeObservers()
 
     def _tick(self) -> None:
