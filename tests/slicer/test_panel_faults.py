@@ -78,7 +78,8 @@ def test_connecting_can_be_stopped(user, faulty):
     assert not user.ui.generateButton.enabled
 
 
-def test_a_server_that_asks_for_a_login_gets_one(user, faulty):
+@pytest.mark.parametrize("ca_file", ["", __file__], ids=["usual", "own"])
+def test_a_server_that_asks_for_a_login_gets_one(user, faulty, ca_file):
     def info(asked):
         known = asked.headers.get("Authorization") == "Bearer t0ken"
         return Answer(body=fake.info()) if known else Answer(401, {"detail": "who?"})
@@ -90,6 +91,7 @@ def test_a_server_that_asks_for_a_login_gets_one(user, faulty):
     faulty.plan["GET /auth/"] = Answer(body={"enabled": True, "client_id": "x", "realm": None})
     faulty.plan["GET /auth/token/valid"] = Answer(body={"username": "eva"})
     faulty.plan["GET /info/"], faulty.plan["POST /auth/token"] = info, token
+    user.ui.caFileEdit.currentPath = ca_file
     user.connect(faulty.url)
     assert user.shown("loginFrame") and user.colour("serverStatus") == "attention"
     assert "Log in" in user.ui.serverStatus.text
@@ -100,6 +102,8 @@ def test_a_server_that_asks_for_a_login_gets_one(user, faulty):
         assert text in user.ui.serverStatus.text
         assert user.ui.passwordEdit.text == "", "the password stays nowhere"
     assert not user.shown("loginFrame")
+    user.connect(faulty.url)
+    assert "as eva" in user.ui.serverStatus.text, "once is enough"
     stored = user.slicer.app.settings()
     kept = " ".join(str(stored.value(key)) for key in stored.allKeys())
     assert "t0ken" not in kept and "geheim" not in kept

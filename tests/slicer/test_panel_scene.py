@@ -258,8 +258,17 @@ def test_the_self_test_of_the_module_passes(user):
     import sys
     import unittest
 
+    from XR2MRILib import settings
+
+    def remembered() -> tuple:
+        return settings.servers(), settings.ca_file(), settings.options()
+
+    settings.remember_options({"steps": 7})
+    settings.remember_server("https://mri.example")
+    before = remembered()
     suite = unittest.defaultTestLoader.loadTestsFromTestCase(sys.modules["XR2MRI"].XR2MRITest)
     cases = [case for case in suite if case._testMethodName != "runTest"]
     found = unittest.TestResult()
     unittest.TestSuite(cases).run(found)
     assert found.testsRun >= 5 and not found.errors + found.failures, found.errors + found.failures
+    assert remembered() == before == (["https://mri.example"], "", {"steps": 7}), "the user's stay"
