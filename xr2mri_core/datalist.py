@@ -23,7 +23,7 @@ import numpy as np
 from xr2mri_core.demographics import demographics_of
 from xr2mri_core.errors import DatalistError, FeatureError, InputError, shown
 from xr2mri_core.features import parse_features
-from xr2mri_core.files import atomic_files
+from xr2mri_core.files import write_text
 from xr2mri_core.geometry import Laterality
 
 SPLITS = ("training", "validation", "test")
@@ -113,9 +113,7 @@ def save_datalist(
                     item[key] = Path(os.path.relpath(item[key], path.parent.resolve())).as_posix()
             content[split].append(item)
     check_split(checked, path)
-    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    with atomic_files(path.parent) as files:
-        files.path(path).write_text(text, encoding="utf-8")
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return path
 
 

@@ -31,7 +31,7 @@ import numpy as np
 from pydicom import dcmread
 
 from xr2mri_core.errors import InputError
-from xr2mri_core.files import check_writable
+from xr2mri_core.files import check_writable, write_text
 from xr2mri_core.geometry import IMAGE_SIZE, mirror_volume
 from xr2mri_core.processes import each_done
 
@@ -210,7 +210,7 @@ def _phantoms(path: Path) -> set[str]:
 
 
 def _write_truth(out: Path, truth: Mapping[str, Any]) -> None:
-    (out / "truth.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
+    write_text(out / "truth.json", json.dumps(truth, indent=1) + "\n")
 
 
 def _identifier(index: int) -> str:
