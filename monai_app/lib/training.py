@@ -156,6 +156,7 @@ class TrainingRun:
 
     def _wait(self) -> None:
         status = self._process.wait()
+        shutil.rmtree(self.folder / CACHE, ignore_errors=True)  # before anybody is told of the end
         try:
             if self._stopped.is_set():
                 self.state = "stopped"
@@ -170,8 +171,6 @@ class TrainingRun:
         except Exception as error:
             log.exception("the new weights of %s are not used", self.model)
             self._fail(f"the new weights are not used: {type(error).__name__}")
-        finally:
-            shutil.rmtree(self.folder / CACHE, ignore_errors=True)
 
     def _fail(self, message: str) -> None:
         self.state, self.error = "failed", message
