@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from contextlib import closing
 
+import psutil
 import pytest
 import torch
 
@@ -48,6 +51,20 @@ def test_the_processes_end_when_the_generator_is_closed():
     with closing(each_done(slow, range(1000), 2, "waits")) as done:
         next(done)
     assert time.monotonic() - started < 60  # all thousand would take 100 s
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_the_processes_end_with_a_killed_parent(how):
+    code = "from test_processes import *; list(each_done(slow, range(10**6), 2, 'waits'))"
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=os.path.dirname(__file__))
+    limit = time.monotonic() + 60
+    while len(found := psutil.Process(parent.pid).children(recursive=True)) < 3:  # and the tracker
+        assert time.monotonic() < limit and parent.poll() is None, found
+        time.sleep(0.1)
+    time.sleep(3)  # they have something to do
+    parent.send_signal(how)
+    parent.wait(30)
+    assert psutil.wait_procs(found, timeout=30)[1] == []
 
 
 def test_an_error_of_the_work_is_the_callers(tmp_path):

@@ -57,7 +57,7 @@ def each_done(
         finally:
             torch.set_num_threads(threads)
         return
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_start_process)
+    pool = new_pool(jobs)
     os.environ.update(dict(environment or {}) | os.environ)
     waiting: set[Future[Result]] = set()
     rest = iter(items)
@@ -78,10 +78,16 @@ def each_done(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start_process() -> None:
+def new_pool(jobs: int) -> ProcessPoolExecutor:
+    """Processes with one torch thread each that end with this one, however that ends."""
+    return ProcessPoolExecutor(jobs, get_context("spawn"), _start_process, (os.getpid(),))
+
+
+def _start_process(parent: int) -> None:
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _watch(parent, os.getpid())
     torch.set_num_threads(1)
 
 
@@ -95,10 +101,15 @@ def end_with(parent: int | None) -> None:
         parent: the parent's process id; None never ends.
     """
     if parent is not None:
-        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+        _watch(parent, 0)
 
 
-def _end_after(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os.killpg(0, signal.SIGTERM)
+def _watch(parent: int, whom: int) -> None:
+    """Once the parent has died, send SIGTERM to `whom`, as `os.kill` takes it: 0 is the group."""
+
+    def wait_and_end() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.kill(whom, signal.SIGTERM)
+
+    threading.Thread(target=wait_and_end, daemon=True).start()

@@ -19,9 +19,8 @@ import csv
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -36,6 +35,7 @@ from xr2mri_core.export import NOTICE, write_json, write_nifti
 from xr2mri_core.features import VARIABLES
 from xr2mri_core.files import atomic_files
 from xr2mri_core.geometry import IMAGE_SIZE, Laterality, mirror_picture, volume_to_slices
+from xr2mri_core.processes import new_pool
 
 if TYPE_CHECKING:
     from xr2mri_core.generation import GeneratedVolume, KneeMRIGenerator
@@ -379,13 +379,7 @@ class _Inline(Executor):
 def _workers(jobs: int) -> Executor:
     if jobs <= 1:
         return _Inline()
-    return ProcessPoolExecutor(jobs, get_context("spawn"), _one_thread)
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
+    return new_pool(jobs)
 
 
 def _ahead(
