@@ -56,7 +56,7 @@ class DiffusionStage(nn.Module):
         drop_variable: float = 0.1,
         drop_features: float = 0.1,
         drop_radiograph: float = 0.1,
-        twin_difference: float = 8.0,
+        twin_difference: float = 2.0,
         reconstruction: float = 0.0,
         picture_steps: int = 8,
     ) -> None:
