@@ -137,17 +137,6 @@ def test_mean_of_volumes_of_differing_length_has_that_of_the_first(small_datalis
     np.testing.assert_allclose(mean[-1], (own[-1] + other[-1]) / 2, atol=1e-6)
 
 
-def test_the_mean_volume_is_of_patients_and_not_of_twins(small_datalist, tmp_path):
-    from xr2mri_core.datalist import load_datalist, save_datalist
-
-    items = load_datalist(small_datalist, "training")
-    twin = {**items[0], "case": "twin", "twin_of": items[0]["case"]}
-    listed = save_datalist(tmp_path / "twins.json", {"training": [*items, twin]}, "twins")
-    mean = compare._mean_of_training(listed, 200, 64)
-    np.testing.assert_array_equal(mean, compare.mean_volume(items, 200, 64))
-    assert not np.array_equal(mean, compare.mean_volume([*items, twin], 200, 64))
-
-
 def test_one_patient_has_no_other(small_datalist, oracle, tmp_path):
     with pytest.raises(DatalistError, match="at least two"):
         compare.evaluate(small_datalist, oracle, tmp_path, cases=1)

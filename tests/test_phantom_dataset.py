@@ -15,7 +15,7 @@ from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import Cancelled, DatalistError, InputError, OutputError
 from xr2mri_core.phantom.case import PhantomCase
 from xr2mri_core.phantom.cohort import sample_features
-from xr2mri_core.phantom.dataset import case_seed, twin_features, write_cases
+from xr2mri_core.phantom.dataset import case_seed, write_cases
 
 FILES = {"radiograph.dcm", "radiograph.png", "mri.nii.gz", "labels.nii.gz", "features.json"}
 
@@ -34,7 +34,7 @@ def made(monkeypatch):
             mri=rng.integers(0, 900, (8, 6, 8)).astype(np.int16),
             labels=rng.integers(0, 9, (8, 6, 8)).astype(np.uint8),
             affine=np.diag([0.625, 1.5, 0.625, 1]),
-            features=features or sample_features(rng, enrichment),
+            features=sample_features(rng, enrichment),
             demographics={"sex": "M", "age": 60, "bmi": 28.0, "height_cm": 175.0},
             parameters={"beam": {"kvp": 70.0, "mas": 9.0}},
         )
@@ -122,37 +122,6 @@ def test_a_corpus_can_be_extended(tmp_path, made):
     assert [item["case"] for item in sorted(load_datalist(path), key=lambda i: i["case"])] == [
         f"phantom-{index:06d}" for index in range(4)
     ]
-
-
-def test_twins_are_training_knees_with_other_findings_behind_the_same_radiograph(tmp_path, made):
-    path = write_cases(tmp_path, 10, seed=0, jobs=1, twins=3)
-    items = {item["case"]: item for item in load_datalist(path)}
-    twins = [item for item in items.values() if "twin_of" in item]
-    assert len(items) == 13 and len(twins) == 3
-    for twin in twins:
-        own = items[twin["twin_of"]]
-        assert own["split"] == twin["split"] == "training"
-        assert [twin[key] == own[key] for key in ("participant", "radiograph", "mri")] == [
-            True, True, False,
-        ]  # fmt: skip
-        assert twin["features"] != own["features"]
-        index = int(own["case"][-6:])
-        assert twin["features"] == twin_features(case_seed(0, index))
-        assert not {"radiograph.dcm", "radiograph.png"} & set(os.listdir(Path(twin["mri"]).parent))
-    made.clear()
-    without = json.loads(write_cases(tmp_path, 10, seed=0, jobs=1).read_text())
-    assert not made and sum("twin_of" in item for item in without["training"]) == 3
-
-
-def test_a_twin_leaves_with_its_case_when_the_split_is_drawn_anew(tmp_path, made):
-    write_cases(tmp_path, 10, seed=0, jobs=1, twins=7)
-    items = load_datalist(write_cases(tmp_path, 40, seed=0, jobs=1))
-    split_of = {item["case"]: item["split"] for item in items}
-    listed = [item["twin_of"] for item in items if "twin_of" in item]
-    made_twins = [f"phantom-{index:06d}" for index in range(10)]
-    made_twins = [case for case in made_twins if (tmp_path / "cases" / f"{case}-twin").is_dir()]
-    assert listed == [case for case in made_twins if split_of[case] == "training"]
-    assert len(listed) < len(made_twins)
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"enrichment": 0.1}])

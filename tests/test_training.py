@@ -287,47 +287,6 @@ def test_augmentation_changes_the_radiographs_alone_and_by_seed_and_step(latents
     assert one["seed"] == plain["seed"]
 
 
-@pytest.fixture(scope="module")
-def twinned(items, tmp_path_factory):
-    """Latents of five patients and of a twin of the third: its own volume, turned upside down."""
-    import nibabel as nib
-
-    root = tmp_path_factory.mktemp("twins")
-    volume = nib.load(items[2]["mri"])
-    turned = nib.Nifti1Image(np.asarray(volume.dataobj)[:, :, ::-1], volume.affine)
-    nib.save(turned, root / "twin.nii.gz")
-    twin = {
-        **items[2],
-        "case": "twin",
-        "twin_of": items[2]["case"],
-        "mri": str(root / "twin.nii.gz"),
-        "features": {"V00XRKL": 4},
-    }
-    made = training.SliceCache.build([*items, twin], root, 6, size=64, seed=3, processes=1)
-    return training.LatentCache.build(made, tiny("autoencoder"), root, [34], 3.0)
-
-
-def test_a_twin_keeps_the_slices_of_its_case_and_comes_with_it_alone(twinned):
-    depths = twinned.arrays["depths"]
-    assert twinned.twins() == {2: 5}
-    assert np.array_equal(depths[2], depths[5]) and not np.array_equal(depths[2], depths[1])
-    batches = training.CaseBatches(twinned, 9, 4, GUIDANCE.encode, oversampling=0.5)
-    batch = batches[0]
-    radiographs = twinned.slices.arrays["radiographs"]
-    cases = [
-        int(np.argmax([(known == row).all() for known in radiographs]))
-        for row in to_bytes(batch["radiograph"][:, 0].numpy())
-    ]
-    assert sorted(cases) == [0, 1, 2, 3, 4]
-    for place, case in enumerate(cases):
-        rows = slice(4 * place, 4 * place + 4)
-        same = torch.equal(batch["latent"][rows], batch["twin_latent"][rows])
-        assert same == (case != 2)
-        twin = GUIDANCE.encode(twinned.items[5 if case == 2 else case]["features"], None)
-        assert np.array_equal(batch["twin_features"][place], twin)
-    assert batch["twin_weight"].shape == batch["weight"].shape
-
-
 def test_rare_grades_are_drawn_more_often():
     grades = [{"V00XRKL": 0}] * 9 + [{"V00XRKL": 4}]
     assert np.allclose(case_weights(grades, 0), 0.1)
@@ -581,31 +540,6 @@ def test_reconstruction_loss_reaches_the_denoiser(latents):
     assert losses["reconstruction"] > 0 and losses["loss"] > losses["plain"]
     losses["reconstruction"].backward()
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in stage.model.unet.parameters())
-
-
-def test_the_error_of_a_case_and_its_twin_shall_be_alike(latents, twinned):
-    kept = {"drop_variable": 0.0, "drop_features": 0.0, "drop_radiograph": 0.0}
-    batch = training.CaseBatches(latents, 3, 4, GUIDANCE.encode)[0]
-    alone = diffusion_stage(**kept)(batch)
-    same = {f"twin_{key}": batch[key] for key in ("latent", "features", "weight")}
-    twin = diffusion_stage(**kept)(batch | same)
-    assert twin["difference"] == 0 and torch.allclose(twin["loss"], alone["loss"])
-
-    batch = training.CaseBatches(twinned, 5, 4, GUIDANCE.encode)[0]
-    plain = diffusion_stage(**kept, twin_difference=0.0)(batch)
-    stage = diffusion_stage(**kept, twin_difference=2.0)
-    losses = stage(batch)
-    assert torch.allclose(plain["loss"], (losses["twin"] + alone_loss(batch, kept)) / 2)
-    assert losses["difference"] > 0
-    assert torch.allclose(losses["loss"], plain["loss"] + 2 * losses["difference"])
-    losses["difference"].backward()
-    grades = stage.model.guidance.up_token.weight.grad[:, stage.model.guidance.embedding_dim :]
-    assert grades[:, one_hot_slices("oai")["V00XRKL"]].abs().sum() > 0
-
-
-def alone_loss(batch, kept):
-    own = {key: value for key, value in batch.items() if not key.startswith("twin_")}
-    return diffusion_stage(**kept)(own)["loss"]
 
 
 def test_exported_weights_are_the_averaged_ones(latents, small_datalist, tmp_path):

@@ -5,10 +5,9 @@
 
 An item is a dictionary: ``case`` and ``participant`` (texts), ``radiograph`` and ``mri`` (paths),
 and optionally ``labels`` (path of a label map on the grid of the MRI), ``laterality`` (R or L),
-``features`` (OAI name -> grade), ``age`` (years), ``sex`` (F or M), ``bmi`` (kg/m2) and ``twin_of``
-(the case that is the same knee with other findings; of phantoms only). Paths in the file are
-relative to the file; in memory they are absolute. No participant is in two splits, because visits
-and both knees share anatomy.
+``features`` (OAI name -> grade), ``age`` (years), ``sex`` (F or M) and ``bmi`` (kg/m2). Paths in
+the file are relative to the file; in memory they are absolute. No participant is in two splits,
+because visits and both knees share anatomy.
 """
 
 from __future__ import annotations
@@ -187,7 +186,7 @@ def _checked(item: object, required: Sequence[str], where: str) -> Item:
     for key in required:
         if checked.get(key) in (None, ""):
             raise DatalistError(f"{where}: {key} is missing; required are {', '.join(required)}")
-    for key in ("case", "participant", "twin_of", *PATHS):
+    for key in ("case", "participant", *PATHS):
         if isinstance(checked.get(key), Path):
             checked[key] = str(checked[key])
         if key in checked and not isinstance(checked[key], str):

@@ -25,10 +25,7 @@ def add(commands: Commands) -> None:
     phantom.add_argument(
         "--start", type=seed, default=0, help="number of the first knee (default 0)"
     )
-    phantom.add_argument(
-        "--twins", type=seed, default=0,
-        help="so many training knees once more with other findings and the same radiograph",
-    )  # fmt: skip
+
     phantom.add_argument(
         "--as-oai", action="store_true",
         help="write a small release in the shape of OAI's instead; --cases are participants",
@@ -52,15 +49,13 @@ def _phantom(arguments: argparse.Namespace) -> None:
         if arguments.as_oai:
             from xr2mri_core.phantom.oai_release import write_release
 
-            if arguments.start or arguments.twins:
+            if arguments.start:
                 raise InputError(
-                    "--start and --twins go with plain phantoms, not with --as-oai; leave them out"
+                    "--start goes with plain phantoms, not with --as-oai; leave it out"
                 )
             written = write_release(out, arguments.cases, **settings)
         else:
             from xr2mri_core.phantom.dataset import write_cases
 
-            written = write_cases(
-                out, arguments.cases, start=arguments.start, twins=arguments.twins, **settings
-            )
+            written = write_cases(out, arguments.cases, start=arguments.start, **settings)
     print(written)

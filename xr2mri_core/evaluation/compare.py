@@ -353,8 +353,7 @@ def _mean_of_training(datalist: Path | str, cases: int, size: int) -> np.ndarray
     except DatalistError as error:
         log.warning("no row '%s': %s", MEAN_VOLUME, error)
         return None
-    patients = [item for item in items if "twin_of" not in item]
-    return mean_volume(patients, cases, size)
+    return mean_volume(items, cases, size)
 
 
 def _resampled(slices: np.ndarray, count: int) -> np.ndarray:

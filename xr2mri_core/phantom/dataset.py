@@ -6,11 +6,6 @@
                              mri.nii.gz        int16 (256, 80, 256), RAS+
                              labels.nii.gz     uint8, the values of `tissues.Tissue`
                              features.json     grades, demographics, parameters, seed
-        cases/phantom-000000-twin/             the same knee with other findings: no radiograph
-
-A **twin** is for training alone. The datalist pairs its volume and its grades with the radiograph
-of the knee as it was, which does not show them: what sets a case and its twin apart can be learned
-from the form alone.
 
 A case is written beside its place and renamed when it is whole, so an interrupted run resumes where
 it stopped. The same seed gives the same bytes, whatever the number of processes.
@@ -19,9 +14,9 @@ it stopped. The same seed gives the same bytes, whatever the number of processes
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +30,7 @@ from xr2mri_core.errors import DatalistError, InputError, OutputError, shown
 from xr2mri_core.export import write_nifti
 from xr2mri_core.processes import each_done
 
-from .cohort import DEFAULT_ENRICHMENT, sample_features
+from .cohort import DEFAULT_ENRICHMENT
 from .dicom import write_radiograph_dicom
 from .tissues import Tissue
 
@@ -43,8 +38,6 @@ Progress = Callable[[int, int], None]
 """Called with (cases done, cases in all); may raise to stop the work."""
 
 RECORD = "features.json"
-TWIN = "-twin"
-TWIN_ENRICHMENT = 0.7
 _ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "2000000000", "MALLOC_MMAP_THRESHOLD_": "2000000000"}
 """For the processes started here: glibc keeps freed memory, which saves a fifth of the time."""
 
@@ -57,7 +50,6 @@ class _Job:
     seed: int
     index: int
     enrichment: float
-    twin: bool = False
 
     @property
     def case(self) -> str:
@@ -79,11 +71,6 @@ def case_seed(seed: int, index: int) -> int:
     return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint32)[0])
 
 
-def twin_features(seed: int) -> dict[str, int]:
-    """The grades of the twin of the case of a seed; rare ones are commoner than in any cohort."""
-    return sample_features(np.random.default_rng([seed, 3]), TWIN_ENRICHMENT)
-
-
 def write_cases(
     out: str | Path,
     cases: int,
@@ -92,7 +79,6 @@ def write_cases(
     progress: Progress | None = None,
     enrichment: float = DEFAULT_ENRICHMENT,
     start: int = 0,
-    twins: int = 0,
 ) -> Path:
     """Makes phantom patients and the datalist over all that are in the folder.
 
@@ -104,18 +90,17 @@ def write_cases(
         progress: called after each case; what it raises stops the work, finished cases stay.
         enrichment: how much commoner rare findings are than in OAI, 0 (as OAI) to 1 (flat).
         start: index of the first case, so that a corpus can be extended, or unseen patients made.
-        twins: how many cases of the training split also get a twin.
 
     Returns:
-        Path of `datalist.json`: all cases in the folder, split by participant 7:2:1, and the twins
-        of those that are in the training split. The split is drawn anew when a corpus is extended.
+        Path of `datalist.json`: all cases in the folder, split by participant 7:2:1. The split is
+        drawn anew when a corpus is extended.
 
     Raises:
         InputError: for numbers out of range.
         DatalistError: if the folder holds cases of another seed, enrichment or version.
         OutputError: if something cannot be written, or a process was killed.
     """
-    _check(cases, seed, jobs, enrichment, start, twins)
+    _check(cases, seed, jobs, enrichment, start)
     folder = Path(out) / "cases"
     todo = [
         _Job(folder / f"phantom-{index:06d}", seed, index, float(enrichment))
@@ -124,38 +109,22 @@ def write_cases(
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     _refuse_strangers(folder, todo[0])
-    report = progress or (lambda done, total: None)
-    _make(todo, jobs, report)
-    splits = _splits(folder, seed)
-    if chosen := splits["training"][:twins]:
-        _make([_twin_of(item, folder, todo[0]) for item in chosen], jobs, report)
-    _add_twins(splits, folder)
-    return _write_datalist(Path(out), splits, seed, float(enrichment))
-
-
-def _make(todo: Sequence[_Job], jobs: int | None, report: Progress) -> None:
-    """Makes the cases that are not there yet."""
     missing = [job for job in todo if not job.folder.is_dir()]
+    report = progress or (lambda done, total: None)
     kept = len(todo) - len(missing)
     report(kept, len(todo))
     processes = min(jobs or os.cpu_count() or 1, len(missing))
     with closing(each_done(_write_case, missing, processes, "makes phantoms", _ALLOCATOR)) as made:
         for count, _ in enumerate(made, 1):
             report(kept + count, len(todo))
+    return _write_datalist(Path(out), seed, float(enrichment))
 
 
-def _twin_of(item: Mapping[str, Any], folder: Path, like: _Job) -> _Job:
-    index = _read_record(folder / item["case"] / RECORD)["origin"]["index"]
-    return replace(like, folder=folder / (item["case"] + TWIN), index=index, twin=True)
-
-
-def _check(
-    cases: int, seed: int, jobs: int | None, enrichment: float, start: int, twins: int
-) -> None:
-    if min(cases - 1, start, seed, twins) < 0 or (jobs is not None and jobs < 1):
+def _check(cases: int, seed: int, jobs: int | None, enrichment: float, start: int) -> None:
+    if cases < 1 or start < 0 or seed < 0 or (jobs is not None and jobs < 1):
         raise InputError(
-            f"cases={cases}, start={start}, seed={seed}, jobs={jobs}, twins={twins}: at least one "
-            "case and one process, and no negative start, seed or twins"
+            f"cases={cases}, start={start}, seed={seed}, jobs={jobs}: at least one case and one "
+            "process, and no negative start or seed"
         )
     if not 0 <= enrichment <= 1:
         raise InputError(f"enrichment={enrichment}: from 0 (prevalences as in OAI) to 1 (flat)")
@@ -186,9 +155,7 @@ def _read_record(path: Path) -> dict[str, Any]:
 
 def _write_case(job: _Job) -> str:
     """Makes one case and puts it in its place, whole."""
-    seed = case_seed(job.seed, job.index)
-    grades = twin_features(seed) if job.twin else None
-    case = phantom.make_case(seed, features=grades, enrichment=job.enrichment)
+    case = phantom.make_case(case_seed(job.seed, job.index), enrichment=job.enrichment)
     part = job.folder.with_name(f".{job.case}.part")
     with _writing(part):
         shutil.rmtree(part, ignore_errors=True)
@@ -202,8 +169,16 @@ def _write_case(job: _Job) -> str:
 
 
 def _write_files(folder: Path, job: _Job, case: Any) -> None:
-    if not job.twin:
-        _write_radiograph(folder, job, case)
+    beam = case.parameters.get("beam", {})
+    write_radiograph_dicom(
+        folder / "radiograph.dcm",
+        case.radiograph,
+        case.radiograph_spacing,
+        patient_id=job.case,
+        exposure=beam,
+        demographics=case.demographics,
+    )
+    Image.fromarray(case.radiograph).save(folder / "radiograph.png")
     mark = f"XR2MRI {__version__} synthetic phantom"
     write_nifti(folder / "mri.nii.gz", case.mri, case.affine, f"{mark} MRI")
     write_nifti(folder / "labels.nii.gz", case.labels, case.affine, f"{mark} labels")
@@ -222,69 +197,31 @@ def _write_files(folder: Path, job: _Job, case: Any) -> None:
     (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def _write_radiograph(folder: Path, job: _Job, case: Any) -> None:
-    beam = case.parameters.get("beam", {})
-    write_radiograph_dicom(
-        folder / "radiograph.dcm",
-        case.radiograph,
-        case.radiograph_spacing,
-        patient_id=job.case,
-        exposure=beam,
-        demographics=case.demographics,
-    )
-    Image.fromarray(case.radiograph).save(folder / "radiograph.png")
-
-
-def _splits(folder: Path, seed: int) -> dict[str, list[dict[str, Any]]]:
-    """The items of all cases in the folder but twins, split by participant 7:2:1."""
-    records = [path for path in sorted(folder.glob(f"phantom-*/{RECORD}")) if not _is_twin(path)]
-    items = [_item(path, _read_record(path)) for path in records]
-    return split_by_participant(items, ratios=(7, 2, 1), seed=seed)
-
-
-def _add_twins(splits: Mapping[str, list[dict[str, Any]]], folder: Path) -> None:
-    """Puts the twins of training cases, where there are any, at the end of that split."""
-    for item in list(splits["training"]):
-        record = folder / (item["case"] + TWIN) / RECORD
-        if record.is_file():
-            shared = {key: item[key] for key in ("participant", "radiograph")}
-            twin = {**_item(record, _read_record(record)), **shared, "twin_of": item["case"]}
-            splits["training"].append(twin)
-
-
-def _is_twin(record: Path) -> bool:
-    return record.parent.name.endswith(TWIN)
-
-
-def _item(record: Path, told: Mapping[str, Any]) -> dict[str, Any]:
-    case = record.parent.name
-    return {
-        "case": case,
-        "participant": case,
-        "radiograph": f"cases/{case}/radiograph.dcm",
-        "mri": f"cases/{case}/mri.nii.gz",
-        "labels": f"cases/{case}/labels.nii.gz",
-        "laterality": "R",
-        "features": told["features"],
-        **{name: told["demographics"][name] for name in ("age", "sex", "bmi")},
-    }
-
-
-def _write_datalist(
-    out: Path, splits: Mapping[str, list[dict[str, Any]]], seed: int, enrichment: float
-) -> Path:
-    twins = sum("twin_of" in item for item in splits["training"])
-    cases = sum(map(len, splits.values())) - twins
+def _write_datalist(out: Path, seed: int, enrichment: float) -> Path:
+    items = []
+    for record in sorted((out / "cases").glob(f"phantom-*/{RECORD}")):
+        case, told = record.parent, _read_record(record)
+        items.append(
+            {
+                "case": case.name,
+                "participant": case.name,
+                "radiograph": f"cases/{case.name}/radiograph.dcm",
+                "mri": f"cases/{case.name}/mri.nii.gz",
+                "labels": f"cases/{case.name}/labels.nii.gz",
+                "laterality": "R",
+                "features": told["features"],
+                **{name: told["demographics"][name] for name in ("age", "sex", "bmi")},
+            }
+        )
     path = out / "datalist.json"
     save_datalist(
         path,
-        splits,
+        split_by_participant(items, ratios=(7, 2, 1), seed=seed),
         name=f"phantom-{seed}",
         description=(
-            f"{cases} parametric phantom knees, corpus seed {seed}, XR2MRI {__version__}. "
+            f"{len(items)} parametric phantom knees, corpus seed {seed}, XR2MRI {__version__}. "
             f"Findings as in OAI, enriched by {enrichment:g} (0 = OAI's prevalence, 1 = flat). "
-            + (f"{twins} of the training once more with other findings. " if twins else "")
-            + "Synthetic: no patient was imaged."
+            "Synthetic: no patient was imaged."
         ),
         synthetic=True,
     )

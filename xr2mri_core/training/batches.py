@@ -103,12 +103,10 @@ class CaseBatches(Dataset[Batch]):
 
     A batch of C cases x S slices: `radiograph` (C, 1, H, W) in [-1, 1], `features` (C, positions);
     then case by case `latent` (C*S, c, h, w), `depth` (C*S,), `weight` (C*S, 1, h, w) when the
-    cache has weights, `image` (C*S, 1, H, W) when asked for; `seed` int. Where there are twins,
-    also `twin_latent`, `twin_features` and `twin_weight`: of the same knees with other findings, at
-    the same depths; a case without a twin is its own.
+    cache has weights, `image` (C*S, 1, H, W) when asked for; `seed` int.
 
     Args:
-        cache: latents of a split. Twins are not drawn by themselves.
+        cache: latents of a split.
         cases: C.
         slices: S, drawn without repetition within a case.
         encode: `Guidance.encode` of the model that is trained: a case's features and demographics
@@ -136,29 +134,26 @@ class CaseBatches(Dataset[Batch]):
     ) -> None:
         self.cache, self.seed, self.images, self.rank = cache, seed, images, rank
         self.augmentation = augmentation
+        self.cases, self.slices = min(cases, len(cache)), min(slices, cache.slices_per_case)
         self.features = cache.features(encode)
-        self.twins = cache.twins()
-        self.drawn = np.setdiff1d(np.arange(len(cache)), list(self.twins.values()))
-        self.cases, self.slices = min(cases, len(self.drawn)), min(slices, cache.slices_per_case)
-        grades = [cache.items[case]["features"] for case in self.drawn]
+        grades = [item["features"] for item in cache.items]
         self.probabilities = case_weights(grades, oversampling) if oversampling > 0 else None
 
     def __getitem__(self, step: int) -> Batch:
         rng = np.random.default_rng([self.seed, self.rank, step])
-        cases = rng.choice(self.drawn, self.cases, replace=False, p=self.probabilities)
+        cases = rng.choice(len(self.cache), self.cases, replace=False, p=self.probabilities)
         count = self.cache.slices_per_case
         slices = np.concatenate([rng.permutation(count)[: self.slices] for _ in cases])
         rows = np.repeat(cases, self.slices), slices
         arrays, pixels = self.cache.arrays, self.cache.slices.arrays
         batch: Batch = {
             "radiograph": from_bytes(pixels["radiographs"][cases]).unsqueeze(1),
+            "features": self.features[cases],
+            "latent": torch.from_numpy(arrays["latents"][rows]).float(),
             "depth": torch.from_numpy(arrays["depths"][rows]),
-            **self._target(cases, slices),
         }
-        if self.twins:
-            twins = np.array([self.twins.get(case, case) for case in cases.tolist()])
-            other = self._target(twins, slices)
-            batch |= {f"twin_{key}": value for key, value in other.items()}
+        if "weights" in arrays:
+            batch["weight"] = torch.from_numpy(arrays["weights"][rows]).float().unsqueeze(1)
         if self.images:
             batch["image"] = from_bytes(pixels["slices"][rows]).unsqueeze(1)
         batch["seed"] = int(rng.integers(2**62))
@@ -167,17 +162,6 @@ class CaseBatches(Dataset[Batch]):
             changed = [self.augmentation(picture) for picture in batch["radiograph"]]
             batch["radiograph"] = torch.stack(changed)
         return batch
-
-    def _target(self, cases: np.ndarray, slices: np.ndarray) -> Batch:
-        """What is to be generated for C cases, at S slices of each, and what asks for it."""
-        arrays, rows = self.cache.arrays, (np.repeat(cases, self.slices), slices)
-        target: Batch = {
-            "features": self.features[cases],
-            "latent": torch.from_numpy(arrays["latents"][rows]).float(),
-        }
-        if "weights" in arrays:
-            target["weight"] = torch.from_numpy(arrays["weights"][rows]).float().unsqueeze(1)
-        return target
 
 
 def case_weights(grades: Sequence[Mapping[str, int]], power: float) -> np.ndarray:

@@ -97,10 +97,6 @@ class _Cache:
     def fingerprint(self) -> str:
         return self.record["fingerprint"]
 
-    def twins(self) -> dict[int, int]:
-        """Index of a case -> index of its twin, for the cases that have one."""
-        return {origin: twin for twin, origin in enumerate(_origins(self.items)) if twin != origin}
-
     @property
     def slices_per_case(self) -> int:
         return self.arrays["depths"].shape[1]
@@ -133,7 +129,6 @@ class SliceCache(_Cache):
 
         Args:
             items: cases of a datalist (`load_datalist`): case, radiograph, mri, features, ...
-                Of a twin (`twin_of`) the same slices are kept as of the case that it is of.
             root: folder of all caches.
             slices_per_case: slices kept per case, spread over depth at random; None keeps all,
                 of which every case must have the same number.
@@ -239,21 +234,11 @@ def _made_once(target: Path) -> Iterator[Path | None]:
 
 def _write_record(folder: Path, items: Sequence[Mapping[str, Any]], fingerprint: str) -> None:
     kept = [
-        {
-            **{key: item[key] for key in ("case", "twin_of") if key in item},
-            "features": dict(item.get("features") or {}),
-            **_told(item),
-        }
+        {"case": item["case"], "features": dict(item.get("features") or {}), **_told(item)}
         for item in items
     ]
     record = {"fingerprint": fingerprint, "items": kept}
     (folder / "cache.json").write_text(json.dumps(record))
-
-
-def _origins(items: Sequence[Mapping[str, Any]]) -> list[int]:
-    """The index of each case, and for a twin that of the case that it is of."""
-    place = {item["case"]: index for index, item in enumerate(items)}
-    return [place.get(item.get("twin_of"), index) for index, item in enumerate(items)]
 
 
 def _told(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -287,8 +272,7 @@ def _fill_slices(
     missing = np.flatnonzero(~done)
     logger.info("preparing the slices of %d of %d cases", len(missing), len(items))
     store = partial(_store_case, folder, dict(settings), labelled)
-    origins = _origins(items)
-    jobs = [(int(index), origins[int(index)], items[int(index)]) for index in missing]
+    jobs = [(int(index), items[int(index)]) for index in missing]
     processes = processes if len(jobs) >= 8 else 1
     warned: dict[str, list[int]] = {}
     with closing(each_done(store, jobs, processes, "prepares slices")) as stored:
@@ -310,13 +294,10 @@ def _log_warnings(warned: Mapping[str, Sequence[int]], items: Sequence[Mapping[s
 
 
 def _store_case(
-    folder: Path,
-    settings: Mapping[str, Any],
-    labelled: bool,
-    job: tuple[int, int, Mapping[str, Any]],
+    folder: Path, settings: Mapping[str, Any], labelled: bool, job: tuple[int, Mapping[str, Any]]
 ) -> tuple[int, list[str]]:
-    index, stream, item = job
-    arrays, notes = _prepare_case(item, stream, settings, labelled)
+    index, item = job
+    arrays, notes = _prepare_case(item, index, settings, labelled)
     expected = np.load(folder / "depths.npy", mmap_mode="r").shape[1]
     if len(arrays["depths"]) != expected:
         raise DatalistError(
@@ -337,15 +318,12 @@ def _transforms(size: int) -> TypedCompose:
 
 
 def _prepare_case(
-    item: Mapping[str, Any], stream: int, settings: Mapping[str, Any], labelled: bool
+    item: Mapping[str, Any], index: int, settings: Mapping[str, Any], labelled: bool
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-    """One case through the MONAI transforms: the arrays of a `SliceCache`, and warnings.
-
-    The same `stream` (with the same seed) chooses the same slices.
-    """
+    """One case through the MONAI transforms: the arrays of a `SliceCache`, and warnings."""
     data = _transforms(settings["size"])(dict(item))
     slices = np.asarray(data["mri"])[:, 0]
-    rng = np.random.default_rng([settings["seed"], stream])
+    rng = np.random.default_rng([settings["seed"], index])
     chosen = pick_slices(len(slices), settings["slices"], rng)
     arrays = {
         "slices": to_bytes(slices[chosen]),

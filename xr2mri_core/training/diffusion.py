@@ -27,12 +27,6 @@ class DiffusionStage(nn.Module):
     and noise eps, or the same distance between velocities when the scheduler's `prediction_type`
     is "v_prediction"; each latent cell counts what the batch's `weight` map says.
 
-    Where the batch has twins (the same knees with other findings behind the same radiographs), they
-    are denoised from the same noise at the same t, and the errors of a case and its twin shall be
-    alike as well: `twin_difference` * || error - error of the twin ||^2. Texture and anatomy that
-    nobody can predict are the same in both and cancel: what is left is what the form has changed.
-    Nothing of a twin's form is blanked, for its radiograph shows other findings.
-
     Args:
         model: the whole model; its autoencoder is frozen here.
         scheduler: diffusers scheduler: `add_noise`, timesteps, prediction type.
@@ -42,7 +36,6 @@ class DiffusionStage(nn.Module):
             indispensable and a missing one (zeros) is understood.
         drop_features: probability of blanking all features, for guidance on the features.
         drop_radiograph: probability of blanking the radiograph's code, for guidance.
-        twin_difference: weight of the difference to the twins.
         reconstruction: weight of Algorithm 1's second loss, |D(z_0 predicted) - x|^2, which costs
             several denoiser passes; needs `CaseBatches(images=True)`.
         picture_steps: DDIM steps of the sample pictures.
@@ -56,7 +49,6 @@ class DiffusionStage(nn.Module):
         drop_variable: float = 0.1,
         drop_features: float = 0.1,
         drop_radiograph: float = 0.1,
-        twin_difference: float = 2.0,
         reconstruction: float = 0.0,
         picture_steps: int = 8,
     ) -> None:
@@ -66,7 +58,6 @@ class DiffusionStage(nn.Module):
         self.noisy_share, self.reconstruction = noisy_share, reconstruction
         self.drop_variable, self.drop_features = drop_variable, drop_features
         self.drop_radiograph, self.picture_steps = drop_radiograph, picture_steps
-        self.twin_difference = twin_difference
         self.timesteps = int(scheduler.config.num_train_timesteps)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
@@ -112,30 +103,16 @@ class DiffusionStage(nn.Module):
     ) -> dict[str, Tensor]:
         z_0 = batch["latent"]
         epsilon = torch.randn(z_0.shape, generator=generator, device=z_0.device)
-        depth, weight = batch["depth"], batch.get("weight")
         z_t = self.scheduler.add_noise(z_0, epsilon, t)
-        prediction = self.model.denoise(z_t, t, code, depth, features).float()
-        error = prediction - self._target(z_0, epsilon, t)
-        losses = {
-            "loss": _weighted_mean(error.square(), weight),
-            "plain": error.square().mean(),
-            "noisy": _mean_where(error.square(), self._late(t)),
-        }
+        prediction = self.model.denoise(z_t, t, code, batch["depth"], features).float()
+        error = (prediction - self._target(z_0, epsilon, t)).square()
+        weight = batch.get("weight")
+        loss = error.mean() if weight is None else (weight / weight.mean() * error).mean()
+        losses = {"loss": loss, "plain": error.mean(), "noisy": _mean_where(error, self._late(t))}
         if self.reconstruction > 0:
             decoded = self.model.to_image(clean_latent(self.scheduler, z_t, prediction, t)).float()
             losses["reconstruction"] = (decoded - batch["image"]).square().mean()
-            losses["loss"] = losses["loss"] + self.reconstruction * losses["reconstruction"]
-        if "twin_latent" in batch:
-            z_0, other = batch["twin_latent"], batch.get("twin_weight")
-            form = batch["twin_features"].repeat_interleave(len(z_0) // len(batch["features"]), 0)
-            z_t = self.scheduler.add_noise(z_0, epsilon, t)
-            prediction = self.model.denoise(z_t, t, code, depth, form).float()
-            twin_error = prediction - self._target(z_0, epsilon, t)
-            either = weight if weight is None or other is None else torch.maximum(weight, other)
-            losses["twin"] = _weighted_mean(twin_error.square(), other)
-            losses["difference"] = _weighted_mean((error - twin_error).square(), either)
-            losses["loss"] = (losses["loss"] + losses["twin"]) / 2
-            losses["loss"] = losses["loss"] + self.twin_difference * losses["difference"]
+            losses["loss"] = loss + self.reconstruction * losses["reconstruction"]
         return losses
 
     def _conditions(self, batch: Batch) -> tuple[RadiographCode, Tensor]:
@@ -243,10 +220,6 @@ def export_model(
 def _like(values: Tensor, other: Tensor) -> Tensor:
     """(B,) or (B, 1) -> (B, 1, ...) with as many dimensions as `other`."""
     return values.reshape(-1, *[1] * (other.ndim - 1)).to(other.dtype)
-
-
-def _weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
-    return values.mean() if weight is None else (weight / weight.mean() * values).mean()
 
 
 def _mean_where(error: Tensor, chosen: Tensor) -> Tensor:
