@@ -51,7 +51,24 @@ def test_an_augmentation_leaves_some_pictures_alone_and_changes_others(picture):
     torch.testing.assert_close(none(picture), picture, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("at_most", [-1, 12])
-def test_an_impossible_number_of_changes_is_refused(at_most):
+@pytest.mark.parametrize(("at_most", "positioning"), [(-1, True), (12, True), (9, False)])
+def test_an_impossible_number_of_changes_is_refused(at_most, positioning):
     with pytest.raises(ValueError, match="at_most"):
-        radiograph_augmentation(128, at_most=at_most)
+        radiograph_augmentation(128, at_most=at_most, positioning=positioning)
+
+
+@pytest.mark.parametrize("positioning", [True, False])
+def test_without_positioning_the_knee_stays_in_its_place(positioning):
+    square = torch.full((1, 128, 128), -1.0)
+    square[:, 44:84, 44:84] = 1.0
+
+    def shift(picture):
+        """Pixels between the square and its place, by the peak of their correlation."""
+        spectra = torch.fft.fft2(picture[0] - picture.mean()), torch.fft.fft2(square[0])
+        peak = int(torch.fft.ifft2(spectra[0] * spectra[1].conj()).real.argmax())
+        return max(min(at, 128 - at) for at in divmod(peak, 128))
+
+    augment = radiograph_augmentation(128, at_most=1, positioning=positioning)
+    augment.set_random_state(seed=0)
+    furthest = max(shift(augment(square)) for _ in range(60))
+    assert furthest >= 2 if positioning else furthest == 0

@@ -129,6 +129,9 @@ CHANGES: dict[str, Callable[[int], Transform]] = {
 }
 """Changes by name: side of the picture in pixels -> the transform, which always acts."""
 
+POSITIONING = ("rotation", "crop", "projection")
+"""The changes that move the knee in the picture, by up to a few millimetres."""
+
 
 def change(name: str, size: int) -> Compose:
     """One change of `CHANGES`, then the normalisation that every radiograph gets.
@@ -142,16 +145,21 @@ def change(name: str, size: int) -> Compose:
     return Compose([CHANGES[name](size), Lambda(func=_plain), Lambda(func=renormalized)])
 
 
-def radiograph_augmentation(size: int, at_most: int = 4) -> Compose:
-    """Up to `at_most` of all changes, chosen anew for each picture (1, H, W).
+def radiograph_augmentation(size: int, at_most: int = 4, positioning: bool = True) -> Compose:
+    """Up to `at_most` of the changes, chosen anew for each picture (1, H, W).
 
     Args:
         size: side of the pictures in pixels.
-        at_most: 0 to 11; how many are applied is drawn evenly from 0 to this number.
+        at_most: 0 to 11 (8 without positioning); how many are applied is drawn evenly from 0 to
+            this number.
+        positioning: also draw changes of `POSITIONING`. The MRI volume stays where it is while the
+            knee moves in the picture: what is learned is robust to a crop that is off, and less
+            exact where it is not.
     """
-    if not 0 <= at_most <= len(CHANGES):
-        raise ValueError(f"at_most must be 0 to {len(CHANGES)}, not {at_most}")
-    some = SomeOf([make(size) for make in CHANGES.values()], num_transforms=(0, at_most))
+    chosen = [make for name, make in CHANGES.items() if positioning or name not in POSITIONING]
+    if not 0 <= at_most <= len(chosen):
+        raise ValueError(f"at_most must be 0 to {len(chosen)}, not {at_most}")
+    some = SomeOf([make(size) for make in chosen], num_transforms=(0, at_most))
     return Compose([some, Lambda(func=_plain), Lambda(func=renormalized)])
 
 
