@@ -624,10 +624,10 @@ def test_a_bomb_is_not_unpacked():
     import gzip
 
     bomb = gzip.compress(nifti(zipped=False) + bytes(200 << 20), 1)
-    began = time.thread_time()
+    began = time.monotonic()
     with pytest.raises(errors.BadReply, match="longer than it says"):
         read_nifti(bomb)
-    assert time.thread_time() - began < 0.5
+    assert time.monotonic() - began < 0.5
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
