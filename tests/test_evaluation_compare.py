@@ -104,8 +104,8 @@ def test_several_processes_measure_the_same(small_datalist, oracle, tmp_path):
 def test_the_side_that_only_the_radiograph_tells_is_everybodys(small_datalist, tmp_path):
     """Training, generation and evaluation take it alike."""
     from xr2mri_core.datalist import load_datalist
-    from xr2mri_core.generation import prepare_radiograph
     from xr2mri_core.phantom.dicom import write_radiograph_dicom
+    from xr2mri_core.reading import prepare_radiograph
     from xr2mri_core.training.cache import SliceCache, to_bytes
 
     pixels = np.random.default_rng(0).integers(0, 4000, (300, 300)).astype(np.uint16)

@@ -22,10 +22,10 @@ from xr2mri_core import training
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import DatalistError, WeightsError
 from xr2mri_core.features import one_hot_slices
-from xr2mri_core.generation import prepare_radiograph
 from xr2mri_core.localization import KneeDetector
 from xr2mri_core.localization.decision import decide
 from xr2mri_core.networks import Guidance
+from xr2mri_core.reading import prepare_radiograph
 from xr2mri_core.training import cache as cache_module
 from xr2mri_core.training import handlers
 from xr2mri_core.training.batches import case_weights, to_device

@@ -40,11 +40,13 @@ from xr2mri_core.geometry import (
     FIELD_OF_VIEW_MM,
     Laterality,
     depths_of,
-    mirror_picture,
+    own_side,
     slices_to_volume,
     volume_affine,
 )
 from xr2mri_core.networks.model import guided_by_demographics
+from xr2mri_core.reading import PreparedRadiograph, prepare_radiograph
+from xr2mri_core.transforms.compose import unit_range
 
 log = logging.getLogger("xr2mri")
 
@@ -53,33 +55,6 @@ MOST_SLICES, MOST_STEPS, MOST_SAMPLES = 2000, 1000, 256
 
 Progress = Callable[[int, int, str], None]
 Arrived = Callable[[int, np.ndarray], None]
-
-
-@dataclass(frozen=True)
-class PreparedRadiograph:
-    """A radiograph as :meth:`KneeMRIGenerator.read` returns it; its file is no longer needed.
-
-    Attributes:
-        name: of the file, for the record.
-        picture: (1, 1, H, W) float32 in [-1, 1], cropped, in the right-knee frame.
-        info: ``laterality``, ``box``, ``spacing_mm``, ``warnings``, ... of the transforms.
-        header: the pydicom Dataset of a DICOM file, without its pixels; None for other files.
-    """
-
-    name: str
-    picture: Tensor
-    info: Mapping[str, Any]
-    header: Any = None
-
-    @property
-    def side(self) -> Laterality | None:
-        """Of the knee."""
-        return Laterality.parse(self.info["laterality"])
-
-    @property
-    def shown(self) -> np.ndarray:
-        """(H, W) float32 in [0, 1], on the patient's own side."""
-        return _unit(_own_side(self.picture.numpy()[0, 0], self.side))
 
 
 @dataclass(frozen=True)
@@ -93,7 +68,7 @@ class GeneratedVolume:
         std: their standard deviation, where the model is unsure; None for a single sample.
         radiograph: (H, W) float32 in [0, 1], cropped, as seen by the network but on its own side.
         record: what was asked for and with what it was made; plain values for JSON.
-        source: :attr:`PreparedRadiograph.header`: of which patient and study it is.
+        source: :attr:`.PreparedRadiograph.header`: of which patient and study it is.
     """
 
     volume: np.ndarray
@@ -103,37 +78,6 @@ class GeneratedVolume:
     radiograph: np.ndarray
     record: dict[str, Any]
     source: Any = None
-
-
-def prepare_radiograph(
-    radiograph: Path | str | np.ndarray,
-    size: int,
-    laterality: str = "auto",
-    box: Sequence[int] | None = None,
-) -> PreparedRadiograph:
-    """Read and check a radiograph for a model whose pictures have ``size`` rows and columns.
-
-    Without a box the knee is looked for (:class:`~xr2mri_core.localization.KneeDetector`): of a
-    plain bilateral radiograph the knee of ``laterality`` is cut out, and the right one where that
-    is ``auto``.
-
-    Raises:
-        RadiographError: it cannot be used.
-    """
-    from xr2mri_core.localization import LocateKneed
-    from xr2mri_core.transforms.dicom_file import read_header
-    from xr2mri_core.transforms.radiograph import radiograph_transforms
-
-    item: dict[str, Any] = {"radiograph": radiograph, "laterality": laterality}
-    if box is not None:
-        item["box"] = tuple(box)
-    data = radiograph_transforms(size, locate=LocateKneed("radiograph"))(item)
-    picture = torch.as_tensor(np.asarray(data["radiograph"], np.float32))[None]
-    info = data["radiograph_info"]
-    if not isinstance(radiograph, str | Path):
-        return PreparedRadiograph("array", picture, info)
-    header = read_header(radiograph) if info["format"] == "DICOM" else None
-    return PreparedRadiograph(Path(radiograph).name, picture, info, header)
 
 
 class KneeMRIGenerator:
@@ -447,7 +391,7 @@ class KneeMRIGenerator:
             raise Cancelled
         with self._autocast():
             images = self.model.to_image(z_0)
-        return _unit(images[:, 0].float().cpu().numpy())
+        return unit_range(images[:, 0].float().cpu().numpy())
 
     def _denoise(self, *arguments: Any) -> Tensor:
         with self._autocast():
@@ -529,18 +473,9 @@ def _whole(name: str, value: Any, least: int, most: int) -> int:
     return int(value)
 
 
-def _unit(image: np.ndarray) -> np.ndarray:
-    """[-1, 1] -> [0, 1], what is beyond cut off."""
-    return np.clip((image + 1) / 2, 0, 1).astype(np.float32)
-
-
-def _own_side(picture: np.ndarray, side: Laterality | None) -> np.ndarray:
-    return mirror_picture(picture) if side is Laterality.LEFT else picture
-
-
 def _volume(slices: np.ndarray, side: Laterality | None) -> np.ndarray:
     """Slices (n, H, W) in the right-knee frame -> RAS volume (W, n, H) on the patient's side."""
-    return slices_to_volume(_own_side(slices, side))
+    return slices_to_volume(own_side(slices, side))
 
 
 # --- bundle, devices, versions -------------------------------------------------------------------

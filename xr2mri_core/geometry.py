@@ -180,3 +180,8 @@ def mirror_picture(picture: np.ndarray) -> np.ndarray:
 def mirror_volume(volume: np.ndarray) -> np.ndarray:
     """Mirror a RAS volume (W, n, H) along axis 0, to go with an affine centred on that axis."""
     return np.ascontiguousarray(volume[::-1])
+
+
+def own_side(picture: np.ndarray, side: Laterality | None) -> np.ndarray:
+    """Turn pictures (..., H, W) of the right-knee frame back to the patient's own side."""
+    return mirror_picture(picture) if side is Laterality.LEFT else picture

@@ -21,12 +21,12 @@ from xr2mri_core.errors import InputError, WeightsError, XR2MRIError, shown
 from xr2mri_core.generation import (
     GeneratedVolume,
     KneeMRIGenerator,
-    PreparedRadiograph,
     describe_bundle,
     weights_path,
 )
 from xr2mri_core.geometry import depths_of
 from xr2mri_core.localization import KneeDetector
+from xr2mri_core.reading import PreparedRadiograph
 
 log = logging.getLogger("xr2mri")
 

@@ -18,7 +18,7 @@ from lib.studies import ReadOnlyStudies, Source
 from lib.uploads import ScratchFolder, Sessions, TooMuch
 from xr2mri_core.dicom_series import dicom_series
 from xr2mri_core.errors import InputError, shown
-from xr2mri_core.generation import PreparedRadiograph
+from xr2mri_core.reading import PreparedRadiograph
 
 IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """Ids of images: nothing that could be a path."""

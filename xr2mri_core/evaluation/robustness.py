@@ -36,7 +36,8 @@ from xr2mri_core.transforms.augmentation import CHANGES, change
 from xr2mri_core.transforms.radiograph import middle_square
 
 if TYPE_CHECKING:
-    from xr2mri_core.generation import KneeMRIGenerator, PreparedRadiograph
+    from xr2mri_core.generation import KneeMRIGenerator
+    from xr2mri_core.reading import PreparedRadiograph
 
 UNCHANGED, TAKEN_ANEW = "unchanged", "taken anew"
 OTHER_NOISE, OTHER_PATIENT = "other noise", "other patient"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.transforms import Compose, MapTransform
@@ -34,6 +35,11 @@ class TypedCompose(Compose):
             if cause is None:
                 raise
             raise cause from cause.__cause__
+
+
+def unit_range(picture: np.ndarray) -> np.ndarray:
+    """Bring the network's [-1, 1] to float32 in [0, 1]; what lies beyond is cut off."""
+    return np.clip((picture + 1) / 2, 0, 1).astype(np.float32)
 
 
 def resize_pictures(pictures: torch.Tensor, size: int, smooth: bool = True) -> torch.Tensor:

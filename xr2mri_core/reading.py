@@ -1,0 +1,77 @@
+"""From the file of a radiograph to what a model takes: one chain for training and generation.
+
+radiograph = prepare_radiograph("knee.dcm", size=256, laterality="L")
+radiograph.picture    # (1, 1, 256, 256) float32 in [-1, 1], right-knee frame
+radiograph.info       # laterality, box, spacing, warnings
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xr2mri_core.geometry import Laterality, own_side
+from xr2mri_core.localization import LocateKneed
+from xr2mri_core.transforms.compose import unit_range
+from xr2mri_core.transforms.dicom_file import read_header
+from xr2mri_core.transforms.radiograph import radiograph_transforms
+
+
+@dataclass(frozen=True)
+class PreparedRadiograph:
+    """A radiograph that a model can take; its file is no longer needed.
+
+    Attributes:
+        name: of the file, for the record.
+        picture: (1, 1, H, W) float32 in [-1, 1], cropped, in the right-knee frame.
+        info: ``laterality``, ``box``, ``spacing_mm``, ``warnings``, ... of the transforms.
+        header: the pydicom Dataset of a DICOM file, without its pixels; None for other files.
+    """
+
+    name: str
+    picture: Tensor
+    info: Mapping[str, Any]
+    header: Any = None
+
+    @property
+    def side(self) -> Laterality | None:
+        """Of the knee."""
+        return Laterality.parse(self.info["laterality"])
+
+    @property
+    def shown(self) -> np.ndarray:
+        """(H, W) float32 in [0, 1], on the patient's own side."""
+        return unit_range(own_side(self.picture.numpy()[0, 0], self.side))
+
+
+def prepare_radiograph(
+    radiograph: Path | str | np.ndarray,
+    size: int,
+    laterality: str = "auto",
+    box: Sequence[int] | None = None,
+) -> PreparedRadiograph:
+    """Read and check a radiograph for a model whose pictures have ``size`` rows and columns.
+
+    Without a box the knee is looked for (:class:`~xr2mri_core.localization.KneeDetector`): of a
+    plain bilateral radiograph the knee of ``laterality`` is cut out, and the right one where that
+    is ``auto``.
+
+    Raises:
+        RadiographError: it cannot be used.
+    """
+    item: dict[str, Any] = {"radiograph": radiograph, "laterality": laterality}
+    if box is not None:
+        item["box"] = tuple(box)
+    data = radiograph_transforms(size, locate=LocateKneed("radiograph"))(item)
+    picture = torch.as_tensor(np.asarray(data["radiograph"], np.float32))[None]
+    info = data["radiograph_info"]
+    if not isinstance(radiograph, str | Path):
+        return PreparedRadiograph("array", picture, info)
+    header = read_header(radiograph) if info["format"] == "DICOM" else None
+    return PreparedRadiograph(Path(radiograph).name, picture, info, header)
