@@ -21,7 +21,8 @@ help:
 	@echo "make lint      ruff (lint and format) and mypy"
 	@echo "make bench     speed and memory against Algorithm 2 written plainly (out/bench/)"
 	@echo "make bench-server  the server under load (out/bench/)"
-	@echo "make serve     start the MONAI Label server (STUDIES=folder; by default phantom patients)"
+	@echo "make serve     start the MONAI Label server (STUDIES=folder or PACS; by default"
+	@echo "                phantom patients; OPTIONS=more, such as '--port 8001')"
 	@echo "make packages  Debian packages that some tests talk to (root; without them those skip)"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -62,10 +63,21 @@ bench: $(STAMP)
 bench-server: $(STAMP)
 	$(BIN)/python benchmarks/server.py --out out/bench
 
-STUDIES ?= data/studies
+# Without STUDIES, four phantoms; a folder that is named has to be there.
+PHANTOMS := data/studies
+STUDIES ?= $(PHANTOMS)
+# The script of that name that pip installs from MONAI Label itself takes Python from the PATH.
+serve: export PATH := $(abspath $(BIN)):$(PATH)
 serve: $(STAMP)
-	@test -e $(STUDIES) || $(BIN)/xr2mri phantom --cases 4 --seed 7000000 --out $(STUDIES)
-	$(BIN)/monailabel start_server --app monai_app --studies $(STUDIES)
+	@case "$(STUDIES)" in \
+	$(PHANTOMS)) test -e $(PHANTOMS) || { \
+		$(BIN)/xr2mri phantom --cases 4 --seed 7000000 --out $(PHANTOMS).part && \
+		mv $(PHANTOMS).part $(PHANTOMS); } ;; \
+	http://*|https://*) ;; \
+	*) test -d "$(STUDIES)" || { echo "make serve: no folder $(STUDIES)" >&2; exit 2; } ;; \
+	esac
+	@echo "starting the server (some 15 s) ..."
+	@$(BIN)/monailabel start_server --app monai_app --studies "$(STUDIES)" $(OPTIONS)
 
 clean:
 	rm -rf demo out build .pytest_cache .ruff_cache .mypy_cache

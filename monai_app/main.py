@@ -17,6 +17,7 @@ from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore
 
 from lib.dicomweb import DicomWebStudies
+from lib.greeting import greet_when_ready
 from lib.info import api_info
 from lib.jobs import JobStore
 from lib.routes import (
@@ -114,5 +115,6 @@ class XR2MRIApp(MONAILabelApp):
             training_router(runs),
         )
         protect(application, self.security, (self.app_dir, self.studies))
+        greet_when_ready(self.security, studies, next(iter(self.options.bundles), "MODEL"))
         self.service.preload()
         log.info("XR2MRI %s serves %s", __version__, ", ".join(self.options.bundles))

@@ -61,8 +61,8 @@ class LocalServer:
         self.temp = folder / "tmp"
         self.temp.mkdir(parents=True)
         self._log = (folder / "server.log").open("w+")
-        command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(app)]
-        command += ["--studies", str(studies), "--port", str(port), *options]
+        command = [sys.executable, "-m", "xr2mri_core.server_command", "start_server"]
+        command += ["--app", str(app), "--studies", str(studies), "--port", str(port), *options]
         self.process = subprocess.Popen(
             command,
             cwd=folder,

@@ -1,0 +1,79 @@
+"""What whoever starts the server reads once it answers: its address, and what to do with it."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import uvicorn
+
+from lib.security.binding import is_loopback, starting_server
+from lib.security.settings import SecuritySettings
+from lib.studies import ReadOnlyStudies, Studies
+from xr2mri_core.export import NOTICE
+
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+_MAYBE_VOLUMES = (".nii", ".nii.gz")
+
+
+def greet_when_ready(security: SecuritySettings, studies: ReadOnlyStudies, model: str) -> None:
+    """Have the server that is starting print the greeting as soon as its port is open.
+
+    Args:
+        security: who may come in.
+        studies: what it serves.
+        model: that the example asks.
+    """
+    config = starting_server()
+    if config is None or not config.port:
+        return
+    text = greeting(address(config), security, studies, model)
+
+    async def tell() -> None:
+        config.callback_notify = None  # once
+        print(text, flush=True)
+
+    config.callback_notify = tell  # uvicorn calls it as soon as it serves, and then now and again
+
+
+def address(config: uvicorn.Config) -> str:
+    """Where the server answers on this machine, e.g. `http://127.0.0.1:8000`."""
+    host = _EVERYWHERE.get(config.host, config.host)
+    host = f"[{host}]" if ":" in host else host
+    return f"{'https' if config.is_ssl else 'http'}://{host}:{config.port}"
+
+
+def greeting(url: str, security: SecuritySettings, studies: ReadOnlyStudies, model: str) -> str:
+    """The text: address, next steps, how to end it.
+
+    Args:
+        url: where the server answers.
+        security, studies, model: as for `greet_when_ready`.
+    """
+    whom = "those who log in" if security.authentication else "this machine only"
+    if not security.authentication and not is_loopback(url.rpartition(":")[0].split("//")[1]):
+        whom = "everybody, without a login"
+    outside = security.public_host and f", and by its proxy at https://{security.public_host}"
+    login = "-u NAME " if security.authentication else ""
+    image = _example(studies)
+    query = f"image={quote(image)}&output=image" if image else "output=image"
+    file = "" if image else "-F file=@knee.dcm "
+    form = """-F 'params={"features": {"V00XRKL": 2}}'"""
+    return f"""
+XR2MRI answers at {url}{outside}, for {whom}.
+Every volume that it makes is {NOTICE}.
+
+  3D Slicer   module Image Synthesis, XR2MRI: type {url} as server, then Connect
+  curl        curl {login}{form} {file}'{url}/infer/{model}?{query}' -o volume.nii
+  end         Ctrl-C
+"""
+
+
+def _example(studies: ReadOnlyStudies) -> str | None:
+    """An image of the folder that is likely a radiograph; None of a PACS, which is not asked."""
+    if not isinstance(studies, Studies):
+        return None
+    for image in studies.list_images():
+        path = studies.radiograph(image)
+        if path is not None and not path.name.lower().endswith(_MAYBE_VOLUMES):
+            return image
+    return None

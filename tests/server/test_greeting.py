@@ -1,0 +1,72 @@
+"""What whoever starts the server reads."""
+
+import asyncio
+
+import pytest
+import uvicorn
+
+from lib import greeting as module
+from lib.dicomweb import DicomWebStudies
+from lib.greeting import address, greet_when_ready, greeting
+from lib.security.settings import SecuritySettings
+from lib.studies import Studies
+
+URL = "http://127.0.0.1:8000"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, URL),
+        ({"host": "0.0.0.0", "port": 8080}, "http://127.0.0.1:8080"),
+        ({"host": "::"}, "http://[::1]:8000"),
+        ({"host": "10.1.2.3"}, "http://10.1.2.3:8000"),
+        ({"ssl_keyfile": "key.pem", "ssl_certfile": "cert.pem"}, "https://127.0.0.1:8000"),
+    ],
+)
+def test_the_address_is_one_that_can_be_typed(options, expected):
+    assert address(uvicorn.Config("app", **options)) == expected
+
+
+def test_the_example_names_a_radiograph_of_the_folder(tmp_path):
+    for name in ("case/labels.nii.gz", "case/mri.nii.gz", "case/radiograph.dcm", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    text = greeting(URL, SecuritySettings(), Studies(tmp_path), "knee_xr2mri")
+    assert f"'{URL}/infer/knee_xr2mri?image=case.radiograph&output=image'" in text
+    assert "this machine only" in text and "-F file" not in text and "-u" not in text
+
+
+@pytest.mark.parametrize("pacs", [True, False])
+def test_without_a_known_image_the_example_sends_a_file(tmp_path, pacs):
+    studies = DicomWebStudies("http://127.0.0.1:9/dicom-web") if pacs else Studies(tmp_path)
+    text = greeting(URL, SecuritySettings(), studies, "knee_xr2mri")
+    assert f"-F file=@knee.dcm '{URL}/infer/knee_xr2mri?output=image'" in text
+
+
+def test_who_may_come_in_is_said(tmp_path):
+    login = SecuritySettings(users_file=tmp_path / "users.json", public_host="mri.example")
+    text = greeting(URL, login, Studies(tmp_path), "m")
+    assert "those who log in" in text and "https://mri.example" in text and "-u NAME" in text
+    text = greeting("http://10.1.2.3:8000", SecuritySettings(), Studies(tmp_path), "m")
+    assert "everybody, without a login" in text
+    assert "this machine only" in greeting(
+        "http://[::1]:8000", SecuritySettings(), Studies(tmp_path), "m"
+    )
+
+
+def test_it_is_printed_once_when_the_server_answers(monkeypatch, capsys, tmp_path):
+    config = uvicorn.Config("app")
+    monkeypatch.setattr(module, "starting_server", lambda: config)
+    greet_when_ready(SecuritySettings(), Studies(tmp_path), "m")
+    assert capsys.readouterr().out == ""
+    asyncio.run(config.callback_notify())
+    assert capsys.readouterr().out.count(f"answers at {URL}") == 1
+    assert config.callback_notify is None
+
+
+@pytest.mark.parametrize("config", [None, uvicorn.Config("app", port=0)])
+def test_where_the_address_is_not_known_nothing_is_claimed(monkeypatch, config, tmp_path):
+    monkeypatch.setattr(module, "starting_server", lambda: config)
+    greet_when_ready(SecuritySettings(), Studies(tmp_path), "m")
+    assert config is None or config.callback_notify is None
