@@ -10,6 +10,7 @@ import pytest
 from xr2mri_core.errors import FeatureError
 from xr2mri_core.features import VARIABLES
 from xr2mri_core.phantom import KneeShape, PhantomCase, Tissue, make_case
+from xr2mri_core.transforms.mri import CLIP_PERCENTILES
 
 WINDOW = slice(13, 63)
 HEALTHY = {v.name: 0 for v in VARIABLES}
@@ -23,7 +24,7 @@ def knee(seed: int, *features: tuple[str, int]) -> PhantomCase:
 
 def unit(case: PhantomCase) -> np.ndarray:
     window = case.mri[:, WINDOW].astype(np.float32)
-    return np.clip(window / np.percentile(window, 99.5), 0, 1)
+    return np.clip(window / np.percentile(window, CLIP_PERCENTILES[1]), 0, 1)
 
 
 def extent(labels: np.ndarray, *tissues: Tissue) -> np.ndarray:
@@ -76,12 +77,12 @@ def test_volumes_have_the_coherence_of_real_ones() -> None:
 
 
 def test_two_knees_differ_as_two_patients_do() -> None:
-    """Float PSNR between two real patients: 15.6 dB."""
+    """Float PSNR between the two real volumes of the paper's page: 11.2 to 11.5 dB."""
     volumes = [unit(knee(seed)) for seed in range(50, 54)]
     psnr = [
         -10 * np.log10(np.mean((a - b) ** 2)) for i, a in enumerate(volumes) for b in volumes[:i]
     ]
-    assert abs(np.mean(psnr) - 15.6) < 3
+    assert abs(np.mean(psnr) - 11.4) < 1.5
 
 
 @pytest.mark.parametrize("variable", [v for v in VARIABLES if v.compartment], ids=lambda v: v.name)

@@ -16,6 +16,7 @@ from xr2mri_core.phantom.mri import (
     coil_sensitivity,
     field_of_view,
     flash_signal,
+    sample_contrast,
     signal_of,
 )
 from xr2mri_core.phantom.radiograph import (
@@ -90,10 +91,11 @@ def test_contrast_is_that_of_the_water_excited_flash():
 
     assert within(1, 1, "FEMORAL_CARTILAGE", "PATELLAR_CARTILAGE")
     assert within(0.75, 0.95, "MUSCLE")
-    assert within(0.10, 0.18, "TRABECULAR_MARROW", "TIBIA_MARROW", "SUBCUTANEOUS_FAT", "FAT_PAD")
+    assert within(0.08, 0.18, "TRABECULAR_MARROW", "TIBIA_MARROW", "INTERMUSCULAR_FAT", "FAT_PAD")
+    assert within(0.15, 0.30, "SUBCUTANEOUS_FAT")
     assert within(0, 0.15, "CORTICAL_BONE", "TENDON", "LIGAMENT", "PATELLAR_TENDON", "AIR")
-    assert within(0.2, 0.5, "MENISCUS_MEDIAL", "MENISCUS_LATERAL")
-    assert within(0.6, 0.9, "JOINT_FLUID")
+    assert within(0.4, 0.7, "MENISCUS_MEDIAL", "MENISCUS_LATERAL")
+    assert within(0.9, 1.1, "JOINT_FLUID")
     assert within(0.5, 0.8, "SKIN", "FASCIA")
     assert within(1.0, 1.6, "VESSEL", "CYST")
     assert within(0, 0.05, "CHONDROCALCINOSIS", "SCLEROSIS")
@@ -104,9 +106,46 @@ def test_noise_is_the_mean_of_four_rician_magnitudes():
     for level in (0.0, 0.05, 0.14, 1.0, 3.0):
         normal = np.random.default_rng(0).normal(0, sigma, (2, 4, 40000))
         reference = np.hypot(level + normal[0], normal[1]).mean(axis=0)
-        drawn = add_noise(torch.full((200, 200), level), sigma, _generator())
+        drawn = add_noise(torch.full((200, 3, 200), level), sigma, _generator())
         assert drawn.mean().item() == pytest.approx(reference.mean(), abs=4e-4)
         assert drawn.std().item() == pytest.approx(reference.std(), rel=0.03)
+
+
+def test_noise_has_the_colour_of_a_scanners_in_plane_and_none_between_slices():
+    noise = add_noise(torch.zeros(200, 4, 200), 0.06, _generator())
+    noise = (noise - noise.mean()) / noise.std()
+    for axis in (0, 2):
+        neighbours = [
+            (noise.narrow(axis, k, 200 - k) * noise.narrow(axis, 0, 200 - k)).mean().item()
+            for k in (1, 2, 3)
+        ]
+        assert neighbours[0] == pytest.approx(0.33, abs=0.03)
+        assert neighbours[1] < 0.1 and abs(neighbours[2]) < 0.02
+    assert abs((noise[:, 1:] * noise[:, :-1]).mean().item()) < 0.02
+
+
+def test_vessels_throw_ghosts_along_the_phase_encoding_axis_only():
+    signal, vessels = torch.zeros(64, 8, 64), torch.zeros(64, 8, 64, dtype=torch.bool)
+    vessels[32, 4, 20:44] = True
+    signal[vessels] = 1.0
+    scan = Scan(noise=0.02, tilt_deg=(0, 0, 0), ghost=0.3, ghost_shift=10)
+    volume = acquire(signal, 0, scan, vessels).astype(float)
+    still = acquire(signal, 0, scan).astype(float)
+    first, second = volume[[22, 42], 4, 30].mean(), volume[[12, 52], 4, 30].mean()
+    assert (
+        first > 3 * still[[22, 42], 4, 30].mean() and first > second > still[[12, 52], 4, 30].mean()
+    )
+    np.testing.assert_array_equal(volume[:, 3], still[:, 3])
+
+
+def test_patients_differ_modestly_in_contrast():
+    drawn = [sample_contrast(seed) for seed in range(60)]
+    assert drawn[0] == sample_contrast(0) and len(set(drawn)) == 60
+    fat = [signal_of(Tissue.SUBCUTANEOUS_FAT, contrast) for contrast in drawn]
+    muscle = [signal_of(Tissue.MUSCLE, contrast) for contrast in drawn]
+    assert 0.03 < np.std(fat) / np.mean(fat) < 0.15
+    assert 0.02 < np.std(muscle) / np.mean(muscle) < 0.06
+    assert all(signal_of(Tissue.FEMORAL_CARTILAGE, contrast) == 1 for contrast in drawn)
 
 
 def test_acquired_volume_is_stored_as_a_scanner_stores_it():

@@ -11,6 +11,7 @@ import torch
 from xr2mri_core.errors import VolumeError
 from xr2mri_core.geometry import centred_affine, slices_to_volume, volume_to_slices
 from xr2mri_core.transforms import mri_transforms, read_volume
+from xr2mri_core.transforms.mri import CLIP_PERCENTILES
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference"
 SPACING = (5.0, 1.5, 5.0)  # 32 x 5 mm is the field of view
@@ -40,7 +41,7 @@ def test_the_papers_window_as_pictures_in_range(tmp_path):
     assert data["depths"].dtype == np.float32
     assert np.allclose(data["depths"], np.arange(50) / 49)
     window = volume_to_slices(volume[:, 13:63]).astype(np.float32)
-    high = np.percentile(window, 99.5)
+    high = np.percentile(window, CLIP_PERCENTILES[1])
     expected = np.clip(window / high * 2 - 1, -1, 1)
     assert np.allclose(np.asarray(slices)[:, 0], expected, atol=1e-5)
     assert slices[40 - 13].mean() > slices[0].mean()  # the slice that was marked
@@ -68,7 +69,7 @@ def test_slices_stack_back_into_the_volume(tmp_path):
     data = mri_transforms(32, window=False)({"mri": write(tmp_path / "a.nii", volume)})
     back = slices_to_volume(np.asarray(data["mri"])[:, 0])
     assert back.shape == volume.shape
-    inside = volume < np.percentile(volume, 99.5)
+    inside = volume < np.percentile(volume, CLIP_PERCENTILES[1])
     assert np.corrcoef(back[inside], volume[inside])[0, 1] > 0.9999
 
 

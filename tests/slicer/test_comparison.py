@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 from XR2MRILib import nrrd
-from XR2MRILib.comparison import NoOverlap, compare, psnr, sobel, ssim
+from XR2MRILib.comparison import CLIP_PERCENTILES, NoOverlap, compare, psnr, sobel, ssim
 from XR2MRILib.errors import FormError
 from XR2MRILib.request import Request
 
 from xr2mri_core.evaluation import metrics
+from xr2mri_core.transforms import mri as transforms_mri
 from xr2mri_core.transforms.radiograph_file import read_radiograph
 
 
@@ -47,10 +48,11 @@ def affine_of(spacing, centre=(0, 0, 0), shape=(1, 1, 1)):
 
 @pytest.fixture
 def knee():
-    """A smooth volume (24, 6, 30) in [0, 1] with its affine."""
+    """A smooth volume (24, 6, 30) in [0, 1], a tenth of it at the top grey, with its affine."""
     noise = np.random.default_rng(5).random((24, 6, 30))
     smooth = ndimage.gaussian_filter(noise, 2)
-    array = (smooth - smooth.min()) / np.ptp(smooth)
+    low, high = smooth.min(), np.percentile(smooth, 90)
+    array = np.clip((smooth - low) / (high - low), 0, 1)
     return array.astype(np.float32), affine_of((2, 3, 2), shape=array.shape)
 
 
@@ -73,10 +75,14 @@ def test_resampling_is_trilinear(knee):
     found = compare(array, affine, array, moved)
     at = np.indices(array.shape) - np.array([0.25, -1 / 3, 0.15]).reshape(3, 1, 1, 1)
     expected = ndimage.map_coordinates(array, at, order=1, mode="nearest")
-    low, high = np.percentile(array[::2, ::2, ::2], (0, 99.5))
+    low, high = np.percentile(array[::2, ::2, ::2], CLIP_PERCENTILES)
     expected = np.clip((expected - low) / (high - low), 0, 1)
     inner = np.s_[2:-2, 1:-1, 2:-2]
     np.testing.assert_allclose(found.real[inner], expected[inner], atol=1e-4)
+
+
+def test_a_real_volume_is_normalised_as_those_of_the_training():
+    assert CLIP_PERCENTILES == transforms_mri.CLIP_PERCENTILES
 
 
 def test_volumes_that_lie_apart_are_refused_or_aligned(knee):

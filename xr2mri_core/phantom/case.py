@@ -14,6 +14,7 @@ from .cohort import DEFAULT_ENRICHMENT, Demographics, sample_demographics, sampl
 from .mri import acquire
 from .radiograph import take_radiograph
 from .shape import KneeShape, sample_shape
+from .tissues import Tissue
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def make_case(
 
     canvas = render.paint(knee, grades, seed)
     signal = render.to_ras(render.imaged(canvas.signal))
+    labels = render.to_ras(render.imaged(canvas.label))
     pixels, beam = take_radiograph(
         canvas.mu,
         canvas.label,
@@ -88,8 +90,8 @@ def make_case(
     return PhantomCase(
         radiograph=pixels,
         radiograph_spacing=beam.spacing_mm,
-        mri=acquire(signal, seed),
-        labels=render.to_ras(render.imaged(canvas.label)),
+        mri=acquire(signal, seed, vessels=labels == Tissue.VESSEL),
+        labels=labels,
         affine=centred_affine(signal.shape, (IN_PLANE_MM, SLICE_MM, IN_PLANE_MM)),
         features=dict(grades),
         demographics=asdict(demographics),

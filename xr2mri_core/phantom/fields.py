@@ -11,7 +11,7 @@ accurate to a few hundredths of a millimetre at a quarter of the cost.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -27,6 +27,8 @@ SLICE = 1.5
 """Slice thickness in mm."""
 
 Point = Sequence[float] | np.ndarray
+Crop = tuple[slice, slice, slice]
+Texture = Tensor | Callable[[Crop], Tensor]
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ class Canvas:
         label: int,
         signal: float,
         mu: float,
-        texture: Tensor | None = None,
+        texture: Texture | None = None,
         opacity: float = 1.0,
     ) -> None:
         """Lays one tissue over what is there, with partial volume at its border.
@@ -137,7 +139,8 @@ class Canvas:
             distance: signed distance on the region (broadcast to it), mm.
             label: value in the label map; 0 leaves the labels as they are.
             signal, mu: MR signal (cartilage = 1) and linear attenuation in 1/mm.
-            texture: optional factor on the signal, on the region (about 1).
+            texture: optional factor on the signal, on the region (about 1), or a function of the
+                part of the region that is painted which gives it at full in-plane resolution.
             opacity: largest share of the voxel that the tissue takes, 0..1.
         """
         if region is None:
@@ -155,7 +158,7 @@ class Canvas:
         distance = distance[crop]
         slope = _slope_along_slices(distance)
         scaled = distance / torch.sqrt(PIXEL**2 + (0.8 * slope) ** 2)
-        alpha = (0.5 - _double(scaled)).clamp_(0, 1)
+        alpha = (0.5 - double(scaled)).clamp_(0, 1)
         start = [region.index[a].start + crop[a].start for a in range(3)]
         rows = slice(2 * start[1], 2 * start[1] + alpha.shape[1])
         cols = slice(2 * start[2], 2 * start[2] + alpha.shape[2])
@@ -168,11 +171,15 @@ class Canvas:
         if texture is None:
             self.signal[target].lerp_(torch.tensor(signal), alpha)
         else:
-            value = _double(texture.expand(region.x.shape)[crop]) * signal
+            if callable(texture):
+                value = texture(crop) * signal
+            else:
+                value = double(texture.expand(region.x.shape)[crop]) * signal
             self.signal[target].lerp_(value, alpha)
 
 
-def _double(field: Tensor) -> Tensor:
+def double(field: Tensor) -> Tensor:
+    """A field (slices, rows, columns) of the coarse grid at twice the in-plane resolution."""
     return F.interpolate(field[None], scale_factor=2, mode="bilinear", align_corners=False)[0]
 
 

@@ -21,6 +21,10 @@ from .pathology import Disease, crystal_pattern, cysts, osteophytes, sclerosis
 from .shape import KneeShape
 from .tissues import Tissue
 
+TIBIAL_SHARE = (1.2, 1.42)
+"""Thickness of the medial and lateral tibial cartilage over the femoral: in the central half of
+the compartments of a segmented real knee (pymskt's example) 2.9 and 3.65 mm over 2.2 and 2.55."""
+
 Brush = Callable[..., None]
 """brush(region, distance, tissue, texture=None, opacity=1.0)"""
 
@@ -40,7 +44,7 @@ class Joint:
     @classmethod
     def of(cls, shape: KneeShape, disease: Disease) -> Joint:
         healthy_f = (shape.cartilage, shape.cartilage * 1.05)
-        healthy_t = (shape.cartilage * 0.95, shape.cartilage * 1.2)
+        healthy_t = tuple(shape.cartilage * share for share in TIBIAL_SHARE)
         left = tuple(disease.cartilage_left(s) for s in "ML")
         slit = 0.5
         bottom = (
@@ -95,11 +99,12 @@ def paint_knee(canvas: Canvas, shape: KneeShape, disease: Disease, brush: Brush)
     ) -> None:
         brush(box, distance * k, tissue, texture, opacity)
 
-    mottle = canvas.noise(box, (2.5, 2.5, 2.5))
-    _surroundings(lay, still, swung, bare["F"], bare["T"], shape, mottle)
+    mottle = canvas.noise(box, (2.0, 2.2, 1.6))
+    folds = canvas.noise(box, (5.0, 6.0, 5.0))
+    _surroundings(lay, still, swung, bare["F"], bare["T"], shape, mottle, folds)
     _extensor(lay, still, shape)
     gap_low, gap_high = _articular_surfaces(still, swung, femur, tibia, height, joint, disease)
-    _menisci(lay, still, height, joint, shape, disease)
+    _menisci(lay, still, height, joint, shape, disease, mottle)
     _cruciates(lay, still, shape, mottle)
     lay(gap_high, Tissue.FEMORAL_CARTILAGE)
     for side, field in gap_low.items():
@@ -111,9 +116,9 @@ def paint_knee(canvas: Canvas, shape: KneeShape, disease: Disease, brush: Brush)
     lay(torch.maximum(behind, still.y - 47.5), Tissue.PATELLAR_CARTILAGE)
     _chondrocalcinosis(lay, box, still, height, gap_low, gap_high, joint, disease, shape)
 
-    trabeculae = canvas.noise(box, (1.5, 2.6, 1.3))
+    trabeculae = canvas.noise(box, (2.0, 3.0, 1.25))
     patches = canvas.noise(box, (9.0, 12.0, 9.0))
-    marrow = (1 + 0.20 * trabeculae + 0.14 * patches).clamp_min(0.2)
+    marrow = (1 + 0.27 * trabeculae + 0.12 * patches).clamp_min(0.2)
     _bone(lay, still, tibia, Tissue.TIBIA_MARROW, (-8.0, -60.0), marrow)
     _bone(lay, still, fibula, Tissue.FIBULA_MARROW, (-18.0, -60.0), marrow)
     _bone(lay, swung, femur, Tissue.TRABECULAR_MARROW, (35.0, 100.0), marrow)
@@ -129,24 +134,24 @@ def _soft(x: Tensor) -> Tensor:
     return x.clamp(0, 1)
 
 
-def _surroundings(lay, still, swung, femur, tibia, shape, mottle) -> None:
+def _surroundings(lay, still, swung, femur, tibia, shape, mottle, folds) -> None:
     """Hoffa's fat pad, suprapatellar fat, capsule, synovium and fluid round the joint."""
     k_in = shape.patella_z
     pad = ellipsoid(still.x, still.y, still.z, (0, 38, 6), (26, 19, 22))
     lay(pad, Tissue.FAT_PAD, (1 + 0.25 * mottle).clamp_min(0.3))
     septa = (mottle.abs() - 0.10).clamp_max(3) * 3
-    lay(torch.maximum(pad + 3, septa), Tissue.SYNOVIUM, opacity=0.45)
+    lay(torch.maximum(pad + 3, septa), Tissue.SYNOVIUM, opacity=0.6)
     prefemoral = ellipsoid(still.x, still.y, still.z, (0, 36, k_in + 22), (24, 12, 20))
     lay(prefemoral, Tissue.FAT_PAD, (1 + 0.2 * mottle).clamp_min(0.3))
     # The capsule leaves the femur at the epicondyles and reaches the tibia below its rim.
-    loose = (2.6 + 0.9 * mottle).clamp(0.6, 4.5)
+    loose = (3.4 + 1.5 * folds).clamp(0.6, 6.0)
     hull = union(
         femur - loose * _soft((33 - swung.z) / 16), tibia - loose * _soft((still.z + 12) / 8), 6.0
     )
     span = torch.maximum(swung.z - 33, -still.z - 12)
     outer = torch.maximum(hull, span)
     lay(outer - 1.3, Tissue.CAPSULE, (1 + 0.3 * mottle).clamp_min(0.2), 0.8)
-    lay(outer, Tissue.SYNOVIUM, (1 + 0.22 * mottle).clamp_min(0.2))
+    lay(outer, Tissue.SYNOVIUM, (1 + 0.3 * mottle).clamp_min(0.2))
     thin = 0.4 + 1.6 * shape.fluid
     lay(torch.maximum(union(femur, tibia, 8.0) - thin, span), Tissue.JOINT_FLUID)
     recess = ellipsoid(
@@ -154,8 +159,8 @@ def _surroundings(lay, still, swung, femur, tibia, shape, mottle) -> None:
     )
     lay(recess, Tissue.JOINT_FLUID)
     notch = ellipsoid(still.x, still.y, still.z, (0, -8, 12), (15, 21, shape.notch_height * 0.8))
-    lay(notch + mottle, Tissue.FAT_PAD)
-    lay(notch + 1.0 + 0.8 * mottle, Tissue.SYNOVIUM, (0.75 + 0.2 * mottle).clamp_min(0.15))
+    lay(notch + folds, Tissue.FAT_PAD)
+    lay(notch + 1.0 + 0.8 * folds, Tissue.SYNOVIUM, (0.8 + 0.35 * mottle).clamp_min(0.1))
 
 
 def _extensor(lay, still, shape) -> None:
@@ -198,7 +203,8 @@ def _articular_surfaces(still, swung, femur, tibia, height, joint, disease):
     return low, femoral
 
 
-def _menisci(lay, still, height, joint, shape, disease) -> None:
+def _menisci(lay, still, height, joint, shape, disease, mottle) -> None:
+    strands = (1 + 0.25 * mottle).clamp_min(0.3)
     x, y, z = still.x, still.y, still.z
     for i, (side, sign, tissue) in enumerate(
         (("M", 1.0, Tissue.MENISCUS_MEDIAL), ("L", -1.0, Tissue.MENISCUS_LATERAL))
@@ -218,7 +224,7 @@ def _menisci(lay, still, height, joint, shape, disease) -> None:
         body = torch.maximum(torch.maximum(z - top, base - z), torch.maximum(-inward, r - rx))
         # The ring opens towards the spines, between its two roots.
         opening = torch.minimum(-sign * (x - cx) - 8.5, 8.0 - y.abs())
-        lay(torch.maximum(body, opening), tissue)
+        lay(torch.maximum(body, opening), tissue, strands)
 
 
 def _cruciates(lay, still, shape, mottle) -> None:
@@ -232,7 +238,7 @@ def _cruciates(lay, still, shape, mottle) -> None:
             Tissue.ACL,
             fibres,
         )
-    lay(capsule(x, y, z, (2, -25, -8), (wall, 3, roof - 4), 4.6, 5.4), Tissue.PCL)
+    lay(capsule(x, y, z, (2, -25, -8), (wall, 3, roof - 4), 4.6, 5.4), Tissue.PCL, fibres)
 
 
 def _collaterals(lay, still, shape) -> None:

@@ -52,14 +52,14 @@ class KneeShape:
     varus: float = 0.0
     flexion: float = 6.0
     rotation: float = 0.0
-    cartilage: float = 2.1
+    cartilage: float = 2.2
     """Thickness of the femoral cartilage at the weight-bearing zone."""
     meniscus_width: float = 10.0
     meniscus_height: float = 6.0
     fluid: float = 0.5
     """Joint fluid, 0 none .. 1 effusion."""
     field_x: float = -2.0
-    field_y: float = 0.0
+    field_y: float = -3.5
     field_z: float = 19.0
     """Middle of the field of view in the knee frame."""
 
@@ -102,13 +102,13 @@ def sample_shape(rng: np.random.Generator, sex: str = "F", bmi: float = 28.0) ->
         varus=n(1.0, 2.2),
         flexion=n(6.0, 4.0),
         rotation=n(0.0, 4.5),
-        cartilage=n(2.1, 0.3),
+        cartilage=n(2.2, 0.3),
         meniscus_width=n(10.0, 1.0),
         meniscus_height=n(6.0, 0.7),
         fluid=float(np.clip(n(0.4, 0.25), 0, 1)),
         # Where the slab is prescribed on the scouts: no radiograph shows it, so what varies here is
         # what no model can know.
         field_x=n(-2.0, 0.8),
-        field_y=n(0.0, 0.8),
+        field_y=n(-3.5, 0.8),
         field_z=n(19.0, 1.0),
     )

@@ -115,11 +115,11 @@ class Properties:
 
 
 _CARTILAGE = Properties(1200, 24, 0.78, 0.0, 0.0226, 0.05, 1.2)
-_MENISCUS = Properties(850, 5.2, 0.68, 0.0, 0.0228, 0.10, 1.5)
+_MENISCUS = Properties(850, 7.5, 0.68, 0.0, 0.0228, 0.10, 1.5)
 _LIGAMENT = Properties(750, 3.2, 0.60, 0.02, 0.0226, 0.20, 1.0)
 _TENDON = Properties(650, 2.2, 0.55, 0.01, 0.0228, 0.15, 1.0)
-_MARROW = Properties(1100, 8.0, 0.82, 0.87, 0.0268, 0.22, 1.0)
-_FAT = Properties(1200, 18, 0.90, 0.955, 0.0188, 0.14, 1.4)
+_MARROW = Properties(1100, 8.0, 0.82, 0.885, 0.0268, 0.22, 1.0)
+_FAT = Properties(1200, 18, 0.90, 0.88, 0.0188, 0.14, 1.4)
 
 PROPERTIES: Mapping[Tissue, Properties] = MappingProxyType(
     {
@@ -127,7 +127,7 @@ PROPERTIES: Mapping[Tissue, Properties] = MappingProxyType(
         Tissue.SKIN: Properties(900, 11, 0.66, 0.15, 0.0223, 0.15, 1.0),
         Tissue.SUBCUTANEOUS_FAT: _FAT,
         Tissue.FASCIA: Properties(850, 11, 0.70, 0.15, 0.0215, 0.20, 1.0),
-        Tissue.INTERMUSCULAR_FAT: Properties(1200, 18, 0.90, 0.93, 0.0190, 0.18, 1.2),
+        Tissue.INTERMUSCULAR_FAT: Properties(1200, 18, 0.90, 0.96, 0.0190, 0.18, 1.2),
         Tissue.MUSCLE: Properties(1410, 23, 0.78, 0.03, 0.0215, 0.05, 2.0),
         # fresh spins flow into the slab, which acts like a shorter T1
         Tissue.VESSEL: Properties(800, 32, 0.80, 0.0, 0.0217, 0.08, 1.5),
@@ -135,7 +135,7 @@ PROPERTIES: Mapping[Tissue, Properties] = MappingProxyType(
         Tissue.TENDON: _TENDON,
         Tissue.LIGAMENT: _LIGAMENT,
         Tissue.FAT_PAD: Properties(1200, 16, 0.90, 0.94, 0.0190, 0.22, 1.2),
-        Tissue.JOINT_FLUID: Properties(3600, 120, 1.0, 0.0, 0.0207, 0.04, 2.0),
+        Tissue.JOINT_FLUID: Properties(2500, 120, 1.0, 0.0, 0.0207, 0.04, 2.0),
         Tissue.CORTICAL_BONE: Properties(240, 0.5, 0.20, 0.05, 0.0604, 0.10),
         Tissue.TRABECULAR_MARROW: _MARROW,
         Tissue.TIBIA_MARROW: _MARROW,
@@ -155,7 +155,7 @@ PROPERTIES: Mapping[Tissue, Properties] = MappingProxyType(
         Tissue.LCL: _LIGAMENT,
         Tissue.PATELLAR_TENDON: _TENDON,
         Tissue.QUADRICEPS_TENDON: _TENDON,
-        Tissue.SYNOVIUM: Properties(1100, 18, 0.76, 0.08, 0.0215, 0.15, 1.2),
+        Tissue.SYNOVIUM: Properties(1100, 21, 0.78, 0.06, 0.0215, 0.15, 1.2),
         Tissue.CAPSULE: Properties(850, 7, 0.64, 0.08, 0.0222, 0.20, 1.0),
         # young osteophytes: a fatty marrow core in a mineralised shell finer than a voxel
         Tissue.OSTEOPHYTE: Properties(1000, 6, 0.70, 0.80, 0.0400, 0.20, 1.0),

@@ -17,7 +17,7 @@ from .errors import XR2MRIClientError
 from .texts import tr as _
 
 WINDOW, SIGMA = 11, 1.5
-CLIP_PERCENTILES = (0.0, 99.5)
+CLIP_PERCENTILES = (0.0, 94.3)
 """Of a real volume, which become 0 and 1: what the model was trained on."""
 LEAST_OVERLAP = 0.5
 """Share of the generated volume that a real one must cover."""
