@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -24,6 +25,7 @@ class GuidedUNet(UNet2DConditionModel):
         up_encoder_hidden_states: Tensor | None = None,
         down_time_addition: Tensor | None = None,
         up_time_addition: Tensor | None = None,
+        after_block: Callable[[int, Tensor, Tensor], Tensor] | None = None,
         return_dict: bool = True,
     ) -> UNet2DConditionOutput | tuple[Tensor]:
         """eps_theta(z_t, t, (y, d, r)), the prediction of Eq. 5, 7, 9 and 10.
@@ -37,6 +39,9 @@ class GuidedUNet(UNet2DConditionModel):
                 path.
             down_time_addition, up_time_addition: (B, time_embed_dim), added to the time embedding
                 of the down path and the middle, and of the up path.
+            after_block: called with the number of each block (down, middle, up), what came out of
+                it and its time embedding; what it returns goes on, e.g. `DepthMixing.over`. What
+                the skip connections take is left as it is.
             return_dict: False returns a tuple.
 
         Returns:
@@ -52,17 +57,21 @@ class GuidedUNet(UNet2DConditionModel):
         down_time = time if down_time_addition is None else time + down_time_addition
         up_time = time if up_time_addition is None else time + up_time_addition
 
+        change = after_block or (lambda index, hidden, time: hidden)
+        levels = len(self.down_blocks)
         hidden = self.conv_in(sample)
         skips = [hidden]
-        for block in self.down_blocks:
+        for index, block in enumerate(self.down_blocks):
             hidden, outputs = block(
                 hidden_states=hidden, temb=down_time, **_context(block, encoder_hidden_states)
             )
             skips += outputs
+            hidden = change(index, hidden, down_time)
         hidden = self.mid_block(
             hidden, down_time, **_context(self.mid_block, encoder_hidden_states)
         )
-        for block in self.up_blocks:
+        hidden = change(levels, hidden, down_time)
+        for index, block in enumerate(self.up_blocks, start=levels + 1):
             count = len(cast(Any, block).resnets)
             skips, taken = skips[:-count], tuple(skips[-count:])
             hidden = block(
@@ -71,6 +80,7 @@ class GuidedUNet(UNet2DConditionModel):
                 res_hidden_states_tuple=taken,
                 **_context(block, up_encoder_hidden_states),
             )
+            hidden = change(index, hidden, up_time)
 
         hidden = self.conv_out(self.conv_act(self.conv_norm_out(hidden)))
         return UNet2DConditionOutput(sample=hidden) if return_dict else (hidden,)

@@ -15,8 +15,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from xr2mri_core.errors import OutputError, WeightsError, shown
+from xr2mri_core.networks.depth_mixing import DepthMixing
 from xr2mri_core.networks.guidance import Guidance
 from xr2mri_core.networks.image_encoder import RadiographCode
+from xr2mri_core.networks.regression import Regression
 
 FORMAT = "xr2mri-model-1"
 _DEMOGRAPHICS = "guidance.demographics."
@@ -24,6 +26,10 @@ _DEMOGRAPHICS = "guidance.demographics."
 
 class XR2MRIModel(nn.Module):
     """Radiograph, depth and features -> MRI slice, in latent space (Fig. 2 of the paper).
+
+    Without `regression` and `depth_mixing` it is the paper's: each slice is denoised alone, from
+    the radiograph. With them it makes volumes: `regression` gives the mean mu of a slice, diffusion
+    the residual (z_0 - mu) / std, and slices of a slab know of one another.
 
     Args:
         autoencoder: E_1 and D: `encode(x).latent_dist`, `decode(z).sample`, with
@@ -33,6 +39,8 @@ class XR2MRIModel(nn.Module):
         unet: U, a `GuidedUNet`.
         timestep_scale: what multiplies t before the U-Net sees it; T_pre-trained / T where T
             differs from that of the U-Net's pre-trained weights.
+        regression: mu, see `Regression`; the U-Net then has c input channels more, for mu.
+        depth_mixing: layers along depth for `unet`, see `DepthMixing`.
     """
 
     def __init__(
@@ -42,6 +50,8 @@ class XR2MRIModel(nn.Module):
         guidance: Guidance,
         unet: nn.Module,
         timestep_scale: float = 1.0,
+        regression: Regression | None = None,
+        depth_mixing: DepthMixing | None = None,
     ) -> None:
         super().__init__()
         self.timestep_scale = timestep_scale
@@ -49,6 +59,8 @@ class XR2MRIModel(nn.Module):
         self.image_encoder = image_encoder
         self.guidance = guidance
         self.unet = unet
+        self.regression = regression
+        self.depth_mixing = depth_mixing
 
     @property
     def scaling_factor(self) -> float:
@@ -71,15 +83,20 @@ class XR2MRIModel(nn.Module):
         code: RadiographCode,
         depth: Tensor,
         features: Tensor,
+        mean: Tensor | None = None,
+        slab: int = 1,
     ) -> Tensor:
         """U(z_t, E_2(y), t, d, r) of Algorithms 1 and 2.
 
         Args:
-            z_t: noised latents (B, c, h, w).
+            z_t: noised latents (B, c, h, w); with a `regression`, noised residuals.
             t: timestep, one for all or (B,).
             code: of B radiographs, or of one for all.
             depth: d (B,) in [0, 1].
             features: r (B, num_positions) of `Guidance.encode`, zeros for what is missing.
+            mean: mu (B, c, h, w), where the model has a `regression`.
+            slab: the batch consists of slabs of so many neighbouring slices, evenly spaced, which
+                `depth_mixing` lets know of one another; 1: each slice stands alone.
 
         Returns:
             The prediction (B, c, h, w): noise, or velocity if the scheduler says so.
@@ -87,14 +104,16 @@ class XR2MRIModel(nn.Module):
         count = len(z_t)
         latent = code.latent.expand(count, -1, -1, -1)
         signals = self.guidance(code.embedding.expand(count, -1), depth, features)
-        sample = torch.cat([z_t, latent.to(z_t.dtype)], 1)
+        parts = [z_t, latent.to(z_t.dtype)] + ([] if mean is None else [mean.to(z_t.dtype)])
+        alone = self.depth_mixing is None or slab == 1
         return self.unet(
-            sample,
+            torch.cat(parts, 1),
             t if self.timestep_scale == 1.0 else t * self.timestep_scale,
             signals.down_context,
             up_encoder_hidden_states=signals.up_context,
             down_time_addition=signals.down_time,
             up_time_addition=signals.up_time,
+            after_block=None if alone else cast(DepthMixing, self.depth_mixing).over(depth, slab),
             return_dict=False,
         )[0]
 
@@ -102,7 +121,23 @@ class XR2MRIModel(nn.Module):
         self, z_t: Tensor, t: Tensor, radiograph: Tensor, depth: Tensor, features: Tensor
     ) -> Tensor:
         """`denoise` straight from radiographs (B, 1, 256, 256): one call for export and checks."""
-        return self.denoise(z_t, t, self.encode_radiograph(radiograph), depth, features)
+        mean = None
+        if self.regression is not None:
+            code = self.regression.encode_radiograph(radiograph)
+            mean = self.regression(code, depth, features)
+        return self.denoise(z_t, t, self.encode_radiograph(radiograph), depth, features, mean)
+
+    def to_residual(self, z_0: Tensor, mean: Tensor | None) -> Tensor:
+        """What diffusion draws: (z_0 - mu) / std with a `regression`, else z_0 itself."""
+        if self.regression is None or mean is None:
+            return z_0
+        return (z_0 - mean) / self.regression.std
+
+    def from_residual(self, residual: Tensor, mean: Tensor | None) -> Tensor:
+        """The inverse of `to_residual`."""
+        if self.regression is None or mean is None:
+            return residual
+        return mean + residual * self.regression.std
 
     def to_latent(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """z_0 = E_1(x) (Eq. 1), scaled: slices (B, 1, H, W) in [-1, 1] -> (B, c, h, w).
@@ -157,11 +192,16 @@ class XR2MRIModel(nn.Module):
             with suppress(OSError):
                 part.unlink()
 
-    def load_weights(self, path: str | Path) -> dict[str, str]:
+    def load_weights(self, path: str | Path, widen: bool = False) -> dict[str, str]:
         """Fill all parts, in place, from a file of `save_weights`; weights keep this model's dtype.
 
         The guidance by demographics is there when the file has it; a model that is to learn it
         from a file without starts from its zeros.
+
+        Args:
+            path: the file.
+            widen: also accept the weights of a model without `regression` or `depth_mixing`, to
+                train these parts from it; see `widened`.
 
         Returns:
             The metadata of the file's header.
@@ -182,12 +222,44 @@ class XR2MRIModel(nn.Module):
             new = {}
         else:
             new = {n: v for n, v in unique_state(self).items() if n.startswith(_DEMOGRAPHICS)}
+        if widen:
+            state = widened(state, self)
         check_state(unique_state(self), new | state, path)
         self.load_state_dict(state, strict=False)
         cast(Any, self.autoencoder).register_to_config(
             scaling_factor=float(metadata["scaling_factor"])
         )
         return metadata
+
+
+def widened(state: Mapping[str, Tensor], model: XR2MRIModel) -> dict[str, Tensor]:
+    """Weights of the 2-D model, or parts of them, as the start of one with more parts.
+
+    The denoiser's further inputs get zeros, depth mixing stays at its own start, which changes
+    nothing, and the regression begins as the denoiser.
+
+    Args:
+        state: tensors by the names of `XR2MRIModel`.
+        model: what is to be filled.
+    """
+    wide = dict(state)
+    own = unique_state(model)
+    if model.regression is not None:
+        for name, value in state.items():
+            twin = f"regression.{name}"
+            if name.startswith(("unet.", "guidance.", "image_encoder.")) and twin in own:
+                wide.setdefault(twin, value)
+        if not any(name.startswith("regression.") for name in state) and len(wide) > len(state):
+            wide["regression.std"] = own["regression.std"]
+    for name in [name for name in wide if name.endswith("unet.conv_in.weight")]:
+        missing = own[name].shape[1] - wide[name].shape[1] if name in own else 0
+        if missing > 0:
+            value = wide[name]
+            extra = value.new_zeros(value.shape[0], missing, *value.shape[2:])
+            wide[name] = torch.cat([value, extra], 1)
+    if not any(name.startswith("depth_mixing.") for name in state):
+        wide |= {n: v for n, v in own.items() if n.startswith("depth_mixing.")}
+    return wide
 
 
 def unique_state(module: nn.Module) -> dict[str, Tensor]:

@@ -39,6 +39,7 @@ from xr2mri_core.networks.model import (
     check_state,
     read_safetensors,
     unique_state,
+    widened,
 )
 
 PARTS_FORMAT = "xr2mri-parts-1"
@@ -131,7 +132,8 @@ def _earlier_parts(out: Path) -> State:
 def load_parts(model: XR2MRIModel, path: str | Path) -> list[str]:
     """Fill parts of a model, in place, with a file of `import_weights`; the rest stays.
 
-    A file of `XR2MRIModel.save_weights` is accepted too and fills all parts.
+    A file of `XR2MRIModel.save_weights` is accepted too and fills all parts. A model with
+    regression or depth mixing starts from the weights of one without; see `networks.model.widened`.
 
     Returns:
         The parts filled, e.g. ["autoencoder", "guidance", "unet"].
@@ -141,13 +143,14 @@ def load_parts(model: XR2MRIModel, path: str | Path) -> list[str]:
     """
     state, metadata = read_safetensors(path)
     if metadata.get("format") == FORMAT:
-        model.load_weights(path)
+        model.load_weights(path, widen=True)
         return sorted({_part(name) for name in state})
     if metadata.get("format") != PARTS_FORMAT:
         raise WeightsError(
             f"{path}: neither imported parts nor an XR2MRI model (format "
             f"{shown(metadata.get('format'))}); 'xr2mri weights import' makes the former"
         )
+    state = widened(state, model)
     parts = {_part(name) for name in state}
     check_state(_expected(model, parts), state, path)
     model.load_state_dict(state, strict=False)
@@ -291,8 +294,10 @@ def _expected(model: nn.Module, parts: Iterable[str]) -> State:
 
 def _part(name: str) -> str:
     """The part of the model that a tensor is in; only the tokens of `Guidance` are pre-trained."""
-    first, second = name.split(".")[:2]
-    return f"{first}.{second}" if first in ("image_encoder", "guidance") else first
+    first, rest = name.split(".", 1)
+    if first == "regression" and "." in rest:
+        return f"{first}.{_part(rest)}"
+    return f"{first}.{rest.split('.')[0]}" if first in ("image_encoder", "guidance") else first
 
 
 def _prefixed(prefix: str, state: Mapping[str, Tensor]) -> State:
