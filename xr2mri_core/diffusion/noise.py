@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -89,6 +89,28 @@ class DepthNoise:
         indices = np.arange(math.ceil(place - 2 * _REACH), math.floor(place + 2 * _REACH) + 1)
         weights = np.exp(-(((place - indices) / 2) ** 2))
         return indices, weights / np.sqrt(np.square(weights).sum())
+
+    def drawn(self, depths: Sequence[float] | np.ndarray, generator: torch.Generator) -> Tensor:
+        """Noise of the same distribution from a generator instead of the seed: for training.
+
+        Args:
+            depths: (n,) of one slab.
+            generator: whose device the noise is made on.
+
+        Returns:
+            float32 (n, *shape); slices are correlated among one another as those of a call are.
+        """
+        count, device = len(depths), generator.device
+        if self.length == 0:
+            return torch.randn(count, *self.shape, generator=generator, device=device)
+        reached = [self.weights(float(depth)) for depth in depths]
+        first = min(int(indices[0]) for indices, _ in reached)
+        last = max(int(indices[-1]) for indices, _ in reached)
+        weights = torch.zeros(count, last - first + 1)
+        for row, (indices, values) in zip(weights, reached, strict=True):
+            row[torch.from_numpy(indices) - first] = torch.from_numpy(values).float()
+        anchors = torch.randn(last - first + 1, *self.shape, generator=generator, device=device)
+        return torch.tensordot(weights.to(device), anchors, 1)
 
     def _draw(self, index: int, family: int) -> Tensor:
         """Standard normal numbers (*shape,) from (seed, family, index) alone."""

@@ -104,6 +104,8 @@ def guided(
     features: Tensor,
     guidance: float = 1.0,
     on: str = "features",
+    mean: Tensor | None = None,
+    slab: int = 1,
 ) -> Denoise:
     """Bind the conditions of `XR2MRIModel.denoise`, with classifier-free guidance if asked for.
 
@@ -119,11 +121,13 @@ def guided(
         guidance: 1 is off (one pass), above 1 exaggerates, 0 ignores what is guided on.
         on: "features": only r is left out of the second branch, which exaggerates findings but
             leaves the anatomy to the radiograph; "all": radiograph and r are.
+        mean: mu (B, c, h, w) of a model with a regression.
+        slab: neighbouring slices that know of one another; B is a multiple of it.
     """
     if on not in ("features", "all"):
         raise InputError(f"guidance on {shown(on)}: accepted are 'features' and 'all'")
     if guidance == 1.0:
-        return lambda z_t, t: denoise(z_t, t, code, depth, features)
+        return lambda z_t, t: denoise(z_t, t, code, depth, features, mean, slab)
 
     count = len(depth)
     parts = [part.expand(count, *part.shape[1:]) for part in code]
@@ -131,9 +135,12 @@ def guided(
     both_codes = type(code)(*(torch.cat([part, part * kept]) for part in parts))
     both_depths = torch.cat([depth, depth])
     both_features = torch.cat([features, torch.zeros_like(features)])
+    both_means = None if mean is None else torch.cat([mean, mean])
 
     def predict(z_t: Tensor, t: Tensor) -> Tensor:
-        both = denoise(torch.cat([z_t, z_t]), t, both_codes, both_depths, both_features)
+        both = denoise(
+            torch.cat([z_t, z_t]), t, both_codes, both_depths, both_features, both_means, slab
+        )
         conditional, unconditional = both.chunk(2)
         return unconditional + guidance * (conditional - unconditional)
 

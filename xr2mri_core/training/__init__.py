@@ -27,6 +27,7 @@ from xr2mri_core.training.handlers import (
     ValidationLog,
 )
 from xr2mri_core.training.record import training_record, write_record
+from xr2mri_core.training.regression import RegressionStage, measure_residual
 
 __all__ = [
     "EMA",
@@ -39,6 +40,7 @@ __all__ = [
     "OneStep",
     "Pictures",
     "ProgressFile",
+    "RegressionStage",
     "Schedule",
     "SliceBatches",
     "SliceCache",
@@ -50,6 +52,7 @@ __all__ = [
     "export_model",
     "finish_autoencoder",
     "load_autoencoder",
+    "measure_residual",
     "measure_scaling",
     "placed",
     "start_autoencoder",

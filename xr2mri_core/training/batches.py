@@ -103,7 +103,8 @@ class CaseBatches(Dataset[Batch]):
 
     A batch of C cases x S slices: `radiograph` (C, 1, H, W) in [-1, 1], `features` (C, positions);
     then case by case `latent` (C*S, c, h, w), `depth` (C*S,), `weight` (C*S, 1, h, w) when the
-    cache has weights, `image` (C*S, 1, H, W) when asked for; `seed` int.
+    cache has weights, `image` (C*S, 1, H, W) when asked for; `seed` int. With `slabs` the slices of
+    a case are neighbours, and `slab` is S.
 
     Args:
         cache: latents of a split.
@@ -118,6 +119,12 @@ class CaseBatches(Dataset[Batch]):
         augmentation: random change of a radiograph (1, H, W) that leaves the knee as it is, such
             as `radiograph_augmentation`; None: none.
         rank: process of a distributed run: each draws its own batches.
+        slabs: the slices of a case are S neighbours: half of the slabs as the volume was acquired,
+            the others with a spacing between a tenth and twice of that, log-uniform, where latents
+            between two slices are mixed linearly. Needs all slices in the cache.
+
+    Raises:
+        ValueError: slabs from a cache that lacks slices.
     """
 
     def __init__(
@@ -131,8 +138,16 @@ class CaseBatches(Dataset[Batch]):
         images: bool = False,
         augmentation: Compose | None = None,
         rank: int = 0,
+        slabs: bool = False,
     ) -> None:
         self.cache, self.seed, self.images, self.rank = cache, seed, images, rank
+        self.slabs = slabs
+        if slabs:
+            steps = np.diff(np.asarray(cache.arrays["depths"], np.float64), axis=1)
+            if not np.allclose(steps, steps[:, :1], atol=1e-4):
+                raise ValueError("slabs need every slice of a case: give cached_slices: null")
+            if images:
+                raise ValueError("slabs have no pixels for slices in between: reconstruction: 0")
         self.augmentation = augmentation
         self.cases, self.slices = min(cases, len(cache)), min(slices, cache.slices_per_case)
         self.features = cache.features(encode)
@@ -142,26 +157,66 @@ class CaseBatches(Dataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         rng = np.random.default_rng([self.seed, self.rank, step])
         cases = rng.choice(len(self.cache), self.cases, replace=False, p=self.probabilities)
-        count = self.cache.slices_per_case
-        slices = np.concatenate([rng.permutation(count)[: self.slices] for _ in cases])
-        rows = np.repeat(cases, self.slices), slices
         arrays, pixels = self.cache.arrays, self.cache.slices.arrays
         batch: Batch = {
             "radiograph": from_bytes(pixels["radiographs"][cases]).unsqueeze(1),
             "features": self.features[cases],
-            "latent": torch.from_numpy(arrays["latents"][rows]).float(),
-            "depth": torch.from_numpy(arrays["depths"][rows]),
         }
-        if "weights" in arrays:
-            batch["weight"] = torch.from_numpy(arrays["weights"][rows]).float().unsqueeze(1)
-        if self.images:
-            batch["image"] = from_bytes(pixels["slices"][rows]).unsqueeze(1)
+        if self.slabs:
+            batch |= self._neighbours(cases, rng)
+        else:
+            count = self.cache.slices_per_case
+            slices = np.concatenate([rng.permutation(count)[: self.slices] for _ in cases])
+            rows = np.repeat(cases, self.slices), slices
+            batch |= {name: _rows(arrays[key], rows) for name, key in self._read(arrays)}
+            if self.images:
+                batch["image"] = from_bytes(pixels["slices"][rows]).unsqueeze(1)
+        if "weight" in batch:
+            batch["weight"] = batch["weight"].unsqueeze(1)
         batch["seed"] = int(rng.integers(2**62))
         if self.augmentation is not None:
             self.augmentation.set_random_state(seed=int(rng.integers(2**31)))
             changed = [self.augmentation(picture) for picture in batch["radiograph"]]
             batch["radiograph"] = torch.stack(changed)
         return batch
+
+    @staticmethod
+    def _read(arrays: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
+        """What a batch has of each slice: its name there and in the cache."""
+        names = [("latent", "latents"), ("depth", "depths"), ("weight", "weights")]
+        return [(name, key) for name, key in names if key in arrays]
+
+    def _neighbours(self, cases: np.ndarray, rng: np.random.Generator) -> Batch:
+        """Slabs of S evenly spaced slices, one from each case."""
+        arrays = self.cache.arrays
+        places = [slab_positions(self.cache.slices_per_case, self.slices, rng) for _ in cases]
+        positions = np.concatenate(places)
+        below = np.minimum(positions.astype(int), self.cache.slices_per_case - 2)
+        share = torch.from_numpy(positions - below).float()
+        batch: Batch = {"slab": self.slices}
+        for name, key in self._read(arrays):
+            rows = np.repeat(cases, self.slices)
+            low, high = _rows(arrays[key], (rows, below)), _rows(arrays[key], (rows, below + 1))
+            batch[name] = torch.lerp(low, high, share.view(-1, *[1] * (low.ndim - 1)))
+        return batch
+
+
+def _rows(array: np.ndarray, rows: tuple[np.ndarray, np.ndarray]) -> Tensor:
+    return torch.from_numpy(array[rows]).float()
+
+
+def slab_positions(count: int, slices: int, rng: np.random.Generator) -> np.ndarray:
+    """Positions (slices,) of a random slab among `count` slices, in slices from 0.
+
+    Every second slab has the slices as they are; the spacing of the others is log-uniform between
+    a tenth of a slice and two (0.15 and 3 mm for slices 1.5 mm apart), as far as the slab fits.
+    """
+    room = (count - 1) / max(slices - 1, 1)
+    if rng.random() < 0.5 and room >= 1:
+        return rng.integers(count - slices + 1) + np.arange(slices, dtype=float)
+    spacing = min(float(np.exp(rng.uniform(np.log(0.1), np.log(2.0)))), room)
+    start = rng.uniform(0, max(count - 1 - spacing * (slices - 1), 0))
+    return np.minimum(start + spacing * np.arange(slices), count - 1)
 
 
 def case_weights(grades: Sequence[Mapping[str, int]], power: float) -> np.ndarray:

@@ -11,34 +11,46 @@ import ignite.distributed as idist
 import torch
 from torch import Tensor, nn
 
-from xr2mri_core.diffusion import build_scheduler, guided, sample
+from xr2mri_core.diffusion import DepthNoise, build_scheduler, guided, sample
 from xr2mri_core.networks import RadiographCode, XR2MRIModel
 from xr2mri_core.training.batches import Batch
+from xr2mri_core.training.conditions import (
+    ConditionedStage,
+    Kept,
+    encoded,
+    features_of,
+    like,
+    side_by_side,
+    weighted_mean,
+)
 from xr2mri_core.training.ema import EMA
 from xr2mri_core.training.record import write_record
+from xr2mri_core.training.regression import predicted_mean
 
 logger = logging.getLogger("xr2mri")
 
 
-class DiffusionStage(nn.Module):
+class DiffusionStage(ConditionedStage):
     """The loss of the denoiser as a module: `forward(batch)` -> losses by name.
 
     Eq. 10: || eps - eps_theta(z_t, t, c(x, d), r) ||^2 over random slices z_0 = E_1(x), timesteps t
     and noise eps, or the same distance between velocities when the scheduler's `prediction_type`
     is "v_prediction"; each latent cell counts what the batch's `weight` map says.
 
+    A model with a regression draws (z_0 - mu) / std instead of z_0; the regression is frozen here.
+    Where the batch has slabs, their slices share the timestep and are given the noise of sampling,
+    correlated along depth, and depth mixing lets them know of one another.
+
     Args:
         model: the whole model; its autoencoder is frozen here.
         scheduler: diffusers scheduler: `add_noise`, timesteps, prediction type.
         noisy_share: share of the timesteps that is drawn from the noisier half only; the others are
             uniform. Helps the global structure.
-        drop_variable: probability of blanking each feature variable, so that none becomes
-            indispensable and a missing one (zeros) is understood.
-        drop_features: probability of blanking all features, for guidance on the features.
-        drop_radiograph: probability of blanking the radiograph's code, for guidance.
+        drop_variable, drop_features, drop_radiograph: see `ConditionedStage`.
         reconstruction: weight of Algorithm 1's second loss, |D(z_0 predicted) - x|^2, which costs
             several denoiser passes; needs `CaseBatches(images=True)`.
         picture_steps: DDIM steps of the sample pictures.
+        noise_length: of `DepthNoise`, in slices, for slabs: that of sampling.
     """
 
     def __init__(
@@ -51,92 +63,88 @@ class DiffusionStage(nn.Module):
         drop_radiograph: float = 0.1,
         reconstruction: float = 0.0,
         picture_steps: int = 8,
+        noise_length: float = 0.0,
     ) -> None:
-        super().__init__()
-        self.model, self.scheduler = model, scheduler
-        model.autoencoder.requires_grad_(False)
-        self.noisy_share, self.reconstruction = noisy_share, reconstruction
-        self.drop_variable, self.drop_features = drop_variable, drop_features
-        self.drop_radiograph, self.picture_steps = drop_radiograph, picture_steps
+        super().__init__(model, drop_variable, drop_features, drop_radiograph)
+        if model.regression is not None:
+            model.regression.requires_grad_(False)
+        self.scheduler, self.noisy_share = scheduler, noisy_share
+        self.reconstruction, self.picture_steps = reconstruction, picture_steps
+        self.noise_length = noise_length
         self.timesteps = int(scheduler.config.num_train_timesteps)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Losses of a batch of `CaseBatches`; `loss` is what is minimised."""
         generator = torch.Generator(batch["latent"].device).manual_seed(batch["seed"])
-        code, features = self._conditions(batch)
-        code, features = self._blanked(code, features, generator)
-        t = self._random_timesteps(len(batch["latent"]), generator)
-        return self._losses(batch, code, features, t, generator)
+        kept = self.draw_kept(batch, generator)
+        slab = batch.get("slab", 1)
+        t = self._random_timesteps(len(batch["latent"]) // slab, generator)
+        return self._losses(batch, kept, t.repeat_interleave(slab), generator)
 
     @torch.no_grad()
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         """Losses with everything known, at timesteps evenly spread over the schedule."""
         generator = torch.Generator(batch["latent"].device).manual_seed(batch["seed"])
-        code, features = self._conditions(batch)
-        count = len(batch["latent"])
+        slab = batch.get("slab", 1)
+        count = len(batch["latent"]) // slab
         order = torch.randperm(count, generator=generator, device=generator.device)
         t = ((order + 0.5) / count * self.timesteps).long()
-        return self._losses(batch, code, features, t, generator)
+        return self._losses(batch, None, t.repeat_interleave(slab), generator)
 
     @torch.no_grad()
     def picture(self, batch: Batch, columns: int = 8) -> Tensor:
-        """True slices above generated ones, as (1, H', W') in [0, 1]."""
-        every = max(1, len(batch["latent"]) // columns)
-        chosen = slice(None, every * columns, every)
-        code, features = self._conditions(batch)
-        code, features = RadiographCode(*(part[chosen] for part in code)), features[chosen]
-        z_0, depth = batch["latent"][chosen], batch["depth"][chosen]
+        """True slices above generated ones, as (1, H', W') in [0, 1]; of a slab its first ones."""
+        slab = batch.get("slab", 1)
+        every = 1 if slab > 1 else max(1, len(batch["latent"]) // columns)
+        chosen = slice(None, slab if slab > 1 else every * columns, every)
+        code = encoded(self.model.encode_radiograph, batch)
+        code = RadiographCode(*(part[chosen] for part in code))
+        z_0, depth, features = batch["latent"][chosen], batch["depth"][chosen], features_of(batch)
+        mean = self._mean(batch)
+        mean = None if mean is None else mean[chosen]
         generator = torch.Generator(z_0.device).manual_seed(batch["seed"])
-        noise = torch.randn(z_0.shape, generator=generator, device=z_0.device)
-        denoise = guided(self.model.denoise, code, depth, features)
-        z = sample(denoise, noise, build_scheduler(self.scheduler), self.picture_steps)
-        rows = [torch.cat(list(self.model.to_image(row).float()), -1) for row in (z_0, z)]
-        return torch.cat(rows, -2).clamp(-1, 1).add(1).div(2).cpu()
+        noise = self._noise(z_0, depth, len(z_0) if slab > 1 else 1, generator)
+        denoise = guided(self.model.denoise, code, depth, features[chosen], mean=mean, slab=slab)
+        drawn = sample(denoise, noise, build_scheduler(self.scheduler), self.picture_steps)
+        z = self.model.from_residual(drawn, mean)
+        return side_by_side(self.model, [z_0[:columns], z[:columns]])
 
     def _losses(
-        self,
-        batch: Batch,
-        code: RadiographCode,
-        features: Tensor,
-        t: Tensor,
-        generator: torch.Generator,
+        self, batch: Batch, kept: Kept | None, t: Tensor, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        z_0 = batch["latent"]
-        epsilon = torch.randn(z_0.shape, generator=generator, device=z_0.device)
-        z_t = self.scheduler.add_noise(z_0, epsilon, t)
-        prediction = self.model.denoise(z_t, t, code, batch["depth"], features).float()
-        error = (prediction - self._target(z_0, epsilon, t)).square()
-        weight = batch.get("weight")
-        loss = error.mean() if weight is None else (weight / weight.mean() * error).mean()
+        slab, mean = batch.get("slab", 1), self._mean(batch, kept)
+        code = encoded(self.model.encode_radiograph, batch, kept)
+        target = self.model.to_residual(batch["latent"], mean)
+        epsilon = self._noise(target, batch["depth"], slab, generator)
+        z_t = self.scheduler.add_noise(target, epsilon, t)
+        prediction = self.model.denoise(
+            z_t, t, code, batch["depth"], features_of(batch, kept), mean, slab
+        ).float()
+        error = (prediction - self._target(target, epsilon, t)).square()
+        loss = weighted_mean(error, batch.get("weight"))
         losses = {"loss": loss, "plain": error.mean(), "noisy": _mean_where(error, self._late(t))}
         if self.reconstruction > 0:
-            decoded = self.model.to_image(clean_latent(self.scheduler, z_t, prediction, t)).float()
+            clean = clean_latent(self.scheduler, z_t, prediction, t)
+            decoded = self.model.to_image(self.model.from_residual(clean, mean)).float()
             losses["reconstruction"] = (decoded - batch["image"]).square().mean()
             losses["loss"] = loss + self.reconstruction * losses["reconstruction"]
         return losses
 
-    def _conditions(self, batch: Batch) -> tuple[RadiographCode, Tensor]:
-        """Encode each radiograph once, then repeat code and features for the slices of its case."""
-        repeats = len(batch["latent"]) // len(batch["radiograph"])
-        code = self.model.encode_radiograph(batch["radiograph"])
-        code = RadiographCode(*(part.repeat_interleave(repeats, 0) for part in code))
-        return code, batch["features"].repeat_interleave(repeats, 0)
+    @torch.no_grad()
+    def _mean(self, batch: Batch, kept: Kept | None = None) -> Tensor | None:
+        if self.model.regression is None:
+            return None
+        return predicted_mean(self.model, batch, kept).float()
 
-    def _blanked(
-        self, code: RadiographCode, features: Tensor, generator: torch.Generator
-    ) -> tuple[RadiographCode, Tensor]:
-        """Drop radiographs, single variables and whole forms at random, slice by slice."""
-        count, device = len(features), features.device
-
-        def kept(probability: float, columns: int = 1) -> Tensor:
-            draws = torch.rand(count, columns, generator=generator, device=device)
-            return (draws >= probability).float()
-
-        seen = kept(self.drop_radiograph)
-        code = RadiographCode(*(part * _like(seen, part) for part in code))
-        widths = torch.tensor(self.model.guidance.widths, device=device)
-        variables = kept(self.drop_variable, len(widths)) * kept(self.drop_features)
-        return code, features * variables.repeat_interleave(widths, dim=1)
+    def _noise(
+        self, latent: Tensor, depth: Tensor, slab: int, generator: torch.Generator
+    ) -> Tensor:
+        """epsilon for (B, c, h, w): independent, or correlated along the depth of each slab."""
+        if slab == 1 or not self.noise_length:
+            return torch.randn(latent.shape, generator=generator, device=latent.device)
+        noise = DepthNoise(latent.shape[1:], self.noise_length)
+        slabs = depth.double().cpu().view(-1, slab).numpy()
+        return torch.cat([noise.drawn(depths, generator) for depths in slabs])
 
     def _random_timesteps(self, count: int, generator: torch.Generator) -> Tensor:
         u = torch.rand(2, count, generator=generator, device=generator.device)
@@ -158,7 +166,7 @@ class DiffusionStage(nn.Module):
 
 def clean_latent(scheduler: Any, z_t: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
     """z_0 as a prediction (noise or velocity, by the scheduler) at z_t and t (B,) implies it."""
-    alpha_bar = _like(scheduler.alphas_cumprod.to(z_t.device)[t], z_t)
+    alpha_bar = like(scheduler.alphas_cumprod.to(z_t.device)[t], z_t)
     alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
     if scheduler.config.prediction_type == "epsilon":
         return (z_t - sigma * prediction) / alpha.clamp(min=1e-3)
@@ -166,7 +174,7 @@ def clean_latent(scheduler: Any, z_t: Tensor, prediction: Tensor, t: Tensor) -> 
 
 
 class OneStep(nn.Module):
-    """Radiograph -> slice by a single denoising step from zero noise: about the conditional mean.
+    """Radiograph -> slice in one step: the mean, or where there is no regression a guess at it.
 
     One tensor in, one out, through every part of the model: what `verify_net_in_out` asks for.
 
@@ -189,8 +197,13 @@ class OneStep(nn.Module):
         t = torch.full((count,), self.scheduler.config.num_train_timesteps - 1, device=device)
         depth = torch.full((count,), self.depth, device=device)
         features = torch.zeros(count, self.model.guidance.num_positions, device=device)
-        prediction = self.model.denoise(z_t, t, code, depth, features)
-        return self.model.to_image(clean_latent(self.scheduler, z_t, prediction, t))
+        mean = None
+        if self.model.regression is not None:
+            own = self.model.regression.encode_radiograph(radiograph)
+            mean = self.model.regression(own, depth, features)
+        prediction = self.model.denoise(z_t, t, code, depth, features, mean)
+        clean = clean_latent(self.scheduler, z_t, prediction, t)
+        return self.model.to_image(self.model.from_residual(clean, mean))
 
 
 def export_model(
@@ -215,11 +228,6 @@ def export_model(
         model.save_weights(path, dtype=torch.float16 if half else None)
     write_record(Path(path).with_name("model_card.json"), record)
     logger.info("model saved as %s", path)
-
-
-def _like(values: Tensor, other: Tensor) -> Tensor:
-    """(B,) or (B, 1) -> (B, 1, ...) with as many dimensions as `other`."""
-    return values.reshape(-1, *[1] * (other.ndim - 1)).to(other.dtype)
 
 
 def _mean_where(error: Tensor, chosen: Tensor) -> Tensor:
