@@ -38,7 +38,7 @@ from lib.tasks import KneeMRITask
 from lib.training import TrainingRuns
 from lib.uploads import ScratchFolder, Sessions
 from xr2mri_core import __version__
-from xr2mri_core.export import NOTICE
+from xr2mri_core.volume import NOTICE
 
 log = logging.getLogger("xr2mri")
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from monai.bundle import run
 
+from xr2mri_core.bundle import describe_bundle
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.demographics import (
     demographics_of,
@@ -22,7 +23,7 @@ from xr2mri_core.demographics import (
 )
 from xr2mri_core.errors import DatalistError, InputError
 from xr2mri_core.evaluation.compare import evaluate
-from xr2mri_core.generation import KneeMRIGenerator, describe_bundle
+from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.networks import Guidance
 from xr2mri_core.networks.model import read_safetensors
 from xr2mri_core.training.cache import SliceCache

@@ -14,11 +14,11 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from xr2mri_core.dicom_series import dicom_series, write_dicom_series
 from xr2mri_core.errors import OutputError, RadiographError, VolumeError
-from xr2mri_core.export import NOTICE, write_generated
-from xr2mri_core.generation import GeneratedVolume
+from xr2mri_core.export import write_generated
 from xr2mri_core.geometry import depths_of, volume_affine
 from xr2mri_core.phantom.dicom import write_radiograph_dicom
 from xr2mri_core.transforms.dicom_file import read_header
+from xr2mri_core.volume import NOTICE, GeneratedVolume
 
 DIGEST = "0123456789abcdef" * 4
 

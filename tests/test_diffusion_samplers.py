@@ -131,7 +131,7 @@ def test_wrong_names_and_steps_are_refused():
             sample(lambda z, t: z, torch.zeros(1, 1, 2, 2), build_scheduler(training), steps)
 
 
-def fake_denoise(z_t, t, code, depth, features):
+def fake_denoise(z_t, t, code, depth, features, *more):
     """Linear in every condition, so that guidance can be checked by hand."""
     conditions = code.embedding.sum(-1) + depth + features.sum(-1)
     return z_t + conditions.reshape(-1, 1, 1, 1)

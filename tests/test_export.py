@@ -14,8 +14,8 @@ from PIL import Image
 from xr2mri_core.errors import OutputError
 from xr2mri_core.export import montage, write_generated, write_nifti
 from xr2mri_core.files import atomic_files, check_writable
-from xr2mri_core.generation import GeneratedVolume
 from xr2mri_core.geometry import volume_affine
+from xr2mri_core.volume import GeneratedVolume
 
 
 @pytest.fixture

@@ -16,16 +16,17 @@ import numpy as np
 
 from xr2mri_core.evaluation.compare import Truth, read_slices, read_truth
 from xr2mri_core.evaluation.figures import save, show_slice
-from xr2mri_core.export import NOTICE, write_json, write_nifti
+from xr2mri_core.export import write_json, write_nifti
 from xr2mri_core.files import atomic_files, check_writable
 from xr2mri_core.geometry import volume_to_slices
 from xr2mri_core.local_server import APP, LocalServer, app_with
 from xr2mri_core.remote import generate_on_server
+from xr2mri_core.volume import NOTICE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from xr2mri_core.generation import GeneratedVolume
+    from xr2mri_core.volume import GeneratedVolume
 
 UNSEEN_SEED = 7_000_012
 """Corpora from this seed on are not trained on: the model has seen none of their patients."""

@@ -54,12 +54,12 @@ from pydicom.valuerep import DSfloat, PersonName, validate_value
 
 from xr2mri_core import __version__
 from xr2mri_core.errors import InputError, RadiographError, VolumeError, shown
-from xr2mri_core.export import NOTICE
 from xr2mri_core.files import atomic_files
 from xr2mri_core.geometry import SLICE_MM, Laterality, volume_to_slices
+from xr2mri_core.volume import NOTICE
 
 if TYPE_CHECKING:
-    from xr2mri_core.generation import GeneratedVolume
+    from xr2mri_core.volume import GeneratedVolume
 
 log = logging.getLogger("xr2mri")
 

@@ -8,18 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from xr2mri_core.errors import OutputError
 from xr2mri_core.files import atomic_files
-
-if TYPE_CHECKING:
-    from xr2mri_core.generation import GeneratedVolume
-
-NOTICE = "synthetic, not for diagnosis"
-"""The words that mark every generated file."""
+from xr2mri_core.volume import NOTICE, GeneratedVolume
 
 VolumeFormat = Literal["nifti", "nrrd", "dicom"]
 SUFFIXES: dict[str, str] = {"nifti": ".nii.gz", "nrrd": ".nrrd", "dicom": "_dicom"}

@@ -5,16 +5,15 @@
     generated.volume      # (256, 50, 256) float32 in [0, 1], RAS
     generated.record      # what went in, what came of it, and the words that it is synthetic
 
-What differs from the paper's Algorithm 2 is only the order of the work: the radiograph and the
-features are encoded once, all depths go through the UNet in batches, and the noise of neighbouring
-depths is correlated (:class:`~xr2mri_core.diffusion.noise.DepthNoise`).
+The paper's Algorithm 2 denoises slice after slice from independent noise. Here radiograph and
+features are encoded once; a model with a regression starts from the mean of each slice; the noise
+of neighbouring depths is correlated (`DepthNoise`); and where the model has depth mixing, all
+slices of a volume take each denoising step together.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,74 +24,47 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xr2mri_core import __version__
-from xr2mri_core.demographics import (
-    Demographics,
-    demographics_of,
-    demographics_schema,
-    parse_demographics,
-)
+from xr2mri_core.bundle import load_bundle, versions
+from xr2mri_core.demographics import Demographics, demographics_of, parse_demographics
 from xr2mri_core.diffusion import DepthNoise, build_scheduler, guided, sample
-from xr2mri_core.errors import Cancelled, InputError, WeightsError, shown
-from xr2mri_core.export import NOTICE
+from xr2mri_core.errors import Cancelled, InputError, shown
 from xr2mri_core.features import VARIABLES, parse_features
 from xr2mri_core.geometry import (
     FIELD_OF_VIEW_MM,
     Laterality,
-    depths_of,
     own_side,
     slices_to_volume,
     volume_affine,
 )
-from xr2mri_core.networks.model import guided_by_demographics
 from xr2mri_core.reading import PreparedRadiograph, prepare_radiograph
+from xr2mri_core.request import GenerationRequest
 from xr2mri_core.transforms.compose import unit_range
+from xr2mri_core.volume import NOTICE, GeneratedVolume
 
 log = logging.getLogger("xr2mri")
 
-SHIPPED_BUNDLE = Path(__file__).resolve().parents[1] / "monai_app" / "model" / "knee_xr2mri"
-MOST_SLICES, MOST_STEPS, MOST_SAMPLES = 2000, 1000, 256
+MEAN_OF = 8
+"""Samples that make the mean of a model without a regression."""
 
 Progress = Callable[[int, int, str], None]
 Arrived = Callable[[int, np.ndarray], None]
-
-
-@dataclass(frozen=True)
-class GeneratedVolume:
-    """What :meth:`KneeMRIGenerator.generate` returns.
-
-    Attributes:
-        volume: (W, n, H) float32 in [0, 1], RAS: one realistic sample, the first.
-        affine: (4, 4) float64, voxel to RAS mm.
-        mean: mean of all samples, the best guess by PSNR; None for a single sample.
-        std: their standard deviation, where the model is unsure; None for a single sample.
-        radiograph: (H, W) float32 in [0, 1], cropped, as seen by the network but on its own side.
-        record: what was asked for and with what it was made; plain values for JSON.
-        source: :attr:`.PreparedRadiograph.header`: of which patient and study it is.
-    """
-
-    volume: np.ndarray
-    affine: np.ndarray
-    mean: np.ndarray | None
-    std: np.ndarray | None
-    radiograph: np.ndarray
-    record: dict[str, Any]
-    source: Any = None
 
 
 class KneeMRIGenerator:
     """Generates knee MRI volumes from radiographs with one trained model.
 
     Randomness comes from the seed alone: the same request gives the same bytes on the same device
-    and batch size. Every pass through the networks has the full batch size, the last one of a
-    volume filled up with repeats, because convolution kernels are chosen by the shape of the batch:
-    so a slice does not depend on how many others are asked for. Other batch sizes differ by
-    rounding only.
+    and batch size. A model without depth mixing makes each slice alone: every pass through the
+    networks has the full batch size, the last one of a volume filled up with repeats, because
+    convolution kernels are chosen by the shape of the batch, and so a slice does not depend on how
+    many others are asked for. With depth mixing a slice knows its neighbours, and a volume of more
+    slices than a batch holds is denoised in windows that overlap as far as the layers reach. In
+    either case another batch size changes rounding only.
 
     Args:
         model: an :class:`~xr2mri_core.networks.XR2MRIModel` with its weights.
         settings: the bundle's section ``generation``: ``steps``, ``sampler``, ``guidance``,
-            ``noise_length``, ``batch_size``, ``grading``, ``image_size``.
+            ``noise_length``, ``batch_size``, ``image_size``.
         scheduler: the diffusers scheduler of the training, which fixes betas and prediction type.
         device: where to run.
         precision: ``fp32``, or ``bf16`` for autocast (faster on GPUs and on CPUs with AMX).
@@ -125,35 +97,20 @@ class KneeMRIGenerator:
         size: str = "compact",
         weights: Path | str | None = None,
     ) -> KneeMRIGenerator:
-        """Load the model of a bundle.
+        """Load the model of a bundle; see :func:`~xr2mri_core.bundle.load_bundle`.
 
         Args:
-            path: the bundle's folder; None is the one that the project ships.
+            path, size, weights: as there.
             device: ``cpu``, ``cuda``, ...; None takes a GPU where there is one.
             precision: see the class.
-            size: the bundle's size overlay, ``compact`` or ``paper``.
-            weights: a safetensors file of that size; None is the bundle's own.
 
         Raises:
             WeightsError: no bundle, no weights, or weights of another model.
         """
-        bundle = Path(path or SHIPPED_BUNDLE)
-        parser = _bundle_parser(bundle, size)
-        weights = weights_path(bundle) if weights is None else Path(weights)
-        model = parser.get_parsed_content("model")
-        model.load_weights(weights)
+        bundle = load_bundle(path, size, weights)
+        device = _best_device() if device is None else device
         return cls(
-            model,
-            parser.get_parsed_content("scheduler"),
-            parser.get_parsed_content("generation"),
-            _best_device() if device is None else device,
-            precision,
-            {
-                "bundle": bundle.resolve().name,
-                "size": size,
-                "weights": weights.name,
-                "sha256": _digest(weights),
-            },
+            bundle.model, bundle.scheduler, bundle.settings, device, precision, bundle.origin
         )
 
     @property
@@ -180,20 +137,14 @@ class KneeMRIGenerator:
         self,
         radiograph: Path | str | np.ndarray | PreparedRadiograph,
         features: Mapping[str, Any] | None = None,
-        num_slices: int = 50,
-        depths: Sequence[float] | np.ndarray | None = None,
-        steps: int | None = None,
-        sampler: str | None = None,
-        seed: int = 0,
-        samples: int = 1,
-        guidance: float | None = None,
+        *,
+        demographics: Mapping[str, Any] | None = None,
         laterality: str = "auto",
         box: Sequence[int] | None = None,
-        batch_size: int | None = None,
         progress: Progress | None = None,
         arrived: Arrived | None = None,
         cancelled: Callable[[], bool] | None = None,
-        demographics: Mapping[str, Any] | None = None,
+        **request: Any,
     ) -> GeneratedVolume:
         """Generate one volume.
 
@@ -202,73 +153,68 @@ class KneeMRIGenerator:
                 :meth:`read` made of them (``laterality`` and ``box`` were given there).
             features: grades of Table I, in any spelling of
                 :func:`~xr2mri_core.features.parse_features`; what is left out counts as not read.
-            num_slices: slices spread evenly over the window, 1.5 mm apart when 50.
-            depths: instead of ``num_slices``, positions in [0, 1], ascending, evenly spaced.
-            steps: denoising steps (default: the bundle's).
-            sampler: ``ddim`` or a few-step solver (default: the bundle's).
-            seed: 0 or more.
-            samples: how many volumes to draw; with 2 or more their mean and standard deviation
-                are returned beside the first.
-            guidance: strength of the features, 1 as trained, above 1 exaggerated (twice the work).
-            laterality: ``R``, ``L``, or ``auto`` from the file (right where it says nothing).
-            box: the knee in the radiograph, (top, left, bottom, right) in pixels; found by itself
-                where it is not given.
-            batch_size: slices at a time: bounds the memory.
-            progress: ``progress(done, total, stage)`` with slices done, from this thread.
-            arrived: ``arrived(index, volume)`` with the slices of the first sample as they come:
-                the index along axis 1 of the first, and (W, k, H) float32 as in the result.
-            cancelled: asked before every denoising step; True ends the work.
             demographics: ``age``, ``sex``, ``bmi`` as of
                 :func:`~xr2mri_core.demographics.parse_demographics`, for a model that
                 :attr:`uses_demographics`.
+            laterality: ``R``, ``L``, or ``auto`` from the file (right where it says nothing).
+            box: the knee in the radiograph, (top, left, bottom, right) in pixels; found by itself
+                where it is not given.
+            progress: ``progress(done, total, stage)`` from this thread, counted in slices: those
+                that are done, or what a step of all of them comes to.
+            arrived: ``arrived(index, volume)`` with the slices of ``volume`` as they come: the
+                index along axis 1 of the first, and (W, k, H) float32 as in the result.
+            cancelled: asked before every pass through the denoiser; True ends the work.
+            request: the fields of :class:`~xr2mri_core.request.GenerationRequest`: ``num_slices``,
+                ``kind``, ``seed``, ``samples``, ``steps``, ...
 
         Raises:
             InputError: what was handed in cannot be used (RadiographError, FeatureError, ...).
             Cancelled: ``cancelled`` said so.
         """
         started = time.perf_counter()
-        request = self._checked(
-            num_slices, depths, steps, sampler, seed, samples, guidance, batch_size
-        )
+        wanted = GenerationRequest(**request).filled(self.settings)
         grades = parse_features(features)
         people = self.accepted_demographics(demographics)
-        report = progress or (lambda done, total, stage: None)
-        total = len(request.depths) * request.samples
-        report(0, total, "radiograph")
+        report = _Report(progress, wanted.count, self._draws(wanted))
+        report("radiograph")
         if not isinstance(radiograph, PreparedRadiograph):
             radiograph = self.read(radiograph, laterality, box)
         side = radiograph.side
-        encoded = self._encode(radiograph.picture, grades, people)
+        knee = self._encode(radiograph.picture, grades, people, wanted, cancelled)
         prepared = time.perf_counter()
 
-        def drawn(index: int) -> np.ndarray:
-            slices = np.empty((len(request.depths), self.image_size, self.image_size), np.float32)
-            for part, images in self._chunks(request, encoded, index, cancelled):
+        def finished(parts: Iterator[tuple[slice, np.ndarray]], tell: bool) -> np.ndarray:
+            slices = np.empty((wanted.count, self.image_size, self.image_size), np.float32)
+            for part, images in parts:
                 slices[part] = images
-                if arrived is not None and index == 0:
+                if tell and arrived is not None:
                     arrived(part.start, _volume(images, side))
-                report(index * len(slices) + part.stop, total, "slices")
+                report("slices", part.stop)
+            report.next_volume()
             return slices
 
-        first = drawn(0)
-        mean, square = first, np.zeros_like(first)
-        for index in range(1, request.samples):  # Welford: the samples need not be kept
-            slices = drawn(index)
-            change = slices - mean
-            mean = mean + change / (index + 1)
-            square += change * (slices - mean)
+        by_regression = wanted.kind == "mean" and self.model.regression is not None
+        best = finished(self._mean_slices(knee), tell=True) if by_regression else None
+        draws = wanted.samples if by_regression else self._draws(wanted)
+        spread = _Spread()
+        if not by_regression or draws > 1:
+            for index in range(draws):
+                tell = index == 0 and wanted.kind == "sample"
+                spread.add(finished(self._drawn(knee, index, report), tell))
+        if best is None:
+            best = spread.first if wanted.kind == "sample" else spread.mean
 
-        several = request.samples > 1
-        finished = time.perf_counter()
+        several = wanted.samples > 1
+        ended = time.perf_counter()
         return GeneratedVolume(
-            volume=_volume(first, side),
-            affine=self.affine(request.depths),
-            mean=_volume(mean, side) if several else None,
-            std=_volume(np.sqrt(square / (request.samples - 1)), side) if several else None,
+            volume=_volume(best, side),
+            affine=self.affine(wanted.positions),
+            mean=_volume(spread.mean, side) if several else None,
+            std=_volume(spread.std, side) if several else None,
             radiograph=radiograph.shown,
             record=self._record(
-                radiograph, grades, people, request,
-                {"prepare": prepared - started, "generate": finished - prepared},
+                radiograph, grades, people, wanted,
+                {"prepare": prepared - started, "generate": ended - prepared},
             ),
             source=radiograph.header,
         )  # fmt: skip
@@ -286,48 +232,6 @@ class KneeMRIGenerator:
         """(4, 4) voxel to RAS mm of a volume with slices at these depths."""
         return volume_affine(depths, FIELD_OF_VIEW_MM / self.image_size, self.image_size)
 
-    # --- the steps of generate, in their order ---------------------------------------------------
-
-    def _checked(
-        self,
-        num_slices: int,
-        depths: Sequence[float] | np.ndarray | None,
-        steps: int | None,
-        sampler: str | None,
-        seed: int,
-        samples: int,
-        guidance: float | None,
-        batch_size: int | None,
-    ) -> _Request:
-        """The request with the bundle's settings filled in.
-
-        Raises:
-            InputError: something is out of range.
-        """
-        chosen = self.settings
-        num_slices = _whole("num_slices", num_slices, 1, MOST_SLICES)
-        positions = depths_of(num_slices) if depths is None else np.asarray(depths, np.float64)
-        volume_affine(positions)  # refuses what is not evenly spaced
-        if positions.min() < 0 or positions.max() > 1 or len(positions) > MOST_SLICES:
-            raise InputError(
-                f"depths {shown(positions.tolist())}: accepted are at most {MOST_SLICES} "
-                "positions in [0, 1]"
-            )
-        strength = float(chosen["guidance"] if guidance is None else guidance)
-        if not 0 <= strength <= 50:
-            raise InputError(f"guidance {shown(guidance)}: accepted is a number from 0 to 50")
-        return _Request(
-            depths=positions,
-            steps=_whole("steps", chosen["steps"] if steps is None else steps, 1, MOST_STEPS),
-            sampler=str(chosen["sampler"] if sampler is None else sampler),
-            seed=_whole("seed", seed, 0, 2**63 - 1),
-            samples=_whole("samples", samples, 1, MOST_SAMPLES),
-            guidance=strength,
-            batch_size=_whole(
-                "batch_size", chosen["batch_size"] if batch_size is None else batch_size, 1, 1024
-            ),
-        )
-
     def accepted_demographics(self, demographics: Mapping[str, Any] | None) -> Demographics:
         """Demographics, checked.
 
@@ -341,64 +245,126 @@ class KneeMRIGenerator:
             )
         return people
 
-    def _encode(self, picture: Tensor, grades: Mapping[str, int], people: Demographics) -> _Encoded:
-        """E_2(y) and r, once for the whole volume."""
+    # --- Algorithm 2, in its order ---------------------------------------------------------------
+
+    def _encode(
+        self,
+        picture: Tensor,
+        grades: Mapping[str, int],
+        people: Demographics,
+        request: GenerationRequest,
+        cancelled: Callable[[], bool] | None,
+    ) -> _Knee:
+        """E_2(y), r and, with a regression, mu of every slice: once for the whole volume."""
         vector = torch.from_numpy(self.model.guidance.encode(grades, people))[None]
+        picture = picture.to(self.device)
         with self._autocast():
-            code = self.model.encode_radiograph(picture.to(self.device))
-        return _Encoded(code, vector.to(self.device))
+            code = self.model.encode_radiograph(picture)
+        knee = _Knee(request, code, vector.to(self.device), None, cancelled or (lambda: False))
+        if self.model.regression is None:
+            return knee
+        with self._autocast():
+            own = self.model.regression.encode_radiograph(picture)
+        strength = request.guidance
 
-    def _chunks(
-        self,
-        request: _Request,
-        encoded: _Encoded,
-        index: int,
-        cancelled: Callable[[], bool] | None,
+        def regress(depths: Tensor) -> Tensor:
+            features = knee.features.expand(len(depths), -1)
+            with self._autocast():
+                mean = self.model.regression(own, depths, features).float()
+                if strength == 1.0:
+                    return mean
+                without = self.model.regression(own, depths, torch.zeros_like(features)).float()
+            return without + strength * (mean - without)
+
+        depths = torch.as_tensor(request.positions, dtype=torch.float32, device=self.device)
+        mean = knee.in_batches(lambda part: regress(depths[part]))
+        return knee.with_mean(mean)
+
+    def _mean_slices(self, knee: _Knee) -> Iterator[tuple[slice, np.ndarray]]:
+        """mu, decoded: (where, slices (k, H, W) in [0, 1])."""
+        yield from self._decoded(knee, slice(0, knee.request.count), knee.mean)
+
+    def _drawn(
+        self, knee: _Knee, index: int, report: _Report
     ) -> Iterator[tuple[slice, np.ndarray]]:
-        """Algorithm 2 for all depths of sample ``index``: (where, slices (k, H, W) in [0, 1])."""
+        """Sample ``index`` of the whole volume: (where, slices (k, H, W) in [0, 1])."""
+        request = knee.request
         noise = DepthNoise(
-            self._latent_shape(encoded),
-            length=float(self.settings["noise_length"]),
-            seed=sample_seed(request.seed, index),
+            self._latent_shape(knee), request.noise_length, sample_seed(request.seed, index)
         )
-        size, count = request.batch_size, len(request.depths)
-        for start in range(0, count, size):
-            part = slice(start, min(start + size, count))
-            kept = part.stop - start
-            depths = np.resize(request.depths[part], size)  # fill up: every pass has one shape
-            images = self._denoised(request, encoded, depths, noise(depths), cancelled)
-            yield part, images[:kept]
+        depths = request.positions
+        together = self.model.depth_mixing is not None and len(depths) > 1
+        size = len(depths) if together else request.batch_size
+        for start in range(0, len(depths), size):
+            part = slice(start, min(start + size, len(depths)))
+            rows = np.resize(np.arange(part.start, part.stop), size)  # fill up: one shape
+            step = (lambda done, of, z: report.step(done, of)) if together else None
+            z_T = noise(depths[rows]).to(self.device)
+            mean = None if knee.mean is None else knee.mean[rows]
+            predict = self._denoiser(knee, depths[rows], mean, together)
+            scheduler = build_scheduler(self.scheduler, request.sampler)
+            residual = sample(predict, z_T, scheduler, request.steps, step, knee.cancelled)
+            yield from self._decoded(knee, part, self.model.from_residual(residual, mean))
 
-    def _denoised(
-        self,
-        request: _Request,
-        encoded: _Encoded,
-        depths: np.ndarray,
-        noise: Tensor,
-        cancelled: Callable[[], bool] | None,
-    ) -> np.ndarray:
-        """z_T -> z_0 -> x_d for one batch of depths: (B, H, W) in [0, 1]."""
-        predict = guided(
-            self._denoise,
-            encoded.code,
-            torch.as_tensor(depths, dtype=torch.float32, device=self.device),
-            encoded.features.expand(len(depths), -1),
-            request.guidance,
-        )
-        scheduler = build_scheduler(self.scheduler, request.sampler)
-        z_0 = sample(predict, noise.to(self.device), scheduler, request.steps, cancelled=cancelled)
-        if cancelled is not None and cancelled():
-            raise Cancelled
-        with self._autocast():
-            images = self.model.to_image(z_0)
-        return unit_range(images[:, 0].float().cpu().numpy())
+    def _denoiser(
+        self, knee: _Knee, depths: np.ndarray, mean: Tensor | None, together: bool
+    ) -> Callable[[Tensor, Tensor], Tensor]:
+        """U with all conditions bound, in windows: (z_t (n, c, h, w), t) -> prediction."""
+        request, n = knee.request, len(depths)
+        where = torch.as_tensor(depths, dtype=torch.float32, device=self.device)
+        features = knee.features.expand(n, -1)
+        reach = self.model.depth_mixing.reach if together else 0
+
+        def predict(z_t: Tensor, t: Tensor) -> Tensor:
+            out = torch.empty_like(z_t)
+            for window, core in windows(n, request.batch_size, reach):
+                if knee.cancelled():
+                    raise Cancelled
+                bound = guided(
+                    self._denoise,
+                    knee.code,
+                    where[window],
+                    features[window],
+                    request.guidance,
+                    mean=None if mean is None else mean[window],
+                    slab=window.stop - window.start if together else 1,
+                )
+                inner = slice(core.start - window.start, core.stop - window.start)
+                out[core] = bound(z_t[window], t)[inner]
+            return out
+
+        return predict
+
+    def _decoded(
+        self, knee: _Knee, part: slice, z_0: Tensor | None
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """x_d = D(z_0), batch by batch: (where, slices (k, H, W) in [0, 1])."""
+        assert z_0 is not None
+        size = min(knee.request.batch_size, _DECODED_AT_ONCE)
+        for start in range(part.start, part.stop, size):
+            rows = slice(start, min(start + size, part.stop))
+            if knee.cancelled():
+                raise Cancelled
+            within = np.resize(np.arange(rows.start, rows.stop), size) - part.start
+            with self._autocast():
+                images = self.model.to_image(z_0[within])
+            shown_ = unit_range(images[:, 0].float().cpu().numpy())
+            yield rows, shown_[: rows.stop - rows.start]
 
     def _denoise(self, *arguments: Any) -> Tensor:
         with self._autocast():
             return self.model.denoise(*arguments).float()
 
-    def _latent_shape(self, encoded: _Encoded) -> tuple[int, int, int]:
-        height, width = encoded.code.latent.shape[-2:]
+    def _draws(self, request: GenerationRequest) -> int:
+        """Volumes that are made for a request."""
+        if request.kind == "sample":
+            return request.samples
+        if self.model.regression is None:
+            return max(request.samples, MEAN_OF)
+        return 1 + (request.samples if request.samples > 1 else 0)
+
+    def _latent_shape(self, knee: _Knee) -> tuple[int, int, int]:
+        height, width = knee.code.latent.shape[-2:]
         return int(self.model.unet.config.out_channels), int(height), int(width)
 
     def _autocast(self) -> torch.autocast:
@@ -409,12 +375,14 @@ class KneeMRIGenerator:
         radiograph: PreparedRadiograph,
         grades: Mapping[str, int],
         people: Demographics,
-        request: _Request,
+        request: GenerationRequest,
         seconds: Mapping[str, float],
     ) -> dict[str, Any]:
-        info, affine = radiograph.info, self.affine(request.depths)
+        info, depths = radiograph.info, request.positions
         return {
             "notice": NOTICE,
+            "kind": request.kind,
+            "mean_by": self._mean_by(request),
             "radiograph": radiograph.name,
             "laterality": str(info["laterality"]),
             "box": None if info.get("box") is None else [int(edge) for edge in info["box"]],
@@ -424,15 +392,15 @@ class KneeMRIGenerator:
             "features_missing": [v.name for v in VARIABLES if v.name not in grades],
             "grading": self.model.grading,
             "demographics": people if self.uses_demographics else None,
-            "slices": len(request.depths),
-            "depths": [float(request.depths[0]), float(request.depths[-1])],
-            "spacing_mm": np.linalg.norm(affine[:3, :3], axis=0).tolist(),
+            "slices": len(depths),
+            "depths": [float(depths[0]), float(depths[-1])],
+            "spacing_mm": np.linalg.norm(self.affine(depths)[:3, :3], axis=0).tolist(),
             "seed": request.seed,
             "samples": request.samples,
             "sampler": request.sampler,
             "steps": request.steps,
             "guidance": request.guidance,
-            "noise_length": float(self.settings["noise_length"]),
+            "noise_length": request.noise_length,
             "batch_size": request.batch_size,
             "seconds": {name: round(value, 3) for name, value in seconds.items()},
             "warnings": [str(warning) for warning in info.get("warnings", [])],
@@ -440,22 +408,108 @@ class KneeMRIGenerator:
             "versions": versions(),
         }
 
+    def _mean_by(self, request: GenerationRequest) -> str | None:
+        """How the volume is the mean: "regression", or "8 samples"; None for a sample."""
+        if request.kind == "sample":
+            return None
+        return (
+            "regression" if self.model.regression is not None else f"{self._draws(request)} samples"
+        )
+
+
+_DECODED_AT_ONCE = 16
+
 
 @dataclass(frozen=True)
-class _Request:
-    depths: np.ndarray
-    steps: int
-    sampler: str
-    seed: int
-    samples: int
-    guidance: float
-    batch_size: int
+class _Knee:
+    """One knee as the networks know it, and what is asked of it."""
 
-
-@dataclass(frozen=True)
-class _Encoded:
+    request: GenerationRequest
     code: Any
     features: Tensor
+    mean: Tensor | None
+    cancelled: Callable[[], bool]
+
+    def with_mean(self, mean: Tensor) -> _Knee:
+        return _Knee(self.request, self.code, self.features, mean, self.cancelled)
+
+    def in_batches(self, compute: Callable[[np.ndarray], Tensor]) -> Tensor:
+        """Latents of all slices (n, c, h, w), computed in batches of one shape."""
+        count, parts = self.request.count, []
+        size = min(self.request.batch_size, count)
+        for start in range(0, count, size):
+            if self.cancelled():
+                raise Cancelled
+            kept = min(size, count - start)
+            parts.append(compute(np.resize(np.arange(start, start + kept), size))[:kept])
+        return torch.cat(parts)
+
+
+class _Report:
+    """Tells a caller's `progress` of slices, drawn one by one or all together step by step."""
+
+    def __init__(self, progress: Progress | None, count: int, volumes: int) -> None:
+        self._tell = progress or (lambda done, total, stage: None)
+        self.count, self.total = count, count * volumes
+        self._before = self._last = 0
+
+    def __call__(self, stage: str, done: int = 0) -> None:
+        self._last = max(self._before + done, self._last)
+        self._tell(self._last, self.total, stage)
+
+    def step(self, done: int, of: int) -> None:
+        """All slices have taken a step; a tenth of the work is left for the decoder."""
+        self("slices", int(0.9 * self.count * done / of))
+
+    def next_volume(self) -> None:
+        self._before += self.count
+
+
+class _Spread:
+    """Mean and standard deviation of volumes that need not be kept (Welford, 1962)."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self, slices: np.ndarray) -> None:
+        self.count += 1
+        if self.count == 1:
+            self.first = self.mean = slices
+            self._square = np.zeros_like(slices)
+            return
+        change = slices - self.mean
+        self.mean = self.mean + change / self.count
+        self._square += change * (slices - self.mean)
+
+    @property
+    def std(self) -> np.ndarray:
+        return np.sqrt(self._square / (self.count - 1))
+
+
+def windows(count: int, size: int, reach: int) -> Iterator[tuple[slice, slice]]:
+    """Cut `count` slices into windows of one size that overlap by as much as a layer stack reaches.
+
+    Args:
+        count: slices of the volume.
+        size: of a window, as far as `2 * reach + 1` allows less.
+        reach: slices to either side that a result depends on.
+
+    Yields:
+        (window, core): what goes into a pass, and what of it is right; the cores cover everything
+        once, in order.
+
+    Example:
+        >>> [(w.start, w.stop, c.start, c.stop) for w, c in windows(10, 6, 1)]
+        [(0, 6, 0, 5), (4, 10, 5, 10)]
+    """
+    size = min(count, max(size, 2 * reach + 1))
+    done = 0
+    while done < count:
+        start = min(max(done - reach, 0), count - size)
+        stop = start + size
+        until = count if stop == count else stop - reach
+        yield slice(start, stop), slice(done, until)
+        done = until
 
 
 def sample_seed(seed: int, index: int) -> int:
@@ -465,89 +519,9 @@ def sample_seed(seed: int, index: int) -> int:
     return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint32)[0])
 
 
-def _whole(name: str, value: Any, least: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise InputError(f"{name} {shown(value)}: accepted is an integer")
-    if not least <= value <= most:
-        raise InputError(f"{name} {value}: accepted are {least} to {most}")
-    return int(value)
-
-
 def _volume(slices: np.ndarray, side: Laterality | None) -> np.ndarray:
     """Slices (n, H, W) in the right-knee frame -> RAS volume (W, n, H) on the patient's side."""
     return slices_to_volume(own_side(slices, side))
-
-
-# --- bundle, devices, versions -------------------------------------------------------------------
-
-
-def _bundle_parser(bundle: Path, size: str) -> Any:
-    """The bundle's inference configuration with the size overlay of its model."""
-    from monai.bundle import ConfigParser
-
-    configs = [bundle / "configs" / name for name in ("inference.yaml", f"{size}.yaml")]
-    missing = [path for path in configs if not path.is_file()]
-    if missing:
-        raise WeightsError(
-            f"no bundle of size {shown(size)} at '{bundle}': configs/{missing[0].name} is missing; "
-            "give the folder of a bundle such as monai_app/model/knee_xr2mri with --bundle"
-        )
-    parser = ConfigParser()
-    parser.read_config([str(path) for path in configs])
-    parser["bundle_root"] = str(bundle)
-    return parser
-
-
-def weights_path(bundle: Path) -> Path:
-    """The weights of a bundle.
-
-    Raises:
-        WeightsError: there are none.
-    """
-    path = bundle / "models" / "knee_xr2mri.safetensors"
-    if not path.is_file():
-        raise WeightsError(
-            f"no weights at '{path}'; train them with the bundle's commands (docs/README.md there) "
-            "or give another bundle with --bundle"
-        )
-    return path
-
-
-def describe_bundle(path: Path | str | None = None) -> dict[str, Any]:
-    """What a bundle holds, without loading its networks."""
-    import json
-
-    bundle = Path(path or SHIPPED_BUNDLE)
-    weights = weights_path(bundle)
-    card = weights.with_name("model_card.json")
-    return {
-        "path": str(bundle),
-        "weights": weights.name,
-        "megabytes": round(weights.stat().st_size / 1e6, 1),
-        "sha256": _digest(weights),
-        "demographics": demographics_schema() if guided_by_demographics(weights) else None,
-        "card": json.loads(card.read_text(encoding="utf-8")) if card.is_file() else None,
-    }
-
-
-def versions() -> dict[str, str]:
-    """Versions of everything that has a say in the result."""
-    import diffusers
-    import monai
-
-    return {
-        "xr2mri": __version__,
-        "torch": torch.__version__,
-        "diffusers": diffusers.__version__,
-        "monai": monai.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-    }
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _best_device() -> str:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from xr2mri_core.errors import Cancelled
-from xr2mri_core.generation import GeneratedVolume
 from xr2mri_core.local_server import ServerError
 from xr2mri_core.reading import prepare_radiograph
+from xr2mri_core.volume import GeneratedVolume
 
 CLIENT = Path(__file__).resolve().parents[1] / "slicer_extension" / "XR2MRI"
 """Folder of the client's package, in a checkout."""

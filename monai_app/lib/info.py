@@ -7,9 +7,9 @@ from typing import Any
 
 from lib.service import GenerationService
 from xr2mri_core import __version__
-from xr2mri_core.export import NOTICE
+from xr2mri_core.bundle import versions
 from xr2mri_core.features import form_schema
-from xr2mri_core.generation import versions
+from xr2mri_core.volume import NOTICE
 
 API_VERSION = 1
 """Raised when a client of the version before would fail."""

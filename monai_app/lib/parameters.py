@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from xr2mri_core.demographics import parse_demographics
 from xr2mri_core.errors import InputError, shown
 from xr2mri_core.features import parse_features
-from xr2mri_core.generation import MOST_SLICES, MOST_STEPS
+from xr2mri_core.request import MOST_SLICES, MOST_STEPS
 
 MOST_SAMPLES_SERVED = 16
 STOCK_KEYS = frozenset(

@@ -12,8 +12,8 @@ from requests_toolbelt import MultipartEncoder
 from starlette.responses import JSONResponse, Response
 
 from lib.uploads import ScratchFolder
-from xr2mri_core.export import NOTICE, write_nifti, write_nrrd
-from xr2mri_core.generation import GeneratedVolume
+from xr2mri_core.export import write_nifti, write_nrrd
+from xr2mri_core.volume import NOTICE, GeneratedVolume
 
 # NIfTI goes out as it is: gzip takes a third of the generation's time to save a tenth of its bytes.
 SUFFIXES = {"nifti": ".nii", "nrrd": ".nrrd", "npy": ".npy", "dicom": ".zip"}

@@ -37,7 +37,7 @@ from lib.sources import Named, Sources
 from lib.studies import ReadOnlyStudies, suffix_of
 from lib.training import TrainingRuns
 from xr2mri_core.errors import XR2MRIError
-from xr2mri_core.export import NOTICE
+from xr2mri_core.volume import NOTICE
 
 CLIENT_GONE = 499
 

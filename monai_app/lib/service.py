@@ -17,16 +17,13 @@ import numpy as np
 
 from lib.device_queue import DeviceQueue, Job
 from lib.parameters import GenerationParameters
+from xr2mri_core.bundle import describe_bundle, weights_path
 from xr2mri_core.errors import InputError, WeightsError, XR2MRIError, shown
-from xr2mri_core.generation import (
-    GeneratedVolume,
-    KneeMRIGenerator,
-    describe_bundle,
-    weights_path,
-)
+from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.geometry import depths_of
 from xr2mri_core.localization import KneeDetector
 from xr2mri_core.reading import PreparedRadiograph
+from xr2mri_core.volume import GeneratedVolume
 
 log = logging.getLogger("xr2mri")
 

@@ -10,7 +10,8 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from lib.parameters import GenerationParameters, parameter_schema
 from lib.service import GenerationService
-from xr2mri_core.export import NOTICE, write_generated
+from xr2mri_core.export import write_generated
+from xr2mri_core.volume import NOTICE
 
 
 class KneeMRITask(InferTask):

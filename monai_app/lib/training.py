@@ -26,10 +26,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from lib.device_queue import Job, QueueFull, State, Work
 from lib.parameters import told
 from lib.service import GenerationService
+from xr2mri_core.bundle import describe_bundle
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import Cancelled, InputError, OutputError, XR2MRIError
 from xr2mri_core.files import check_writable
-from xr2mri_core.generation import describe_bundle
 
 log = logging.getLogger("xr2mri")
 

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from monailabel.client import MONAILabelClient
 
-from xr2mri_core.generation import describe_bundle
+from xr2mri_core.bundle import describe_bundle
 from xr2mri_core.local_server import LocalServer, app_with
 
 QUICK = {"steps": 4, "epoch_length": 2, "cases_per_batch": 2, "slices_per_case": 2}

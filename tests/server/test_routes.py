@@ -414,7 +414,7 @@ def test_slices_can_be_seen_as_they_come(client, knee, service):
     service.batch_size = 2
     hold = threading.Event()
     generator = service.generator("knee_xr2mri")
-    real, passes = generator._denoised, []
+    real, passes = generator._denoiser, []
 
     def second_waits(*arguments):
         passes.append(1)
@@ -422,7 +422,7 @@ def test_slices_can_be_seen_as_they_come(client, knee, service):
             pass
         return real(*arguments)
 
-    generator._denoised = second_waits
+    generator._denoiser = second_waits
     try:
         job = start(client, knee).json()["id"]
         while (state := client.get(f"/jobs/{job}").json())["slices"] < 2:
@@ -438,7 +438,7 @@ def test_slices_can_be_seen_as_they_come(client, knee, service):
         np.testing.assert_array_equal(whole[:, :2], partial[:, :2])
     finally:
         hold.set()
-        del generator._denoised
+        del generator._denoiser
 
 
 def test_cancelling_ends_the_work_and_frees_the_line(client, knee, gate, service):

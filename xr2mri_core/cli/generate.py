@@ -25,7 +25,7 @@ from xr2mri_core.cli.terminal import interrupted, progress_bar
 from xr2mri_core.errors import InputError
 
 if TYPE_CHECKING:
-    from xr2mri_core.generation import GeneratedVolume
+    from xr2mri_core.volume import GeneratedVolume
 
 log = logging.getLogger("xr2mri")
 

@@ -29,7 +29,7 @@ def _info(arguments: argparse.Namespace) -> None:
 
         print(json.dumps(form_schema(), indent=2))
         return
-    from xr2mri_core.generation import describe_bundle, versions
+    from xr2mri_core.bundle import describe_bundle, versions
 
     print(
         json.dumps({"versions": versions(), "bundle": describe_bundle(arguments.bundle)}, indent=2)

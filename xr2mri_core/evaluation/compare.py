@@ -31,14 +31,16 @@ from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import DatalistError
 from xr2mri_core.evaluation.metrics import Reference, adjacent_correlation, feature_response
 from xr2mri_core.evaluation.summary import markdown, summarise
-from xr2mri_core.export import NOTICE, write_json, write_nifti
+from xr2mri_core.export import write_json, write_nifti
 from xr2mri_core.features import VARIABLES
 from xr2mri_core.files import atomic_files
 from xr2mri_core.geometry import IMAGE_SIZE, Laterality, mirror_picture, volume_to_slices
 from xr2mri_core.processes import new_pool
+from xr2mri_core.volume import NOTICE
 
 if TYPE_CHECKING:
-    from xr2mri_core.generation import GeneratedVolume, KneeMRIGenerator
+    from xr2mri_core.generation import KneeMRIGenerator
+    from xr2mri_core.volume import GeneratedVolume
 
 log = logging.getLogger("xr2mri")
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xr2mri_core.export import NOTICE
 from xr2mri_core.features import variable
+from xr2mri_core.volume import NOTICE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -284,9 +284,7 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str
     Raises:
         WeightsError: if the file is missing, unreadable or no safetensors file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such weights file; give the path of a .safetensors file")
+    path = _present(path)
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             names = list(file.keys())
@@ -303,9 +301,29 @@ def guided_by_demographics(path: str | Path) -> bool:
     Raises:
         WeightsError: if it is no safetensors file.
     """
+    return _has(path, _DEMOGRAPHICS)
+
+
+def is_volumetric(path: str | Path) -> bool:
+    """Whether the weights in a safetensors file have a regression or depth mixing.
+
+    Raises:
+        WeightsError: if it is no safetensors file.
+    """
+    return _has(path, "regression.", "depth_mixing.")
+
+
+def _present(path: str | Path) -> Path:
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file; give the path of a .safetensors file")
+    return path
+
+
+def _has(path: str | Path, *prefixes: str) -> bool:
     try:
-        with safe_open(Path(path), framework="pt") as file:
-            return any(name.startswith(_DEMOGRAPHICS) for name in file.keys())  # noqa: SIM118
+        with safe_open(_present(path), framework="pt") as file:
+            return any(name.startswith(prefixes) for name in file.keys())  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path}: damaged or no safetensors file ({error})") from None
 

@@ -1,0 +1,144 @@
+"""What may be asked of a generation beside the knee itself: every knob, its range and its words.
+
+    request = GenerationRequest(num_slices=100, kind="mean")
+
+The command line builds its options from these fields, and the server its parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+
+from xr2mri_core.errors import InputError, shown
+from xr2mri_core.geometry import depths_of, volume_affine
+from xr2mri_core.volume import KINDS
+
+SAMPLERS = ("ddim", "unipc", "dpmsolver")
+"""Of `xr2mri_core.diffusion`, which takes seconds to import; a test holds the two together."""
+
+MOST_SLICES, MOST_STEPS, MOST_SAMPLES = 2000, 1000, 256
+
+
+_MODELS_OWN: Any = None
+
+
+def _knob(text: str, **limits: Any) -> dict[str, Any]:
+    """A field's help and limits: `least` and `most`, or `choices`; `whole` numbers."""
+    return {"help": text, **limits}
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """One generation's settings. What is None is the model's own, which `filled` puts in.
+
+    Raises:
+        InputError: something is out of its range, or the depths are not evenly spaced.
+    """
+
+    num_slices: int = field(
+        default=50,
+        metadata=_knob(
+            "slices over the window; 50 are 1.5 mm apart", least=1, most=MOST_SLICES, whole=True
+        ),
+    )
+    depths: Sequence[float] | np.ndarray | None = field(
+        default=None,
+        metadata=_knob("instead of a number: positions in [0, 1], ascending, evenly spaced"),
+    )
+    kind: str = field(
+        default="sample",
+        metadata=_knob("; ".join(f"{name}: {text}" for name, text in KINDS.items()), choices=KINDS),
+    )
+    steps: int = field(
+        default=_MODELS_OWN,
+        metadata=_knob("denoising steps", least=1, most=MOST_STEPS, whole=True),
+    )
+    sampler: str = field(
+        default=_MODELS_OWN,
+        metadata=_knob("what solves the reverse process", choices=SAMPLERS),
+    )
+    noise_length: float = field(
+        default=_MODELS_OWN,
+        metadata=_knob(
+            "slices of 1.5 mm over which noise is correlated along depth; 0: independent, as in "
+            "the paper",
+            least=0,
+            most=100,
+        ),
+    )
+    guidance: float = field(
+        default=_MODELS_OWN,
+        metadata=_knob(
+            "strength of the features; 1 as trained, above 1 exaggerated", least=0, most=50
+        ),
+    )
+    seed: int = field(
+        default=0, metadata=_knob("same seed, same volume", least=0, most=2**63 - 1, whole=True)
+    )
+    samples: int = field(
+        default=1,
+        metadata=_knob(
+            "volumes to draw; with 2 or more, their mean and standard deviation come too",
+            least=1,
+            most=MOST_SAMPLES,
+            whole=True,
+        ),
+    )
+    batch_size: int = field(
+        default=_MODELS_OWN,
+        metadata=_knob("slices in one pass: bounds the memory", least=1, most=1024, whole=True),
+    )
+
+    def __post_init__(self) -> None:
+        for knob in fields(self):
+            value = getattr(self, knob.name)
+            if value is not None and knob.name != "depths":
+                object.__setattr__(self, knob.name, _checked(knob, value))
+        volume_affine(self.positions)  # refuses what is not evenly spaced
+        if self.positions.min() < 0 or self.positions.max() > 1 or self.count > MOST_SLICES:
+            raise InputError(
+                f"depths {shown(self.positions.tolist())}: accepted are at most {MOST_SLICES} "
+                "positions in [0, 1]"
+            )
+
+    @property
+    def positions(self) -> np.ndarray:
+        """The depths of all slices, float64 (n,) in [0, 1]."""
+        if self.depths is None:
+            return depths_of(self.num_slices)
+        return np.asarray(self.depths, np.float64)
+
+    @property
+    def count(self) -> int:
+        """Slices of the volume."""
+        return self.num_slices if self.depths is None else len(self.depths)
+
+    def filled(self, settings: Mapping[str, Any]) -> GenerationRequest:
+        """The same with a model's own settings where this has None; other names are passed over."""
+        open_ = {knob.name for knob in fields(self) if getattr(self, knob.name) is None}
+        return replace(self, **{n: v for n, v in settings.items() if n in open_})
+
+
+KNOBS: Mapping[str, Field] = {knob.name: knob for knob in fields(GenerationRequest)}
+"""The fields by name, for whoever makes options or a schema of them."""
+
+
+def _checked(knob: Field, value: Any) -> Any:
+    """A value within its limits, as a plain number or text; raises InputError."""
+    limits = knob.metadata
+    if "choices" in limits:
+        if value not in list(limits["choices"]):
+            accepted = ", ".join(limits["choices"])
+            raise InputError(f"{knob.name} {shown(value)}: accepted are {accepted}")
+        return str(value)
+    kinds = int | np.integer if limits.get("whole") else int | float | np.integer | np.floating
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        wanted = "an integer" if limits.get("whole") else "a number"
+        raise InputError(f"{knob.name} {shown(value)}: accepted is {wanted}")
+    if not limits["least"] <= value <= limits["most"]:  # NaN fails this too
+        raise InputError(f"{knob.name} {value}: accepted are {limits['least']} to {limits['most']}")
+    return int(value) if limits.get("whole") else float(value)

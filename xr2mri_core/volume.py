@@ -1,0 +1,45 @@
+"""What a generation gives, and the words that mark it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+NOTICE = "synthetic, not for diagnosis"
+"""The words that mark every generated file."""
+
+KINDS = {
+    "sample": "one realistic draw: what such a knee could look like",
+    "mean": "the best guess: the mean of what such knees look like, smoother than any of them",
+}
+"""What a generated volume can be, in words."""
+
+
+@dataclass(frozen=True)
+class GeneratedVolume:
+    """What :meth:`KneeMRIGenerator.generate` returns.
+
+    Attributes:
+        volume: (W, n, H) float32 in [0, 1], RAS: of the kind that was asked for, one of `KINDS`.
+        affine: (4, 4) float64, voxel to RAS mm.
+        mean: mean of all samples; None for a single one.
+        std: their standard deviation, where the model is unsure; None for a single sample.
+        radiograph: (H, W) float32 in [0, 1], cropped, as seen by the network but on its own side.
+        record: what was asked for and with what it was made; plain values for JSON.
+        source: :attr:`.PreparedRadiograph.header`: of which patient and study it is.
+    """
+
+    volume: np.ndarray
+    affine: np.ndarray
+    mean: np.ndarray | None
+    std: np.ndarray | None
+    radiograph: np.ndarray
+    record: dict[str, Any]
+    source: Any = None
+
+    @property
+    def kind(self) -> str:
+        """One of `KINDS`."""
+        return str(self.record.get("kind", "sample"))
