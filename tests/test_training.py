@@ -499,10 +499,16 @@ def test_conditions_are_dropped_as_often_as_asked():
     stage = diffusion_stage(drop_variable=0.25, drop_features=0.5, drop_radiograph=0.125)
     count, columns = 4000, 65
     from xr2mri_core.networks import RadiographCode
+    from xr2mri_core.training.conditions import encoded, features_of
 
-    code = RadiographCode(torch.ones(count, 1, 2, 2), torch.ones(count, 3))
-    generator = torch.Generator().manual_seed(0)
-    code, features = stage._blanked(code, torch.ones(count, columns), generator)
+    batch = {
+        "radiograph": torch.ones(count, 1, 2, 2),
+        "features": torch.ones(count, columns),
+        "depth": torch.ones(count),
+    }
+    kept = stage.draw_kept(batch, torch.Generator().manual_seed(0))
+    code = encoded(lambda y: RadiographCode(y, torch.ones(count, 3)), batch, kept)
+    features = features_of(batch, kept)
     assert torch.equal(code.latent[:, 0, 0, 0], code.embedding[:, 0])
     assert abs(code.embedding.mean() - 0.875) < 0.02
     whole = (features == 0).all(1).float().mean()
