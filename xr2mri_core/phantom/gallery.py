@@ -6,10 +6,14 @@ Four knees (KL 0, 2, 3, 4), each a row: its radiograph and coronal slices from b
 from __future__ import annotations
 
 import sys
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib
 import numpy as np
+from PIL import Image
+
+from xr2mri_core.transforms.mri import CLIP_PERCENTILES
 
 from .case import make_case
 
@@ -52,7 +56,7 @@ def draw(path: Path) -> None:
     )
     for row, (seed, title, features) in zip(axes, KNEES, strict=True):
         case = make_case(seed, features)
-        white = np.percentile(case.mri, 99.3)
+        white = np.percentile(case.mri, CLIP_PERCENTILES[1])
         row[0].imshow(case.radiograph, cmap="gray")
         row[0].set_title(title, fontsize=7, loc="left")
         for axis, k in zip(row[1:], SLICES, strict=True):
@@ -62,8 +66,10 @@ def draw(path: Path) -> None:
         axis.axis("off")
     figure.text(0.995, 0.002, "synthetic phantoms, no patient", ha="right", fontsize=6)
     figure.subplots_adjust(0.003, 0.015, 0.997, 0.97, 0.02, 0.09)
-    figure.savefig(path, dpi=110)
+    drawn = BytesIO()
+    figure.savefig(drawn, dpi=95)
     plt.close(figure)
+    Image.open(drawn).convert("L").save(path, optimize=True)
 
 
 if __name__ == "__main__":
