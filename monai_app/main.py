@@ -20,6 +20,7 @@ from lib.dicomweb import DicomWebStudies
 from lib.greeting import greet_when_ready
 from lib.info import api_info
 from lib.jobs import JobStore
+from lib.json_text import plain
 from lib.routes import (
     inference_router,
     jobs_router,
@@ -74,6 +75,7 @@ class XR2MRIApp(MONAILabelApp):
                 self.studies,
                 settings.MONAI_LABEL_DICOMWEB_USERNAME,
                 settings.MONAI_LABEL_DICOMWEB_PASSWORD,
+                self.security.max_upload_bytes,
             )
         return Studies(self.studies)
 
@@ -90,7 +92,8 @@ class XR2MRIApp(MONAILabelApp):
         return None  # the stock ones lie on the disk; ours are in memory (`uploads.Sessions`)
 
     def info(self) -> dict[str, Any]:
-        return {**super().info(), **api_info(self.service, self.security.max_upload_bytes)}
+        told = {**super().info(), **api_info(self.service, self.security.max_upload_bytes)}
+        return dict(plain(told))  # a model card may hold anything
 
     def on_init_complete(self) -> None:
         """The server is about to answer: our routes before the stock ones, the guard before all."""

@@ -11,15 +11,26 @@ _LONGEST_VALUE = 80
 
 def shown(value: object) -> str:
     """Return ``value`` as a short, printable, one-line text for an error message."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except (RecursionError, ValueError):  # nested too deeply, an integer of too many digits
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."
 
 
+def encodable(text: str) -> str:
+    r"""Return ``text`` with lone surrogates, as JSON and file names can bring them, as ``\udc80``.
+
+    What is left can be printed and sent in UTF-8.
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class XR2MRIError(Exception):
-    """Anything that a user can mend; ``str(error)`` is always a single line."""
+    """Anything that a user can mend; ``str(error)`` is always a single line of valid Unicode."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(str(message).split()))
+        super().__init__(encodable(" ".join(str(message).split())))
 
 
 class InputError(XR2MRIError):

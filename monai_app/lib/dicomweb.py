@@ -7,23 +7,37 @@ from __future__ import annotations
 
 import io
 import logging
+import math
+import re
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import requests
+from anyio import CapacityLimiter
 from dicomweb_client import DICOMwebClient
 from pydicom import Dataset
 from requests.auth import HTTPBasicAuth
 
 from lib.studies import ReadOnlyStudies
+from lib.uploads import TooMuch
 from xr2mri_core.errors import InputError, XR2MRIError, shown
 
 log = logging.getLogger("xr2mri")
 
 MODALITIES = ("CR", "DX", "RG")
+AT_ONCE = 8
+"""Requests of clients that may wait for the PACS at the same time."""
+FIND_SECONDS, STORE_SECONDS = 30.0, 120.0
+"""That finding an image, fetching it, and storing a series may take."""
 _MOST_SERIES = 1000
-_TIMEOUT = (5.0, 60.0)  # seconds to connect, and between two parts of an answer
+_LARGEST_LIST = 16 << 20  # bytes of an answer that is no image
+_CONNECT, _SILENCE = 5.0, 60.0  # seconds, the second between two parts of an answer
+_PIECE = 64 << 10
+_UID = re.compile(r"[0-9][0-9.]{0,63}")
 _SOP, _SERIES, _STUDY = "00080018", "0020000E", "0020000D"
 _VIEW, _LATERALITY, _MODALITY = "00185101", "00200062", "00080060"
 
@@ -38,14 +52,21 @@ class DicomWebStudies(ReadOnlyStudies):
     Args:
         url: of the DICOMweb service.
         username, password: for HTTP Basic, or empty.
+        most_bytes: of an image that is fetched.
     """
 
-    def __init__(self, url: str, username: str = "", password: str = "") -> None:
-        session = _Session()
+    def __init__(
+        self, url: str, username: str = "", password: str = "", most_bytes: int = 64 << 20
+    ) -> None:
+        self._session, self.most_bytes = _Session(), most_bytes
         if username:
-            session.auth = HTTPBasicAuth(username, password)
-        self._client = DICOMwebClient(url, session=session)
+            self._session.auth = HTTPBasicAuth(username, password)
+        self._client = DICOMwebClient(url, session=self._session)
         self._client.set_http_retry_params(max_attempts=2, wait_exponential_multiplier=250)  # ms
+
+    @cached_property
+    def limiter(self) -> CapacityLimiter:  # type: ignore[override]
+        return CapacityLimiter(AT_ONCE)
 
     def description(self) -> str:
         return "radiographs of a PACS, read by DICOMweb"
@@ -53,13 +74,13 @@ class DicomWebStudies(ReadOnlyStudies):
     def list_images(self) -> list[str]:
         """Series of radiographs, by SeriesInstanceUID."""
         found: list[str] = []
-        for modality in MODALITIES:
-            with _answering():
+        with self._answering():
+            for modality in MODALITIES:
                 series = self._client.search_for_series(
                     search_filters={"Modality": modality}, limit=_MOST_SERIES
                 )
-            found += [_value(entry, _SERIES) for entry in series]
-        return found
+                found += [_value(entry, _SERIES) for entry in _entries(series)]
+        return [uid for uid in dict.fromkeys(found) if _UID.fullmatch(uid)]
 
     def radiograph(self, image_id: str, instance: str | None, view: str | None) -> bytes | None:
         """The DICOM file of one radiograph.
@@ -74,9 +95,11 @@ class DicomWebStudies(ReadOnlyStudies):
 
         Raises:
             InputError: several images fit; the message lists them.
-            Unreachable: the PACS does not answer.
+            Unreachable: the PACS does not answer, or not as DICOMweb does.
+            TooMuch: the image is larger than an upload may be.
         """
-        images = self._images(image_id)
+        with self._answering():
+            images = self._images(image_id)
         chosen = [
             image
             for image in images
@@ -92,11 +115,11 @@ class DicomWebStudies(ReadOnlyStudies):
                 f"{len(images)} images, {reason}: choose one with sop_instance_uid or "
                 f"view_position among {listed}"
             )
-        study, series, sop = (_value(chosen[0], tag) for tag in (_STUDY, _SERIES, _SOP))
-        with _answering():
-            dataset = self._client.retrieve_instance(study, series, sop)
         buffer = io.BytesIO()
-        dataset.save_as(buffer, write_like_original=False)
+        with self._answering(self.most_bytes):
+            study, series, sop = (_uid(chosen[0], tag) for tag in (_STUDY, _SERIES, _SOP))
+            dataset = self._client.retrieve_instance(study, series, sop)
+            dataset.save_as(buffer, write_like_original=False)
         return buffer.getvalue()
 
     def store(self, series: Sequence[Dataset]) -> dict[str, str]:
@@ -107,49 +130,121 @@ class DicomWebStudies(ReadOnlyStudies):
         """
         if not series:
             return {}
-        with _answering():
+        with self._answering(seconds=STORE_SECONDS):
             reply = self._client.store_instances(series)
-        failed = reply.get("FailedSOPSequence")
+            failed = len(reply.get("FailedSOPSequence") or ())
         if failed:
-            raise Unreachable(f"the PACS refused {len(failed)} of {len(series)} images")
+            raise Unreachable(f"the PACS refused {failed} of {len(series)} images")
         return {"study": series[0].StudyInstanceUID, "series": series[0].SeriesInstanceUID}
 
     def _images(self, uid: str) -> list[dict[str, Any]]:
         """Radiographs that a UID of a series, an image or a study names."""
         for level in ("SeriesInstanceUID", "SOPInstanceUID", "StudyInstanceUID"):
-            with _answering():
-                found = self._client.search_for_instances(
+            found = _entries(
+                self._client.search_for_instances(
                     search_filters={level: uid}, fields=[_VIEW, _LATERALITY, _MODALITY]
                 )
+            )
             if found:
                 return [image for image in found if _value(image, _MODALITY) in ("", *MODALITIES)]
         return []
 
+    @contextmanager
+    def _answering(
+        self, most_bytes: int = _LARGEST_LIST, seconds: float = FIND_SECONDS
+    ) -> Iterator[None]:
+        """Bounds what is asked of the PACS within, and turns whatever goes wrong into one error.
+
+        What comes from there goes through parsers of several libraries; the ways in which they
+        fail on what is no DICOM are not documented.
+        """
+        try:
+            with self._session.bounded(seconds, most_bytes):
+                yield
+        except XR2MRIError:
+            raise
+        except requests.HTTPError as error:
+            status = error.response.status_code if error.response is not None else "an error"
+            raise Unreachable(f"the PACS answered with {status}") from error
+        except Exception as error:
+            log.warning("DICOMweb: %s", shown(error))
+            raise Unreachable(
+                "the PACS does not answer as DICOMweb does; try again later"
+            ) from error
+
+
+class _Bounds(threading.local):
+    """Until when (monotonic seconds) answers must come, and of how many bytes at most."""
+
+    end, most = math.inf, _LARGEST_LIST
+
 
 class _Session(requests.Session):
-    """A session that never waits for ever."""
+    """A session that never waits for ever, and takes no more than it was told.
+
+    An answer that is larger is not read to its end, and one to somewhere else is not followed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bounds = _Bounds()
+
+    @contextmanager
+    def bounded(self, seconds: float, most_bytes: int) -> Iterator[None]:
+        """What this thread asks for within must come in that time, each answer of that size."""
+        self._bounds.end, self._bounds.most = time.monotonic() + seconds, most_bytes
+        try:
+            yield
+        finally:
+            self._bounds.end, self._bounds.most = _Bounds.end, _Bounds.most
 
     def request(self, *args: Any, **options: Any) -> requests.Response:
-        options["timeout"] = options.get("timeout") or _TIMEOUT
-        return super().request(*args, **options)
+        left = self._left()
+        options |= {"stream": True, "allow_redirects": False}
+        options["timeout"] = min(_CONNECT, left), min(_SILENCE, left)
+        with super().request(*args, **options) as response:
+            if response.is_redirect:
+                raise requests.HTTPError(response=response)
+            content = bytearray()
+            for piece in response.iter_content(_PIECE):
+                content += piece
+                if len(content) > self._bounds.most:
+                    raise TooMuch(
+                        f"an answer of the PACS of more than {self._bounds.most >> 20} MB; "
+                        "choose a radiograph"
+                    )
+                self._left()
+            response._content = bytes(content)  # as if `stream` had not been asked for
+        return response
+
+    def _left(self) -> float:
+        left: float = self._bounds.end - time.monotonic()
+        if left <= 0:
+            raise requests.Timeout("the PACS took too long")
+        return left
 
 
-@contextmanager
-def _answering() -> Iterator[None]:
-    try:
-        yield
-    except requests.HTTPError as error:
-        status = error.response.status_code if error.response is not None else "an error"
-        raise Unreachable(f"the PACS answered with {status}") from error
-    except (requests.RequestException, ValueError) as error:
-        log.warning("DICOMweb: %s", error)
-        raise Unreachable("the PACS does not answer as DICOMweb does; try again later") from error
+def _entries(answer: object) -> list[dict[str, Any]]:
+    """The objects of a QIDO-RS answer; a ValueError if it has another form."""
+    if not isinstance(answer, list) or not all(isinstance(entry, dict) for entry in answer):
+        raise ValueError(f"an answer of the form {shown(answer)}")
+    return answer
+
+
+def _uid(entry: dict[str, Any], tag: str) -> str:
+    """The UID of an attribute; a ValueError if it is none: it becomes part of an address."""
+    uid = _value(entry, tag)
+    if not _UID.fullmatch(uid):
+        raise ValueError(f"no UID in {tag}: {shown(uid)}")
+    return uid
 
 
 def _value(entry: dict[str, Any], tag: str) -> str:
     """The first value of an attribute in DICOM JSON, as text; "" where it has none."""
-    values = entry.get(tag, {}).get("Value") or [""]
-    return str(values[0])
+    attribute = entry.get(tag)
+    values = attribute.get("Value") if isinstance(attribute, dict) else None
+    value = values[0] if isinstance(values, list) and values else ""
+    return str(value) if isinstance(value, str | int | float) else ""
 
 
 def _told(image: dict[str, Any]) -> str:

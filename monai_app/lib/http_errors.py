@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
+from collections.abc import Mapping
+from typing import Any
 
-from fastapi import HTTPException
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException as PlainHTTPException
+from starlette.responses import Response
 
 from lib.device_queue import QueueFull
 from lib.dicomweb import Unreachable
+from lib.json_text import Json
 from lib.service import UnknownModel
 from lib.training import Busy
-from lib.uploads import TooMuch, UnknownSession
-from xr2mri_core.errors import InputError, UndecodableError, WeightsError, XR2MRIError
+from lib.uploads import NO_ROOM, TooMuch, UnknownSession
+from xr2mri_core.errors import (
+    InputError,
+    OutputError,
+    UndecodableError,
+    WeightsError,
+    XR2MRIError,
+    shown,
+)
+
+log = logging.getLogger("xr2mri")
 
 
 class NotFound(XR2MRIError):
@@ -30,13 +44,14 @@ _STATUS: tuple[tuple[type[XR2MRIError], int], ...] = (  # the first that fits
     (QueueFull, 429),
     (Unreachable, 502),
     (WeightsError, 503),
+    (OutputError, 507),
     (XR2MRIError, 500),
 )
 _WEIGHTS = "the weights of this model are missing or damaged; tell the administrator of the server"
 
 
 def http_error(error: XR2MRIError) -> HTTPException:
-    """The exception that FastAPI turns into the reply."""
+    """What the reply to a fault says."""
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
     headers = None
     if isinstance(error, QueueFull):
@@ -45,10 +60,38 @@ def http_error(error: XR2MRIError) -> HTTPException:
     return HTTPException(status, detail, headers)
 
 
-@contextmanager
-def as_http() -> Iterator[None]:
-    """Turns this project's errors into HTTP errors."""
-    try:
-        yield
-    except XR2MRIError as error:
-        raise http_error(error) from error
+def speak_plainly(app: FastAPI) -> None:
+    """Have every fault of an application's routes answered by one line, `{"detail": ...}`.
+
+    Handlers raise this project's errors as they are. FastAPI's own reply to a request of the wrong
+    form repeats what was sent, whether or not that can be written as JSON; ours names it.
+    """
+
+    async def ours(_: Request, error: XR2MRIError) -> Response:
+        return _reply(http_error(error))
+
+    async def theirs(_: Request, error: PlainHTTPException) -> Response:
+        if isinstance(error.__cause__, OSError):  # while a form's file was put on the disk
+            log.error("an upload could not be kept: %s", error.__cause__)
+            return _reply(HTTPException(507, NO_ROOM))
+        return _reply(error)
+
+    async def malformed(_: Request, error: RequestValidationError) -> Response:
+        return _reply(HTTPException(422, _told(error.errors())))
+
+    app.add_exception_handler(XR2MRIError, ours)  # type: ignore[arg-type]
+    app.add_exception_handler(PlainHTTPException, theirs)  # type: ignore[arg-type]
+    app.add_exception_handler(RequestValidationError, malformed)  # type: ignore[arg-type]
+
+
+def _reply(error: PlainHTTPException) -> Response:
+    return Json({"detail": error.detail}, error.status_code, error.headers)
+
+
+def _told(faults: Any) -> str:
+    """The first fault of a request as one line: where, with which value, and what is accepted."""
+    first: Mapping[str, Any] = next(iter(faults), {})
+    where = ".".join(str(part) for part in first.get("loc", ()) if part != "body")
+    value = first.get("input")
+    given = f" {shown(value)}" if isinstance(value, str | int | float | list) else ""
+    return f"{where or 'the request'}{given}: {first.get('msg', 'is malformed')}"

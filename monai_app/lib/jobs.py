@@ -10,7 +10,7 @@ from typing import Any
 from lib.device_queue import DeviceQueue, Job, State
 from lib.http_errors import NotFound, http_error
 from lib.service import Generation
-from xr2mri_core.errors import InputError, XR2MRIError, shown
+from xr2mri_core.errors import InputError, XR2MRIError, encodable, shown
 
 
 class OtherRequest(InputError):
@@ -159,7 +159,7 @@ class JobStore:
             "seconds": round(job.seconds, 2),
             "seconds_left": None if remaining is None else round(remaining, 1),
             "seed": entry.generation.parameters.seed,
-            "warnings": [*entry.generation.warnings, *entry.warnings],
+            "warnings": [encodable(text) for text in (*entry.generation.warnings, *entry.warnings)],
             "error": None,
         }
         if isinstance(job.error, XR2MRIError):

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import math
 import secrets
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
+from lib.json_text import read_object
 from xr2mri_core.demographics import parse_demographics
 from xr2mri_core.errors import InputError, shown
 from xr2mri_core.features import parse_features
@@ -21,6 +29,20 @@ STOCK_KEYS = frozenset(
 """Sent along by stock MONAI Label clients; taken note of by `GenerationParameters.from_json`."""
 
 
+def _without_nan(given: dict[str, Any]) -> dict[str, Any]:
+    """Refuse NaN, as a number or a text: in a table it means "not read", in a form a mistake."""
+    for name, value in given.items():
+        number = value
+        if isinstance(value, str):
+            try:
+                number = float(value)
+            except ValueError:
+                continue
+        if isinstance(number, float) and math.isnan(number):
+            raise ValueError(f"{shown(name)} is NaN; leave out what is not known, or send null")
+    return given
+
+
 class GenerationParameters(BaseModel):
     """The parameters of one generation. What is not named here is refused, not ignored."""
 
@@ -28,10 +50,12 @@ class GenerationParameters(BaseModel):
 
     features: Annotated[
         dict[str, Any],
+        AfterValidator(_without_nan),
         Field(description="Grades by OAI name or key, see `form`; what is left out is not read."),
     ] = {}
     demographics: Annotated[
         dict[str, Any],
+        AfterValidator(_without_nan),
         Field(description="Age, sex, BMI, for a model whose `demographics` asks for them."),
     ] = {}
     laterality: Annotated[
@@ -110,18 +134,26 @@ class GenerationParameters(BaseModel):
         return self.num_slices if self.depths is None else len(self.depths)
 
     @classmethod
-    def from_json(cls, text: str | bytes | Mapping[str, Any]) -> tuple[GenerationParameters, list]:
+    def from_json(
+        cls, text: str | bytes | Mapping[str, Any], model: str | None = None
+    ) -> tuple[GenerationParameters, list]:
         """Read and check parameters.
+
+        Args:
+            text: a JSON object, or what it says.
+            model: that the request is for; the parameters may name no other one.
 
         Returns:
             The parameters, features parsed and the seed drawn; and warnings about what a stock
             client asked for in vain.
 
         Raises:
-            InputError: not JSON, an unknown name, a value out of range; FeatureError for grades.
+            InputError: not JSON, an unknown name, a value out of range, another model; FeatureError
+                for grades.
         """
-        given = dict(text) if isinstance(text, Mapping) else _object(text)
+        given = dict(text) if isinstance(text, Mapping) else read_object(text, "params")
         stock = {key: given.pop(key) for key in STOCK_KEYS & given.keys()}
+        check_model(stock.get("model"), model)
         try:
             parameters = cls.model_validate(given)
         except ValidationError as error:
@@ -142,14 +174,13 @@ def parameter_schema() -> dict[str, Any]:
     return GenerationParameters.model_json_schema()
 
 
-def _object(text: str | bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(text or "{}")
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"params is not JSON ({error}); send an object") from None
-    if not isinstance(value, dict):
-        raise InputError(f"params is {shown(value)}; send a JSON object")
-    return value
+def check_model(named: object, model: str | None) -> None:
+    """Refuse parameters that name another model than their route does; raises InputError."""
+    if named is not None and model is not None and named != model:
+        raise InputError(
+            f"model {shown(named)}: the route names {shown(model)}; ask under the name of the "
+            "model that is meant, or leave this parameter out"
+        )
 
 
 def told(error: ValidationError, model: type[BaseModel]) -> str:

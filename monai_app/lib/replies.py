@@ -1,4 +1,7 @@
-"""A generated volume as the body of a reply."""
+"""A generated volume as the body of a reply.
+
+Made in memory: a full disk costs nobody a result.
+"""
 
 from __future__ import annotations
 
@@ -9,38 +12,32 @@ from typing import Any
 
 import numpy as np
 from requests_toolbelt import MultipartEncoder
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from lib.uploads import ScratchFolder
-from xr2mri_core.export import write_nifti, write_nrrd
+from lib.json_text import Json, plain
+from xr2mri_core.export import nifti_bytes, nrrd_bytes
 from xr2mri_core.volume import NOTICE, GeneratedVolume
 
 # NIfTI goes out as it is: gzip takes a third of the generation's time to save a tenth of its bytes.
 SUFFIXES = {"nifti": ".nii", "nrrd": ".nrrd", "npy": ".npy", "dicom": ".zip"}
 
 
-def volume_bytes(
-    scratch: ScratchFolder, volume: np.ndarray, affine: np.ndarray, form: str, description: str
-) -> bytes:
+def volume_bytes(volume: np.ndarray, affine: np.ndarray, form: str, description: str) -> bytes:
     """A volume as the content of a NIfTI, NRRD or NumPy file."""
     if form == "npy":
         buffer = io.BytesIO()
         np.save(buffer, volume, allow_pickle=False)
         return buffer.getvalue()
-    write = write_nifti if form == "nifti" else write_nrrd
-    with scratch.folder() as folder:
-        path = folder / f"volume{SUFFIXES[form]}"
-        write(path, volume, affine, description)
-        return path.read_bytes()
+    write = nifti_bytes if form == "nifti" else nrrd_bytes
+    return write(volume, affine, description)
 
 
-def result_bytes(scratch: ScratchFolder, generated: GeneratedVolume, kind: str, form: str) -> bytes:
+def result_bytes(generated: GeneratedVolume, kind: str, form: str) -> bytes:
     """One of a result's volumes (``volume``, ``mean`` or ``std``) as a file's content."""
-    volume = getattr(generated, kind)
     if form == "dicom":
         return _dicom_zip(generated)
-    seed = generated.record.get("seed")
-    return volume_bytes(scratch, volume, generated.affine, form, f"XR2MRI {NOTICE} seed {seed}")
+    description = f"XR2MRI {NOTICE} seed {generated.record.get('seed')}"
+    return volume_bytes(getattr(generated, kind), generated.affine, form, description)
 
 
 def _dicom_zip(generated: GeneratedVolume) -> bytes:
@@ -67,11 +64,11 @@ def record_of(generated: GeneratedVolume, warnings: list[str]) -> dict[str, Any]
     record["warnings"] = [*record.get("warnings", []), *warnings]
     record["label_names"] = []
     record["latencies"] = {"total": round(sum(record["seconds"].values()), 2)}
-    return record
+    told: dict[str, Any] = plain(record)
+    return told
 
 
 def infer_response(
-    scratch: ScratchFolder,
     generated: GeneratedVolume,
     output: str | None,
     form: str,
@@ -80,7 +77,6 @@ def infer_response(
     """The answer of `/infer`, as stock MONAI Label answers.
 
     Args:
-        scratch: for writers that need a file.
         generated: the result.
         output: ``image`` (the file), ``json`` (the record), else both as multipart.
         form: ``nifti``, ``nrrd`` or ``dicom``.
@@ -88,8 +84,8 @@ def infer_response(
     """
     record = record_of(generated, warnings)
     if output == "json":
-        return JSONResponse(record)
-    content, name = result_bytes(scratch, generated, "volume", form), f"mri{SUFFIXES[form]}"
+        return Json(record)
+    content, name = result_bytes(generated, "volume", form), f"mri{SUFFIXES[form]}"
     if output == "image":
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(content, media_type=media_type(form), headers=headers)

@@ -7,9 +7,11 @@ so that the server goes on answering; plain `/infer` cancels its work when the c
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import suppress
 from typing import Annotated, Any, Literal
 
+from anyio import to_thread
 from fastapi import (
     APIRouter,
     Depends,
@@ -24,22 +26,25 @@ from fastapi import (
 )
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 from starlette.responses import FileResponse, Response
 
 from lib.device_queue import Job, State
-from lib.http_errors import as_http, http_error
+from lib.http_errors import http_error, speak_plainly
 from lib.jobs import Entry, JobStore, Key
+from lib.json_text import Json, read_object
 from lib.parameters import GenerationParameters
 from lib.replies import SUFFIXES, infer_response, media_type, record_of, result_bytes, volume_bytes
 from lib.security.routes import Role
 from lib.service import GenerationService
 from lib.sources import Named, Sources
 from lib.studies import ReadOnlyStudies, suffix_of
-from lib.training import TrainingRuns
-from xr2mri_core.errors import XR2MRIError
+from lib.training import TrainingParameters, TrainingRuns
+from xr2mri_core.errors import XR2MRIError, encodable
 from xr2mri_core.volume import NOTICE
 
 CLIENT_GONE = 499
+_TRAINING = TrainingParameters.model_json_schema()
 
 Kind = Literal["volume", "mean", "std"]
 Radiograph = Annotated[Named, Depends()]
@@ -106,7 +111,7 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
 
     While it works it is among the jobs, so that it can be seen and ended as they can.
     """
-    router = APIRouter(tags=["Inference"])
+    router = APIRouter(tags=["Inference"], default_response_class=Json)
 
     @router.post("/infer/{model}", summary="Generate a volume and wait for it")
     async def infer(
@@ -117,14 +122,13 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
         params: Params = "{}",
     ) -> Response:
         def start() -> Entry:
-            parameters, warnings = GenerationParameters.from_json(params)
+            parameters, warnings = GenerationParameters.from_json(params, model)
             owner, deliver = owner_of(request), sources.deliver(parameters, named)
             radiograph = sources.radiograph(model, parameters, owner, named)
             submitted = service.submit(model, radiograph, parameters, deliver, owner)
             return store.add(Entry(*submitted, owner, model, warnings))
 
-        with as_http():
-            entry = await run_in_threadpool(start)
+        entry = await sources.in_thread(named, start)
         asked, job = entry.generation.parameters, entry.job
         note(request, model=model, seed=asked.seed, job=job.id)
         try:
@@ -135,7 +139,7 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
             return Response(status_code=CLIENT_GONE)
         _check_ended_well(job)
         return await run_in_threadpool(
-            infer_response, sources.scratch, job.result, output, asked.output_format, entry.warnings
+            infer_response, job.result, output, asked.output_format, entry.warnings
         )
 
     @router.post("/locate/{model}", summary="Which part of a radiograph generation would take")
@@ -145,18 +149,17 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
         """Takes what `/infer` takes, and generates nothing."""
 
         def look() -> Located:
-            parameters, warnings = GenerationParameters.from_json(params)
+            parameters, warnings = GenerationParameters.from_json(params, model)
             info = sources.radiograph(model, parameters, owner_of(request), named).info
             return Located(
                 box=[int(edge) for edge in info["box"]],
                 laterality=str(info["laterality"]),
                 spacing_mm=info["spacing_mm"],
                 localization=info.get("localization"),
-                warnings=[*map(str, info["warnings"]), *warnings],
+                warnings=[encodable(str(warning)) for warning in (*info["warnings"], *warnings)],
             )
 
-        with as_http():
-            located = await run_in_threadpool(look)
+        located = await sources.in_thread(named, look)
         note(request, model=model)
         return located
 
@@ -165,7 +168,7 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
 
 def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -> APIRouter:
     """Generation without waiting: start, ask, look at what is there, fetch, cancel."""
-    router = APIRouter(prefix="/jobs", tags=["Jobs"])
+    router = APIRouter(prefix="/jobs", tags=["Jobs"], default_response_class=Json)
 
     def told(request: Request, entry: Entry) -> dict[str, Any]:
         """Where a job stands; to others than its owner, nothing about the radiograph."""
@@ -174,8 +177,7 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
 
     def owned(request: Request, job_id: str) -> Entry:
         """A job whose result may be handed to who asks."""
-        with as_http():
-            entry = store.get(job_id, whose(request))
+        entry = store.get(job_id, whose(request))
         if entry.owner != owner_of(request):
             raise HTTPException(403, "a result is for the user who asked for it, and nobody else")
         return entry
@@ -201,14 +203,13 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
                 key = Key(idempotency_key, named.digest(model, params))
                 if known := store.find(owner, key):
                     return known
-            parameters, warnings = GenerationParameters.from_json(params)
+            parameters, warnings = GenerationParameters.from_json(params, model)
             deliver = sources.deliver(parameters, named)
             radiograph = sources.radiograph(model, parameters, owner, named)
             submitted = service.submit(model, radiograph, parameters, deliver, owner)
             return store.add(Entry(*submitted, owner, model, warnings, key))
 
-        with as_http():
-            entry = await run_in_threadpool(submit)
+        entry = await sources.in_thread(named, submit)
         note(request, model=model, seed=entry.generation.parameters.seed, job=entry.job.id)
         return JobState(**store.describe(entry))
 
@@ -221,8 +222,7 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
 
     @router.get("/{job_id}", summary="Where a job stands")
     async def state(request: Request, job_id: str) -> JobState:
-        with as_http():
-            return JobState(**told(request, store.get(job_id, whose(request))))
+        return JobState(**told(request, store.get(job_id, whose(request))))
 
     @router.get("/{job_id}/record", summary="The JSON record of a result")
     async def record(request: Request, job_id: str) -> dict[str, Any]:
@@ -245,9 +245,7 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
         form = form or entry.generation.parameters.output_format
         if form == "dicom" and kind != "volume":
             raise HTTPException(422, f"the {kind} comes as nifti or nrrd, see form")
-        content = await run_in_threadpool(
-            result_bytes, sources.scratch, entry.job.result, kind, form
-        )
+        content = await run_in_threadpool(result_bytes, entry.job.result, kind, form)
         return _file(content, form, kind)
 
     @router.get("/{job_id}/volume", summary="What is there of the volume so far")
@@ -266,15 +264,14 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
                 _check_ended_well(entry.job)
                 raise HTTPException(409, "no slice has come yet: ask again when the job runs")
             description = f"XR2MRI {NOTICE} incomplete"
-            content = volume_bytes(sources.scratch, voxels, generation.affine, form, description)
+            content = volume_bytes(voxels, generation.affine, form, description)
             return _file(content, form, "volume", {"X-Slices-Done": str(slices)})
 
         return await run_in_threadpool(look)
 
     @router.delete("/{job_id}", summary="Cancel a job, or forget its result")
     async def delete(request: Request, job_id: str) -> JobState:
-        with as_http():
-            entry = store.remove(job_id, whose(request))
+        entry = store.remove(job_id, whose(request))
         note(request, model=entry.model, job=entry.job.id)
         await run_in_threadpool(entry.job.wait, 5.0)
         return JobState(**told(request, entry))
@@ -284,7 +281,7 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
 
 def session_router(sources: Sources) -> APIRouter:
     """Files that are sent once and used several times; stock clients know these routes."""
-    router = APIRouter(prefix="/session", tags=["Session"])
+    router = APIRouter(prefix="/session", tags=["Session"], default_response_class=Json)
 
     @router.put("/", summary="Send a radiograph")
     async def create(
@@ -293,39 +290,37 @@ def session_router(sources: Sources) -> APIRouter:
         expiry: Annotated[int, Query(ge=0)] = 0,
         client_id: str = "",
     ) -> dict[str, Any]:
-        with as_http():
-            content = await run_in_threadpool(sources.content, files[0])
-            session = sources.sessions.add(content, owner_of(request), expiry)
+        content = await run_in_threadpool(sources.content, files[0])
+        session = sources.sessions.add(content, owner_of(request), expiry)
         return {"session_id": session.id, "session_info": session.describe()}
 
     @router.get("/{session_id}", summary="Is it still there?")
     async def get(request: Request, session_id: str) -> dict[str, Any]:
-        with as_http():
-            return sources.sessions.get(session_id, owner_of(request)).describe()
+        return sources.sessions.get(session_id, owner_of(request)).describe()
 
     @router.delete("/{session_id}", summary="Forget it")
     async def remove(request: Request, session_id: str) -> dict[str, Any]:
-        with as_http():
-            return sources.sessions.remove(session_id, owner_of(request)).describe()
+        return sources.sessions.remove(session_id, owner_of(request)).describe()
 
     return router
 
 
 def studies_router(studies: ReadOnlyStudies) -> APIRouter:
     """The images that can be named; stock clients know these routes."""
-    router = APIRouter(prefix="/datastore", tags=["Studies"])
+    router = APIRouter(prefix="/datastore", tags=["Studies"], default_response_class=Json)
 
     @router.get("/", summary="The ids of all images, or how many there are")
     async def ids(output: Literal["all", "stats", "train"] = "stats") -> Any:
         told = {"all": studies.json, "stats": studies.status, "train": studies.datalist}
-        with as_http():
-            return await run_in_threadpool(told[output])
+        return await to_thread.run_sync(told[output], limiter=studies.limiter)
 
     @router.get("/image", summary="An image, as it lies in the folder")
     async def image(image: Annotated[str, Query(max_length=128)]) -> Response:
         path = await run_in_threadpool(studies.get_image_uri, image)
         if not path:
             raise HTTPException(404, "no such image here; those of a PACS are fetched there")
+        if not os.access(path, os.R_OK):
+            raise HTTPException(404, "this image cannot be read: tell the administrator")
         name = image + suffix_of(path)
         return FileResponse(path, media_type="application/octet-stream", filename=name)
 
@@ -334,14 +329,19 @@ def studies_router(studies: ReadOnlyStudies) -> APIRouter:
 
 def training_router(runs: TrainingRuns) -> APIRouter:
     """Fine-tuning; stock clients know these routes."""
-    router = APIRouter(prefix="/train", tags=["Training"])
+    router = APIRouter(prefix="/train", tags=["Training"], default_response_class=Json)
 
-    @router.post("/{model}", summary="Start training on the studies")
-    async def start(
-        request: Request, model: str, params: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        with as_http():
-            started = await run_in_threadpool(runs.start, model, params)
+    @router.post(
+        "/{model}",
+        summary="Start training on the studies",
+        openapi_extra={"requestBody": {"content": {"application/json": {"schema": _TRAINING}}}},
+    )
+    async def start(request: Request, model: str) -> dict[str, Any]:
+        try:
+            given = read_object(await request.body(), "the body")
+        except ClientDisconnect:
+            raise HTTPException(CLIENT_GONE) from None
+        started = await run_in_threadpool(runs.start, model, given)
         note(request, model=model)
         return started
 
@@ -359,13 +359,14 @@ def training_router(runs: TrainingRuns) -> APIRouter:
 
 
 def mount(app: FastAPI, *routers: APIRouter) -> None:
-    """Put routers before everything that the application has already."""
+    """Put routers before everything that the application has already, and its errors into words."""
     before = len(app.router.routes)
     for router in routers:
         app.include_router(router)
     routes = app.router.routes
     routes[:] = routes[before:] + routes[:before]
     app.openapi_schema = None
+    speak_plainly(app)
 
 
 async def _ended_or_gone(request: Request, job: Job) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
+from anyio import to_thread
 from fastapi import File, Query, UploadFile
 
 from lib.http_errors import NotFound
@@ -20,6 +21,7 @@ from xr2mri_core.dicom_series import dicom_series
 from xr2mri_core.errors import InputError, shown
 from xr2mri_core.reading import PreparedRadiograph
 
+T = TypeVar("T")
 IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """Ids of images: nothing that could be a path."""
 
@@ -81,6 +83,14 @@ class Sources:
         if len(content) > self.most_bytes:
             raise TooMuch(f"a file of more than {self.most_bytes >> 20} MB; send a radiograph")
         return content
+
+    async def in_thread(self, named: Named, call: Callable[[], T]) -> T:
+        """Do what reads a radiograph in a thread: what asks a PACS, among few of their own.
+
+        A PACS that does not answer holds these; all others find theirs free.
+        """
+        asks = named.file is None and not named.session_id and named.image
+        return await to_thread.run_sync(call, limiter=self.studies.limiter if asks else None)
 
     def radiograph(
         self, model: str, parameters: GenerationParameters, owner: str, named: Named

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from anyio import CapacityLimiter
 from monailabel.interfaces.datastore import Datastore
 from pydicom import Dataset
 
@@ -26,6 +27,9 @@ SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".dcm", ".png", ".jpg", ".jpeg", "")
 
 class ReadOnlyStudies(Datastore):
     """Images that clients may name, and nothing that they may change: no labels, no uploads."""
+
+    limiter: CapacityLimiter | None = None
+    """Of the threads that ask for images, where these are not at hand."""
 
     def radiograph(self, image_id: str, instance: str | None, view: str | None) -> Source | None:
         """Where an image is.

@@ -24,7 +24,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lib.device_queue import Job, QueueFull, State, Work
-from lib.parameters import told
+from lib.json_text import plain
+from lib.parameters import check_model, told
 from lib.service import GenerationService
 from xr2mri_core.bundle import describe_bundle
 from xr2mri_core.datalist import load_datalist
@@ -63,9 +64,10 @@ class TrainingParameters(BaseModel):
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
     @classmethod
-    def from_json(cls, given: Mapping[str, Any] | None) -> TrainingParameters:
-        """Check what a client sent; raises InputError."""
+    def from_json(cls, given: Mapping[str, Any] | None, model: str) -> TrainingParameters:
+        """Check what a client sent for the training of a model; raises InputError."""
         own = {k: v for k, v in (given or {}).items() if k not in ("client_id", "model")}
+        check_model((given or {}).get("model"), model)
         try:
             return cls.model_validate(own)
         except ValidationError as error:
@@ -122,8 +124,10 @@ class TrainingRun:
 
     def describe(self) -> dict[str, Any]:
         """How the training stands."""
-        progress = self.folder / "progress.json"
-        told = json.loads(progress.read_text()) if progress.is_file() else {}
+        try:
+            told = plain(json.loads((self.folder / "progress.json").read_text()))
+        except (OSError, ValueError):  # not there yet, or the disk was full when it was written
+            told = {}
         return {
             "model": self.model,
             "state": self.state,
@@ -255,7 +259,7 @@ class TrainingRuns:
             InputError: wrong parameters, or no usable datalist among the studies.
             Busy: a training runs already.
         """
-        parameters = TrainingParameters.from_json(given)
+        parameters = TrainingParameters.from_json(given, model)
         self.service.generator(model)
         datalist = self.studies / DATALIST
         if not datalist.is_file():

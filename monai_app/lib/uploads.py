@@ -14,10 +14,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from xr2mri_core.errors import InputError, XR2MRIError
+from xr2mri_core.errors import InputError, OutputError, XR2MRIError
 
 log = logging.getLogger("xr2mri")
 _PREFIX = "xr2mri-server-"
+NO_ROOM = (
+    "the server has no room for this file: its folder for temporary files is full or cannot be "
+    "written; tell the administrator, who frees it or names another one in TMPDIR"
+)
+"""Told with status 507."""
 
 
 class UnknownSession(XR2MRIError):
@@ -39,17 +44,35 @@ class ScratchFolder:
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """A folder of one's own that is gone afterwards, whatever happens."""
-        with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-") as folder:
+        """A folder of one's own that is gone afterwards, whatever happens.
+
+        Raises:
+            OutputError: it cannot be made.
+        """
+        with _room():
+            holder = tempfile.TemporaryDirectory(
+                prefix=f"{_PREFIX}{os.getpid()}-", ignore_cleanup_errors=True
+            )
+        with holder as folder:
             yield Path(folder)
 
     @contextmanager
     def file(self, content: bytes) -> Iterator[Path]:
-        """The content as a file, in the same way."""
+        """The content as a file, in the same way; raises OutputError."""
         with self.folder() as folder:
             path = folder / "radiograph"
-            path.write_bytes(content)
+            with _room():
+                path.write_bytes(content)
             yield path
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        log.error("the folder for temporary files: %s", error)
+        raise OutputError(NO_ROOM) from error
 
 
 def _sweep() -> None:

@@ -117,3 +117,39 @@ def stock_server(tmp_path_factory) -> Iterator[str]:
         yield server.wait().url
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def issuer_key(tmp_path_factory):
+    """Private key of an issuer whose tokens `secured` takes, and the file of its public one."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, path = ec.generate_private_key(ec.SECP256R1()), tmp_path_factory.mktemp("issuer") / "k.pem"
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    path.write_bytes(key.public_key().public_bytes(serialization.Encoding.PEM, form))
+    return key, path
+
+
+@pytest.fixture(scope="session")
+def secured(app_folder, studies_folder, issuer_key, tmp_path_factory) -> Iterator[LocalServer]:
+    """The real server with users and an issuer, listening on every interface.
+
+    Its audit log is `audit.log` beside its temp folder.
+    """
+    from security_support import AUDIENCE, ISSUER, make_users
+
+    folder = tmp_path_factory.mktemp("secured")
+    conf = {
+        "users_file": make_users(folder),
+        "audit_file": folder / "audit.log",
+        "issuer": ISSUER,
+        "issuer_audience": AUDIENCE,
+        "issuer_key_file": issuer_key[1],
+    }
+    options = [word for name, value in conf.items() for word in ("--conf", name, str(value))]
+    server = LocalServer(app_folder, studies_folder, folder, "--host", "0.0.0.0", *options)
+    try:
+        yield server.wait()
+    finally:
+        server.stop()

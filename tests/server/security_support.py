@@ -27,6 +27,7 @@ from lib.security.users import StoredUser, hash_password, write_users
 
 PASSWORD = "correct horse battery"
 _HASH = hash_password(PASSWORD)
+ISSUER, AUDIENCE = "https://sso.example/realms/mri", "xr2mri"
 LOCAL = ("127.0.0.1", 50000)
 REMOTE = ("10.1.2.3", 50000)
 

@@ -33,7 +33,7 @@ import psutil
 import pytest
 from checks import without_paths
 from samples import draw_knee
-from security_support import PASSWORD, make_users
+from security_support import PASSWORD
 
 from lib.security.auth import FAILURES_OF_A_USER
 from xr2mri_core.local_server import LocalServer, ServerError
@@ -480,19 +480,6 @@ def test_others_are_not_served_without_a_login(options, app_folder, studies_fold
     try:
         with pytest.raises(ServerError, match="allow_anonymous_remote yes"):
             server.wait()
-    finally:
-        server.stop()
-
-
-@pytest.fixture(scope="module")
-def secured(app_folder, studies_folder, tmp_path_factory):
-    """The real server with users, listening on every interface."""
-    folder = tmp_path_factory.mktemp("secured")
-    users = make_users(folder)
-    options = ["--host", "0.0.0.0", "--conf", "users_file", str(users)]
-    server = LocalServer(app_folder, studies_folder, folder, *options)
-    try:
-        yield server.wait()
     finally:
         server.stop()
 

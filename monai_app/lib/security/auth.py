@@ -154,7 +154,7 @@ class Authenticator:
             try:
                 name, fingerprint = self.tokens.read(token)
                 stored = self.users.get(name)
-                if stored and hmac.compare_digest(stored.fingerprint, fingerprint):
+                if stored and _same(stored.fingerprint, fingerprint):
                     return User(stored.name, stored.role)
             except InvalidToken:
                 pass
@@ -168,7 +168,7 @@ class Authenticator:
     async def _verified(self, name: str, password: str, remember: bool) -> StoredUser | None:
         stored = self.users.get(name) if self.users else None
         known = stored.password if stored else NOBODYS_PASSWORD
-        digest = hmac.digest(self._key, f"{name}\0{password}\0{known}".encode(), hashlib.sha256)
+        digest = hmac.digest(self._key, _bytes(f"{name}\0{password}\0{known}"), hashlib.sha256)
         if self._remembered.get(digest, -math.inf) > self.clock():
             return stored
         right = await asyncio.to_thread(verify_password, known, password[:LONGEST_PASSWORD])
@@ -184,6 +184,14 @@ class Authenticator:
         wait = max(self._by_user.wait(name), self._by_address.wait(address))
         if wait > 0:
             raise _too_many(wait)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(_bytes(one), _bytes(other))
 
 
 def unauthorized(detail: str) -> Refusal:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.security import OAuth2PasswordRequestForm
 
+from lib.json_text import Json
 from lib.security.auth import Authenticator
 from lib.security.refusal import Refusal
 from lib.security.routes import Role
@@ -14,7 +15,7 @@ from lib.security.routes import Role
 
 def login_router(authenticator: Authenticator) -> APIRouter:
     """``/auth/``, ``/auth/token``, ``/auth/token/valid`` and ``/health``."""
-    router = APIRouter(tags=["Login"])
+    router = APIRouter(tags=["Login"], default_response_class=Json)
     settings = authenticator.settings
 
     @router.get("/health", summary="Does the server answer?")

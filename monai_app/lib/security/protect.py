@@ -45,7 +45,7 @@ def protect(app: FastAPI, settings: SecuritySettings, folders: Iterable[Path | s
     app.include_router(login_router(authenticator))
     app.router.routes[:] = app.router.routes[before:] + app.router.routes[:before]
     _describe_only_what_is_served(app)
-    inner = app.middleware_stack or app.build_middleware_stack()
+    inner = app.build_middleware_stack()  # anew: handlers of errors were added to the application
     guard = Guard(inner, settings, authenticator=authenticator, host=host, folders=folders)
     app.middleware_stack = guard
     return guard

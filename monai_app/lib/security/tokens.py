@@ -24,6 +24,8 @@ _SELF = "xr2mri"
 _CLAIMS = ["iss", "aud", "sub", "iat", "exp"]
 _LEEWAY_SECONDS = 30
 _SHORTEST_SECRET = 32
+LONGEST_SUBJECT = 255
+"""Characters; OpenID Connect Core 1.0, section 2."""
 _ROLE_NAMES = {
     "xr2mri-user": Role.USER,
     "xr2mri-admin": Role.ADMIN,
@@ -77,7 +79,8 @@ class OwnTokens:
             InvalidToken: forged, expired or for something else.
         """
         claims = _decode(token, self._secret, "HS256", _SELF, _SELF)
-        return str(claims["sub"]), str(claims.get("pwd"))
+        fingerprint = claims.get("pwd")
+        return claims["sub"], fingerprint if isinstance(fingerprint, str) else ""
 
 
 class Issuer:
@@ -108,8 +111,8 @@ class Issuer:
         roles: Any = claims
         for part in self._roles_claim:
             roles = roles.get(part) if isinstance(roles, Mapping) else None
-        names = roles if isinstance(roles, list) else []
-        role = max((_ROLE_NAMES.get(str(name), Role.NOBODY) for name in names), default=Role.NOBODY)
+        names = [name for name in roles if isinstance(name, str)] if isinstance(roles, list) else []
+        role = max((_ROLE_NAMES.get(name, Role.NOBODY) for name in names), default=Role.NOBODY)
         if role is Role.NOBODY:
             raise InvalidToken
         return f"external/{claims['sub']}", role  # the name could be chosen by its user
@@ -117,7 +120,7 @@ class Issuer:
 
 def _decode(token: str, key: Any, algorithm: str, audience: str, issuer: str) -> dict[str, Any]:
     try:
-        return jwt.decode(
+        claims = jwt.decode(
             token,
             key,
             algorithms=[algorithm],
@@ -126,8 +129,13 @@ def _decode(token: str, key: Any, algorithm: str, audience: str, issuer: str) ->
             leeway=_LEEWAY_SECONDS,
             options={"require": _CLAIMS},
         )
-    except (jwt.PyJWTError, ValueError, TypeError):
+    except Exception:  # whatever a foreign text does to its reader, it is no token
         raise InvalidToken from None
+    subject = claims["sub"]
+    known = isinstance(subject, str) and 0 < len(subject) <= LONGEST_SUBJECT
+    if not (known and subject.isprintable()):
+        raise InvalidToken  # it becomes a user name, in logs and replies
+    return claims
 
 
 def _read_secret(path: Path) -> bytes:

@@ -1,0 +1,462 @@
+"""Nothing that can be sent, or met on the disk or in a PACS, is answered by a 500."""
+
+from __future__ import annotations
+
+import base64
+import json
+import resource
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import jwt
+import pytest
+import requests
+from checks import without_paths
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from security_support import AUDIENCE, ISSUER, PASSWORD
+
+few = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+DEEP = "[" * 900 + "]" * 900
+"""Python's reader takes it; what walks through it again may not."""
+
+
+def held_off(reply, *statuses):
+    """The reply is a refusal in one line that says what to mend."""
+    assert reply.status_code in (statuses or range(400, 500)), (reply.status_code, reply.text[:300])
+    detail = reply.json()["detail"]
+    assert isinstance(detail, str) and detail and "\n" not in detail and len(detail) < 600
+    assert without_paths(reply.text)
+    return detail
+
+
+# --- bodies ---------------------------------------------------------------------------------------
+
+SURROGATE = '"\\ud800"'
+FORM, JSON = "application/x-www-form-urlencoded", "application/json"
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    "params",
+    [
+        SURROGATE,
+        '{"\\ud800": 1}',
+        '{"features": {"\\ud800": 1}}',
+        '{"features": {"V00XRKL": "\\ud800"}}',
+        '{"demographics": {"sex": "\\ud800"}}',
+        '{"view_position": "\\ud800"}',
+        '{"laterality": "\\ud800"}',
+        '{"model": "\\ud800"}',
+        "NaN",
+        '{"steps": NaN}',
+        '{"seed": NaN}',
+        '{"guidance": -Infinity}',
+        '{"depths": [NaN]}',
+        '{"box": [NaN, 1, 2, 3]}',
+        '{"features": NaN}',
+        f'{{"features": {DEEP}}}',
+        f'{{"features": {{"V00XRKL": {DEEP}}}}}',
+        f'{{"x": {DEEP}}}',
+        DEEP,
+        "9" * 5000,
+        "x" * 70_000,
+    ],
+    ids=lambda text: text[:40],
+)
+@pytest.mark.parametrize("route", ["infer", "jobs/infer", "locate"])
+def test_no_parameters_break_the_server(server, route, params):
+    url = f"{server}/{route}/knee_xr2mri"
+    held_off(requests.post(url, params={"image": "knee"}, data={"params": params}, timeout=60), 422)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("body", ["NaN", "[NaN]", '{"steps": NaN}', SURROGATE, "{", DEEP,
+    '{"\\ud800": 1}', '{"precision": "\\ud800"}', f'{{"steps": {DEEP}}}', b"\xff",
+    '{"steps": 1e999}', '{"model": "other"}', '{"steps": 1, "steps": 2}'])  # fmt: skip
+def test_no_training_parameters_break_the_server(server, body):
+    url = f"{server}/train/knee_xr2mri"
+    held_off(requests.post(url, data=body, headers={"Content-Type": JSON}, timeout=60), 422)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("field", ["params", "file"])
+@pytest.mark.parametrize("text", ["a\ud800", "NaN", "x" * 2000])
+def test_a_text_instead_of_a_file_is_told_so(server, field, text):
+    """A text in UTF-7 could hold half a character."""
+    content = text.encode("utf-7", "surrogatepass")
+    body = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n' % field.encode()
+    body += content + b"\r\n--x--\r\n"
+    for charset in ("", "; charset=utf-7", "; charset=UTF-8"):
+        held_off(
+            requests.post(
+                f"{server}/infer/knee_xr2mri",
+                data=body,
+                headers={"Content-Type": f"multipart/form-data; boundary=x{charset}"},
+                timeout=60,
+            )
+        )
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(), max_size=8)  # lone surrogates, too
+    | st.sampled_from(["R", "V00XRKL", "ddim"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner),
+    max_leaves=5,
+)
+texts = st.binary(max_size=60) | values.map(lambda value: json.dumps(value).encode())
+KINDS = [JSON, FORM, "multipart/form-data; boundary=x", "multipart/form-data", "text/plain", ""]
+
+
+@pytest.mark.server
+@few
+@given(
+    st.sampled_from(
+        [
+            ("POST", "/infer/knee_xr2mri"),
+            ("POST", "/jobs/infer/knee_xr2mri"),
+            ("POST", "/locate/knee_xr2mri"),
+            ("PUT", "/session/"),
+            ("POST", "/train/knee_xr2mri"),
+            ("POST", "/auth/token"),
+        ]
+    ),
+    st.sampled_from(KINDS),
+    st.sampled_from(["raw", "params", "file", "files", "username"]),
+    texts,
+)
+def test_any_body(server, route, kind, field, content):
+    if kind.endswith("=x") and field != "raw":
+        part = f'--x\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n'.encode()
+        content = part + content + b"\r\n--x--\r\n"
+    reply = requests.request(
+        route[0], server + route[1], data=content, headers={"Content-Type": kind}, timeout=60
+    )
+    if route[1] == "/auth/token" and reply.status_code == 200:
+        return  # without users it answers as a stock server does
+    assert reply.status_code != 202 and reply.status_code < 500, reply.text
+    assert reply.status_code < 300 or isinstance(reply.json()["detail"], str)
+
+
+# --- tokens ---------------------------------------------------------------------------------------
+
+
+def token(key, **changes):
+    now = int(time.time())
+    claims = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": "someone",
+        "iat": now,
+        "exp": now + 600,
+        "realm_access": {"roles": ["xr2mri-user"]},
+    }
+    return jwt.encode(claims | changes, key, algorithm="ES256")
+
+
+def bearer(secured, text, path="/auth/token/valid"):
+    return requests.get(secured.url + path, headers={"Authorization": f"Bearer {text}"}, timeout=20)
+
+
+@pytest.mark.server
+def test_a_good_subject_is_told(secured, issuer_key):
+    reply = bearer(secured, token(issuer_key[0], sub="f:7/Zoë"))
+    assert reply.status_code == 200 and reply.json()["username"] == "external/f:7/Zoë"
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    "subject", ["\ud800", "a\udcffb", "", "a\nb", "\x00", "a\u2028b", "x" * 256]
+)
+def test_a_subject_that_is_no_name_is_no_login(secured, issuer_key, subject):
+    for path in ("/auth/token/valid", "/jobs", "/info/"):
+        held_off(bearer(secured, token(issuer_key[0], sub=subject), path), 401)
+
+
+claims = st.dictionaries(
+    st.sampled_from(["iss", "aud", "sub", "iat", "exp", "nbf", "jti", "realm_access", "x"]),
+    values | st.fixed_dictionaries({"roles": values}) | st.just("deep"),
+    max_size=3,
+)
+
+
+@pytest.mark.server
+@few
+@given(claims)
+@example({"exp": float("inf")})
+@example({"iat": float("nan")})
+@example({"realm_access": "deep"})
+@example({"sub": "deep"})
+def test_any_claims(secured, issuer_key, changes):
+    deep = {"roles": [json.loads(DEEP)]}
+    changes = {name: deep if value == "deep" else value for name, value in changes.items()}
+    try:
+        text = token(issuer_key[0], **changes)
+    except (TypeError, RecursionError):  # what PyJWT does not even write
+        return
+    if len(text) > 12_000:
+        return
+    reply = bearer(secured, text)
+    assert reply.status_code in (200, 401), reply.text
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    "head", [DEEP, "NaN", '{"alg": "ES256", "alg": NaN}', '{"alg": {}}', '{"alg":"\\ud800"}', "1"]
+)
+def test_any_head_of_a_token(secured, head):
+    text = base64.urlsafe_b64encode(head.encode()).decode().rstrip("=")
+    held_off(bearer(secured, f"{text}.e30.AAAA"), 401)
+
+
+@pytest.mark.server
+def test_a_name_of_half_a_character_cannot_log_in(secured):
+    body = b"".join(
+        b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n' % pair
+        for pair in [(b"username", b"+2AA-"), (b"password", b"+2AA-"), (b"grant_type", b"+2AA-")]
+    )
+    for charset in ("utf-7", "utf-8"):
+        kind = {"Content-Type": f"multipart/form-data; boundary=x; charset={charset}"}
+        url = f"{secured.url}/auth/token"
+        held_off(requests.post(url, data=body + b"--x--\r\n", headers=kind, timeout=20))
+
+
+# --- a full disk ----------------------------------------------------------------------------------
+
+
+@contextmanager
+def full_disk(process):
+    """No file of a process can grow beyond a few bytes, as on a full disk."""
+    before = resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (16, resource.RLIM_INFINITY))
+    try:
+        yield
+    finally:
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, before)
+
+
+def start(server, **params):
+    reply = requests.post(
+        f"{server}/jobs/infer/knee_xr2mri",
+        params={"image": "knee"},
+        data={"params": json.dumps({"num_slices": 3, "seed": 1, **params})},
+        timeout=60,
+    )
+    assert reply.status_code == 202, reply.text
+    return f"{server}/jobs/{reply.json()['id']}"
+
+
+def until_done(job):
+    limit = time.monotonic() + 60
+    while requests.get(job, timeout=20).json()["state"] != "done":
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+
+
+@pytest.mark.server
+def test_a_full_disk_costs_nobody_a_result(server, running):
+    job = start(server, samples=2)
+    until_done(job)
+    forms = [{"form": form} for form in ("nifti", "nrrd", "dicom")]
+    forms += [{"form": "nrrd", "kind": kind} for kind in ("mean", "std")]
+    before = [requests.get(f"{job}/result", params=form, timeout=60).content for form in forms]
+    with full_disk(running.process):
+        for form, content in zip(forms, before, strict=True):
+            reply = requests.get(f"{job}/result", params=form, timeout=60)
+            assert reply.status_code == 200 and reply.content == content
+        assert requests.get(f"{job}/record", timeout=20).status_code == 200
+        for form in ("nifti", "nrrd", "npy"):
+            reply = requests.get(f"{job}/volume", params={"form": form}, timeout=20)
+            assert reply.status_code == 200
+        params = json.dumps({"num_slices": 3, "seed": 1, "output_format": "nrrd"})
+        plain = requests.post(
+            f"{server}/infer/knee_xr2mri",
+            params={"image": "knee", "output": "image"},
+            data={"params": params},
+            timeout=60,
+        )
+        assert plain.status_code == 200 and plain.content[:4] == b"NRRD"
+    assert requests.delete(job, timeout=20).status_code == 200
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("route", ["infer", "jobs/infer", "locate", "session"])
+@pytest.mark.parametrize("size", [60_000, 3 << 20])  # below and above what a form keeps in memory
+def test_a_file_that_finds_no_room_is_told_what_to_mend(server, running, route, size):
+    url = f"{server}/session/" if route == "session" else f"{server}/{route}/knee_xr2mri"
+    name, method = ("files", "PUT") if route == "session" else ("file", "POST")
+    with full_disk(running.process):
+        reply = requests.request(method, url, files={name: ("a.png", bytes(size))}, timeout=60)
+        if route == "session" and size < 1 << 20:
+            assert reply.status_code == 200, "it stays in memory"
+        else:
+            assert "administrator" in held_off(reply, 507)
+    assert requests.get(f"{server}/jobs", timeout=20).json() == []
+
+
+@pytest.mark.server
+def test_a_training_that_finds_no_room_is_told_so(client_of_training, tmp_path):
+    (tmp_path / "runs").write_text("a file where the folder of trainings should be")
+    held_off(client_of_training.post("/train/knee_xr2mri", json={}), 507)
+
+
+@pytest.fixture
+def client_of_training(service, small_datalist, tmp_path):
+    from fastapi import FastAPI
+    from fastapi.testclient import TestClient
+
+    from lib.routes import mount, training_router
+    from lib.training import TrainingRuns
+
+    app = FastAPI()
+    mount(app, training_router(TrainingRuns(service, small_datalist.parent, tmp_path / "runs")))
+    with TestClient(app) as client:
+        yield client
+
+
+@pytest.mark.parametrize("text", ['{"step": 3, "losses": {"loss": NaN}}', '{"step": 3, "lo'])
+def test_a_training_that_diverges_is_still_told(client_of_training, service, tmp_path, text):
+    from lib.training import TrainingParameters, TrainingRun
+
+    run = TrainingRun.__new__(TrainingRun)
+    run.service, run.model, run.folder = service, "knee_xr2mri", tmp_path
+    run.state, run.error, run.started = "running", "", 0.0
+    run.parameters = TrainingParameters()
+    (tmp_path / "progress.json").write_text(text)
+    assert json.dumps(run.describe(), allow_nan=False)
+
+
+# --- a PACS ---------------------------------------------------------------------------------------
+
+
+class Answers(BaseHTTPRequestHandler):
+    """A PACS that answers everything with the same."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        kind, content = self.server.answer
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def pacs():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def studies(pacs):
+    """The routes of `client` ask the PACS."""
+    from lib.dicomweb import DicomWebStudies
+
+    studies = DicomWebStudies(f"http://127.0.0.1:{pacs.server_address[1]}/dicom-web")
+    studies._client.set_http_retry_params(retry=False)
+    return studies
+
+
+UIDS = {tag: {"vr": "UI", "Value": ["1.2.3"]} for tag in ("00080018", "0020000E", "0020000D")}
+ODD = [
+    [],
+    {},
+    [[]],
+    [[UIDS]],
+    ["x"],
+    [None],
+    "x",
+    None,
+    7,
+    json.loads(DEEP),
+    [json.loads(DEEP)],
+    [UIDS | {"00080060": []}],
+    [UIDS | {"00080060": {"Value": {}}}],
+    [UIDS | {"00080018": {"Value": 5}}],
+    [UIDS | {"0020000D": {"Value": ["../../x"]}}],
+    [UIDS | {"0020000D": {"Value": ["\ud800"]}}],
+    [UIDS | {"0020000D": {"Value": [float("nan")]}}],
+    [UIDS],  # and then no DICOM file
+]
+
+
+@pytest.mark.parametrize("answer", ODD, ids=lambda answer: json.dumps(answer)[:40])
+def test_an_odd_answer_of_a_pacs(client, pacs, answer):
+    pacs.answer = "application/dicom+json", json.dumps(answer).encode()
+    for route in ("infer", "jobs/infer", "locate"):
+        reply = client.post(f"/{route}/knee_xr2mri", params={"image": "1.2.3"})
+        held_off(reply, *((404,) if answer == [] else (502,)))
+    reply = client.get("/datastore/", params={"output": "all"})
+    if reply.status_code == 200:
+        assert set(reply.json()["objects"]) <= {"1.2.3"}
+    else:
+        held_off(reply, 502)
+
+
+@few
+@given(
+    st.sampled_from(["application/dicom+json", "application/json", "text/html",
+                     'multipart/related; type="application/dicom"; boundary=x']),
+    texts | st.lists(st.dictionaries(st.sampled_from(list(UIDS)), values), max_size=2).map(
+        lambda value: json.dumps(value).encode()
+    ) | st.binary(max_size=40).map(
+        lambda inner: b"--x\r\nContent-Type: application/dicom\r\n\r\n" + inner + b"\r\n--x--"
+    ),
+)  # fmt: skip
+def test_any_answer_of_a_pacs(client, pacs, studies, kind, content):
+    from lib.dicomweb import Unreachable
+
+    pacs.answer = kind, content
+    reply = client.post("/locate/knee_xr2mri", params={"image": "1.2.3"})
+    held_off(reply, 404, 422, 502)
+    with pytest.raises((Unreachable, TypeError), match=r"PACS|series"):
+        studies.store([object()])
+    with pytest.raises(Unreachable), studies._answering():
+        studies._client.retrieve_instance("1", "2", "3")
+
+
+# --- grades and models ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["NaN", '"nan"', '" NaN "', '"-nan"'])
+@pytest.mark.parametrize("group", [("features", "V00XRKL"), ("demographics", "age"),
+                                   ("demographics", "bmi")])  # fmt: skip
+def test_nan_is_no_grade(client, radiograph, group, value):
+    params = f'{{"num_slices": 2, "{group[0]}": {{"{group[1]}": {value}}}}}'
+    files = {"file": ("a.png", radiograph.read_bytes())}
+    reply = client.post("/infer/knee_xr2mri", data={"params": params}, files=files)
+    assert "leave out what is not known" in held_off(reply, 422) and group[1] in reply.text
+
+
+@pytest.mark.parametrize("route", ["infer", "jobs/infer", "locate"])
+def test_parameters_for_another_model_are_refused(client, radiograph, route):
+    def ask(model):
+        files = {"file": ("a.png", radiograph.read_bytes())}
+        data = {"params": json.dumps({"num_slices": 2, "model": model})}
+        if route == "locate":
+            data = {"params": json.dumps({"model": model})}
+        return client.post(f"/{route}/knee_xr2mri", data=data, files=files)
+
+    for other in ("bare", "", "KNEE_XR2MRI", 1, ["knee_xr2mri"]):
+        assert "route names 'knee_xr2mri'" in held_off(ask(other), 422)
+    assert ask("knee_xr2mri").status_code in (200, 202) and ask(None).status_code in (200, 202)
+
+
+def test_a_log_in_for_the_administrator_still_works(secured):
+    reply = requests.get(f"{secured.url}/info/", auth=("root", PASSWORD), timeout=20)
+    assert reply.status_code == 200
