@@ -83,6 +83,8 @@ def slicer(application):
     from harness import dialogs, pythonqt
 
     application.mrmlScene.Clear(0)
+    for node in application.util.getNodesByClass("vtkMRMLScriptedModuleNode"):
+        application.mrmlScene.RemoveNode(node)  # singletons outlive a scene, but not a test
     application.app.settings().clear()
     application.app.testing = False
     application.dicomDatabase.closeDatabase()

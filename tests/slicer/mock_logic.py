@@ -32,7 +32,7 @@ class MockLogic:
 
     def getParameterNode(self) -> Any:
         import slicer
-        from XR2MRILib.parameters import XR2MRIParameterNode
+        from XR2MRILib.parameters import parameters_of
 
         kind = "vtkMRMLScriptedModuleNode"
         node = slicer.mrmlScene.GetSingletonNode("XR2MRI", kind)
@@ -41,7 +41,7 @@ class MockLogic:
             node.UnRegister(None)
             node.SetSingletonTag("XR2MRI")
             node = slicer.mrmlScene.AddNode(node)
-        return XR2MRIParameterNode(node)
+        return parameters_of(node)
 
     # --- what the panel asks for ----------------------------------------------------------------
 

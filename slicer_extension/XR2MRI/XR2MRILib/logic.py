@@ -43,7 +43,7 @@ from .form import FeatureForm
 from .generation import Generation, result_of
 from .jobs import ServerInfo
 from .location import Location
-from .parameters import XR2MRIParameterNode
+from .parameters import XR2MRIParameterNode, parameters_of
 from .request import Request
 from .signals import Signal
 from .states import State
@@ -107,7 +107,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self._timer.connect("timeout()", lambda: known()._tick())
 
     def getParameterNode(self) -> XR2MRIParameterNode:
-        return XR2MRIParameterNode(super().getParameterNode())
+        return parameters_of(super().getParameterNode())
 
     # --- the server -----------------------------------------------------------------------------
 

@@ -2,15 +2,20 @@
 
 # Slicer reads the annotations below as types, so they must not become text (PEP 563).
 
-from typing import Annotated, Dict
+from typing import Annotated, Any, Dict
 
+import slicer
 from slicer import vtkMRMLDisplayableNode, vtkMRMLScalarVolumeNode
-from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+from slicer.parameterNodeWrapper import (
+    SlicerParameterNamePropertyName,
+    WithinRange,
+    parameterNodeWrapper,
+)
 
 
 @parameterNodeWrapper
-class XR2MRIParameterNode:
-    """The state of the panel.
+class _Parameters:
+    """The state of the panel, as Slicer wraps it.
 
     Attributes:
         radiograph: to generate from.
@@ -51,6 +56,65 @@ class XR2MRIParameterNode:
     realMri: vtkMRMLScalarVolumeNode
     alignCentres: bool = False
 
+
+class XR2MRIParameterNode(_Parameters):
+    """The state of the panel (see `_Parameters`), bound to its widgets in the same way in every
+    version of Slicer: `connectGui` gives no tag up to 5.8, and up to 5.10 `disconnectGui` leaves
+    its observer on the node. See docs/slicer_versions.md."""
+
+    _noted = None  # tags of observers, while widgets are being connected
+
+    def connectGui(self, gui: Any) -> tuple:
+        """Bind the widgets whose property `SlicerParameterName` names a parameter.
+
+        Args:
+            gui: what `slicer.util.childWidgetVariables` gives.
+
+        Returns:
+            What `disconnectGui` wants.
+        """
+        named = ((w.property(SlicerParameterNamePropertyName), w) for w in vars(gui).values())
+        self._noted = observers = []
+        try:
+            tag = self.connectParametersToGui({name: w for name, w in named if name})
+        finally:
+            self._noted = None
+        return tag, observers
+
+    def disconnectGui(self, guiTag: tuple) -> None:
+        """Unbind what `connectGui` has bound, and leave no observer behind."""
+        tag, observers = guiTag
+        super().disconnectGui(tag)
+        for observer in observers:
+            self.RemoveObserver(observer)
+
+    def AddObserver(self, event: Any, callback: Any, priority: float = 0.0) -> int:
+        tag = super().AddObserver(event, callback, priority)
+        if self._noted is not None:
+            self._noted.append(tag)
+        return tag
+
+
+def parameters_of(node: slicer.vtkMRMLScriptedModuleNode) -> XR2MRIParameterNode:
+    """The wrapper of a parameter node: the same one at every call, and never let go of.
+
+    Each wrapper observes its node, and none but the newest versions of Slicer take that back: an
+    observer whose wrapper has gone is called all the same. So they are kept where a reload of this
+    library finds them.
+    """
+    if not hasattr(slicer.modules, _KEPT):
+        setattr(slicer.modules, _KEPT, [])
+    kept = getattr(slicer.modules, _KEPT)
+    if not node.HasParameter("recalled"):
+        node.Modified()  # closing a scene empties the node and tells nobody: read it again
+    for wrapper in kept:
+        if wrapper.parameterNode is node and isinstance(wrapper, XR2MRIParameterNode):
+            return wrapper
+    kept.append(XR2MRIParameterNode(node))
+    return kept[-1]
+
+
+_KEPT = "XR2MRIParameterNodes"
 
 OPTIONS = ("numSlices", "steps", "sampler", "guidance", "newSeed", "seed", "samples", "pixelsOnly")
 """Names of what is remembered from one start of Slicer to the next."""

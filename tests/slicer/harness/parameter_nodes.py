@@ -126,7 +126,7 @@ class Wrapper:
 
     def __init__(self, parameterNode: Any, prefix: str | None = None) -> None:
         self.parameterNode = parameterNode
-        self._bound: dict[int, tuple[dict[str, Connector], Any]] = {}
+        self._bound: dict[int, dict[str, Connector]] = {}
         self._tag, self._updating = 0, False
         for parameter in self.allParameters.values():
             if not parameter.is_in(parameterNode):
@@ -151,8 +151,9 @@ class Wrapper:
             raise ValueError(f"no parameter {name!r} among {sorted(cls.allParameters)}")
         return cls.allParameters[name]
 
-    def connectGui(self, gui: Any) -> int:
-        """Bind the widgets whose property `SlicerParameterName` names a parameter."""
+    def connectGui(self, gui: Any) -> None:
+        """Bind the widgets whose property `SlicerParameterName` names a parameter. No tag comes
+        back, as up to Slicer 5.8."""
         import qt
 
         if getattr(gui, "isWidgetType", lambda: False)():
@@ -160,7 +161,7 @@ class Wrapper:
         else:
             widgets = list(vars(gui).values())
         named = {w.property(PROPERTY): w for w in widgets if w.property(PROPERTY)}
-        return self.connectParametersToGui(named)
+        self.connectParametersToGui(named)
 
     def connectParametersToGui(self, mapping: dict[str, Any]) -> int:
         for name in mapping:
@@ -170,16 +171,14 @@ class Wrapper:
         for name, connector in bound.items():
             connector.write(self.getValue(name))
             connector.connect(self._taker(name, connector))
-        observer = self.AddObserver("ModifiedEvent", self._show)
-        self._bound[self._tag] = (bound, observer)
+        self.AddObserver("ModifiedEvent", self._show)
+        self._bound[self._tag] = bound
         return self._tag
 
     def disconnectGui(self, tag: int) -> None:
-        bound, observer = self._bound.pop(tag, ({}, None))
-        for connector in bound.values():
+        """Unbind; the observer stays on the node, as up to Slicer 5.10."""
+        for connector in self._bound.pop(tag, {}).values():
             connector.disconnect()
-        if observer is not None:
-            self.RemoveObserver(observer)
 
     def _taker(self, name: str, connector: Connector) -> Callable[[], None]:
         def take() -> None:
@@ -194,7 +193,7 @@ class Wrapper:
             return
         self._updating = True
         try:
-            for bound, _observer in list(self._bound.values()):
+            for bound in list(self._bound.values()):
                 for name, connector in bound.items():
                     connector.write(self.getValue(name))
         finally:
@@ -238,7 +237,8 @@ def _wrap(kind: type) -> type:
 
 def _attribute(name: str) -> property:
     return property(
-        lambda self: self.getValue(name), lambda self, value: self.setValue(name, value)
+        lambda self: self._parameter(name).read(self.parameterNode),
+        lambda self, value: self._parameter(name).write(self.parameterNode, value),
     )
 
 
