@@ -3,7 +3,11 @@
 This file only wires; see XR2MRILib.logic for use from a script.
 """
 
+import logging
+import os
 import sys
+import tempfile
+import unittest
 
 import qt
 import slicer
@@ -22,7 +26,7 @@ from XR2MRILib.logic import XR2MRILogic
 from XR2MRILib.panel import Panel
 from XR2MRILib.rehearsal import RehearsalClient
 from XR2MRILib.request import Request
-from XR2MRILib.scene import attributes, crop, layout, notice, picture
+from XR2MRILib.scene import attributes, crop, file_keys, layout, notice, picture
 
 
 class XR2MRI(ScriptedLoadableModule):
@@ -47,8 +51,10 @@ class XR2MRI(ScriptedLoadableModule):
 
 def start():
     """What is there whichever module is open: the notice in every view that shows a generated
-    volume, the layout that a saved scene may ask for, and sample data."""
+    volume, what the file of a radiograph tells of it, the layout that a saved scene may ask for,
+    and sample data."""
     notice.start()
+    file_keys.start()
     layout.register()
     sample_data.register()
 
@@ -135,17 +141,29 @@ class XR2MRIWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
 class XR2MRITest(ScriptedLoadableModuleTest):
     """What can only be tried inside Slicer: widgets, views, scene. Needs no server and no network;
-    the scene is cleared."""
+    the scene is cleared, the user's settings stay."""
+
+    def runTest(self):
+        """Every test, as "Reload and Test" asks for; up to 5.6 Slicer has no such loop itself."""
+        for name in unittest.defaultTestLoader.getTestCaseNames(type(self)):
+            logging.info("Running %s", name)
+            self.setUp()
+            try:
+                getattr(self, name)()
+            finally:
+                self.tearDown()
 
     def setUp(self):
         slicer.mrmlScene.Clear()
-        self._options = settings.options()
+        self._folder = tempfile.TemporaryDirectory(prefix="xr2mri-")
+        settings.use_file(os.path.join(self._folder.name, "settings.ini"))
         self.logic = XR2MRILogic(clientFactory=RehearsalClient)
         self.radiograph = sample_data.load(sample_data.SAMPLES[0])
 
     def tearDown(self):
         self.logic.close()
-        settings.remember_options(self._options)
+        settings.use_file()
+        self._folder.cleanup()
 
     def test_sample_data(self):
         """Both samples are radiographs of a known side, with all of their features."""

@@ -29,20 +29,22 @@ def main(phantoms: Path) -> None:
         told = json.loads((folder / "features.json").read_text(encoding="utf-8"))
         picture = np.asarray(Image.open(folder / "radiograph.png"))
         picture = picture[:, ::-1] if side == "L" else picture
-        write_nrrd(OUT / f"{name}.nrrd", picture, told["radiograph_spacing_mm"])
-        record = {
-            "synthetic": True,
-            "laterality": side,
-            "features": told["features"],
-            "origin": {**told["origin"], "case": case, "mirrored": side == "L"},
+        origin = {**told["origin"], "case": case, "mirrored": side == "L"}
+        keys = {
+            "XR2MRI.Laterality": side,
+            "XR2MRI.Features": json.dumps(told["features"]),
+            "XR2MRI.Origin": json.dumps({"phantom": origin}),
         }
-        (OUT / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_nrrd(OUT / f"{name}.nrrd", picture, told["radiograph_spacing_mm"], keys)
         thumbnail(picture).save(OUT / f"{name}.png", optimize=True)
 
 
-def write_nrrd(path: Path, picture: np.ndarray, spacing: float) -> None:
+def write_nrrd(path: Path, picture: np.ndarray, spacing: float, keys: dict[str, str]) -> None:
+    """A picture with keys in its header, which the module makes attributes of its node."""
     image = sitk.GetImageFromArray(np.ascontiguousarray(picture)[None])
     image.SetSpacing((spacing, spacing, 1.0))
+    for key, value in keys.items():
+        image.SetMetaData(key, value)
     writer = sitk.ImageFileWriter()
     writer.SetFileName(str(path))
     writer.SetUseCompression(True)

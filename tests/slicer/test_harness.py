@@ -71,6 +71,9 @@ class SampleLogic(ScriptedLoadableModuleLogic):
 class SampleTest(ScriptedLoadableModuleTest):
     ran = []
 
+    def runTest(self):
+        self.test_one()
+
     def test_one(self):
         self.ran.append(1)
 """

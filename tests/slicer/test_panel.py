@@ -40,9 +40,10 @@ def test_a_volume_is_generated_by_clicking(user, server, radiograph, tmp_path):
     values = slicer.util.arrayFromVolume(volume)
     assert values.dtype == np.float32 and values.shape[1] == 30
     assert values.min() >= 0 and values.max() <= 1 and values.std() > 0
-    request = json.loads(volume.GetAttribute("XR2MRI.Request"))
-    record = json.loads(volume.GetAttribute("XR2MRI.Record"))
-    job = json.loads(volume.GetAttribute("XR2MRI.Job"))
+    kept = volume.GetDisplayNode()
+    request, record, job = (
+        json.loads(kept.GetAttribute(f"XR2MRI.{name}")) for name in ("Request", "Record", "Job")
+    )
     assert request["features"] == {"V00XRKL": 2, "V00XRJSM": 1} == record["features"]
     assert request["demographics"] == {"age": 61, "sex": "F"} == record["demographics"]
     with urllib.request.urlopen(f"{server}/jobs/{job['id']}/result", timeout=60) as reply:

@@ -40,7 +40,7 @@ def result(ready):
     node = volumes.add_volume("knee synthetic MRI", "volume", Volume(values, np.eye(4)), xray)
     record = fake.record(notice="synthetic", warnings=[], seconds={"generate": 12.0})
     asked = Request(features={"V00XRKL": 2}, num_slices=16)
-    volumes.describe(node, record, xray, REQUEST=asked.to_json(), SERVER=URL)
+    volumes.describe(node, record, xray, asked, URL)
     display.grey(node)
     return node
 

@@ -265,10 +265,35 @@ def test_the_self_test_of_the_module_passes(user):
 
     settings.remember_options({"steps": 7})
     settings.remember_server("https://mri.example")
+    settings.set_ca_file("/etc/ssl/own.pem")
     before = remembered()
     suite = unittest.defaultTestLoader.loadTestsFromTestCase(sys.modules["XR2MRI"].XR2MRITest)
     cases = [case for case in suite if case._testMethodName != "runTest"]
     found = unittest.TestResult()
     unittest.TestSuite(cases).run(found)
     assert found.testsRun >= 5 and not found.errors + found.failures, found.errors + found.failures
-    assert remembered() == before == (["https://mri.example"], "", {"steps": 7}), "the user's stay"
+    kept = (["https://mri.example"], "/etc/ssl/own.pem", {"steps": 7})
+    assert remembered() == before == kept, "the user's stay"
+
+
+def test_reload_and_test_runs_every_test(user, monkeypatch):
+    """Also where Slicer's own runTest runs none, and with everything put back after a failure."""
+    import sys
+
+    from XR2MRILib import settings
+
+    kind, ran = sys.modules["XR2MRI"].XR2MRITest, []
+    names = [name for name in dir(kind) if name.startswith("test_")]
+    for name in names:
+        monkeypatch.setattr(kind, name, lambda self, name=name: ran.append(name))
+    user.slicer.selfTests["XR2MRI"]()
+    assert ran == names and len(names) >= 6
+
+    def fail(self):
+        settings.remember_options({"steps": 99})
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(kind, names[0], fail)
+    with pytest.raises(ZeroDivisionError):
+        user.slicer.selfTests["XR2MRI"]()
+    assert settings.options() == {}, "a failure must not leave the test's settings to the user"

@@ -66,7 +66,7 @@ def result_of(node: slicer.vtkMRMLScalarVolumeNode) -> Result:
     Raises:
         FormError: this module did not generate it.
     """
-    text = node.GetAttribute(attributes.REQUEST)
+    text = attributes.kept(node, attributes.REQUEST)
     record = attributes.read_json(node, attributes.RECORD)
     if not text or "seed" not in record:
         raise FormError(
@@ -83,7 +83,7 @@ def result_of(node: slicer.vtkMRMLScalarVolumeNode) -> Result:
         std=node.GetNodeReference(attributes.STD),
         difference=node.GetNodeReference(attributes.DIFFERENCE),
         job=JobHandle(**job) if job else None,
-        server=node.GetAttribute(attributes.SERVER) or "",
+        server=attributes.kept(node, attributes.SERVER),
     )
 
 
@@ -168,7 +168,7 @@ class Generation(Activity):
         node = self._grow(event.volume, event.job.num_slices)
         yield
         self._describe(node, event)
-        node.SetAttribute(attributes.JOB, json.dumps(asdict(event.job)))
+        attributes.keep(node, attributes.JOB, json.dumps(asdict(event.job)))
         yield
         display.grey(node, event.volume.top)
         yield
@@ -194,13 +194,7 @@ class Generation(Activity):
         return node
 
     def _describe(self, node: slicer.vtkMRMLNode, event: Finished) -> None:
-        result.describe(
-            node,
-            event.record,
-            self._radiograph,
-            REQUEST=self._request.to_json(),
-            SERVER=self.url,
-        )
+        result.describe(node, event.record, self._radiograph, self._request, self.url)
 
     def _add_extra(
         self, node: slicer.vtkMRMLNode, kind: str, volume: Volume, event: Finished

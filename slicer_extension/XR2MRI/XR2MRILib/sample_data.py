@@ -1,17 +1,18 @@
 """Radiographs of synthetic phantoms that come with the extension, to try it offline.
 
-They were made by `xr2mri phantom`; no patient was imaged.
+They were made by `xr2mri phantom`; no patient was imaged. Side and features stand in the headers of
+their files (see `scene.file_keys`).
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import slicer
 
-from .scene import attributes
+from .scene import file_keys
 
 _CATEGORY = "XR2MRI"
 FOLDER = Path(__file__).resolve().parents[1] / "Resources" / "SampleData"
@@ -19,8 +20,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "Resources" / "SampleData"
 
 @dataclass(frozen=True)
 class Sample:
-    """A radiograph in `FOLDER`: `<file>.nrrd`, `<file>.json` with features and side, and a picture
-    `<file>.png` for the gallery."""
+    """A radiograph in `FOLDER`: `<file>.nrrd`, and a picture `<file>.png` for the gallery."""
 
     file: str
     name: str
@@ -28,6 +28,11 @@ class Sample:
     @property
     def path(self) -> Path:
         return FOLDER / f"{self.file}.nrrd"
+
+    @property
+    def checksum(self) -> str:
+        """As Sample Data wants it: it would show an older file of that name from its cache."""
+        return f"SHA256:{hashlib.sha256(self.path.read_bytes()).hexdigest()}"
 
 
 SAMPLES = (
@@ -48,18 +53,16 @@ def register() -> None:
             SampleDataLogic.registerCustomSampleDataSource(
                 category=_CATEGORY,
                 sampleName=sample.name,
-                uris=sample.path.as_uri(),  # wanted also where nothing is to be downloaded
+                uris=sample.path.as_uri(),
                 fileNames=sample.path.name,
                 nodeNames=sample.name,
+                checksums=sample.checksum,
                 thumbnailFileName=str(sample.path.with_suffix(".png")),
-                customDownloader=lambda _source, sample=sample: load(sample),
             )
 
 
 def load(sample: Sample) -> slicer.vtkMRMLVolumeNode:
-    """The radiograph as a volume node that knows its features and its side."""
+    """The radiograph as a volume node that knows its features and its side, and is not shown."""
     node = slicer.util.loadVolume(str(sample.path), {"name": sample.name, "show": False})
-    told = json.loads(sample.path.with_suffix(".json").read_text(encoding="utf-8"))
-    node.SetAttribute(attributes.LATERALITY, told["laterality"])
-    node.SetAttribute(attributes.FEATURES, json.dumps(told["features"]))
+    file_keys.take(node)
     return node

@@ -10,6 +10,14 @@ import qt
 DEFAULT_SERVER = "http://127.0.0.1:8000"
 _GROUP = "XR2MRI"
 _MOST_SERVERS = 8
+_file = ""  # where settings are, if not in Slicer's own
+
+
+def use_file(path: str = "") -> None:
+    """Remember in a file instead, as a test does, so that the user's settings stay; in Slicer's
+    own again where none is named."""
+    global _file
+    _file = path
 
 
 def servers() -> list[str]:
@@ -56,10 +64,14 @@ def remember_options(options: dict[str, Any]) -> None:
 def _read(name: str, default: Any) -> Any:
     """A value that was written; JSON, since Qt reads back a list of one as a plain text."""
     try:
-        return json.loads(qt.QSettings().value(f"{_GROUP}/{name}") or "null") or default
+        return json.loads(_store().value(f"{_GROUP}/{name}") or "null") or default
     except (ValueError, TypeError):
         return default
 
 
 def _write(name: str, value: Any) -> None:
-    qt.QSettings().setValue(f"{_GROUP}/{name}", json.dumps(value))
+    _store().setValue(f"{_GROUP}/{name}", json.dumps(value))
+
+
+def _store() -> qt.QSettings:
+    return qt.QSettings(_file, qt.QSettings.IniFormat) if _file else qt.QSettings()

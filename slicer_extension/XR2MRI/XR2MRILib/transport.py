@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -188,6 +190,7 @@ class Transport:
         if self._session is None:
             import requests  # Slicer bundles it
 
+            _quieten()
             session = requests.Session()
             session.trust_env = not is_local(self.url)  # no proxy between two programs here
             session.auth = self.login
@@ -223,7 +226,7 @@ class Transport:
             self.check()
         timeout = (self.timeout[0], seconds or self.timeout[1])
         try:
-            with self.session.request(
+            with _asking, self.session.request(
                 method,
                 self.url + path,
                 timeout=timeout,
@@ -374,6 +377,37 @@ class Transport:
             _("{url} speaks TLS only.").format(url=self.url),
             _("Write {url}.").format(url=secure),
         )
+
+
+class _Asking(threading.local):
+    """Whether a request of this module is under way in a thread."""
+
+    now = False
+
+    def __enter__(self) -> None:
+        self.now = True
+
+    def __exit__(self, *_error: Any) -> None:
+        self.now = False
+
+
+_asking = _Asking()
+
+
+def _of_others(line: logging.LogRecord) -> bool:
+    """Whether a line of urllib3 is to be logged: not what it says of every request of ours."""
+    return line.levelno > logging.INFO or not _asking.now
+
+
+def _quieten() -> None:
+    """Keep two lines a poll out of Slicer's application log, which takes everything from DEBUG on;
+    what other modules ask for is logged as before."""
+    for name in ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry"):
+        logger = logging.getLogger(name)
+        for known in list(logger.filters):
+            if getattr(known, "__name__", "") == _of_others.__name__:
+                logger.removeFilter(known)  # of this module before it was loaded again
+        logger.addFilter(_of_others)
 
 
 def _cut_off() -> BadReply:

@@ -186,7 +186,11 @@ class MainWindow(qt.QMainWindow):
         self.dock.setWidget(self.scroll)
         self.dock.setMinimumWidth(self.PANEL)
         self.addDockWidget(qt.Qt.LeftDockWidgetArea, self.dock)
+        self.addToolBar(_view_toolbar(self))
         self.resize(1440, 900)
+
+    def setLayout(self, layout: int) -> None:
+        slicer.app.layoutManager().setLayout(layout)
 
     def moduleSelector(self) -> MainWindow:
         return self
@@ -203,3 +207,20 @@ class MainWindow(qt.QMainWindow):
 
     def pythonConsole(self) -> None:
         return None
+
+
+def _view_toolbar(window: MainWindow) -> Any:
+    """The toolbar with the menu of layouts: an entry's data is the number of its layout."""
+    bar, button, menu = qt.QToolBar(window), qt.QToolButton(), qt.QMenu(window)
+    bar.setObjectName("ViewToolBar")
+    four = menu.addAction("Four-Up")
+    four.setData(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+
+    def choose(chosen: Any) -> None:
+        if chosen.data() is not None:
+            window.setLayout(int(chosen.data()))
+
+    menu.triggered.connect(choose)
+    button.setMenu(menu)
+    bar.addWidget(button)
+    return bar

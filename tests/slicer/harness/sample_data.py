@@ -80,7 +80,10 @@ class SampleDataLogic:
         return self.downloadSamples(name)[0]
 
     def downloadSamples(self, name: str) -> list[Any]:
-        source = self.sources[name]
+        return self.downloadFromSource(self.sources[name])
+
+    def downloadFromSource(self, source: Source) -> list[Any]:
+        """What a button of the gallery does, unless its source has a download of its own."""
         nodes = []
         names = source.nodeNames or source.fileNames
         for uri, node_name in zip(source.uris, names, strict=True):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import slicer
+
 from ..logic import XR2MRILogic
 from ..parameters import XR2MRIParameterNode
+from ..scene import layout
 from .compare import CompareSection
 from .features import FeatureSection
 from .generate import GenerateSection
@@ -49,6 +52,9 @@ class Panel:
             self.compare,
         )
         self._updating = False
+        self._layouts = slicer.app.layoutManager()
+        if self._layouts is not None:
+            self._layouts.connect("layoutChanged(int)", self._on_layout)
         self._signals = (logic.stateChanged, logic.connected, logic.disconnected, logic.failed)
         for signal in self._signals:
             signal.connect(self.update)
@@ -72,10 +78,11 @@ class Panel:
         self._turns.clear()
         for section in self._sections:
             section.node = node
-        if node is not None and not node.recalled:
-            self.options.recall()
-            node.recalled = True
-        self.update()
+        with self.radiograph.opening():
+            if node is not None and not node.recalled:
+                self.options.recall()
+                node.recalled = True
+            self.update()
 
     def update(self, *_arguments: Any) -> None:
         """Bring every section up to date; what they change meanwhile brings no second round."""
@@ -88,9 +95,18 @@ class Panel:
         finally:
             self._updating = False
 
+    def _on_layout(self, chosen: int) -> None:
+        """Fill the views of the layout when the user takes it from Slicer's menu; who has it shown
+        from here fills them next."""
+        if chosen == layout.LAYOUT_ID and not self._turns.busy:
+            self._turns.add(self.radiograph.show)
+            self.result.show()
+
     def close(self) -> None:
         """Look at the scene and touch the widgets no more."""
         self._turns.clear()
+        if self._layouts is not None:
+            self._layouts.disconnect("layoutChanged(int)", self._on_layout)
         for section in self._sections:
             section.close()
         for signal in self._signals:

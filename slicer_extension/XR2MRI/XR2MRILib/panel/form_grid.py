@@ -9,6 +9,7 @@ import qt
 from ..form import FeatureForm, Field, Group
 from ..texts import tr as _
 from .grades import GradeField, Keys
+from .section import plain_label
 
 STYLE = """
 QToolButton { border: 1px solid palette(mid); border-radius: 0px; padding: 2px 0px;
@@ -73,26 +74,27 @@ class FormGrid:
 
     def _add_single(self, grid: qt.QGridLayout, row: int, group: Group, span: int) -> int:
         for item in group.fields:
-            grid.addWidget(qt.QLabel(_("{title}").format(title=item.short_title)), row, 0)
+            grid.addWidget(plain_label(item.short_title), row, 0)
             grid.addWidget(self._field(item), row, 1, 1, max(span, 1), qt.Qt.AlignLeft)
             row += 1
         return row
 
     def _add_heads(self, grid: qt.QGridLayout, row: int, columns: list[Group]) -> int:
         for index, group in enumerate(columns):
-            grid.addWidget(_heading(group.title), row, index + 1)
+            grid.addWidget(plain_label(group.title, bold=True), row, index + 1)
         return row + 1
 
     def _add_part(self, grid: qt.QGridLayout, row: int, part: str, columns: list[Group]) -> int:
         """The rows of a bone, or of the joint."""
         titles = {"femur": _("Femur"), "tibia": _("Tibia"), "": _("Joint")}
-        grid.addWidget(_heading(titles.get(part, part.capitalize())), row, 0)
+        heading = plain_label(titles.get(part, part.capitalize()), bold=True)
+        grid.addWidget(heading, row, 0)
         findings = {
             item.short_title: None for group in columns for item in group.parts.get(part, ())
         }
         for finding in findings:
             row += 1
-            label = qt.QLabel(finding)
+            label = plain_label(finding)
             label.indent = 10
             grid.addWidget(label, row, 0)
             for index, group in enumerate(columns):
@@ -104,12 +106,6 @@ class FormGrid:
     def _field(self, item: Field) -> qt.QWidget:
         self.fields[item.name] = GradeField(item, self._changed)
         return self.fields[item.name].widget
-
-
-def _heading(text: str) -> qt.QLabel:
-    label = qt.QLabel(f"<b>{text}</b>")
-    label.textFormat = qt.Qt.RichText
-    return label
 
 
 def _order_tabs(fields: list[GradeField]) -> None:

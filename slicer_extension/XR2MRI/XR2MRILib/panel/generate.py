@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import qt
 import slicer
 
 from ..compare import Compared
@@ -22,7 +23,7 @@ from .features import FeatureSection
 from .options import OptionsSection
 from .patient import PatientSection
 from .radiograph import RadiographSection
-from .section import Section, tell
+from .section import Section, plain_tip, tell
 
 _BUSY = {
     State.CONNECTING: _("Connecting..."),
@@ -63,7 +64,8 @@ class GenerateSection(Section):
         idle = self.logic.state is State.IDLE
         missing = self._missing()
         self.ui.generateButton.enabled = idle and not missing
-        self.ui.generateButton.toolTip = missing or _("Send the radiograph and draw the volume")
+        what = missing or _("Send the radiograph and draw the volume")
+        self.ui.generateButton.toolTip = plain_tip(what)
         self.ui.cancelButton.enabled = not idle and self.logic.state is not State.CANCELLING
         self.ui.progressBar.visible = not idle
         if idle:
@@ -82,7 +84,9 @@ class GenerateSection(Section):
         )
         question = _("{what} will be sent to\n\n{url}\n\nMay XR2MRI send radiographs there?")
         agreed = slicer.util.confirmYesNoDisplay(
-            question.format(what=what, url=self.logic.url), windowTitle=_("Send a radiograph")
+            question.format(what=what, url=self.logic.url),
+            windowTitle=_("Send a radiograph"),
+            textFormat=qt.Qt.PlainText,
         )
         if agreed:
             self.logic.allowUpload()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import qt
 
 from ..form import Field
+from .section import plain_tip
 
 NOT_READ = "\u2013"
 
@@ -29,7 +30,7 @@ class GradeField:
         self._values: list[int | None] = [None, *field.grades]
         self.widget = qt.QFrame()
         self.widget.objectName = f"field_{field.name}"
-        self.widget.toolTip = field.tip
+        self.widget.toolTip = plain_tip(field.tip)
         box = qt.QHBoxLayout(self.widget)
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(0)
@@ -60,7 +61,7 @@ class GradeField:
         button.objectName = f"grade_{self._field.name}_{name}"
         button.text = NOT_READ if value is None else str(value)
         button.checkable = True
-        button.toolTip = f"{self._field.title}\n{self._field.told(value)}"
+        button.toolTip = plain_tip(f"{self._field.title}\n{self._field.told(value)}")
         button.accessibleName = f"{self._field.title}: {self._field.told(value)}"
         button.connect("clicked(bool)", lambda _checked, value=value: self.choose(value))
         return button

@@ -12,7 +12,7 @@ from ..jobs import ServerInfo
 from ..logic import XR2MRILogic
 from ..patient import PatientField, Value, read_fields, sift
 from ..texts import tr as _
-from .section import Section, select_data, selected_data, tell
+from .section import Section, plain_label, plain_tip, select_data, selected_data, tell
 
 
 class PatientSection(Section):
@@ -130,16 +130,14 @@ class PatientSection(Section):
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(3)
         grid.setHorizontalSpacing(10)
-        heading = qt.QLabel(f"<b>{_('Patient')}</b>")
-        heading.textFormat = qt.Qt.RichText
-        grid.addWidget(heading, 0, 0)
+        grid.addWidget(plain_label(_("Patient"), bold=True), 0, 0)
         for row, field in enumerate(self._fields, 1):
-            label = qt.QLabel(field.title)
+            label = plain_label(field.title)
             label.indent = 10
             grid.addWidget(label, row, 0)
             self._widgets[field.name] = widget = self._widget(field)
             grid.addWidget(widget, row, 1)
-            grid.addWidget(qt.QLabel(field.unit), row, 2)
+            grid.addWidget(plain_label(field.unit), row, 2)
         grid.setColumnStretch(3, 1)
         self.ui.patientFrame.layout().addWidget(self._filling)
 
@@ -158,7 +156,7 @@ class PatientSection(Section):
             widget.connect("editingFinished()", self.commit)
         widget.objectName = f"patient_{field.name}"
         widget.accessibleName = field.title
-        widget.toolTip = f"{field.title}: {field.accepted}"
+        widget.toolTip = plain_tip(f"{field.title}: {field.accepted}")
         return widget
 
     def _typed(self, field: PatientField) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import slicer
@@ -30,7 +30,7 @@ class RadiographSection(Section, VTKObservationMixin):
         Section.__init__(self, ui, logic)
         VTKObservationMixin.__init__(self)
         self._turns = turns
-        self._entered = False
+        self._entered = self._opening = False
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.NodeAddedEvent, self._on_added)
         self._complained = True
@@ -75,7 +75,18 @@ class RadiographSection(Section, VTKObservationMixin):
     def enter(self) -> None:
         """The user looks at the panel now."""
         self._entered = True
-        self._take_only()
+        with self.opening():
+            self._take_only()
+
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """Meanwhile a radiograph may be chosen, but the views stay as the user has arranged them:
+        who opens a module has not asked for another layout."""
+        before, self._opening = self._opening, True
+        try:
+            yield
+        finally:
+            self._opening = before
 
     def leave(self) -> None:
         self._entered = False
@@ -115,9 +126,10 @@ class RadiographSection(Section, VTKObservationMixin):
         if people or not first:
             self.node.demographics = people
         if not problem(chosen):
-            self._turns.add(layout.show, self._show_chosen)
+            self._turns.add(*([] if self._opening else [layout.show]), self.show)
 
-    def _show_chosen(self) -> None:
+    def show(self) -> None:
+        """Bring the chosen radiograph into its view, where that is in the layout."""
         if self.radiograph is not None:
             layout.show_radiograph(self.radiograph)
             self._update_roi_views()
@@ -155,7 +167,7 @@ class RadiographSection(Section, VTKObservationMixin):
         if radiograph is None:
             return
         if shown:
-            self._turns.add(layout.show, self._show_chosen)
+            self._turns.add(layout.show, self.show)
         if shown and self.node.cropRoi is None:
             self.node.cropRoi = crop.add_roi(
                 radiograph, _("Knee in {name}").format(name=radiograph.GetName())
@@ -249,8 +261,8 @@ class RadiographSection(Section, VTKObservationMixin):
     def remember_form(self, features: Mapping[str, int], demographics: Mapping[str, str]) -> None:
         """Write the form on the radiograph, to be found again when it is chosen again."""
         chosen = self.node.radiograph
-        chosen.SetAttribute(attributes.FEATURES, json.dumps(dict(features)))
-        chosen.SetAttribute(attributes.DEMOGRAPHICS, json.dumps(dict(demographics)))
+        attributes.keep(chosen, attributes.FEATURES, json.dumps(dict(features)))
+        attributes.keep(chosen, attributes.DEMOGRAPHICS, json.dumps(dict(demographics)))
 
 
 def _may_be_radiograph(node: slicer.vtkMRMLVolumeNode) -> bool:

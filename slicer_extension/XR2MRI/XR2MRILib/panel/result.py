@@ -12,6 +12,7 @@ from ..errors import FormError
 from ..generation import Result, result_of
 from ..logic import XR2MRILogic
 from ..scene import attributes, display, layout
+from ..scene.picture import problem
 from ..states import State
 from ..texts import tr as _
 from .generate import GenerateSection
@@ -53,7 +54,7 @@ class ResultSection(Section):
         set_items(self.ui.overlayComboBox, [(_("None"), ""), *roles])
         select_data(self.ui.overlayComboBox, self.node.overlay)
         self.ui.overlayComboBox.enabled = bool(roles)
-        self.ui.layoutButton.enabled = chosen is not None
+        self.ui.layoutButton.enabled = chosen is not None or self.node.radiograph is not None
         idle = self.logic.state is State.IDLE
         self.ui.exportButton.enabled = idle and chosen is not None and self.logic.info is not None
         tell(self.ui.resultNote, _described(chosen))
@@ -107,7 +108,12 @@ class ResultSection(Section):
             self.node.overlay = selected_data(self.ui.overlayComboBox) or ""
 
     def _on_layout(self, _checked: bool = False) -> None:
-        self._turns.add(layout.show)
+        self._turns.add(layout.show, self._show_radiograph)
+        self._show_chosen()
+
+    def show(self) -> None:
+        """Bring the chosen volume into its views, where they are in the layout."""
+        self._shown = ()
         self._show_chosen()
 
     def _on_export(self, _checked: bool = False) -> None:
@@ -132,11 +138,13 @@ class ResultSection(Section):
             self._turns.add(self._fit_solid)
 
     def _show_radiograph(self) -> None:
-        if layout.is_shown() and self.node.result is not None:
-            layout.show_radiograph(_radiograph_of(self.node.result))
+        if layout.is_shown() and self.node is not None:
+            made, chosen = self.node.result, self.node.radiograph
+            xray = _radiograph_of(made) if made is not None else chosen
+            layout.show_radiograph(xray if not problem(xray) else None)
 
     def _show_volume(self, fit: bool) -> None:
-        if layout.is_shown():
+        if layout.is_shown() and self.node is not None:
             chosen = self.node.result
             layout.show_volume(chosen, _reference(chosen, self.node.overlay), fit=fit)
 

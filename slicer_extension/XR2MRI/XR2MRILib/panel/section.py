@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from typing import Any
 
@@ -50,13 +51,31 @@ def tell(label: qt.QLabel, text: str, kind: str = "plain") -> None:
 
     Args:
         label: a QLabel.
-        text: plain text.
+        text: plain text, and shown as such: it may come from a server.
         kind: `good`, `bad`, `attention` or `plain`, which tells the colour.
     """
     colour = _COLOURS[kind]
+    label.textFormat = qt.Qt.PlainText
     label.styleSheet = f"color: {colour};" if colour else ""
     label.text = text
     label.visible = bool(text)
+
+
+def plain_label(text: str, bold: bool = False) -> qt.QLabel:
+    """A label that shows a text as it stands; by itself Qt takes some texts for HTML."""
+    label = qt.QLabel()
+    label.textFormat = qt.Qt.PlainText
+    label.text = text
+    if bold:
+        label.styleSheet = "font-weight: bold;"
+    return label
+
+
+def plain_tip(text: str) -> str:
+    """What a tooltip has to be given to show a text as it stands: it has no plain format."""
+    if "<" not in text:
+        return text
+    return "<qt>" + html.escape(text).replace("\n", "<br>") + "</qt>"
 
 
 def select_data(combo: qt.QComboBox, value: Any) -> None:

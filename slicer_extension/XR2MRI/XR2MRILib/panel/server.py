@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from typing import Any
 
 from .. import settings
@@ -11,7 +10,7 @@ from ..jobs import ServerInfo
 from ..logic import XR2MRILogic
 from ..states import State
 from ..texts import tr as _
-from .section import Section, tell
+from .section import Section, plain_tip, tell
 
 
 class ServerSection(Section):
@@ -80,7 +79,7 @@ class ServerSection(Section):
         combo.clear()
         combo.addItems(settings.servers())
         combo.setCurrentText(info.url)
-        self.ui.serverStatus.toolTip = _details(info)
+        self.ui.serverStatus.toolTip = plain_tip(_details(info))
         self.update()
 
     def _on_failed(self, error: XR2MRIClientError) -> None:
@@ -117,4 +116,4 @@ def _details(info: ServerInfo) -> str:
         digest = str((info.model.weights or {}).get("sha256", ""))[:12]
         lines += [_("Weights {digest}").format(digest=digest)] if digest else []
     lines += [f"{name} {version}" for name, version in info.software.items()]
-    return "<br>".join(html.escape(line) for line in lines)
+    return "\n".join(lines)

@@ -1,4 +1,9 @@
-"""What the module writes on nodes, all of it saved with the scene."""
+"""What the module writes on nodes, all of it saved with the scene.
+
+Slicer writes the attributes of some volumes into their .nrrd files, which then go to other people.
+What tells of a patient or of a server is therefore no attribute of the volume but of its display
+node (`keep`, `kept`): the scene has it, a file of the volume does not.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +18,23 @@ KIND = "XR2MRI.Kind"
 """`volume`, `mean`, `std`, `difference` or `edges`."""
 NOTICE = "XR2MRI.Notice"
 RECORD = "XR2MRI.Record"
-"""JSON: what the server says that a volume was made from and with."""
+"""JSON: what the server says that a volume was made from and with; kept, with `PUBLIC` of it as an
+attribute of the volume."""
+PUBLIC = (
+    "notice laterality features slices depths spacing_mm seed samples sampler steps guidance model"
+    " versions"
+).split()  # fmt: skip
 REQUEST = "XR2MRI.Request"
-"""JSON of `request.Request`: what was asked of the server."""
+"""JSON of `request.Request`: what was asked of the server; kept, without the patient as an
+attribute of the volume."""
 JOB = "XR2MRI.Job"
-"""JSON of the job on the server, which keeps its result for a while."""
+"""JSON, kept: the job on the server, which keeps its result for a while."""
 SERVER = "XR2MRI.Server"
+"""Kept: its address."""
 FEATURES = "XR2MRI.Features"
-"""JSON, on a radiograph: the grades that are known of it."""
+"""JSON, of a radiograph: the grades that are known of it; kept, or brought by its file."""
 DEMOGRAPHICS = "XR2MRI.Demographics"
-"""JSON, on a radiograph: what is known of the patient."""
+"""JSON, of a radiograph, kept: what is known of the patient."""
 LATERALITY = "XR2MRI.Laterality"
 """`R` or `L`, on a radiograph: the side where no DICOM tag can tell."""
 
@@ -38,10 +50,24 @@ def is_synthetic(node: slicer.vtkMRMLNode | None) -> bool:
     return node is not None and node.GetAttribute(SYNTHETIC) == "1"
 
 
-def read_json(node: slicer.vtkMRMLNode, name: str) -> dict[str, Any]:
-    """A JSON attribute; empty where there is none that can be read."""
+def keep(node: slicer.vtkMRMLDisplayableNode, name: str, text: str) -> None:
+    """Write on a volume what is saved with the scene, but not in the volume's own file."""
+    if node.GetDisplayNode() is None:
+        node.CreateDefaultDisplayNodes()
+    node.GetDisplayNode().SetAttribute(name, text)
+
+
+def kept(node: slicer.vtkMRMLDisplayableNode, name: str) -> str:
+    """What was kept of a volume, else its attribute of that name, which its file or an earlier
+    version of this module has brought; empty where there is none."""
+    display = node.GetDisplayNode()
+    return (display and display.GetAttribute(name)) or node.GetAttribute(name) or ""
+
+
+def read_json(node: slicer.vtkMRMLDisplayableNode, name: str) -> dict[str, Any]:
+    """JSON of `kept`; empty where there is none that can be read."""
     try:
-        found = json.loads(node.GetAttribute(name) or "{}")
+        found = json.loads(kept(node, name) or "{}")
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

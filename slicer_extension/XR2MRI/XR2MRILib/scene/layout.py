@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import qt
 import slicer
 
+from ..texts import tr as _
 from .picture import ijk_to_ras
 
 LAYOUT_ID = 59043
@@ -11,6 +15,7 @@ LAYOUT_ID = 59043
 RADIOGRAPH_VIEW = "XR2MRIRadiograph"
 VOLUME_VIEWS = ("Green", "Yellow", "Red")
 """Coronal, sagittal, axial."""
+_ICON = Path(__file__).resolve().parents[2] / "Resources" / "Icons" / "XR2MRI.png"
 
 _SLICE = """<item><view class="vtkMRMLSliceNode" singletontag="{tag}">
   <property name="orientation" action="default">{orientation}</property>
@@ -35,15 +40,30 @@ def _description() -> str:
 
 
 def register() -> slicer.vtkMRMLLayoutNode | None:
-    """Make the layout known to the application, before it opens a scene that was saved with it;
-    the node of layouts, None where there are no views."""
+    """Make the layout known to the application, before it opens a scene that was saved with it, and
+    offer it in the menu of layouts; the node of layouts, None where there are no views."""
     manager = slicer.app.layoutManager()
     if manager is None:
         return None
     node = manager.layoutLogic().GetLayoutNode()
     if not node.IsLayoutDescription(LAYOUT_ID):
         node.AddLayoutDescription(LAYOUT_ID, _description())
+    _offer()
     return node
+
+
+def _offer() -> None:
+    """Put the layout into the menu of Slicer's toolbar, once; Slicer itself does what an entry with
+    a layout's number says."""
+    bars = slicer.util.findChildren(slicer.util.mainWindow(), name="ViewToolBar")
+    button = bars[0].widgetForAction(bars[0].actions()[0]) if bars and bars[0].actions() else None
+    menu = button.menu() if hasattr(button, "menu") else None
+    if menu is None or any(entry.data() == LAYOUT_ID for entry in menu.actions()):
+        return
+    entry = menu.addAction(_("XR2MRI: radiograph and volume"))
+    entry.setData(LAYOUT_ID)
+    entry.setIcon(qt.QIcon(str(_ICON)))
+    entry.setToolTip(_("Radiograph, coronal, sagittal and axial views, and the volume in 3-D"))
 
 
 def show() -> None:

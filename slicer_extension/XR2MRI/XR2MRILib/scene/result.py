@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
+from ..request import Request
 from ..volume import Volume
 from . import attributes
 from .picture import ijk_to_ras
@@ -61,20 +63,29 @@ def describe(
     node: slicer.vtkMRMLScalarVolumeNode,
     record: Mapping[str, Any],
     radiograph: slicer.vtkMRMLNode | None,
-    **more: str,
+    request: Request | None = None,
+    server: str = "",
 ) -> None:
-    """Write on a node what it was made from.
+    """Write on a node what it was made from; on the volume itself nothing of patient and server.
 
     Args:
         node: of a volume that shows generated anatomy.
         record: of the server.
         radiograph: that it was made from, if it is still there.
-        more: further attributes, by their name in `attributes`.
+        request: that it is the answer to; None for what was derived from a volume.
+        server: its address.
     """
+    public = {name: record[name] for name in attributes.PUBLIC if name in record}
+    model = public.get("model")
+    if isinstance(model, Mapping):  # which weights, and not where the server has them
+        public["model"] = {"sha256": model.get("sha256")}
     node.SetAttribute(attributes.NOTICE, str(record.get("notice", "")))
-    node.SetAttribute(attributes.RECORD, json.dumps(record))
-    for name, text in more.items():
-        node.SetAttribute(getattr(attributes, name), text)
+    node.SetAttribute(attributes.RECORD, json.dumps(public))
+    attributes.keep(node, attributes.RECORD, json.dumps(record))
+    if request is not None:
+        node.SetAttribute(attributes.REQUEST, replace(request, demographics={}).to_json())
+        attributes.keep(node, attributes.REQUEST, request.to_json())
+        attributes.keep(node, attributes.SERVER, server)
     if radiograph is not None:
         node.SetNodeReferenceID(attributes.RADIOGRAPH, radiograph.GetID())
 
