@@ -868,3 +868,30 @@ def test_the_form_of_the_answers_is_what_the_server_promises():
 
     assert set(jobs.STATES) == set(State)
     assert state().keys() == Sent.model_fields.keys(), "the small server of these tests, too"
+
+
+# --- Slicer's application log --------------------------------------------------------------------
+
+
+def test_what_is_asked_again_and_again_is_not_logged(client, faulty, caplog):
+    """Slicer's root logger takes everything from DEBUG on, and urllib3 has two lines a request."""
+    import requests
+
+    with caplog.at_level("DEBUG"):
+        client.connect()
+        assert not [line for line in caplog.records if line.name.startswith("urllib3")]
+        requests.get(f"{faulty.url}/info/", timeout=5)
+        others = [line for line in caplog.records if line.name.startswith("urllib3")]
+    assert others, "what other modules ask for is logged as before"
+
+
+def test_warnings_about_our_own_requests_are_logged(client, caplog):
+    import logging
+
+    from XR2MRILib import transport
+
+    client.connect()
+    with caplog.at_level("DEBUG"), transport._asking:
+        for level in (logging.DEBUG, logging.WARNING):
+            logging.getLogger("urllib3.connectionpool").log(level, "level %d", level)
+    assert [line.levelno for line in caplog.records] == [logging.WARNING]

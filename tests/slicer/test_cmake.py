@@ -4,8 +4,11 @@ here. The rules: https://github.com/Slicer/ExtensionsIndex (README, entry schema
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
+import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -46,7 +49,7 @@ def test_every_script_is_listed_once():
 
 def test_every_resource_is_listed_once():
     resources = listed("MODULE_PYTHON_RESOURCES")
-    assert sorted(resources) == found(MODULE / "Resources", {".png", ".ui", ".nrrd", ".json"})
+    assert sorted(resources) == found(MODULE / "Resources", {".png", ".ui", ".nrrd"})
     everything = [path for path in (MODULE / "Resources").rglob("*") if path.is_file()]
     assert len(resources) == len(everything)
 
@@ -141,3 +144,59 @@ def test_nothing_is_used_that_came_after_python_3_9(tmp_path):
     assert found.returncode == 0, found.stdout
     (tmp_path / "newer.py").write_text("import itertools\nitertools.pairwise('ab')\n")
     assert newest(tmp_path).returncode == 1, "the check would not see itertools.pairwise (3.10)"
+
+
+# --- CMake itself --------------------------------------------------------------------------------
+
+STAND_IN = Path(__file__).with_name("cmake")
+
+
+def run(program: str, *arguments: str | Path) -> subprocess.CompletedProcess:
+    """CMake or CTest of this environment: the system's is often older than 3.27."""
+    found = shutil.which(program, path=Path(sys.executable).parent) or shutil.which(program)
+    command = [str(found), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def recent_cmake():
+    """Skip where there is none that knows CMP0148 (3.27), or no compiler for it to look at."""
+    told = ""
+    with contextlib.suppress(OSError):
+        told = run("cmake", "--version").stdout
+    version = re.search(r"version (\d+)\.(\d+)", told)
+    if version is None or tuple(map(int, version.groups())) < (3, 27):
+        pytest.skip("no CMake of 3.27 or newer")
+    if not shutil.which("cc") or not shutil.which("c++"):
+        pytest.skip("no compiler")
+
+
+def configured(source: Path, build: Path) -> subprocess.CompletedProcess:
+    slicer = f"-DSLICER_SOURCE={os.environ.get('SLICER_SOURCE', '')}"
+    return run("cmake", "-S", source, "-B", build, f"-DSlicer_DIR={STAND_IN}", slicer)
+
+
+def test_a_recent_cmake_configures_and_installs_the_extension(recent_cmake, tmp_path):
+    told = configured(ROOT, tmp_path / "build")
+    assert told.returncode == 0, told.stderr
+    tests = re.findall(
+        r"Test +#\d+: (\S+)", run("ctest", "-N", "--test-dir", tmp_path / "build").stdout
+    )
+    generic = "py_nomainwindow_qSlicerXR2MRIModuleGenericTest"
+    assert sorted(tests) == sorted([generic, "py_XR2MRI", "py_XR2MRIStartTest"])
+    told = run("cmake", "--install", tmp_path / "build", "--prefix", tmp_path / "package")
+    assert told.returncode == 0, told.stderr
+    package = tmp_path / "package" / "lib" / "Slicer" / "qt-scripted-modules"
+    installed = {str(p.relative_to(package)) for p in package.rglob("*") if p.is_file()}
+    assert installed == {*listed("MODULE_PYTHON_SCRIPTS"), *listed("MODULE_PYTHON_RESOURCES")}
+
+
+def test_a_policy_range_up_to_329_would_not_configure(recent_cmake, tmp_path):
+    """It sets CMP0148 to NEW, with which what Slicer finds Python by is gone."""
+    source = tmp_path / "source"
+    source.mkdir()
+    wider = re.sub(r"VERSION 3\.16\.3\.\.\.[\d.]+", "VERSION 3.16.3...3.29", CMAKE)
+    (source / "CMakeLists.txt").write_text(wider)
+    (source / "slicer_extension").symlink_to(ROOT / "slicer_extension")
+    told = configured(source, tmp_path / "build")
+    assert wider != CMAKE and told.returncode != 0 and "PythonLibs" in told.stderr, told.stderr

@@ -103,17 +103,48 @@ def test_a_comparison_can_be_ended(knee):
         compare(*knee, *knee, check=stop)
 
 
-@pytest.mark.parametrize("dtype", ["u1", "i2", "u2", "f4", "f8"])
+TYPES = ("?", "u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "g")
+
+
+@pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("channels", [0, 3])
 def test_the_server_reads_what_is_encoded(tmp_path, dtype, channels):
     shape = (40, 56, channels) if channels else (40, 56)
-    picture = np.random.default_rng(1).integers(0, 200, shape).astype(dtype)
+    picture = np.random.default_rng(1).integers(0, 100, shape).astype(dtype)
     if channels:
         picture[...] = picture[..., :1]
     (tmp_path / "sent").write_bytes(nrrd.encode(picture, (0.2, 0.3)))
     pixels, told = read_radiograph(tmp_path / "sent")
     np.testing.assert_allclose(pixels, picture[..., 0] if channels else picture, atol=1e-3)
     assert told["spacing_mm"] == pytest.approx((0.2, 0.3)) and told["laterality"] is None
+
+
+@pytest.mark.parametrize(
+    ("values", "becomes"),
+    [
+        ([-5, 7], "int32"),
+        ([0, 2**32 - 1], "uint32"),
+        ([-1, 2**32 - 1], "float64"),
+        ([0, 2**52], "float64"),
+    ],
+)
+def test_integers_of_64_bits_keep_their_values(values, becomes):
+    picture = np.array([values] * 2, np.int64)
+    made = nrrd.common(picture)
+    assert made.dtype == becomes and np.array_equal(made, picture)
+
+
+def test_pixels_that_are_no_numbers_are_refused():
+    with pytest.raises(TypeError, match="complex64"):
+        nrrd.encode(np.zeros((20, 20), np.complex64), (1.0, 1.0))
+
+
+@pytest.mark.parametrize("dtype", [bool, np.float16, np.int64, np.uint64])
+def test_a_real_volume_of_any_type_is_compared(knee, dtype):
+    generated, affine = knee
+    real = (generated > 0.5).astype(dtype)
+    found = compare(generated, affine, real, affine)
+    assert np.array_equal(found.real, real.astype(np.float32))
 
 
 def test_a_spacing_of_one_is_unknown_to_the_server(tmp_path):

@@ -350,3 +350,61 @@ def test_a_grade_that_the_new_server_does_not_accept_is_dropped_too(ready):
     ready.logic.connect(info())
     ready.events()
     assert ready.ui.formNote.text == "" and ready.ui.generateButton.enabled
+
+
+# --- what a server says is text -----------------------------------------------------------------
+
+HOSTILE = '<img src="file:///etc/passwd">&amp;<h1>'
+
+
+def test_what_a_server_says_is_shown_as_it_stands(mocked, radiograph):
+    """Qt takes a text with tags for HTML where nobody says that it is none."""
+    import qt
+
+    form = fake.form_schema()
+    for field in form["properties"].values():
+        field["title"] = HOSTILE + field["title"]
+        field["x-labels"] = dict.fromkeys(field["x-labels"], HOSTILE)
+    for group in form["x-groups"]:
+        group["title"] = HOSTILE
+    given = fake.info(form=form, version=HOSTILE, software={HOSTILE: HOSTILE})
+    given["models"]["knee_xr2mri"]["description"] = HOSTILE
+    given["models"]["knee_xr2mri"]["demographics"] = {
+        "properties": {
+            "age": {"title": HOSTILE, "minimum": 1, "maximum": 99, "x-unit": HOSTILE},
+            "sex": {"title": HOSTILE, "enum": ["F"], "x-labels": {"F": HOSTILE}},
+        }
+    }
+    from XR2MRILib.errors import Refused
+    from XR2MRILib.jobs import read_info
+
+    mocked.logic.connect(read_info(URL, given))
+    mocked.choose(radiograph).SetName(HOSTILE)
+    mocked.logic.end("failed", Refused(HOSTILE, 400))
+    panel = mocked.ui.formFrame.window()
+    hostile = [label for label in panel.findChildren(qt.QLabel) if HOSTILE in label.text]
+    assert len(hostile) > 10 and mocked.ui.messageLabel in hostile
+    rich = [label.text for label in hostile if label.textFormat != qt.Qt.PlainText]
+    assert not rich
+    kinds = (qt.QToolButton, qt.QFrame, qt.QLabel, qt.QLineEdit, qt.QComboBox)
+    widgets = [widget for kind in kinds for widget in panel.findChildren(kind)]
+    tips = {widget.toolTip for widget in widgets if "img src" in widget.toolTip}
+    assert len(tips) > 10
+    document = qt.QTextDocument()
+    for tip in tips:
+        document.setHtml(tip)
+        assert HOSTILE in document.toPlainText(), "the tip shows it as it stands"
+
+
+def test_the_question_before_an_upload_is_plain(ready):
+    import qt
+    from harness import dialogs
+
+    def look(box):
+        assert box.textFormat == qt.Qt.PlainText
+        return qt.QMessageBox.No
+
+    ready.logic.allowed = False
+    dialogs.answer(look)
+    ready.ui.generateButton.click()
+    assert ready.logic.asked == []

@@ -119,6 +119,55 @@ def test_nothing_is_chosen_behind_the_users_back(user, radiograph):
     user.slicer.util.selectModule("XR2MRI")
     user.events()
     assert user.node.radiograph is node, "it is there when the user comes"
+    assert manager.layout == user.slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
+    user.ui.layoutButton.click()
+    user.events()
+    assert shown_radiograph(user) == node.GetID(), "whoever asks for the views gets them"
+
+
+def shown_radiograph(user) -> str:
+    """Id of what the view of the radiograph shows, if the layout has that view."""
+    manager = user.slicer.app.layoutManager()
+    (view,) = [w for w in manager.shown() if w.view_name == "XR2MRIRadiograph"]
+    return view.mrmlSliceCompositeNode().GetBackgroundVolumeID()
+
+
+def layout_entry(user):
+    """The module's entry in Slicer's menu of layouts."""
+    bar = user.slicer.util.findChildren(user.slicer.util.mainWindow(), name="ViewToolBar")[0]
+    entries = bar.widgetForAction(bar.actions()[0]).menu().actions()
+    from XR2MRILib.scene import layout
+
+    (entry,) = [entry for entry in entries if entry.data() == layout.LAYOUT_ID]
+    return entry
+
+
+def test_the_layout_of_the_menu_shows_what_is_chosen(user, radiograph):
+    user.slicer.util.selectModule("")
+    node = user.slicer.util.loadVolume(str(radiograph))
+    user.slicer.util.selectModule("XR2MRI")
+    user.events()
+    layout_entry(user).trigger()
+    user.events()
+    assert shown_radiograph(user) == node.GetID()
+
+
+def test_the_layout_of_the_menu_shows_the_generated_volume_again(user):
+    user.rehearse()
+    user.ui.sampleButton.click()
+    volume = user.generate()
+    manager = user.slicer.app.layoutManager()
+    manager.setLayout(user.slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+    user.slicer.util.setSliceViewerLayers(background=user.node.radiograph)
+    layout_entry(user).trigger()
+    user.events()
+    green = manager.sliceWidget("Green").mrmlSliceCompositeNode()
+    assert green.GetBackgroundVolumeID() == volume.GetID()
+    assert shown_radiograph(user) == user.node.radiograph.GetID()
+    user.widget.cleanup()
+    manager.setLayout(user.slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+    layout_entry(user).trigger()
+    user.events()
 
 
 def test_a_dropped_volume_is_no_radiograph(user, tmp_path):

@@ -86,6 +86,8 @@ def compare(
     """
     placed = _centred(real_affine, real.shape, affine, generated.shape) if align_centres else None
     to_real = np.linalg.inv(real_affine if placed is None else placed) @ affine
+    if real.dtype == bool:
+        real = real.view(np.uint8)
     low, high = np.percentile(real[::2, ::2, ::2], CLIP_PERCENTILES)
     if not float(high) > float(low):  # no numbers are not above each other, either
         raise NotComparable(_("The real volume has no contrast, or values that are no numbers."))

@@ -16,19 +16,43 @@ _TYPES = {
 }
 
 
+def common(picture: np.ndarray) -> np.ndarray:
+    """A picture in a type that every reader knows, with the same values.
+
+    Truth values become bytes, integers of 64 bits those of 32, or doubles where they are too large
+    for that (exact up to 2^53), floats of 16 bits those of 32, and longer ones doubles.
+
+    Raises:
+        TypeError: the pixels are no numbers.
+    """
+    kind, size = picture.dtype.kind, picture.dtype.itemsize
+    if f"{kind}{size}" in _TYPES:
+        return picture
+    if kind == "b":
+        return picture.astype(np.uint8)
+    if kind == "f":
+        return picture.astype(np.float32 if size < 4 else np.float64)
+    if kind not in "iu":
+        raise TypeError(f"pixels of type {picture.dtype}")
+    low, high = int(picture.min()), int(picture.max())
+    for candidate in (np.int32, np.uint32):
+        if np.iinfo(candidate).min <= low and high <= np.iinfo(candidate).max:
+            return picture.astype(candidate)
+    return picture.astype(np.float64)
+
+
 def encode(picture: np.ndarray, spacing: tuple[float, float]) -> bytes:
     """A picture as NRRD, uncompressed, with nothing in the header that tells of a patient.
 
     Args:
-        picture: (rows, columns) or (rows, columns, 3 or 4), any integer or float type.
+        picture: (rows, columns) or (rows, columns, 3 or 4), numbers of any type (see `common`).
         spacing: of rows and of columns in mm; the server takes exactly 1 and 1 for unknown.
 
     Raises:
-        TypeError: for another type of pixels.
+        TypeError: the pixels are no numbers.
     """
+    picture = common(picture)
     code = f"{picture.dtype.kind}{picture.dtype.itemsize}"
-    if code not in _TYPES:
-        raise TypeError(f"pixels of type {picture.dtype}")
     rows, columns = picture.shape[:2]
     sizes, kinds = f"{columns} {rows}", "domain domain"
     spacings = f"{float(spacing[1])!r} {float(spacing[0])!r}"

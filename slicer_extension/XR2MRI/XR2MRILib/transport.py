@@ -226,15 +226,18 @@ class Transport:
             self.check()
         timeout = (self.timeout[0], seconds or self.timeout[1])
         try:
-            with _asking, self.session.request(
-                method,
-                self.url + path,
-                timeout=timeout,
-                verify=self.ca_file or True,
-                allow_redirects=False,
-                stream=True,
-                **more,
-            ) as response:
+            with (
+                _asking,
+                self.session.request(
+                    method,
+                    self.url + path,
+                    timeout=timeout,
+                    verify=self.ca_file or True,
+                    allow_redirects=False,
+                    stream=True,
+                    **more,
+                ) as response,
+            ):
                 content = self._read(response, most, stoppable)
         except XR2MRIClientError:
             raise

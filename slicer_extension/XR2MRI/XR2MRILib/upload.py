@@ -59,6 +59,7 @@ def _encoded(
         negative: whether bone is dark in the DICOM file that the picture was loaded from.
         source: that file; None where it has gone.
     """
+    picture = nrrd.common(picture)
     if negative and _as_stored(picture, source):
         picture = (picture.max() - picture) + picture.min()
     return nrrd.encode(picture, spacing)

@@ -21,9 +21,20 @@ RECORD = "XR2MRI.Record"
 """JSON: what the server says that a volume was made from and with; kept, with `PUBLIC` of it as an
 attribute of the volume."""
 PUBLIC = (
-    "notice laterality features slices depths spacing_mm seed samples sampler steps guidance model"
-    " versions"
-).split()  # fmt: skip
+    "notice",
+    "laterality",
+    "features",
+    "slices",
+    "depths",
+    "spacing_mm",
+    "seed",
+    "samples",
+    "sampler",
+    "steps",
+    "guidance",
+    "model",
+    "versions",
+)
 REQUEST = "XR2MRI.Request"
 """JSON of `request.Request`: what was asked of the server; kept, without the patient as an
 attribute of the volume."""

@@ -1,0 +1,139 @@
+"""What of a volume leaves with its file, what its file brings, and pixels of unusual types."""
+
+from __future__ import annotations
+
+import json
+
+import faulty_server as fake
+import numpy as np
+import pytest
+import vtk
+
+pytestmark = pytest.mark.gui
+
+PRIVATE = ("1961.5", '"age"', '"sex"', "127.0.0.1", fake.JOB, "a film of Mrs Doe", "/srv/models")
+
+
+def written(slicer, node, path) -> str:
+    """The header of a .nrrd file that is written with all attributes, as Slicer writes it for
+    RGB pictures and sequences."""
+    storage = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLNRRDStorageNode")
+    storage.SetFileName(str(path))
+    assert storage.WriteData(node)
+    return path.read_bytes().split(b"\n\n", 1)[0].decode()
+
+
+def test_a_file_tells_nothing_of_patient_and_server(user, faulty, radiograph, tmp_path):
+    record = fake.record(
+        notice="synthetic, not for diagnosis",
+        demographics={"age": 1961.5, "sex": "F"},
+        warnings=["a film of Mrs Doe"],
+        model={"path": "/srv/models/knee", "sha256": "ab" * 32},
+        stored="http://127.0.0.1/pacs",
+    )
+    faulty.plan[f"GET /jobs/{fake.JOB}/record"] = fake.Answer(body=record)
+    user.connect(faulty.url)
+    xray = user.choose(radiograph)
+    user.grade(V00XRKL=3)
+    user.node.demographics = {"age": "1961.5"}
+    volume = user.generate()
+    told = volume.GetDisplayNode().GetAttribute("XR2MRI.Record")
+    assert json.loads(told)["demographics"]["age"] == 1961.5, "the scene has it"
+    headers = [
+        written(user.slicer, node, tmp_path / f"{index}.nrrd")
+        for index, node in enumerate((xray, volume))
+    ]
+    for header in headers:
+        assert not [text for text in (*PRIVATE, "V00XRKL: 3") if text in header], header
+    assert "synthetic, not for diagnosis" in headers[1] and f'"seed": {fake.SEED}' in headers[1]
+    assert "XR2MRI.Features" not in headers[0]
+
+
+def test_the_form_of_a_radiograph_is_found_again(user, faulty, radiograph):
+    user.connect(faulty.url)
+    first = user.choose(radiograph)
+    user.grade(V00XRKL=3)
+    user.node.demographics = {"age": "61"}
+    user.generate()
+    user.choose(radiograph)
+    assert user.node.features == {} and user.node.demographics == {}
+    user.choose(first)
+    assert user.node.features == {"V00XRKL": 3} and user.node.demographics == {"age": "61"}
+
+
+def test_attributes_of_an_earlier_version_are_read(user):
+    from XR2MRILib.generation import result_of
+
+    node = user.slicer.util.addVolumeFromArray(np.zeros((9, 9, 9), np.float32))
+    node.SetAttribute("XR2MRI.Request", '{"features": {"V00XRKL": 2}, "demographics": {"age": 6}}')
+    node.SetAttribute("XR2MRI.Record", '{"seed": 5}')
+    node.SetAttribute("XR2MRI.Server", "http://old.example")
+    made = result_of(node)
+    assert (made.seed, made.server) == (5, "http://old.example")
+    assert made.request.demographics == {"age": 6}
+
+
+# --- keys of a file's header ---------------------------------------------------------------------
+
+HEADER = (
+    "NRRD0005\ntype: short\ndimension: 3\nspace: left-posterior-superior\nsizes: 32 32 1\n"
+    "space directions: (1,0,0) (0,1,0) (0,0,1)\nkinds: domain domain domain\nendian: little\n"
+    "encoding: raw\nspace origin: (0,0,0)\n"
+)
+
+
+def nrrd_file(path, *keys: str):
+    pixels = np.arange(1024, dtype="<i2").tobytes()
+    path.write_bytes((HEADER + "".join(f"{key}\n" for key in keys) + "\n").encode() + pixels)
+    return path
+
+
+def test_keys_of_a_file_become_attributes(user, tmp_path):
+    path = nrrd_file(
+        tmp_path / "knee.nrrd", "XR2MRI.Laterality:=L", 'XR2MRI.Features:={"V00XRKL": 4}'
+    )
+    node = user.slicer.util.loadVolume(str(path))
+    assert node.GetAttribute("XR2MRI.Laterality") == "L"
+    user.events()
+    assert user.node.radiograph is node and user.node.features == {"V00XRKL": 4}
+    assert "left" in user.ui.lateralityNote.text
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "XR2MRI.Laterality:=right",
+        "# XR2MRI.Laterality:=L",
+        "XR2MRI.Features:=[1]",
+        "XR2MRI.Features:={",
+        "XR2MRI.Synthetic:=1",
+        "XR2MRI.Server:=http://elsewhere.example",
+    ],
+)
+def test_other_keys_are_passed_over(user, tmp_path, key):
+    node = user.slicer.util.loadVolume(str(nrrd_file(tmp_path / "knee.nrrd", key)))
+    assert not [name for name in node.GetAttributeNames() if name.startswith("XR2MRI")]
+
+
+# --- pixels --------------------------------------------------------------------------------------
+
+TYPES = ("VTK_BIT", "VTK_LONG", "VTK_LONG_LONG", "VTK_UNSIGNED_LONG_LONG", "VTK_ID_TYPE")
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_pixels_of_unusual_types_are_sent_with_their_values(user, kind):
+    from XR2MRILib.upload import upload_of
+
+    image = vtk.vtkImageData()
+    image.SetDimensions(24, 20, 1)
+    image.AllocateScalars(getattr(vtk, kind), 1)
+    values = np.random.default_rng(0).integers(0, 2, (20, 24))
+    for row in range(20):
+        for column in range(24):
+            image.SetScalarComponentFromDouble(column, row, 0, 0, float(values[row, column]))
+    node = user.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "odd")
+    node.SetAndObserveImageData(image)
+    header, pixels = upload_of(node)().split(b"\n\n", 1)
+    dtype = "u1" if b"type: uchar" in header else "<i4"
+    assert b"type: int" in header or dtype == "u1", header
+    assert np.array_equal(np.frombuffer(pixels, dtype).reshape(20, 24), values)
