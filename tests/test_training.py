@@ -20,7 +20,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from xr2mri_core import training
 from xr2mri_core.datalist import load_datalist
-from xr2mri_core.errors import DatalistError, WeightsError
+from xr2mri_core.errors import DatalistError, TrainingError, WeightsError
 from xr2mri_core.features import one_hot_slices
 from xr2mri_core.localization import KneeDetector
 from xr2mri_core.localization.decision import decide
@@ -314,7 +314,7 @@ def test_rate_follows_the_clock_when_time_is_limited():
     schedule = training.Schedule(one_weight(), 10**9, warmup=1, decay=0.5, max_minutes=10)
     schedule.load_state_dict({"elapsed": 450.0})
     assert math.isclose(schedule.factor(100), 0.5)
-    with pytest.raises(ValueError, match="decay"):
+    with pytest.raises(TrainingError, match="decay"):
         training.Schedule(one_weight(), 10, decay=2)
 
 
@@ -466,7 +466,7 @@ def test_mixed_precision_on_the_processor(name, slices, latents, tmp_path):
     trainer, _, _ = training_of(stage, batches, tmp_path, 5, precision="bf16")
     trainer.run()
     assert all(torch.isfinite(p).all() and p.dtype == torch.float32 for p in stage.parameters())
-    with pytest.raises(ValueError, match="precision"):
+    with pytest.raises(TrainingError, match="precision"):
         training_of(stage, batches, tmp_path, 5, precision="int4")
 
 

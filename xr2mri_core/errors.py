@@ -65,6 +65,10 @@ class WeightsError(XR2MRIError):
     """Network weights are missing, damaged or belong to another model."""
 
 
+class TrainingError(XR2MRIError):
+    """A training cannot be started as asked, or cannot go on."""
+
+
 class OutputError(XR2MRIError):
     """A result cannot be written."""
 

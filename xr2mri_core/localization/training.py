@@ -114,3 +114,4 @@ def export_detector(stage: DetectorStage, ema: EMA, path: str | Path) -> None:
         }
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     save_file({n: v.contiguous().cpu() for n, v in state.items()}, str(path), {"format": "pt"})
+    Path(path).chmod(0o644)  # save_file makes it its owner's alone

@@ -313,6 +313,7 @@ def _write(parts: State, out: Path, metadata: dict[str, str]) -> None:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         save_file({n: v.contiguous() for n, v in parts.items()}, partial, metadata=metadata)
+        partial.chmod(0o644)  # save_file makes it its owner's alone
         partial.replace(out)
     except (OSError, SafetensorError) as error:
         raise OutputError(f"cannot write the weights to {out}: {error}") from None

@@ -15,19 +15,15 @@ from xr2mri_core.training.batches import (
     validation_loader,
 )
 from xr2mri_core.training.cache import LatentCache, SliceCache
+from xr2mri_core.training.checkpoints import Checkpoints
 from xr2mri_core.training.diffusion import DiffusionStage, OneStep, export_model
 from xr2mri_core.training.ema import EMA, TrainedState
 from xr2mri_core.training.engines import StageEvaluator, StageTrainer, placed
-from xr2mri_core.training.handlers import (
-    Checkpoints,
-    Log,
-    Pictures,
-    ProgressFile,
-    Schedule,
-    ValidationLog,
-)
+from xr2mri_core.training.handlers import Log, Pictures, Schedule, ValidationLog
+from xr2mri_core.training.progress import ProgressBar, ProgressFile
 from xr2mri_core.training.record import training_record, write_record
 from xr2mri_core.training.regression import RegressionStage, measure_residual
+from xr2mri_core.training.start import check_start, start_model
 
 __all__ = [
     "EMA",
@@ -39,6 +35,7 @@ __all__ = [
     "Log",
     "OneStep",
     "Pictures",
+    "ProgressBar",
     "ProgressFile",
     "RegressionStage",
     "Schedule",
@@ -49,6 +46,7 @@ __all__ = [
     "StepSampler",
     "TrainedState",
     "ValidationLog",
+    "check_start",
     "export_model",
     "finish_autoencoder",
     "load_autoencoder",
@@ -56,6 +54,7 @@ __all__ = [
     "measure_scaling",
     "placed",
     "start_autoencoder",
+    "start_model",
     "training_loader",
     "training_record",
     "validation_loader",

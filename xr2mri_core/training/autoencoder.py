@@ -149,6 +149,8 @@ def finish_autoencoder(
             latent_scale = measure_scaling(autoencoder, batches, device)
         autoencoder.register_to_config(scaling_factor=float(latent_scale))
         autoencoder.save_pretrained(folder)
+    for path in Path(folder).glob("*.safetensors"):
+        path.chmod(0o644)  # safetensors makes it its owner's alone; a server runs as another user
     logger.info("autoencoder saved in %s, scaling factor %.4f", folder, latent_scale)
 
 
@@ -191,7 +193,8 @@ def _encoder_is_frozen(autoencoder: Any) -> bool:
 def load_autoencoder(autoencoder: Any, folder: str | Path | None) -> Any:
     """Fill an autoencoder, in place, with weights and scaling factor that stage 1 has saved.
 
-    Without a folder it keeps the weights that it has, e.g. those of Zero-123.
+    Without a folder it keeps the weights that it has, e.g. those of Zero-123 (`start_model` sees to
+    it that it has some).
     """
     if folder is None:
         return autoencoder.requires_grad_(False).eval()

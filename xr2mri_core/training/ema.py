@@ -9,6 +9,13 @@ import torch
 from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
+from xr2mri_core.errors import TrainingError, WeightsError
+
+_OTHER_MODEL = (
+    "the checkpoint belongs to another model: name another output_dir, or start anew with "
+    "--resume False"
+)
+
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
     """The parameters that are trained, by name."""
@@ -30,7 +37,7 @@ class EMA:
 
     def __init__(self, module: nn.Module, momentum: float = 0.999) -> None:
         if not 0 <= momentum < 1:
-            raise ValueError(f"EMA: momentum must lie in [0, 1), got {momentum}")
+            raise TrainingError(f"ema_momentum must lie in [0, 1), got {momentum}")
         self.momentum = momentum
         self._live = trainable(module)
         self._average = {name: p.detach().clone() for name, p in self._live.items()}
@@ -64,7 +71,7 @@ class EMA:
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         if state.keys() != self._average.keys():
-            raise KeyError("EMA: the checkpoint belongs to another model")
+            raise WeightsError(_OTHER_MODEL)
         for name, value in state.items():
             self._average[name].copy_(value)
 
@@ -81,6 +88,6 @@ class TrainedState:
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         if state.keys() != self._live.keys():
-            raise KeyError("the checkpoint belongs to another model")
+            raise WeightsError(_OTHER_MODEL)
         for name, value in state.items():
             self._live[name].copy_(value)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import operator
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any, cast
 
@@ -14,8 +17,11 @@ from monai.utils.enums import CommonKeys as Keys
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from xr2mri_core.errors import TrainingError
 from xr2mri_core.training.batches import Batch, to_device
 from xr2mri_core.training.ema import EMA
+
+logger = logging.getLogger("xr2mri")
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -23,7 +29,7 @@ PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 def mixed_precision(device: torch.device, precision: str) -> torch.autocast:
     """Autocast on any device; "fp32" is full precision."""
     if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {sorted(PRECISIONS)}, got {precision!r}")
+        raise TrainingError(f"precision must be one of {sorted(PRECISIONS)}, got {precision!r}")
     dtype = PRECISIONS[precision]
     return torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
 
@@ -37,6 +43,10 @@ def placed(stage: nn.Module, device: torch.device, channels_last: bool = False) 
 class StageTrainer(SupervisedTrainer):
     """`SupervisedTrainer` for a stage: its `forward` computes the losses from the whole batch.
 
+    A step whose gradient is not finite changes nothing, neither weights nor the optimizer's state
+    nor running statistics: it is skipped and counted (`skipped_steps`, over resumed runs too). A
+    lone bad batch so costs a step; `patience` of them in a row end the training.
+
     Args:
         device: where to train.
         steps: optimizer steps at most.
@@ -46,7 +56,12 @@ class StageTrainer(SupervisedTrainer):
         optimizer: over the parameters that are trained.
         precision: "fp32", "bf16" or "fp16" (with loss scaling).
         clip_norm: largest norm of the gradient; 0 leaves it as it is.
+        patience: skipped steps in a row that are too many. With "fp16", those do not count by which
+            the loss scaling finds its factor.
         train_handlers: MONAI and ignite handlers.
+
+    Raises:
+        TrainingError: by `run`, when the gradients stay not finite.
     """
 
     def __init__(
@@ -59,10 +74,12 @@ class StageTrainer(SupervisedTrainer):
         optimizer: torch.optim.Optimizer,
         precision: str = "fp32",
         clip_norm: float = 1.0,
+        patience: int = 10,
         train_handlers: Sequence[Any] = (),
     ) -> None:
         device = torch.device(device)
-        self.clip_norm = clip_norm
+        self.clip_norm, self.patience = clip_norm, patience
+        self.skipped_steps = self._skipped_in_a_row = 0
         self.autocast = mixed_precision(device, precision)
         self.grad_scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
         super().__init__(
@@ -82,17 +99,50 @@ class StageTrainer(SupervisedTrainer):
         batch = to_device(batchdata, self.state.device, self.non_blocking)
         self.network.train()
         self.optimizer.zero_grad(set_to_none=True)
+        statistics = [(buffer, buffer.clone()) for buffer in self.network.buffers()]
         with self.autocast:
             losses = self.network(batch)
         self.grad_scaler.scale(losses[Keys.LOSS]).backward()
-        if self.clip_norm:
-            self.grad_scaler.unscale_(self.optimizer)
-            parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-            norm = nn.utils.clip_grad_norm_(parameters, self.clip_norm)
-            losses = losses | {"gradient_norm": norm}
-        self.grad_scaler.step(self.optimizer)
+        self.grad_scaler.unscale_(self.optimizer)
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        norm = nn.utils.clip_grad_norm_(parameters, self.clip_norm or math.inf)
+        if torch.isfinite(norm):
+            self.grad_scaler.step(self.optimizer)
+            self._skipped_in_a_row = 0
+        else:
+            for buffer, before in statistics:
+                buffer.copy_(before)
+            self._skip(float(losses[Keys.LOSS]))
         self.grad_scaler.update()
+        losses = losses | {
+            "gradient_norm": norm,
+            "skipped_steps": norm.new_tensor(self.skipped_steps),
+        }
         return {name: value.detach() for name, value in losses.items()}
+
+    def _skip(self, loss: float) -> None:
+        step = self.state.iteration
+        if self.grad_scaler.is_enabled() and self.grad_scaler.get_scale() > 1:
+            return  # an overflow of 16 bits, by which the factor is found
+        self.skipped_steps += 1
+        self._skipped_in_a_row += 1
+        logger.warning("step %d is skipped: its gradient is not finite (loss %g)", step, loss)
+        if self._skipped_in_a_row >= self.patience:
+            raise TrainingError(
+                f"the training is stopped at step {step}: the gradient was not finite in "
+                f"{self._skipped_in_a_row} steps in a row (loss {loss:g}); the weights are those "
+                f"of step {step - self._skipped_in_a_row}, the last checkpoint is whole. Lower the "
+                f"learning rate, use precision fp32, or look for damaged cases in the data"
+            )
+
+    def state_dict(self) -> OrderedDict:
+        """Of the engine, with the count of skipped steps."""
+        return OrderedDict(super().state_dict(), skipped_steps=self.skipped_steps)
+
+    def load_state_dict(self, state_dict: Mapping) -> None:
+        """Go on where `state_dict` was taken."""
+        super().load_state_dict(state_dict)
+        self.skipped_steps = int(state_dict.get("skipped_steps", 0))
 
 
 class StageEvaluator(Evaluator):

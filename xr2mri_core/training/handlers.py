@@ -1,4 +1,4 @@
-"""Handlers of the training engines: progress and learning rate, resume, pictures, log."""
+"""Handlers of the training engines: learning rate and end, pictures, log."""
 
 from __future__ import annotations
 
@@ -6,24 +6,21 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
-from ignite.handlers import Checkpoint, DiskSaver
-from monai.handlers import CheckpointLoader
 from PIL import Image
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.tensorboard import SummaryWriter
 
-from xr2mri_core.errors import WeightsError
-from xr2mri_core.training.batches import Batch, StepSampler, to_device
+from xr2mri_core.errors import TrainingError
+from xr2mri_core.training.batches import Batch, to_device
 from xr2mri_core.training.ema import EMA
-from xr2mri_core.training.engines import StageTrainer
-from xr2mri_core.training.record import write_record
 
 logger = logging.getLogger("xr2mri")
 
@@ -54,7 +51,7 @@ class Schedule:
         max_minutes: float | None = None,
     ) -> None:
         if not 0 <= decay <= 1:
-            raise ValueError(f"Schedule: decay must lie in [0, 1], got {decay}")
+            raise TrainingError(f"decay must lie in [0, 1], got {decay}")
         self.optimizer, self.steps, self.warmup, self.decay = optimizer, steps, warmup, decay
         self.seconds = max_minutes * 60 if max_minutes else math.inf
         self.rates = [group["lr"] for group in optimizer.param_groups]
@@ -70,6 +67,16 @@ class Schedule:
     def progress(self, step: int) -> float:
         """Share of the training that is done after `step` steps, in [0, 1]."""
         return min(1.0, max(step / self.steps, self.elapsed / self.seconds))
+
+    def end(self, step: int) -> int:
+        """The step that the training ends at, as far as `step` steps tell."""
+        done = self.progress(step)
+        return self.steps if done <= step / self.steps else math.ceil(step / done)
+
+    def seconds_left(self, step: int) -> float | None:
+        """Seconds to the end at the speed so far, of earlier runs too; None before the first."""
+        done = self.progress(step)
+        return self.elapsed * (1 - done) / done if self.elapsed and done else None
 
     def factor(self, step: int) -> float:
         """What multiplies the constant rate at 0-based `step`."""
@@ -109,69 +116,6 @@ class Schedule:
 
     def load_state_dict(self, state: Mapping[str, float]) -> None:
         self.elapsed = state["elapsed"]
-
-
-class _KeepLast(DiskSaver):
-    """Replaces the file atomically, so that there always is a whole one."""
-
-    def remove(self, filename: str) -> None:
-        pass
-
-
-class Checkpoints:
-    """Saves everything that a training needs to go on exactly, at the end of every epoch.
-
-    The file `checkpoint.pt` is replaced atomically. With `resume`, training starts from it when it
-    is there; a resumed training gives the same weights, to the bit on a CPU, as one never stopped.
-
-    Args:
-        folder: where the file lies.
-        objects: what is saved, by name; the trainer and its loss scaler are added.
-        sampler: of the training loader; it is set to the step to go on with.
-        resume: whether to look for the file.
-    """
-
-    FILE = "checkpoint.pt"
-
-    def __init__(
-        self,
-        folder: str | Path,
-        objects: Mapping[str, Any],
-        sampler: StepSampler,
-        resume: bool = True,
-    ) -> None:
-        self.path = Path(folder) / self.FILE
-        self.objects, self.sampler, self.resume = dict(objects), sampler, resume
-
-    def attach(self, engine: StageTrainer) -> None:
-        objects = {**self.objects, "trainer": engine, "scaler": engine.grad_scaler}
-        if self.resume and self.path.exists():
-            loader = CheckpointLoader(
-                str(self.path), dict(objects), map_location=engine.state.device
-            )
-            engine.add_event_handler(Events.STARTED, loader)
-            engine.add_event_handler(Events.STARTED, self._set_position)
-        saver = Checkpoint(
-            objects,
-            _KeepLast(str(self.path.parent), create_dir=True, require_empty=False),
-            filename_pattern=self.FILE,
-        )
-        engine.add_event_handler(Events.EPOCH_COMPLETED, saver)
-
-    @classmethod
-    def load(cls, folder: str | Path, **objects: Any) -> int:
-        """Fill some of the saved objects, outside of a training; returns the step."""
-        path = Path(folder) / cls.FILE
-        if not path.exists():
-            raise WeightsError(f"no checkpoint {path}: train first, or name its output_dir")
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        for name, value in objects.items():
-            value.load_state_dict(state[name])
-        return int(state["trainer"]["iteration"])
-
-    def _set_position(self, engine: Engine) -> None:
-        self.sampler.start = engine.state.iteration
-        logger.info("resumed from %s at step %d", self.path, engine.state.iteration)
 
 
 class Pictures:
@@ -226,33 +170,59 @@ class Pictures:
 class Log:
     """Every `every` steps: losses to the log and to TensorBoard, with the rate and the speed.
 
+    `ms_per_step` is the mean time since the last entry that a batch took to be drawn and trained
+    on; validations, pictures and checkpoints in between do not count.
+
     Args:
         writer: TensorBoard's.
         optimizer: whose learning rate is reported.
         every: steps between entries.
+        schedule: knows the last step and the time left, which are told with each entry.
     """
 
-    def __init__(self, writer: SummaryWriter, optimizer: Optimizer, every: int = 50) -> None:
+    def __init__(
+        self,
+        writer: SummaryWriter,
+        optimizer: Optimizer,
+        every: int = 50,
+        schedule: Schedule | None = None,
+    ) -> None:
         self.writer, self.optimizer, self.every = writer, optimizer, every
+        self.schedule = schedule
+        self._seconds, self._steps, self._started = 0.0, 0, 0.0
 
     def attach(self, engine: Engine) -> None:
         if idist.get_rank() == 0:
-            engine.add_event_handler(Events.STARTED, self._start)
+            engine.add_event_handler(Events.GET_BATCH_STARTED, self._start)
+            engine.add_event_handler(Events.ITERATION_COMPLETED, self._stop)
             engine.add_event_handler(Events.ITERATION_COMPLETED(every=self.every), self)
 
-    def _start(self, engine: Engine) -> None:
-        self._time, self._step = time.monotonic(), engine.state.iteration
+    def _start(self) -> None:
+        self._started = time.monotonic()
+
+    def _stop(self) -> None:
+        self._seconds += time.monotonic() - self._started
+        self._steps += 1
 
     def __call__(self, engine: Any) -> None:
-        step, now = engine.state.iteration, time.monotonic()
+        step = engine.state.iteration
         scalars = {name: float(value) for name, value in engine.state.output.items()}
         scalars["learning_rate"] = self.optimizer.param_groups[0]["lr"]
-        scalars["ms_per_step"] = 1000 * (now - self._time) / max(step - self._step, 1)
-        self._time, self._step = now, step
+        scalars["ms_per_step"] = 1000 * self._seconds / max(self._steps, 1)
+        self._seconds, self._steps = 0.0, 0
         for name, value in scalars.items():
             self.writer.add_scalar(f"train/{name}", value, step)
         text = "  ".join(f"{name} {value:.4g}" for name, value in scalars.items())
-        logger.info("step %d  %s", step, text)
+        logger.info("step %s  %s", standing(step, self.schedule), text)
+
+
+def standing(step: int, schedule: Schedule | None) -> str:
+    """How far a training is, in words: `"500 of 20000, 1:02:03 left"`."""
+    if schedule is None:
+        return str(step)
+    left = schedule.seconds_left(step)
+    time_left = f", {timedelta(seconds=round(left))} left" if left is not None else ""
+    return f"{step} of {schedule.end(step)}{time_left}"
 
 
 class ValidationLog:
@@ -276,47 +246,3 @@ class ValidationLog:
             self.writer.add_scalar(f"validation/{name}", float(value), step)
         text = "  ".join(f"{name} {float(v):.4f}" for name, v in engine.state.metrics.items())
         logger.info("validation after epoch %d  %s", engine.state.epoch, text)
-
-
-class ProgressFile:
-    """Keeps a JSON file that tells another process how a training stands.
-
-    `{"step", "steps", "progress" (share done, in [0, 1]), "seconds", "losses": {name: value},
-    "validation": {name: value}}`; replaced atomically every `every` steps and after each epoch, and
-    left as it is by a run without a step.
-
-    Args:
-        path: of the file.
-        schedule: knows how much is done.
-        evaluator: whose metrics are told.
-        every: steps between updates.
-    """
-
-    def __init__(
-        self, path: str | Path, schedule: Schedule, evaluator: Engine, every: int = 10
-    ) -> None:
-        self.path = Path(path)
-        self.schedule, self.evaluator, self.every = schedule, evaluator, every
-
-    def attach(self, engine: Engine) -> None:
-        if idist.get_rank() == 0:
-            events = Events.ITERATION_COMPLETED(every=self.every) | Events.EPOCH_COMPLETED
-            engine.add_event_handler(events | Events.COMPLETED, self)
-
-    def __call__(self, engine: Any) -> None:
-        if engine.state.output is None and self.path.exists():
-            return
-        step = engine.state.iteration
-        record = {
-            "step": step,
-            "steps": self.schedule.steps,
-            "progress": round(self.schedule.progress(step), 4),
-            "seconds": round(self.schedule.elapsed, 1),
-            "losses": _plain(engine.state.output),
-            "validation": _plain(self.evaluator.state.metrics),
-        }
-        write_record(self.path, record)
-
-
-def _plain(values: Mapping[str, Any] | None) -> dict[str, float]:
-    return {name: round(float(value), 6) for name, value in (values or {}).items()}
