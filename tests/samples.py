@@ -56,6 +56,11 @@ scheduler:
   prediction_type: v_prediction
   timestep_spacing: trailing
   clip_sample: false
+sampling:
+  steps: 3
+  sampler: unipc
+  noise_length: 1.2
+  batch_size: 8
 """
 
 INFERENCE = """
