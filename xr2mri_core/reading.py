@@ -55,12 +55,13 @@ def prepare_radiograph(
     size: int,
     laterality: str = "auto",
     box: Sequence[int] | None = None,
+    detached: bool = False,
 ) -> PreparedRadiograph:
     """Read and check a radiograph for a model whose pictures have ``size`` rows and columns.
 
     Without a box the knee is looked for (:class:`~xr2mri_core.localization.KneeDetector`): of a
     plain bilateral radiograph the knee of ``laterality`` is cut out, and the right one where that
-    is ``auto``.
+    is ``auto``. ``detached`` is that of :func:`~xr2mri_core.transforms.read_radiograph`.
 
     Raises:
         RadiographError: it cannot be used.
@@ -68,7 +69,7 @@ def prepare_radiograph(
     item: dict[str, Any] = {"radiograph": radiograph, "laterality": laterality}
     if box is not None:
         item["box"] = tuple(box)
-    data = radiograph_transforms(size, locate=LocateKneed("radiograph"))(item)
+    data = radiograph_transforms(size, "radiograph", LocateKneed("radiograph"), detached)(item)
     picture = torch.as_tensor(np.asarray(data["radiograph"], np.float32))[None]
     info = data["radiograph_info"]
     if not isinstance(radiograph, str | Path):

@@ -14,6 +14,7 @@ import gzip
 import http.client
 import io
 import json
+import os
 import pickle
 import re
 import socket
@@ -263,26 +264,26 @@ def headers_that_name(voxels: Path) -> dict[str, bytes]:
     nrrd = (
         f"NRRD0004\ntype: uint8\ndimension: 2\nsizes: 64 64\nencoding: raw\ndata file: {voxels}\n\n"
     )
+    many = "# nothing to see\n" * 70_000  # more than a guard would look through
     return {
         "a.nhdr": nrrd.encode(),
         "a.nrrd": nrrd.encode(),
+        "late.nrrd": nrrd.replace("data file", f"{many}data file").encode(),
         "a.mhd": meta.encode(),
         "a.mha": meta.encode(),
     }
 
 
-def names_pixels_elsewhere(suffix: str) -> None:
+def names_pixels_elsewhere(file: str) -> None:
     def run(target: Target) -> str:
-        return got(
-            target.infer(f"a.{suffix}", headers_that_name(target.voxels)[f"a.{suffix}"]), "read"
-        )
+        return got(target.infer(file, headers_that_name(target.voxels)[file]), "read")
 
-    run.__name__ = f"reads_a_file_that_a_header_names_{suffix}"
+    run.__name__ = f"reads_a_file_that_a_header_names_{file}"
     through_inference(run)
 
 
-for _suffix in ("nhdr", "nrrd", "mhd", "mha"):
-    names_pixels_elsewhere(_suffix)
+for _file in headers_that_name(Path("x")):
+    names_pixels_elsewhere(_file)
 
 
 # --- archives, bombs and size -------------------------------------------------------------------
@@ -444,6 +445,31 @@ def test_the_server_holds_off(run, server, loot):
         assert "json" not in kind or without_paths(reply.text), reply.text
         assert "server" not in reply.headers
     assert target.send("GET", "/info/").status == 200, "the server has survived"
+
+
+def test_no_refusal_tells_what_a_file_holds(server, loot, tmp_path):
+    """Two bytes of a file, repeated, made a picture whose refusal named their value."""
+    secret, pipe = tmp_path / "secret", tmp_path / "pipe"
+    secret.write_bytes(b"pa" * 64 * 64)
+    os.mkfifo(pipe)
+    target = Target(server, *loot)
+    value = str(int.from_bytes(b"pa", "little"))
+    head = "NRRD0004\ntype: ushort\nendian: little\ndimension: 2\nsizes: 64 64\nencoding: raw\n"
+    many = "# nothing to see\n" * 70_000
+    attached = f"{head}\n".encode() + secret.read_bytes()
+    pieces = "byte skip: 2\ndata file: LIST 1\n" + f"{secret}\n" * 64
+    for content in (
+        attached,
+        f"{head}{many}{pieces}".encode(),
+        *(f"{head}{many}data file: {path}\n\n".encode() for path in (secret, pipe, pipe)),
+        headers_that_name(pipe)["a.mha"],
+        headers_that_name(pipe)["a.nrrd"],
+    ):
+        reply = target.infer("a.nrrd", content)
+        assert reply.status in (415, 422) and value not in reply.text, reply.text
+        assert str(tmp_path) not in reply.text
+    picture = target.picture.read_bytes()
+    assert target.infer("a.png", picture).status == 200, "no slot is blocked by a pipe"
 
 
 @pytest.mark.parametrize("run", ATTACKS, ids=named)

@@ -6,7 +6,7 @@ import argparse
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from xr2mri_core.cli.terminal import interrupted, progress_bar
 from xr2mri_core.errors import InputError
 
 if TYPE_CHECKING:
+    from xr2mri_core.generation import KneeMRIGenerator
     from xr2mri_core.volume import GeneratedVolume
 
 log = logging.getLogger("xr2mri")
@@ -102,11 +103,27 @@ def _generate(arguments: argparse.Namespace) -> None:
 def _generating(arguments: argparse.Namespace) -> Callable[..., GeneratedVolume]:
     """What generates: the model on this machine, or the server that was named."""
     if arguments.server is None:
-        return generator(arguments).generate
+        return partial(_generated_here, generator(arguments))
     from xr2mri_core.remote import generate_on_server
 
     token = os.environ.get("XR2MRI_TOKEN", "")
     return partial(generate_on_server, arguments.server, token=token)
+
+
+def _generated_here(
+    model: KneeMRIGenerator,
+    radiograph: Path,
+    features: dict[str, int],
+    *,
+    laterality: str,
+    box: Sequence[int] | None,
+    **options: Any,
+) -> GeneratedVolume:
+    """As :meth:`KneeMRIGenerator.generate`, from a file of this machine's user."""
+    from xr2mri_core.reading import prepare_radiograph
+
+    read = prepare_radiograph(radiograph, model.image_size, laterality, box, detached=True)
+    return model.generate(read, features, **options)
 
 
 def _demo(arguments: argparse.Namespace) -> None:

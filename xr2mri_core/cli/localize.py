@@ -32,7 +32,7 @@ def add(commands: Commands) -> None:
     """Declare the command and its actions."""
     actions = commands.group("localize", "find the knees in a plain radiograph", "FILE | ACTION")
     find = actions.add("find", _find, "boxes of the knees in a radiograph, as JSON")
-    find.add_argument("file", type=Path, help="DICOM, PNG, JPEG, NIfTI, NRRD")
+    find.add_argument("file", type=Path, help="DICOM, PNG, JPEG, NIfTI, NRRD, MetaImage")
     find.add_argument("--out", type=Path, help="JSON file to write (default: print it)")
     find.add_argument("--picture", type=Path, help="PNG to write, with the boxes drawn")
 
@@ -69,7 +69,7 @@ def _find(arguments: argparse.Namespace) -> None:
 
     for path in filter(None, (arguments.out, arguments.picture)):
         check_file(path)
-    picture, info = read_radiograph(arguments.file)
+    picture, info = read_radiograph(arguments.file, detached=True)
     found = KneeDetector.shipped().locate(picture, info["spacing_mm"])
     for warning in found.warnings:
         log.warning(warning)

@@ -22,6 +22,7 @@ from xr2mri_core.oai.sequences import RADIOGRAPH, kind_of
 from xr2mri_core.oai.values import barcode, identifier
 from xr2mri_core.oai.volumes import is_synthetic
 from xr2mri_core.transforms.dicom_file import read_header
+from xr2mri_core.transforms.polarity import DOUBTED, SURE, UNSURE, polarity
 from xr2mri_core.transforms.radiograph import CROP_MM
 from xr2mri_core.transforms.radiograph_file import read_radiograph
 
@@ -227,13 +228,18 @@ def read_knee(
         found = locate(pixels, info["spacing_mm"], side, both)
     except RuntimeError as error:  # so torch reports a lack of memory, or a device that failed
         raise Unread(f"{path.name}: the detector failed: {shown(error)}") from error
+    cut = _cut(pixels, found.box)
+    bright = polarity(cut)
+    if bright < -SURE:
+        raise RadiographError("a negative film: bone is dark, and its header does not say so")
+    doubts = (found.warning, DOUBTED if bright < -UNSURE else "")
     return KneePicture(
-        _sixteen_bits(_cut(pixels, found.box)),
+        _sixteen_bits(cut),
         found.box,
         info["spacing_mm"],
         is_synthetic(header),
         found.how,
-        (found.warning,) if found.warning else (),
+        tuple(filter(None, doubts)),
     )
 
 

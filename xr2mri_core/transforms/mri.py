@@ -18,7 +18,6 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-import SimpleITK as sitk
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
@@ -33,7 +32,7 @@ from xr2mri_core.geometry import (
     volume_to_slices,
 )
 from xr2mri_core.transforms.compose import RightKneeFramed, TypedCompose, resize_pictures
-from xr2mri_core.transforms.itk_image import array_and_affine
+from xr2mri_core.transforms.formats import FormatError, open_regular, open_stored
 
 CLIP_PERCENTILES = (0.0, 94.3)
 """Percentiles of the window's slices that become -1 and 1.
@@ -76,7 +75,9 @@ def mri_transforms(
 
 
 def read_volume(path: str | Path) -> MetaTensor:
-    """Read a volume from NIfTI, NRRD or another one-file format of ITK, turned to RAS.
+    """Read a volume from NIfTI, NRRD or MetaImage, turned to RAS.
+
+    The voxels may lie in another file of the same folder.
 
     Returns:
         MetaTensor (X, Y, Z) float32 with its RAS affine (4, 4) in mm.
@@ -85,35 +86,36 @@ def read_volume(path: str | Path) -> MetaTensor:
         VolumeError: for a file that cannot be read, is not 3-D, has NaN values or is constant.
     """
     path = Path(path)
-    if not path.exists():
-        raise VolumeError(f"{path}: no such file; give the path of an MRI volume")
     try:
-        image = nib.as_closest_canonical(_opened(path))
-        voxels = np.asarray(image.dataobj, dtype=np.float32)
+        with open_regular(path) as stream:
+            stored = open_stored(stream, path)
+            if len(stored.shape) != 3 or stored.components != 1:
+                shape = (*stored.shape, *[stored.components][: stored.components != 1])
+                raise VolumeError(f"{path.name}: of shape {shape}; an MRI volume has three axes")
+            image = nib.as_closest_canonical(nib.Nifti1Image(stored.load(), stored.affine))
+            voxels = np.asarray(image.dataobj, dtype=np.float32)
+    except FileNotFoundError:
+        raise VolumeError(f"{path}: no such file; give the path of an MRI volume") from None
+    except VolumeError:
+        raise
     except Exception as error:
+        reason = str(error) if isinstance(error, FormatError) else shown(error)
         raise VolumeError(
-            f"{path.name}: cannot be read as a volume ({shown(error)}); "
-            "give NIfTI (.nii, .nii.gz) or NRRD (.nrrd)"
+            f"{path.name}: cannot be read as a volume ({reason}); "
+            "give NIfTI (.nii, .nii.gz), NRRD (.nrrd) or MetaImage (.mha)"
         ) from error
-    if voxels.ndim != 3 or min(voxels.shape) < 1:
-        raise VolumeError(f"{path.name}: of shape {voxels.shape}; an MRI volume has three axes")
     low, high = voxels.min(), voxels.max()
     if not (np.isfinite(low) and np.isfinite(high)):
         raise VolumeError(f"{path.name}: has NaN or infinite values; export the volume again")
     if low == high:
-        raise VolumeError(f"{path.name}: every voxel is {low:g}, an empty volume; give another")
+        raise VolumeError(
+            f"{path.name}: every voxel has the same value, an empty volume; give another"
+        )
     return MetaTensor(
         torch.from_numpy(np.ascontiguousarray(voxels)),
         affine=torch.from_numpy(image.affine),
         meta={"filename_or_obj": str(path)},
     )
-
-
-def _opened(path: Path) -> Any:
-    if path.name.lower().endswith((".nii", ".nii.gz")):
-        return nib.load(path)
-    voxels, affine = array_and_affine(sitk.ReadImage(str(path), sitk.sitkFloat32))
-    return nib.Nifti1Image(voxels, affine)
 
 
 class LoadVolumed(MapTransform):

@@ -70,7 +70,7 @@ def check_pixels(pixels: np.ndarray) -> np.ndarray:
     if not (np.isfinite(low) and np.isfinite(high)):
         raise RadiographError("has NaN or infinite values; export the radiograph again")
     if low == high:
-        raise RadiographError(f"every pixel is {low:g}: an empty picture; give another file")
+        raise RadiographError("every pixel has the same value: an empty picture; give another file")
     return pixels
 
 

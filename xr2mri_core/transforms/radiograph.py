@@ -26,6 +26,7 @@ from xr2mri_core.errors import RadiographError, shown
 from xr2mri_core.geometry import IMAGE_SIZE
 from xr2mri_core.transforms.compose import ResizePicturesd, RightKneeFramed, TypedCompose
 from xr2mri_core.transforms.picture import check_pixels
+from xr2mri_core.transforms.polarity import PositiveRadiographd
 from xr2mri_core.transforms.radiograph_file import read_radiograph
 
 CROP_MM = 140.0
@@ -43,8 +44,9 @@ def radiograph_transforms(
     size: int = IMAGE_SIZE,
     keys: KeysCollection = "radiograph",
     locate: MapTransform | None = None,
+    detached: bool = False,
 ) -> TypedCompose:
-    """Return the chain file -> crop -> resize -> [-1, 1] -> right-knee frame.
+    """Return the chain file -> bone bright -> crop -> resize -> [-1, 1] -> right-knee frame.
 
     Args:
         size: rows and columns of the result.
@@ -52,14 +54,15 @@ def radiograph_transforms(
             data may also hold ``laterality`` (R, L, auto) and ``box`` (see :data:`Box`).
         locate: step that finds the box where none is given, such as
             :class:`~xr2mri_core.localization.LocateKneed`.
+        detached: see :func:`read_radiograph`.
 
     Returns:
         A transform that raises :class:`RadiographError`, never MONAI's RuntimeError.
     """
     return TypedCompose(
         [
-            LoadRadiographd(keys),
-            *([] if locate is None else [locate]),
+            LoadRadiographd(keys, detached),
+            PositiveRadiographd(keys, locate, CropRadiographd(keys)),
             CropRadiographd(keys),
             ResizePicturesd(keys, size),
             NormalizeRadiographd(keys),
@@ -78,16 +81,24 @@ class LoadRadiographd(MapTransform):
     Pixels (rows, columns) in memory are taken as they are. What is known about the file goes to
     ``data["<key>_info"]``; see :func:`read_radiograph`.
 
+    Args:
+        keys: paths or pixels.
+        detached: see :func:`read_radiograph`.
+
     Raises:
         RadiographError: for a file or pixels that are not a radiograph.
     """
+
+    def __init__(self, keys: KeysCollection, detached: bool = False) -> None:
+        super().__init__(keys)
+        self.detached = detached
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         done = dict(data)
         for key in self.key_iterator(done):
             source = done[key]
             if isinstance(source, str | Path):
-                pixels, info = read_radiograph(source)
+                pixels, info = read_radiograph(source, self.detached)
                 meta = {"filename_or_obj": str(source)}
             else:
                 pixels = check_pixels(np.asarray(source))

@@ -1,0 +1,129 @@
+"""Negatives: whole films, crops, CLAHE'd crops; inverted where sure, doubted where not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import exposure
+
+from xr2mri_core.errors import RadiographError
+from xr2mri_core.geometry import Laterality
+from xr2mri_core.oai import pictures
+from xr2mri_core.reading import prepare_radiograph
+from xr2mri_core.transforms import polarity as module
+from xr2mri_core.transforms import radiograph_transforms, read_radiograph
+from xr2mri_core.transforms.polarity import DOUBTED, INVERTED, SURE, middle_scales, polarity
+
+SHARED = Path(__file__).parents[2] / "shared"
+SAMPLES = Path(__file__).parents[1] / "slicer_extension/XR2MRI/Resources/SampleData"
+
+
+@pytest.fixture(scope="module")
+def phantoms() -> list[np.ndarray]:
+    """Two knees that the template was not fitted on, values in [0, 1]."""
+    read = [read_radiograph(path)[0] for path in sorted(SAMPLES.glob("*.nrrd"))]
+    assert len(read) == 2
+    return [picture / picture.max() for picture in read]
+
+
+def crops(picture: np.ndarray):
+    """Wide and tight ones, as they are, equalised, sharpened by hand, and half as large."""
+    middle = len(picture) // 2
+    for part in (1.0, 0.8, 0.6):
+        half = int(middle * part)
+        crop = picture[middle - half : middle + half, middle - half : middle + half]
+        yield crop
+        yield exposure.equalize_adapthist(crop, clip_limit=0.03)
+        yield exposure.equalize_hist(crop)[::2, ::2]
+        yield np.sqrt(crop)[:, ::-1]
+
+
+def test_the_score_of_a_negative_is_the_opposite(phantoms):
+    for crop in crops(phantoms[0]):
+        np.testing.assert_allclose(middle_scales(1 - crop), -middle_scales(crop), atol=1e-4)
+
+
+def test_bone_is_seen_to_be_bright_in_every_kind_of_crop(phantoms):
+    scores = [polarity(crop) for picture in phantoms for crop in crops(picture)]
+    assert min(scores) > 0 and np.median(scores) > SURE
+
+
+def told(data) -> list[str]:
+    notes = data["radiograph_info"]["warnings"]
+    return [note for note in notes if note in (INVERTED, DOUBTED)]
+
+
+@pytest.mark.parametrize("equalised", [False, True])
+def test_a_negative_is_inverted_with_a_warning(phantoms, equalised):
+    picture = phantoms[1]
+    if equalised:
+        picture = exposure.equalize_adapthist(picture, clip_limit=0.03)
+    chain = radiograph_transforms(64)
+    positive, negative = (
+        chain({"radiograph": p, "laterality": "R"}) for p in (picture, 1 - picture)
+    )
+    assert told(positive) == [] and told(negative) == [INVERTED]
+    assert negative["radiograph_info"]["inverted"] is True
+    np.testing.assert_allclose(negative["radiograph"], positive["radiograph"], atol=1e-3)
+
+
+def test_what_is_not_sure_is_doubted_and_left_alone(phantoms, monkeypatch):
+    chain = radiograph_transforms(64)
+    plain = chain({"radiograph": phantoms[0], "laterality": "R"})
+    monkeypatch.setattr(module, "polarity", lambda crop: -0.5 * SURE)
+    doubted = chain({"radiograph": 1 - phantoms[0], "laterality": "R"})
+    assert told(doubted) == [DOUBTED] and doubted["radiograph_info"]["inverted"] is False
+    pair = (np.asarray(data["radiograph"]).ravel() for data in (plain, doubted))
+    assert np.corrcoef(*pair)[0, 1] < -0.9
+
+
+def test_a_given_box_is_judged_not_the_whole_picture(phantoms):
+    picture = 1 - phantoms[0]
+    framed = np.pad(picture, 200, constant_values=0.5)
+    box = (200, 200, 200 + picture.shape[0], 200 + picture.shape[1])
+    data = radiograph_transforms(64)({"radiograph": framed, "laterality": "R", "box": box})
+    assert told(data) == [INVERTED]
+
+
+def test_the_release_is_not_indexed_with_a_negative(tmp_path, phantoms, monkeypatch):
+    from test_transforms_radiograph import write_dicom
+
+    def read(picture):
+        path = write_dicom(tmp_path / "film", (picture * 4095).astype(np.uint16))
+        return pictures.read_knee([path], Laterality.RIGHT, both=False)
+
+    assert DOUBTED not in read(phantoms[0]).notes
+    with pytest.raises(RadiographError, match="a negative film: bone is dark"):
+        read(1 - phantoms[0])
+    monkeypatch.setattr(pictures, "polarity", lambda crop: -0.5 * SURE)
+    assert read(phantoms[0]).notes == (DOUBTED,)
+
+
+@pytest.mark.skipif(not (SHARED / "cases").exists(), reason="no cases")
+@pytest.mark.parametrize(
+    ("name", "like", "inverted"),
+    [
+        ("03_plain_R_dcm2niix.nii.gz", "plain_R.dcm", False),
+        ("03_mono1_dcm2niix.nii.gz", "plain_R.dcm", True),
+        ("04_negative.png", "plain.png", True),
+        ("04_negative_unsaid.dcm", "plain_R.dcm", True),
+        ("14_phone.mpo.jpg", "plain.png", False),
+    ],
+)
+def test_peculiar_files_are_prepared_as_the_plain_one(name, like, inverted):
+    found, plain = (prepare_radiograph(SHARED / "cases" / n, 256, "R") for n in (name, like))
+    assert (INVERTED in found.info["warnings"]) == inverted
+    assert INVERTED not in plain.info["warnings"] and DOUBTED not in plain.info["warnings"]
+    pair = (p.picture.numpy().ravel() for p in (found, plain))
+    assert np.corrcoef(*pair)[0, 1] > 0.99
+
+
+@pytest.mark.skipif(not (SHARED / "reference").exists(), reason="no reference files")
+def test_real_knees_are_no_negatives():
+    real = Image.open(SHARED / "reference" / "real_pair" / "xray.png").convert("L")
+    crop = np.asarray(real, np.float32)
+    assert polarity(crop) > SURE and polarity(-crop) < -SURE
+    film, _ = read_radiograph(SHARED / "reference" / "bilateral_pa_small.png")
+    for half in np.array_split(film, 2, axis=1):
+        assert polarity(half) > SURE
