@@ -22,8 +22,8 @@ from xr2mri_core.errors import InputError, shown
 from xr2mri_core.reading import PreparedRadiograph
 
 T = TypeVar("T")
-IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-"""Ids of images: nothing that could be a path."""
+IMAGE_ID = re.compile(r"[^\W_][\w.-]{0,127}")
+"""Ids of images, in any script: nothing that could be a path."""
 
 
 class Named:
@@ -36,7 +36,8 @@ class Named:
             str, Query(max_length=64, description="of a file that was sent before")
         ] = "",
         file: Annotated[
-            UploadFile | None, File(description="a radiograph: DICOM, PNG, JPEG, NIfTI, NRRD")
+            UploadFile | None,
+            File(description="DICOM, PNG, JPEG, NIfTI, NRRD, MetaImage"),
         ] = None,
     ) -> None:
         self.image, self.session_id, self.file = image, session_id, file

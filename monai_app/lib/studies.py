@@ -10,6 +10,7 @@ import hashlib
 import io
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,8 +22,13 @@ from pydicom import Dataset
 from xr2mri_core.errors import InputError, OutputError
 
 Source = Path | bytes
-SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".dcm", ".png", ".jpg", ".jpeg", "")
-"""Of files that may be radiographs; DICOM files often have none."""
+SUFFIXES = (
+    ".nii.gz", ".nii", ".nrrd", ".mha", ".dcm", ".dicom", ".dic", ".ima", ".png", ".jpg", ".jpeg",
+    "",
+)  # fmt: skip
+"""Of files that may be radiographs, in any case; DICOM files often have none."""
+_NO_PICTURES = ("dicomdir", "lockfile", "version", "readme", "license", "autorun")
+"""Names, without suffix, of files that lie beside the pictures of a DICOM disc."""
 
 
 class ReadOnlyStudies(Datastore):
@@ -165,6 +171,7 @@ class Studies(ReadOnlyStudies):
         """Path of an image, looked for once more when it is not known."""
         if instance or view:
             raise InputError("sop_instance_uid and view_position choose among images of a PACS")
+        image_id = composed(image_id)
         if image_id not in self._paths:
             self.refresh()
         path = self._paths.get(image_id)
@@ -191,14 +198,26 @@ def suffix_of(name: str) -> str:
 
 
 def _id_of(inner: Path) -> str | None:
-    """The id of a file in the folder; None for what is hidden or cannot be a radiograph."""
+    """The id of a file in the folder; None for what is hidden or cannot be a radiograph.
+
+    Letters and digits of any script stay as they are, composed (NFC): a name in Greek is an id in
+    Greek. Everything else becomes a dash.
+    """
     suffix = suffix_of(inner.name)
     stem = str(inner)[: len(str(inner)) - len(suffix)]
     unknown = not suffix and inner.suffix and not inner.suffix[1:].isdigit()
     if unknown or any(part.startswith(".") for part in inner.parts):
         return None
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem.replace("/", ".").replace("\\", "."))
-    return re.sub(r"\.{2,}", ".", name).strip("._-")[:100] or "image"
+    if Path(stem).name.lower() in _NO_PICTURES and suffix in ("", ".dcm"):
+        return None
+    name = composed(stem.replace("/", ".").replace("\\", "."))
+    name = re.sub(r"\.{2,}", ".", re.sub(r"[^\w.-]+", "-", name))
+    return name.strip("._-")[:100].rstrip("._-") or "image"
+
+
+def composed(name: str) -> str:
+    """A name in the one form (NFC) in which ids are compared; macOS stores another."""
+    return unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode())
 
 
 def _refuse() -> NoReturn:

@@ -1,11 +1,15 @@
 """The studies folder: ids that are never paths, and a folder that stays as it is."""
 
 import os
+import unicodedata
+from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lib.security.routes import ROUTES
 from lib.sources import IMAGE_ID
 from lib.studies import Studies
 from xr2mri_core.errors import InputError, OutputError
@@ -42,6 +46,50 @@ def test_files_named_by_their_uid_are_dicom_files(tmp_path):
     (tmp_path / "1.2.840.113619.2.5").write_bytes(b"x")
     (tmp_path / "notes.txt").write_bytes(b"x")
     assert Studies(tmp_path).list_images() == ["1.2.840.113619.2.5"]
+
+
+@pytest.mark.parametrize(
+    ("name", "image"),
+    [
+        ("Колено Иванов.png", "Колено-Иванов"),
+        ("Müller/knie.dcm", "Müller.knie"),
+        (unicodedata.normalize("NFD", "Müller.png"), "Müller"),
+        ("膝关节.jpg", "膝关节"),
+        ("KNEE.DCM", "KNEE"),
+        ("knee.Dicom", "knee"),
+        ("00001.IMA", "00001"),
+        ("knee.mha", "knee"),
+        ("IM-0001-0001", "IM-0001-0001"),
+        ("(1).png", "1"),
+    ],
+)
+def test_ids_are_recognised_and_every_name_of_a_dicom_file_is_offered(tmp_path, name, image):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"x")
+    studies = Studies(tmp_path)
+    assert studies.list_images() == [image] and IMAGE_ID.fullmatch(image)
+    assert studies.radiograph(image) == path
+    assert studies.radiograph(unicodedata.normalize("NFD", image)) == path
+    route = next(r for r in ROUTES if "image" in r.query)
+    route.check_query(urlencode({"image": image}).encode())
+
+
+@pytest.mark.parametrize("name", ["DICOMDIR", "cd/dicomdir", "DICOMDIR.dcm", "VERSION", "LOCKFILE"])
+def test_what_lies_on_a_dicom_disc_beside_the_pictures_is_passed_over(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "IM0001").write_bytes(b"x")
+    assert Studies(tmp_path).list_images() == ["IM0001"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of bytes")
+def test_a_name_that_is_no_text_gets_an_id(tmp_path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/kn\xe9.png"))
+    path.write_bytes(b"x")
+    (image,) = Studies(tmp_path).list_images()
+    assert image.startswith("kn") and Studies(tmp_path).radiograph(image) == path
+    image.encode("utf-8")
 
 
 def test_a_file_that_becomes_a_link_is_gone(folder, tmp_path):
