@@ -7,10 +7,16 @@ so what is tested on it in seconds is the code that generates with the trained m
 from __future__ import annotations
 
 import os
+import tempfile
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin stall on a busy machine
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+# what libraries would leave in the home of whoever runs the tests
+os.environ.setdefault("MPLCONFIGDIR", os.path.join(tempfile.gettempdir(), "xr2mri-matplotlib"))
+os.environ.setdefault("MESA_SHADER_CACHE_DIR", os.path.join(tempfile.gettempdir(), "xr2mri-mesa"))
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import json
 from collections.abc import Iterator

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import textwrap
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -261,3 +265,15 @@ def test_a_layout_is_built_from_its_description(slicer):
     assert manager.sliceWidget("Own").mrmlSliceNode().GetOrientation() == "Axial"
     manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
     assert len(manager.shown()) == 4
+
+
+@pytest.mark.slow
+def test_nothing_is_left_in_the_home(tmp_path):
+    test = f"{Path(__file__)}::test_views_show_what_the_scene_holds"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]
+    caches = ("MPLCONFIGDIR", "MESA_SHADER_CACHE_DIR", "MLFLOW_DISABLE_TELEMETRY")
+    variables = {name: text for name, text in os.environ.items() if name not in caches}
+    variables |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    told = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    assert "1 passed" in told.stdout, told.stdout[-2000:]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -115,6 +115,20 @@ def test_other_keys_are_passed_over(user, tmp_path, key):
     assert not [name for name in node.GetAttributeNames() if name.startswith("XR2MRI")]
 
 
+def test_a_volume_that_is_deleted_is_not_held(user):
+    """Also one that never had a file."""
+    import gc
+
+    node = user.slicer.util.addVolumeFromArray(np.zeros((4, 4, 4), np.float32))
+    gone = []
+    node.AddObserver("DeleteEvent", lambda *_: gone.append(True))
+    user.slicer.mrmlScene.RemoveNode(node)
+    del node
+    user.events()
+    gc.collect()
+    assert gone, "its memory is still in use"
+
+
 # --- pixels --------------------------------------------------------------------------------------
 
 TYPES = ("VTK_BIT", "VTK_LONG", "VTK_LONG_LONG", "VTK_UNSIGNED_LONG_LONG", "VTK_ID_TYPE")

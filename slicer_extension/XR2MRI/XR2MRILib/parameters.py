@@ -105,16 +105,26 @@ def parameters_of(node: slicer.vtkMRMLScriptedModuleNode) -> XR2MRIParameterNode
     if not hasattr(slicer.modules, _KEPT):
         setattr(slicer.modules, _KEPT, [])
     kept = getattr(slicer.modules, _KEPT)
-    if not node.HasParameter("recalled"):
-        node.Modified()  # closing a scene empties the node and tells nobody: read it again
     for wrapper in kept:
         if wrapper.parameterNode is node and isinstance(wrapper, XR2MRIParameterNode):
+            if _is_stale(wrapper):
+                node.Modified()  # whereupon the wrapper reads it again
             return wrapper
     kept.append(XR2MRIParameterNode(node))
     return kept[-1]
 
 
+def _is_stale(wrapper: XR2MRIParameterNode) -> bool:
+    """Whether a wrapper remembers what is no longer so: closing a scene empties the node, and
+    opening one finds the nodes that it refers to, and neither tells."""
+    node = wrapper.parameterNode
+    return not node.HasParameter("recalled") or any(
+        getattr(wrapper, name) is not node.GetNodeReference(name) for name in _REFERENCES
+    )
+
+
 _KEPT = "XR2MRIParameterNodes"
+_REFERENCES = ("radiograph", "cropRoi", "result", "realMri")
 
 OPTIONS = ("numSlices", "steps", "sampler", "guidance", "newSeed", "seed", "samples", "pixelsOnly")
 """Names of what is remembered from one start of Slicer to the next."""

@@ -76,9 +76,17 @@ class _Watch(VTKObservationMixin):
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _on_added(self, _scene, _event, node: slicer.vtkMRMLNode) -> None:
         if node.IsA("vtkMRMLScalarVolumeNode") and node.GetStorageNode() is None:
-            self.addObserver(node, node.ReferenceAddedEvent, self._on_reference)
+            _take_once(node)
 
-    def _on_reference(self, node: slicer.vtkMRMLNode, _event) -> None:
-        if node.GetStorageNode() is not None:
-            self.removeObserver(node, node.ReferenceAddedEvent, self._on_reference)
-            take(node)
+
+def _take_once(node: slicer.vtkMRMLVolumeNode) -> None:
+    """Take the keys when the node is told its file. Nothing here holds the node: volumes come and
+    go without ever having a file, and their memory must go with them."""
+    tags: list[int] = []
+
+    def told(caller: slicer.vtkMRMLVolumeNode, _event: str) -> None:
+        if caller.GetStorageNode() is not None and tags:  # asking may tell once more
+            caller.RemoveObserver(tags.pop())
+            take(caller)
+
+    tags.append(node.AddObserver(node.ReferenceAddedEvent, told))
