@@ -6,10 +6,10 @@ import torch
 from diffusers import DDIMScheduler
 
 from xr2mri_core.cli import main
-from xr2mri_core.cli.options import SAMPLERS as OFFERED
 from xr2mri_core.diffusion import SAMPLERS, build_scheduler, guided, interpolated_betas, sample
 from xr2mri_core.errors import Cancelled, InputError
 from xr2mri_core.networks import RadiographCode
+from xr2mri_core.request import SAMPLERS as OFFERED
 
 COSINE = {
     "num_train_timesteps": 1000,

@@ -2,7 +2,7 @@
 
     request = GenerationRequest(num_slices=100, kind="mean")
 
-The command line builds its options from these fields, and the server its parameters.
+The command line builds its options from these fields, the server its parameters.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class GenerationRequest:
         for knob in fields(self):
             value = getattr(self, knob.name)
             if value is not None and knob.name != "depths":
-                object.__setattr__(self, knob.name, _checked(knob, value))
+                object.__setattr__(self, knob.name, checked(knob.name, value))
         volume_affine(self.positions)  # refuses what is not evenly spaced
         if self.positions.min() < 0 or self.positions.max() > 1 or self.count > MOST_SLICES:
             raise InputError(
@@ -127,18 +127,17 @@ KNOBS: Mapping[str, Field] = {knob.name: knob for knob in fields(GenerationReque
 """The fields by name, for whoever makes options or a schema of them."""
 
 
-def _checked(knob: Field, value: Any) -> Any:
-    """A value within its limits, as a plain number or text; raises InputError."""
-    limits = knob.metadata
+def checked(name: str, value: Any) -> Any:
+    """A knob's value within its limits, as a plain number or text; raises InputError."""
+    limits = KNOBS[name].metadata
     if "choices" in limits:
         if value not in list(limits["choices"]):
-            accepted = ", ".join(limits["choices"])
-            raise InputError(f"{knob.name} {shown(value)}: accepted are {accepted}")
+            raise InputError(f"{name} {shown(value)}: accepted are {', '.join(limits['choices'])}")
         return str(value)
     kinds = int | np.integer if limits.get("whole") else int | float | np.integer | np.floating
     if isinstance(value, bool) or not isinstance(value, kinds):
         wanted = "an integer" if limits.get("whole") else "a number"
-        raise InputError(f"{knob.name} {shown(value)}: accepted is {wanted}")
+        raise InputError(f"{name} {shown(value)}: accepted is {wanted}")
     if not limits["least"] <= value <= limits["most"]:  # NaN fails this too
-        raise InputError(f"{knob.name} {value}: accepted are {limits['least']} to {limits['most']}")
+        raise InputError(f"{name} {value}: accepted are {limits['least']} to {limits['most']}")
     return int(value) if limits.get("whole") else float(value)

@@ -20,7 +20,7 @@ from lib.json_text import read_object
 from xr2mri_core.demographics import parse_demographics
 from xr2mri_core.errors import InputError, shown
 from xr2mri_core.features import parse_features
-from xr2mri_core.request import MOST_SLICES, MOST_STEPS
+from xr2mri_core.request import KNOBS, MOST_SLICES
 
 MOST_SAMPLES_SERVED = 16
 STOCK_KEYS = frozenset(
@@ -41,6 +41,16 @@ def _without_nan(given: dict[str, Any]) -> dict[str, Any]:
         if isinstance(number, float) and math.isnan(number):
             raise ValueError(f"{shown(name)} is NaN; leave out what is not known, or send null")
     return given
+
+
+def knob(name: str, most: int | None = None) -> Any:
+    """A parameter's limits and description, as `GenerationRequest` has them."""
+    limits = KNOBS[name].metadata
+    text = limits["help"][0].upper() + limits["help"][1:] + "."
+    if KNOBS[name].default is None:
+        text += " The bundle's when left out."
+    bounds = {} if "choices" in limits else {"ge": limits["least"], "le": most or limits["most"]}
+    return Field(description=text, **bounds)
 
 
 class GenerationParameters(BaseModel):
@@ -70,9 +80,7 @@ class GenerationParameters(BaseModel):
             description="The knee in the radiograph: top, left, bottom, right in pixels.",
         ),
     ] = None
-    num_slices: Annotated[
-        int, Field(ge=1, le=MOST_SLICES, description="Slices over the window; 50 are 1.5 mm apart.")
-    ] = 50
+    num_slices: Annotated[int, knob("num_slices")] = 50
     depths: Annotated[
         list[float] | None,
         Field(
@@ -81,26 +89,12 @@ class GenerationParameters(BaseModel):
             description="Instead of num_slices: positions in [0, 1], ascending, evenly spaced.",
         ),
     ] = None
-    steps: Annotated[
-        int | None,
-        Field(ge=1, le=MOST_STEPS, description="Denoising steps; the bundle's when left out."),
-    ] = None
-    sampler: Annotated[
-        Literal["ddim", "unipc", "dpmsolver"] | None,
-        Field(description="The bundle's when left out."),
-    ] = None
-    guidance: Annotated[
-        float | None,
-        Field(ge=0, le=50, description="Strength of the features; 1 as trained."),
-    ] = None
-    samples: Annotated[
-        int,
-        Field(
-            ge=1,
-            le=MOST_SAMPLES_SERVED,
-            description="Volumes to draw; with 2 or more, mean and standard deviation come too.",
-        ),
-    ] = 1
+    kind: Annotated[Literal["sample", "mean"], knob("kind")] = "sample"
+    steps: Annotated[int | None, knob("steps")] = None
+    sampler: Annotated[Literal["ddim", "unipc", "dpmsolver"] | None, knob("sampler")] = None
+    noise_length: Annotated[float | None, knob("noise_length")] = None
+    guidance: Annotated[float | None, knob("guidance")] = None
+    samples: Annotated[int, knob("samples", most=MOST_SAMPLES_SERVED)] = 1
     seed: Annotated[
         int | None,
         Field(ge=0, le=2**63 - 1, description="Same seed, same volume; drawn when left out."),

@@ -17,7 +17,7 @@ from xr2mri_core.cli.options import (
     bundle_options,
     generation_options,
     generator,
-    positive,
+    knob_option,
     sampling,
     seed,
 )
@@ -47,7 +47,7 @@ def add(commands: Commands) -> None:
     generate.add_argument("--out", type=Path, required=True, help="folder to write to")
     generate.add_argument("--name", default="generated", help="stem of the files")
     generate.add_argument("--format", choices=("nifti", "nrrd", "dicom"), default="nifti")
-    generate.add_argument("--slices", type=positive, default=50, help="slices (default 50)")
+    knob_option(generate, "num_slices", "slices")
     generate.add_argument("--laterality", default="auto", help="R, L or auto (from the file)")
     generate.add_argument(
         "--server",
@@ -80,7 +80,7 @@ def _generate(arguments: argparse.Namespace) -> None:
         generated = _generating(arguments)(
             arguments.radiograph,
             features,
-            num_slices=arguments.slices,
+            num_slices=arguments.num_slices,
             laterality=arguments.laterality,
             box=arguments.box,
             demographics=people or None,

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from xr2mri_core.errors import InputError
 from xr2mri_core.processes import cores as cores
-
-# Those of xr2mri_core.diffusion, which takes seconds to import; a test holds them together.
-SAMPLERS = ("ddim", "unipc", "dpmsolver")
+from xr2mri_core.request import KNOBS, checked
 
 Run = Callable[[argparse.Namespace], None]
 
@@ -66,23 +65,53 @@ def bundle_options(parser: argparse.ArgumentParser) -> None:
 
 
 def generation_options(parser: argparse.ArgumentParser) -> None:
-    """Which model, and how it denoises."""
+    """Which model, and how it generates."""
     bundle_options(parser)
     parser.add_argument("--size", default="compact", help="size overlay of the bundle (compact)")
     parser.add_argument("--weights", type=Path, help="safetensors of that size (the bundle's own)")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
-    parser.add_argument("--steps", type=positive, help="denoising steps (default: the bundle's)")
-    parser.add_argument("--sampler", choices=SAMPLERS, help="(default: the bundle's)")
-    parser.add_argument("--guidance", type=float, help="classifier-free guidance on the features")
-    parser.add_argument("--seed", type=seed, default=0, help="same seed, same volume (default 0)")
-    parser.add_argument("--samples", type=positive, default=1, help="with 2 or more: mean and std")
-    parser.add_argument("--batch-size", type=positive, help="slices at a time: bounds the memory")
+    for name in _SAMPLING:
+        knob_option(parser, name)
+
+
+_SAMPLING = (
+    "kind", "steps", "sampler", "noise_length", "guidance", "seed", "samples", "batch_size",
+)  # fmt: skip
+
+
+def knob_option(parser: argparse.ArgumentParser, name: str, option: str | None = None) -> None:
+    """An option for a field of `GenerationRequest`, with its limits, default and help."""
+    knob = KNOBS[name]
+    default = "the bundle's" if knob.default is None else knob.default
+    limits = knob.metadata
+    parser.add_argument(
+        f"--{option or name.replace('_', '-')}",
+        dest=name,
+        default=knob.default,
+        help=f"{limits['help']} (default: {default})",
+        **({"choices": tuple(limits["choices"])} if "choices" in limits else {"type": _of(name)}),
+    )
+
+
+def _of(name: str) -> Callable[[str], Any]:
+    """The type of an option for a number."""
+
+    def number(text: str) -> Any:
+        try:
+            value = int(text) if KNOBS[name].metadata.get("whole") else float(text)
+        except ValueError:
+            value = text
+        try:
+            return checked(name, value)
+        except InputError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return number
 
 
 def sampling(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The denoising that was asked for, as keywords of ``KneeMRIGenerator.generate``."""
-    names = ("steps", "sampler", "guidance", "seed", "samples", "batch_size")
-    return {name: getattr(arguments, name) for name in names}
+    """How to generate, as keywords of ``KneeMRIGenerator.generate``."""
+    return {name: getattr(arguments, name) for name in _SAMPLING}
 
 
 def generator(arguments: argparse.Namespace) -> Any:
