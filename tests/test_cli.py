@@ -55,11 +55,11 @@ def test_generate_writes_volume_record_and_montage(generate, radiograph, form, t
     assert run(*generate(radiograph, "--features", form, "--set", "V00XRJSL=1")) == 0
     printed = [Path(line) for line in capsys.readouterr().out.split()]
     assert sorted(path.name for path in printed) == [
-        "generated.json", "generated.nii.gz", "generated.png",
+        "generated.json", "generated.png", "generated_sample.nii.gz",
     ]  # fmt: skip
     record = json.loads((tmp_path / "out" / "generated.json").read_text())
     assert record["features"] == {"V00XRJSM": 1, "V00XRKL": 2, "V00XRJSL": 1}
-    assert nib.load(tmp_path / "out" / "generated.nii.gz").shape == (64, 3, 64)
+    assert nib.load(tmp_path / "out" / "generated_sample.nii.gz").shape == (64, 3, 64)
 
 
 def test_the_record_of_a_generation_is_a_form_again(generate, radiograph, form, tmp_path):
@@ -67,7 +67,8 @@ def test_the_record_of_a_generation_is_a_form_again(generate, radiograph, form, 
     record = tmp_path / "out" / "generated.json"
     assert run(*generate(radiograph, "--features", record, "--name", "again")) == 0
     first, second = (
-        nib.load(tmp_path / "out" / f"{name}.nii.gz").get_fdata() for name in ("generated", "again")
+        nib.load(tmp_path / "out" / f"{name}_sample.nii.gz").get_fdata()
+        for name in ("generated", "again")
     )
     np.testing.assert_array_equal(first, second)
 
@@ -76,7 +77,7 @@ def test_nrrd_samples_and_box(generate, radiograph, tmp_path):
     more = ("--format", "nrrd", "--samples", 2, "--box", 8, 8, 88, 88, "--laterality", "L")
     assert run(*generate(radiograph, *more)) == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {"generated.nrrd", "generated_mean.nrrd", "generated_std.nrrd"} < names
+    assert {"generated_sample.nrrd", "generated_mean.nrrd", "generated_std.nrrd"} < names
     record = json.loads((tmp_path / "out" / "generated.json").read_text())
     assert record["box"] == [8, 8, 88, 88] and record["laterality"] == "L"
 

@@ -202,7 +202,7 @@ def test_values_beyond_0_1_are_cut_and_those_that_are_none_refused():
 def test_every_slice_says_what_it_is():
     for dataset in dicom_series(generated_volume(laterality="L")):
         assert list(dataset.ImageType[:2]) == ["DERIVED", "SECONDARY"]
-        assert dataset.SeriesDescription == "XR2MRI knee L: synthetic, not for diagnosis"
+        assert dataset.SeriesDescription == "XR2MRI knee L, sample: synthetic, not for diagnosis"
         assert dataset.ImageComments.startswith(NOTICE)
         assert "V00XRKL=2" in dataset.ImageComments and "spacing unknown" in dataset.ImageComments
         assert "seed 3" in dataset.DerivationDescription

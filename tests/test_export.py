@@ -59,7 +59,7 @@ def test_nrrd_is_the_same_volume_in_space(tmp_path, generated):
 def test_mean_std_montage_and_record_lie_beside(tmp_path, generated):
     written = write_generated(generated, tmp_path, "knee")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "knee.json", "knee.nii.gz", "knee.png", "knee_mean.nii.gz", "knee_std.nii.gz",
+        "knee.json", "knee.png", "knee_mean.nii.gz", "knee_sample.nii.gz", "knee_std.nii.gz",
     ]  # fmt: skip
     record = json.loads(written["record"].read_text())
     assert record["files"]["mean"] == "knee_mean.nii.gz" and record["seed"] == 3

@@ -35,11 +35,11 @@ def test_the_command_generates_on_a_server(server, radiograph, tmp_path, capsys)
     arguments = ["generate", "--server", server, "--radiograph", str(radiograph)]
     asked = ["--set", "kl_grade=2", "--slices", "5", "--seed", "9", "--out", str(out)]
     assert main([*arguments, *asked]) == 0
-    assert nib.load(out / "generated.nii.gz").shape[1] == 5
+    assert nib.load(out / "generated_sample.nii.gz").shape[1] == 5
     record = json.loads((out / "generated.json").read_text())
     assert record["seed"] == 9 and record["features"] == {"V00XRKL": 2}
     assert (out / "generated.png").is_file()
-    assert "generated.nii.gz" in capsys.readouterr().out
+    assert "generated_sample.nii.gz" in capsys.readouterr().out
 
 
 def test_a_refusal_says_what_to_mend(server, radiograph, tmp_path):

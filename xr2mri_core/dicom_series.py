@@ -56,7 +56,7 @@ from xr2mri_core import __version__
 from xr2mri_core.errors import InputError, RadiographError, VolumeError, shown
 from xr2mri_core.files import atomic_files
 from xr2mri_core.geometry import SLICE_MM, Laterality, volume_to_slices
-from xr2mri_core.volume import NOTICE
+from xr2mri_core.volume import KINDS, NOTICE
 
 if TYPE_CHECKING:
     from xr2mri_core.volume import GeneratedVolume
@@ -330,14 +330,15 @@ def _slices(
     number = list(_KINDS).index(kind)
     shared.SeriesInstanceUID = _uid(content, kind)
     shared.SeriesNumber = FIRST_SERIES_NUMBER + number
-    what = f"{_KINDS[kind]} {generated.record.get('samples', 'all')} samples" if number else ""
+    samples = generated.record.get("samples", "all")
+    what = f"{_KINDS[kind]} {samples} samples" if number else generated.kind
     knee = f"{MANUFACTURER} knee {shared.Laterality}".strip()
-    shared.SeriesDescription = f"{knee}{', ' if what else ''}{what}: {NOTICE}"
-    shared.ImageType = ["DERIVED", "SECONDARY", "OTHER", "SYNTHETIC"]
-    if what:
-        shared.ImageType = [*shared.ImageType, kind.upper()]
-        shared.DerivationDescription = _text(1024, what, shared.DerivationDescription)
-    if kind == "mean":
+    shared.SeriesDescription = f"{knee}, {what}: {NOTICE}"
+    value = kind if number else generated.kind
+    shared.ImageType = ["DERIVED", "SECONDARY", "OTHER", "SYNTHETIC", value.upper()]
+    told = what if number else f"{what}, {KINDS[generated.kind]}"
+    shared.DerivationDescription = _text(1024, told, shared.DerivationDescription)
+    if value == "mean":
         shared.DerivationCodeSequence.append(_code("113049", "DCM", "Pixel by pixel mean"))
     highest = LEVELS if kind != "std" else max(1, int(pixels.max()))  # std is dark without
     shared.WindowCenter, shared.WindowWidth = f"{(highest + 1) / 2:g}", f"{highest + 1}"

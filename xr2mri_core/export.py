@@ -173,7 +173,7 @@ def write_generated(
     Args:
         generated: what to write.
         folder: where, created if needed.
-        name: stem of the files.
+        name: stem of the files; a volume's has what it is behind it: `sample`, `mean` or `std`.
         volume_format: one of :data:`SUFFIXES`.
 
     Returns:
@@ -191,14 +191,15 @@ def write_generated(
     folder, suffix = Path(folder), SUFFIXES[volume_format]
     is_dicom = volume_format == "dicom"
     write_volume = write_nifti if volume_format == "nifti" else write_nrrd
-    description = f"XR2MRI {NOTICE} seed {generated.record.get('seed', '?')}"
+    seed = generated.record.get("seed", "?")
     volumes = {"volume": generated.volume, "mean": generated.mean, "std": generated.std}
     written: dict[str, Path] = {"volume": folder / f"{name}{suffix}"} if is_dicom else {}
     with atomic_files(folder) as files:
         for kind, volume in volumes.items():
             if volume is not None and not is_dicom:
-                stem = name if kind == "volume" else f"{name}_{kind}"
-                written[kind] = folder / f"{stem}{suffix}"
+                what = generated.kind if kind == "volume" else kind
+                description = f"XR2MRI {what}, {NOTICE}, seed {seed}"
+                written[kind] = folder / f"{name}_{what}{suffix}"
                 write_volume(files.path(written[kind]), volume, generated.affine, description)
         written["montage"] = folder / f"{name}.png"
         sheet = montage(volume_to_slices(generated.volume), generated.radiograph, tiles=11)

@@ -209,7 +209,7 @@ class KneeMRIGenerator:
         return GeneratedVolume(
             volume=_volume(best, side),
             affine=self.affine(wanted.positions),
-            mean=_volume(spread.mean, side) if several else None,
+            mean=_volume(spread.mean, side) if several and wanted.kind == "sample" else None,
             std=_volume(spread.std, side) if several else None,
             radiograph=radiograph.shown,
             record=self._record(

@@ -24,7 +24,7 @@ class GeneratedVolume:
     Attributes:
         volume: (W, n, H) float32 in [0, 1], RAS: of the kind that was asked for, one of `KINDS`.
         affine: (4, 4) float64, voxel to RAS mm.
-        mean: mean of all samples; None for a single one.
+        mean: mean of all samples; None for a single one, and where `volume` is the mean itself.
         std: their standard deviation, where the model is unsure; None for a single sample.
         radiograph: (H, W) float32 in [0, 1], cropped, as seen by the network but on its own side.
         record: what was asked for and with what it was made; plain values for JSON.

@@ -44,8 +44,9 @@ def build_scheduler(config: Any, name: str = "ddim") -> Any:
     known = inspect.signature(scheduler).parameters
     training = config if isinstance(config, Mapping) else config.config
     settings = {key: value for key, value in training.items() if key in known}
-    if name != "ddim":  # with DDIM's own "leading" spacing the solvers fail at many steps
-        settings["timestep_spacing"] = "trailing"
+    # "Leading" spacing, diffusers' default for DDIM, starts few steps in the middle of the schedule
+    # from pure noise (at 2 of 1000: t = 501 and 1), and the solvers fail with it at many steps.
+    settings["timestep_spacing"] = "trailing"
     return scheduler(**settings)
 
 
