@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, replace
-from typing import Any
-
-import numpy as np
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
 
 from xr2mri_core.errors import InputError, shown
-from xr2mri_core.geometry import depths_of, volume_affine
 from xr2mri_core.volume import KINDS
+
+if TYPE_CHECKING:  # the command line reads this module for its help, without any library
+    import numpy as np
 
 SAMPLERS = ("ddim", "unipc", "dpmsolver")
 """Of `xr2mri_core.diffusion`, which takes seconds to import; a test holds the two together."""
@@ -98,6 +99,8 @@ class GenerationRequest:
             value = getattr(self, knob.name)
             if value is not None and knob.name != "depths":
                 object.__setattr__(self, knob.name, checked(knob.name, value))
+        from xr2mri_core.geometry import volume_affine
+
         volume_affine(self.positions)  # refuses what is not evenly spaced
         if self.positions.min() < 0 or self.positions.max() > 1 or self.count > MOST_SLICES:
             raise InputError(
@@ -108,6 +111,10 @@ class GenerationRequest:
     @property
     def positions(self) -> np.ndarray:
         """The depths of all slices, float64 (n,) in [0, 1]."""
+        import numpy as np
+
+        from xr2mri_core.geometry import depths_of
+
         if self.depths is None:
             return depths_of(self.num_slices)
         return np.asarray(self.depths, np.float64)
@@ -134,10 +141,10 @@ def checked(name: str, value: Any) -> Any:
         if value not in list(limits["choices"]):
             raise InputError(f"{name} {shown(value)}: accepted are {', '.join(limits['choices'])}")
         return str(value)
-    kinds = int | np.integer if limits.get("whole") else int | float | np.integer | np.floating
-    if isinstance(value, bool) or not isinstance(value, kinds):
-        wanted = "an integer" if limits.get("whole") else "a number"
+    whole = limits.get("whole", False)
+    if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
+        wanted = "an integer" if whole else "a number"
         raise InputError(f"{name} {shown(value)}: accepted is {wanted}")
     if not limits["least"] <= value <= limits["most"]:  # NaN fails this too
         raise InputError(f"{name} {value}: accepted are {limits['least']} to {limits['most']}")
-    return int(value) if limits.get("whole") else float(value)
+    return int(value) if whole else float(value)
