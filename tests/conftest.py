@@ -49,6 +49,15 @@ def generator(tiny_bundle):
     return KneeMRIGenerator.from_bundle(tiny_bundle, "cpu")
 
 
+@pytest.fixture(scope="session")
+def volume_generator(tmp_path_factory):
+    """A generator whose tiny model has a regression and depth mixing."""
+    from xr2mri_core.generation import KneeMRIGenerator
+
+    bundle = make_tiny_bundle(tmp_path_factory.mktemp("volume") / "knee_xr2mri", volume=True)
+    return KneeMRIGenerator.from_bundle(bundle, "cpu")
+
+
 @pytest.fixture
 def radiograph(tmp_path) -> Path:
     """A radiograph as a PNG file."""

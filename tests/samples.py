@@ -74,23 +74,40 @@ generation:
 """
 
 
-def make_tiny_bundle(bundle: str | Path, demographics: bool = False) -> Path:
-    """Write a bundle folder with random weights, which may be guided by age, sex and BMI."""
+VOLUME = Path(__file__).parents[1] / "monai_app/model/knee_xr2mri/configs/volume.yaml"
+
+
+def make_tiny_bundle(bundle: str | Path, demographics: bool = False, volume: bool = False) -> Path:
+    """Write a bundle folder with random weights.
+
+    Args:
+        bundle: the folder.
+        demographics: the model is also guided by age, sex and BMI.
+        volume: it has a regression and depth mixing, as the shipped overlay adds them.
+    """
     import torch
+    import yaml
     from monai.bundle import ConfigParser
 
     bundle = Path(bundle)
     (bundle / "configs").mkdir(parents=True)
     (bundle / "configs" / "compact.yaml").write_text(TINY)
     (bundle / "configs" / "inference.yaml").write_text(INFERENCE)
+    overlay = yaml.safe_load(VOLUME.read_text())
+    overlay["depth_mixing"]["norm_num_groups"] = 8
+    (bundle / "configs" / "volume.yaml").write_text(yaml.safe_dump(overlay))
+    names = ["inference", "compact", *(["volume"] if volume else [])]
     parser = ConfigParser()
-    parser.read_config([str(bundle / "configs" / f"{n}.yaml") for n in ("inference", "compact")])
+    parser.read_config([str(bundle / "configs" / f"{name}.yaml") for name in names])
     torch.manual_seed(0)
     model = parser.get_parsed_content("model")
     if demographics:
         model.guidance.add_demographics()
-    for parameter in model.guidance.parameters():  # the zero-initialised ends too
-        torch.nn.init.normal_(parameter, std=0.5)
+    for name, parameter in model.named_parameters():  # the zero-initialised ends too
+        if "guidance." in name or name.startswith("depth_mixing."):
+            torch.nn.init.normal_(parameter, std=0.5 if "guidance." in name else 0.1)
+    if volume:
+        model.regression.std.fill_(0.6)
     model.save_weights(bundle / "models" / "knee_xr2mri.safetensors")
     return bundle
 

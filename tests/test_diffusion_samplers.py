@@ -31,13 +31,13 @@ PAPER = {
 MEAN, STD = 0.7, 0.5
 
 
-def exact_denoiser(training):
-    """The best possible prediction when z_0 ~ N(MEAN, STD^2) in every element."""
+def exact_denoiser(training, mean=MEAN, std=STD):
+    """The best possible prediction when z_0 ~ N(mean, std^2) in every element."""
     alpha_bars = training.alphas_cumprod.double()
 
     def denoise(z_t, t):
         a, s = alpha_bars[t].sqrt(), (1 - alpha_bars[t]).sqrt()
-        z_0 = MEAN + a * STD**2 / (a**2 * STD**2 + s**2) * (z_t - a * MEAN)
+        z_0 = mean + a * std**2 / (a**2 * std**2 + s**2) * (z_t - a * mean)
         epsilon = (z_t - a * z_0) / s
         prediction = (
             epsilon if training.config.prediction_type == "epsilon" else a * epsilon - s * z_0
@@ -73,6 +73,36 @@ def test_any_number_of_steps(config, name, steps):
     )
     assert torch.isfinite(z).all() and float((z - MEAN).abs().max()) < 6 * STD
     assert seen[-1] == (len(seen), steps)
+
+
+@pytest.mark.parametrize(
+    ("name", "enough"), [("ddim", {8: 0.16, 20: 0.07, 50: 0.03}), ("unipc", {6: 0.03, 8: 0.01}),
+                         ("dpmsolver", {8: 0.05, 15: 0.02})],
+)  # fmt: skip
+def test_a_residual_of_unit_variance_keeps_mean_and_deviation(name, enough):
+    """What a model with a regression draws, N(0, 1): exact in the mean at any number of steps, and
+    in the deviation within what is stated for each; fewer steps draw too little, never too much."""
+    training = DDIMScheduler(**COSINE)
+    z_T = torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64).reshape(3, 1, 1, 1)
+    deviations = []
+    for steps in range(1, 51):
+        drawn = sample(
+            exact_denoiser(training, 0.4, 1.0), z_T, build_scheduler(training, name), steps
+        ).flatten()
+        assert float(drawn[1]) == pytest.approx(0.4, abs=0.006), steps
+        deviations.append(float(drawn[2] - drawn[0]) / 2)
+    assert max(deviations) < 1.005
+    for steps, error in enough.items():
+        assert deviations[steps - 1] == pytest.approx(1, abs=error), steps
+    assert deviations[0] < 0.01  # one step is the mean, whatever the noise
+
+
+@pytest.mark.parametrize("config", [COSINE, PAPER], ids=["compact", "paper"])
+def test_few_steps_start_from_pure_noise(config):
+    for name in SAMPLERS:
+        scheduler = build_scheduler(DDIMScheduler(**config), name)
+        scheduler.set_timesteps(2)
+        assert int(scheduler.timesteps[0]) == 999, name
 
 
 def test_ddim_is_equation_9():

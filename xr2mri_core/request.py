@@ -97,7 +97,8 @@ class GenerationRequest:
     def __post_init__(self) -> None:
         for knob in fields(self):
             value = getattr(self, knob.name)
-            if value is not None and knob.name != "depths":
+            left_out = value is None and knob.default is None
+            if not left_out and knob.name != "depths":
                 object.__setattr__(self, knob.name, checked(knob.name, value))
         from xr2mri_core.geometry import volume_affine
 
