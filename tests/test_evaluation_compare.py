@@ -28,7 +28,7 @@ class Oracle:
     def form_of(self, item):
         return {"features": item["features"]}
 
-    def generate(self, radiograph, features, num_slices, seed, samples, laterality, box, **more):
+    def generate(self, radiograph, features, num_slices, seed, laterality, box, samples=1, **more):
         self.calls.append((radiograph.name, dict(features), num_slices, seed, laterality, more))
         slices, _ = compare.read_slices(self.known[str(radiograph)], self.image_size)
         slices = compare._resampled(slices, num_slices)
@@ -55,9 +55,10 @@ def test_rows_and_files_of_an_evaluation(small_datalist, oracle, tmp_path):
     text = compare.evaluate(
         small_datalist, oracle, tmp_path, samples=2, spacing_cases=1, seed=5, steps=4
     )
+    assert {call[5]["kind"] for call in oracle.calls} == {"mean", "sample"}
     with (tmp_path / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
-    methods = ["model", "model, mean of samples", *compare.BASELINES, "empty edge map", "truth"]
+    methods = ["model", "model, sample", *compare.BASELINES, "empty edge map", "truth"]
     assert [row["method"] for row in rows if row["case"] == "case-3"] == methods
     assert {row["case"] for row in rows} == {"case-3", "case-4"}
     for name in methods:
@@ -72,11 +73,21 @@ def test_rows_and_files_of_an_evaluation(small_datalist, oracle, tmp_path):
         assert 0 < floor < 1
         truth = float(scores[case, "truth"]["adjacent"])
         assert float(scores[case, "model"]["adjacent"]) == pytest.approx(truth)
+        for name in ("rough", "comb", "lag2"):
+            true = float(scores[case, "truth"][name])
+            assert float(scores[case, "model, sample"][name]) == pytest.approx(true)
+        for name in ("ssim_sagittal", "ssim_axial", "ssim_3d"):
+            assert float(scores[case, "model"][name]) == pytest.approx(1)
+            assert float(scores[case, "other patient"][name]) < 1
+        assert float(scores[case, "model, sample"]["power32"]) == pytest.approx(1)
+        assert float(scores[case, "model, sample"]["spread"]) == 0
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["settings"]["steps"] == 4 and summary["settings"]["phantom"] is False
     assert summary["advantage"]["other patient"]["ssim"]["won"] == 1
-    assert list(summary["spacing"]) == ["truth", "50", "100", "200"]
-    assert {"boxplots.png", "montage.png", "spacing.png", "summary.md"} <= {
+    at = [f"{n} {noise} noise" for n in compare.SPACINGS for noise in ("own", "independent")]
+    assert list(summary["spacing"]) == ["truth", *at]
+    assert {call[5].get("noise_length") for call in oracle.calls} == {None, 0.0}
+    assert {"boxplots.png", "planes.png", "montage.png", "spacing.png", "summary.md"} <= {
         path.name for path in tmp_path.iterdir()
     }
 
@@ -84,11 +95,12 @@ def test_rows_and_files_of_an_evaluation(small_datalist, oracle, tmp_path):
 def test_every_row_of_a_case_has_the_same_noise_and_the_request(small_datalist, oracle, tmp_path):
     compare.evaluate(small_datalist, oracle, tmp_path, spacing_cases=0, seed=5, steps=4)
     first = [call for call in oracle.calls if call[3] == 5]
-    assert [(name, features) for name, features, *_ in first] == [
-        ("3.png", {"V00XRKL": 3}), ("4.png", {"V00XRKL": 3}), ("3.png", {}),
+    assert [(name, features, more["kind"]) for name, features, *_, more in first] == [
+        ("3.png", {"V00XRKL": 3}, "sample"), ("3.png", {"V00XRKL": 3}, "mean"),
+        ("4.png", {"V00XRKL": 3}, "mean"), ("3.png", {}, "mean"),
     ]  # fmt: skip
-    assert [call[4] for call in first] == ["R", "L", "R"]
-    assert all(call[5] == {"steps": 4} for call in oracle.calls)
+    assert [call[4] for call in first] == ["R", "R", "L", "R"]
+    assert all(call[5] == {"steps": 4, "kind": call[5]["kind"]} for call in oracle.calls)
     assert {call[3] for call in oracle.calls} == {5, 6}
 
 

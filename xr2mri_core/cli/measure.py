@@ -26,13 +26,13 @@ def add(commands: Commands) -> None:
         "--response-cases", type=count, help="cases of the feature response (default: as --cases)"
     )
     evaluate.add_argument(
-        "--spacing-cases", type=count, default=8, help="cases at 100 and 200 slices (default 8)"
+        "--spacing-cases", type=count, default=2, help="cases at 30 to 500 slices (default 2)"
     )
     evaluate.add_argument(
         "--mean-cases", type=positive, default=200, help="training volumes in the mean volume"
     )
     evaluate.add_argument("--jobs", type=positive, default=1, help="processes beside the model")
-    generation_options(evaluate)
+    generation_options(evaluate, kind=False)
 
     robustness = commands.add(
         "robustness", _robustness, "how the volume moves with another radiograph of the same knee"

@@ -64,13 +64,13 @@ def bundle_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default=None, help="cpu, cuda, cuda:1 (default: best)")
 
 
-def generation_options(parser: argparse.ArgumentParser) -> None:
-    """Which model, and how it generates."""
+def generation_options(parser: argparse.ArgumentParser, kind: bool = True) -> None:
+    """Which model, and how it generates; whether mean or sample where there is a choice."""
     bundle_options(parser)
     parser.add_argument("--size", default="compact", help="size overlay of the bundle (compact)")
     parser.add_argument("--weights", type=Path, help="safetensors of that size (the bundle's own)")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
-    for name in _SAMPLING:
+    for name in _SAMPLING if kind else _SAMPLING[1:]:
         knob_option(parser, name)
 
 
@@ -111,7 +111,7 @@ def _of(name: str) -> Callable[[str], Any]:
 
 def sampling(arguments: argparse.Namespace) -> dict[str, Any]:
     """How to generate, as keywords of ``KneeMRIGenerator.generate``."""
-    return {name: getattr(arguments, name) for name in _SAMPLING}
+    return {name: getattr(arguments, name) for name in _SAMPLING if hasattr(arguments, name)}
 
 
 def generator(arguments: argparse.Namespace) -> Any:

@@ -1,14 +1,16 @@
 """Measure a model on a split of a datalist, beside predictions that know less than it does.
 
-A number alone says little, so every case is also predicted by
+The model is judged by its best guess, ``kind="mean"``, since a sample cannot know what the
+radiograph leaves open; a sample stands beside it, judged for what it is: whether it looks as real
+volumes do, in three planes. A number alone says little, so every case is also predicted by
 
 - ``mean volume``: the mean of training volumes, which knows no patient;
 - ``other patient``: the true volume of the next test patient, a perfect image of the wrong knee;
-- ``other radiograph``: the same model, noise and features with that patient's radiograph;
-- ``features blanked``: the same model, noise and radiograph without any feature.
+- ``other radiograph``: the same model and features with that patient's radiograph;
+- ``features blanked``: the same model and radiograph without any feature.
 
 Where the datalist is of phantoms, the **feature response** is measured too: a cyst or
-chondrocalcinosis is switched on and off in the request (same seed, same radiograph) and, with
+chondrocalcinosis is switched on and off in the request (same radiograph) and, with
 everything else the same, in the phantom itself, which tells where and how the volume should have
 changed.
 """
@@ -30,6 +32,7 @@ import numpy as np
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import DatalistError
 from xr2mri_core.evaluation.metrics import Reference, adjacent_correlation, feature_response
+from xr2mri_core.evaluation.planes import coherence, in_planes, spread_error, texture
 from xr2mri_core.evaluation.summary import markdown, summarise
 from xr2mri_core.export import write_json, write_nifti
 from xr2mri_core.features import VARIABLES
@@ -44,14 +47,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("xr2mri")
 
-MODEL, MEAN_OF_SAMPLES = "model", "model, mean of samples"
+MODEL, SAMPLE = "model", "model, sample"
 MEAN_VOLUME, OTHER_PATIENT = "mean volume", "other patient"
 OTHER_RADIOGRAPH, BLANKED = "other radiograph", "features blanked"
 BASELINES = (MEAN_VOLUME, OTHER_PATIENT, OTHER_RADIOGRAPH, BLANKED)
 
 CYSTS = tuple(v.name for v in VARIABLES if v.finding == "cysts")
 CHONDROCALCINOSIS = tuple(v.name for v in VARIABLES if v.finding == "chondrocalcinosis")
-SPACINGS = (50, 100, 200)
+SPACINGS = (30, 50, 100, 200, 300, 400, 500)
+"""Slices of the paper's Fig. 6."""
+OWN_NOISE, PAPERS_NOISE = "own noise", "independent noise"
 
 Item = Mapping[str, Any]
 Toggle = tuple[str, np.ndarray, np.ndarray]
@@ -146,12 +151,26 @@ def measure(
     truth: Truth,
     predictions: Mapping[str, np.ndarray],
     switched: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    std: np.ndarray | None = None,
 ) -> Measured:
-    """Compare every prediction (n, H, W) with the truth, every generated switch with the true."""
-    case = str(truth.item["case"])
-    methods = {name: truth.reference.compare(slices) for name, slices in predictions.items()}
+    """Compare every prediction (n, H, W) with the truth, every generated switch with the true.
+
+    Args:
+        truth: the case.
+        predictions: by name of the row.
+        switched: (off, on) by variable.
+        std: predicted standard deviation (n, H, W), where several samples were drawn.
+    """
+    case, true = str(truth.item["case"]), truth.reference.slices
+    methods = {
+        name: truth.reference.compare(slices) | in_planes(true, slices) | coherence(slices)
+        for name, slices in predictions.items()
+    }
+    methods[SAMPLE] |= texture(true, predictions[SAMPLE])
+    if std is not None:
+        methods[SAMPLE]["spread"] = spread_error(true, predictions[MODEL], std)
     methods["empty edge map"] = {"rssim": truth.reference.floor()}
-    methods["truth"] = {"adjacent": mean_adjacent(truth.reference.slices)}
+    methods["truth"] = {"adjacent": mean_adjacent(true), **coherence(true)}
     response = []
     for name, off, on in truth.toggles:
         if name in switched:
@@ -179,7 +198,7 @@ def evaluate(
     seed: int = 0,
     samples: int = 1,
     response_cases: int | None = None,
-    spacing_cases: int = 8,
+    spacing_cases: int = 2,
     mean_cases: int = 200,
     jobs: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
@@ -195,10 +214,11 @@ def evaluate(
         split: which of its lists.
         cases: the first so many only.
         seed: case i is generated from ``seed + i``, by every row of the table alike.
-        samples: with 2 or more, also the row "model, mean of samples".
+        samples: with 2 or more, also whether their deviation fits the error of the mean.
         response_cases: how many cases switch one cyst and one chondrocalcinosis each, in turn over
             the six variables (phantoms only; default: all evaluated cases).
-        spacing_cases: how many cases are also generated at 100 and 200 slices.
+        spacing_cases: how many cases are also generated at 30 to 500 slices, with the model's noise
+            and with the paper's independent one (its Fig. 6).
         mean_cases: training volumes in the mean volume.
         jobs: processes that read, render and measure beside the generation.
         request: further arguments of :meth:`KneeMRIGenerator.generate` (steps, sampler, ...).
@@ -228,12 +248,12 @@ def evaluate(
     with _workers(jobs) as pool:
         pending = []
         for index, truth in enumerate(_ahead(pool, read_truth, plans, 2 * jobs)):
-            predictions, switched = run.case(truth, others[index], seed + index)
+            predictions, switched, std = run.case(truth, others[index], seed + index)
             if index < spacing_cases:
-                spacing += run.spacing(truth, predictions[MODEL], seed + index)
+                spacing += run.spacing(truth, predictions[SAMPLE], seed + index)
             if index < figures.PICTURED:
                 pictured.append(figures.Pictured(truth, predictions, switched))
-            pending.append(pool.submit(measure, truth, predictions, switched))
+            pending.append(pool.submit(measure, truth, predictions, switched, std))
             if len(pending) > 2 * jobs:  # bounds the volumes in flight
                 measured.append(pending.pop(0).result())
             report(index + 1, len(items), "cases")
@@ -269,57 +289,61 @@ class _Run:
 
     def case(
         self, truth: Truth, other: Item, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, tuple[np.ndarray, np.ndarray]]]:
-        """All predictions of one case, and the generated (off, on) pair of each switch."""
+    ) -> tuple[dict[str, np.ndarray], dict[str, tuple[np.ndarray, np.ndarray]], np.ndarray | None]:
+        """All predictions of one case, the (off, on) pair of each switch, and the deviation."""
         item, count = truth.item, len(truth.reference.slices)
         form = self.generator.form_of(item)
         features = form["features"]
-        own = self._generate(item, form, seed, count, samples=self.samples)
-        predictions = {MODEL: frame_slices(own)}
-        if own.mean is not None:
-            predictions[MEAN_OF_SAMPLES] = frame_slices(own, own.mean)
+
+        def best(knee: Item, told: Mapping[str, Any]) -> np.ndarray:
+            return frame_slices(self._generate(knee, told, seed, count, kind="mean"))
+
+        drawn = self._generate(item, form, seed, count, kind="sample", samples=self.samples)
+        predictions = {MODEL: best(item, form), SAMPLE: frame_slices(drawn)}
+        std = None if drawn.std is None else frame_slices(drawn, drawn.std)
         if self.mean_volume is not None:
             predictions[MEAN_VOLUME] = _resampled(self.mean_volume, count)
         predictions[OTHER_PATIENT] = _resampled(
             read_slices(other, self.generator.image_size)[0], count
         )
-        predictions[OTHER_RADIOGRAPH] = frame_slices(self._generate(other, form, seed, count))
-        blank = {**form, "features": {}}
-        predictions[BLANKED] = frame_slices(self._generate(item, blank, seed, count))
+        predictions[OTHER_RADIOGRAPH] = best(other, form)
+        predictions[BLANKED] = best(item, {**form, "features": {}})
         switched = {}
         for name, _, _ in truth.toggles:
             present = bool(features.get(name, 0))
             changed = {**form, "features": {**features, name: int(not present)}}
-            pair = predictions[MODEL], frame_slices(self._generate(item, changed, seed, count))
+            pair = predictions[MODEL], best(item, changed)
             switched[name] = (pair[1], pair[0]) if present else pair
-        return predictions, switched
+        return predictions, switched, std
 
-    def spacing(self, truth: Truth, model: np.ndarray, seed: int) -> list[dict[str, Any]]:
+    def spacing(self, truth: Truth, sample: np.ndarray, seed: int) -> list[dict[str, Any]]:
         """Adjacent-slice correlation of the same case at more and more slices, one row each."""
         item, case = truth.item, truth.item["case"]
+        form = self.generator.form_of(item)
         rows = [
             {"case": case, "slices": "truth", "adjacent": mean_adjacent(truth.reference.slices)}
         ]
         for count in SPACINGS:
-            slices = model
-            if count != len(model):
-                form = self.generator.form_of(item)
-                slices = frame_slices(self._generate(item, form, seed, count))
-            rows.append({"case": case, "slices": count, "adjacent": mean_adjacent(slices)})
+            for noise, more in ((OWN_NOISE, {}), (PAPERS_NOISE, {"noise_length": 0.0})):
+                slices = sample
+                if more or count != len(sample):
+                    drawn = self._generate(item, form, seed, count, kind="sample", **more)
+                    slices = frame_slices(drawn)
+                row = {"case": case, "slices": count, "noise": noise}
+                rows.append({**row, "adjacent": mean_adjacent(slices), **coherence(slices)})
         return rows
 
     def _generate(
-        self, item: Item, form: Mapping[str, Any], seed: int, count: int, samples: int = 1
+        self, item: Item, form: Mapping[str, Any], seed: int, count: int, **more: Any
     ) -> GeneratedVolume:
         return self.generator.generate(
             Path(item["radiograph"]),
             **form,
             num_slices=count,
             seed=seed,
-            samples=samples,
             laterality=item.get("laterality") or "auto",
             box=item.get("box"),
-            **self.request,
+            **{**self.request, **more},
         )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xr2mri_core.features import variable
+from xr2mri_core.geometry import FIELD_OF_VIEW_MM, WINDOW_MM
 from xr2mri_core.volume import NOTICE
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def all_figures(
 ) -> dict[str, Figure]:
     """Every figure that the data allow, by file stem."""
     figures = {"boxplots": boxplots(rows), "montage": cases_montage(pictured)}
+    figures["planes"] = planes_montage(pictured)
     if spacing:
         figures["spacing"] = spacing_plot(spacing)
     response = response_maps(pictured)
@@ -67,10 +69,24 @@ def _subplots(rows: int, columns: int, width: float, height: float) -> tuple[Fig
     return figure, axes
 
 
-def show_slice(axes: Axes, image: np.ndarray, title: str = "", signed: float | None = None) -> None:
-    """One picture (H, W): grey in [0, 1], or blue-red in [-signed, signed]."""
+def show_slice(
+    axes: Axes,
+    image: np.ndarray,
+    title: str = "",
+    signed: float | None = None,
+    aspect: float = 1.0,
+) -> None:
+    """One picture (H, W): grey in [0, 1], or blue-red in [-signed, signed].
+
+    Args:
+        axes: where.
+        image: what.
+        title: above it.
+        signed: largest value of a difference.
+        aspect: height of a pixel over its width.
+    """
     if signed is None:
-        axes.imshow(image, cmap="gray", vmin=0, vmax=1)
+        axes.imshow(image, cmap="gray", vmin=0, vmax=1, aspect=aspect)
     else:
         axes.imshow(image, cmap="RdBu_r", vmin=-signed, vmax=signed)
     if title:
@@ -103,15 +119,63 @@ def spacing_plot(spacing: Sequence[Mapping[str, Any]]) -> Figure:
     figure, axes = _subplots(1, 1, 5, 3.6)
     axis = axes[0, 0]
     truth = [row["adjacent"] for row in spacing if row["slices"] == "truth"]
-    counts = sorted({row["slices"] for row in spacing if row["slices"] != "truth"})
-    means = [np.nanmean([r["adjacent"] for r in spacing if r["slices"] == n]) for n in counts]
-    axis.plot(counts, means, "o-", label="generated")
+    generated = [row for row in spacing if row["slices"] != "truth"]
+    for noise in dict.fromkeys(row["noise"] for row in generated):
+        rows = [row for row in generated if row["noise"] == noise]
+        counts = sorted({row["slices"] for row in rows})
+        means = [np.nanmean([r["adjacent"] for r in rows if r["slices"] == n]) for n in counts]
+        axis.plot(counts, means, "o-", label=f"generated, {noise}")
     axis.axhline(float(np.nanmean(truth)), color="tab:red", label="truth, 50 slices")
     axis.set_xlabel("slices over the window of 73.5 mm")
     axis.set_ylabel("adjacent-slice correlation")
     axis.legend(fontsize=8)
     axis.grid(alpha=0.3)
     return figure
+
+
+def plane_pictures(slices: np.ndarray, depth: int) -> list[tuple[str, np.ndarray, float]]:
+    """A volume (n, H, W) in three planes: (name, picture, height of a pixel over its width).
+
+    The coronal slice at `depth`, sagittal ones through the middle of either compartment, and an
+    axial one through the femoral condyles, drawn with the patient's front up.
+    """
+    count, height, width = slices.shape
+    step = WINDOW_MM / max(count - 1, 1) / (FIELD_OF_VIEW_MM / height)
+    return [
+        ("coronal", slices[depth], 1.0),
+        ("sagittal", slices[:, :, int(0.36 * width)].T, 1 / step),
+        ("sagittal", slices[:, :, int(0.64 * width)].T, 1 / step),
+        ("axial", slices[::-1, int(0.42 * height)], step),
+    ]
+
+
+def planes_montage(pictured: Sequence[Pictured]) -> Figure:
+    """Each case in three planes: truth, best guess, sample."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure = plt.figure(figsize=(9.6, 6.9 * len(pictured)), layout="constrained")
+    parts = figure.subfigures(len(pictured), 1, squeeze=False)[:, 0]
+    for part, case in zip(parts, pictured, strict=True):
+        names = list(case.predictions)[:2]
+        volumes = {"truth": case.truth.reference.slices}
+        draw_planes(part, volumes | {name: case.predictions[name] for name in names},
+                    joint_slice(case.truth))  # fmt: skip
+        part.suptitle(str(case.truth.item["case"]), fontsize=9)
+    return figure
+
+
+def draw_planes(figure: Any, volumes: Mapping[str, np.ndarray], depth: int) -> None:
+    """A row of three planes for each volume (n, H, W) in [0, 1]."""
+    grid = figure.subplots(
+        len(volumes), 4, squeeze=False, gridspec_kw={"width_ratios": [1, 0.46, 0.46, 1]}
+    )
+    for line, (name, slices) in zip(grid, volumes.items(), strict=True):
+        for axis, (plane, picture, aspect) in zip(line, plane_pictures(slices, depth), strict=True):
+            show_slice(axis, picture, plane if line is grid[0] else "", aspect=aspect)
+        line[0].set_ylabel(name, fontsize=9)
 
 
 def cases_montage(pictured: Sequence[Pictured]) -> Figure:
