@@ -304,7 +304,8 @@ class KneeMRIGenerator:
             predict = self._denoiser(knee, depths[rows], mean, together)
             scheduler = build_scheduler(self.scheduler, request.sampler)
             residual = sample(predict, z_T, scheduler, request.steps, step, knee.cancelled)
-            yield from self._decoded(knee, part, self.model.from_residual(residual, mean))
+            z_0 = self.model.from_residual(residual, mean)
+            yield from self._decoded(knee, part, z_0, sample_seed(request.seed, index))
 
     def _denoiser(
         self, knee: _Knee, depths: np.ndarray, mean: Tensor | None, together: bool
@@ -336,10 +337,11 @@ class KneeMRIGenerator:
         return predict
 
     def _decoded(
-        self, knee: _Knee, part: slice, z_0: Tensor | None
+        self, knee: _Knee, part: slice, z_0: Tensor | None, seed: int | None = None
     ) -> Iterator[tuple[slice, np.ndarray]]:
-        """x_d = D(z_0), batch by batch: (where, slices (k, H, W) in [0, 1])."""
+        """x_d = D(z_0), batch by batch: (where, slices (k, H, W) in [0, 1]); with a seed grained."""
         assert z_0 is not None
+        grain = self.model.grain if seed is not None else None
         size = min(knee.request.batch_size, _DECODED_AT_ONCE)
         for start in range(part.start, part.stop, size):
             rows = slice(start, min(start + size, part.stop))
@@ -347,8 +349,10 @@ class KneeMRIGenerator:
                 raise Cancelled
             within = np.resize(np.arange(rows.start, rows.stop), size) - part.start
             with self._autocast():
-                images = self.model.to_image(z_0[within])
-            shown_ = unit_range(images[:, 0].float().cpu().numpy())
+                images = self.model.to_image(z_0[within]).float()
+            if grain is not None and grain.measured:
+                images = grain(images, knee.request.positions[within + part.start], seed)
+            shown_ = unit_range(images[:, 0].cpu().numpy())
             yield rows, shown_[: rows.stop - rows.start]
 
     def _denoise(self, *arguments: Any) -> Tensor:

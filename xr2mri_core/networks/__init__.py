@@ -2,6 +2,7 @@
 
 from xr2mri_core.networks.autoencoder import CompactAutoencoder
 from xr2mri_core.networks.depth_mixing import DepthMixing
+from xr2mri_core.networks.grain import Grain
 from xr2mri_core.networks.guidance import Guidance, GuidanceSignals
 from xr2mri_core.networks.guided_unet import GuidedUNet
 from xr2mri_core.networks.image_encoder import (
@@ -17,6 +18,7 @@ __all__ = [
     "CompactAutoencoder",
     "CompactImageEncoder",
     "DepthMixing",
+    "Grain",
     "Guidance",
     "GuidanceSignals",
     "GuidedUNet",

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from xr2mri_core.errors import OutputError, WeightsError, shown
 from xr2mri_core.networks.depth_mixing import DepthMixing
+from xr2mri_core.networks.grain import Grain
 from xr2mri_core.networks.guidance import Guidance
 from xr2mri_core.networks.image_encoder import RadiographCode
 from xr2mri_core.networks.regression import Regression
@@ -41,6 +42,7 @@ class XR2MRIModel(nn.Module):
             differs from that of the U-Net's pre-trained weights.
         regression: mu, see `Regression`; the U-Net then has c input channels more, for mu.
         depth_mixing: layers along depth for `unet`, see `DepthMixing`.
+        grain: fine texture of decoded samples, see `Grain`.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class XR2MRIModel(nn.Module):
         timestep_scale: float = 1.0,
         regression: Regression | None = None,
         depth_mixing: DepthMixing | None = None,
+        grain: Grain | None = None,
     ) -> None:
         super().__init__()
         self.timestep_scale = timestep_scale
@@ -61,6 +64,7 @@ class XR2MRIModel(nn.Module):
         self.unet = unet
         self.regression = regression
         self.depth_mixing = depth_mixing
+        self.grain = grain
 
     @property
     def scaling_factor(self) -> float:
@@ -200,8 +204,8 @@ class XR2MRIModel(nn.Module):
 
         Args:
             path: the file.
-            widen: also accept the weights of a model without `regression` or `depth_mixing`, to
-                train these parts from it; see `widened`.
+            widen: also accept the weights of a model without `regression`, `depth_mixing` or
+                `grain`, to train these parts from it; see `widened`.
 
         Returns:
             The metadata of the file's header.
@@ -235,8 +239,8 @@ class XR2MRIModel(nn.Module):
 def widened(state: Mapping[str, Tensor], model: XR2MRIModel) -> dict[str, Tensor]:
     """Weights of the 2-D model, or parts of them, as the start of one with more parts.
 
-    The denoiser's further inputs get zeros, depth mixing stays at its own start, which changes
-    nothing, and the regression begins as the denoiser.
+    The denoiser's further inputs get zeros, depth mixing and grain stay at their own start, which
+    changes nothing, and the regression begins as the denoiser.
 
     Args:
         state: tensors by the names of `XR2MRIModel`.
@@ -257,8 +261,9 @@ def widened(state: Mapping[str, Tensor], model: XR2MRIModel) -> dict[str, Tensor
             value = wide[name]
             extra = value.new_zeros(value.shape[0], missing, *value.shape[2:])
             wide[name] = torch.cat([value, extra], 1)
-    if not any(name.startswith("depth_mixing.") for name in state):
-        wide |= {n: v for n, v in own.items() if n.startswith("depth_mixing.")}
+    for part in ("depth_mixing.", "grain."):
+        if not any(name.startswith(part) for name in state):
+            wide |= {n: v for n, v in own.items() if n.startswith(part)}
     return wide
 
 

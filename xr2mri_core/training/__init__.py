@@ -19,6 +19,7 @@ from xr2mri_core.training.checkpoints import Checkpoints
 from xr2mri_core.training.diffusion import DiffusionStage, OneStep, export_model
 from xr2mri_core.training.ema import EMA, TrainedState
 from xr2mri_core.training.engines import StageEvaluator, StageTrainer, placed
+from xr2mri_core.training.grain import measure_grain
 from xr2mri_core.training.handlers import Log, Pictures, Schedule, ValidationLog
 from xr2mri_core.training.progress import ProgressBar, ProgressFile
 from xr2mri_core.training.record import training_record, write_record
@@ -50,6 +51,7 @@ __all__ = [
     "export_model",
     "finish_autoencoder",
     "load_autoencoder",
+    "measure_grain",
     "measure_residual",
     "measure_scaling",
     "placed",

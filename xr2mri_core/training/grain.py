@@ -1,0 +1,45 @@
+"""Measure the texture that an autoencoder loses, for the model that draws it again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import ignite.distributed as idist
+import numpy as np
+import torch
+
+from xr2mri_core.networks.grain import measured_grain
+from xr2mri_core.training.cache import SliceCache, from_bytes
+
+logger = logging.getLogger("xr2mri")
+
+
+@torch.no_grad()
+def measure_grain(
+    model: Any, slices: SliceCache, device: torch.device, cases: int = 12, neighbours: int = 8
+) -> None:
+    """Set `model.grain` from slices and what the autoencoder makes of them; without one, nothing.
+
+    Args:
+        model: with its trained autoencoder.
+        slices: with every slice of a case (`cached_slices: null`).
+        device: of the model.
+        cases: that are looked at, from the first on.
+        neighbours: slices of each, from the middle of the knee.
+    """
+    if model.grain is None or idist.get_rank():
+        return
+
+    def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        start = max((slices.slices_per_case - neighbours) // 2, 0)
+        for case in range(min(cases, len(slices))):
+            true = from_bytes(slices.arrays["slices"][case, start : start + neighbours])
+            decoded = model.to_image(model.to_latent(true.unsqueeze(1).to(device)))
+            yield true.numpy(), decoded[:, 0].float().cpu().numpy()
+
+    std, length = measured_grain(pairs())
+    model.grain.std.copy_(torch.from_numpy(std))
+    model.grain.length.copy_(torch.from_numpy(length))
+    logger.info("grain: strongest %s, slices long %s", std.max(1).round(3), length.round(2))
