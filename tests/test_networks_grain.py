@@ -38,7 +38,7 @@ def test_a_new_module_changes_nothing():
 
 
 def test_strength_follows_the_grey_value_and_length_the_depth(grain):
-    dark, bright = int(round(0.25 * (BINS - 1))), int(round(0.75 * (BINS - 1)))
+    dark, bright = round(0.25 * (BINS - 1)), round(0.75 * (BINS - 1))
     for band in range(len(SIGMAS) - 1):
         assert grain.std[band, bright] == pytest.approx(3 * float(grain.std[band, dark]), rel=0.15)
     assert np.allclose(grain.length.numpy(), 1.2, atol=0.2)

@@ -339,7 +339,7 @@ class KneeMRIGenerator:
     def _decoded(
         self, knee: _Knee, part: slice, z_0: Tensor | None, seed: int | None = None
     ) -> Iterator[tuple[slice, np.ndarray]]:
-        """x_d = D(z_0), batch by batch: (where, slices (k, H, W) in [0, 1]); with a seed grained."""
+        """x_d = D(z_0): (where, slices (k, H, W) in [0, 1]), with grain where there is a seed."""
         assert z_0 is not None
         grain = self.model.grain if seed is not None else None
         size = min(knee.request.batch_size, _DECODED_AT_ONCE)
