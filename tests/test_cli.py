@@ -11,6 +11,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -80,6 +81,16 @@ def test_nrrd_samples_and_box(generate, radiograph, tmp_path):
     assert {"generated_sample.nrrd", "generated_mean.nrrd", "generated_std.nrrd"} < names
     record = json.loads((tmp_path / "out" / "generated.json").read_text())
     assert record["box"] == [8, 8, 88, 88] and record["laterality"] == "L"
+
+
+def test_pixels_may_lie_beside_their_header(generate, radiograph, tmp_path, capsys):
+    header, pixels = tmp_path / "knee.mhd", tmp_path / "knee.raw"
+    sitk.WriteImage(sitk.ReadImage(str(radiograph)), str(header))
+    assert pixels.is_file() and run(*generate(header)) == 0
+    pixels.rename(tmp_path / "elsewhere.raw")
+    pixels.symlink_to(tmp_path / "elsewhere.raw")
+    capsys.readouterr()
+    failed(capsys, 2, *generate(header), says="the plain name of a file in the same folder")
 
 
 def test_evaluate_prints_its_table_and_writes_its_files(

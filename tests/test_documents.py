@@ -27,6 +27,7 @@ def test_nothing_that_people_read_is_left_out():
         "monai_app/model/knee_xr2mri/docs/README.md",
         "monai_app/model/knee_xr2mri/models/model_card.md",
         "xr2mri_core/localization/model_card.md",
+        "xr2mri_core/transforms/polarity.md",
         "slicer_extension/XR2MRI/Resources/UI/XR2MRI.ui",
         "slicer_extension/XR2MRI/XR2MRILib/jobs.py",
     }

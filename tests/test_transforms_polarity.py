@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file
 from skimage import exposure
 
 from xr2mri_core.errors import RadiographError
@@ -14,6 +15,7 @@ from xr2mri_core.reading import prepare_radiograph
 from xr2mri_core.transforms import polarity as module
 from xr2mri_core.transforms import radiograph_transforms, read_radiograph
 from xr2mri_core.transforms.polarity import DOUBTED, INVERTED, SURE, middle_scales, polarity
+from xr2mri_core.transforms.polarity_training import main
 
 SHARED = Path(__file__).parents[2] / "shared"
 SAMPLES = Path(__file__).parents[1] / "slicer_extension/XR2MRI/Resources/SampleData"
@@ -47,6 +49,15 @@ def test_the_score_of_a_negative_is_the_opposite(phantoms):
 def test_bone_is_seen_to_be_bright_in_every_kind_of_crop(phantoms):
     scores = [polarity(crop) for picture in phantoms for crop in crops(picture)]
     assert min(scores) > 0 and np.median(scores) > SURE
+
+
+def test_a_template_is_fitted_from_pictures_with_bright_bone(tmp_path, phantoms, capsys):
+    files = [str(path) for path in sorted(SAMPLES.glob("*.nrrd"))]
+    main([*files, "--out", str(tmp_path / "template.safetensors"), "--copies", "8"])
+    template = load_file(tmp_path / "template.safetensors")["template"]
+    assert template.shape == (256,) and "held out 8" in capsys.readouterr().out
+    scores = [float(middle_scales(crop).ravel() @ template) for crop in crops(phantoms[1])]
+    assert np.mean(scores) > 0 and np.mean(np.array(scores) > 0) > 0.8
 
 
 def told(data) -> list[str]:
