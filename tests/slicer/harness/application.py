@@ -187,6 +187,7 @@ class MainWindow(qt.QMainWindow):
         self.dock.setMinimumWidth(self.PANEL)
         self.addDockWidget(qt.Qt.LeftDockWidgetArea, self.dock)
         self.addToolBar(_view_toolbar(self))
+        self.findChild(qt.QToolBar, "ViewToolBar").hide()  # pictures show panel and views alone
         self.resize(1440, 900)
 
     def setLayout(self, layout: int) -> None:
