@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xr2mri_core.evaluation.compare import Truth, read_slices, read_truth
-from xr2mri_core.evaluation.figures import save, show_slice
+from xr2mri_core.evaluation.figures import draw_planes, joint_slice, save, show_slice
+from xr2mri_core.evaluation.planes import coherence, in_planes
 from xr2mri_core.export import write_json, write_nifti
 from xr2mri_core.files import atomic_files, check_writable
 from xr2mri_core.geometry import volume_to_slices
@@ -31,10 +32,8 @@ if TYPE_CHECKING:
 UNSEEN_SEED = 7_000_012
 """Corpora from this seed on are not trained on: the model has seen none of their patients."""
 
-SHOWN_DEPTHS = (0.25, 0.4, 0.55, 0.7, 0.85)
-"""From the back of the condyles to the patella."""
-
-METRICS = ("psnr", "ssim", "rssim", "edge_f1", "adjacent")
+METRICS = ("psnr", "ssim", "rssim", "edge_f1", "ssim_sagittal", "comb")
+KINDS = ("sample", "mean")
 
 
 def run_demo(
@@ -49,7 +48,8 @@ def run_demo(
         device: see ``xr2mri generate --device``.
 
     Returns:
-        The files: ``radiograph``, ``mri``, ``features``, ``volume``, ``record``, ``picture``.
+        The files: ``radiograph``, ``mri``, ``features``, ``sample``, ``mean``, ``record``,
+        ``picture``.
 
     Raises:
         ServerError: the server did not start, or refused; the message says why.
@@ -58,24 +58,32 @@ def run_demo(
     started = time.perf_counter()
     patient, other = _patients(out / f"phantom-{seed}", UNSEEN_SEED + seed)
     seconds = {"phantom": time.perf_counter() - started}
-    volume, picture = out / "generated.nii.gz", out / "demo.png"
+    picture = out / "demo.png"
     generated = _served(patient, seed, seconds, bundle, device)
-    record = generated.record
+    record = generated["sample"].record
+    volumes = {kind: out / f"generated_{kind}.nii.gz" for kind in KINDS}
     with atomic_files(out) as files:
-        write_nifti(files.path(volume), generated.volume, generated.affine, NOTICE)
+        for kind, made in generated.items():
+            words = f"XR2MRI {kind}, {NOTICE}"
+            write_nifti(files.path(volumes[kind]), made.volume, made.affine, words)
         write_json(files.path(out / "generated.json"), record)
 
-    image = volume_to_slices(generated.volume)
-    truth = read_truth({"case": "patient", **patient}, size=image.shape[1])
-    stranger, _ = read_slices({"case": "other patient", **other}, size=image.shape[1])
+    slices = {kind: volume_to_slices(made.volume) for kind, made in generated.items()}
+    size = slices["mean"].shape[1]
+    truth = read_truth({"case": "patient", **patient}, size=size)
+    stranger, _ = read_slices({"case": "other patient", **other}, size=size)
+    true = truth.reference.slices
     scores = {
-        "generated": truth.reference.compare(image),
-        "other patient": truth.reference.compare(stranger),
+        name: truth.reference.compare(image) | in_planes(true, image) | coherence(image)
+        for name, image in {**slices, "other patient": stranger}.items()
     }
     with atomic_files(out) as files:
-        save(_picture(truth, image, generated.radiograph, record), files.path(picture))
-    print(_report(scores, truth, {**seconds, **record["seconds"]}))
-    written = {**patient, "volume": volume, "record": out / "generated.json", "picture": picture}
+        figure = _picture(truth, slices, generated["sample"].radiograph, record)
+        save(figure, files.path(picture))
+    seconds |= {f"{kind} alone": made.record["seconds"]["generate"]
+                for kind, made in generated.items()}  # fmt: skip
+    print(_report(scores, truth, seconds))
+    written = {**patient, **volumes, "record": out / "generated.json", "picture": picture}
     for name, path in written.items():
         print(f"{name:11} {path}")
     return written
@@ -87,8 +95,8 @@ def _served(
     seconds: dict[str, float],
     bundle: Path | None,
     device: str | None,
-) -> GeneratedVolume:
-    """Generate through the server, as the Slicer module does."""
+) -> dict[str, GeneratedVolume]:
+    """Generate a sample and the mean through the server, as the Slicer module does."""
     form = json.loads(patient["features"].read_text(encoding="utf-8"))["features"]
     options = ["--conf", "device", device] if device else []
     with TemporaryDirectory(prefix="xr2mri-demo-") as folder:
@@ -99,21 +107,26 @@ def _served(
         with LocalServer(app, studies.resolve(), Path(folder), *options) as server:
             server.wait()
             seconds["server start"] = time.perf_counter() - started
-            started = time.perf_counter()
-            generated = generate_on_server(server.url, patient["radiograph"], form, seed=seed)
-            seconds["request"] = time.perf_counter() - started
+            generated = {}
+            for kind in KINDS:
+                started = time.perf_counter()
+                generated[kind] = generate_on_server(
+                    server.url, patient["radiograph"], form, seed=seed, kind=kind
+                )
+                seconds[f"request of the {kind}"] = time.perf_counter() - started
     return generated
 
 
 def _report(scores: dict[str, dict[str, float]], truth: Truth, seconds: dict[str, float]) -> str:
     titles = {"psnr": "PSNR dB", "ssim": "SSIM", "rssim": "RSSIM", "edge_f1": "edge F1",
-              "adjacent": "adjacent corr."}  # fmt: skip
+              "ssim_sagittal": "SSIM sagittal", "comb": "comb"}  # fmt: skip
     lines = ["", f"{'':16}" + "".join(f"{titles[name]:>16}" for name in METRICS)]
     for method, values in scores.items():
         digits = {name: 2 if name == "psnr" else 3 for name in METRICS}
         cells = "".join(f"{values[name]:>16.{digits[name]}f}" for name in METRICS)
         lines.append(f"{method:16}{cells}")
     lines.append(f"{'empty edge map':16}{'':32}{truth.reference.floor():>16.3f}")
+    lines.append(f"{'truth':16}{'':80}{coherence(truth.reference.slices)['comb']:>16.3f}")
     timing = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
     return "\n".join([*lines, "", f"time: {timing}", f"all of it: {NOTICE}", ""])
 
@@ -132,36 +145,27 @@ def _patients(folder: Path, seed: int) -> list[dict[str, Path]]:
 
 
 def _picture(
-    truth: Truth, image: np.ndarray, radiograph: np.ndarray, record: dict[str, Any]
+    truth: Truth, volumes: dict[str, np.ndarray], radiograph: np.ndarray, record: dict[str, Any]
 ) -> Figure:
-    """The radiograph beside five slices: generated, true, difference."""
+    """The radiograph beside three planes of the truth, a sample and the mean."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    true = truth.reference.slices
-    count = len(true)
-    chosen = np.rint(np.array(SHOWN_DEPTHS) * (count - 1)).astype(int)
-    figure = plt.figure(figsize=(15, 7.4), facecolor="white", layout="constrained")
-    grid = figure.add_gridspec(3, 7)
-    axis = figure.add_subplot(grid[:, :2])
+    figure = plt.figure(figsize=(14, 8.2), facecolor="white", layout="constrained")
+    left, right = figure.subfigures(1, 2, width_ratios=[1, 2.1])
+    axis = left.subplots()
     show_slice(axis, radiograph)
     axis.set_title("radiograph (input)", fontsize=13)
     features = ", ".join(
         f"{name[3:]} {grade}" for name, grade in record["features"].items() if grade
     )
     axis.set_xlabel(f"graded above 0: {features or 'nothing'}", fontsize=8, wrap=True)
-    rows = (("generated", image, None), ("true", true, None), ("difference", image - true, 0.5))
-    for line, (name, slices, signed) in enumerate(rows):
-        for column, k in enumerate(chosen):
-            axis = figure.add_subplot(grid[line, column + 2])
-            title = f"slice {k + 1} of {count}" if line == 0 else ""
-            show_slice(axis, slices[k], title, signed)
-            if column == 0:
-                axis.set_ylabel(name, fontsize=13)
+    shown = {"truth": truth.reference.slices, "generated: sample": volumes["sample"],
+             "generated: mean": volumes["mean"]}  # fmt: skip
+    draw_planes(right, shown, joint_slice(truth))
     figure.suptitle(
-        "An unseen phantom knee: MRI generated from one radiograph (blue darker, red brighter "
-        "than true)", fontsize=13,
-    )  # fmt: skip
+        "An unseen phantom knee and its SYNTHETIC MRI, generated from one radiograph", fontsize=13
+    )
     return figure
