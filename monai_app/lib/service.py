@@ -227,15 +227,18 @@ class GenerationService:
             InputError: the parameters do not fit the model, or ask for too much.
         """
         generator = self.generator(model)
-        self._check_work(parameters, int(generator.settings["steps"]))
+        self._check_work(parameters, generator)
         generation = Generation(generator, radiograph, parameters, self.batch_size, deliver)
         total = parameters.count * parameters.samples
         return self.queue.submit(generation, total, owner), generation
 
-    def _check_work(self, parameters: GenerationParameters, usual_steps: int) -> None:
+    def _check_work(self, parameters: GenerationParameters, generator: KneeMRIGenerator) -> None:
         """Refuse a request that would hold the device for too long; raises InputError."""
         slices, samples = parameters.count, parameters.samples
-        steps = usual_steps if parameters.steps is None else parameters.steps
+        usual = int(generator.settings["steps"])
+        steps = usual if parameters.steps is None else parameters.steps
+        if parameters.kind == "mean" and generator.model.regression is not None and samples == 1:
+            steps = 1
         work = slices * samples * steps
         if work > self.max_work:
             raise InputError(

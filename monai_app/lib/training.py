@@ -31,6 +31,7 @@ from xr2mri_core.bundle import describe_bundle
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import Cancelled, InputError, OutputError, XR2MRIError
 from xr2mri_core.files import check_writable
+from xr2mri_core.networks.model import is_volumetric
 
 log = logging.getLogger("xr2mri")
 
@@ -153,7 +154,10 @@ class TrainingRun:
         }
         overlay.write_text(yaml.safe_dump(settings))
         configs = [bundle / "configs" / "train_diffusion.yaml"]
-        configs += [bundle / "configs" / f"{self.service.size}.yaml", overlay]
+        configs.append(bundle / "configs" / f"{self.service.size}.yaml")
+        if is_volumetric(weights):
+            configs.append(bundle / "configs" / "volume.yaml")
+        configs.append(overlay)
         files = json.dumps([str(path) for path in configs])
         command = [sys.executable, "-m", "monai.bundle", "run", "--bundle_root", str(bundle)]
         return [*command, "--config_file", files]
