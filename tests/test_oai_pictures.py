@@ -6,12 +6,23 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from dicom_samples import bilateral_film, write_dicom
 
+from xr2mri_core.errors import RadiographError
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.localization import KneeDetector
 from xr2mri_core.localization.decision import decide
 from xr2mri_core.oai.index import _doubts
-from xr2mri_core.oai.pictures import DETECTED, DRAWN, HALF, MIDDLE, MIRRORED, detected
+from xr2mri_core.oai.pictures import (
+    DETECTED,
+    DRAWN,
+    HALF,
+    MIDDLE,
+    MIRRORED,
+    Drawn,
+    detected,
+    read_knee,
+)
 
 R, L = Laterality.RIGHT, Laterality.LEFT
 FILM = np.random.default_rng(0).random((300, 600)).astype(np.float32)
@@ -46,3 +57,59 @@ def test_every_guess_is_counted_below_the_flow():
     assert "4 of 6 knees were not found" in text
     assert f" 1 {MIRRORED}\n" in text and f" 2 {HALF}\n" in text
     assert _doubts([SimpleNamespace(located=how) for how in (DETECTED, DRAWN)]) == ""
+
+
+# --- how a film lies ------------------------------------------------------------------------------
+
+
+def film(path, pixels, orientation, **tags):
+    return [write_dicom(path, pixels, PatientOrientation=orientation, **tags)]
+
+
+@pytest.mark.parametrize("locate", [None, Drawn((200.0, 90.0, 320.0, 210.0))])
+def test_a_mirrored_film_gives_the_same_knees(tmp_path, locate):
+    """The header turns it; boxes, drawn and told, are in pixels of the file."""
+    upright = np.ascontiguousarray(bilateral_film() + np.arange(600, dtype=np.uint16)[:, None])
+    plain = film(tmp_path / "plain", upright, ["L", "F"])
+    mirrored = film(tmp_path / "mirrored", upright[:, ::-1].copy(), ["R", "F"])
+    here = {} if locate is None else {"locate": locate}
+    there = {} if locate is None else {"locate": Drawn((200.0, 390.0, 320.0, 510.0))}
+    for side in (R, L) if locate is None else (R,):
+        knee, same = read_knee(plain, side, **here), read_knee(mirrored, side, **there)
+        assert np.array_equal(knee.pixels, same.pixels)
+        top, left, bottom, right = knee.box
+        assert same.box == (top, 600 - right, bottom, 600 - left)
+        assert knee.notes == () and "PatientOrientation" in same.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("letter", "orientation", "flipped"),
+    [
+        ("R", ["R", "F"], False),  # the header mirrors what a letter says is upright
+        ("L", ["L", "F"], False),  # a letter of the other side
+        ("L", [], False),
+        ("L", ["R", "F"], True),
+    ],
+)
+def test_a_film_whose_letter_contradicts_its_header_is_left_out(
+    tmp_path, letter, orientation, flipped
+):
+    pixels = bilateral_film(letter)
+    pixels = pixels[:, ::-1].copy() if flipped else pixels
+    with pytest.raises(RadiographError, match=r"orientation conflict: .*letter"):
+        read_knee(film(tmp_path / "x", pixels, orientation), R)
+
+
+def test_a_film_of_one_knee_whose_letter_or_header_says_the_other_is_left_out(tmp_path):
+    files = film(tmp_path / "x", bilateral_film("R"), ["L", "F"])
+    assert read_knee(files, R, both=False).notes == ()
+    with pytest.raises(RadiographError, match="laterality conflict: its letter says R, the list L"):
+        read_knee(files, L, both=False)
+    sides = {"ImageLaterality": "R", "Laterality": "L"}
+    with pytest.raises(RadiographError, match="laterality conflict: its file says L, the list R"):
+        read_knee(film(tmp_path / "y", bilateral_film("R"), [], **sides), R, both=False)
+
+
+def test_what_a_header_says_against_itself_goes_into_the_notes(tmp_path):
+    knee = read_knee(film(tmp_path / "x", bilateral_film(), ["A", "F"], BodyPartExamined="HAND"), R)
+    assert len(knee.notes) == 2 and "'HAND'" in knee.notes[0]

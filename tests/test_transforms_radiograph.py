@@ -1,7 +1,6 @@
 """From radiograph files, all written here by other libraries, to the network's picture."""
 
 import gzip
-import io
 import struct
 import zlib
 from pathlib import Path
@@ -12,62 +11,27 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 import torch
+from dicom_samples import encoded, knee, write_dicom
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGLSLossless,
-    generate_uid,
 )
 
 from xr2mri_core.errors import InputError, RadiographError
 from xr2mri_core.localization import LocateKneed
 from xr2mri_core.transforms import radiograph_transforms, read_radiograph
-from xr2mri_core.transforms.dicom_file import codestream_shape
+from xr2mri_core.transforms.codestream import codestream_of
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference"
 with_reference = pytest.mark.skipif(not REFERENCE.exists(), reason="no reference files")
 reuses_folder = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-def knee(rows: int = 60, columns: int = 50, top: int = 4095) -> np.ndarray:
-    """A picture without any symmetry: brighter to the right and to the bottom."""
-    return np.linspace(0, top, rows * columns).reshape(rows, columns).astype(np.uint16)
-
-
-def write_dicom(path: Path, pixels: np.ndarray, syntax=pydicom.uid.ExplicitVRLittleEndian, **tags):
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = pydicom.uid.DigitalXRayImageStorageForPresentation
-    meta.MediaStorageSOPInstanceUID = generate_uid()
-    meta.TransferSyntaxUID = syntax
-    data = FileDataset(str(path), {}, file_meta=meta, preamble=bytes(128))
-    data.is_little_endian, data.is_implicit_VR = True, syntax.is_implicit_VR
-    data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, generate_uid()
-    data.Modality, data.PhotometricInterpretation, data.SamplesPerPixel = "DX", "MONOCHROME2", 1
-    data.Rows, data.Columns = pixels.shape
-    data.BitsAllocated = pixels.dtype.itemsize * 8
-    data.BitsStored = 12 if pixels.dtype.itemsize == 2 else 8
-    data.HighBit = data.BitsStored - 1
-    data.PixelRepresentation = int(pixels.dtype.kind == "i")
-    data.PixelData = pixels.tobytes()
-    for name, value in tags.items():
-        setattr(data, name, value)
-    data["PixelData"].VR = "OW"
-    data["PixelData"].is_undefined_length = syntax.is_compressed
-    data.save_as(path, write_like_original=not meta)
-    return path
-
-
-def encoded(pixels: np.ndarray, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, kind, **({"no_jp2": True} if kind == "JPEG2000" else {}))
-    return buffer.getvalue()
 
 
 def refusal(path: Path) -> str:
@@ -85,15 +49,15 @@ def test_dicom_values_spacing_side(tmp_path):
     path = write_dicom(
         tmp_path / "001",
         knee(),
-        ImagerPixelSpacing=[0.2, 0.1],
-        PixelSpacing=[0.3, 0.3],
+        ImagerPixelSpacing=[0.3, 0.15],
+        PixelSpacing=[0.28, 0.14],
         ImageLaterality="L",
         WindowCenter=100,
         WindowWidth=10,
     )
     pixels, info = read_radiograph(path)
     assert pixels.dtype == np.float32 and (pixels == knee()).all()
-    assert info == {"spacing_mm": (0.2, 0.1), "laterality": "L", "format": "DICOM", "warnings": []}
+    assert info == {"spacing_mm": (0.3, 0.15), "laterality": "L", "format": "DICOM", "warnings": []}
 
 
 @pytest.mark.parametrize(
@@ -194,7 +158,7 @@ def test_compressed_dicom(tmp_path):
         ({"Modality": "MR"}, "MR' is not a radiograph"),
         ({"Modality": "CT"}, "CT' is not a radiograph"),
         ({"NumberOfFrames": 2}, "2 frames"),
-        ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "greyscale"),
+        ({"PhotometricInterpretation": "CMYK", "SamplesPerPixel": 4}, "greyscale"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "greyscale"),
         ({"Rows": 10_000, "Columns": 10_000}, "more than 64 million"),
         ({"Rows": 8}, "too few"),
@@ -221,11 +185,11 @@ def test_a_compressed_picture_of_another_size_is_not_decoded(tmp_path):
     large = np.zeros((2000, 2000), np.uint8)
     for kind, syntax in (("JPEG2000", JPEG2000Lossless), ("JPEG", JPEGBaseline8Bit)):
         stream = encoded(large, kind)
-        assert codestream_shape(stream) == (2000, 2000)
+        assert codestream_of(stream) == (2000, 2000, 1, 8)
         path = write_dicom(
             tmp_path / kind, knee().astype(np.uint8), syntax, PixelData=encapsulate([stream])
         )
-        assert "(2000, 2000)" in refusal(path)
+        assert "(2000, 2000, 1)" in refusal(path)
 
 
 @pytest.mark.parametrize("kind", ["raw", "JPEG2000", "JPEG"])

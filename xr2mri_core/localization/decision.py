@@ -20,6 +20,7 @@ import numpy as np
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.localization.boxes import EXPANSION, Edges, crop_of, middle_of
 from xr2mri_core.localization.marker import Marker, read_markers
+from xr2mri_core.transforms.orientation import Turn
 from xr2mri_core.transforms.radiograph import CROP_MM, Box, believed_spacing, middle_square
 
 SURE = 0.5
@@ -90,6 +91,21 @@ class Localization:
         if len(self.knees) == 2:
             return next(knee for knee in self.knees if knee.side is side)
         return self.knees[0] if self.knees else None
+
+    def in_file(self, turn: Turn) -> Localization:
+        """The same in pixels of the file, of whose picture the upright one was looked at."""
+        knees = tuple(
+            replace(
+                knee,
+                box=turn.box_in_file(knee.box, self.shape),
+                joint=turn.edges_in_file(knee.joint, self.shape),
+            )
+            for knee in self.knees
+        )
+        spacing = self.spacing_mm
+        if spacing is not None and turn.transposed:
+            spacing = spacing[::-1]
+        return replace(self, knees=knees, shape=turn.shape_in_file(self.shape), spacing_mm=spacing)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

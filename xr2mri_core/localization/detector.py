@@ -26,6 +26,7 @@ from xr2mri_core.localization.boxes import Edges, iou, middle_of
 from xr2mri_core.localization.decision import Localization, decide
 from xr2mri_core.localization.frames import Window, frame_of, to_picture
 from xr2mri_core.localization.network import KneeSSD
+from xr2mri_core.transforms.orientation import UPRIGHT
 from xr2mri_core.transforms.picture import check_pixels
 from xr2mri_core.transforms.radiograph_file import read_radiograph
 
@@ -146,7 +147,8 @@ def locate_file(path: str | Path) -> Localization:
         RadiographError: as :func:`.radiograph_file.read_radiograph`.
     """
     picture, info = read_radiograph(path)
-    return KneeDetector.shipped().locate(picture, info["spacing_mm"])
+    found = KneeDetector.shipped().locate(picture, info["spacing_mm"])
+    return found.in_file(info.get("turn", UPRIGHT))
 
 
 @lru_cache(maxsize=1)

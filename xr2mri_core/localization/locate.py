@@ -12,6 +12,8 @@ from monai.transforms import MapTransform
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.localization.decision import KneeBox, Localization
 from xr2mri_core.localization.detector import KneeDetector
+from xr2mri_core.localization.marker import turned_wrongly
+from xr2mri_core.transforms.orientation import UPRIGHT
 from xr2mri_core.transforms.radiograph import LoadRadiographd
 
 
@@ -37,7 +39,7 @@ def side_of(item: Mapping[str, Any]) -> Laterality | None:
 class LocateKneed(MapTransform):
     """Find the knee in a loaded radiograph (1, H, W) and set ``data["box"]`` to its square.
 
-    A box that is given always wins, and nothing is looked for then. A picture that is cropped
+    A box that is given always wins, and no knee is looked for then. A picture that is cropped
     already, or shows no knee, gets no box, and is cropped as without a detector. What was found
     goes to ``data["<key>_info"]["localization"]``, its warnings to those of the picture; the side,
     where neither the data nor the file tell it, to ``["laterality"]``.
@@ -53,17 +55,23 @@ class LocateKneed(MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         done = dict(data)
-        if done.get("box") is not None:
-            return done
+        given = done.get("box") is not None
         for key in self.key_iterator(done):
             info = done[f"{key}_info"]
+            turn = info.get("turn", UPRIGHT)
+            doubts = turned_wrongly(np.asarray(done[key])[0], turn)
+            info = {**info, "warnings": [*info.get("warnings", ()), *doubts]}
+            done[f"{key}_info"] = info
+            if given:
+                continue
             detector = self.detector or KneeDetector.shipped()
             found = detector.locate(np.asarray(done[key])[0], info.get("spacing_mm"))
             told = Laterality.parse(done.get("laterality"))
             told = told or Laterality.parse(info.get("laterality"))
             knee = found.choose(told)
-            notes = [*info.get("warnings", ()), *found.warnings, *_notes(found, knee, told)]
-            info = {**info, "localization": found.to_dict(), "warnings": notes}
+            notes = [*info["warnings"], *found.warnings, *_notes(found, knee, told)]
+            told_of = found.in_file(turn).to_dict()
+            info = {**info, "localization": told_of, "warnings": notes}
             if knee is not None and found.kind != "cropped":
                 done["box"] = knee.box
                 if told is None and knee.side is not None:

@@ -1,19 +1,22 @@
 """One radiograph becomes a picture of each knee, or the reason why it must not.
 
-A bilateral radiograph shows the patient's right knee on image left. Each knee is cut out, still
-seen as on the film: training mirrors left knees.
+A bilateral radiograph shows the patient's right knee on image left, once it is turned as its
+Patient Orientation says. Each knee is cut out, still seen as on the film: training mirrors left
+knees. A film whose lead letters say otherwise than its header is left out: it would pair a knee
+with the MRI of the other.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from xr2mri_core.errors import DatalistError, RadiographError, XR2MRIError, shown
+from xr2mri_core.errors import DatalistError, InputError, RadiographError, XR2MRIError, shown
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.localization.boxes import Edges, crop_of, middle_of
 from xr2mri_core.localization.boxfile import read_lines
@@ -21,7 +24,8 @@ from xr2mri_core.oai.passing import Unread
 from xr2mri_core.oai.sequences import RADIOGRAPH, kind_of
 from xr2mri_core.oai.values import barcode, identifier
 from xr2mri_core.oai.volumes import is_synthetic
-from xr2mri_core.transforms.dicom_file import read_header
+from xr2mri_core.transforms.dicom_header import read_header, text_of
+from xr2mri_core.transforms.orientation import UPRIGHT, Turn
 from xr2mri_core.transforms.polarity import DOUBTED, SURE, UNSURE, polarity
 from xr2mri_core.transforms.radiograph import CROP_MM
 from xr2mri_core.transforms.radiograph_file import read_radiograph
@@ -168,7 +172,7 @@ class KneePicture:
 
     Attributes:
         pixels: uint16 (rows, columns), bone bright, as seen on the film.
-        box: where it was on the film.
+        box: where it was on the film, in pixels of the file.
         spacing_mm: of rows and columns at the detector, None where the file states none.
         synthetic: whether its file says that it was made and not acquired.
         located: how the knee was found.
@@ -218,12 +222,20 @@ def read_knee(
         _check_shows(kind.side, side, both)
     _check_same("another participant", identifier(header.get("PatientID")), participant)
     _check_same("another radiograph", barcode(header.get("AccessionNumber")), listed_barcode)
+    for keyword in ("ImageLaterality", "Laterality"):
+        tagged = None
+        with suppress(InputError):  # what is no side says nothing
+            tagged = Laterality.parse(text_of(header, keyword))
+        if tagged is not None:
+            _check_shows(tagged, side, both)
     try:
         pixels, info = read_radiograph(path)
     except XR2MRIError as error:
         raise RadiographError(f"a radiograph that cannot be read: {error}") from error
-    if tagged := Laterality.parse(info["laterality"]):
-        _check_shows(tagged, side, both)
+    turn = info.get("turn", UPRIGHT)
+    _check_letters(pixels, turn, side, both)
+    if isinstance(locate, Drawn):
+        locate = Drawn(turn.edges_upright(locate.joint, pixels.shape))
     try:
         found = locate(pixels, info["spacing_mm"], side, both)
     except RuntimeError as error:  # so torch reports a lack of memory, or a device that failed
@@ -235,12 +247,33 @@ def read_knee(
     doubts = (found.warning, DOUBTED if bright < -UNSURE else "")
     return KneePicture(
         _sixteen_bits(cut),
-        found.box,
+        turn.box_in_file(found.box, pixels.shape),
         info["spacing_mm"],
         is_synthetic(header),
         found.how,
-        tuple(filter(None, doubts)),
+        tuple(filter(None, (*info["warnings"], *doubts))),
     )
+
+
+def _check_letters(pixels: np.ndarray, turn: Turn, side: Laterality, both: bool) -> None:
+    """Refuse a film whose lead letters say that it lies, or shows, other than header and list."""
+    from xr2mri_core.localization.marker import read_markers, turned_wrongly
+
+    if doubts := turned_wrongly(pixels, turn):
+        raise RadiographError(f"orientation conflict: {doubts[0]}")
+    letters = read_markers(pixels)
+    middle = pixels.shape[1] / 2
+    for letter in letters:
+        if both and (letter.column < middle) is not (letter.side is Laterality.RIGHT):
+            where = "left" if letter.column < middle else "right"
+            raise RadiographError(
+                f"orientation conflict: a letter {letter.side} on image {where}, where the other "
+                "knee is by the header; the film may be mirrored"
+            )
+    if not both and letters and all(letter.side is not side for letter in letters):
+        raise RadiographError(
+            f"laterality conflict: its letter says {letters[0].side}, the list {side}"
+        )
 
 
 def _check_shows(seen: Laterality | None, side: Laterality, both: bool) -> None:

@@ -17,12 +17,12 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from pydicom import Dataset, dcmread
-from pydicom.pixel_data_handlers.util import apply_modality_lut
 
 from xr2mri_core.errors import InputError, VolumeError, shown
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.oai.sequences import Sequence, kind_of
 from xr2mri_core.oai.values import identifier
+from xr2mri_core.transforms.dicom_pixels import rescaled
 
 PLANES = ("sagittal", "coronal", "axial")
 _UNEVEN = 0.1  # of the slice spacing, by which a step between slices may differ
@@ -236,7 +236,7 @@ def _affine(
 def _pixels(header: Dataset) -> np.ndarray:
     """Return the picture (rows, columns), rescaled; int16 where that loses nothing."""
     try:
-        values = np.asarray(apply_modality_lut(header.pixel_array, header))
+        values = rescaled(header.pixel_array, header)
     except Exception as error:
         name = Path(str(header.filename)).name
         raise VolumeError(f"a corrupt file: {name} ({shown(error)})") from error

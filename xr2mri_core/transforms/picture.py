@@ -10,6 +10,7 @@ import numpy as np
 
 from xr2mri_core.errors import RadiographError
 from xr2mri_core.geometry import Laterality
+from xr2mri_core.transforms.orientation import UPRIGHT, Turn
 
 LARGEST_PIXELS = 64_000_000
 """Pixels that a radiograph may have; the largest detectors give about 15 million."""
@@ -28,12 +29,14 @@ class Picture(NamedTuple):
         spacing: of rows and of columns in mm, None where the file states none.
         laterality: the side of the knee, None where the file states none.
         warnings: what the user should know.
+        turn: how the picture in the file became this upright one.
     """
 
     pixels: np.ndarray
     spacing: tuple[float, float] | None = None
     laterality: Laterality | None = None
     warnings: tuple[str, ...] = ()
+    turn: Turn = UPRIGHT
 
 
 def check_size(shape: Sequence[int]) -> None:

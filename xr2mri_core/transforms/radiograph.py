@@ -25,6 +25,7 @@ from monai.transforms import MapTransform
 from xr2mri_core.errors import RadiographError, shown
 from xr2mri_core.geometry import IMAGE_SIZE
 from xr2mri_core.transforms.compose import ResizePicturesd, RightKneeFramed, TypedCompose
+from xr2mri_core.transforms.orientation import UPRIGHT, Turn
 from xr2mri_core.transforms.picture import check_pixels
 from xr2mri_core.transforms.polarity import PositiveRadiographd
 from xr2mri_core.transforms.radiograph_file import read_radiograph
@@ -79,7 +80,8 @@ class LoadRadiographd(MapTransform):
     """Read the radiograph at a path as a MetaTensor (1, rows, columns) float32, bone bright.
 
     Pixels (rows, columns) in memory are taken as they are. What is known about the file goes to
-    ``data["<key>_info"]``; see :func:`read_radiograph`.
+    ``data["<key>_info"]``; see :func:`read_radiograph`. A ``box`` is in pixels of the file, and
+    becomes one of the picture as it is read where this does not lie as the file has it.
 
     Args:
         keys: paths or pixels.
@@ -106,7 +108,17 @@ class LoadRadiographd(MapTransform):
                 meta = {}
             done[key] = MetaTensor(torch.from_numpy(pixels)[None], meta=meta)
             done[_info_key(key)] = info
+            if "turn" in info and done.get("box") is not None:
+                done["box"] = _upright(done["box"], info["turn"], pixels.shape)
         return done
+
+
+def _upright(box: Any, turn: Turn, shape: tuple[int, ...]) -> Any:
+    """A box of the file as one of the upright picture; what is no box is refused later."""
+    try:
+        return turn.edges_upright([float(edge) for edge in box], shape)
+    except (TypeError, ValueError):
+        return box
 
 
 class CropRadiographd(MapTransform):
@@ -155,6 +167,7 @@ class CropRadiographd(MapTransform):
                         "give a box around one knee"
                     )
             done[key] = _cut(done[key], box)
+            box = info.get("turn", UPRIGHT).box_in_file(box, shape)
             done[_info_key(key)] = {**info, "box": box, "warnings": notes}
         return done
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from PIL import Image, ImageOps
 
 from xr2mri_core.errors import RadiographError, UndecodableError, shown
 from xr2mri_core.transforms.dicom_file import is_dicom, read_dicom
+from xr2mri_core.transforms.dicom_statements import turn_by_letters
 from xr2mri_core.transforms.formats import (
     FormatError,
     StoredImage,
@@ -28,6 +29,7 @@ from xr2mri_core.transforms.formats import (
     open_regular,
     open_stored,
 )
+from xr2mri_core.transforms.orientation import UPRIGHT
 from xr2mri_core.transforms.picture import (
     LARGEST_PIXELS,
     Picture,
@@ -45,7 +47,8 @@ _LARGEST_PICTURE = 256 << 20  # bytes of pixels, decompressed: the most pixels i
 def read_radiograph(path: str | Path, detached: bool = False) -> tuple[np.ndarray, dict[str, Any]]:
     """Read a radiograph as it is displayed, with bone bright.
 
-    DICOM: rescaled, MONOCHROME1 inverted, no VOI window; see :func:`.dicom_file.read_dicom`.
+    DICOM: upright by its Patient Orientation, rescaled, MONOCHROME1 inverted, no VOI window; see
+    :func:`.dicom_file.read_dicom`.
     PNG and JPEG: 8 or 16 bits, grey or RGB without colour. NIfTI, NRRD and MetaImage: a picture
     (columns, rows), with or without singleton axes, is turned upright by its affine; one whose
     affine says nothing is taken in file order. A spacing of exactly 1 mm both ways counts as
@@ -58,7 +61,8 @@ def read_radiograph(path: str | Path, detached: bool = False) -> tuple[np.ndarra
 
     Returns:
         float32 array (rows, columns), and a dictionary with ``spacing_mm`` ((row, column) or
-        None), ``laterality`` (``R``, ``L`` or None), ``format`` and ``warnings`` (list of str).
+        None), ``laterality`` (``R``, ``L`` or None), ``format`` and ``warnings`` (list of str);
+        for a picture that does not lie upright in its file also ``turn``, a :class:`.Turn`.
 
     Raises:
         UndecodableError: for a damaged file, or one of another kind.
@@ -78,12 +82,13 @@ def read_radiograph(path: str | Path, detached: bool = False) -> tuple[np.ndarra
             f"{path.name}: a damaged {kind} file that cannot be decoded ({shown(error)}); "
             "export the radiograph again"
         ) from error
-    return pixels, {
+    info = {
         "spacing_mm": picture.spacing,
         "laterality": str(picture.laterality) if picture.laterality else None,
         "format": kind,
         "warnings": list(picture.warnings),
     }
+    return pixels, info if picture.turn == UPRIGHT else {**info, "turn": picture.turn}
 
 
 def _reader(path: Path, detached: bool) -> tuple[str, Callable[[Path], Picture]]:
@@ -152,9 +157,22 @@ def _read_stored(path: Path, detached: bool) -> Picture:
                     f"its pixels take {stored.nbytes >> 20} MB; at most "
                     f"{_LARGEST_PICTURE >> 20} MB are accepted: save it with fewer bits"
                 )
-            return _upright(stored, axes)
+            picture = _upright(stored, axes)
+            return _turned(picture, stored.lies) if stored.lies else picture
     except FormatError as error:
         raise UndecodableError(str(error)) from error
+
+
+def _turned(picture: Picture, orientation: Sequence[str]) -> Picture:
+    """An upright picture of one that lies as DICOM's Patient Orientation says."""
+    turn, notes = turn_by_letters(orientation)
+    spacing = picture.spacing
+    if spacing is not None and turn.transposed:
+        spacing = spacing[::-1]
+    upright = turn.upright(picture.pixels)
+    return picture._replace(
+        pixels=upright, spacing=spacing, warnings=picture.warnings + notes, turn=turn
+    )
 
 
 def _plane(stored: StoredImage) -> tuple[int, int]:

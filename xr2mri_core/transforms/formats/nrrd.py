@@ -96,17 +96,20 @@ def open_nrrd(stream: BinaryIO, header: Path | None = None) -> StoredImage:
         "space directions" in fields,
         size,
         load,
+        fields["patient orientation"],
     )
 
 
 def _fields(lines: list[bytes]) -> dict[str, Any]:
     """Return the parsed fields of a header by their names in lower case, in one spelling."""
     texts = [line.decode("ascii", "replace").rstrip() for line in lines]
-    kept = texts[:1]
+    kept, lies = texts[:1], ()
     for text in texts[1:]:
         name, colon, value = text.partition(":")
         name = name.strip().lower()
         if value.startswith("=") and name not in ("data file", "datafile"):
+            if name == "patientorientation":  # which our module in 3D Slicer writes
+                lies = tuple(value[1:].strip().split("\\"))
             continue  # a key of its writer's own, no field
         kept.append(text if text.startswith("#") else f"{name}{colon}{value}")
     try:
@@ -119,7 +122,7 @@ def _fields(lines: list[bytes]) -> dict[str, Any]:
     for name in ("type", "dimension", "sizes", "encoding"):
         if name not in fields:
             raise FormatError(f"its NRRD header lacks the field '{name}'")
-    return fields
+    return fields | {"patient orientation": lies}
 
 
 def _numbers(

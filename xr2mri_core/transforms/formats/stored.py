@@ -40,6 +40,7 @@ class StoredImage:
         nbytes: of all voxels, decompressed.
         load: reads the voxels, (*shape) or (*shape, components); call it once, while the stream
             that the header came from is open. Raises FormatError where bytes are missing.
+        lies: DICOM's Patient Orientation of a picture, such as ("R", "F"), where it is kept.
     """
 
     shape: tuple[int, ...]
@@ -48,6 +49,7 @@ class StoredImage:
     oriented: bool
     nbytes: int
     load: Callable[[], np.ndarray]
+    lies: tuple[str, ...] = ()
 
 
 def open_regular(path: Path, follow_links: bool = True) -> BinaryIO:

@@ -1,0 +1,216 @@
+"""However a film lies in its file: it is read upright, and its places are told as it lies."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dicom_samples import bilateral_film, knee, write_dicom
+
+from xr2mri_core.errors import RadiographError
+from xr2mri_core.localization.marker import read_markers, turned_wrongly
+from xr2mri_core.reading import prepare_radiograph
+from xr2mri_core.transforms import radiograph_transforms, read_radiograph
+from xr2mri_core.transforms.orientation import Turn, turn_of
+
+CASES = Path(__file__).parents[2] / "shared" / "cases"
+with_cases = pytest.mark.skipif(not CASES.exists(), reason="no case files")
+
+LYING = {
+    "L\\F": lambda upright: upright,
+    "R\\F": np.fliplr,
+    "L\\H": np.flipud,
+    "R\\H": lambda upright: np.rot90(upright, 2),
+    "F\\L": np.transpose,
+    "H\\L": lambda upright: np.fliplr(upright.T),
+    "F\\R": lambda upright: np.flipud(upright.T),
+    "H\\R": lambda upright: np.rot90(upright.T, 2),
+}
+"""What the upright picture looks like in a file of a Patient Orientation."""
+
+
+def lying(path: Path, orientation: str, pixels: np.ndarray, **tags) -> Path:
+    """A file in which an upright picture lies in another way."""
+    stored = np.ascontiguousarray(LYING[orientation](pixels))
+    return write_dicom(path, stored, PatientOrientation=orientation.split("\\"), **tags)
+
+
+@pytest.mark.parametrize("orientation", LYING)
+def test_a_picture_is_read_upright(tmp_path, orientation):
+    spacing = [0.2, 0.3] if orientation[0] in "LR" else [0.3, 0.2]
+    path = lying(tmp_path / "x", orientation, knee(), PixelSpacing=spacing, ImageLaterality="R")
+    pixels, info = read_radiograph(path)
+    assert (pixels == knee()).all()
+    assert info["spacing_mm"] == (0.2, 0.3)
+    assert bool(info["warnings"]) == (orientation != "L\\F") == ("turn" in info)
+    assert all("PatientOrientation (0020,0020)" in note for note in info["warnings"])
+    assert ("mirrored" in str(info["warnings"])) == (
+        orientation in ("R\\F", "L\\H", "F\\L", "H\\R")
+    )
+
+
+@pytest.mark.parametrize("orientation", LYING)
+def test_boxes_are_told_in_pixels_of_the_file(tmp_path, orientation):
+    """Whoever draws a box sees the picture as it lies, and gets the box back so."""
+    chain, marked = radiograph_transforms(32), np.zeros((90, 120), bool)
+    marked[10:50, 70:110] = True
+    rows, columns = (np.flatnonzero(LYING[orientation](marked).any(axis)) for axis in (1, 0))
+    box = (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)
+    path = lying(tmp_path / "x", orientation, knee(90, 120), ImageLaterality="R")
+    data = chain({"radiograph": path, "box": box})
+    assert data["radiograph_info"]["box"] == box
+    upright = chain({"radiograph": knee(90, 120), "laterality": "R", "box": (10, 70, 50, 110)})
+    assert np.array_equal(np.asarray(data["radiograph"]), np.asarray(upright["radiograph"]))
+    middle = chain({"radiograph": path})["radiograph_info"]["box"]
+    assert middle[2] - middle[0] == middle[3] - middle[1] == 90
+
+
+@pytest.mark.parametrize("box", [(1, 2, 3), "abcd", (None,) * 4])
+def test_what_is_no_box_is_refused_on_a_turned_picture_too(tmp_path, box):
+    path = lying(tmp_path / "x", "R\\H", knee())
+    with pytest.raises(RadiographError, match="box"):
+        radiograph_transforms(32)({"radiograph": path, "box": box})
+
+
+@pytest.mark.parametrize("orientation", [["A", "F"], ["L", "P"], ["L", "R"], ["L"], ["X", "Y"]])
+def test_no_frontal_orientation_is_told(tmp_path, orientation):
+    path = write_dicom(tmp_path / "x", knee(), PatientOrientation=orientation)
+    pixels, info = read_radiograph(path)
+    assert (pixels == knee()).all()
+    assert "no frontal view has" in info["warnings"][0]
+
+
+@pytest.mark.parametrize("orientation", [None, [], ["", ""], ["LF", "FR"], ["l", "f"]])
+def test_an_orientation_that_is_upright_or_unsaid_is_no_matter(tmp_path, orientation):
+    tags = {} if orientation is None else {"PatientOrientation": orientation}
+    pixels, info = read_radiograph(write_dicom(tmp_path / "x", knee(), **tags))
+    assert (pixels == knee()).all() and info["warnings"] == [] and "turn" not in info
+
+
+@pytest.mark.parametrize(
+    ("cosines", "orientation"),
+    [
+        ([1, 0, 0, 0, 0, -1], "L\\F"),
+        ([-1, 0, 0, 0, 0, -1], "R\\F"),
+        ([0, 0, 1, 1, 0, 0], "H\\L"),
+        ([1, 0, 0, 0, 1, 0], "L\\F"),  # what is written where nobody knows: no coronal picture
+    ],
+)
+def test_cosines_stand_in_for_letters(tmp_path, cosines, orientation):
+    stored = np.ascontiguousarray(LYING[orientation](knee()))
+    path = write_dicom(tmp_path / "x", stored, ImageOrientationPatient=cosines)
+    assert (read_radiograph(path)[0] == knee()).all()
+
+
+@pytest.mark.parametrize("aspect", [[2, 1], [1, 2], [3, 2]])
+@pytest.mark.parametrize("orientation", ["L\\F", "H\\R"])
+def test_pixels_that_are_not_square_are_made_so(tmp_path, aspect, orientation):
+    """Whole and half pixels of a smooth picture, in a box that is square on the film."""
+    rows, columns = 120 // aspect[0], 120 // aspect[1]
+    row, column = np.mgrid[:rows, :columns] + 0.5
+    picture = 4000 * (row / rows * 0.7 + column / columns * 0.3)
+    tags = {"PixelAspectRatio": aspect} if orientation[0] == "L" else {}
+    tags = tags or {"PixelAspectRatio": aspect[::-1]}
+    path = lying(tmp_path / "x", orientation, picture.astype(np.uint16), **tags)
+    pixels, info = read_radiograph(path)
+    height, width = pixels.shape
+    assert height == width and info["spacing_mm"] is None
+    row, column = np.mgrid[:height, :width] + 0.5
+    expected = 4000 * (row * 0.7 + column * 0.3) / height
+    inner = slice(4, -4)
+    assert np.abs(pixels - expected)[inner, inner].max() < 4000 * 0.03
+    assert "PixelAspectRatio (0028,0034)" in info["warnings"][-1]
+    box = radiograph_transforms(32)({"radiograph": path})["radiograph_info"]["box"]
+    stored = picture.shape if orientation[0] == "L" else picture.T.shape
+    assert box == (0, 0, *stored)
+
+
+def test_an_aspect_ratio_beside_a_spacing_says_nothing(tmp_path):
+    tags = {"PixelAspectRatio": [2, 1], "PixelSpacing": [0.2, 0.2]}
+    pixels, info = read_radiograph(write_dicom(tmp_path / "x", knee(), **tags))
+    assert pixels.shape == knee().shape and info["spacing_mm"] == (0.2, 0.2)
+    pixels, info = read_radiograph(write_dicom(tmp_path / "y", knee(), PixelAspectRatio=[1, 90]))
+    assert pixels.shape == knee().shape and "not believed" in info["warnings"][0]
+
+
+@pytest.mark.parametrize("orientation", LYING)
+def test_slicers_pixels_say_how_they_lie(tmp_path, orientation):
+    """A picture that Slicer sends without its DICOM header is turned all the same."""
+    from XR2MRILib.nrrd import encode
+
+    spacing = (0.2, 0.3) if orientation[0] in "LR" else (0.3, 0.2)
+    stored = np.ascontiguousarray(LYING[orientation](knee()))
+    (tmp_path / "x.nrrd").write_bytes(encode(stored, spacing, orientation))
+    pixels, info = read_radiograph(tmp_path / "x.nrrd")
+    assert (pixels == knee()).all() and info["spacing_mm"] == pytest.approx((0.2, 0.3))
+    assert ("turn" in info) == (orientation != "L\\F")
+    assert b"PatientOrientation" not in encode(stored, spacing, "L\\F\ndata file: /etc/passwd")
+    assert b"PatientOrientation" not in encode(stored, spacing)
+
+
+# --- lead letters ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", ["R\\F", "R\\H", "F\\L"])
+def test_a_letter_that_the_header_turns_away_is_a_doubt(tmp_path, orientation):
+    right, info = read_radiograph(lying(tmp_path / "right", orientation, bilateral_film()))
+    assert [marker.side for marker in read_markers(right)] == ["R"]
+    assert turned_wrongly(right, info["turn"]) == ()
+    wrong, info = read_radiograph(
+        write_dicom(
+            tmp_path / "wrong", bilateral_film(), PatientOrientation=orientation.split("\\")
+        )
+    )
+    (doubt,) = turned_wrongly(wrong, info["turn"])
+    assert "letter R" in doubt and "header may be wrong" in doubt
+    assert turned_wrongly(bilateral_film().astype(np.float32), Turn()) == ()
+
+
+def test_the_doubt_reaches_whoever_asks(tmp_path):
+    path = write_dicom(
+        tmp_path / "x", bilateral_film(), PatientOrientation=["R", "F"], ImageLaterality="R"
+    )
+    for box in (None, (100, 100, 500, 500)):
+        told = prepare_radiograph(path, 64, box=box).info["warnings"]
+        assert sum("header may be wrong" in note for note in told) == 1
+
+
+def test_letters_of_parts_of_the_patient():
+    assert turn_of("L", "F") == Turn() and turn_of("R", "F") == Turn(flipped=(False, True))
+    assert turn_of("A", "F") is None and turn_of("", "") is None
+    assert Turn().told == "left as it lies"
+
+
+# --- the cases ------------------------------------------------------------------------------------
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+
+
+@with_cases
+@pytest.mark.parametrize("name", ["01_mirrored_RF", "02_rot180_RH"])
+def test_cases_that_lie_otherwise(name):
+    chain = radiograph_transforms()
+    found, plain = (
+        np.asarray(chain({"radiograph": CASES / f"{name}.dcm"})["radiograph"])
+        for name in (name, "plain_R")
+    )
+    assert correlation(found, plain) > 0.99
+
+
+@with_cases
+def test_case_of_a_mirrored_bilateral_film():
+    film, plain = CASES / "01_film_mirrored_RF.dcm", CASES / "film_plain.dcm"
+    found, expected = (prepare_radiograph(path, 256, "R") for path in (film, plain))
+    assert correlation(found.picture.numpy(), expected.picture.numpy()) > 0.99
+    assert found.info["box"][1] > 330 - expected.info["box"][3] - 3  # on image right of the file
+
+
+@with_cases
+def test_case_of_pixels_that_are_not_square():
+    chain = radiograph_transforms()
+    found, plain = (
+        np.asarray(chain({"radiograph": CASES / name, "laterality": "R"})["radiograph"])
+        for name in ("15_pixel_aspect_ratio.dcm", "plain.png")
+    )
+    assert correlation(found, plain) > 0.99

@@ -1,0 +1,130 @@
+"""The header of a DICOM file, and its values as text and numbers, also where they break the rules.
+
+Real headers hold empty numbers, decimal commas and lower-case codes. What can be understood is;
+what cannot is named by its tag.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import MutableSequence
+from pathlib import Path
+from typing import Any
+
+from pydicom import Dataset, dcmread
+from pydicom.datadict import tag_for_keyword
+from pydicom.filereader import read_file_meta_info
+from pydicom.tag import Tag
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from xr2mri_core.errors import UndecodableError, shown
+from xr2mri_core.transforms.dicom_text import settle_character_set
+
+
+def is_dicom(head: bytes) -> bool:
+    """Say whether a file starts like DICOM, with the preamble or, as old files do, without."""
+    return head[128:132] == b"DICM" or head[:2] in (b"\x02\0", b"\x08\0")
+
+
+def read_header(path: str | Path) -> Dataset:
+    """The attributes of a DICOM file, without its pixels, its text decoded as far as it can be."""
+    dataset = read_dataset(Path(path), stop_before_pixels=True)
+    settle_character_set(dataset)
+    return dataset
+
+
+def read_dataset(path: Path, **options: Any) -> Dataset:
+    """A DICOM file as pydicom reads it; its transfer syntax is set where the file states none.
+
+    Raises:
+        UndecodableError: the file is deflated.
+    """
+    with path.open("rb") as stream:
+        has_preamble = stream.read(132)[128:] == b"DICM"
+    if has_preamble:
+        syntax = read_file_meta_info(path).get("TransferSyntaxUID")
+        if syntax == DeflatedExplicitVRLittleEndian:  # would be inflated whole, whatever its size
+            raise UndecodableError(f"transfer syntax {syntax.name}; export it uncompressed")
+    dataset = dcmread(path, force=not has_preamble, **options)
+    if "TransferSyntaxUID" not in dataset.file_meta:  # an old file: only data, told by its form
+        implicit = dataset.is_implicit_VR
+        dataset.file_meta.TransferSyntaxUID = (
+            ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+        )
+    return dataset
+
+
+def syntax_of(dataset: Dataset) -> UID:
+    """The transfer syntax of a file that was read by :func:`read_dataset`."""
+    return UID(dataset.file_meta.TransferSyntaxUID)
+
+
+def named(keyword: str) -> str:
+    """An attribute as messages name it, e.g. ``RescaleSlope (0028,1053)``."""
+    tag = Tag(tag_for_keyword(keyword) or 0)
+    return f"{keyword} ({tag.group:04X},{tag.elem:04X})"
+
+
+def texts_of(dataset: Dataset, keyword: str) -> list[str]:
+    """The values of an attribute as they are written, without spaces around; [] for none."""
+    try:
+        value = dataset[keyword].value
+    except KeyError:
+        return []
+    except Exception:  # pydicom refuses what breaks the rules of its type
+        value = dataset.get_item(keyword).value  # type: ignore[union-attr]
+    if value is None:
+        return []
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "replace")
+    if isinstance(value, str):
+        value = value.split("\\")
+    several = value if isinstance(value, list | tuple | MutableSequence) else [value]
+    return ["" if one is None else str(one).strip(" \0") for one in several]
+
+
+def text_of(dataset: Dataset, keyword: str) -> str:
+    """The first value of an attribute, "" where there is none."""
+    return next(iter(texts_of(dataset, keyword)), "")
+
+
+def code_of(dataset: Dataset, keyword: str) -> str:
+    """The first value of an attribute that is written in capitals, such as Modality."""
+    return text_of(dataset, keyword).upper()
+
+
+def numbers_of(dataset: Dataset, keyword: str) -> list[float]:
+    """The numbers of an attribute, [] where it is missing or empty; a decimal comma is read.
+
+    Raises:
+        UndecodableError: one of them is no number.
+    """
+    told = texts_of(dataset, keyword)
+    try:
+        numbers = [float(text.replace(",", ".")) for text in told if text]
+    except ValueError:
+        numbers = [math.nan]
+    if not all(map(math.isfinite, numbers)):
+        raise UndecodableError(
+            f"{named(keyword)} is {shown(chr(92).join(told))}, which is no number; "
+            "mend it, or export the radiograph again"
+        )
+    return numbers
+
+
+def number_of(dataset: Dataset, keyword: str, default: float) -> float:
+    """The first of :func:`numbers_of`, or ``default``."""
+    return next(iter(numbers_of(dataset, keyword)), default)
+
+
+def whole_of(dataset: Dataset, keyword: str, default: int) -> int:
+    """:func:`number_of` as a whole number."""
+    number = number_of(dataset, keyword, default)
+    if number != int(number):
+        raise UndecodableError(f"{named(keyword)} is {number:g}, which is no whole number")
+    return int(number)

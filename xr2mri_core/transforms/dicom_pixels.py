@@ -1,0 +1,358 @@
+"""From the pixels that a DICOM file stores to grey values with bone bright.
+
+What a decoder gets is checked before: the numbers in the header, and the size that a compressed
+stream states itself. What is known to be harmless is mended, with a warning where it may matter.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.encaps import generate_pixel_data_frame
+from pydicom.pixel_data_handlers.util import apply_color_lut
+from pydicom.uid import RLELossless
+
+from xr2mri_core.errors import InputError, RadiographError, UndecodableError, shown
+from xr2mri_core.transforms.codestream import codestream_of, rle_length
+from xr2mri_core.transforms.dicom_header import (
+    code_of,
+    named,
+    number_of,
+    syntax_of,
+    texts_of,
+    whole_of,
+)
+from xr2mri_core.transforms.picture import check_size, grey_of
+
+log = logging.getLogger("xr2mri")
+
+_COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
+_NEUTRAL = 16  # how far from 128 the colour of a grey picture is after lossy compression
+
+
+class Form(NamedTuple):
+    """How pixels are stored, by the header.
+
+    Attributes:
+        rows, columns: of the picture.
+        samples: of a pixel.
+        photometric: MONOCHROME1, MONOCHROME2, or one of colour.
+        allocated, stored, high_bit: bits of a sample, those with a value, the highest of these.
+        signed: whether values may be negative.
+    """
+
+    rows: int
+    columns: int
+    samples: int
+    photometric: str
+    allocated: int
+    stored: int
+    high_bit: int
+    signed: bool
+
+
+def form_of(header: Dataset) -> tuple[Form, tuple[str, ...]]:
+    """The form of the pixels, and warnings; call it before anything is decoded.
+
+    Raises:
+        RadiographError: the file holds no picture, or several, or one of a size or kind that is
+            not read.
+    """
+    notes = []
+    rows, columns = (whole_of(header, keyword, 0) for keyword in ("Rows", "Columns"))
+    if not rows or not columns:
+        raise RadiographError("a DICOM file without a picture; give the file of a radiograph")
+    frames = whole_of(header, "NumberOfFrames", 1)
+    if frames > 1:
+        raise RadiographError(
+            f"{named('NumberOfFrames')} is {frames}: {frames} frames, but a radiograph is one "
+            "picture; export one frame"
+        )
+    check_size((rows, columns))
+    samples = whole_of(header, "SamplesPerPixel", 1)
+    photometric = code_of(header, "PhotometricInterpretation")
+    if photometric not in ("MONOCHROME1", "MONOCHROME2", *_COLOUR):
+        if samples != 1 or (photometric and not photometric.startswith("MONOCHROME")):
+            raise RadiographError(
+                f"{named('PhotometricInterpretation')} is {shown(photometric)}; "
+                "give the radiograph in greyscale, MONOCHROME1 or MONOCHROME2"
+            )
+        notes.append(
+            f"{named('PhotometricInterpretation')} is {shown(photometric)}: MONOCHROME2 is taken"
+        )
+        photometric = "MONOCHROME2"
+    if samples != (3 if photometric in _COLOUR[:-1] else 1):
+        raise RadiographError(
+            f"{named('SamplesPerPixel')} is {samples}, which does not go with {photometric}; "
+            "give the radiograph in greyscale, one sample, MONOCHROME1 or MONOCHROME2"
+        )
+    allocated = whole_of(header, "BitsAllocated", 16)
+    if allocated not in (8, 16, 32):
+        raise RadiographError(
+            f"{named('BitsAllocated')} is {allocated}; 8, 16 and 32 are read: export it anew"
+        )
+    stored = whole_of(header, "BitsStored", allocated)
+    stored = stored if 1 <= stored <= allocated else allocated
+    high_bit = whole_of(header, "HighBit", stored - 1)
+    if not stored - 1 <= high_bit < allocated:
+        high_bit = stored - 1
+    signed = whole_of(header, "PixelRepresentation", 0) == 1
+    form = Form(rows, columns, samples, photometric, allocated, stored, high_bit, signed)
+    return form, tuple(notes)
+
+
+def grey_values(dataset: Dataset, form: Form) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The picture (rows, columns) float32, rescaled, with bone bright, and warnings.
+
+    MONOCHROME1 shows the lowest value white: values are reflected within the range that Bits
+    Stored allows. Padding, outside the collimator, becomes as dark as the darkest pixel.
+
+    Raises:
+        RadiographError: naming the attribute that is wrong, or the transfer syntax.
+    """
+    raw = _decoded(dataset, form)
+    if raw.ndim == 3 or form.photometric == "PALETTE COLOR":
+        return rescaled(_grey(raw, dataset, form), dataset).astype(np.float32), ()
+    padded, notes = _padded(raw, dataset, form)
+    compressed = syntax_of(dataset).is_compressed
+    stored, bits, more_notes = _within_bits(raw, padded, form, compressed)
+    padded |= _padded(stored, dataset, form)[0]
+    values = rescaled(stored, dataset).astype(np.float32)
+    if form.photometric == "MONOCHROME1":
+        lowest = -(1 << (bits - 1)) if form.signed else 0
+        ends = np.array([lowest, lowest + (1 << bits) - 1])
+        values = np.float32(rescaled(ends, dataset).sum()) - values
+    if padded.any() and not padded.all():
+        values[padded] = values[~padded].min()
+    return values, notes + more_notes
+
+
+# --- decoding -------------------------------------------------------------------------------------
+
+
+def _decoded(dataset: Dataset, form: Form) -> np.ndarray:
+    """Values as they are stored: (rows, columns) or (rows, columns, 3)."""
+    if "PixelData" not in dataset or not dataset.PixelData:
+        raise UndecodableError(
+            f"its pixels are missing: there is no {named('PixelData')}, the file is cut short; "
+            "export it again"
+        )
+    syntax = syntax_of(dataset)
+    try:
+        known = not syntax.is_private and syntax.is_compressed
+        allocated = _of_stream(dataset, form) if known else form.allocated
+        if not known:
+            _check_length(dataset, form)
+        return _only_pixels(dataset, form, allocated).pixel_array
+    except RadiographError:
+        raise
+    except Exception as error:
+        log.info("a DICOM file that cannot be decoded: %s", shown(error))
+        raise UndecodableError(
+            f"its pixels cannot be decoded, transfer syntax {syntax.name}; the file is damaged or "
+            "compressed in a rare way: export it again, uncompressed"
+        ) from error
+
+
+def _only_pixels(dataset: Dataset, form: Form, allocated: int) -> Dataset:
+    """What a decoder needs, every number of it checked."""
+    pixels = Dataset()
+    pixels.file_meta = FileMetaDataset()
+    pixels.file_meta.TransferSyntaxUID = syntax_of(dataset)
+    pixels.is_little_endian = dataset.is_little_endian
+    pixels.is_implicit_VR = dataset.is_implicit_VR
+    pixels.Rows, pixels.Columns, pixels.SamplesPerPixel = form.rows, form.columns, form.samples
+    pixels.PhotometricInterpretation = form.photometric
+    if form.samples > 1:
+        pixels.PlanarConfiguration = whole_of(dataset, "PlanarConfiguration", 0)
+    pixels.BitsAllocated, pixels.BitsStored = allocated, min(form.stored, allocated)
+    pixels.HighBit, pixels.PixelRepresentation = pixels.BitsStored - 1, int(form.signed)
+    pixels["PixelData"] = dataset["PixelData"]
+    return pixels
+
+
+def _check_length(dataset: Dataset, form: Form) -> None:
+    """Refuse uncompressed pixels that are too few."""
+    samples = 2 if form.photometric == "YBR_FULL_422" else form.samples
+    needed = form.rows * form.columns * samples * form.allocated // 8
+    if len(dataset.PixelData) < needed:
+        raise UndecodableError(
+            f"{named('PixelData')} has {len(dataset.PixelData)} bytes where its header asks for "
+            f"{needed}: its pixels cannot be decoded; the file is cut short, export it again"
+        )
+
+
+def _of_stream(dataset: Dataset, form: Form) -> int:
+    """The bits to allocate for a compressed picture, once what it says of itself is checked.
+
+    A decoder allocates what the compressed stream states, and the header may state another size.
+    """
+    syntax, frame = syntax_of(dataset), next(generate_pixel_data_frame(dataset.PixelData, 1))
+    if syntax == RLELossless:
+        _check_rle(frame, form)
+        return form.allocated
+    found = codestream_of(frame)
+    shape = (form.rows, form.columns, form.samples)
+    if found is None or found[:3] != shape:
+        says = "of no known kind" if found is None else f"of size {found[:3]}"
+        raise UndecodableError(
+            f"transfer syntax {syntax.name}: the compressed picture is {says}, its header says "
+            f"{shape} (rows, columns, samples); the file is damaged: export it uncompressed"
+        )
+    if found.bits > 16:
+        raise UndecodableError(
+            f"transfer syntax {syntax.name} with {found.bits} bits; up to 16 are read: "
+            "export it uncompressed"
+        )
+    return 8 if found.bits <= 8 else 16
+
+
+def _check_rle(frame: bytes, form: Form) -> None:
+    """Refuse RLE that unpacks to more than the picture."""
+    offsets = np.frombuffer(frame[:64].ljust(64, b"\0"), "<u4")
+    starts = [int(offset) for offset in offsets[1 : 1 + min(int(offsets[0]), 15)]]
+    most = form.rows * form.columns
+    for start, end in zip(starts, [*starts[1:], len(frame)], strict=False):
+        if rle_length(frame[start:end], most + 1) > most + 1:
+            raise UndecodableError(
+                f"{named('PixelData')} unpacks to more than {most} pixels; the file is damaged: "
+                "export it uncompressed"
+            )
+
+
+# --- colour ---------------------------------------------------------------------------------------
+
+
+def _grey(raw: np.ndarray, dataset: Dataset, form: Form) -> np.ndarray:
+    """The grey picture of one that is stored in colours."""
+    if form.photometric == "PALETTE COLOR":
+        if "RedPaletteColorLookupTableData" not in dataset:
+            raise RadiographError(
+                f"there is no {named('RedPaletteColorLookupTableData')} for its palette; "
+                "give the radiograph in greyscale"
+            )
+        return grey_of(apply_color_lut(raw, dataset))
+    if form.photometric.startswith("YBR"):  # a decoder may have turned it into RGB already
+        colour = np.abs(raw[::4, ::4, 1:].astype(np.int32) - 128)
+        if np.quantile(colour, 0.99) <= _NEUTRAL:
+            return raw[..., 0].astype(np.float32)
+    return grey_of(raw)
+
+
+# --- values ---------------------------------------------------------------------------------------
+
+
+def _within_bits(
+    raw: np.ndarray, padded: np.ndarray, form: Form, compressed: bool
+) -> tuple[np.ndarray, int, tuple[str, ...]]:
+    """Values without what may be kept in the bits around Bits Stored, and how many bits they have.
+
+    Bits above High Bit belong to overlays, or repeat the sign, or Bits Stored is wrong and they are
+    part of the values. Cutting these away would fold the picture over: so that reading is taken in
+    which neighbours differ less.
+    """
+    if raw.dtype.kind not in "iu":
+        return raw, form.stored, ()
+    size = raw.dtype.itemsize * 8
+    spare, above = size - form.stored, size - 1 - form.high_bit
+    cut = raw
+    if not compressed and 0 <= above <= spare:
+        cut = (raw << above) >> spare
+    whole = raw >> (form.high_bit + 1 - form.stored) if not compressed else raw
+    shown_values = whole[~padded]
+    if shown_values.size == 0:
+        return cut, form.stored, ()
+    extremes = int(shown_values.max()), int(shown_values.min())
+    bits = max(n.bit_length() if n >= 0 else (~n).bit_length() for n in extremes) + form.signed
+    if bits <= form.stored or (cut is not raw and _rough(cut, padded) <= _rough(whole, padded)):
+        return cut, form.stored, ()
+    note = f"{named('BitsStored')} is {form.stored}, but values have {bits} bits: all are read"
+    return whole, bits, (note,)
+
+
+def _rough(values: np.ndarray, padded: np.ndarray) -> float:
+    """Sum of the differences of neighbours, padding left out."""
+    rough = 0.0
+    for seen, hidden in ((values, padded), (values.T, padded.T)):
+        steps = np.abs(np.diff(seen.astype(np.float32), axis=1))
+        steps[hidden[:, 1:] | hidden[:, :-1]] = 0
+        rough += float(steps.sum(dtype=np.float64))
+    return rough
+
+
+def _padded(stored: np.ndarray, dataset: Dataset, form: Form) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Where the picture is padding: Pixel Padding Value, up to Pixel Padding Range Limit.
+
+    Files give them as unsigned numbers in signed data, and beyond Bits Stored: they are compared
+    as bit patterns.
+    """
+    nowhere = np.zeros(stored.shape, bool)
+    if stored.dtype.kind not in "iu" or not texts_of(dataset, "PixelPaddingValue"):
+        return nowhere, ()
+    size = stored.dtype.itemsize * 8
+    ends = []
+    for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"):
+        try:
+            number = whole_of(dataset, keyword, ends[0] if ends else 0)
+        except (InputError, OverflowError):
+            return nowhere, (f"{named(keyword)} is no number: passed over",)
+        number %= 1 << size
+        ends.append(number - (1 << size) if form.signed and number >> (size - 1) else number)
+    return (stored >= min(ends)) & (stored <= max(ends)), ()
+
+
+def rescaled(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Values after the Modality LUT or Rescale Slope and Intercept; empty ones change nothing.
+
+    Raises:
+        UndecodableError: naming the attribute that is wrong.
+    """
+    try:
+        table = dataset["ModalityLUTSequence"].value[0]
+    except (KeyError, IndexError, TypeError):
+        table = None
+    if table is not None:
+        return _looked_up(stored, table, dataset)
+    slope, intercept = (
+        number_of(dataset, "RescaleSlope", 1.0),
+        number_of(dataset, "RescaleIntercept", 0.0),
+    )
+    if slope == 0:
+        raise UndecodableError(
+            f"{named('RescaleSlope')} is 0, which makes every pixel the same; mend it"
+        )
+    if (slope, intercept) == (1.0, 0.0):
+        return stored
+    return stored.astype(np.float64) * slope + intercept
+
+
+def _looked_up(stored: np.ndarray, table: Dataset, dataset: Dataset) -> np.ndarray:
+    """Values by a Modality LUT of any number of bits (PS3.3, C.11.1.1)."""
+    try:
+        entries, first, bits = (int(float(text)) for text in texts_of(table, "LUTDescriptor"))
+    except (ValueError, OverflowError):
+        raise UndecodableError(
+            f"{named('LUTDescriptor')} of its Modality LUT is not three numbers; export it again"
+        ) from None
+    entries = entries or 1 << 16
+    if whole_of(dataset, "PixelRepresentation", 0) == 1 and first >= 1 << 15:
+        first -= 1 << 16
+    data = table["LUTData"].value if "LUTData" in table else b""
+    if isinstance(data, bytes):
+        order = "<" if dataset.is_little_endian else ">"
+        eight = bits <= 8 and len(data) < 2 * entries
+        data = data[: len(data) // 2 * 2] if not eight else data
+        values = np.frombuffer(data, np.uint8 if eight else f"{order}u2")
+    else:
+        values = np.atleast_1d(np.asarray(data, dtype=np.int64))
+    if len(values) < entries:
+        raise UndecodableError(
+            f"{named('LUTData')} of its Modality LUT has {len(values)} values where "
+            f"{named('LUTDescriptor')} says {entries}; export it again"
+        )
+    index = np.clip(stored.astype(np.int64) - first, 0, entries - 1)
+    return values[index].astype(np.float64)

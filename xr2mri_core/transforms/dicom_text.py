@@ -1,0 +1,103 @@
+"""Letters of a DICOM header that its Specific Character Set does not cover.
+
+Without that attribute a header may hold ASCII alone, yet devices write names in the code page of
+their country. pydicom then reads every byte as a letter of Latin-1: wrong letters, which lose
+nothing, for written the same way they are the same bytes again. UTF-8 is recognised, for no text
+in a code page of one byte is UTF-8 by chance; those code pages cannot be told apart, and are kept
+as they are.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+from pydicom import Dataset
+from pydicom.charset import convert_encodings, default_encoding
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.dataelem import DataElement, RawDataElement
+
+log = logging.getLogger("xr2mri")
+
+UTF8 = "ISO_IR 192"
+_TEXT = ("LO", "LT", "PN", "SH", "ST", "UC", "UT")
+_ONE_BYTE = ("latin", "iso8859", "iso_ir_1")
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+def settle_character_set(dataset: Dataset) -> None:
+    """Make a dataset that was just read state a character set that its text is in, or none.
+
+    UTF-8 that is not declared is declared. Where the declared set is unknown, or its text is in
+    another, it is taken out: the letters are those of Latin-1 then, and the bytes are kept.
+    """
+    foreign = [value for value in _raw_texts(dataset) if not value.isascii()]
+    encodings = _declared(dataset)
+    if not foreign or (encodings is not None and _fits(foreign, encodings)):
+        return
+    if all(map(_is_utf8, foreign)):
+        log.info("the DICOM file declares no character set that fits: its text is UTF-8")
+        dataset.SpecificCharacterSet = UTF8
+        _decode_by(dataset, ["utf8"])
+    else:
+        log.info("the DICOM file declares no character set that fits: letters are not known")
+        if "SpecificCharacterSet" in dataset:
+            del dataset.SpecificCharacterSet
+        _decode_by(dataset, [default_encoding])
+
+
+def _declared(dataset: Dataset) -> list[str] | None:
+    """Python's names of the declared character sets; None for none, ASCII, and unknown ones."""
+    try:
+        encodings = convert_encodings(dataset.get("SpecificCharacterSet"))
+    except LookupError:
+        return None
+    return None if encodings == [default_encoding] else encodings
+
+
+def _fits(foreign: list[bytes], encodings: list[str]) -> bool:
+    """Whether text with letters beyond ASCII is in the declared character sets."""
+    if len(encodings) > 1 or any(b"\x1b" in value for value in foreign):
+        return True  # code extensions: pydicom knows how to switch
+    if encodings[0].startswith(_ONE_BYTE) and all(map(_is_utf8, foreign)):
+        return False
+    return all(_REPLACEMENT not in value.decode(encodings[0], "replace") for value in foreign)
+
+
+def _raw_texts(dataset: Dataset) -> Iterator[bytes]:
+    """The bytes of public text that nothing has decoded yet."""
+    for tag in [*dataset.keys()]:
+        element = dataset.get_item(tag)
+        kind = _kind(element)
+        if kind == "SQ":
+            for item in dataset[tag].value or ():
+                yield from _raw_texts(item)
+        elif kind in _TEXT and isinstance(element, RawDataElement) and element.value:
+            yield element.value
+
+
+def _kind(element: DataElement | RawDataElement | None) -> str:
+    """The value representation of a public element, "" for a private one."""
+    if element is None or element.tag.is_private:
+        return ""
+    if element.VR or not dictionary_has_tag(element.tag):
+        return element.VR or ""
+    return dictionary_VR(element.tag)  # implicit ones do not say it
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _decode_by(dataset: Dataset, encodings: list[str]) -> None:
+    """Have pydicom decode what it has not yet by other encodings."""
+    dataset.read_encoding = encodings
+    dataset._parent_encoding = encodings
+    for tag in [*dataset.keys()]:
+        if _kind(dataset.get_item(tag)) == "SQ":
+            for item in dataset[tag].value or ():
+                _decode_by(item, encodings)
