@@ -475,3 +475,59 @@ def test_write_generated_puts_the_series_into_a_folder(tmp_path, radiograph):
     assert len(list(written["volume"].glob("*.dcm"))) == 9
     assert dcmread(next(written["volume"].iterdir())).PatientID == "P01"
     assert '"knee_dicom"' in written["record"].read_text()
+
+
+# --- letters --------------------------------------------------------------------------------------
+
+NAME = "Чехов^Антон"
+
+
+def spelled(radiograph: Path, name: bytes, declared: str | None) -> Path:
+    """The radiograph with the bytes of a patient's name, and a character set or none."""
+    blank = b"X" * (len(name) + len(name) % 2)
+    edited(radiograph, PatientName=blank.decode(), SpecificCharacterSet=declared)
+    raw = radiograph.read_bytes()
+    assert raw.count(blank) == 1
+    radiograph.write_bytes(raw.replace(blank, name.ljust(len(blank))))
+    return radiograph
+
+
+@pytest.mark.parametrize(
+    ("encoding", "declared"),
+    [("utf8", None), ("utf8", ""), ("utf8", "ISO_IR 6"), ("utf8", "ISO_IR 100"),
+     ("utf8", "ISO_IR 192"), ("iso8859_5", "ISO_IR 144"), ("gb18030", "GB18030")],
+)  # fmt: skip
+def test_letters_that_can_be_known_are_kept(tmp_path, radiograph, encoding, declared):
+    source = spelled(radiograph, NAME.encode(encoding), declared)
+    made = dcmread(write_dicom_series(generated_volume(), tmp_path / "series", source)[0])
+    assert made.SpecificCharacterSet == "ISO_IR 192" and str(made.PatientName) == NAME
+    assert str(read_header(source).PatientName) == NAME
+
+
+@pytest.mark.parametrize(
+    ("encoding", "declared"),
+    [("cp1251", None), ("cp1251", "ISO_IR 6"), ("cp1251", "ISO_IR 192"), ("latin1", None),
+     ("shift_jis", None), ("koi8_r", "KOI8")],
+)  # fmt: skip
+def test_of_letters_that_nobody_knows_the_bytes_are_kept(
+    tmp_path, radiograph, encoding, declared, caplog
+):
+    name = ("Müller^Jürgen" if encoding == "latin1" else NAME).encode(encoding)
+    source = spelled(radiograph, name, declared)
+    generated = generated_volume()
+    generated.record["warnings"] = ["an odd thing: «ж»"]
+    path = write_dicom_series(generated, tmp_path / "series", source)[0]
+    made = dcmread(path)
+    assert "SpecificCharacterSet" not in made
+    assert made.get_item("PatientName").value.rstrip() == name
+    assert "no character set" in made.ImageComments and made.ImageComments.startswith(NOTICE)
+    assert "kept as it is" in caplog.text
+    others = "".join(str(e.value) for e in made.iterall() if e.keyword != "PatientName")
+    assert others.isascii() and "an odd thing" in others
+
+
+def test_letters_of_a_dataset_in_memory(tmp_path):
+    source = Dataset()
+    source.PatientName, source.PatientID = NAME, "P1"
+    (made, *_) = dicom_series(generated_volume(), source)
+    assert made.SpecificCharacterSet == "ISO_IR 192" and made.PatientName == NAME

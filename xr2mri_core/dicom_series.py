@@ -29,6 +29,10 @@ instances is that of positions along the slice normal, by which readers sort. Sl
 that of the slices that the model learnt from, whatever their spacing. The frame of reference is
 new: the generated knee is not registered to any scanner.
 
+**Text** is UTF-8, with the radiograph's letters, where its header says what they are, or where they
+can only be UTF-8. Where it declares no character set that fits, nobody can know them: then the
+series declares none either, and keeps the radiograph's bytes (:mod:`.transforms.dicom_text`).
+
 **UIDs** are hashes of the content: the same volume of the same radiograph is the same instance, so
 that storing it twice leaves one copy, and any other content has other UIDs. For the same reason no
 clock is read: SeriesDate and the like are absent, study date and time are the radiograph's.
@@ -47,6 +51,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydicom import Dataset
 from pydicom.config import RAISE
+from pydicom.dataelem import DataElement
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.tag import Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_uid
@@ -69,6 +74,9 @@ MANUFACTURER = "XR2MRI"
 FIRST_SERIES_NUMBER = 9001
 """High, so that the series comes after those that a scanner made."""
 
+_UNDECLARED = (
+    "the radiograph declares no character set that fits its text, which is kept byte for byte"
+)
 _IMPLEMENTATION_UID = generate_uid(entropy_srcs=["xr2mri"])
 _IDENTIFIERS = ("PatientID", "PatientName", "AccessionNumber")
 _MANDATORY = (*_IDENTIFIERS, "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime",
@@ -103,7 +111,8 @@ def dicom_series(
     Returns:
         Datasets with file meta, anterior slice first: the slices of the volume, then those of mean
         and std, which are series of their own (SeriesInstanceUID) in the same study and frame of
-        reference. Character set UTF-8, no private attributes.
+        reference. Character set UTF-8, or none where the radiograph's is unknown; no private
+        attributes.
 
     Raises:
         RadiographError: the file of the radiograph cannot be read.
@@ -199,6 +208,8 @@ def _header(generated: GeneratedVolume, source: Dataset | None) -> Dataset:
         _describe_new_study(header, radiograph.hexdigest())
     else:
         _describe_source(header, source, radiograph.hexdigest())
+    copied = set(header.keys())
+    keeps_bytes = source is not None and _is_undeclared(header, source)
     _describe_equipment(header, generated.record)
     _describe_derivation(header, generated.record)
     _describe_grey_values(header)
@@ -209,7 +220,30 @@ def _header(generated: GeneratedVolume, source: Dataset | None) -> Dataset:
                     "EchoTime", "EchoTrainLength"):  # fmt: skip
         setattr(header, unknown, None)
     header.ScanningSequence, header.SequenceVariant = "RM", "NONE"
+    if keeps_bytes:
+        log.warning("the radiograph declares no character set that fits: its text is kept as it is")
+        del header.SpecificCharacterSet
+        header.ImageComments = f"{header.ImageComments}; {_UNDECLARED}"
+        for tag in set(header.keys()) - copied:
+            _make_ascii(header[tag])
     return header
+
+
+def _is_undeclared(header: Dataset, source: Dataset) -> bool:
+    """Whether what was copied is bytes of an unknown character set, read as Latin-1."""
+    text = "".join(str(element.value) for element in header.iterall() if element.VR != "SQ")
+    if text.isascii() or source.get("SpecificCharacterSet"):
+        return False
+    return all(ord(letter) < 256 for letter in text)  # others were set in memory, and are true
+
+
+def _make_ascii(element: DataElement) -> None:
+    """Spell what is not ASCII in our own words, beside text of an unknown character set."""
+    if element.VR == "SQ":
+        for inner in (inner for item in element.value for inner in item):
+            _make_ascii(inner)
+    elif isinstance(element.value, str) and not element.value.isascii():
+        element.value = element.value.encode("ascii", "backslashreplace").decode()
 
 
 def _describe_new_study(header: Dataset, radiograph: str) -> None:
@@ -407,9 +441,14 @@ def _decimal(value: float) -> DSfloat:
 
 def _source(source: Dataset | Path | str | None) -> Dataset | None:
     """The header of a DICOM radiograph; None for none and for a file of another format."""
-    if source is None or isinstance(source, Dataset):
-        return source
     from xr2mri_core.transforms.dicom_file import is_dicom, read_header  # brings MONAI
+    from xr2mri_core.transforms.dicom_text import settle_character_set
+
+    if source is None:
+        return None
+    if isinstance(source, Dataset):
+        settle_character_set(source)
+        return source
 
     path = Path(source)
     try:
@@ -436,7 +475,7 @@ def _value(source: Dataset, keyword: str) -> Any:
         if element.VR == "SQ":
             return [_public(item) for item in value]
         if isinstance(value, PersonName | str):
-            value = str(value)  # decoded here, encoded again as UTF-8
+            value = str(value)  # decoded here, encoded anew when it is written
         if keyword in _IDENTIFIERS:
             return value
         plain = value if isinstance(value, str) else str(value.original_string)  # DS

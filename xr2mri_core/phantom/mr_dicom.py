@@ -108,6 +108,7 @@ def _dataset(plane: Plane, acquisition: Acquisition, series: str, index: int) ->
     meta.ImplementationClassUID = _uid("implementation")
     ds = FileDataset("", {}, file_meta=meta, preamble=b"\x00" * 128)
     ds.is_little_endian, ds.is_implicit_VR = True, False
+    ds.SpecificCharacterSet = "ISO_IR 192"
     ds.SOPClassUID, ds.SOPInstanceUID = MRImageStorage, meta.MediaStorageSOPInstanceUID
     ds.StudyInstanceUID = _uid("study", acquisition.participant, acquisition.date)
     ds.SeriesInstanceUID = _uid("series", series)
