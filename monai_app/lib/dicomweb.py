@@ -25,10 +25,10 @@ from requests.auth import HTTPBasicAuth
 from lib.studies import ReadOnlyStudies
 from lib.uploads import TooMuch
 from xr2mri_core.errors import InputError, XR2MRIError, shown
+from xr2mri_core.transforms.dicom_statements import MODALITIES
 
 log = logging.getLogger("xr2mri")
 
-MODALITIES = ("CR", "DX", "RG")
 AT_ONCE = 8
 """Requests of clients that may wait for the PACS at the same time."""
 FIND_SECONDS, STORE_SECONDS = 30.0, 120.0
@@ -146,7 +146,8 @@ class DicomWebStudies(ReadOnlyStudies):
                 )
             )
             if found:
-                return [image for image in found if _value(image, _MODALITY) in ("", *MODALITIES)]
+                accepted = ("", *MODALITIES)
+                return [im for im in found if _value(im, _MODALITY).upper() in accepted]
         return []
 
     @contextmanager

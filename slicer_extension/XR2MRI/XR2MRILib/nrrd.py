@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
+_ORIENTATION = re.compile(r"[A-Z]{1,3}\\[A-Z]{1,3}")
 _TYPES = {
     "u1": "uchar",
     "i1": "signed char",
@@ -41,12 +44,14 @@ def common(picture: np.ndarray) -> np.ndarray:
     return picture.astype(np.float64)
 
 
-def encode(picture: np.ndarray, spacing: tuple[float, float]) -> bytes:
+def encode(picture: np.ndarray, spacing: tuple[float, float], orientation: str = "") -> bytes:
     """A picture as NRRD, uncompressed, with nothing in the header that tells of a patient.
 
     Args:
         picture: (rows, columns) or (rows, columns, 3 or 4), numbers of any type (see `common`).
         spacing: of rows and of columns in mm; the server takes exactly 1 and 1 for unknown.
+        orientation: DICOM's Patient Orientation, such as `R\\F` of a mirrored picture: the server
+            turns the picture by it. Empty where it is unknown, and what is none is left out.
 
     Raises:
         TypeError: the pixels are no numbers.
@@ -69,7 +74,10 @@ def encode(picture: np.ndarray, spacing: tuple[float, float]) -> bytes:
         f"kinds: {kinds}\n"
         f"spacings: {spacings}\n"
         "encoding: raw\n"
-        "endian: little\n\n"
+        "endian: little\n"
     )
+    if _ORIENTATION.fullmatch(orientation):
+        header += f"PatientOrientation:={orientation}\n"
+    header += "\n"
     pixels = picture.astype(picture.dtype.newbyteorder("<"), copy=False)
     return header.encode("ascii") + pixels.tobytes()

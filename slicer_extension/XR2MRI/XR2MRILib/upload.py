@@ -37,20 +37,28 @@ def upload_of(node: slicer.vtkMRMLVolumeNode, pixels_only: bool = False) -> Uplo
         return dicom_source.file_of(node)
     negative = dicom_source.value(node, dicom_source.PHOTOMETRIC) == "MONOCHROME1"
     source = dicom_source.file_of(node) if negative else None
-    return partial(_encoded, pixels_of(node), frame_of(node).spacing, negative, source)
+    lies = dicom_source.value(node, dicom_source.PATIENT_ORIENTATION) if _as_filed(node) else ""
+    return partial(_encoded, pixels_of(node), frame_of(node).spacing, negative, source, lies)
 
 
 def holds_patient_data(node: slicer.vtkMRMLVolumeNode) -> bool:
     """Whether a DICOM file would be sent: there is one, and the node still shows its picture."""
-    if dicom_source.file_of(node) is None:
-        return False
+    return dicom_source.file_of(node) is not None and _as_filed(node)
+
+
+def _as_filed(node: slicer.vtkMRMLVolumeNode) -> bool:
+    """Whether a node has the size of its DICOM picture: it was not cropped or resampled since."""
     frame = frame_of(node)
     told = (dicom_source.value(node, tag) for tag in (dicom_source.ROWS, dicom_source.COLUMNS))
     return tuple(told) == (str(frame.rows), str(frame.columns))
 
 
 def _encoded(
-    picture: np.ndarray, spacing: tuple[float, float], negative: bool, source: Path | None
+    picture: np.ndarray,
+    spacing: tuple[float, float],
+    negative: bool,
+    source: Path | None,
+    orientation: str = "",
 ) -> bytes:
     """The file of a picture, in which bone is bright.
 
@@ -58,11 +66,12 @@ def _encoded(
         picture, spacing: see `nrrd.encode`.
         negative: whether bone is dark in the DICOM file that the picture was loaded from.
         source: that file; None where it has gone.
+        orientation: how the picture lies, see `nrrd.encode`.
     """
     picture = nrrd.common(picture)
     if negative and _as_stored(picture, source):
         picture = (picture.max() - picture) + picture.min()
-    return nrrd.encode(picture, spacing)
+    return nrrd.encode(picture, spacing, orientation)
 
 
 def _as_stored(picture: np.ndarray, source: Path | None) -> bool:

@@ -8,7 +8,9 @@ import numpy as np
 import slicer
 import vtk
 
+from ..modalities import is_radiograph
 from ..texts import tr as _
+from . import dicom_source
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +53,10 @@ def problem(node: slicer.vtkMRMLVolumeNode | None) -> str:
         return told.format(name=node.GetName(), n=image.GetDimensions()[2])
     if dimensions[1] < 16:
         return _("{name} is too small for a radiograph.").format(name=node.GetName())
+    modality = dicom_source.value(node, dicom_source.MODALITY)
+    if not is_radiograph(modality):
+        told = _("{name} is no radiograph: its DICOM modality is {modality}.")
+        return told.format(name=node.GetName(), modality=modality)
     return ""
 
 
