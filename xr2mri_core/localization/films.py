@@ -25,6 +25,7 @@ from xr2mri_core.errors import DatalistError, InputError
 from xr2mri_core.localization.boxfile import Boxes
 from xr2mri_core.localization.strangers import draw_stranger
 from xr2mri_core.phantom.bilateral import Film, Shadow, joint_of_case, sample_layout, take_film
+from xr2mri_core.transforms.orientation import UPRIGHT
 from xr2mri_core.transforms.radiograph_file import read_radiograph
 
 SIDE = 384
@@ -141,7 +142,9 @@ def _samples(
 
 def _drawn(boxes: Boxes) -> Iterator[Sample]:
     for path, knees in boxes.items():
-        yield read_radiograph(path)[0], [edges for _, edges in knees[:2]]
+        picture, info = read_radiograph(path)
+        turn = info.get("turn", UPRIGHT)
+        yield picture, [turn.edges_upright(edges, picture.shape) for _, edges in knees[:2]]
 
 
 def draw_film(legs: Sequence[Shadow], seed: int, index: int, pixels: int = SIDE) -> Film:

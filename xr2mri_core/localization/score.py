@@ -22,6 +22,7 @@ from xr2mri_core.localization.detector import KneeDetector
 from xr2mri_core.localization.films import draw_film, knee_radiograph
 from xr2mri_core.localization.strangers import UNSEEN_PHOTOGRAPHS, draw_stranger, photograph
 from xr2mri_core.phantom.bilateral import Shadow
+from xr2mri_core.transforms.orientation import UPRIGHT
 from xr2mri_core.transforms.radiograph_file import read_radiograph
 
 FOUND = 0.3
@@ -111,7 +112,9 @@ def score_boxes(
     for index, (path, knees) in enumerate(boxes.items()):
         picture, info = read_radiograph(path)
         found = detector.locate(picture, info["spacing_mm"])
-        for _, box in knees:
+        turn = info.get("turn", UPRIGHT)
+        for _, drawn in knees:
+            box = turn.edges_upright(drawn, picture.shape)
             plain.append(_best(found, box))
             near = [k.joint for k in found.knees if _covers(k.joint, box)]
             if near:
