@@ -7,10 +7,12 @@ import pytest
 from dicom_samples import bilateral_film, knee, write_dicom
 
 from xr2mri_core.errors import RadiographError
+from xr2mri_core.localization import LocateKneed
 from xr2mri_core.localization.marker import read_markers, turned_wrongly
 from xr2mri_core.reading import prepare_radiograph
 from xr2mri_core.transforms import radiograph_transforms, read_radiograph
 from xr2mri_core.transforms.orientation import Turn, turn_of
+from xr2mri_core.transforms.radiograph import LoadRadiographd
 
 CASES = Path(__file__).parents[2] / "shared" / "cases"
 with_cases = pytest.mark.skipif(not CASES.exists(), reason="no case files")
@@ -169,8 +171,9 @@ def test_the_doubt_reaches_whoever_asks(tmp_path):
     path = write_dicom(
         tmp_path / "x", bilateral_film(), PatientOrientation=["R", "F"], ImageLaterality="R"
     )
-    for box in (None, (100, 100, 500, 500)):
-        told = prepare_radiograph(path, 64, box=box).info["warnings"]
+    load, locate = LoadRadiographd("radiograph"), LocateKneed("radiograph")
+    for item in ({"radiograph": path}, {"radiograph": path, "box": (100, 100, 500, 500)}):
+        told = locate(load(item))["radiograph_info"]["warnings"]
         assert sum("header may be wrong" in note for note in told) == 1
 
 
