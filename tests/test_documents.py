@@ -67,6 +67,13 @@ curl -F file=@knee.dcm 'http://127.0.0.1:8000/infer/knee_xr2mri?output=image' -o
 ```python
 from xr2mri_core.generation import KneeMRIGenerator
 ```
+
+The tree:
+
+    xr2mri_core/     the science, and so on
+      transforms/    of radiographs: radiograph_file.py
+      files.py  cli/
+    docs/
 """
 
 
@@ -134,6 +141,8 @@ def test_a_wrong_command_is_seen(tmp_path, typed, said):
         ("[here](nosuch.md)", "broken link"),
         ("![here](nosuch.png)", "broken link"),
         ("[here](#nosuch)", "no such heading"),
+        ("    docs/\n      oai.md   words\n      nosuch.md", "the tree has no docs/nosuch.md"),
+        ("    xr2mri_core/   words\n      files.py  nosuch/", "has no xr2mri_core/nosuch"),
         ("| a |\n|---|\n| [here](nosuch.md) |", "broken link"),
         ("```python\nfrom xr2mri_core.nosuch import x\n```", "no module"),
         ("```python\nfrom xr2mri_core.generation import NoSuch\n```", "has no NoSuch"),

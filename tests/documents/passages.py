@@ -28,6 +28,8 @@ class Kind(Enum):
     """Code in prose: a command or a part of one, an option, a path."""
     PROSE = auto()
     """Text in which code is not marked."""
+    TREE = auto()
+    """A block that lists folders and files, by indentation."""
     LINK = auto()
     """Target of a link or of a picture."""
 
@@ -77,6 +79,8 @@ def _markdown(text: str) -> Iterator[Passage]:
                 yield Passage(kind, token.content, line + 1)
         elif token.type == "code_block" and any(map(is_typed, token.content.splitlines())):
             yield Passage(Kind.SHELL, token.content, line)
+        elif token.type == "code_block" and re.match(r"\s*[\w-]+/(\s|$)", token.content):
+            yield Passage(Kind.TREE, token.content, line)
         for child in token.children or ():
             if child.type == "code_inline":
                 yield Passage(Kind.CODE, child.content, line)

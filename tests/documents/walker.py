@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from itertools import pairwise, zip_longest
+from itertools import pairwise, takewhile, zip_longest
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -73,6 +73,8 @@ def _wrong(passage: Passage, document: Path, session: Session) -> Iterator[str]:
             yield from _command(words, session)
     elif passage.kind is Kind.PYTHON:
         yield from _imports(passage.text, session.root)
+    elif passage.kind is Kind.TREE:
+        yield from _tree(passage.text, session.root)
     elif passage.kind is Kind.LINK:
         yield from _link(passage.text, document)
     elif passage.kind is Kind.PROSE:
@@ -292,6 +294,20 @@ def _is_made(path: str, root: Path) -> bool:
     """Whether Git is told to ignore it: what commands write."""
     ignored = ["git", "check-ignore", "--quiet", path.rstrip("/") + "/"]
     return subprocess.run(ignored, cwd=root).returncode == 0
+
+
+def _tree(text: str, root: Path) -> Iterator[str]:
+    """Folders (`name/`) and files (`name.py`) that stand before the words of a line."""
+    above: list[tuple[int, Path]] = []
+    for row in text.splitlines():
+        indent = len(row) - len(row.lstrip())
+        above = [(less, folder) for less, folder in above if less < indent]
+        home = above[-1][1] if above else root
+        for name in takewhile(re.compile(r"[\w-]+(/|\.\w+)").fullmatch, row.split()):
+            if not (home / name).exists():
+                yield f"the tree has no {(home / name).relative_to(root)}"
+            if name.endswith("/"):
+                above.append((indent, home / name))
 
 
 def _link(target: str, document: Path) -> Iterator[str]:
