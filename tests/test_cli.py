@@ -58,6 +58,8 @@ def test_generate_writes_volume_record_and_montage(generate, radiograph, form, t
     assert sorted(path.name for path in printed) == [
         "generated.json", "generated.png", "generated_sample.nii.gz",
     ]  # fmt: skip
+    told = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    assert all(f"`{path.name}`" in told for path in printed)
     record = json.loads((tmp_path / "out" / "generated.json").read_text())
     assert record["features"] == {"V00XRJSM": 1, "V00XRKL": 2, "V00XRJSL": 1}
     assert nib.load(tmp_path / "out" / "generated_sample.nii.gz").shape == (64, 3, 64)

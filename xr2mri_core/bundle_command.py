@@ -1,7 +1,7 @@
 """The bundle's commands (`python -m monai.bundle run ...`) spoken to as people type.
 
-MONAI adds an override that no part of a configuration reads, `--stesp 5`, to the configuration and
-says nothing: the training runs for hours with the default. `begin` is the first thing that each of
+MONAI adds an override that no part of a configuration reads (`stesp` for `steps`) to the
+configuration and says nothing: the training runs for hours with the default. `begin` is the first thing that each of
 the bundle's configurations evaluates; it refuses such options, and makes the errors that a user can
 mend one line instead of a traceback.
 """
@@ -81,7 +81,7 @@ def command_options() -> list[str]:
 
 
 def _check_path(config: Mapping[str, Any], name: str, top: str, rest: list[str]) -> None:
-    """Of `--part#argument`: the part has to take such an argument."""
+    """Of `part#argument`: the part has to take such an argument."""
     part: Any = config.get(top)
     for depth, key in enumerate(rest):
         if not isinstance(part, Mapping):

@@ -8,16 +8,22 @@ activated, and it splits arguments at spaces. This one belongs to its environmen
 
 from __future__ import annotations
 
+import argparse
 import atexit
+import errno
 import os
+import socket
 import sys
+from collections.abc import Sequence
+
+_NOT_STARTED = 3  # what uvicorn ends with then
 
 
 def main() -> None:
     """Run ``monailabel`` with the arguments of this process, and end the process.
 
     The exit status is MONAI Label's: 0 also for a server that Ctrl-C has ended; 130 where that came
-    before there was a server, 1 without MONAI Label.
+    before there was a server, 1 without MONAI Label, 2 where the port is taken.
     """
     status = 0
 
@@ -33,6 +39,11 @@ def main() -> None:
 
 
 def _run() -> int:
+    if taken := _taken(sys.argv[1:]):  # said now, and not after all that a server loads
+        return _fail(
+            f"{taken} is taken: does a server run there already? End it, or choose another --port",
+            2,
+        )
     try:
         from monailabel.main import Main
 
@@ -48,8 +59,29 @@ def _run() -> int:
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except SystemExit as stop:  # a wrong argument, or a server that could not start
+        if stop.code == _NOT_STARTED:
+            return _fail("the server has not started; the log above says why", _NOT_STARTED)
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return 0
+
+
+def _taken(arguments: Sequence[str]) -> str | None:
+    """The address at which a server would have to listen and somebody else does."""
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser.add_argument("command", nargs="?")
+    parser.add_argument("-i", "--host", default="127.0.0.1")
+    parser.add_argument("-p", "--port", type=int, default=8000)
+    try:
+        given, _ = parser.parse_known_args(list(arguments))
+        if given.command == "start_server":
+            with socket.create_server((given.host, given.port)):
+                return None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return f"port {given.port} of {given.host}"
+    except (argparse.ArgumentError, OverflowError, SystemExit):
+        return None  # MONAI Label says it
+    return None
 
 
 def _fail(message: str, status: int) -> int:

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -141,7 +142,8 @@ def test_make_serve_names_a_folder_that_is_not_there(studies):
     ("raised", "status", "said"),
     [
         (KeyboardInterrupt(), 130, "interrupted"),
-        (SystemExit(3), 3, ""),
+        (SystemExit(3), 3, "the server has not started"),
+        (SystemExit(255), 255, ""),
         (SystemExit(), 0, ""),
         (None, 0, ""),
     ],
@@ -153,9 +155,40 @@ def test_the_status_is_that_of_monai_label(monkeypatch, capsys, raised, status, 
         if raised is not None:
             raise raised
 
+    monkeypatch.setattr(sys, "argv", ["monailabel", "--version"])
     monkeypatch.setattr("monailabel.main.Main.run", run)
     assert server_command._run() == status
     assert said in capsys.readouterr().err
+
+
+def test_a_taken_port_is_told_at_once(monkeypatch, capsys):
+    from xr2mri_core import server_command
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        words = ["monailabel", "start_server", "--app", "a", "--studies", "b", "-p", str(port)]
+        monkeypatch.setattr(sys, "argv", words)
+        assert server_command._run() == 2
+    assert f"port {port} of 127.0.0.1 is taken" in capsys.readouterr().err
+    assert server_command._taken(words[1:]) is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--help"],
+        ["apps", "-p", "1"],
+        ["start_server", "--port", "many"],
+        ["start_server", "--port", "70000"],
+        ["start_server", "--port", "0"],
+        ["start_server", "--host", "no.such.host.invalid"],
+    ],
+)
+def test_what_the_port_cannot_be_told_from_is_left_to_monai_label(words):
+    from xr2mri_core import server_command
+
+    assert server_command._taken(words) is None
 
 
 class Absent:
@@ -169,6 +202,7 @@ class Absent:
 def test_without_monai_label_the_command_says_what_is_missing(monkeypatch, capsys):
     from xr2mri_core import server_command
 
+    monkeypatch.setattr(sys, "argv", ["monailabel", "--version"])
     for name in [name for name in sys.modules if name.partition(".")[0] == "monailabel"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "meta_path", [Absent(), *sys.meta_path])
