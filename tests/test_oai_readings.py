@@ -224,10 +224,13 @@ def test_nda_ages_are_in_months(tmp_path):
     assert read_people([tmp_path]).at("1", "V01").age == 62
 
 
-def test_a_cell_that_makes_no_sense_is_named(tmp_path):
-    table(tmp_path, "AllClinical00.txt", [{"ID": "77", "V00AGE": "old", "P01BMI": "28"}])
-    with pytest.raises(ReleaseError, match=r"AllClinical00.*77.*'old'"):
-        read_people([tmp_path])
+def test_a_cell_that_makes_no_sense_is_told_of_its_participant(tmp_path):
+    rows = [{"ID": "77", "V00AGE": "old", "P01BMI": "28"}, {"ID": "78", "V00AGE": "61"}]
+    table(tmp_path, "AllClinical00.txt", rows)
+    people = read_people([tmp_path])
+    problem = people.at("77", "V00").problem
+    assert problem.startswith("AllClinical00.txt: ") and "'old'" in problem
+    assert people.at("78", "V00").problem == "" and people.at("78", "V00").age == 61
 
 
 # --- splits ---------------------------------------------------------------------------------------

@@ -413,7 +413,11 @@ def test_lists_may_lie_in_the_release_folder_and_paths_begin_anywhere(release, t
 
 
 def test_a_folder_that_does_not_tell_its_visit_needs_one(release, tmp_path):
-    root = copied(release / "folders" / "00m", tmp_path / "baseline")
+    root = copied(release / "folders" / "00m", tmp_path / "mine")
+    contents = root / "contents.csv"
+    for name, other in (("0.C.2", "images"), ("0.E.1", "more")):
+        (root / name).rename(root / other)
+        contents.write_text(contents.read_text().replace(name, other))
     with pytest.raises(ReleaseError, match="--visit"):
         read_release([root], [tmp_path])
     assert {item.visit for item in read_release([root], [tmp_path], ["V00"]).series} == {"V00"}
@@ -597,7 +601,6 @@ def test_a_whole_series_reads(flash):
         (lambda f: (f / "040").write_bytes(b"nonsense"), "a corrupt file: 040"),
         (lambda f: (f / "040").write_bytes((f / "040").read_bytes()[:900]), "a corrupt file: 040"),
         (lambda f: (f / "040").write_bytes((f / "040").read_bytes()[:-99]), "a corrupt file: 040"),
-        (lambda f: (f / "README").write_text("notes"), "a corrupt file: README"),
         (lambda f: change(f / "040", ImagePositionPatient=None), "a corrupt file: 040"),
         (lambda f: change(f / "040", PixelSpacing=[1, 1]), "slices of different PixelSpacing"),
         (

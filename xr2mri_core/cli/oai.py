@@ -16,7 +16,8 @@ def add(commands: Commands) -> None:
     index = actions.add("index", _index, text)
     index.add_argument(
         "--images", type=Path, nargs="+", required=True,
-        help="folders of visits (00m/ with contents.csv), or of the NDA's tar.gz files",
+        help="folders of visits (00m/) or of the NDA's archives, packed or unpacked; where no list "
+        "(contents.csv, image03.txt) is among them, the files' headers tell what they are",
     )  # fmt: skip
     index.add_argument("--tables", type=Path, nargs="+", required=True, help="folders of tables")
     index.add_argument("--out", type=Path, required=True, help="folder to write to")

@@ -6,6 +6,7 @@ out/flow.txt, flow.png                 counts at each step
 out/slice_counts.csv, slice_counts.png slices of a series, by sequence (the paper's Fig. 4a)
 out/grey_values.csv, grey_values.png   grey value by proportional position (Fig. 4b)
 out/index.json                         settings, counts, notes, versions
+out/headers.jsonl                      what the files told of themselves, where no list does
 out/mri, radiographs, records          the converted files; see :mod:`.convert`
 """
 
@@ -23,7 +24,7 @@ from xr2mri_core.datalist import SPLITS, save_datalist
 from xr2mri_core.errors import DatalistError, ReleaseError, shown
 from xr2mri_core.files import atomic_files, check_writable
 from xr2mri_core.geometry import slice_window
-from xr2mri_core.oai import reports
+from xr2mri_core.oai import headers, reports
 from xr2mri_core.oai.convert import Converted, Job, Progress, convert
 from xr2mri_core.oai.people import read_people
 from xr2mri_core.oai.pictures import GUESSED, Drawn, Locate, default_locate, read_drawn_boxes
@@ -129,7 +130,7 @@ def index_release(
     settings = settings or Settings()
     sequence = settings.mri_sequence()
     out = check_writable(out)
-    release = read_release(images, tables, settings.visits)
+    release = read_release(images, tables, settings.visits, out / headers.CACHE, progress)
     readings = read_readings(release.tables, release.visits)
     people = read_people(release.tables)
     selection = select_knees(release, sequence, readings, people, settings.missing_as)
@@ -271,7 +272,7 @@ def _write_reports(
         "notes": release.notes,
     }
     with atomic_files(out) as files:
-        reports.write_excluded(files.path(out / "excluded.csv"), excluded)
+        reports.write_excluded(files.path(out / "excluded.csv"), excluded, selection.unknown)
         files.path(out / "flow.txt").write_text(text, encoding="utf-8")
         figure = reports.flow_figure(stages, counts, title)
         reports.save_figure(figure, files.path(out / "flow.png"))

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from xr2mri_core.errors import ReleaseError
+from xr2mri_core.demographics import parse_demographics
+from xr2mri_core.errors import InputError, ReleaseError
 from xr2mri_core.oai.tables import (
     VISITS,
     Table,
@@ -15,7 +16,7 @@ from xr2mri_core.oai.tables import (
     visit_of,
     visit_of_stem,
 )
-from xr2mri_core.oai.values import identifier, read_cell
+from xr2mri_core.oai.values import participant_of, read_cell
 
 _TABLES = r"enrollees|allclinical\d\d|oai_enrollee01|oai_oarisk01|oai_kxrsemiquant01"
 _ENROLMENT = "V00"
@@ -31,12 +32,14 @@ class Person:
         age: years, whole.
         bmi: kg/m2; that of enrolment where it was not taken at the visit.
         site: of the clinic, ``A`` to ``E``.
+        problem: why what the tables tell makes no sense, else empty.
     """
 
     sex: str = ""
     age: int | None = None
     bmi: float | None = None
     site: str = ""
+    problem: str = ""
 
     def to_dict(self) -> dict[str, str | int | float]:
         """What is known, JSON-ready."""
@@ -49,17 +52,27 @@ class People:
 
     def __init__(self) -> None:
         self._told: dict[tuple[str, str, str], float | str] = {}
+        self._doubts: dict[tuple[str, str, str], str] = {}
 
     def tell(self, participant: str, visit: str, what: str, value: float | str | None) -> None:
         """Note a fact; the first one told is kept."""
         if value is not None and value != "":
             self._told.setdefault((participant, visit, what), value)
 
+    def doubt(self, participant: str, visit: str, what: str, problem: str) -> None:
+        """Note that a table says nonsense of a fact; what another table tells of it counts."""
+        self._doubts.setdefault((participant, visit, what), problem)
+
     def at(self, participant: str, visit: str) -> Person:
         """Return a participant at a visit; age from enrolment grows by the months between."""
 
+        problems: list[str] = []
+
         def told(what: str, when: str = visit) -> float | str | None:
-            return self._told.get((participant, when, what))
+            value = self._told.get((participant, when, what))
+            if value is None and (doubt := self._doubts.get((participant, when, what))):
+                problems.append(doubt)
+            return value
 
         months = told("months")
         if months is None and (enrolled := told("months", _ENROLMENT)) is not None:
@@ -67,11 +80,18 @@ class People:
         bmi = told("bmi")
         if bmi is None:
             bmi = told("bmi", _ENROLMENT)
+        age = None if months is None else int(float(months)) // 12
+        bmi = None if bmi is None else round(float(bmi), 1)
+        try:
+            parse_demographics({"age": age, "bmi": bmi})
+        except InputError as error:
+            problems.append(str(error))
         return Person(
             sex=str(told("sex") or told("sex", _ENROLMENT) or ""),
-            age=None if months is None else int(float(months)) // 12,
-            bmi=None if bmi is None else round(float(bmi), 1),
+            age=age,
+            bmi=bmi,
             site=str(told("site") or told("site", _ENROLMENT) or ""),
+            problem=problems[0] if problems else "",
         )
 
 
@@ -99,13 +119,21 @@ def _tell(people: People, table: Table, visit: str | None) -> None:
         "months": table.column("interview_age"),
         "bmi": table.column("p01bmi", "bmi"),
     }
-    for row in table.rows(**columns):
-        who = identifier(row["id"])
+    for row, odd in table.told_rows(**columns):
+        who = participant_of(row["id"])
         when = (visit_of(row["visit"]) if nda else visit) or _ENROLMENT
-        try:
-            years, months, bmi = (read_cell(row[name]).number for name in _NUMBERS)
-        except ReleaseError as error:
-            raise ReleaseError(f"{table.path}, participant {who}: {error}") from None
+        numbers: dict[str, float | None] = dict.fromkeys(_NUMBERS)
+        for name in _NUMBERS:
+            try:
+                if odd:
+                    raise ReleaseError(odd)
+                numbers[name] = read_cell(row[name]).number
+            except ReleaseError as error:  # costs this participant's knees, and no others
+                fact = "months" if name == "years" else name
+                people.doubt(who, when, fact, f"{table.path.name}: {error}")
+        years, months, bmi = numbers.values()
+        if odd:
+            continue
         if months is None and years is not None:
             months = 12 * years
         people.tell(who, when, "months", months)

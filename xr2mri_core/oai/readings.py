@@ -24,7 +24,14 @@ from xr2mri_core.oai.tables import (
     visit_of,
     visit_of_stem,
 )
-from xr2mri_core.oai.values import Cell, Missing, barcode, identifier, read_cell
+from xr2mri_core.oai.values import (
+    Cell,
+    Missing,
+    barcode,
+    identifier,
+    participant_of,
+    read_cell,
+)
 
 MISSING_AS = ("paper", "not-expected-zero")
 """How a feature that was not read enters: left out, which encodes as zeros, as in the paper; or
@@ -155,11 +162,19 @@ def _rows(table: Table) -> Iterable[tuple[Knee, Reading]]:
     names = {item.name: table.column(item.name[3:]) for item in VARIABLES}
     if not any(names.values()):
         raise ReleaseError(f"{table.path}: none of the features of Table I; is it kxr_sq_bu?")
-    for row in table.rows(**columns, **names):
+    for row, odd in table.told_rows(**columns, **names):
         visit = visit_of(row["visit"]) if nda else visit_of_stem(table.path)
-        side = _side(row["side"])
-        if visit and side:
-            yield (identifier(row["id"]), visit, side), _reading(row, names)
+        if not visit:
+            continue
+        where, side = table.path.name, _side(row["side"])
+        reading = _reading(row, names, odd, where)
+        if side is None and _is_missing(row["side"]):
+            continue
+        if side is None:  # of either knee, unless another row tells of it
+            told = f"{where}: side {shown(row['side'])} is neither 1 nor 2"
+            reading = Reading({}, barcode=reading.barcode, problem=told)
+        for knee in (side,) if side else tuple(Laterality):
+            yield (participant_of(row["id"]), visit, knee), reading
 
 
 def _side(text: str) -> Laterality | None:
@@ -170,21 +185,33 @@ def _side(text: str) -> Laterality | None:
         return None
 
 
-def _reading(row: Mapping[str, str], names: Mapping[str, str | None]) -> Reading:
-    project = read_cell(row["project"]).number
-    text = "" if project is None else f"{project:g}"
-    problem, cells = "", {}
+def _is_missing(text: str) -> bool:
+    try:
+        return read_cell(text).missing is not None
+    except ReleaseError:
+        return False
+
+
+def _reading(
+    row: Mapping[str, str], names: Mapping[str, str | None], odd: str, table: str
+) -> Reading:
+    problem, cells, text = odd, {}, ""
+    try:
+        project = read_cell(row["project"]).number
+        text = "" if project is None else f"{project:g}"
+    except ReleaseError as error:
+        problem = problem or f"readprj: {error}"
     for name, column in names.items():
         if column:
             try:
                 cells[name] = read_cell(row[name])
             except ReleaseError as error:
-                problem = f"{column}: {error}"
+                problem = problem or f"{column}: {error}"
     return Reading(
         cells=cells,
         project=_RECODED.get(text, text),
         barcode=barcode(row["barcode"]),
-        problem=problem,
+        problem=f"{table}: {problem}" if problem else "",
     )
 
 
@@ -195,6 +222,8 @@ def choose_reading(readings: Iterable[Reading]) -> Reading:
     """
     ranked = sorted(readings, key=lambda item: (_rank(item), -item.coded, repr(item)))
     best = ranked[0]
+    if best.problem:
+        return best
     for other in ranked[1:]:
         if _rank(other) == _rank(best) and _contradict(best, other):
             conflict = f"two readings of project {best.project or '?'} contradict each other"

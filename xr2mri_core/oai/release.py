@@ -1,10 +1,12 @@
-"""Which images a release holds, in either form of distribution.
+"""Which images a release holds, in either form of distribution, with or without a list of them.
 
 **OAI folders**: ``00m/0.C.2/9000099/20050811/10283903/`` with a file for each picture (no
 extension), listed by ``contents.csv``; the visit is the folder's name.
 
-**NDA**: the same folders as ``.../10283903.tar.gz``, listed by ``image03.txt``, which also names
-the visit.
+**NDA**: the same folders as ``.../10283903.tar.gz``, or unpacked to ``.../10283903/``, listed by
+``image03.txt``, which also names the visit.
+
+**Without a list**, as newer downloads come: the headers of the files tell (:mod:`.headers`).
 """
 
 from __future__ import annotations
@@ -13,25 +15,34 @@ import errno
 import os
 import re
 import tarfile
+import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from xr2mri_core.errors import OutputError, ReleaseError, VolumeError, shown
+from xr2mri_core.geometry import Laterality
+from xr2mri_core.oai import headers
+from xr2mri_core.oai.dicom_files import is_other, pictures_among
+from xr2mri_core.oai.places import Places, archive_suffix, stem_of
 from xr2mri_core.oai.sequences import Kind, kind_of
 from xr2mri_core.oai.tables import (
     Table,
     checked_visits,
+    files_near,
     find_tables,
+    folders_in,
     read_table,
     visit_of,
+    visit_of_path,
 )
-from xr2mri_core.oai.values import barcode, identifier
+from xr2mri_core.oai.values import barcode, date_of, identifier, participant_of
 
-ARCHIVE = ".tar.gz"
+UNKNOWN_VISIT = "its visit is not told"
+ODD_LINE = "a line of a list that cannot be read"
 
 
 @dataclass(frozen=True)
@@ -41,12 +52,12 @@ class Series:
     Attributes:
         participant: seven digits.
         visit: ``V00``, ``V01``, ...
-        date: of the study, yyyymmdd as far as the release tells.
+        date: of the study, yyyymmdd; empty where the release tells none.
         number: of the series, its folder's name.
         barcode: of the radiograph (DICOM's AccessionNumber), twelve digits, or empty.
         description: SeriesDescription as the release lists it.
         kind: what that says; None for what is no knee.
-        path: a folder or a tar.gz file; None where the listed files are not there.
+        path: a folder or an archive; None where the listed files are not there.
     """
 
     participant: str
@@ -59,9 +70,40 @@ class Series:
     path: Path | None
 
     @property
+    def identity(self) -> tuple[str, ...]:
+        """Tells a series from all others, wherever it lies."""
+        return self.participant, self.visit, self.number, self.description
+
+    @property
     def age(self) -> tuple[str, str]:
         """Sorts the series of one knee from first to last acquired."""
         return self.date, self.number.zfill(8)
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """A series of a release that cannot be told from others, for the table of what is left out.
+
+    Attributes:
+        participant: seven digits, empty where unknown.
+        visit: empty where unknown.
+        kind: as of `Series`.
+        reason: in a few words.
+        detail: what is particular to it.
+    """
+
+    participant: str
+    visit: str
+    kind: Kind | None
+    reason: str
+    detail: str = ""
+
+    @property
+    def sides(self) -> tuple[Laterality, ...]:
+        """Of the knees that it shows; none where that is unknown."""
+        if self.kind is None:
+            return ()
+        return (self.kind.side,) if self.kind.side else tuple(Laterality)
 
 
 @dataclass
@@ -69,11 +111,12 @@ class Release:
     """What a release lists, and where its tables are.
 
     Attributes:
-        form: ``folders`` or ``nda``.
+        form: ``folders``, ``nda``, ``headers`` (told by the files alone), or several of them.
         series: every listed series of the visits, in a fixed order, without repeated lines.
         tables: folders to search for tables.
         visits: the visits that occur.
         notes: what was odd about the lists.
+        unusable: what is listed in a way that cannot be used.
     """
 
     form: str
@@ -81,37 +124,93 @@ class Release:
     tables: tuple[Path, ...]
     visits: tuple[str, ...]
     notes: list[str] = field(default_factory=list)
+    unusable: list[Unusable] = field(default_factory=list)
+
+
+@dataclass
+class _Listed:
+    """What lists tell, as they are read one after the other."""
+
+    wanted: tuple[str, ...]
+    series: dict[tuple[str, ...], Series] = field(default_factory=dict)
+    unusable: list[Unusable] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    forms: list[str] = field(default_factory=list)
+
+    def take(self, form: str, where: object, told: Sequence[Series | Unusable]) -> None:
+        """Keep what one list tells of the visits that are wanted."""
+        kept = [item for item in told if not self.wanted or item.visit in (*self.wanted, "")]
+        series = [item for item in kept if isinstance(item, Series)]
+        unusable = [item for item in kept if isinstance(item, Unusable)]
+        for item in series:  # another list may tell of it too, and of files that are at hand
+            known = self.series.get(item.identity)
+            if known is None or known.path is None:
+                self.series[item.identity] = item
+        self.unusable += unusable
+        if repeated := len(series) - len(set(series)):
+            self.notes.append(f"{where}: {repeated} repeated lines left out")
+        for reason in sorted({item.reason for item in unusable}):
+            count = sum(item.reason == reason for item in unusable)
+            self.notes.append(f"{where}: {count} left out: {reason}")
+        if form not in self.forms:
+            self.forms.append(form)
 
 
 def read_release(
-    images: Sequence[Path | str], tables: Sequence[Path | str], visits: Sequence[str] = ()
+    images: Sequence[Path | str],
+    tables: Sequence[Path | str],
+    visits: Sequence[str] = (),
+    cache: Path | None = None,
+    progress: headers.Progress | None = None,
 ) -> Release:
-    """Read the lists of images of a release; no image is opened.
+    """Read the lists of images of a release; a file is opened only where no list names it.
 
     Args:
         images: folders: with ``contents.csv`` (or in a subfolder, as ``00m/0.C.2/contents.csv``),
-            or with the tar.gz files of the NDA.
+            with the archives of the NDA, packed or unpacked, or with neither list.
         tables: folders of the tables; the NDA's ``image03.txt`` may lie here or with the images.
-        visits: the visits to keep, e.g. ``V00`` or ``12m``; all where none is given. With OAI's
-            folders one visit may be given for folders whose names do not tell it.
+        visits: the visits to keep, e.g. ``V00`` or ``12m``; all where none is given. One visit may
+            be given for folders whose names do not tell it.
+        cache: file of the headers that were read (:func:`.headers.scan`).
+        progress: called while headers are read.
 
     Raises:
-        ReleaseError: if there is no list, it is none, or it lists nothing of the visits.
+        ReleaseError: if there is nothing, a list is none, or nothing is of the visits.
     """
     image_folders = [_folder(path, "--images") for path in images]
     table_folders = [_folder(path, "--tables") for path in tables]
     wanted = checked_visits(visits)
+    listed, places = _Listed(wanted), Places(image_folders)
     lists = find_tables([*image_folders, *table_folders], "image03")
-    if lists:
-        form, series, notes = "nda", *_read_nda(lists, image_folders, wanted)
-    else:
-        form, series, notes = "folders", *_read_folders(image_folders, wanted)
-    if not series:
+    for path in lists:
+        listed.take("nda", path, list(_image03(read_table(path), places)))
+    contents = [path for folder in image_folders for path in find_contents([folder])]
+    for path in dict.fromkeys(contents):
+        told = list(_contents(read_table(path), path, wanted, image_folders))
+        listed.take("folders", path, told)
+    unlisted = _unlisted(image_folders, contents, listed.series.values())
+    found = headers.scan(unlisted, cache, progress) if unlisted else []
+    if found:
+        told, notes = _from_headers(found, wanted)
+        listed.notes += notes
+        listed.take("headers", "headers", told)
+    if not listed.forms:
         raise ReleaseError(
-            f"no series of {' or '.join(wanted) or 'any visit'} is listed; check --visit"
+            f"{', '.join(map(str, image_folders))}: neither contents.csv nor image03.txt, and no "
+            "series of DICOM files; give the folder of a visit (00m/) with --images, or the NDA's "
+            "image03.txt with --tables"
         )
-    found = tuple(sorted({item.visit for item in series}))
-    return Release(form, series, tuple(table_folders), found, notes)
+    if not listed.series:
+        _nothing(listed)
+    visits_found = tuple(sorted({item.visit for item in listed.series.values()}))
+    return Release(
+        " and ".join(listed.forms),
+        sorted(listed.series.values(), key=_order),
+        tuple(table_folders),
+        visits_found,
+        listed.notes,
+        listed.unusable,
+    )
 
 
 def _folder(path: Path | str, option: str) -> Path:
@@ -121,57 +220,29 @@ def _folder(path: Path | str, option: str) -> Path:
     return folder
 
 
-# --- OAI's folders --------------------------------------------------------------------------------
-
-
-def _read_folders(
-    folders: Sequence[Path], wanted: tuple[str, ...]
-) -> tuple[list[Series], list[str]]:
-    lists = find_contents(folders)
-    if not lists:
+def _nothing(listed: _Listed) -> None:
+    if any(item.reason == UNKNOWN_VISIT for item in listed.unusable):
         raise ReleaseError(
-            f"{', '.join(map(str, folders))}: neither contents.csv nor image03.txt; give the "
-            "folder of a visit (00m/) with --images, or the NDA's image03.txt with --tables"
+            f"{listed.notes[0]}; neither lists nor folders' names tell the visit (00m, 0.C.2, "
+            "12m, ...): give one --visit"
         )
-    series: dict[Series, None] = {}
-    notes: list[str] = []
-    for path in lists:
-        visit = _visit_of_folder(path, wanted)
-        if wanted and visit not in wanted:
-            continue
-        listed = list(_contents(read_table(path), visit, folders))
-        repeated = len(listed) - len(set(listed))
-        if repeated:
-            notes.append(f"{path}: {repeated} repeated lines left out")
-        series.update(dict.fromkeys(listed))
-    return sorted(series, key=_order), notes
-
-
-def find_contents(folders: Sequence[Path]) -> list[Path]:
-    """Return every ``contents.csv`` in these folders or up to two levels below."""
-    patterns = ("*", "*/*", "*/*/*")
-    found = {
-        path
-        for folder in folders
-        for pattern in patterns
-        for path in folder.glob(pattern)
-        if path.name.lower() == "contents.csv"
-    }
-    return sorted(found)
-
-
-def _visit_of_folder(path: Path, wanted: tuple[str, ...]) -> str:
-    for parent in path.resolve().parents:
-        if re.fullmatch(r"\d{2,3}m", parent.name.lower()) and (visit := visit_of(parent.name)):
-            return visit
-    if len(wanted) == 1:
-        return wanted[0]
     raise ReleaseError(
-        f"{path}: its folders' names do not tell the visit (00m, 12m, ...); give one --visit"
+        f"no series of {' or '.join(listed.wanted) or 'any visit'} is listed; check --visit"
     )
 
 
-def _contents(table: Table, visit: str, folders: Sequence[Path]) -> Iterator[Series]:
+# --- OAI's folders --------------------------------------------------------------------------------
+
+
+def find_contents(folders: Sequence[Path]) -> list[Path]:
+    """Return every ``contents.csv`` in these folders or up to three levels below."""
+    files = (path for folder in folders for path in files_near(folder))
+    return sorted({path for path in files if path.name.lower() == "contents.csv"})
+
+
+def _contents(
+    table: Table, path: Path, wanted: tuple[str, ...], folders: Sequence[Path]
+) -> Iterator[Series | Unusable]:
     columns = {
         "folder": table.require("folder"),
         "participant": table.require("participantid"),
@@ -179,95 +250,141 @@ def _contents(table: Table, visit: str, folders: Sequence[Path]) -> Iterator[Ser
         "barcode": table.column("barcode", "accessionnumber"),
         "description": table.require("seriesdescription"),
     }
-    near = [table.path.parent, *folders]
-    for row in table.rows(**columns):
-        listed = PurePosixPath(row["folder"].replace("\\", "/"))
-        yield _series(row, visit, listed.name, _place(listed, near, ""))
+    near = Places([path.parent, *folders])
+    own = visit_of_path(path.parent) or visit_of_path(path.resolve().parent)
+    only = wanted[0] if len(wanted) == 1 else ""
+    for row, odd in table.told_rows(**columns):
+        listed = _posix(row["folder"])
+        visit = own or visit_of_path(listed) or only
+        yield _series(row, odd, visit, listed, near, path)
 
 
 # --- the NDA --------------------------------------------------------------------------------------
 
 
-def _read_nda(
-    lists: Sequence[Path], folders: Sequence[Path], wanted: tuple[str, ...]
-) -> tuple[list[Series], list[str]]:
-    series: dict[Series, None] = {}
-    notes: list[str] = []
-    for path in lists:
-        listed = list(_image03(read_table(path), folders))
-        kept = [item for item in listed if item.visit and item.visit in (wanted or (item.visit,))]
-        unknown = sum(not item.visit for item in listed)
-        if unknown:
-            notes.append(f"{path}: {unknown} lines name no visit and are left out")
-        repeated = len(kept) - len(set(kept))
-        if repeated:
-            notes.append(f"{path}: {repeated} repeated lines left out")
-        series.update(dict.fromkeys(kept))
-    return sorted(series, key=_order), notes
-
-
-def _image03(table: Table, folders: Sequence[Path]) -> Iterator[Series]:
+def _image03(table: Table, places: Places) -> Iterator[Series | Unusable]:
     columns = {
         "participant": table.require("src_subject_id"),
         "file": table.require("image_file"),
         "description": table.require("image_description"),
         "barcode": table.column("accession_number"),
         "visit": table.require("visit"),
+        "date": table.column("interview_date"),
     }
-    for row in table.rows(**columns):
-        listed = PurePosixPath(row["file"].replace("\\", "/").removeprefix("s3://"))
-        number = listed.name.removesuffix(ARCHIVE)
-        row["date"] = listed.parent.name if listed.parent.name.isdigit() else ""
-        yield _series(row, visit_of(row["visit"]) or "", number, _place(listed, folders, ARCHIVE))
+    package = visit_of_path(table.path.parent)
+    for row, odd in table.told_rows(**columns):
+        listed = _posix(row["file"].removeprefix("s3://"))
+        visit = visit_of(row["visit"]) or visit_of_path(listed) or package or ""
+        yield _series(row, odd, visit, listed, places, table.path)
+
+
+# --- without a list -------------------------------------------------------------------------------
+
+
+def _unlisted(
+    folders: Sequence[Path], contents: Sequence[Path], listed: Iterable[Series]
+) -> list[Path]:
+    """The image folders, or those of visits and image releases in them, that no list tells of."""
+    whole = {path.parent.resolve() for path in contents}
+    told = {item.path.resolve() for item in listed if item.path is not None} | whole
+    above = {parent for path in told for parent in path.parents}
+
+    def untold(folder: Path, levels: int) -> list[Path]:
+        real = folder.resolve()
+        if real in whole or whole & set(real.parents):
+            return []
+        if real not in above:
+            return [folder]
+        inside = sorted(folders_in(folder)) if levels else []
+        return [found for path in inside for found in untold(path, levels - 1)]
+
+    return list(dict.fromkeys(path for folder in folders for path in untold(folder, 4)))
+
+
+def _from_headers(
+    found: Sequence[headers.Found], wanted: tuple[str, ...]
+) -> tuple[list[Series | Unusable], list[str]]:
+    told: list[Series | Unusable] = []
+    seen: dict[tuple[str, ...], Path] = {}
+    repeated = 0
+    only = wanted[0] if len(wanted) == 1 else ""
+    for item in found:
+        same = item.uid, item.participant, item.date
+        if item.uid and seen.setdefault(same, item.path) != item.path:
+            repeated += 1
+            continue
+        visit = visit_of_path(item.path.parent) or visit_of_path(item.path.resolve().parent) or only
+        kind = kind_of(item.description)
+        if item.problem or not visit:
+            reason, _, detail = (item.problem or f"{UNKNOWN_VISIT}: {item.path}").partition(": ")
+            told.append(Unusable(item.participant, visit, kind, reason, detail))
+            continue
+        told.append(
+            Series(
+                item.participant, visit, item.date, stem_of(item.path.name),
+                barcode(item.barcode), item.description, kind, item.path,
+            )
+        )  # fmt: skip
+    notes = [f"headers: {repeated} series lie there twice and are taken once"] if repeated else []
+    return told, notes
 
 
 # --- both -----------------------------------------------------------------------------------------
 
 
-def _series(row: dict[str, str], visit: str, number: str, path: Path | None) -> Series:
-    description = row["description"].strip()
+def _posix(path: str) -> PurePosixPath:
+    return PurePosixPath(path.strip().replace("\\", "/").rstrip("/"))
+
+
+def _series(
+    row: Mapping[str, str],
+    odd: str,
+    visit: str,
+    listed: PurePosixPath,
+    places: Places,
+    table: Path,
+) -> Series | Unusable:
+    """What a line of a list tells."""
+    description, participant = row["description"].strip(), participant_of(row["participant"])
+    kind = kind_of(description)
+    if odd:
+        return Unusable(participant, visit, kind, ODD_LINE, f"{table.name}: {odd}")
+    if not participant:
+        return Unusable("", visit, kind, "its participant is not told", f"{table.name}: {listed}")
+    if not visit:
+        return Unusable(participant, "", kind, UNKNOWN_VISIT, f"{table.name}: {listed}")
     return Series(
-        participant=identifier(row["participant"]),
+        participant=participant,
         visit=visit,
-        date=re.sub(r"\D", "", row["date"]),
-        number=identifier(number),
+        date=_date(listed, row["date"]),
+        number=identifier(stem_of(listed.name)),
         barcode=barcode(row["barcode"]),
         description=description,
-        kind=kind_of(description),
-        path=path,
+        kind=kind,
+        path=places.find(listed),
     )
+
+
+def _date(listed: PurePosixPath, told: str) -> str:
+    """The date of the study: of its folder, which leaves no doubt of month and day, or as told."""
+    folder = date_of(listed.parent.name) if re.fullmatch(r"\d{8}", listed.parent.name) else ""
+    return folder or date_of(told)
 
 
 def _order(series: Series) -> tuple[str, ...]:
     return (series.participant, series.visit, *series.age, series.description, str(series.path))
 
 
-def _place(listed: PurePosixPath, folders: Sequence[Path], suffix: str) -> Path | None:
-    """Return where the listed folder or archive lies, by as much of its path as there is.
-
-    Lists name paths from a root that the download need not have kept: ``s3://bucket/submission/
-    00m/0.C.2/9000099/20050811/10283903.tar.gz`` may lie in ``image03/00m/0.C.2/...``.
-    """
-    parts = [part for part in listed.parts if part not in ("/", "..", ".")]
-    endings = [PurePosixPath(*parts[start:]) for start in range(max(1, len(parts) - 2))]
-    for folder in folders:
-        for ending in endings:
-            for root in (folder, folder / "image03"):
-                place = root / ending
-                if place.is_file() if suffix else place.is_dir():
-                    return place
-    return None
-
-
 @contextmanager
 def opened(path: Path) -> Iterator[list[Path]]:
-    """Hand out the files of a series, unpacked for as long as the context lasts.
+    """Hand out the pictures of a series, unpacked for as long as the context lasts.
 
     Args:
-        path: a folder, or a tar.gz file, whose plain files are unpacked and nothing else.
+        path: a folder, or an archive (tar.gz, tgz, tar, zip), whose plain files are unpacked and
+            nothing else.
 
     Returns:
-        The files in the order of their names; hidden files left out.
+        The files in the order of their names, without those that are no pictures.
 
     Raises:
         VolumeError: if an archive is damaged or there is no file.
@@ -279,9 +396,9 @@ def opened(path: Path) -> Iterator[list[Path]]:
         return
     with TemporaryDirectory(prefix="xr2mri-oai-") as folder:
         try:
-            with tarfile.open(path) as archive:
-                archive.extractall(folder, filter="data")
-        except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as error:
+            _unpack(path, folder)
+        except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError, ValueError, zlib.error,
+                RuntimeError) as error:  # fmt: skip
             if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
                 raise OutputError(
                     f"no space to unpack {path.name} in {folder}; free some"
@@ -292,20 +409,38 @@ def opened(path: Path) -> Iterator[list[Path]]:
         yield _files(Path(folder))
 
 
+def _unpack(path: Path, folder: str) -> None:
+    if archive_suffix(path.name) == ".zip":
+        with zipfile.ZipFile(path) as packed:
+            packed.extractall(folder)
+        return
+    with tarfile.open(path) as archive:
+        archive.extractall(folder, filter="data")
+
+
 def _files(folder: Path) -> list[Path]:
+    found = list(_walked(folder))
+    if not found:
+        raise VolumeError(f"an empty folder: {folder.name}; download the series again")
+    pictures = pictures_among(found)
+    if not pictures:
+        raise VolumeError(f"no picture: {len(found)} other files, such as {found[0].name}")
+    return pictures
+
+
+def _walked(folder: Path) -> Iterator[Path]:
     def told(error: OSError) -> None:  # rglob would take a folder that fails for an empty one
         raise error
 
-    walked = os.walk(folder, onerror=told)
-    names = [Path(where, name) for where, _, files in walked for name in files if name[0] != "."]
-    found = [path for path in names if path.is_file()]
-    if not found:
-        raise VolumeError(f"an empty folder: {folder.name}; download the series again")
-    return sorted(found)
+    for where, _, names in os.walk(folder, onerror=told):
+        for name in sorted(names):
+            path = Path(where, name)
+            if path.is_file():
+                yield path
 
 
 def count_files(path: Path) -> int | None:
     """Return how many pictures a series in a folder has; None for an archive (it takes long)."""
     if not path.is_dir():
         return None
-    return sum(entry.is_file() and entry.name[0] != "." for entry in path.iterdir())
+    return sum(not is_other(file.name) for file in _walked(path))

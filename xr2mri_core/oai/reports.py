@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xr2mri_core.oai.release import Series, count_files
+from xr2mri_core.oai.release import Series, Unusable, count_files
 from xr2mri_core.oai.selection import STEPS, Excluded, Selection
 from xr2mri_core.oai.sequences import RADIOGRAPH
 from xr2mri_core.oai.sequences import Sequence as MRISequence
@@ -114,13 +114,24 @@ def flow_figure(
     return figure
 
 
-def write_excluded(path: Path, excluded: Iterable[Excluded]) -> None:
-    """Write the table of knees that were left out: one row a knee."""
+def write_excluded(
+    path: Path, excluded: Iterable[Excluded], unknown: Iterable[Unusable] = ()
+) -> None:
+    """Write the table of knees that were left out: one row a knee.
+
+    Args:
+        path: a CSV file.
+        excluded: the knees.
+        unknown: series that cannot be used and may be of any knee: one row each, without a side.
+    """
     with path.open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream)
         table.writerow(["participant", "visit", "side", "step", "reason", "detail"])
         for item in sorted(excluded, key=lambda item: item.knee):
             table.writerow([*item.knee, item.step, item.reason, item.detail])
+        for lost in unknown:
+            row = [lost.participant, lost.visit, "", "list", lost.reason, lost.detail]
+            table.writerow(row)
 
 
 def slice_counts(series: Iterable[Series], known: Mapping[Path, int]) -> dict[str, list[int]]:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass, field, replace
 
 from xr2mri_core.errors import FeatureError, ReleaseError
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.oai.people import People, Person
 from xr2mri_core.oai.readings import Knee, Reading
-from xr2mri_core.oai.release import Release, Series
+from xr2mri_core.oai.release import Release, Series, Unusable
 from xr2mri_core.oai.sequences import RADIOGRAPH, Sequence
 
 STEPS = {
+    "list": "of a known participant and visit",
     "mri": "with an MRI of the sequence",
     "readings": "with usable readings of the radiograph",
+    "person": "with demographics that make sense",
     "radiograph": "with the radiograph that was read",
     "files": "with their files at hand",
     "volume": "with a whole, consistent volume",
@@ -29,7 +32,7 @@ class Excluded:
     """A knee that is left out.
 
     Attributes:
-        knee: participant, visit, side.
+        knee: participant, visit, side; of a series that tells none of a knee, these may be empty.
         step: of :data:`STEPS`.
         reason: in a few words, the same for all knees of the same fate.
         detail: what is particular to this knee.
@@ -81,6 +84,7 @@ class Selection:
         excluded: the others.
         listed: series that the release lists, by kind, e.g. ``COR_T1_3D_FLASH`` or ``other``.
         repeated: series of the sequence that a later one replaces.
+        unknown: what cannot be used and shows nobody knows which knee.
     """
 
     sequence: Sequence
@@ -88,6 +92,7 @@ class Selection:
     excluded: list[Excluded] = field(default_factory=list)
     listed: Counter[str] = field(default_factory=Counter)
     repeated: int = 0
+    unknown: list[Unusable] = field(default_factory=list)
 
 
 def select_knees(
@@ -114,16 +119,41 @@ def select_knees(
     series = _by_knee(release.series)
     selection = Selection(sequence, [])
     selection.listed = Counter(s.kind.name if s.kind else "other" for s in release.series)
+    lost = _lost(release.unusable)
     for knee in sorted(series):
         volumes = [item for item in series[knee] if _named(item, sequence.name)]
         pictures = [item for item in series[knee] if _named(item, RADIOGRAPH)]
         selection.repeated += max(0, len(volumes) - 1)
         found = _candidate(knee, volumes, pictures, readings.get(knee), people, missing_as)
         if isinstance(found, Excluded):
-            selection.excluded.append(found)
+            unsure = [item for item in release.unusable if not item.sides]
+            here = [item for item in unsure if (item.participant, item.visit) == knee[:2]]
+            selection.excluded.append(_with_what_was_lost(found, [*lost.get(knee, []), *here]))
         else:
             selection.candidates.append(found)
+    for knee in sorted(lost.keys() - series.keys()):
+        item = lost[knee][0]
+        selection.excluded.append(Excluded(knee, "list", item.reason, item.detail))
+    selection.excluded.sort(key=lambda item: item.knee)
+    selection.unknown = [item for item in release.unusable if not item.sides]
     return selection
+
+
+def _lost(unusable: Iterable[Unusable]) -> dict[Knee, list[Unusable]]:
+    """What cannot be used of each knee."""
+    lost: dict[Knee, list[Unusable]] = {}
+    for item in unusable:
+        for side in item.sides:
+            lost.setdefault((item.participant, item.visit, side), []).append(item)
+    return lost
+
+
+def _with_what_was_lost(excluded: Excluded, lost: SequenceOf[Unusable]) -> Excluded:
+    """Say why an image is lacking, where a series of the knee is listed but cannot be used."""
+    if excluded.step not in ("mri", "radiograph") or excluded.detail or not lost:
+        return excluded
+    told = "; ".join(f"{item.reason}: {item.detail}" for item in lost)
+    return replace(excluded, detail=told)
 
 
 def _by_knee(series: Iterable[Series]) -> dict[Knee, list[Series]]:
@@ -155,6 +185,9 @@ def _candidate(
     features = _features(knee, reading, missing_as)
     if isinstance(features, Excluded):
         return features
+    person = people.at(knee[0], knee[1])
+    if person.problem:
+        return Excluded(knee, "person", "demographics that make no sense", person.problem)
     if not pictures:
         return Excluded(knee, "radiograph", "no radiograph")
     read = [item for item in pictures if item.barcode and item.barcode == reading.barcode]
@@ -169,7 +202,6 @@ def _candidate(
             detail = f"{item.description} {item.number}"
             return Excluded(knee, "files", "listed, but not on the disk", detail)
     notes = _notes(scans, read or pictures, there[0], radiograph)
-    person = people.at(knee[0], knee[1])
     return Candidate(knee, there[0], radiograph, reading, features, person, notes, tuple(there[1:]))
 
 

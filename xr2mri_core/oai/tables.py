@@ -1,13 +1,20 @@
-"""OAI's tables as text: pipe, tab or comma separated, SAS, and the NDA's two-line headers."""
+"""OAI's tables as text: separated by pipes, tabs, commas or semicolons, SAS, and the NDA's two-line
+headers.
+
+A table that a spreadsheet has saved again is read too: in UTF-16, with a line ``sep=;`` before its
+header, with decimal commas. A line with other cells than the header has is kept with what is wrong
+with it, for the one whose line it is: it must not end the work on thousands of others.
+"""
 
 from __future__ import annotations
 
 import csv
+import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import StringIO
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pandas as pd
@@ -15,7 +22,7 @@ import pandas as pd
 from xr2mri_core.errors import ReleaseError, shown
 from xr2mri_core.oai.values import identifier, sas_texts
 
-SUFFIXES = (".txt", ".csv", ".sas7bdat")
+SUFFIXES = (".txt", ".csv", ".tsv", ".sas7bdat", ".xpt")
 """Of tables, by preference: text keeps labels and missing codes."""
 
 VISITS = {
@@ -24,7 +31,8 @@ VISITS = {
 }  # fmt: skip
 """OAI's visits, and their months after enrolment."""
 
-_LEVELS = ("*", "*/*", "*/*/*")
+_LEVELS = 4
+_IMAGES = re.compile(r"9\d{6}|\d{8}")
 _VISIT_PREFIX = r"(?:v\d\d)?"
 
 
@@ -34,10 +42,13 @@ class Table:
     Attributes:
         path: where it was read from.
         frame: DataFrame of str with lower-case column names.
+        odd: number of a row -> what is wrong with its line, e.g. one cell too many.
     """
 
-    def __init__(self, path: Path, frame: pd.DataFrame) -> None:
-        self.path, self.frame = path, frame
+    def __init__(
+        self, path: Path, frame: pd.DataFrame, odd: Mapping[int, str] | None = None
+    ) -> None:
+        self.path, self.frame, self.odd = path, frame, dict(odd or {})
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -82,6 +93,11 @@ class Table:
         for values in zip(*series, strict=True):
             yield dict(zip(columns, values, strict=True))
 
+    def told_rows(self, **columns: str | None) -> Iterator[tuple[dict[str, str], str]]:
+        """Yield the rows, each with what is wrong with its line: mostly an empty text."""
+        for number, row in enumerate(self.rows(**columns)):
+            yield row, self.odd.get(number, "")
+
 
 def find_tables(folders: Iterable[Path], pattern: str) -> list[Path]:
     """Return the tables whose stem fits a pattern, in the order of their stems.
@@ -90,12 +106,12 @@ def find_tables(folders: Iterable[Path], pattern: str) -> list[Path]:
     same name in several folders are all returned: each package of the NDA has its own ``image03``.
 
     Args:
-        folders: searched, and two levels below; deeper there are millions of images.
+        folders: searched, and three levels below; deeper there are millions of images.
         pattern: regular expression for the whole stem; upper and lower case are the same.
     """
     fits = re.compile(pattern, re.IGNORECASE)
     found: dict[tuple[str, Path], list[Path]] = {}
-    files = (path for folder in folders for level in _LEVELS for path in folder.glob(level))
+    files = (path for folder in folders for path in files_near(folder))
     seen: set[Path] = set()
     for path in sorted(set(files), key=_preference):
         if path.suffix.lower() not in SUFFIXES or not fits.fullmatch(path.stem):
@@ -111,6 +127,37 @@ def find_tables(folders: Iterable[Path], pattern: str) -> list[Path]:
     return sorted(tables, key=lambda path: (path.stem.lower(), *_preference(path)))
 
 
+def files_near(folder: Path, levels: int = _LEVELS) -> Iterator[Path]:
+    """Yield the files of a folder and of some levels below, not of participants or their series."""
+    yield from (path for here in folders_near(folder, levels - 1) for path in _files_of(here))
+
+
+def folders_near(folder: Path, levels: int = _LEVELS) -> Iterator[Path]:
+    """Yield a folder and those below it that may be of packages, visits and image releases.
+
+    Below the folders of participants (``9000099``), dates and series there are millions of images.
+    """
+    yield folder
+    if levels > 0:
+        for path in sorted(folders_in(folder)):
+            yield from folders_near(path, levels - 1)
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """Return the folders in a folder but hidden ones, participants, dates and series."""
+    with os.scandir(folder) as entries:
+        return [
+            folder / entry.name
+            for entry in entries
+            if entry.name[0] != "." and not _IMAGES.fullmatch(entry.name) and entry.is_dir()
+        ]
+
+
+def _files_of(folder: Path) -> list[Path]:
+    with os.scandir(folder) as entries:
+        return [folder / entry.name for entry in entries if entry.is_file()]
+
+
 def _preference(path: Path) -> tuple[int, str]:
     suffix = path.suffix.lower()
     return (SUFFIXES.index(suffix) if suffix in SUFFIXES else len(SUFFIXES), str(path))
@@ -122,8 +169,12 @@ def read_table(path: Path) -> Table:
     Raises:
         ReleaseError: for a file that is not a table.
     """
+    odd: dict[int, str] = {}
     try:
-        frame = _read_sas(path) if path.suffix.lower() == ".sas7bdat" else _read_text(path)
+        if path.suffix.lower() in (".sas7bdat", ".xpt"):
+            frame = _read_sas(path)
+        else:
+            frame, odd = _read_text(path)
     except ReleaseError:
         raise
     except Exception as error:
@@ -135,37 +186,79 @@ def read_table(path: Path) -> Table:
     doubled = frame.columns[frame.columns.duplicated()].tolist()
     if doubled:
         raise ReleaseError(f"{path}: several columns are called {shown(doubled)}")
-    return Table(path, _without_dictionary_row(frame))
+    shorter = _without_dictionary_row(frame)
+    dropped = len(frame) - len(shorter)
+    return Table(path, shorter, {row - dropped: why for row, why in odd.items() if row >= dropped})
 
 
-def _read_text(path: Path) -> pd.DataFrame:
-    raw = path.read_bytes()
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("latin-1")  # free text of 2004
-    header = text.split("\n", 1)[0]
+def _read_text(path: Path) -> tuple[pd.DataFrame, dict[int, str]]:
+    text = _lines(_decoded(path.read_bytes()))
+    header, _, _ = text.partition("\n")
     if not header.strip():
         raise ReleaseError(f"{path}: an empty table")
-    separator = max("|\t,", key=header.count)
+    separator = max("|\t,;", key=header.count)
     # OAI's own tables (|) quote nothing: a cell of free text that begins with a quote is not open
     # until the next one, rows further down.
     plain = separator == "|"
-    with warnings.catch_warnings():  # of rows longer than the header: their cells would be shifted
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        frame = pd.read_csv(
-            StringIO(text),
-            sep=separator,
-            dtype=str,
-            keep_default_na=False,
-            index_col=False,
-            quoting=csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL,
-        )
-    frame = frame.apply(lambda column: column.str.strip())
+    quoting = csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL
+    odd: dict[int, str] = {}
+    try:
+        with warnings.catch_warnings():  # of rows longer than the header: cells would be shifted
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(
+                StringIO(text),
+                sep=separator,
+                dtype=str,
+                keep_default_na=False,
+                index_col=False,
+                quoting=quoting,
+            )
+    except (pd.errors.ParserError, pd.errors.ParserWarning):
+        frame, odd = _read_by_line(text, separator, quoting)
+    frame = frame.fillna("").apply(lambda column: column.str.strip())
     if plain and '"' in text:
         frame.columns = pd.Index([_unquoted(str(name)) for name in frame.columns])
         frame = frame.apply(lambda column: column.map(_unquoted))
-    return frame
+    return frame, odd
+
+
+def _decoded(raw: bytes) -> str:
+    """Text of a file, whatever program has written it."""
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return raw.decode("utf-16")
+    if b"\0" in raw[:200]:  # every second byte of Latin letters in UTF-16, here without its mark
+        return raw.decode("utf-16-be" if raw[:1] == b"\0" else "utf-16-le")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")  # free text of 2004
+
+
+def _lines(text: str) -> str:
+    """Text from its header on, lines ended by a line feed."""
+    text = text.replace("\0", "").replace("\r\n", "\n")
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
+    text = text.lstrip("\ufeff\n ")
+    first, _, rest = text.partition("\n")
+    return rest if re.fullmatch(r'"?sep=.?"?\s*', first, re.IGNORECASE) else text
+
+
+def _read_by_line(text: str, separator: str, quoting: Any) -> tuple[pd.DataFrame, dict[int, str]]:
+    """Read a table some of whose lines have more cells than its header; they are told."""
+    lines = csv.reader(StringIO(text), delimiter=separator, quoting=quoting)
+    header = next(lines)
+    rows: list[list[str]] = []
+    odd: dict[int, str] = {}
+    for cells in lines:
+        if not any(cells):
+            continue
+        if any(cells[len(header) :]):
+            odd[len(rows)] = (
+                f"line {lines.line_num} has {len(cells)} cells, the header {len(header)}"
+            )
+        rows.append([*cells, *[""] * len(header)][: len(header)])
+    return pd.DataFrame(rows, columns=header, dtype=str), odd
 
 
 def _unquoted(cell: Any) -> Any:
@@ -177,7 +270,8 @@ def _unquoted(cell: Any) -> Any:
 
 
 def _read_sas(path: Path) -> pd.DataFrame:
-    frame = pd.read_sas(path, format="sas7bdat", encoding="latin-1")
+    form: Any = "xport" if path.suffix.lower() == ".xpt" else "sas7bdat"
+    frame = pd.read_sas(path, format=form, encoding="latin-1")
     return pd.DataFrame({name: _sas_column(frame[name]) for name in frame.columns}, dtype=str)
 
 
@@ -199,11 +293,14 @@ def _without_dictionary_row(frame: pd.DataFrame) -> pd.DataFrame:
 def visit_of(text: object) -> str | None:
     """Return OAI's code of a visit, e.g. ``V01`` for ``V01``, ``v1``, ``12m`` and ``12 month``.
 
-    A bare number is taken as months. None where the text names no visit.
+    Screening and enrollment are two days of the baseline, ``V00``: films were taken at the first,
+    scans at the second. A bare number is taken as months. None where the text names no visit.
     """
-    words = str(text or "").strip().lower()
-    if words in ("baseline", "enrollment visit"):
+    words = " ".join(re.split(r"[\s_-]+", str(text or "").strip().lower()))
+    words = re.sub(r"\s*(follow ?up|visit|images?|clinic)\b", "", words).strip()
+    if words in ("baseline", "screening", "enrollment", "initial eligibility interview", "bl"):
         return "V00"
+    words = re.sub(r"^(months?|mo) (\d+)$", r"\2m", words)
     if found := re.fullmatch(r"v(\d{1,2})", words):
         code = f"V{int(found[1]):02d}"
         return code if code in VISITS else None
@@ -216,6 +313,31 @@ def visit_of_stem(path: Path) -> str | None:
     """Return the visit in the name of a table of one visit: ``V03`` for ``kxr_sq_bu03``."""
     found = re.search(r"(\d\d)$", path.stem)
     return visit_of(f"V{found[1]}") if found else None
+
+
+_RELEASE = re.compile(r"(\d{1,2})\.[A-Z]\.\d", re.IGNORECASE)
+_PACKAGE = re.compile(r"oai[ _-]?(?P<visit>screening|baseline|enrollment|\d{1,3}[ _-]?m(?:onths?)?)"
+                      r"(?=[ _-]|images?|mri?|xrays?|$)", re.IGNORECASE)  # fmt: skip
+
+
+def visit_of_path(path: PurePath) -> str | None:
+    """Return the visit that the folders of an image tell, the innermost first.
+
+    ``12m`` names it; so does the number of an image release, ``0.C.1``, ``0.C.2``, ``0.E.1`` and
+    ``0.E.2`` of the baseline, ``1.C.2`` of the 12 months' visit, which is V01; and a package, such
+    as ``OAIScreeningImages``.
+    """
+    parts = path.parts[::-1]
+    for part in parts:
+        if re.fullmatch(r"\d{2,3}m", part.lower()) and (visit := visit_of(part)):
+            return visit
+    for part in parts:
+        if (found := _RELEASE.fullmatch(part)) and (visit := visit_of(f"V{found[1]}")):
+            return visit
+    for part in parts:
+        if (found := _PACKAGE.match(part)) and (visit := visit_of(found["visit"])):
+            return visit
+    return None
 
 
 def checked_visits(visits: Sequence[str]) -> tuple[str, ...]:

@@ -8,9 +8,11 @@ special missing values are NaNs whose payload names the letter.
 
 from __future__ import annotations
 
+import datetime
 import math
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
 import numpy as np
@@ -53,7 +55,7 @@ class Cell:
 _BLANK_WORDS = frozenset({"", ".", "nan", "na", "n/a", "none", "null", "nat"})
 _SPECIAL = re.compile(r"\.(?P<letter>[A-Za-z_]?)\s*(?::\s*(?P<label>.*))?", re.DOTALL)
 _NUMBER = re.compile(
-    r"(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?::\s*(?P<label>.*))?", re.DOTALL
+    r"(?P<number>[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*(?::\s*(?P<label>.*))?", re.DOTALL
 )
 
 
@@ -70,7 +72,7 @@ def read_cell(value: object) -> Cell:
         label = (found["label"] or "").strip()
         return Cell(None, label, _reason(found["letter"].upper(), label))
     if found := _NUMBER.fullmatch(text):
-        number = float(found["number"])
+        number = float(found["number"].replace(",", "."))  # a spreadsheet's decimal comma
         if math.isfinite(number):
             return Cell(number, (found["label"] or "").strip())
     raise ReleaseError(
@@ -116,11 +118,66 @@ def _special_text(tag: int) -> str:
 
 
 def identifier(value: object) -> str:
-    """Return an ID as text: ``9000099`` for 9000099, "9000099 " and the 9000099.0 of SAS."""
-    text = "" if value is None else str(value).strip()
+    """Return an ID as text: ``9000099`` for 9000099, "9000099 " and the 9000099.0 of SAS.
+
+    So are the other forms in which spreadsheets keep numbers: ``'9000099``, ``9000099.00``,
+    ``9000099,0`` and ``9.000099E+06``, as long as no digit is lost.
+    """
+    text = "" if value is None else str(value).strip().lstrip("'").strip()
     if text.lower() in _BLANK_WORDS:
         return ""
-    return text[:-2] if re.fullmatch(r"\d+\.0", text) else text
+    if found := re.fullmatch(r"(\d+)[.,]0*", text):
+        return found[1]
+    if re.fullmatch(r"\d\.\d+[eE]\+?\d+", text) and Decimal(text) == int(Decimal(text)):
+        digits, exponent = re.split(r"[eE]\+?", text[2:])
+        return str(int(Decimal(text))) if len(digits) >= int(exponent) else text
+    return text
+
+
+def participant_of(value: object) -> str:
+    """Return a participant's ID without zeros that a program has put in front."""
+    text = identifier(value)
+    return text.lstrip("0") if text.isdigit() else text
+
+
+_DATES = (
+    re.compile(r"(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)"),
+    re.compile(r"(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})"),
+    re.compile(r"(?P<m>\d{1,2})[-/.](?P<d>\d{1,2})[-/.](?P<y>\d{4}|\d\d)"),
+    re.compile(r"(?P<d>\d{1,2})[- /.]?(?P<m>[A-Za-z]{3})[a-z]*[- /.,]*(?P<y>\d{4}|\d\d)"),
+    re.compile(r"(?P<m>[A-Za-z]{3})[a-z]*[. ]+(?P<d>\d{1,2}),?\s+(?P<y>\d{4})"),
+)
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_SPREADSHEET = datetime.date(1899, 12, 30)
+"""Day 0 of the day numbers of spreadsheets."""
+
+
+def date_of(value: object) -> str:
+    """Return a date as yyyymmdd, which sorts; an empty text where it is none.
+
+    Read are ``20050103``, ``2005-01-03``, OAI's ``01/03/2005`` (month first; day first where the
+    first is above 12), ``03JAN2005``, ``Jan 3, 2005`` and spreadsheets' day numbers (38355), each
+    also with a time of day behind it.
+    """
+    text = re.split(r"[T ]\d{1,2}:\d\d", identifier(value))[0].strip()
+    for form in _DATES:
+        if found := form.fullmatch(text):
+            return _calendar(found["y"], found["m"], found["d"], form.pattern[4] == "m")
+    if re.fullmatch(r"[34]\d{4}(\.\d+)?", text):  # 1982 to 2036
+        return f"{_SPREADSHEET + datetime.timedelta(days=int(float(text))):%Y%m%d}"
+    return ""
+
+
+def _calendar(year: str, month: str, day: str, may_be_swapped: bool) -> str:
+    if month.isalpha():
+        month = str(_MONTHS.index(month.lower()) + 1) if month.lower() in _MONTHS else "0"
+    if may_be_swapped and int(month) > 12 >= int(day):
+        month, day = day, month
+    full = int(year) + (2000 if int(year) < 70 else 1900) if len(year) == 2 else int(year)
+    try:
+        return f"{datetime.date(full, int(month), int(day)):%Y%m%d}"
+    except ValueError:
+        return ""
 
 
 def barcode(value: object) -> str:

@@ -20,8 +20,9 @@ from pydicom import Dataset, dcmread
 
 from xr2mri_core.errors import InputError, VolumeError, shown
 from xr2mri_core.geometry import Laterality
+from xr2mri_core.oai.dicom_files import completed, is_bare
 from xr2mri_core.oai.sequences import Sequence, kind_of
-from xr2mri_core.oai.values import identifier
+from xr2mri_core.oai.values import participant_of
 from xr2mri_core.transforms.dicom_pixels import rescaled
 
 PLANES = ("sagittal", "coronal", "axial")
@@ -105,7 +106,7 @@ def is_synthetic(header: Dataset) -> bool:
 
 def _header(path: Path) -> Dataset:
     try:
-        header = dcmread(path, stop_before_pixels=False, defer_size="1 KB")
+        header = completed(dcmread(path, force=is_bare(path), defer_size="1 KB"))
         if "PixelData" not in header:
             raise EOFError("no pixels")
         _numbers(header, "ImageOrientationPatient", 6)
@@ -145,7 +146,7 @@ def _check_identity(
     if len(series) > 1:
         raise VolumeError(f"several series in one folder: {len(series)} SeriesInstanceUIDs")
     header = headers[0]
-    patient = identifier(header.get("PatientID"))
+    patient = participant_of(header.get("PatientID"))
     if participant and patient and patient != participant:
         raise VolumeError(f"another participant: its files say {patient}, the list {participant}")
     description = str(header.get("SeriesDescription") or "")

@@ -11,7 +11,8 @@
 Every participant has two different knees, one film of both, a scan of the right knee, and what else
 a session leaves: localizer, thigh, several echoes, other sequences, an aborted scan. Films are
 MONOCHROME1 and 2, of 12 and of 10 bits, with and without spacing; the oddities of the tables are
-in :mod:`.oai_tables`. The first participant comes again after 12 months.
+in :mod:`.oai_tables`. The first participant comes again after 12 months. The fourth came with a
+later image release, 0.E.1, and was filmed at the screening.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ FIRST_ID = 9_000_000
 SITES = "ABCDE"
 VISITS = {"V00": ("00m", "0.C.2", "20040914"), "V01": ("12m", "1.C.2", "20050920")}
 """Visit -> folder, release, date of the study."""
+LATER = "0.E.1"
+"""Image release of the baseline that some participants' pictures came with, beside 0.C.2."""
 _STREAM = 34  # of a participant's random numbers, within those of a seed
 _RIGHT_MM = 85.0  # of the scanner's middle lies a right knee
 
@@ -255,6 +258,8 @@ def _write_visit(
 ) -> dict[str, list[float]]:
     """Write the series of one visit; return where the joints are on the film, in pixels."""
     folder, release, date = VISITS[visit]
+    if visit == "V00" and person.index % 4 == 3:
+        release = LATER
     person.barcodes[visit] = f"0166{job.index:03d}{visit[1:]}{int(rng.integers(1000)):03d}"
     root = job.out / "folders" / folder / release / person.identifier / date
     shutil.rmtree(root, ignore_errors=True)

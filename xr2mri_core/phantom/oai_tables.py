@@ -183,7 +183,7 @@ def write_nda_tables(folder: Path, people: Sequence[Participant]) -> None:
             "image_description": item.description,
             "image_file_format": "DICOM",
             "accession_number": item.barcode.lstrip("0"),
-            "visit": item.visit,
+            "visit": _named_visit(person, item),
         }
         for person in people
         for item in person.series
@@ -207,6 +207,12 @@ def write_nda_tables(folder: Path, people: Sequence[Participant]) -> None:
     _write_nda(folder / "oai_enrollee01.txt", enrolled)
     risk = [{**_subject(p, "V00"), "visit": "V00", "bmi": f"{p.bmi:.1f}"} for p in people]
     _write_nda(folder / "oai_oarisk01.txt", risk)
+
+
+def _named_visit(person: Participant, item: ListedSeries) -> str:
+    """The baseline's films were taken at the screening, and some lists say so."""
+    film = item.number.startswith("0")
+    return "Screening" if item.visit == "V00" and film and person.index % 4 == 3 else item.visit
 
 
 def _month(visit: str) -> str:
