@@ -12,12 +12,15 @@ from xr2mri_core.localization import KneeDetector, LocateKneed, legs
 from xr2mri_core.localization.augment import augmented
 from xr2mri_core.localization.boxes import EXPANSION, RISE, crop_of, iou
 from xr2mri_core.localization.boxfile import read_boxes
-from xr2mri_core.localization.decision import NO_KNEE, Localization, decide
-from xr2mri_core.localization.films import FilmCorpus, draw_film, shrunk
+from xr2mri_core.localization.crops import draw_crop, processed
+from xr2mri_core.localization.decision import FILLING, NO_KNEE, SURE, Localization, decide
+from xr2mri_core.localization.films import FilmCorpus, draw_film, shrunk, write_films
 from xr2mri_core.localization.frames import frame_of, to_picture
 from xr2mri_core.localization.locate import side_of
 from xr2mri_core.localization.marker import read_markers
 from xr2mri_core.localization.network import FRAME, KneeSSD
+from xr2mri_core.localization.scale import JOINT_MM, RELATIVE_ERROR, scale_of
+from xr2mri_core.localization.score import score_crops
 from xr2mri_core.localization.training import DetectorStage, FilmBatches
 from xr2mri_core.phantom.bilateral import (
     SHADOW_MM,
@@ -94,14 +97,77 @@ class TestDecision:
 
     def test_spacing_too_small_for_a_knee_is_not_believed(self):
         """224 x 224 of a picture that was larger when its 0.148 mm were measured."""
-        found = decide([(square(140, 112, 210), 0.9)], blank(224, 224), (0.148, 0.148))
-        assert found.kind == "cropped" and found.knees[0].box == (0, 0, 224, 224)
+        joint = square(140, 112, 210)
+        found = decide([(joint, 0.9)], blank(224, 224), (0.148, 0.148))
+        assert found.kind == "cropped" and found.knees[0].box == crop_of(joint)
         assert found.spacing_mm is None and "33 mm" in found.warnings[0]
         assert decide([], blank(500, 400), (0.148, 0.148)).spacing_mm == (0.148, 0.148)
 
-    def test_tight_crop_without_spacing_is_kept_whole(self):
-        found = decide([(square(140, 112, 210), 0.9)], blank(224, 224), None)
+    def test_tight_crop_without_spacing_gets_the_scale_of_its_joint(self):
+        joint = square(140, 112, 214)
+        found = decide([(joint, 0.9)], blank(224, 224), None)
+        assert found.kind == "cropped" and found.knees[0].source == "detector"
+        top, left, bottom, right = found.knees[0].box
+        assert bottom - top == right - left == round(EXPANSION * 214)
+        assert (bottom - top) * found.scale.spacing_mm[0] == pytest.approx(CROP_MM, rel=0.01)
+        assert found.to_dict()["scale"] == {
+            "spacing_mm": [0.5, 0.5],
+            "relative_error": RELATIVE_ERROR,
+            "source": "joint",
+        }
+
+    def test_crop_that_shows_what_the_model_expects_is_kept_whole(self):
+        found = decide([(square(131, 112, 170), 0.9)], blank(224, 224), None)
         assert found.kind == "cropped" and found.knees[0].box == (0, 0, 224, 224)
+        assert found.knees[0].source == "picture" and found.scale is not None
+
+    def test_tight_crop_with_its_spacing_is_padded_about_its_joint(self):
+        """105 mm: the middle 140 mm would have the joint too high."""
+        joint = square(140, 112, 220)
+        found = decide([(joint, 0.9)], blank(224, 224), (0.47, 0.47))
+        assert found.kind == "cropped" and found.scale is None and found.warnings == ()
+        assert found.knees[0].box == crop_of(joint, (0.47, 0.47))
+
+    @pytest.mark.parametrize("score", [FILLING, SURE - 0.01])
+    def test_picture_that_one_joint_fills_passes_with_less(self, score):
+        filling, small = square(120, 112, 230), square(120, 112, 90)
+        found = decide([(filling, score)], blank(224, 224), None)
+        assert found.kind == "cropped" and found.warnings == ()
+        assert decide([(small, score)], blank(224, 224), None).kind == "none"
+        assert decide([(filling, FILLING - 0.01)], blank(224, 224), None).kind == "none"
+        assert decide([(square(120, 220, 230), score)], blank(224, 224), None).kind == "none"
+        assert decide([(filling, score)], blank(224, 500), None).kind != "cropped"
+
+    @pytest.mark.parametrize(
+        ("pixels", "believed", "words"),
+        [
+            (0.31, True, ()),
+            (0.155, False, ("53 mm wide", "cannot be right", "unknown")),
+            (1.0, False, ("344 mm wide", "cannot be right", "unknown")),
+            (0.22, True, ("76 mm wide", "is the pixel spacing right?")),
+            (0.48, True, ("165 mm wide", "is the pixel spacing right?")),
+        ],
+    )
+    def test_spacing_is_held_against_the_size_of_the_joint(self, pixels, believed, words):
+        joint = square(290, 256, 344)
+        found = decide([(joint, 0.9)], blank(512, 512), (pixels, pixels))
+        assert found.spacing_mm == ((pixels, pixels) if believed else None)
+        assert len(found.warnings) == bool(words)
+        assert all(word in found.warnings[0] for word in words)
+        if not believed:
+            assert found.knees[0].box == decide([(joint, 0.9)], blank(512, 512), None).knees[0].box
+
+    def test_stated_spacing_of_a_film_does_not_hide_its_second_knee(self):
+        """A film of 400 mm whose spacing says 160: both knees are found, at their own scale."""
+        boxes = [(square(200, 400, 107), 0.9), (square(190, 140, 107), 0.8)]
+        found = decide(boxes, blank(400, 560), (0.3, 0.3))
+        assert found.kind == "bilateral" and found.spacing_mm is None
+        assert found.scale.spacing_mm == (1.0, 1.0)
+
+    def test_scale_keeps_the_shape_of_pixels(self):
+        scale = scale_of((0, 0, 200, 214), (0.2, 0.1))
+        assert scale.spacing_mm == pytest.approx((2 * JOINT_MM / 214, JOINT_MM / 214))
+        assert scale_of((0, 0, 214, 214)).words == "0.5 mm a pixel (± 9%)"
 
     @pytest.mark.parametrize("shape", [(900, 500), (600, 600)])
     def test_one_leg_on_a_larger_film_is_cut_out(self, shape):
@@ -162,9 +228,27 @@ class TestLocateKneed:
     def test_cropped_picture_comes_out_as_without_a_detector(self):
         picture = blank(300, 300)
         plain = radiograph_transforms(64)({"radiograph": picture})
-        located = self.read(picture, Told(square(160, 150, 220)))
+        located = self.read(picture, Told(square(185, 150, 230)))
         assert torch.equal(plain["radiograph"], located["radiograph"])
-        assert plain["radiograph_info"]["warnings"] == located["radiograph_info"]["warnings"]
+
+    def test_tight_crop_is_scaled_padded_and_told(self):
+        picture = blank(224, 224)
+        located = self.read(picture, Told(square(140, 112, 250)))
+        info = located["radiograph_info"]
+        assert info["box"] == crop_of(square(140, 112, 250)) and info["spacing_mm"] is None
+        assert info["joint_spacing_mm"] == pytest.approx((0.428, 0.428))
+        assert any("0.43 mm a pixel (± 9%)" in note for note in info["warnings"])
+        assert any("lies outside the picture" in note for note in info["warnings"])
+        assert located["radiograph"].shape == (1, 64, 64)
+
+    def test_spacing_that_cannot_be_true_is_unknown_from_here_on(self, tmp_path, monkeypatch):
+        picture, joint = blank(512, 512), square(290, 256, 344)
+        step = LocateKneed("radiograph", Told(joint))
+        info = {"spacing_mm": (1.0, 1.0), "laterality": "R", "warnings": []}
+        done = step({"radiograph": torch.from_numpy(picture)[None], "radiograph_info": info})
+        assert done["box"] == crop_of(joint) and done["radiograph_info"]["spacing_mm"] is None
+        assert "cannot be right" in done["radiograph_info"]["warnings"][0]
+        assert "pixel spacing unknown: taken as 0.31" in done["radiograph_info"]["warnings"][-1]
 
     def test_side_of_an_item_is_that_of_its_picture(self, monkeypatch):
         film, both = blank(400, 560), Told(square(200, 140, 120), square(200, 420, 120))
@@ -304,6 +388,57 @@ class TestFilm:
         film = take_film(leg(), leg(1), 4, layout).pixels.astype(np.float32)
         assert len(read_markers(film)) == 1
         assert read_markers(np.ascontiguousarray(film[:, ::-1])) == []
+
+
+class TestCrops:
+    def test_are_tight_and_a_function_of_seed_and_index(self):
+        shares = []
+        for index in range(12):
+            picture, (joint,) = draw_crop([leg()], 1, index)
+            again, _ = draw_crop([leg()], 1, index)
+            assert np.array_equal(picture, again) and picture.dtype == np.uint8
+            shares.append(picture.shape[1] / (joint[3] - joint[1]))
+            row, column = (joint[0] + joint[2]) / 2, (joint[1] + joint[3]) / 2
+            assert 0.2 < row / picture.shape[0] < 0.8 and 0.2 < column / picture.shape[1] < 0.8
+        assert 0.6 < min(shares) < 0.9 and 1.1 < max(shares) < 1.4
+        with pytest.raises(InputError, match="--legs 2"):
+            draw_crop([], 1, 0)
+
+    def test_processing_moves_nothing(self):
+        """A step stays where it is, whatever is done to its contrast."""
+        picture = np.full((120, 100), 1000, np.uint16)
+        picture[:, 40:] = 3000
+        for seed in range(25):
+            done = processed(picture, np.random.default_rng(seed))
+            assert done.shape == picture.shape and done.dtype == np.uint8
+            jump = np.abs(np.diff(done.astype(float).mean(0)))
+            assert abs(int(jump.argmax()) - 39) <= 3
+
+    def test_are_part_of_the_corpus(self, tmp_path):
+        path = write_films(tmp_path / "films.npz", [leg(), leg(1)], 1, 2, seed=3, crops=3)
+        corpus = FilmCorpus.load(path)
+        assert len(corpus) == 6
+        assert [len(corpus[i][1]) for i in range(6)] == [2, 1, 1, 1, 0, 0]
+        picture, joints = draw_crop([leg(), leg(1)], 3, 0)
+        factor = 384 / max(picture.shape)
+        assert corpus[1][1][0] == pytest.approx(np.array(joints[0]) * factor, abs=1e-2)
+
+    def test_score_counts_the_doubted_and_measures_the_size(self):
+        legs = [leg(), leg(1)]
+        truth = [(draw_crop(legs, 4, index)[1][0]) for index in range(4)]
+
+        class Half:
+            """Finds every second joint, a tenth too large."""
+
+            def locate(self, picture):
+                top, left, bottom, right = joint = truth.pop(0)
+                row, column = (top + bottom) / 2, (left + right) / 2
+                seen = [(square(row, column, 1.1 * (joint[2] - joint[0])), 0.9)]
+                return decide(seen if len(truth) % 2 else [], picture, None)
+
+        scores = score_crops(Half(), legs, 4, 4)
+        assert (scores["crops"], scores["doubted"], scores["missed"]) == (4, 2, 2)
+        assert scores["size_bias"] == pytest.approx(0.1, abs=1e-3)
 
 
 class TestLearning:

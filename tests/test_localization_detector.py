@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from PIL import Image
+from skimage.exposure import equalize_adapthist
 
 from xr2mri_core.cli import main
 from xr2mri_core.errors import RadiographError, WeightsError
@@ -13,10 +14,11 @@ from xr2mri_core.localization import KneeDetector, LocateKneed, locate_file
 from xr2mri_core.localization.boxes import iou
 from xr2mri_core.localization.decision import NO_KNEE
 from xr2mri_core.localization.detector import SHIPPED
+from xr2mri_core.localization.scale import RELATIVE_ERROR
 from xr2mri_core.localization.strangers import UNSEEN_PHOTOGRAPHS, photograph
 from xr2mri_core.phantom import make_case
 from xr2mri_core.phantom.bilateral import joint_of_case, shadow_of, take_film
-from xr2mri_core.transforms.radiograph import radiograph_transforms
+from xr2mri_core.transforms.radiograph import middle_square, radiograph_transforms
 
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference"
 reference = pytest.mark.skipif(not REFERENCE.is_dir(), reason="no reference pictures here")
@@ -69,13 +71,15 @@ def test_array_that_is_no_picture(detector):
 
 
 @pytest.mark.slow
-def test_phantom_radiograph_is_kept_as_it_is(detector):
+def test_phantom_radiograph_is_read_at_its_true_scale_without_its_spacing(detector):
     case = make_case(20260)
-    plain = radiograph_transforms()({"radiograph": case.radiograph})
+    spacing = case.parameters["beam"]["spacing_mm"]
+    learnt = middle_square(case.radiograph.shape, (spacing, spacing))
+    assert detector.locate(case.radiograph, (spacing, spacing)).knees[0].box == learnt
     chain = radiograph_transforms(locate=LocateKneed("radiograph", detector))
-    located = chain({"radiograph": case.radiograph})
-    assert torch.equal(plain["radiograph"], located["radiograph"])
-    assert located["radiograph_info"]["localization"]["kind"] == "cropped"
+    info = chain({"radiograph": case.radiograph})["radiograph_info"]
+    assert info["localization"]["kind"] == "cropped" and iou(info["box"], learnt) > 0.85
+    assert info["joint_spacing_mm"][0] == pytest.approx(spacing, rel=2 * RELATIVE_ERROR)
     (box, score), *_ = detector.detect(case.radiograph)
     assert score > 0.5 and iou(box, joint_of_case(case.parameters)) > 0.8
 
@@ -109,10 +113,32 @@ def test_real_bilateral_radiograph(tmp_path, capsys):
         assert 50 < bottom - top < 80
 
 
+def real_crop():
+    return np.asarray(Image.open(REFERENCE / "real_pair" / "xray.png").convert("L"), np.float32)
+
+
 @reference
-def test_real_cropped_knee_is_kept_whole():
+def test_real_cropped_knee_gets_its_scale():
+    """The tibial plateau is 181 pixels wide, so the joint box 253: pixels of about 0.42 mm."""
     found = locate_file(REFERENCE / "real_pair" / "xray.png")
-    assert found.kind == "cropped" and found.knees[0].box == (0, 0, 224, 224)
+    assert found.kind == "cropped" and found.warnings == ()
+    assert found.scale.spacing_mm == pytest.approx((0.42, 0.42), rel=0.06)
+    top, left, bottom, right = found.knees[0].box
+    assert bottom - top == pytest.approx(1.3 * 253, rel=0.06)
+    assert (left + right) / 2 == pytest.approx(112, abs=8)
+
+
+@reference
+@pytest.mark.parametrize("limit", [0.01, 0.05])
+@pytest.mark.parametrize("tiles", [2, 8])
+@pytest.mark.parametrize("cut", [(0, 0, 224), (0, 24, 200), (24, 0, 200), (20, 12, 190)])
+def test_real_knee_cropped_tighter_and_equalised_is_not_doubted(detector, cut, tiles, limit):
+    top, left, side = cut
+    part = real_crop()[top : top + side, left : left + side] / 255
+    picture = equalize_adapthist(part, kernel_size=side // tiles, clip_limit=limit)
+    found = detector.locate(picture)
+    assert found.kind == "cropped" and found.warnings == ()
+    assert found.scale.spacing_mm[0] == pytest.approx(0.42, rel=0.12)
 
 
 @reference

@@ -197,7 +197,8 @@ def test_a_film_is_cropped_and_warned_of_as_in_generation(
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert told == [
         "1 radiograph(s), such as that of case-0: "
-        "pixel spacing unknown: the crop takes the knee to be of average size"
+        "pixel spacing unknown: taken as 0.89 mm a pixel (± 9%), "
+        "as if the knee were of average size"
     ]
 
 

@@ -585,6 +585,22 @@ def test_without_spacing_the_middle_square_is_taken():
     assert any("both knees" in note for note in wide["radiograph_info"]["warnings"])
 
 
+def test_a_spacing_of_a_picture_larger_than_any_film_is_not_believed(tmp_path):
+    path = write_dicom(tmp_path / "x", knee(224, 200), PixelSpacing=[10, 10], Laterality="R")
+    info = radiograph_transforms(64)({"radiograph": path})["radiograph_info"]
+    assert info["box"] == (12, 0, 212, 200) and info["spacing_mm"] is None
+    assert "larger than any film" in info["warnings"][0]
+
+
+def test_a_crop_that_leaves_the_picture_is_padded_and_told(tmp_path):
+    path = write_dicom(tmp_path / "x", knee(224, 224), PixelSpacing=[0.47] * 2, Laterality="R")
+    info = radiograph_transforms(64)({"radiograph": path})["radiograph_info"]
+    assert info["box"] == (-37, -37, 261, 261)  # 140 mm
+    assert any(note.startswith("43% of the square") for note in info["warnings"])
+    inside = radiograph_transforms(64)({"radiograph": path, "box": (-10, 0, 214, 224)})
+    assert inside["radiograph_info"]["warnings"] == []
+
+
 def test_a_spacing_too_small_for_a_knee_is_not_believed(tmp_path):
     path = write_dicom(tmp_path / "x", knee(224, 200), PixelSpacing=[0.148] * 2, Laterality="R")
     info = radiograph_transforms(64)({"radiograph": path})["radiograph_info"]

@@ -39,6 +39,7 @@ def add(commands: Commands) -> None:
     films = actions.add("films", _films, "make the pictures that the detector learns from")
     films.add_argument("--out", type=Path, required=True, help="folder to write to")
     films.add_argument("--films", type=positive, default=2000, help="both knees or one leg")
+    films.add_argument("--crops", type=count, default=1500, help="tight, equalised, of one joint")
     films.add_argument("--strangers", type=count, default=600, help="pictures without a knee")
     films.add_argument("--datalist", type=Path, help="phantom cases: their radiographs too")
     films.add_argument("--knees", type=count, default=1400, help="of them, at most")
@@ -46,6 +47,7 @@ def add(commands: Commands) -> None:
     score = actions.add("score", _score, "measure a detector on phantoms or drawn boxes")
     score.add_argument("--weights", type=Path, help="safetensors (default: the shipped ones)")
     score.add_argument("--films", type=count, default=0, help="unseen films to measure on")
+    score.add_argument("--crops", type=count, default=0, help="tight, equalised crops, likewise")
     score.add_argument("--leg-folder", type=Path, default=Path("data/legs"), help="kept legs")
     score.add_argument("--first-leg", type=count, default=1000, help="of the unseen ones")
     score.add_argument("--strangers", type=Path, help="folder of more pictures without a knee")
@@ -112,6 +114,7 @@ def _films(arguments: argparse.Namespace) -> None:
             boxes=boxes,
             seed=arguments.seed,
             progress=progress,
+            crops=arguments.crops,
         )
     print(written)
 
@@ -122,8 +125,8 @@ def _score(arguments: argparse.Namespace) -> None:
     from xr2mri_core.localization.boxfile import read_boxes
     from xr2mri_core.localization.legs import read_legs, write_legs
 
-    if not (arguments.films or arguments.boxes or arguments.datalist):
-        raise InputError("nothing to measure on; give --films, --boxes or --datalist")
+    if not (arguments.films or arguments.crops or arguments.boxes or arguments.datalist):
+        raise InputError("nothing to measure on; give --films, --crops, --boxes or --datalist")
     if arguments.out is not None:
         check_file(arguments.out)
     detector = KneeDetector.shipped()
@@ -134,12 +137,17 @@ def _score(arguments: argparse.Namespace) -> None:
         if arguments.boxes is not None:
             boxes = read_boxes(arguments.boxes, arguments.images)
             scores["boxes"] = score.score_boxes(detector, boxes, progress)
-        if arguments.films:
+        if arguments.films or arguments.crops:
             first, count = arguments.first_leg, arguments.legs
             folder = write_legs(
                 arguments.leg_folder, count, arguments.legs_seed, arguments.jobs, first, progress
             )
             legs = read_legs(folder, first, count)
+        if arguments.crops:
+            scores["crops"] = score.score_crops(
+                detector, legs, arguments.crops, arguments.seed, progress
+            )
+        if arguments.films:
             scores["films"] = score.score_films(
                 detector, legs, arguments.films, arguments.seed, progress=progress
             )

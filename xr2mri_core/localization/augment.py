@@ -52,7 +52,7 @@ def _trimmed(
     rows, columns = picture.shape
     if len(joints) and rng.random() < 0.75:  # around one joint, down to less than its box
         box = joints[rng.integers(len(joints))]
-        side = (box[2] - box[0]) * math.exp(rng.uniform(math.log(0.82), math.log(2.2)))
+        side = (box[2] - box[0]) * math.exp(rng.uniform(math.log(0.72), math.log(2.2)))
         tall, wide = side * math.exp(rng.normal(0, 0.12)), side * math.exp(rng.normal(0, 0.12))
         shift = rng.normal(0, 0.10, 2) * side
         row, column = (box[0] + box[2]) / 2 + shift[0], (box[1] + box[3]) / 2 + shift[1]
@@ -96,7 +96,9 @@ def _window(
             apart = np.abs((joints[:, :2] + joints[:, 2:]) / 2 - middle).max(1)
             if (apart > side / 2 + 0.1 * size).all():  # no joint's middle in it
                 return middle, side
-    side = max(rows, columns) * rng.uniform(0.95, 1.35)
+    # a joint that is larger than its picture is seen whole in a wider window
+    widest = 1.8 if len(joints) and joints[0, 2] - joints[0, 0] > 0.7 * min(rows, columns) else 1.35
+    side = max(rows, columns) * rng.uniform(0.95, widest)
     return np.array([rows, columns]) / 2 + rng.normal(0, 0.04, 2) * side, float(side)
 
 

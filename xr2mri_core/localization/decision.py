@@ -1,12 +1,17 @@
 """What a detector's joints mean: which knees are there, on which side, and what to cut out.
 
 - Two joints beside each other: a bilateral view, the patient's right on image left.
-- One joint that fills a squarish picture: somebody has cropped it; what is done with such pictures
-  stays as it is without a detector.
+- One joint that fills a squarish picture: somebody has cropped it. Where that square is the one
+  that the model expects, it is kept; else the crop is the one about the joint, padded where it
+  leaves the picture. A joint that fills its picture may be less sure: little else looks like it at
+  that size, and tight crops with a loud texture are what scores are lowest for.
 - One joint otherwise: its side is that of the lead letter, if one is legible.
 - A wide picture with one sure joint: the other one is looked for at its mirror image.
 - A wide picture with nothing sure: its halves, and a warning.
 - Nothing: no knee, and a warning that says so.
+
+A stated pixel spacing that makes the joint impossibly small or large is not believed; where none is
+known, the joint gives the scale (:mod:`.scale`).
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ import numpy as np
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.localization.boxes import EXPANSION, Edges, crop_of, middle_of
 from xr2mri_core.localization.marker import Marker, read_markers
+from xr2mri_core.localization.scale import Scale, checked_spacing, scale_of
 from xr2mri_core.transforms.orientation import Turn
 from xr2mri_core.transforms.radiograph import CROP_MM, Box, believed_spacing, middle_square
 
@@ -27,13 +33,17 @@ SURE = 0.5
 """Score from which a joint is one."""
 PERHAPS = 0.25
 """Score from which a joint is worth a fallback."""
+FILLING = 0.3
+"""Score from which a joint is one that fills the picture."""
 NO_KNEE = "no knee found: is this a knee radiograph?"
 
 _WIDE = 1.2  # of a picture that may show both knees: columns over rows
 _SQUARISH = 1.15
+_NARROW = 1.4  # longer over shorter side, of a picture that one joint may fill
 _FILLED = 0.68  # share of a cropped picture's side that the crop takes
 _OFF_MIDDLE = 0.16  # of its side, for the crop's middle
 _KNEE_FIELD_MM = 1.25 * CROP_MM
+_AGREE = 0.08  # share of the crop's side by which a picture may differ from it and be kept
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,7 @@ class KneeBox:
         side: None where nothing tells it.
         score: in [0, 1].
         source: ``detector``; ``mirrored`` from the other knee; ``half`` of the picture;
-            ``picture``, for one that is cropped already.
+            ``picture``, for one that is cropped already as it should be.
     """
 
     box: Box
@@ -77,6 +87,7 @@ class Localization:
         warnings: for a person.
         shape: rows and columns of the picture.
         spacing_mm: of rows and columns, or None where it is unknown or cannot be true.
+        scale: what the joint says of it then; None where the spacing is known, or no joint seen.
     """
 
     knees: tuple[KneeBox, ...]
@@ -84,6 +95,7 @@ class Localization:
     warnings: tuple[str, ...]
     shape: tuple[int, int]
     spacing_mm: tuple[float, float] | None = None
+    scale: Scale | None = None
 
     def choose(self, laterality: object = None) -> KneeBox | None:
         """The knee of a side (R, L, auto); the right one of two where no side is asked for."""
@@ -105,7 +117,11 @@ class Localization:
         spacing = self.spacing_mm
         if spacing is not None and turn.transposed:
             spacing = spacing[::-1]
-        return replace(self, knees=knees, shape=turn.shape_in_file(self.shape), spacing_mm=spacing)
+        scale = self.scale
+        if scale is not None and turn.transposed:
+            scale = replace(scale, spacing_mm=scale.spacing_mm[::-1])
+        shape = turn.shape_in_file(self.shape)
+        return replace(self, knees=knees, shape=shape, spacing_mm=spacing, scale=scale)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -114,6 +130,7 @@ class Localization:
             "rows": self.shape[0],
             "columns": self.shape[1],
             "spacing_mm": None if self.spacing_mm is None else list(self.spacing_mm),
+            "scale": None if self.scale is None else self.scale.to_dict(),
             "knees": [knee.to_dict() for knee in self.knees],
             "warnings": list(self.warnings),
         }
@@ -132,21 +149,40 @@ def decide(
         spacing_mm: of rows and columns, None where unknown.
     """
     shape = (int(picture.shape[0]), int(picture.shape[1]))
-    spacing_mm, doubts = believed_spacing(shape, spacing_mm)
+    stated = spacing_mm
+    spacing_mm, doubts = believed_spacing(shape, stated)
     sure = [d for d in detections if d[1] >= SURE]
-    pair = None if _knee_sized(shape, spacing_mm) else _pair(sure, detections)
-    if pair is not None:
-        found = _bilateral(pair, shape, spacing_mm)
-    elif sure and _cropped(sure[0][0], shape, spacing_mm):
-        found = _whole(*sure[0], shape, spacing_mm)
-    elif sure:
-        found = _single(sure, shape, spacing_mm)
-    else:
-        found = _unsure(detections, shape, spacing_mm)
+    if not sure and detections and detections[0][1] >= FILLING and _fills(detections[0][0], shape):
+        sure = [detections[0]]
+    scale = None
+    if sure:
+        spacing_mm, more = checked_spacing(spacing_mm, sure[0][0])
+        doubts += more
+        if spacing_mm is None:
+            scale = scale_of(sure[0][0], stated)
+    found = replace(_decided(detections, sure, shape, spacing_mm, scale), scale=scale)
     found = replace(found, warnings=(*doubts, *found.warnings))
     if not found.knees or found.kind == "cropped":
         return found
     return _with_markers(found, read_markers(picture))
+
+
+def _decided(
+    detections: Sequence[tuple[Edges, float]],
+    sure: Sequence[tuple[Edges, float]],
+    shape: tuple[int, int],
+    spacing_mm: tuple[float, float] | None,
+    scale: Scale | None,
+) -> Localization:
+    """What is shown, by what was found and by the spacing that is believed."""
+    pair = None if _knee_sized(shape, spacing_mm) else _pair(sure, detections)
+    if pair is not None:
+        return _bilateral(pair, shape, spacing_mm)
+    if sure and _cropped(sure[0][0], shape, spacing_mm):
+        return _whole(*sure[0], shape, spacing_mm)
+    if sure:
+        return _single(sure, shape, spacing_mm)
+    return _unsure(detections, shape, spacing_mm)
 
 
 def _pair(
@@ -191,7 +227,14 @@ def _cropped(joint: Edges, shape: tuple[int, int], spacing: tuple[float, float] 
         return True
     if spacing is not None:
         return False
+    return _fills(joint, shape)
+
+
+def _fills(joint: Edges, shape: tuple[int, int]) -> bool:
+    """Whether a joint fills its picture, as in one that somebody has cropped to it."""
     short = min(shape)
+    if max(shape) > _NARROW * short:
+        return False
     top, left, bottom, right = crop_of(joint)
     # a joint wider than a tight crop is cut off by it, so that its true size is not seen
     filled = min(bottom - top, 1.3 * short) >= _FILLED * short
@@ -203,9 +246,20 @@ def _cropped(joint: Edges, shape: tuple[int, int], spacing: tuple[float, float] 
 def _whole(
     joint: Edges, score: float, shape: tuple[int, int], spacing: tuple[float, float] | None
 ) -> Localization:
-    box = middle_square(shape, spacing)
-    knee = KneeBox(box, joint, None, score, "picture")
+    middle, aim = middle_square(shape, spacing), crop_of(joint, spacing)
+    inside = spacing is not None and min(middle[:2]) >= -_AGREE / 2 * (middle[2] - middle[0])
+    if inside or _agree(middle, aim):
+        knee = KneeBox(middle, joint, None, score, "picture")
+    else:
+        knee = KneeBox(aim, joint, None, score)
     return Localization((knee,), "cropped", (), shape, spacing)
+
+
+def _agree(a: Box, b: Box) -> bool:
+    """Whether two squares are the same, as far as the size and place of a joint can tell."""
+    side = b[2] - b[0]
+    apart = max(abs(p - q) for p, q in zip(middle_of(a), middle_of(b), strict=True))
+    return abs(a[2] - a[0] - side) <= _AGREE * side and apart <= _AGREE * side
 
 
 def _bilateral(

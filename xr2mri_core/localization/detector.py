@@ -70,22 +70,7 @@ class KneeDetector:
         Raises:
             WeightsError: for a file that is missing, damaged, or of another network.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            state = load_file(str(path))
-        except (OSError, SafetensorError) as error:
-            raise WeightsError(
-                f"no weights of the knee detector at '{path}' ({shown(error)}); "
-                "install the package again, or train them with configs/train_detector.yaml"
-            ) from error
-        network = KneeSSD(width)
-        try:
-            network.load_state_dict(state)  # half precision is widened
-        except RuntimeError as error:
-            raise WeightsError(f"'{path}' is of another network than the detector's") from error
-        return cls(network)
+        return cls(load_network(path, width))
 
     def locate(
         self, picture: np.ndarray, spacing_mm: tuple[float, float] | None = None
@@ -138,6 +123,30 @@ class KneeDetector:
             return box, score * 0.25
         closer, second = max(same, key=lambda detection: detection[1])
         return closer, math.sqrt(score * second)
+
+
+def load_network(path: str | Path, width: float = 0.5) -> KneeSSD:
+    """A network with the weights of a file, as :func:`.training.export_detector` writes it.
+
+    Raises:
+        WeightsError: for a file that is missing, damaged, or of another network.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        state = load_file(str(path))
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(
+            f"no weights of the knee detector at '{path}' ({shown(error)}); "
+            "install the package again, or train them with configs/train_detector.yaml"
+        ) from error
+    network = KneeSSD(width)
+    try:
+        network.load_state_dict(state)  # half precision is widened
+    except RuntimeError as error:
+        raise WeightsError(f"'{path}' is of another network than the detector's") from error
+    return network
 
 
 def locate_file(path: str | Path) -> Localization:

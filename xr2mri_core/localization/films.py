@@ -1,7 +1,9 @@
-"""The corpus that the detector learns from: films, knee-sized radiographs, and pictures of others.
+"""The corpus that the detector learns from: films, crops, knee-sized radiographs, and strangers.
 
-Films are laid out from painted legs (:mod:`.legs`), knee-sized radiographs come from a datalist of
-phantom cases, strangers from :mod:`.strangers`. All are kept small, as bytes, in one file::
+Films are laid out from painted legs (:mod:`.legs`), tight crops too (:mod:`.crops`), knee-sized
+radiographs come from a datalist of phantom cases, strangers from :mod:`.strangers`. What is done to
+crops is also done to every second stranger and every fifth film, so that it tells nothing about
+what is shown. All are kept small, as bytes, in one file::
 
     pictures uint8 (n, 384, 384)   each in the upper left corner
     shapes   int16 (n, 2)          rows and columns that each fills
@@ -23,6 +25,7 @@ from PIL import Image
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import DatalistError, InputError
 from xr2mri_core.localization.boxfile import Boxes
+from xr2mri_core.localization.crops import draw_crop, processed
 from xr2mri_core.localization.strangers import draw_stranger
 from xr2mri_core.phantom.bilateral import Film, Shadow, joint_of_case, sample_layout, take_film
 from xr2mri_core.transforms.orientation import UPRIGHT
@@ -82,6 +85,7 @@ def write_films(
     boxes: Boxes | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    crops: int = 0,
 ) -> Path:
     """Makes a corpus.
 
@@ -96,14 +100,15 @@ def write_films(
         boxes: pictures with drawn joint boxes, as :func:`.boxfile.read_boxes` reads them.
         seed: of everything drawn.
         progress: called with (pictures done, pictures in all).
+        crops: tight, processed pictures of one joint.
     """
     drawn = boxes or {}
-    total = films + strangers + knees + len(drawn)
+    total = films + crops + strangers + knees + len(drawn)
     pictures = np.zeros((total, SIDE, SIDE), np.uint8)
     shapes = np.zeros((total, 2), np.int16)
     joints = np.full((total, 2, 4), np.nan, np.float32)
     count = 0
-    samples = _samples(legs, films, strangers, datalist, split, knees, seed)
+    samples = _samples(legs, films, crops, strangers, datalist, split, knees, seed)
     for picture, edges in chain(samples, _drawn(drawn)):
         small, factor = shrunk(picture)
         shapes[count] = small.shape
@@ -124,6 +129,7 @@ def write_films(
 def _samples(
     legs: Sequence[Shadow],
     films: int,
+    crops: int,
     strangers: int,
     datalist: str | Path | None,
     split: str,
@@ -132,12 +138,22 @@ def _samples(
 ) -> Iterator[Sample]:
     for index in range(films):
         film = draw_film(legs, seed, index)
-        yield film.pixels, list(film.joints.values())
+        # a film shows sides by turns of five: one in five of each
+        alike = index // 5 % 5 != index % 5
+        pixels = film.pixels if alike else _processed(film.pixels, seed, 4, index)
+        yield pixels, list(film.joints.values())
+    for index in range(crops):
+        yield draw_crop(legs, seed, index)
     for index in range(strangers):
-        yield draw_stranger(np.random.default_rng([seed, 1, index]), 288), []
+        stranger = draw_stranger(np.random.default_rng([seed, 1, index]), 288)
+        yield stranger if index % 2 else _processed(stranger, seed, 5, index), []
     if datalist is not None and knees:
         for item in load_datalist(datalist, split)[:knees]:
             yield knee_radiograph(Path(item["radiograph"]))
+
+
+def _processed(picture: np.ndarray, *seed: int) -> np.ndarray:
+    return processed(picture, np.random.default_rng(seed))
 
 
 def _drawn(boxes: Boxes) -> Iterator[Sample]:

@@ -39,10 +39,11 @@ def side_of(item: Mapping[str, Any]) -> Laterality | None:
 class LocateKneed(MapTransform):
     """Find the knee in a loaded radiograph (1, H, W) and set ``data["box"]`` to its square.
 
-    A box that is given always wins, and no knee is looked for then. A picture that is cropped
-    already, or shows no knee, gets no box, and is cropped as without a detector. What was found
-    goes to ``data["<key>_info"]["localization"]``, its warnings to those of the picture; the side,
-    where neither the data nor the file tell it, to ``["laterality"]``.
+    A box that is given always wins, and no knee is looked for then. A picture that shows no knee
+    gets no box, and is cropped as without a detector. What was found goes to
+    ``data["<key>_info"]["localization"]``, its warnings to those of the picture; the side, where
+    neither the data nor the file tell it, to ``["laterality"]``. A ``["spacing_mm"]`` that cannot
+    be true becomes None; what the joint says instead stands in ``["joint_spacing_mm"]``.
 
     Args:
         keys: one radiograph.
@@ -70,9 +71,14 @@ class LocateKneed(MapTransform):
             told = told or Laterality.parse(info.get("laterality"))
             knee = found.choose(told)
             notes = [*info["warnings"], *found.warnings, *_notes(found, knee, told)]
-            told_of = found.in_file(turn).to_dict()
-            info = {**info, "localization": told_of, "warnings": notes}
-            if knee is not None and found.kind != "cropped":
+            info = {
+                **info,
+                "spacing_mm": found.spacing_mm,
+                "joint_spacing_mm": None if found.scale is None else found.scale.spacing_mm,
+                "localization": found.in_file(turn).to_dict(),
+                "warnings": notes,
+            }
+            if knee is not None:
                 done["box"] = knee.box
                 if told is None and knee.side is not None:
                     info["laterality"] = str(knee.side)
@@ -89,6 +95,9 @@ def _notes(found: Localization, knee: KneeBox | None, told: Laterality | None) -
         )
     if found.kind == "single" and knee is not None and told and knee.side not in (None, told):
         notes.append(f"the marker says {knee.side}, the laterality {told}: {told} is taken")
-    if found.kind in ("bilateral", "single") and found.spacing_mm is None:
-        notes.append("pixel spacing unknown: the crop takes the knee to be of average size")
+    if found.scale is not None:
+        notes.append(
+            f"pixel spacing unknown: taken as {found.scale.words}, "
+            "as if the knee were of average size"
+        )
     return notes

@@ -17,6 +17,7 @@ from xr2mri_core.datalist import load_datalist
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.localization.boxes import Edges, iou, middle_of
 from xr2mri_core.localization.boxfile import Boxes
+from xr2mri_core.localization.crops import draw_crop
 from xr2mri_core.localization.decision import Localization
 from xr2mri_core.localization.detector import KneeDetector
 from xr2mri_core.localization.films import draw_film, knee_radiograph
@@ -57,6 +58,38 @@ def score_films(
         "false": extra,
         "bilateral": pairs,
         "both_sides_right": sides,
+    }
+
+
+def score_crops(
+    detector: KneeDetector,
+    legs: Sequence[Shadow],
+    crops: int,
+    seed: int,
+    progress: Progress | None = None,
+) -> dict[str, float]:
+    """Tight, processed crops (:mod:`.crops`) of legs that the detector has not seen.
+
+    ``doubted`` are those that are told to show no knee. The size of the joint gives such a picture
+    its scale, so its relative error is measured too, over those that are found.
+    """
+    overlaps: list[float] = []
+    ratios: list[float] = []
+    doubted = 0
+    for index in range(crops):
+        picture, (joint,) = draw_crop(legs, seed, index)
+        found = detector.locate(picture)
+        overlaps.append(_best(found, joint))
+        doubted += found.kind == "none"
+        ratios += [_side(knee.joint) / _side(joint) for knee in found.knees[:1]]
+        if progress is not None:
+            progress(index + 1, crops, "crops")
+    return {
+        "crops": crops,
+        **_summary(overlaps),
+        "doubted": doubted,
+        "size_bias": round(float(np.mean(ratios)) - 1, 4) if ratios else 0.0,
+        "size_sd": round(float(np.std(ratios)), 4) if ratios else 0.0,
     }
 
 
@@ -140,6 +173,10 @@ def _summary(overlaps: Sequence[float]) -> dict[str, float]:
         "iou_5th_percentile": round(float(np.percentile(values, 5)), 4),
         "share_above_0.75": round(float((values > 0.75).mean()), 4),
     }
+
+
+def _side(box: Edges) -> float:
+    return box[2] - box[0]
 
 
 def _best(found: Localization, box: Edges) -> float:

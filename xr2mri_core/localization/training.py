@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from torchvision.ops import box_iou
 
 from xr2mri_core.localization.augment import augmented
+from xr2mri_core.localization.detector import load_network
 from xr2mri_core.localization.films import FilmCorpus
 from xr2mri_core.localization.network import FRAME, KneeSSD
 from xr2mri_core.training.batches import Batch
@@ -23,6 +24,15 @@ from xr2mri_core.training.ema import EMA
 
 FOUND = 0.5
 """Score from which a detection counts."""
+
+
+def network_from(width: float, weights: str | Path | None = None) -> KneeSSD:
+    """A new network, or one that goes on from the weights of a file.
+
+    Raises:
+        WeightsError: as :func:`.detector.load_network`.
+    """
+    return KneeSSD(width) if weights is None else load_network(weights, width)
 
 
 class FilmBatches(Dataset[Batch]):

@@ -34,6 +34,10 @@ CROP_MM = 140.0
 """Side of the square around the joint where the spacing is known."""
 SMALLEST_FIELD_MM = CROP_MM / 2
 """A picture whose longer side is said to be less was made smaller and has kept its spacing."""
+LARGEST_FIELD_MM = 1500.0
+"""No film is longer: the longest show both legs from hip to ankle, on 51 inches."""
+PADDED = 0.15
+"""Share of the crop that may lie outside the picture without a warning."""
 CLIP_PERCENTILES = (5.0, 99.0)
 """Percentiles of the crop that become -1 and 1."""
 
@@ -150,6 +154,7 @@ class CropRadiographd(MapTransform):
             shape, spacing = tuple(done[key].shape[-2:]), info.get("spacing_mm")
             notes = list(info.get("warnings", ()))
             if done.get("box") is not None:
+                spacing = spacing or info.get("joint_spacing_mm")
                 box = _squared(_checked_box(done["box"], shape), spacing)
             else:
                 spacing, doubts = believed_spacing(shape, spacing)
@@ -166,6 +171,12 @@ class CropRadiographd(MapTransform):
                         "wider than tall, perhaps both knees: the middle is taken; "
                         "give a box around one knee"
                     )
+            outside = _outside(box, shape)
+            if outside > PADDED:
+                notes.append(
+                    f"{outside:.0%} of the square that is cut out lies outside the picture: its "
+                    "edges are repeated there; a picture that shows more of the knee is better"
+                )
             done[key] = _cut(done[key], box)
             box = info.get("turn", UPRIGHT).box_in_file(box, shape)
             done[_info_key(key)] = {**info, "box": box, "warnings": notes}
@@ -199,15 +210,17 @@ def believed_spacing(
     """The spacing of a picture, and what is to be said of it.
 
     None, with a warning, where the picture would be too small for a knee, as a picture is that was
-    made smaller and has kept its spacing: its middle 140 mm would be mostly outside of it.
+    made smaller and has kept its spacing: its middle 140 mm would be mostly outside of it. Or where
+    it would be larger than any film.
     """
     if spacing is None:
         return None, ()
     longer = max(n * step for n, step in zip(shape, spacing, strict=True))
-    if longer >= SMALLEST_FIELD_MM:
+    if SMALLEST_FIELD_MM <= longer <= LARGEST_FIELD_MM:
         return spacing, ()
+    wrong = "too small for a knee" if longer < SMALLEST_FIELD_MM else "larger than any film"
     return None, (
-        f"pixels of {spacing[0]:g} mm make a picture of {longer:.0f} mm, too small for a knee: "
+        f"pixels of {spacing[0]:g} mm make a picture of {longer:.0f} mm, {wrong}: "
         "the spacing is taken as unknown",
     )
 
@@ -229,6 +242,14 @@ def _square_at(row: float, column: float, height: float, width: float) -> Box:
     height, width = max(1, round(height)), max(1, round(width))
     top, left = math.floor(row - height / 2 + 0.5), math.floor(column - width / 2 + 0.5)
     return top, left, top + height, left + width
+
+
+def _outside(box: Box, shape: tuple[int, ...]) -> float:
+    """The share of a box that lies outside a picture of ``shape``."""
+    top, left, bottom, right = box
+    rows = min(bottom, shape[0]) - max(top, 0)
+    columns = min(right, shape[1]) - max(left, 0)
+    return 1 - max(rows, 0) * max(columns, 0) / ((bottom - top) * (right - left))
 
 
 def _cut(picture: torch.Tensor, box: Box) -> torch.Tensor:
