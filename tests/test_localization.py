@@ -13,7 +13,8 @@ from xr2mri_core.localization.augment import augmented
 from xr2mri_core.localization.boxes import EXPANSION, RISE, crop_of, iou
 from xr2mri_core.localization.boxfile import read_boxes
 from xr2mri_core.localization.crops import draw_crop, processed
-from xr2mri_core.localization.decision import FILLING, NO_KNEE, SURE, Localization, decide
+from xr2mri_core.localization.decision import NO_KNEE, Localization, decide, fills
+from xr2mri_core.localization.detector import MARGIN, WIDE_MARGINS
 from xr2mri_core.localization.films import FilmCorpus, draw_film, shrunk, write_films
 from xr2mri_core.localization.frames import frame_of, to_picture
 from xr2mri_core.localization.locate import side_of
@@ -123,20 +124,19 @@ class TestDecision:
 
     def test_tight_crop_with_its_spacing_is_padded_about_its_joint(self):
         """105 mm: the middle 140 mm would have the joint too high."""
-        joint = square(140, 112, 220)
+        joint = square(112, 112, 220)
         found = decide([(joint, 0.9)], blank(224, 224), (0.47, 0.47))
         assert found.kind == "cropped" and found.scale is None and found.warnings == ()
         assert found.knees[0].box == crop_of(joint, (0.47, 0.47))
 
-    @pytest.mark.parametrize("score", [FILLING, SURE - 0.01])
-    def test_picture_that_one_joint_fills_passes_with_less(self, score):
-        filling, small = square(120, 112, 230), square(120, 112, 90)
-        found = decide([(filling, score)], blank(224, 224), None)
-        assert found.kind == "cropped" and found.warnings == ()
-        assert decide([(small, score)], blank(224, 224), None).kind == "none"
-        assert decide([(filling, FILLING - 0.01)], blank(224, 224), None).kind == "none"
-        assert decide([(square(120, 220, 230), score)], blank(224, 224), None).kind == "none"
-        assert decide([(filling, score)], blank(224, 500), None).kind != "cropped"
+    def test_a_joint_that_fills_its_picture(self):
+        assert fills(square(120, 112, 230), (224, 224))
+        for box in (square(120, 112, 150), square(120, 180, 230), square(40, 112, 230)):
+            assert not fills(box, (224, 224))
+        assert not fills(square(112, 250, 230), (224, 500))
+
+    def test_a_picture_too_wide_for_a_film_is_not_halved(self):
+        assert decide([(square(70, 150, 120), 0.4)], blank(140, 500), None).kind == "none"
 
     @pytest.mark.parametrize(
         ("pixels", "believed", "words"),
@@ -162,12 +162,12 @@ class TestDecision:
         boxes = [(square(200, 400, 107), 0.9), (square(190, 140, 107), 0.8)]
         found = decide(boxes, blank(400, 560), (0.3, 0.3))
         assert found.kind == "bilateral" and found.spacing_mm is None
-        assert found.scale.spacing_mm == (1.0, 1.0)
+        assert found.scale.spacing_mm == pytest.approx((1.0, 1.0))
 
     def test_scale_keeps_the_shape_of_pixels(self):
         scale = scale_of((0, 0, 200, 214), (0.2, 0.1))
         assert scale.spacing_mm == pytest.approx((2 * JOINT_MM / 214, JOINT_MM / 214))
-        assert scale_of((0, 0, 214, 214)).words == "0.5 mm a pixel (± 9%)"
+        assert scale_of((0, 0, 214, 214)).words == "0.5 mm a pixel (± 12%)"
 
     @pytest.mark.parametrize("shape", [(900, 500), (600, 600)])
     def test_one_leg_on_a_larger_film_is_cut_out(self, shape):
@@ -196,6 +196,50 @@ class TestDecision:
         said = decide(found, blank(400, 600), None)
         assert (said.kind, said.knees, said.warnings) == ("none", (), (NO_KNEE,))
         assert said.choose("R") is None
+
+
+class Looks(KneeDetector):
+    """A detector that sees what it is told at each margin about the picture."""
+
+    def __init__(self, seen):
+        self.seen = seen
+
+    def _found(self, picture, windows):
+        return list(self.seen.get(round(windows[0][2] / max(picture.shape), 2), []))
+
+
+class TestFilling:
+    """A joint that fills its picture, where the first look is sure of nothing."""
+
+    filling = (square(120, 112, 230), 0.9), (square(121, 112, 240), 0.7)
+
+    def detect(self, first=(), wide=((), ()), shape=(224, 224)):
+        seen = {MARGIN: first, **dict(zip(WIDE_MARGINS, wide, strict=True))}
+        return Looks(seen).detect(blank(*shape))
+
+    def test_counts_when_seen_at_both_margins(self):
+        ((box, score),) = self.detect(wide=[[look] for look in self.filling])
+        assert box == pytest.approx(square(120, 112, 230)) and score == pytest.approx(0.63**0.5)
+
+    def test_is_not_looked_for_where_something_is_sure(self):
+        sure = [(square(100, 100, 60), 0.8)]
+        assert self.detect(sure, [[look] for look in self.filling]) == sure
+
+    @pytest.mark.parametrize(
+        "second",
+        [
+            [],
+            [(square(121, 112, 240), 0.2)],
+            [(square(121, 112, 90), 0.9)],
+        ],
+    )
+    def test_does_not_count_when_a_margin_disagrees(self, second):
+        assert self.detect(wide=[[self.filling[0]], second]) == []
+
+    def test_must_fill_its_picture(self):
+        small = [[(square(112, 112, 150), 0.9)]] * 2
+        assert self.detect(wide=small) == []
+        assert self.detect(wide=[[look] for look in self.filling], shape=(224, 500)) == []
 
 
 class Told:
@@ -237,7 +281,7 @@ class TestLocateKneed:
         info = located["radiograph_info"]
         assert info["box"] == crop_of(square(140, 112, 250)) and info["spacing_mm"] is None
         assert info["joint_spacing_mm"] == pytest.approx((0.428, 0.428))
-        assert any("0.43 mm a pixel (± 9%)" in note for note in info["warnings"])
+        assert any("0.43 mm a pixel (± 12%)" in note for note in info["warnings"])
         assert any("lies outside the picture" in note for note in info["warnings"])
         assert located["radiograph"].shape == (1, 64, 64)
 

@@ -12,6 +12,7 @@ from xr2mri_core.cli import main
 from xr2mri_core.errors import RadiographError, WeightsError
 from xr2mri_core.localization import KneeDetector, LocateKneed, locate_file
 from xr2mri_core.localization.boxes import iou
+from xr2mri_core.localization.crops import draw_crop
 from xr2mri_core.localization.decision import NO_KNEE
 from xr2mri_core.localization.detector import SHIPPED
 from xr2mri_core.localization.scale import RELATIVE_ERROR
@@ -78,7 +79,7 @@ def test_phantom_radiograph_is_read_at_its_true_scale_without_its_spacing(detect
     assert detector.locate(case.radiograph, (spacing, spacing)).knees[0].box == learnt
     chain = radiograph_transforms(locate=LocateKneed("radiograph", detector))
     info = chain({"radiograph": case.radiograph})["radiograph_info"]
-    assert info["localization"]["kind"] == "cropped" and iou(info["box"], learnt) > 0.85
+    assert info["localization"]["kind"] == "cropped" and iou(info["box"], learnt) > 0.7
     assert info["joint_spacing_mm"][0] == pytest.approx(spacing, rel=2 * RELATIVE_ERROR)
     (box, score), *_ = detector.detect(case.radiograph)
     assert score > 0.5 and iou(box, joint_of_case(case.parameters)) > 0.8
@@ -95,6 +96,16 @@ def test_both_knees_of_a_film(detector, tmp_path):
     columns = film.pixels.shape[1]
     top, left, bottom, right = film.joints["L"]
     assert iou(turned.choose("R").joint, (top, columns - right, bottom, columns - left)) > 0.75
+
+
+@pytest.mark.slow
+def test_tight_equalised_crops_are_not_doubted(detector):
+    leg = shadow_of(2796670091)
+    for index in range(6):
+        picture, (joint,) = draw_crop([leg], 5, index)
+        found = detector.locate(picture)
+        assert found.kind in ("cropped", "single")
+        assert iou(found.knees[0].joint, joint) > 0.6
 
 
 @reference
@@ -138,7 +149,7 @@ def test_real_knee_cropped_tighter_and_equalised_is_not_doubted(detector, cut, t
     picture = equalize_adapthist(part, kernel_size=side // tiles, clip_limit=limit)
     found = detector.locate(picture)
     assert found.kind == "cropped" and found.warnings == ()
-    assert found.scale.spacing_mm[0] == pytest.approx(0.42, rel=0.12)
+    assert found.scale.spacing_mm[0] == pytest.approx(0.42, rel=2.1 * RELATIVE_ERROR)
 
 
 @reference

@@ -197,7 +197,7 @@ def test_a_film_is_cropped_and_warned_of_as_in_generation(
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert told == [
         "1 radiograph(s), such as that of case-0: "
-        "pixel spacing unknown: taken as 0.89 mm a pixel (± 9%), "
+        "pixel spacing unknown: taken as 0.89 mm a pixel (± 12%), "
         "as if the knee were of average size"
     ]
 

@@ -3,8 +3,7 @@
 - Two joints beside each other: a bilateral view, the patient's right on image left.
 - One joint that fills a squarish picture: somebody has cropped it. Where that square is the one
   that the model expects, it is kept; else the crop is the one about the joint, padded where it
-  leaves the picture. A joint that fills its picture may be less sure: little else looks like it at
-  that size, and tight crops with a loud texture are what scores are lowest for.
+  leaves the picture.
 - One joint otherwise: its side is that of the lead letter, if one is legible.
 - A wide picture with one sure joint: the other one is looked for at its mirror image.
 - A wide picture with nothing sure: its halves, and a warning.
@@ -33,15 +32,17 @@ SURE = 0.5
 """Score from which a joint is one."""
 PERHAPS = 0.25
 """Score from which a joint is worth a fallback."""
-FILLING = 0.3
-"""Score from which a joint is one that fills the picture."""
+NARROW = 1.4
+"""Longer over shorter side, at most, of a picture that one joint fills."""
 NO_KNEE = "no knee found: is this a knee radiograph?"
 
 _WIDE = 1.2  # of a picture that may show both knees: columns over rows
+_WIDEST = 2.5  # the same: films of both knees are at most 2.2 times as wide as tall
 _SQUARISH = 1.15
-_NARROW = 1.4  # longer over shorter side, of a picture that one joint may fill
 _FILLED = 0.68  # share of a cropped picture's side that the crop takes
+_FULL = 0.88  # share of a picture's side that a joint which fills it takes: it shows up to 120 mm
 _OFF_MIDDLE = 0.16  # of its side, for the crop's middle
+_OFF_MIDDLE_FILLED = 0.25  # the same for the middle of a joint that fills its picture
 _KNEE_FIELD_MM = 1.25 * CROP_MM
 _AGREE = 0.08  # share of the crop's side by which a picture may differ from it and be kept
 
@@ -152,8 +153,6 @@ def decide(
     stated = spacing_mm
     spacing_mm, doubts = believed_spacing(shape, stated)
     sure = [d for d in detections if d[1] >= SURE]
-    if not sure and detections and detections[0][1] >= FILLING and _fills(detections[0][0], shape):
-        sure = [detections[0]]
     scale = None
     if sure:
         spacing_mm, more = checked_spacing(spacing_mm, sure[0][0])
@@ -227,20 +226,24 @@ def _cropped(joint: Edges, shape: tuple[int, int], spacing: tuple[float, float] 
         return True
     if spacing is not None:
         return False
-    return _fills(joint, shape)
-
-
-def _fills(joint: Edges, shape: tuple[int, int]) -> bool:
-    """Whether a joint fills its picture, as in one that somebody has cropped to it."""
+    if fills(joint, shape):
+        return True
     short = min(shape)
-    if max(shape) > _NARROW * short:
-        return False
     top, left, bottom, right = crop_of(joint)
     # a joint wider than a tight crop is cut off by it, so that its true size is not seen
-    filled = min(bottom - top, 1.3 * short) >= _FILLED * short
+    wide = min(bottom - top, 1.3 * short) >= _FILLED * short
     row, column = middle_of((top, left, bottom, right))
     off = max(abs(row - shape[0] / 2), abs(column - shape[1] / 2))
-    return filled and off <= _OFF_MIDDLE * short
+    return wide and off <= _OFF_MIDDLE * short
+
+
+def fills(joint: Edges, shape: tuple[int, int]) -> bool:
+    """Whether a joint box leaves little of its picture free, which is no wide one."""
+    short = min(shape)
+    row, column = middle_of(joint)
+    off = max(abs(row - shape[0] / 2), abs(column - shape[1] / 2))
+    near = max(shape) <= NARROW * short and off <= _OFF_MIDDLE_FILLED * short
+    return near and joint[2] - joint[0] >= _FULL * short
 
 
 def _whole(
@@ -308,8 +311,8 @@ def _unsure(
     spacing: tuple[float, float] | None,
 ) -> Localization:
     """Halves of a wide picture that may show knees; else no knee."""
-    narrow = shape[1] < _WIDE * shape[0] or _knee_sized(shape, spacing)
-    if narrow or not detections or detections[0][1] < PERHAPS:
+    film = _WIDE <= shape[1] / shape[0] <= _WIDEST and not _knee_sized(shape, spacing)
+    if not film or not detections or detections[0][1] < PERHAPS:
         return Localization((), "none", (NO_KNEE,), shape, spacing)
     half = shape[1] // 2
     knees = []

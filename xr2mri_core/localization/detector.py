@@ -7,6 +7,11 @@
 
 The network looks twice: at the whole picture, then at a window around each joint it has found,
 which gives the box twice the accuracy and turns most of what only looked like a knee down.
+
+A picture in which it is sure of nothing may be one that a single joint fills: cut so tightly that
+the outline of the bones touches its sides, and equalised so strongly that trabeculae drown it. Such
+a picture is looked at again, smoothed and with two wide margins; of that only a joint counts that
+fills the picture and is seen both times.
 """
 
 from __future__ import annotations
@@ -18,12 +23,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional as F
 
 from xr2mri_core.errors import WeightsError, shown
 from xr2mri_core.localization.boxes import Edges, iou, middle_of
-from xr2mri_core.localization.decision import Localization, decide
+from xr2mri_core.localization.decision import NARROW, SURE, Localization, decide, fills
 from xr2mri_core.localization.frames import Window, frame_of, to_picture
 from xr2mri_core.localization.network import KneeSSD
 from xr2mri_core.transforms.orientation import UPRIGHT
@@ -33,6 +39,13 @@ from xr2mri_core.transforms.radiograph_file import read_radiograph
 SHIPPED = Path(__file__).with_name("knee_detector.safetensors")
 MARGIN = 1.12
 """Side of the first look over the longer side of the picture: joints may lie across its border."""
+WIDE_MARGINS = (1.7, 2.1)
+"""The same of the looks for a joint that fills its picture: its box may be larger than that."""
+SMOOTHING = 0.024
+"""Standard deviation of the smoothing before them, as a share of the longer side: it takes
+trabeculae away and leaves bones."""
+FILLING = 0.6
+"""Score from which such a joint counts: the geometric mean of both looks."""
 CLOSER = 2.1
 """Side of the second look over that of the joint box."""
 LARGEST = 1600
@@ -95,14 +108,39 @@ class KneeDetector:
         if factor < 1:
             size = [max(1, round(n * factor)) for n in whole.shape]
             whole = F.interpolate(whole[None, None], size, mode="area")[0, 0]
-        first = self._look(whole, _first_windows(tuple(whole.shape)))
-        found = [self._confirmed(whole, box, score) for box, score in _distinct(first)[:4]]
+        found = self._found(whole, _first_windows(tuple(whole.shape)))
+        if all(score < SURE for _, score in found):
+            found += self._filling(whole)
         scale = [n / m for n, m in zip(picture.shape, whole.shape, strict=True)] * 2
         boxes = [
             (tuple(edge * s for edge, s in zip(box, scale, strict=True)), score)
             for box, score in _distinct(found)
         ]
         return [((box[0], box[1], box[2], box[3]), score) for box, score in boxes]
+
+    def _found(self, picture: Tensor, windows: Sequence[Window]) -> list[Detection]:
+        first = self._look(picture, windows)
+        return [self._confirmed(picture, box, score) for box, score in _distinct(first)[:4]]
+
+    def _filling(self, picture: Tensor) -> list[Detection]:
+        """A joint that fills the picture, looked for with smoothed eyes."""
+        rows, columns = picture.shape
+        longer = max(rows, columns)
+        if longer > NARROW * min(rows, columns):
+            return []
+        sigma = SMOOTHING * longer
+        smooth = torch.from_numpy(gaussian_filter(picture.numpy(), sigma, mode="nearest"))
+        seen: list[Detection] = []
+        for margin in WIDE_MARGINS:
+            found = self._found(smooth, [(rows / 2, columns / 2, margin * longer)])
+            if not found:
+                return []
+            seen.append(max(found, key=lambda detection: detection[1]))
+        (first, score), (second, again) = seen
+        both = math.sqrt(score * again)
+        box = first if score >= again else second
+        sure = both >= FILLING and iou(first, second) > 0.5 and fills(box, (rows, columns))
+        return [(box, both)] if sure else []
 
     def _look(self, picture: Tensor, windows: Sequence[Window]) -> list[Detection]:
         frames = [frame_of(picture, window) for window in windows]
