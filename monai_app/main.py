@@ -17,6 +17,7 @@ from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore
 
 from lib.dicomweb import DicomWebStudies
+from lib.ending import when_told_to_end
 from lib.greeting import greet_when_ready
 from lib.info import api_info
 from lib.jobs import JobStore
@@ -59,6 +60,7 @@ class XR2MRIApp(MONAILabelApp):
             self.options.size,
             self.options.max_work,
             shared=self.security.authentication,
+            max_memory_mb=self.options.max_memory_mb,
         )
         super().__init__(
             app_dir,
@@ -119,5 +121,6 @@ class XR2MRIApp(MONAILabelApp):
         )
         protect(application, self.security, (self.app_dir, self.studies))
         greet_when_ready(self.security, studies, next(iter(self.options.bundles), "MODEL"))
+        when_told_to_end(self.service.close, runs.stop)
         self.service.preload()
         log.info("XR2MRI %s serves %s", __version__, ", ".join(self.options.bundles))

@@ -12,7 +12,7 @@ from pydicom import Dataset, dcmread
 from pydicom.data import DATA_ROOT
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from xr2mri_core.dicom_series import dicom_series, write_dicom_series
+from xr2mri_core.dicom_series import dicom_series, patient_and_study, write_dicom_series
 from xr2mri_core.errors import OutputError, RadiographError, VolumeError
 from xr2mri_core.export import write_generated
 from xr2mri_core.geometry import depths_of, volume_affine
@@ -531,3 +531,26 @@ def test_letters_of_a_dataset_in_memory(tmp_path):
     source.PatientName, source.PatientID = NAME, "P1"
     (made, *_) = dicom_series(generated_volume(), source)
     assert made.SpecificCharacterSet == "ISO_IR 192" and made.PatientName == NAME
+
+
+@pytest.mark.parametrize("encoding", ["utf8", "cp1251", "iso8859_5"])
+def test_undeclared_letters_survive_in_what_is_kept_of_a_header(radiograph, encoding):
+    source = read_header(spelled(radiograph, NAME.encode(encoding), None))
+    kept = patient_and_study(source)
+    assert dicom_series(generated_volume(), kept) == dicom_series(generated_volume(), source)
+
+
+def test_what_is_kept_of_a_header_makes_the_same_series(radiograph):
+    """All that a series says of patient and study comes from `patient_and_study`."""
+    source = read_header(radiograph)
+    source.PatientName, source.PatientSex, source.PatientSize = "Müller^Zoë", "Male", "1.8"
+    source.SpecificCharacterSet = "ISO_IR 100"
+    source.StudyDescription = "Knie, beidseits"
+    source.private_block(0x0011, "SOMEBODY", create=True).add_new(1, "LO", "x" * 60)
+    kept = patient_and_study(source)
+    assert patient_and_study(kept) == kept and len(kept.to_json()) < 3000
+    generated = generated_volume(2)
+    for whole, less in zip(
+        dicom_series(generated, source), dicom_series(generated, kept), strict=True
+    ):
+        assert whole == less

@@ -87,6 +87,9 @@ _OPTIONAL = (
     "DeidentificationMethod", "DeidentificationMethodCodeSequence", "StudyDescription",
     "IssuerOfAccessionNumberSequence", "TimezoneOffsetFromUTC",
 )  # fmt: skip
+_UIDS = ("StudyInstanceUID", "SOPClassUID", "SOPInstanceUID")
+_LONGEST_VALUE = 20_000
+"""Characters of one attribute that is taken over; a comment may have 10,240."""
 _ENUMERATED = {
     "PatientSex": ("M", "F", "O"),
     "QualityControlSubject": ("YES", "NO"),
@@ -465,6 +468,30 @@ def _source(source: Dataset | Path | str | None) -> Dataset | None:
             f"the patient and study of '{path.name}' cannot be read ({shown(error)}); "
             "give the DICOM file that the volume was generated from"
         ) from error
+
+
+def patient_and_study(source: Dataset) -> Dataset:
+    """The attributes of a radiograph's header that a series takes over, and nothing else of it.
+
+    So a generated volume is not followed around by whatever a file had in its private attributes.
+    Texts are decoded: the character set of the result is UTF-8, or none where the file has none.
+    """
+    kept = Dataset()
+    if source.get("SpecificCharacterSet"):
+        kept.SpecificCharacterSet = "ISO_IR 192"
+    for keyword in (*_MANDATORY, *_OPTIONAL):
+        value = _value(source, keyword)
+        if value and _extent(value) <= _LONGEST_VALUE:
+            setattr(kept, keyword, value)
+    for keyword in _UIDS:
+        if uid := _identifier(source, keyword):
+            setattr(kept, keyword, uid)
+    return kept
+
+
+def _extent(value: Any) -> int:
+    """Characters of a value, those of a sequence's items in all."""
+    return len(value if isinstance(value, str) else str(value))
 
 
 def _value(source: Dataset, keyword: str) -> Any:

@@ -152,7 +152,7 @@ class DicomWebStudies(ReadOnlyStudies):
 
     @contextmanager
     def _answering(
-        self, most_bytes: int = _LARGEST_LIST, seconds: float = FIND_SECONDS
+        self, most_bytes: int | None = None, seconds: float | None = None
     ) -> Iterator[None]:
         """Bounds what is asked of the PACS within, and turns whatever goes wrong into one error.
 
@@ -160,7 +160,7 @@ class DicomWebStudies(ReadOnlyStudies):
         fail on what is no DICOM are not documented.
         """
         try:
-            with self._session.bounded(seconds, most_bytes):
+            with self._session.bounded(seconds or FIND_SECONDS, most_bytes or _LARGEST_LIST):
                 yield
         except XR2MRIError:
             raise

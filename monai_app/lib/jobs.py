@@ -47,10 +47,12 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """Bytes of the result's volumes."""
+        """Bytes of the result's arrays; what else it has is some kilobytes."""
         result = self.job.result
-        volumes = [] if result is None else [result.volume, result.mean, result.std]
-        return sum(volume.nbytes for volume in volumes if volume is not None)
+        if result is None:
+            return 0
+        arrays = [result.volume, result.mean, result.std, result.radiograph]
+        return sum(array.nbytes for array in arrays if array is not None)
 
 
 class JobStore:

@@ -340,7 +340,7 @@ def training_router(runs: TrainingRuns) -> APIRouter:
         try:
             given = read_object(await request.body(), "the body")
         except ClientDisconnect:
-            raise HTTPException(CLIENT_GONE) from None
+            raise HTTPException(CLIENT_GONE, "the client has gone") from None
         started = await run_in_threadpool(runs.start, model, given)
         note(request, model=model)
         return started

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from lib.device_queue import DeviceQueue, Job
 from lib.parameters import GenerationParameters
 from xr2mri_core.bundle import describe_bundle, weights_path
-from xr2mri_core.errors import InputError, WeightsError, XR2MRIError, shown
+from xr2mri_core.dicom_series import patient_and_study
+from xr2mri_core.errors import InputError, OutputError, WeightsError, XR2MRIError, shown
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.geometry import depths_of
 from xr2mri_core.localization import KneeDetector
@@ -27,6 +30,9 @@ from xr2mri_core.volume import GeneratedVolume
 
 log = logging.getLogger("xr2mri")
 
+SLICE_WORK = 12
+"""What a slice costs besides its denoising steps (decoding, copying), counted in steps."""
+_ARRAYS_OF_ONE, _ARRAYS_OF_SEVERAL = 4, 8  # volumes that are held at once; see `generate`
 _READ_AT_ONCE = 2  # decoding a radiograph takes up to some 100 MB
 
 Deliver = Callable[[GeneratedVolume], dict[str, str]]
@@ -73,26 +79,27 @@ class Generation:
         assert generator is not None and radiograph is not None
         p = self.parameters
         side = generator.image_size
-        self._partial = np.zeros((side, p.count, side), np.float32)
         try:
-            generated = generator.generate(
-                radiograph,
-                p.features,
-                demographics=p.demographics,
-                num_slices=p.num_slices,
-                depths=p.depths,
-                steps=p.steps,
-                kind=p.kind,
-                sampler=p.sampler,
-                noise_length=p.noise_length,
-                seed=p.seed or 0,
-                samples=p.samples,
-                guidance=p.guidance,
-                batch_size=self._batch_size,
-                progress=lambda done, total, stage: job.advance(done),
-                arrived=self._arrived,
-                cancelled=job.is_cancelled,
-            )
+            with _memory():
+                self._partial = np.zeros((side, p.count, side), np.float32)
+                generated = generator.generate(
+                    radiograph,
+                    p.features,
+                    demographics=p.demographics,
+                    num_slices=p.num_slices,
+                    depths=p.depths,
+                    steps=p.steps,
+                    kind=p.kind,
+                    sampler=p.sampler,
+                    noise_length=p.noise_length,
+                    seed=p.seed or 0,
+                    samples=p.samples,
+                    guidance=p.guidance,
+                    batch_size=self._batch_size,
+                    progress=lambda done, total, stage: job.advance(done),
+                    arrived=self._arrived,
+                    cancelled=job.is_cancelled,
+                )
             if self._deliver is not None:
                 generated.record["stored"] = self._deliver(generated)
             return generated
@@ -110,6 +117,22 @@ class Generation:
         return None if partial is None else partial.copy()
 
 
+@contextmanager
+def _memory() -> Iterator[None]:
+    """Tells apart from other failures that the memory of device or machine does not suffice."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        full = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not full and "can't allocate memory" not in str(error):
+            raise
+        log.error("a generation needs more memory than there is: %s", error)
+        raise OutputError(
+            "the memory of the server does not suffice for this volume: lower num_slices (or give "
+            "fewer depths) or samples, or have its administrator lower batch_size"
+        ) from error.with_traceback(None)  # a traceback keeps the tensors of its frames
+
+
 class GenerationService:
     """Generators by model name, loaded when first needed, and one queue for their device.
 
@@ -120,8 +143,9 @@ class GenerationService:
         batch_size: slices at a time; None is the bundle's.
         precision: ``fp32`` or ``bf16``.
         size: overlay of the bundles, ``compact`` or ``paper``.
-        max_work: slices x samples x steps of one generation at most; the device does nothing else
-            meanwhile.
+        max_work: slices x samples x (steps + SLICE_WORK) of one generation at most; the device
+            does nothing else meanwhile.
+        max_memory_mb: of the arrays of one generation, its reply included.
         shared: whether there are several users; one may hold half of the places in the line.
     """
 
@@ -135,8 +159,10 @@ class GenerationService:
         size: str = "compact",
         max_work: int = 200_000,
         shared: bool = False,
+        max_memory_mb: int = 2048,
     ) -> None:
-        self.bundles, self.size, self.max_work = dict(bundles), size, max_work
+        self.bundles, self.size = dict(bundles), size
+        self.max_work, self.max_memory_mb = max_work, max_memory_mb
         self.device, self.batch_size, self.precision = device, batch_size, precision
         share = max(1, (max_queue + 1) // 2) if shared else None
         self.queue = DeviceQueue(device or "default", max_queue, most_of_one=share)
@@ -210,7 +236,9 @@ class GenerationService:
         """Read a radiograph as this model takes it; raises RadiographError."""
         generator = self.generator(model)
         with self._reading:
-            return generator.read(file, parameters.laterality, parameters.box)
+            read = generator.read(file, parameters.laterality, parameters.box)
+        header = None if read.header is None else patient_and_study(read.header)
+        return replace(read, header=header)  # a result keeps it: no more than its export needs
 
     def submit(
         self,
@@ -227,24 +255,37 @@ class GenerationService:
             InputError: the parameters do not fit the model, or ask for too much.
         """
         generator = self.generator(model)
-        self._check_work(parameters, generator)
+        self._check_cost(parameters, generator)
         generation = Generation(generator, radiograph, parameters, self.batch_size, deliver)
         total = parameters.count * parameters.samples
         return self.queue.submit(generation, total, owner), generation
 
-    def _check_work(self, parameters: GenerationParameters, generator: KneeMRIGenerator) -> None:
-        """Refuse a request that would hold the device for too long; raises InputError."""
+    def _check_cost(self, parameters: GenerationParameters, generator: KneeMRIGenerator) -> None:
+        """Refuse a request that would take the device or the memory for itself; raises InputError.
+
+        Time goes with the slices and their steps, and a slice costs some even with a single step;
+        memory goes with the slices, and with samples for their mean and standard deviation.
+        """
         slices, samples = parameters.count, parameters.samples
-        usual = int(generator.settings["steps"])
-        steps = usual if parameters.steps is None else parameters.steps
+        steps = parameters.steps or int(generator.settings["steps"])
         if parameters.kind == "mean" and generator.model.regression is not None and samples == 1:
             steps = 1
-        work = slices * samples * steps
+        work = slices * samples * (steps + SLICE_WORK)
         if work > self.max_work:
             raise InputError(
-                f"{slices} slices x {samples} samples x {steps} steps are {work}: one generation "
-                f"may have {self.max_work}; lower num_slices (or give fewer depths), samples or "
-                "steps"
+                f"{slices} slices x {samples} samples x ({steps} steps + {SLICE_WORK} for the "
+                f"slice itself) are {work}: one generation may have {self.max_work}; lower "
+                "num_slices (or give fewer depths), samples or steps"
+            )
+        arrays = _ARRAYS_OF_ONE if samples == 1 else _ARRAYS_OF_SEVERAL
+        needed = arrays * slices * generator.image_size**2 * np.dtype(np.float32).itemsize
+        if needed > self.max_memory_mb << 20:
+            kind, hint = ("", "")
+            if samples > 1:
+                kind, hint = " of several samples", ", or ask for one sample"
+            raise InputError(
+                f"{slices} slices{kind} need some {needed >> 20} MB: one generation may have "
+                f"{self.max_memory_mb}; lower num_slices (or give fewer depths){hint}"
             )
 
     def close(self) -> None:

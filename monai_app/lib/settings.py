@@ -19,7 +19,8 @@ class Settings:
             bundle in the app's folder `model`).
         device: `cpu`, `cuda`, `cuda:1`, ...; by default a GPU where there is one.
         max_queue: generations that may wait (default 8).
-        max_work: slices x samples x steps of one generation at most (default 200000).
+        max_work: slices x samples x (steps + 12) of one generation at most (default 200000).
+        max_memory_mb: that one generation may take for its volumes (default 2048).
         batch_size: slices at a time, bounds the memory (default: the bundle's).
         precision: `fp32` (default) or `bf16`, faster on recent GPUs.
         size: overlay of the bundles, `compact` (default) or `paper`.
@@ -30,6 +31,7 @@ class Settings:
     device: str | None = None
     max_queue: int = 8
     max_work: int = 200_000
+    max_memory_mb: int = 2048
     batch_size: int | None = None
     precision: str = "fp32"
     size: str = "compact"
@@ -58,6 +60,9 @@ class Settings:
             device=conf.get("device") or None,
             max_queue=_whole(conf, "max_queue", 8),
             max_work=_whole(conf, "max_work", cls.max_work, least=1, most=10**9),
+            max_memory_mb=_whole(
+                conf, "max_memory_mb", cls.max_memory_mb, least=16, most=1_000_000
+            ),
             batch_size=_whole(conf, "batch_size", 0) or None,
             precision=_one_of(conf, "precision", ("fp32", "bf16")),
             size=_one_of(conf, "size", ("compact", "paper")),

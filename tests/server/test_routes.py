@@ -107,6 +107,27 @@ def dicom(tmp_path, **tags):
     return path.read_bytes()
 
 
+def test_a_finished_job_keeps_of_the_header_what_its_export_needs(client, store, tmp_path):
+    import pydicom
+
+    dataset = pydicom.dcmread(io.BytesIO(dicom(tmp_path)))
+    dataset.private_block(0x0011, "SOMEBODY", create=True).add_new(1, "OB", bytes(400_000))
+    dataset.PatientComments = "x" * 300_000  # 10,240 are allowed
+    dataset.save_as(tmp_path / "large")
+    files = {"file": ("a", (tmp_path / "large").read_bytes())}
+    reply = client.post("/jobs/infer/knee_xr2mri", data={"params": json.dumps(SMALL)}, files=files)
+    entry = store.get(reply.json()["id"], None)
+    assert entry.job.wait(60)
+    kept = entry.job.result.source
+    assert kept.PatientID == "P-7" and kept.StudyInstanceUID == dataset.StudyInstanceUID
+    assert len(kept.to_json()) < 5000 and not any(e.tag.is_private for e in kept.iterall())
+    result = client.get(f"/jobs/{entry.job.id}/result", params={"form": "dicom"})
+    with zipfile.ZipFile(io.BytesIO(result.content)) as archive:
+        slice_ = pydicom.dcmread(io.BytesIO(archive.read(archive.namelist()[0])))
+    assert slice_.PatientID == "P-7"
+    assert slice_.SourceImageSequence[0].ReferencedSOPInstanceUID == dataset.SOPInstanceUID
+
+
 def computed_radiography(tmp_path):
     """The same as CR, which has fewer attributes."""
     import pydicom
@@ -264,28 +285,38 @@ def test_wrong_parameters(client, knee, params, status, told):
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "told", "work"),
     [
-        ({"samples": 2, "steps": 9}, "4 slices x 2 samples x 9 steps are 72"),
-        ({"samples": 6}, "4 slices x 6 samples x 3 steps are 72"),  # the bundle's steps
-        ({"depths": [0.1, 0.2], "samples": 12}, "2 slices x 12 samples x 3 steps are 72"),
+        ({"samples": 2, "steps": 9}, "4 slices x 2 samples x (9 steps + 12", 168),
+        ({"samples": 6}, "4 slices x 6 samples x (3 steps + 12", 360),  # the bundle's steps
+        ({"depths": [0.1, 0.2], "samples": 12}, "2 slices x 12 samples x (3 steps + 12", 360),
     ],
 )
-def test_a_request_that_would_hold_the_device_too_long(client, knee, service, more, told):
+def test_a_request_that_would_hold_the_device_too_long(client, knee, service, more, told, work):
     asked = {**SMALL, **more}
     if "depths" in more:
         del asked["num_slices"]
-    service.max_work = 71
+    service.max_work = work - 1
     for route in ("infer", "jobs/infer"):
         files = {"file": ("a.png", knee)}
         data = {"params": json.dumps(asked)}
         reply = client.post(f"/{route}/knee_xr2mri", data=data, files=files)
         detail = reply.json()["detail"]
-        assert reply.status_code == 422 and told in detail
-        assert "may have 71; lower num_slices" in detail and "samples or steps" in detail
+        assert reply.status_code == 422 and told in detail and f"are {work}:" in detail
+        assert f"may have {work - 1}; lower num_slices" in detail and "samples or steps" in detail
     assert service.queue.waiting == 0 and client.get("/jobs").json() == []
-    service.max_work = 72
+    service.max_work = work
     assert infer(client, knee, asked, output="json").status_code == 200
+
+
+def test_a_request_that_would_take_the_memory(client, knee, service):
+    """2,000 slices of two samples with a single step are little work, and took 5 GB."""
+    many = {"num_slices": 2000, "steps": 1, "samples": 2}
+    service.max_memory_mb = 8 * 2000 * 64 * 64 * 4 // 2**20 - 1
+    reply = infer(client, knee, many)
+    assert reply.status_code == 422 and "lower num_slices" in reply.json()["detail"]
+    assert "or ask for one sample" in reply.json()["detail"]
+    assert infer(client, knee, SMALL | {"samples": 2}, output="json").status_code == 200
 
 
 @pytest.mark.parametrize(
