@@ -10,6 +10,7 @@ import hashlib
 import io
 import os
 import re
+import threading
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from anyio import CapacityLimiter
 from monailabel.interfaces.datastore import Datastore
 from pydicom import Dataset
 
+from lib.folder_tree import FolderTree
 from xr2mri_core.errors import InputError, OutputError
 
 Source = Path | bytes
@@ -149,10 +151,16 @@ class Studies(ReadOnlyStudies):
         self.folder = Path(folder).resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._paths: dict[str, Path] = {}
+        self._tree, self._refreshing = FolderTree(self.folder), threading.Lock()
         self.refresh()
 
     def refresh(self) -> None:
-        """Look at the folder again."""
+        """Look at the folder again, if anything has come or gone."""
+        with self._refreshing:
+            if self._tree.changed():
+                self._paths = self._found()
+
+    def _found(self) -> dict[str, Path]:
         files: dict[str, list[Path]] = {}
         for path in sorted(self.folder.rglob("*")):
             if (name := _id_of(path.relative_to(self.folder))) and self._readable(path):
@@ -163,7 +171,7 @@ class Studies(ReadOnlyStudies):
                 inner = hashlib.sha256(os.fsencode(path.relative_to(self.folder)))
                 digest = f"-{inner.hexdigest()[:8]}" if len(same) > 1 else ""
                 paths[name + digest] = path
-        self._paths = paths
+        return paths
 
     def radiograph(
         self, image_id: str, instance: str | None = None, view: str | None = None

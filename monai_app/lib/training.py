@@ -29,7 +29,7 @@ from lib.parameters import check_model, told
 from lib.service import GenerationService
 from xr2mri_core.bundle import describe_bundle
 from xr2mri_core.datalist import load_datalist
-from xr2mri_core.errors import Cancelled, InputError, OutputError, XR2MRIError
+from xr2mri_core.errors import Cancelled, DatalistError, InputError, OutputError, XR2MRIError
 from xr2mri_core.files import check_writable
 from xr2mri_core.networks.model import is_volumetric
 
@@ -268,8 +268,7 @@ class TrainingRuns:
         datalist = self.studies / DATALIST
         if not datalist.is_file():
             raise InputError(f"the studies have no {DATALIST}: nothing to train on")
-        for split in ("training", "validation"):
-            load_datalist(datalist, split)
+        self._check(datalist)
         with self._lock:
             if self._run is not None and self._run.active:
                 raise Busy("a training runs already: wait for its end, or stop it")
@@ -279,6 +278,17 @@ class TrainingRuns:
             except OSError as error:
                 raise OutputError(f"a training cannot be started ({error.strerror})") from error
             return self._run.describe()
+
+    def _check(self, datalist: Path) -> None:
+        """Raises InputError, whose paths are those within the studies: others leave no server."""
+        try:
+            for split in ("training", "validation"):
+                load_datalist(datalist, split)
+        except DatalistError as error:
+            told = str(error)
+            for folder in {str(self.studies.resolve()), str(self.studies)}:
+                told = told.replace(f"{folder}{os.sep}", "")
+            raise InputError(told) from error
 
     def status(self) -> dict[str, Any]:
         """How the last training stands; empty when there was none."""

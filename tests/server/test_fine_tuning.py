@@ -234,3 +234,29 @@ def test_studies_without_a_datalist_cannot_be_trained_on(client, runs, tmp_path)
     reply = client.post("/train/knee_xr2mri", json={})
     assert reply.status_code == 422 and "datalist.json" in reply.json()["detail"]
     assert json.loads(reply.text)["detail"].count(str(tmp_path)) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{", "datalist.json: not a JSON file"),
+        ("{}", "datalist.json: none of the lists"),
+        ('{"training": [{"case": "a"}]}', "datalist.json, training[0]: participant is missing"),
+        (
+            '{"training": [{"case": "a", "participant": "p", "radiograph": "gone/a.png", '
+            '"mri": "gone/a.nii.gz"}], "validation": []}',
+            "'gone/a.png' does not exist at gone/a.png",
+        ),
+    ],
+)
+def test_a_datalist_is_told_by_its_path_within_the_studies(client, runs, tmp_path, content, told):
+    """As it leaves the server, where other paths are taken out."""
+    from lib.security.scrub import Scrubber
+
+    runs.studies = tmp_path / "the studies"
+    runs.studies.mkdir()
+    (runs.studies / "datalist.json").write_text(content)
+    reply = client.post("/train/knee_xr2mri", json={})
+    assert reply.status_code == 422
+    detail = json.loads(Scrubber([tmp_path]).scrub(reply.content))["detail"]
+    assert told in detail and "[path]" not in detail

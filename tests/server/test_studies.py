@@ -1,6 +1,8 @@
 """The studies folder: ids that are never paths, and a folder that stays as it is."""
 
 import os
+import shutil
+import time
 import unicodedata
 from pathlib import Path
 from urllib.parse import urlencode
@@ -146,3 +148,30 @@ def test_nothing_can_be_changed(folder):
 def test_a_folder_has_no_views_to_choose_among(folder):
     with pytest.raises(InputError, match="PACS"):
         Studies(folder).radiograph("a", view="PA")
+
+
+def test_unknown_ids_do_not_have_every_file_looked_at_again(folder, monkeypatch):
+    studies = Studies(folder)
+    time.sleep(0.2)
+    studies.refresh()
+    looks = []
+    monkeypatch.setattr(Studies, "_readable", lambda self, path: looks.append(path) or True)
+    for number in range(50):
+        assert studies.radiograph(f"unknown-{number}") is None
+    assert not looks
+    (folder / "case 7" / "later.png").write_bytes(b"x")
+    assert studies.radiograph("case-7.later").name == "later.png" and looks
+
+
+def test_a_folder_that_is_moved_in_is_found_and_one_that_goes_is_missed(folder, tmp_path):
+    studies = Studies(folder)
+    (tmp_path / "new" / "deep").mkdir(parents=True)
+    (tmp_path / "new" / "deep" / "b.png").write_bytes(b"x")
+    time.sleep(0.2)
+    studies.refresh()
+    (tmp_path / "new").rename(folder / "new")
+    assert "new.deep.b" in studies.list_images()
+    time.sleep(0.2)
+    studies.refresh()
+    shutil.rmtree(folder / "new")
+    assert "new.deep.b" not in studies.list_images()
