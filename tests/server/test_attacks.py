@@ -510,6 +510,16 @@ def test_others_are_not_served_without_a_login(options, app_folder, studies_fold
         server.stop()
 
 
+@pytest.mark.slow
+def test_several_workers_do_not_start(app_folder, studies_folder, tmp_path):
+    server = LocalServer(app_folder, studies_folder, tmp_path, "--workers", "2")
+    try:
+        with pytest.raises(ServerError, match="--workers 2"):
+            server.wait()
+    finally:
+        server.stop()
+
+
 def test_every_route_asks_for_a_login_but_health_and_login(secured, loot):
     target = Target(secured.url, *loot)
     described = ("/", "/docs", "/openapi.json")

@@ -75,7 +75,7 @@ def test_without_a_login_this_machine_may_everything():
 def test_strangers_may_generate_but_not_train(users_file):
     guard, _ = guarded(allow_anonymous_remote=True, host="0.0.0.0", users_file=users_file)
     remote = {"base": "http://10.0.0.7", "client": ("10.1.2.3", 1)}
-    assert ask(guard, **remote).json() == {"user": "anonymous", "role": Role.USER}
+    assert ask(guard, **remote).json() == {"user": "anonymous/10.1.2.3", "role": Role.USER}
     assert ask(guard, url="/train/", **remote).status_code == 403
     assert ask(guard, url="/train/", auth=("root", PASSWORD), **remote).status_code == 200
     assert ask(guard, auth=("root", "wrong"), **remote).status_code == 401

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import statistics
 import threading
@@ -218,5 +219,37 @@ def test_a_killed_server_leaves_nothing_behind_for_the_next(app_folder, studies_
         assert not [path for path in left_in(server.temp) if path.suffix != ".json"]  # log settings
         assert requests.get(f"{again.url}/jobs/{job}", timeout=20).status_code == 404
         assert len(os.listdir(studies_folder)) == 1, "the studies are only read"
+        _ends_when_told(again)
     finally:
         again.stop()
+
+
+def _ends_when_told(server):
+    """Within 10 s, although it generates, sends what nobody reads, and waits for half a form."""
+    host, port = server.url.removeprefix("http://").split(":")
+
+    def send(method, path, body=b"", length=None):
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect((host, int(port)))
+        kind = "Content-Type: application/x-www-form-urlencoded\r\n"
+        kind += f"Content-Length: {len(body) if length is None else length}\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nHost: {host}:{port}\r\n{kind if body else ''}\r\n"
+        connection.sendall(head.encode() + body)
+        return connection
+
+    job = start(server.url, **LONG)
+    until(server.url, job, "running")
+    asked = urllib.parse.urlencode({"params": json.dumps(LONG)}).encode()
+    connections = [
+        send("POST", "/infer/knee_xr2mri?image=knee", asked),
+        send("POST", "/infer/knee_xr2mri?image=knee", asked, len(asked) + 1),
+        send("GET", f"/jobs/{job}/volume?form=npy"),  # 6 MB
+    ]
+    time.sleep(1.0)
+    before = time.monotonic()
+    server.process.send_signal(signal.SIGTERM)
+    server.process.wait(30)
+    assert time.monotonic() - before < 10
+    for connection in connections:
+        connection.close()

@@ -6,6 +6,10 @@
 
 The route is the pattern, not the path; there is no query, body, file name or form. A handler adds
 to ``scope["xr2mri.audit"]``, and only :data:`FIELDS` with short plain values get through.
+
+While the file cannot be written (its disk is full), the guard serves nothing but `/health`; the
+lines of requests that were under way by then are counted, and the first line afterwards says how
+many are lost.
 """
 
 from __future__ import annotations
@@ -15,13 +19,17 @@ import logging
 import os
 import re
 import sys
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from io import TextIOWrapper
+from io import FileIO
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import Any
 
 from lib.security.settings import SettingsError
+
+log = logging.getLogger("xr2mri.security")
 
 FIELDS = ("model", "seed", "job", "steps", "slices", "samples", "device")
 """What a handler may add."""
@@ -50,6 +58,34 @@ class AuditLog:
             )
         except OSError as error:
             raise SettingsError(f"audit_file '{path}': {error.strerror or error}") from None
+        self.required, self.lost = path is not None, 0
+        self._handler.handleError = self._failed  # type: ignore[method-assign]
+        self._lock = threading.RLock()
+
+    def ready(self) -> bool:
+        """Whether requests may be served: lines can be written, or go to standard error anyway.
+
+        After a failure, writing is tried again.
+        """
+        with self._lock:
+            if self.lost:
+                lost = self.lost
+                self._emit({"time": _now(), "lost": lost})
+                if self.lost == lost:  # it has been written
+                    self.lost = 0
+                else:
+                    self.lost = lost
+            return not (self.required and self.lost)
+
+    def _emit(self, line: Mapping[str, object]) -> None:
+        text = json.dumps(line)
+        self._handler.handle(logging.LogRecord("audit", logging.INFO, "", 0, text, None, None))
+
+    def _failed(self, record: logging.LogRecord) -> None:
+        """A line could not be written; called by the handler, in its exception."""
+        if not self.lost:
+            log.error("the audit log cannot be written (%s)", sys.exc_info()[1])
+        self.lost += 1
 
     def write(
         self,
@@ -65,7 +101,7 @@ class AuditLog:
     ) -> None:
         """Write the line of one request; ``status`` None: the client went before the reply."""
         line = {
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": _now(),
             "id": request_id,
             "user": user or "-",
             "address": address or "-",
@@ -75,20 +111,39 @@ class AuditLog:
             "ms": round(milliseconds),
             **_plain(fields or {}),
         }
-        text = json.dumps(line)
-        self._handler.handle(logging.LogRecord("audit", logging.INFO, "", 0, text, None, None))
+        with self._lock:
+            self._emit(line)
 
     def close(self) -> None:
         """Close the file."""
         self._handler.close()
 
 
+class _WholeLines(FileIO):
+    """A file to which lines are appended whole or not at all."""
+
+    def write(self, line: Any) -> int:
+        content, size = line.encode(), os.fstat(self.fileno()).st_size
+        written = 0
+        try:
+            while written < len(content):  # a disk that fills up takes a part, and then fails
+                written += os.write(self.fileno(), content[written:])
+        except OSError:
+            os.ftruncate(self.fileno(), size)
+            raise
+        return written
+
+
 class _PrivateFile(RotatingFileHandler):
     """A rotating file with mode 600."""
 
-    def _open(self) -> TextIOWrapper:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        return open(os.open(self.baseFilename, flags, 0o600), "a", encoding="utf-8")
+    def _open(self) -> Any:
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+        return _WholeLines(os.open(self.baseFilename, flags, 0o600), "a")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _plain(fields: Mapping[str, object]) -> dict[str, object]:

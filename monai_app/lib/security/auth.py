@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from lib.security.refusal import Refusal
 from lib.security.routes import Role
 from lib.security.settings import SecuritySettings
-from lib.security.throttle import Throttle
+from lib.security.throttle import Throttle, network_of
 from lib.security.tokens import InvalidToken, Issuer, OwnTokens
 from lib.security.users import (
     ANONYMOUS,
@@ -50,8 +50,14 @@ class User:
 
 LOCAL = User(ANONYMOUS, Role.ADMIN)
 """Whoever sits at this machine while no login is configured."""
-STRANGER = User(ANONYMOUS, Role.USER)
-"""Whoever sends no credentials to a server that serves everyone."""
+
+
+def stranger(address: str | None) -> User:
+    """Whoever sends no credentials to a server that serves everyone: one owner an address.
+
+    So strangers do not see each other's work, nor that of the administrator of this machine.
+    """
+    return User(f"{ANONYMOUS}/{address or 'local'}", Role.USER)
 
 
 class Authenticator:
@@ -117,6 +123,7 @@ class Authenticator:
         Raises:
             Refusal: 401 name or password are wrong, 429 too many were.
         """
+        address = network_of(address)
         self._check_throttles(name, address)
         if self._waiting >= _MOST_WAITING:
             raise _too_many(1.0)

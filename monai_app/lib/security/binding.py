@@ -1,4 +1,4 @@
-"""Where the server listens: this machine only, unless the command line says otherwise.
+"""Where and how the server listens: this machine only, unless the command line says otherwise.
 
 ``monailabel start_server`` listens on every interface when it is given no ``--host``. uvicorn binds
 its socket after the application has started, and the app is loaded during that start: here the
@@ -16,9 +16,12 @@ from collections.abc import Sequence
 
 import uvicorn
 
+from lib.security.connections import BoundedConnection, most_connections
 from lib.security.settings import SecuritySettings, SettingsError
 
 LOOPBACK = "127.0.0.1"
+GRACE_SECONDS = 4
+"""That requests are given to end when the server does."""
 _STOCK_DEFAULT = "0.0.0.0"
 
 log = logging.getLogger("xr2mri.security")
@@ -38,7 +41,7 @@ def is_loopback(address: str | None) -> bool:
 
 
 def bind(settings: SecuritySettings, arguments: Sequence[str] | None = None) -> str:
-    """Make the starting server listen where it should, and without its ``Server`` header.
+    """Make the starting server listen where it should, within bounds, without ``Server`` header.
 
     Args:
         settings: that allow or forbid to serve others.
@@ -48,11 +51,20 @@ def bind(settings: SecuritySettings, arguments: Sequence[str] | None = None) -> 
         The address that the server may be reached by.
 
     Raises:
-        SettingsError: others could use the server without a login, and nobody said that they may.
+        SettingsError: others could use the server without a login, and nobody said that they may;
+            or several processes are asked for.
     """
     host = explicit_host(sys.argv[1:] if arguments is None else arguments)
     config = starting_server()
     if config is not None:
+        if config.workers > 1:  # their common socket is open by now, at uvicorn's own default
+            raise SettingsError(
+                f"--workers {config.workers}: jobs, sessions and the line of a device are one "
+                "process's; start one server for each device instead"
+            )
+        config.timeout_graceful_shutdown = GRACE_SECONDS
+        config.http_protocol_class = BoundedConnection
+        BoundedConnection.most = most_connections()
         if host is None and config.host == _STOCK_DEFAULT:
             config.host = LOOPBACK
             log.info("listening on this machine only; others are served with --host ADDRESS")

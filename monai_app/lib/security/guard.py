@@ -19,9 +19,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from python_multipart.multipart import parse_options_header
+
 from lib.security.audit import AuditLog
-from lib.security.auth import LOCAL, STRANGER, Authenticator, User, unauthorized
+from lib.security.auth import LOCAL, Authenticator, User, stranger, unauthorized
 from lib.security.binding import LOOPBACK, is_loopback
+from lib.security.description import POLICY
 from lib.security.refusal import Refusal
 from lib.security.routes import Role, Route, methods_of
 from lib.security.scrub import ScrubbedStream, Scrubber
@@ -39,6 +42,8 @@ MOST_HEADER_BYTES = 16 << 10
 MOST_QUERY_BYTES = 4 << 10
 SMALL_BODY = 64 << 10
 """Bytes of a body that is no upload, and of what surrounds an uploaded file."""
+FORM_BODY = 4 * SMALL_BODY
+"""Bytes of a form without files; percent-encoded, a text takes three times its length."""
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _HOST_HEADER = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)(:[0-9]{1,5})?")
@@ -49,8 +54,8 @@ _SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
-_NO_CONTENT = {"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
 _DROPPED = frozenset({b"server", b"x-powered-by", b"etag", b"last-modified"})
 
 log = logging.getLogger("xr2mri.security")
@@ -141,11 +146,14 @@ class Guard:
         reply.add(self._check_origin(scope, headers, host[0], routes))
         route = _route(scope["method"], routes)
         scope["xr2mri.route"] = route
+        if route.path != "/health" and not self.audit.ready():
+            raise Refusal(507, "the audit log cannot be written: tell the administrator")
         local = self._is_local(scope, headers, host[1])
+        shown = {"on": True, "off": False, "auto": local}[self.settings.docs]
+        if route.docs and not shown:
+            raise _not_served()
         if route.docs:
-            reply.content_policy = False
-            if self.settings.docs == "off" or (self.settings.docs == "auto" and not local):
-                raise _not_served()
+            reply.add({"Content-Security-Policy": POLICY})
         user = await self._check_role(scope, headers, route, local)
         if user is not None:
             scope["xr2mri.user"], scope["xr2mri.role"] = user.name, user.role
@@ -245,7 +253,7 @@ class Guard:
         elif local and not self.settings.authentication:
             user = LOCAL
         elif self.settings.allow_anonymous_remote:
-            user = STRANGER
+            user = stranger(_address(scope, "client"))
         else:
             raise Refusal(403, "this server serves its own machine only: no login is configured")
         if user.role < route.role:
@@ -254,12 +262,15 @@ class Guard:
 
     def _check_size(self, headers: dict[str, list[str]], route: Route) -> int:
         """The most bytes of the body; what is announced is checked at once."""
+        kind = _kind(headers)
         if headers.get("content-encoding", ["identity"]) != ["identity"]:
             raise Refusal(415, "compressed requests are not accepted")
         lengths = headers.get("content-length", [])
         if lengths and ("transfer-encoding" in headers or len(lengths) > 1):
             raise Refusal(400, "the length of the body is given more than once")
         limit = SMALL_BODY + (self.settings.max_upload_bytes if route.upload else 0)
+        if kind == b"application/x-www-form-urlencoded":
+            limit = min(limit, FORM_BODY)
         if lengths:
             if not re.fullmatch(r"[0-9]{1,18}", lengths[0]):
                 raise Refusal(400, "Content-Length is a number")
@@ -294,7 +305,6 @@ class _Reply:
     def __init__(self, send: Send, scrubber: Scrubber, request_id: str) -> None:
         self.status: int | None = None
         self.closed = False
-        self.content_policy = True
         self._send, self._scrubber, self._request_id = send, scrubber, request_id
         self._more = {**_SECURITY_HEADERS, "X-Request-ID": request_id}
         self._held: Message | None = None
@@ -314,7 +324,6 @@ class _Reply:
         if refusal.status == 500:
             content["request_id"] = self._request_id
         body = b"" if refusal.status == 204 else json.dumps(content).encode()
-        self.content_policy = True
         self.add(refusal.headers)
         headers: RawHeaders = []
         if body:
@@ -366,14 +375,13 @@ class _Reply:
         await self._send({**start, "headers": headers})
 
     def _with_ours(self, headers: RawHeaders) -> RawHeaders:
-        ours = self._more | (_NO_CONTENT if self.content_policy else {})
-        replaced = {name.lower().encode() for name in ours} | _DROPPED
+        replaced = {name.lower().encode() for name in self._more} | _DROPPED
         kept = [
             (name.lower(), self._scrubber.scrub(value))
             for name, value in headers
             if name.lower() not in replaced and not name.lower().startswith(b"access-control-")
         ]
-        return kept + [(name.lower().encode(), value.encode()) for name, value in ours.items()]
+        return kept + [(name.lower().encode(), text.encode()) for name, text in self._more.items()]
 
 
 def _headers(scope: Scope) -> dict[str, list[str]]:
@@ -388,6 +396,21 @@ def _headers(scope: Scope) -> dict[str, list[str]]:
     for name, value in raw:
         headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
     return headers
+
+
+def _kind(headers: dict[str, list[str]]) -> bytes:
+    """The media type of the body, which is in UTF-8.
+
+    The parser of forms would decode a field by any codec of Python that its sender names, and some
+    take seconds a megabyte. The header is read here as that parser reads it.
+    """
+    sent = headers.get("content-type", [])
+    if len(sent) > 1:
+        raise Refusal(400, "one Content-Type header is accepted")
+    kind, options = parse_options_header(sent[0] if sent else None)
+    if options.get(b"charset", b"utf-8").lower() not in (b"utf-8", b"utf8"):
+        raise Refusal(415, "the charset of a body is UTF-8")
+    return kind
 
 
 def _route(method: str, routes: dict[str, Route]) -> Route:

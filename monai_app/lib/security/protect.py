@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from lib.security.auth import Authenticator
 from lib.security.binding import bind
+from lib.security.description import description_router
 from lib.security.guard import Guard
 from lib.security.login import login_router
 from lib.security.routes import served_only
@@ -41,10 +42,11 @@ def protect(app: FastAPI, settings: SecuritySettings, folders: Iterable[Path | s
         )
     host = bind(settings)
     authenticator = Authenticator(settings)
+    _describe_only_what_is_served(app)
     before = len(app.router.routes)
     app.include_router(login_router(authenticator))
+    app.include_router(description_router(app.openapi))
     app.router.routes[:] = app.router.routes[before:] + app.router.routes[:before]
-    _describe_only_what_is_served(app)
     inner = app.build_middleware_stack()  # anew: handlers of errors were added to the application
     guard = Guard(inner, settings, authenticator=authenticator, host=host, folders=folders)
     app.middleware_stack = guard
