@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any
 
@@ -206,23 +206,39 @@ class _Session(requests.Session):
         with super().request(*args, **options) as response:
             if response.is_redirect:
                 raise requests.HTTPError(response=response)
-            content = bytearray()
-            for piece in response.iter_content(_PIECE):
-                content += piece
-                if len(content) > self._bounds.most:
-                    raise TooMuch(
-                        f"an answer of the PACS of more than {self._bounds.most >> 20} MB; "
-                        "choose a radiograph"
-                    )
-                self._left()
-            response._content = bytes(content)  # as if `stream` had not been asked for
+            watch = threading.Timer(self._left(), _hang_up, (response,))
+            watch.daemon = True
+            watch.start()
+            try:
+                content = self._content_of(response)
+            finally:
+                watch.cancel()
+            self._left()  # where the length is not told, what was cut off looks whole
+            response._content = content  # as if `stream` had not been asked for
         return response
+
+    def _content_of(self, response: requests.Response) -> bytes:
+        content = bytearray()
+        for piece in response.iter_content(_PIECE):
+            content += piece
+            if len(content) > self._bounds.most:
+                raise TooMuch(
+                    f"an answer of the PACS of more than {self._bounds.most >> 20} MB; "
+                    "choose a radiograph"
+                )
+        return bytes(content)
 
     def _left(self) -> float:
         left: float = self._bounds.end - time.monotonic()
         if left <= 0:
             raise requests.Timeout("the PACS took too long")
         return left
+
+
+def _hang_up(response: requests.Response) -> None:
+    """End an answer that another thread reads: one that trickles never times out by itself."""
+    with suppress(Exception):
+        response.raw.shutdown()
 
 
 def _entries(answer: object) -> list[dict[str, Any]]:
