@@ -114,7 +114,12 @@ def test_demo_shows_an_unseen_patient(tiny_bundle, tmp_path, capsys):
     printed = capsys.readouterr().out
     for word in ("$ monailabel start_server", "other patient", "SSIM", "time:", "synthetic"):
         assert word in printed
-    assert {"demo.png", "generated_mean.nii.gz", "generated_sample.nii.gz", "generated.json"} <= set(os.listdir(out))
+    assert {
+        "demo.png",
+        "generated_mean.nii.gz",
+        "generated_sample.nii.gz",
+        "generated.json",
+    } <= set(os.listdir(out))
 
 
 @pytest.mark.slow

@@ -1,9 +1,9 @@
 """The bundle's commands (`python -m monai.bundle run ...`) spoken to as people type.
 
 MONAI adds an override that no part of a configuration reads (`stesp` for `steps`) to the
-configuration and says nothing: the training runs for hours with the default. `begin` is the first thing that each of
-the bundle's configurations evaluates; it refuses such options, and makes the errors that a user can
-mend one line instead of a traceback.
+configuration and says nothing: the training runs for hours with the default. `begin` is the first
+thing that each of the bundle's configurations evaluates; it refuses such options, and makes the
+errors that a user can mend one line instead of a traceback.
 """
 
 from __future__ import annotations
