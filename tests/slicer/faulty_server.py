@@ -111,6 +111,7 @@ def info(**more: Any) -> dict[str, Any]:
     steps = {"anyOf": [{"minimum": 1, "maximum": 1000, "type": "integer"}, {"type": "null"}]}
     sampler = {"anyOf": [{"enum": ["ddim", "unipc"], "type": "string"}, {"type": "null"}]}
     properties = {"num_slices": slices, "steps": steps, "sampler": sampler}
+    properties["kind"] = {"enum": ["sample", "mean"], "type": "string"}
     models = {
         "bare": {"description": "no weights", "parameters": {}, "weights": None},
         "knee_xr2mri": {

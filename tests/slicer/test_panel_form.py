@@ -164,6 +164,8 @@ def test_what_is_asked_for_is_what_is_sent(ready, faulty):
     ui.newSeedCheckBox.checked = False
     ui.seedSpinBox.value, ui.samplesSpinBox.value = 7, 2
     ui.samplerComboBox.setCurrentIndex(ui.samplerComboBox.findData("unipc"))
+    ui.kindComboBox.setCurrentIndex(ui.kindComboBox.findData("mean"))
+    assert "deviation" in ui.samplesNote.text and "Mean" not in ui.samplesNote.text
     ui.lateralityComboBox.setCurrentIndex(2)
     faulty.plan["POST /jobs/infer/knee_xr2mri"] = Answer(429, {"detail": "full"})
     ready.press_generate()
@@ -171,7 +173,7 @@ def test_what_is_asked_for_is_what_is_sent(ready, faulty):
     body = next(asked.body for asked in faulty.asked if asked.method == "POST")
     sent = json.loads(body.split(b"\r\n\r\n", 1)[1].split(b"\r\n--", 1)[0])
     expected = {"num_slices": 60, "steps": 4, "guidance": 1.5, "seed": 7, "samples": 2}
-    expected |= {"sampler": "unipc", "laterality": "L", "features": {"V00XRKL": 2}}
+    expected |= {"sampler": "unipc", "kind": "mean", "laterality": "L", "features": {"V00XRKL": 2}}
     assert {key: sent[key] for key in expected} == expected
 
 

@@ -234,6 +234,7 @@ class XR2MRIClient:
             model=state.model,
             num_slices=state.num_slices,
             samples=int(given.get("samples", 1)),
+            kind=str(given.get("kind", "sample")),
             seed=state.seed,
             output_format=str(given.get("output_format", "nifti")),
             parameters=given,

@@ -141,7 +141,10 @@ class Generation(Activity):
         assert radiograph is not None
         self._request = request
         self._radiograph_id = radiograph.GetID()
-        self._name = name or _("{name} synthetic MRI").format(name=radiograph.GetName())
+        named = (
+            _("{name} synthetic MRI, mean") if request.kind == "mean" else _("{name} synthetic MRI")
+        )
+        self._name = name or named.format(name=radiograph.GetName())
         self._nodes = _Nodes()
         self._slices = 0
 

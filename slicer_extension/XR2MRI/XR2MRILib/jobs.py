@@ -101,6 +101,7 @@ class JobHandle:
     model: str
     num_slices: int
     samples: int = 1
+    kind: str = "sample"
     seed: int | None = None
     output_format: str = "nifti"
     parameters: Mapping[str, Any] = field(default_factory=dict)

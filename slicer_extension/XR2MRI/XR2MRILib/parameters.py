@@ -26,7 +26,7 @@ class _Parameters:
             was moved by the user and is sent.
         features: grades by name.
         demographics: what is given of the patient, by name, as text.
-        numSlices, steps, sampler, guidance, newSeed, seed, samples: see `request.Request`; 0
+        kind, numSlices, steps, sampler, guidance, newSeed, seed, samples: see `request.Request`; 0
             steps and an empty sampler are the model's own.
         pixelsOnly: send the picture without the DICOM header.
         recalled: whether the options of the last session have been taken.
@@ -42,6 +42,7 @@ class _Parameters:
     cropProposal: str = ""
     features: Dict[str, int]
     demographics: Dict[str, str]
+    kind: str = "sample"
     numSlices: Annotated[int, WithinRange(30, 500)] = 50
     steps: Annotated[int, WithinRange(0, 1000)] = 0
     sampler: str = ""
@@ -126,5 +127,7 @@ def _is_stale(wrapper: XR2MRIParameterNode) -> bool:
 _KEPT = "XR2MRIParameterNodes"
 _REFERENCES = ("radiograph", "cropRoi", "result", "realMri")
 
-OPTIONS = ("numSlices", "steps", "sampler", "guidance", "newSeed", "seed", "samples", "pixelsOnly")
+OPTIONS = (
+    "kind", "numSlices", "steps", "sampler", "guidance", "newSeed", "seed", "samples", "pixelsOnly",
+)  # fmt: skip
 """Names of what is remembered from one start of Slicer to the next."""

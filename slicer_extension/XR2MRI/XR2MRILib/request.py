@@ -20,6 +20,7 @@ class Request:
         laterality: `R`, `L`, or `auto`: the server looks into the radiograph.
         box: the knee in the radiograph, (top, left, bottom, right) in pixels, bottom and right
             exclusive; None leaves it to the server.
+        kind: `sample`, a realistic draw, or `mean`, the best guess.
         num_slices: of the volume.
         steps, sampler, guidance: of the denoising; None is the model's own.
         samples: volumes to draw; from 2 on, mean and standard deviation come too.
@@ -32,6 +33,7 @@ class Request:
     features: Mapping[str, int] = field(default_factory=dict)
     laterality: str = "auto"
     box: tuple[int, int, int, int] | None = None
+    kind: str = "sample"
     num_slices: int = 50
     steps: int | None = None
     sampler: str | None = None
@@ -46,6 +48,8 @@ class Request:
         """As the server takes them; what is None is left out."""
         given = asdict(self)
         del given["model"], given["pixels_only"]
+        if self.kind == "sample":
+            del given["kind"]  # what older servers make, and they refuse the word
         if not self.demographics:
             del given["demographics"]  # older servers refuse what they do not know
         if self.box is not None:

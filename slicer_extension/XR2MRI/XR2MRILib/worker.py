@@ -443,7 +443,9 @@ class GenerationWorker(Worker):
 
     def _fetched(self, job: JobHandle) -> Finished:
         """The volumes and the record of a job that is done."""
-        kinds = ["volume", "mean", "std"] if job.samples > 1 else ["volume"]
+        kinds = ["volume"]
+        if job.samples > 1:  # a volume that is the mean itself has none beside it
+            kinds += ["std"] if job.kind == "mean" else ["mean", "std"]
         volumes: dict[str, Volume] = {}
         for index, kind in enumerate(kinds):
             fraction = index / (len(kinds) + 1)

@@ -110,6 +110,7 @@ class GenerateSection(Section):
             demographics=self._patient.values,
             laterality=node.laterality,
             box=self._radiograph.box,
+            kind=node.kind,
             num_slices=node.numSlices,
             steps=node.steps or None,
             sampler=node.sampler or None,

@@ -1,4 +1,4 @@
-"""How to generate: slices, steps, sampler, guidance, seed, samples."""
+"""How to generate: what, slices, steps, sampler, guidance, seed, samples."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class OptionsSection(Section):
         ui.stepsSpinBox.specialValueText = _("the model's own")
         ui.samplerComboBox.addItem(_("the model's own"), "")
         ui.samplerComboBox.connect("currentIndexChanged(int)", self._on_sampler)
+        set_items(ui.kindComboBox, _kinds(("sample", "mean")))
+        ui.kindComboBox.connect("currentIndexChanged(int)", self._on_kind)
         self.listen(logic.connected, self._on_connected)
 
     def update(self) -> None:
@@ -32,9 +34,12 @@ class OptionsSection(Section):
         distance = WINDOW_MM / (self.node.numSlices - 1)
         tell(self.ui.slicesNote, _("{x:.2f} mm apart").format(x=distance))
         select_data(self.ui.samplerComboBox, self.node.sampler)
+        select_data(self.ui.kindComboBox, self.node.kind)
         self.ui.seedSpinBox.enabled = not self.node.newSeed
-        overall = self.node.samples > 1
-        note = _("Mean and standard deviation come too.") if overall else ""
+        note = _("Mean and standard deviation come too.")
+        if self.node.kind == "mean":
+            note = _("The standard deviation comes too.")
+        note = note if self.node.samples > 1 else ""
         tell(self.ui.samplesNote, note)
 
     def recall(self) -> None:
@@ -59,8 +64,25 @@ class OptionsSection(Section):
                 widget.minimum = least
         samplers = [(name, name) for name in info.model.choices("sampler")]
         set_items(self.ui.samplerComboBox, [(_("the model's own"), ""), *samplers])
+        offered = info.model.choices("kind") or ("sample",)  # older servers make nothing else
+        set_items(self.ui.kindComboBox, _kinds(offered))
+        if self.node is not None and self.node.kind not in offered:
+            self.node.kind = "sample"
         self.update()
+
+    def _on_kind(self, _index: int) -> None:
+        if self.node is not None:
+            self.node.kind = selected_data(self.ui.kindComboBox) or "sample"
 
     def _on_sampler(self, _index: int) -> None:
         if self.node is not None:
             self.node.sampler = selected_data(self.ui.samplerComboBox) or ""
+
+
+def _kinds(offered: tuple[str, ...]) -> list[tuple[str, str]]:
+    """What a volume can be, in words, and as the server calls it."""
+    words = {
+        "sample": _("a realistic draw (sample)"),
+        "mean": _("the best guess, smoother (mean)"),
+    }
+    return [(words.get(kind, kind), kind) for kind in offered]

@@ -180,7 +180,13 @@ def _described(node: slicer.vtkMRMLScalarVolumeNode | None) -> str:
     except FormError as error:
         return str(error)
     record, request = made.record, made.request
-    told = [_("{n} slices").format(n=record.get("slices")), _("seed {n}").format(n=made.seed)]
+    kinds = {"sample": _("Sample"), "mean": _("Mean (best guess)")}
+    what = [kinds[record["kind"]]] if record.get("kind") in kinds else []
+    told = [
+        *what,
+        _("{n} slices").format(n=record.get("slices")),
+        _("seed {n}").format(n=made.seed),
+    ]
     if record.get("steps") and record.get("sampler"):
         steps = _("{n} steps of {sampler}")
         told.append(steps.format(n=record["steps"], sampler=record["sampler"]))

@@ -22,6 +22,7 @@ RECORD = "XR2MRI.Record"
 attribute of the volume."""
 PUBLIC = (
     "notice",
+    "kind",
     "laterality",
     "features",
     "slices",
