@@ -154,7 +154,7 @@ def _picture(
     import matplotlib.pyplot as plt
 
     figure = plt.figure(figsize=(14, 8.2), facecolor="white", layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=[1, 2.1])
+    left, right = np.ravel(figure.subfigures(1, 2, width_ratios=[1, 2.1], squeeze=False))
     axis = left.subplots()
     show_slice(axis, radiograph)
     axis.set_title("radiograph (input)", fontsize=13)

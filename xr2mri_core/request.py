@@ -148,4 +148,5 @@ def checked(name: str, value: Any) -> Any:
         raise InputError(f"{name} {shown(value)}: accepted is {wanted}")
     if not limits["least"] <= value <= limits["most"]:  # NaN fails this too
         raise InputError(f"{name} {value}: accepted are {limits['least']} to {limits['most']}")
-    return int(value) if whole else float(value)
+    number: Any = value
+    return int(number) if whole else float(number)

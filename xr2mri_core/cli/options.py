@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -97,10 +98,9 @@ def _of(name: str) -> Callable[[str], Any]:
     """The type of an option for a number."""
 
     def number(text: str) -> Any:
-        try:
+        value: Any = text
+        with suppress(ValueError):  # told below, with what is accepted
             value = int(text) if KNOBS[name].metadata.get("whole") else float(text)
-        except ValueError:
-            value = text
         try:
             return checked(name, value)
         except InputError as error:

@@ -103,11 +103,11 @@ def ssim_3d(truth: np.ndarray, image: np.ndarray) -> float:
 
     if min(truth.shape) < 7:
         return float("nan")
-    pair = (
+    own, true = (
         torch.from_numpy(np.ascontiguousarray(v, np.float32))[None, None] for v in (image, truth)
     )
     local, _ = compute_ssim_and_cs(
-        *pair, spatial_dims=3, kernel_size=[7] * 3, kernel_sigma=[1.5] * 3
+        own, true, spatial_dims=3, kernel_size=[7] * 3, kernel_sigma=[1.5] * 3
     )
     return float(local.mean())
 
@@ -121,12 +121,11 @@ def in_planes(truth: np.ndarray, image: np.ndarray) -> dict[str, float]:
     """
     values = {"ssim_3d": ssim_3d(truth, image)}
     for plane, step in _EVERY.items():
-        pair = [reformatted(volume, plane)[step // 2 :: step] for volume in (truth, image)]
-        fits = min(pair[0].shape[1:]) >= SSIM_WINDOW
-        values[f"ssim_{plane}"] = float(ssim(*pair).mean()) if fits else float("nan")
+        true, own = (reformatted(v, plane)[step // 2 :: step] for v in (truth, image))
+        fits = min(true.shape[1:]) >= SSIM_WINDOW
+        values[f"ssim_{plane}"] = float(ssim(true, own).mean()) if fits else float("nan")
         whole: Region = slice(None), slice(None)
-        edges = [bone_edges(pictures) for pictures in pair]
-        found = edge_f1(*edges, [whole] * len(pair[0]))
+        found = edge_f1(bone_edges(true), bone_edges(own), [whole] * len(true))
         values[f"f1_{plane}"] = float(np.nanmean(found))
     return values
 

@@ -57,7 +57,7 @@ def draw_crop(
 
 
 def _layout(rng: np.random.Generator, side: str, joint_mm: float) -> Layout:
-    width = joint_mm * math.exp(rng.uniform(*(math.log(share) for share in TIGHT)))
+    width = joint_mm * math.exp(rng.uniform(math.log(TIGHT[0]), math.log(TIGHT[1])))
     height = width * (1.0 if rng.random() < 0.6 else math.exp(rng.normal(0, 0.08)))
     longer = _COMMON if rng.random() < 0.5 else round(math.exp(rng.uniform(4.8, 6.0)))
     middle = (float(rng.normal(0.05, 0.07) * height), float(rng.normal(0, 0.05) * width))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +45,7 @@ class Regression(nn.Module):
         super().__init__()
         self.image_encoder, self.guidance, self.unet = image_encoder, guidance, unet
         self.timestep = timestep
-        channels = int(cast(int, unet.config.out_channels))
+        channels = int(cast(Any, unet).config.out_channels)
         # Standard deviation of z_0 - mu by channel: makes the residual of unit variance.
         self.register_buffer("std", torch.ones(channels, 1, 1))
 

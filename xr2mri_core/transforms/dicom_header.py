@@ -77,7 +77,7 @@ def texts_of(dataset: Dataset, keyword: str) -> list[str]:
     except KeyError:
         return []
     except Exception:  # pydicom refuses what breaks the rules of its type
-        value = dataset.get_item(keyword).value  # type: ignore[union-attr]
+        value = dataset.get_item(keyword).value
     if value is None:
         return []
     if isinstance(value, bytes):

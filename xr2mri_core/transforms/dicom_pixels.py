@@ -294,7 +294,7 @@ def _padded(stored: np.ndarray, dataset: Dataset, form: Form) -> tuple[np.ndarra
     if stored.dtype.kind not in "iu" or not texts_of(dataset, "PixelPaddingValue"):
         return nowhere, ()
     size = stored.dtype.itemsize * 8
-    ends = []
+    ends: list[int] = []
     for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"):
         try:
             number = whole_of(dataset, keyword, ends[0] if ends else 0)

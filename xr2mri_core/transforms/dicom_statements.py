@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
@@ -100,7 +101,8 @@ def _meaning(header: Dataset, keyword: str) -> str:
 @lru_cache(maxsize=1)
 def _views() -> tuple[Code, ...]:
     """The codes of radiographic views (PS3.16, CID 4010)."""
-    return tuple(getattr(codes.cid4010, name) for name in codes.cid4010.dir())
+    views: Any = codes.cid4010
+    return tuple(getattr(views, name) for name in views.dir())
 
 
 def side_of_header(header: Dataset) -> tuple[Laterality | None, Notes]:

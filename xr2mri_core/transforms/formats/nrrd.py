@@ -103,7 +103,8 @@ def open_nrrd(stream: BinaryIO, header: Path | None = None) -> StoredImage:
 def _fields(lines: list[bytes]) -> dict[str, Any]:
     """Return the parsed fields of a header by their names in lower case, in one spelling."""
     texts = [line.decode("ascii", "replace").rstrip() for line in lines]
-    kept, lies = texts[:1], ()
+    kept = texts[:1]
+    lies: tuple[str, ...] = ()
     for text in texts[1:]:
         name, colon, value = text.partition(":")
         name = name.strip().lower()
