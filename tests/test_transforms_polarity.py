@@ -102,7 +102,9 @@ def test_the_release_is_not_indexed_with_a_negative(tmp_path, phantoms, monkeypa
 
     def read(picture):
         path = write_dicom(tmp_path / "film", (picture * 4095).astype(np.uint16))
-        return pictures.read_knee([path], Laterality.RIGHT, both=False)
+        box = (0, 0, *picture.shape)
+        seen = pictures.Located(box, pictures.DETECTED)
+        return pictures.read_knee([path], Laterality.RIGHT, False, lambda *_: seen)
 
     assert DOUBTED not in read(phantoms[0]).notes
     with pytest.raises(RadiographError, match="a negative film: bone is dark"):

@@ -241,7 +241,8 @@ def read_knee(
     except RuntimeError as error:  # so torch reports a lack of memory, or a device that failed
         raise Unread(f"{path.name}: the detector failed: {shown(error)}") from error
     cut = _cut(pixels, found.box)
-    bright = polarity(cut)
+    seen = found.how in (DETECTED, DRAWN)  # the gap between two knees looks like a negative of one
+    bright = polarity(cut) if seen else 0.0
     if bright < -SURE:
         raise RadiographError("a negative film: bone is dark, and its header does not say so")
     doubts = (found.warning, DOUBTED if bright < -UNSURE else "")

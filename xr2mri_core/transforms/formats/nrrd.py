@@ -102,7 +102,8 @@ def open_nrrd(stream: BinaryIO, header: Path | None = None) -> StoredImage:
 
 def _fields(lines: list[bytes]) -> dict[str, Any]:
     """Return the parsed fields of a header by their names in lower case, in one spelling."""
-    texts = [line.decode("ascii", "replace").rstrip() for line in lines]
+    said = (line for line in lines if not line.startswith(b"#"))
+    texts = [line.decode("ascii", "replace").rstrip() for line in said]
     kept = texts[:1]
     lies: tuple[str, ...] = ()
     for text in texts[1:]:
@@ -112,7 +113,7 @@ def _fields(lines: list[bytes]) -> dict[str, Any]:
             if name == "patientorientation":  # which our module in 3D Slicer writes
                 lies = tuple(value[1:].strip().split("\\"))
             continue  # a key of its writer's own, no field
-        kept.append(text if text.startswith("#") else f"{name}{colon}{value}")
+        kept.append(f"{name}{colon}{value}")
     try:
         fields: dict[str, Any] = dict(nrrd.read_header(iter(kept)))
     except (nrrd.NRRDError, ValueError, StopIteration) as error:
