@@ -17,6 +17,8 @@ SIGMAS = (0.0, 0.8, 1.6, 3.2)
 BINS = 16
 _STREAM = 7_919  # of the grain's random numbers, within those of a seed
 _SMOOTHED = 1.5  # pixels over which the grey value that a grain belongs to is taken
+_STEEP = 0.04  # change of the grey value in a pixel, of a range of 2, from which on it is a border
+_ENOUGH = 300  # pixels that make a measurement
 
 
 class Grain(nn.Module):
@@ -79,8 +81,9 @@ def measured_grain(
 ) -> tuple[np.ndarray, np.ndarray]:
     """How strong lost texture is by band and grey value, and how long it goes on along depth.
 
-    Strength is the median absolute deviation, so that the borders of tissues, which the
-    autoencoder blurs, do not count as texture.
+    Borders of tissues, which the autoencoder blurs, are no texture: where the decoded slice is
+    steep nothing is measured, strength is the median absolute deviation, and grey values met at
+    borders alone get what lies between those of their neighbours.
 
     Args:
         pairs: neighbouring slices 1.5 mm apart, (n, H, W) in [-1, 1], and what the autoencoder
@@ -96,6 +99,7 @@ def measured_grain(
         place = np.rint((np.clip(_smooth(decoded, _SMOOTHED), -1, 1) + 1) / 2 * (BINS - 1))
         lost = true - decoded
         inside = np.abs(true) < 0.999  # what is clipped has no grain to show
+        inside &= _steepness(decoded) < _STEEP
         for band in range(bands):
             part = band_of(lost, band)
             calm = np.abs(part) < 3 * np.median(np.abs(part[inside])) / 0.6745
@@ -110,13 +114,24 @@ def measured_grain(
     for band in range(bands):
         for level in range(BINS):
             values = np.concatenate(found[band][level])
-            std[band, level] = np.median(np.abs(values)) / 0.6745 if values.size > 100 else 0.0
+            enough = values.size > _ENOUGH
+            std[band, level] = np.median(np.abs(values)) / 0.6745 if enough else np.nan
+        known = np.isfinite(std[band])
+        if known.any():
+            std[band] = np.interp(np.arange(BINS), np.flatnonzero(known), std[band, known])
+    std = np.nan_to_num(std)
     correlation = np.clip(together[:, 0] / np.maximum(together[:, 1], 1e-12), 1e-4, 0.99)
     return std, 1 / np.sqrt(-2 * np.log(correlation))
 
 
 def _smooth(slices: np.ndarray, sigma: float) -> np.ndarray:
     return ndimage.gaussian_filter(slices, (0, sigma, sigma), mode="reflect") if sigma else slices
+
+
+def _steepness(slices: np.ndarray) -> np.ndarray:
+    """Gradient in the plane (n, H, W), smoothed."""
+    rows, columns = (ndimage.gaussian_filter1d(slices, _SMOOTHED, axis, order=1) for axis in (1, 2))
+    return np.hypot(rows, columns)
 
 
 def _unit_deviation(band: int) -> float:
@@ -127,4 +142,5 @@ def _unit_deviation(band: int) -> float:
 
 
 def _seed(seed: int, band: int) -> int:
-    return int(np.random.SeedSequence([_STREAM, seed, band]).generate_state(1, np.uint64)[0] >> 1)
+    entropy = np.random.SeedSequence([_STREAM, seed, band])
+    return int(entropy.generate_state(1, np.uint64)[0]) >> 1
