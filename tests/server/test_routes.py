@@ -102,7 +102,7 @@ def dicom(tmp_path, **tags):
     """A DX file of a knee."""
     path = tmp_path / "radiograph"
     write_radiograph_dicom(
-        path, draw_knee(128).astype(np.uint16) * 16, 0.6, patient_id="P-7", **tags
+        path, draw_knee(128).astype(np.uint16) * 16, 1.3, patient_id="P-7", **tags
     )
     return path.read_bytes()
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from security_support import PASSWORD, REMOTE, NoAudit, ask, guarded, make_users
 
 from lib.security.guard import MOST_HEADERS, SMALL_BODY, Guard
-from lib.security.routes import ID, ROUTES, Role, methods_of, served_only
+from lib.security.routes import ID, IMAGE_ID, ROUTES, Role, methods_of, served_only
 from lib.security.settings import SecuritySettings
 
 # --- routes -------------------------------------------------------------------------------------
@@ -85,7 +85,8 @@ def test_a_web_socket_is_closed():
 
 @given(st.text(max_size=40))
 def test_an_id_is_never_a_path(text):
-    if ID.fullmatch(text):
+    assert not ID.fullmatch(text) or IMAGE_ID.fullmatch(text)
+    if IMAGE_ID.fullmatch(text):  # names of files, in any script
         assert not set(text) & set("/\\\0 %") and ".." not in text and text[0] != "."
     elif text:
         guard, behind = guarded()

@@ -35,7 +35,7 @@ _ID = rf"(?!\.){_CHARACTER}{{1,{LONGEST_ID}}}"
 ID = re.compile(_ID)
 """Ids and all other parameters of a URL: letters, digits, ``.``, ``_``, ``-``; no leading dot, no
 ``..``. Nothing that could be a path."""
-_IMAGE_ID = re.compile(_ID.replace("A-Za-z0-9_", r"\w"))
+IMAGE_ID = re.compile(_ID.replace("A-Za-z0-9_", r"\w"))
 """Ids of images are names of files, so that the letters may be of any script."""
 _ID_RULE = f"letters, digits, '.', '_' and '-' are accepted, no leading '.', no '..', {LONGEST_ID}"
 
@@ -93,7 +93,7 @@ class Route:
                 raise Refusal(422, f"query parameter {shown(name)}: accepted are {accepted}")
             if name in seen:
                 raise Refusal(422, f"query parameter {shown(name)} is given more than once")
-            accepted_id = _IMAGE_ID if name == "image" else ID
+            accepted_id = IMAGE_ID if name == "image" else ID
             if value and not accepted_id.fullmatch(value):
                 raise Refusal(422, f"query parameter {shown(name)}: {_ID_RULE} characters at most")
             seen.add(name)

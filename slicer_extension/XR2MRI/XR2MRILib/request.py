@@ -20,7 +20,6 @@ class Request:
         laterality: `R`, `L`, or `auto`: the server looks into the radiograph.
         box: the knee in the radiograph, (top, left, bottom, right) in pixels, bottom and right
             exclusive; None leaves it to the server.
-        kind: `sample`, a realistic draw, or `mean`, the best guess.
         num_slices: of the volume.
         steps, sampler, guidance: of the denoising; None is the model's own.
         samples: volumes to draw; from 2 on, mean and standard deviation come too.
@@ -28,12 +27,12 @@ class Request:
         model: of the server; None is the one that it offers first.
         pixels_only: send the picture without its DICOM header.
         demographics: age in years, sex (F or M), bmi, for a model that asks for them.
+        kind: `sample`, a realistic draw, or `mean`, the best guess.
     """
 
     features: Mapping[str, int] = field(default_factory=dict)
     laterality: str = "auto"
     box: tuple[int, int, int, int] | None = None
-    kind: str = "sample"
     num_slices: int = 50
     steps: int | None = None
     sampler: str | None = None
@@ -43,6 +42,7 @@ class Request:
     model: str | None = None
     pixels_only: bool = False
     demographics: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = "sample"
 
     def parameters(self) -> dict[str, Any]:
         """As the server takes them; what is None is left out."""
