@@ -237,4 +237,4 @@ def test_evaluation_tells_the_model_who_it_is(guided, people, tmp_path, monkeypa
         people, guided, tmp_path, cases=2, response_cases=0, spacing_cases=0, mean_cases=2, steps=1
     )
     expected = [demographics_of(item) for item in load_datalist(people, "test")]
-    assert [person for person in expected for _ in range(3)] == asked
+    assert [person for person in expected for _ in range(4)] == asked

@@ -133,7 +133,8 @@ def in_planes(truth: np.ndarray, image: np.ndarray) -> dict[str, float]:
 def texture(truth: np.ndarray, image: np.ndarray) -> dict[str, float]:
     """In-plane power of an image over the truth's: ``power32``, ``power64``, ``power96``."""
     own, true = power(image), power(truth)
-    return {f"power{cycles}": own[cycles] / true[cycles] for cycles in CYCLES}
+    ratios = {cycles: own[cycles] / true[cycles] if true[cycles] else np.nan for cycles in CYCLES}
+    return {f"power{cycles}": ratio for cycles, ratio in ratios.items()}
 
 
 def spread_error(truth: np.ndarray, mean: np.ndarray, std: np.ndarray) -> float:

@@ -102,8 +102,7 @@ def measured_grain(
         inside &= _steepness(decoded) < _STEEP
         for band in range(bands):
             part = band_of(lost, band)
-            calm = np.abs(part) < 3 * np.median(np.abs(part[inside])) / 0.6745
-            both = calm[1:] & calm[:-1] & inside[1:] & inside[:-1]
+            both = inside[1:] & inside[:-1]
             together[band] += (
                 float((part[1:] * part[:-1])[both].mean()),
                 float(np.square(part[1:])[both].mean()),
