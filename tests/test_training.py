@@ -443,7 +443,7 @@ def test_training_ends_by_the_clock(slices, tmp_path, monkeypatch):
     running = []  # a step takes 0.05 seconds, whatever this machine takes
 
     def clock():
-        return 0.05 * running[0].state.iteration if running else 0.0
+        return 0.055 * running[0].state.iteration if running else 0.0
 
     monkeypatch.setattr(handlers, "time", SimpleNamespace(monotonic=clock))
     batches = training.SliceBatches(slices, 2)

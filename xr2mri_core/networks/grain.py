@@ -31,7 +31,7 @@ class Grain(nn.Module):
     that they remove (Norkin and Birkbeck, "Film grain synthesis for AV1", DCC 2018). For each of
     three bands
 
-        x(d) <- x(d) + std_b(x(d)) g_b(d),    g_b a Gaussian field, correlated along depth,
+        x(d) <- x(d) + std_b(x(d)) g_b(d),    g_b that band of one Gaussian field g,
 
     where std_b is read from a table over the smoothed grey value. A sample gets grain, a mean does
     not: the mean of all grains is none. A new module's table is zero and changes nothing.
@@ -44,7 +44,7 @@ class Grain(nn.Module):
         super().__init__()
         bands = len(SIGMAS) - 1
         self.register_buffer("std", torch.zeros(bands, BINS))  # grey values of [-1, 1] in all
-        self.register_buffer("length", torch.ones(bands))  # slices of 1.5 mm
+        self.register_buffer("length", torch.ones(1))  # of g along depth, in slices of 1.5 mm
 
     @property
     def measured(self) -> bool:
@@ -64,9 +64,9 @@ class Grain(nn.Module):
         grey = _smooth(plain, _SMOOTHED)
         grained = plain.copy()
         levels = np.linspace(-1, 1, BINS)
-        for band, (table, length) in enumerate(zip(self.std, self.length, strict=True)):
-            noise = DepthNoise(plain.shape[1:], float(length), _seed(seed, band))
-            field = band_of(noise(depths).numpy(), band) / _unit_deviation(band)
+        noise = DepthNoise(plain.shape[1:], float(self.length), _seed(seed))(depths).numpy()
+        for band, table in enumerate(self.std):
+            field = band_of(noise, band) / _unit_deviation(band)
             grained += np.interp(grey, levels, table.cpu().numpy()) * field
         return torch.from_numpy(grained[:, None]).to(images)
 
@@ -90,11 +90,11 @@ def measured_grain(
             makes of them.
 
     Returns:
-        `Grain.std` (bands, BINS) and `Grain.length` (bands,).
+        `Grain.std` (bands, BINS) and `Grain.length` (1,).
     """
     bands = len(SIGMAS) - 1
     found: list[list[list[np.ndarray]]] = [[[] for _ in range(BINS)] for _ in range(bands)]
-    together = np.zeros((bands, 2))
+    together = np.zeros(2)
     for true, decoded in pairs:
         place = np.rint((np.clip(_smooth(decoded, _SMOOTHED), -1, 1) + 1) / 2 * (BINS - 1))
         lost = true - decoded
@@ -103,7 +103,7 @@ def measured_grain(
         for band in range(bands):
             part = band_of(lost, band)
             both = inside[1:] & inside[:-1]
-            together[band] += (
+            together += (
                 float((part[1:] * part[:-1])[both].mean()),
                 float(np.square(part[1:])[both].mean()),
             )
@@ -119,7 +119,7 @@ def measured_grain(
         if known.any():
             std[band] = np.interp(np.arange(BINS), np.flatnonzero(known), std[band, known])
     std = np.nan_to_num(std)
-    correlation = np.clip(together[:, 0] / np.maximum(together[:, 1], 1e-12), 1e-4, 0.99)
+    correlation = np.clip(together[:1] / max(together[1], 1e-12), 1e-4, 0.99)
     return std, 1 / np.sqrt(-2 * np.log(correlation))
 
 
@@ -140,6 +140,6 @@ def _unit_deviation(band: int) -> float:
     return math.sqrt(float(np.square(band_of(impulse, band)).sum()))
 
 
-def _seed(seed: int, band: int) -> int:
-    entropy = np.random.SeedSequence([_STREAM, seed, band])
+def _seed(seed: int) -> int:
+    entropy = np.random.SeedSequence([_STREAM, seed])
     return int(entropy.generate_state(1, np.uint64)[0]) >> 1
