@@ -22,8 +22,6 @@ def test_a_server_gives_what_this_machine_would(server, generator, radiograph, s
     there = generate_on_server(
         server, radiograph, FORM, progress=lambda *step: seen.append(step), **request
     )
-    if there.record["model"]["sha256"] != generator.origin["sha256"]:
-        pytest.skip("an earlier test has had the server of this session serve other weights")
     here = generator.generate(radiograph, FORM, **request)
     for name in ("volume", "mean", "std", "affine", "radiograph"):
         np.testing.assert_allclose(getattr(there, name), getattr(here, name), atol=1e-5)
