@@ -313,7 +313,7 @@ def test_a_terminal_sees_a_bar_with_the_steps_and_the_time_left(tmp_path, monkey
 def test_no_bar_elsewhere(tmp_path, capsys):
     fit(tmp_path, 5)[0].run()
     shown = capsys.readouterr().err
-    assert "step 5 of 5" not in shown and "left" not in shown
+    assert "%|" not in shown and "\r" not in shown
 
 
 # --- options of the bundle's commands -------------------------------------------------------------
