@@ -5,9 +5,9 @@ Every file says that its content is synthetic, and every set of files appears wh
 
 from __future__ import annotations
 
-import gzip
 import json
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from xr2mri_core.volume import NOTICE, GeneratedVolume
 VolumeFormat = Literal["nifti", "nrrd", "dicom"]
 SUFFIXES: dict[str, str] = {"nifti": ".nii.gz", "nrrd": ".nrrd", "dicom": "_dicom"}
 """What follows the name; DICOM is a folder of files, see :mod:`xr2mri_core.dicom_series`."""
+_PIECE = 64 << 10  # bytes
 
 
 # --- one file each ------------------------------------------------------------------------------
@@ -33,7 +34,24 @@ def nifti_bytes(volume: np.ndarray, affine: np.ndarray, description: str) -> byt
         affine: voxel to RAS mm.
         description: up to 79 characters.
     """
-    return _nifti(volume, affine, description).to_bytes()
+    return b"".join(nifti_pieces(volume, affine, description))
+
+
+def nifti_pieces(volume: np.ndarray, affine: np.ndarray, description: str) -> Iterator[bytes]:
+    """The same file piece by piece: all of it at once would be the volume's memory once more."""
+    image = _nifti(volume, affine, description)
+    header = image.header.copy()
+    header["magic"], header["vox_offset"] = header.single_magic, header.single_vox_offset
+    header.set_slope_inter(1.0, 0.0)
+    yield header.binaryblock.ljust(header.single_vox_offset, b"\0")  # zeros: no extensions
+    yield from _voxels(volume, volume.dtype.newbyteorder(header.endianness))
+
+
+def _voxels(volume: np.ndarray, dtype: np.dtype) -> Iterator[bytes]:
+    """The voxels of a file, X fastest, in pieces of some 64 KiB or one plane."""
+    planes = max(1, _PIECE // max(1, volume[..., :1].nbytes))
+    for first in range(0, volume.shape[-1], planes):
+        yield volume[..., first : first + planes].astype(dtype, copy=False).tobytes(order="F")
 
 
 def write_nifti(path: Path, volume: np.ndarray, affine: np.ndarray, description: str) -> None:
@@ -49,7 +67,7 @@ def write_nifti(path: Path, volume: np.ndarray, affine: np.ndarray, description:
 def _nifti(volume: np.ndarray, affine: np.ndarray, description: str) -> Any:
     import nibabel as nib
 
-    image = nib.Nifti1Image(np.ascontiguousarray(volume), affine)
+    image = nib.Nifti1Image(volume, affine)
     image.header.set_xyzt_units("mm")
     image.header["descrip"] = description.encode("ascii", "replace")[:79]
     image.set_qform(affine, code=1)
@@ -63,6 +81,11 @@ def nrrd_bytes(volume: np.ndarray, affine: np.ndarray, description: str) -> byte
     Compressed lightly; the same bytes every time, which pynrrd's comment with the date forbids.
     Floats and integers of 8 to 64 bits.
     """
+    return b"".join(nrrd_pieces(volume, affine, description))
+
+
+def nrrd_pieces(volume: np.ndarray, affine: np.ndarray, description: str) -> Iterator[bytes]:
+    """The same file piece by piece, as :func:`nifti_pieces`."""
     kinds = {"f4": "float", "f8": "double"}
     code = volume.dtype.newbyteorder("<").str[1:]
     bits = f"{'u' if code[0] == 'u' else ''}int{8 * volume.dtype.itemsize}"
@@ -81,8 +104,12 @@ def nrrd_bytes(volume: np.ndarray, affine: np.ndarray, description: str) -> byte
         f"space origin: {origin}",
         "description:=" + " ".join(description.encode("ascii", "replace").decode().split()),
     ]
-    voxels = volume.astype(f"<{code}", copy=False).tobytes(order="F")
-    return "\n".join([*header, "", ""]).encode() + gzip.compress(voxels, 2, mtime=0)
+    yield "\n".join([*header, "", ""]).encode()
+    packer = zlib.compressobj(2, wbits=31)  # gzip, without a time
+    for voxels in _voxels(volume, np.dtype(f"<{code}")):
+        if packed := packer.compress(voxels):
+            yield packed
+    yield packer.flush()
 
 
 def write_nrrd(path: Path, volume: np.ndarray, affine: np.ndarray, description: str) -> None:
