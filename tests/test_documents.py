@@ -29,7 +29,7 @@ def test_nothing_that_people_read_is_left_out():
         "xr2mri_core/localization/model_card.md",
         "xr2mri_core/transforms/polarity.md",
         "slicer_extension/XR2MRI/Resources/UI/XR2MRI.ui",
-        "slicer_extension/XR2MRI/XR2MRILib/jobs.py",
+        "slicer_extension/XR2MRI/xr2mri_client/jobs.py",
     }
 
 

@@ -61,8 +61,8 @@ def test_nobody_there_is_told_in_one_line(radiograph, tmp_path, capsys):
 
 
 def test_an_interrupt_ends_the_job_on_the_server(server, radiograph, monkeypatch):
-    from XR2MRILib.client import XR2MRIClient
-    from XR2MRILib.errors import JobLost
+    from xr2mri_client.client import XR2MRIClient
+    from xr2mri_client.errors import JobLost
 
     started = []
     start = XR2MRIClient.start

@@ -1,23 +1,22 @@
-"""Generation on a server, for the command line and the demo, by the Slicer module's own client.
+"""Generation on a server, for the command line and the demo.
 
-There is one client in the repository; it must run in Slicer's Python, so it lives in
-`slicer_extension/` and knows nothing of this package. This module lends it a caller.
+The client, :mod:`xr2mri_client`, is the Slicer module's; it knows nothing of this package.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from xr2mri_client import worker as client
+from xr2mri_client.client import XR2MRIClient
+from xr2mri_client.errors import XR2MRIClientError
 
 from xr2mri_core.errors import Cancelled
 from xr2mri_core.local_server import ServerError
 from xr2mri_core.reading import prepare_radiograph
 from xr2mri_core.volume import GeneratedVolume
-
-CLIENT = Path(__file__).resolve().parents[1] / "slicer_extension" / "XR2MRI"
-"""Folder of the client's package, in a checkout."""
 
 
 def generate_on_server(
@@ -85,17 +84,6 @@ def _worked(
     cancelled: Callable[[], bool],
 ) -> Any:
     """The client's `Finished` event."""
-    if str(CLIENT) not in sys.path:
-        sys.path.append(str(CLIENT))
-    try:
-        from XR2MRILib import worker as client
-        from XR2MRILib.client import XR2MRIClient
-        from XR2MRILib.errors import XR2MRIClientError
-    except ImportError as error:
-        raise ServerError(
-            f"the client is not there ({error}); it comes with a checkout of the project, "
-            f"in {CLIENT.parent.name}/"
-        ) from error
     try:
         connection = XR2MRIClient(url, ca_file)
         if token:

@@ -20,8 +20,8 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
+from xr2mri_client.errors import Cancelled
 from XR2MRILib import generation, sample_data, settings
-from XR2MRILib.errors import Cancelled
 from XR2MRILib.logic import XR2MRILogic
 from XR2MRILib.panel import Panel
 from XR2MRILib.rehearsal import RehearsalClient
@@ -108,8 +108,8 @@ class XR2MRIWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.panel = None
 
     def onReload(self):
-        """Reload the library with the module file."""
-        for name in [n for n in sys.modules if n.split(".")[0] == "XR2MRILib"]:
+        """Reload the libraries with the module file."""
+        for name in [n for n in sys.modules if n.split(".")[0] in ("XR2MRILib", "xr2mri_client")]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
 

@@ -37,7 +37,7 @@ def faulty():
 @pytest.fixture
 def client(faulty):
     """A client of it that does not wait long."""
-    from XR2MRILib.client import XR2MRIClient
+    from xr2mri_client.client import XR2MRIClient
 
     client = XR2MRIClient(faulty.url, timeout=(2.0, 5.0))
     yield client
@@ -139,4 +139,4 @@ def _in_front(slicer, kind):
 
 
 def _ours(name: str) -> bool:
-    return name.split(".")[0] == "XR2MRILib"
+    return name.split(".")[0] in ("XR2MRILib", "xr2mri_client")

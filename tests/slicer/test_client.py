@@ -14,19 +14,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import XR2MRILib
+import xr2mri_client
 from faulty_server import AFFINE, JOB, SLICES, Answer, FaultyServer, info, nifti, npy, record, state
 from faulty_server import volume as voxels
-from XR2MRILib import errors
-from XR2MRILib.address import is_local, normalise
-from XR2MRILib.client import XR2MRIClient, check_record
-from XR2MRILib.dicom import unpack
+from xr2mri_client import errors
+from xr2mri_client.address import is_local, normalise
+from xr2mri_client.client import XR2MRIClient, check_record
+from xr2mri_client.dicom import unpack
+from xr2mri_client.jobs import JobHandle
+from xr2mri_client.transport import Transport
+from xr2mri_client.volume import Volume, read_nifti, read_npy
 from XR2MRILib.form import FeatureForm
-from XR2MRILib.jobs import JobHandle
-from XR2MRILib.transport import Transport
-from XR2MRILib.volume import Volume, read_nifti, read_npy
 
-MODULE = Path(XR2MRILib.__file__).parents[1]
+MODULE = Path(xr2mri_client.__file__).parents[1]
 JOB_HANDLE = JobHandle(JOB, "knee_xr2mri", SLICES, seed=7)
 START = "POST /jobs/infer/knee_xr2mri"
 
@@ -748,9 +748,10 @@ def test_a_dicom_series_that_cannot_be_right_is_refused(content, tmp_path):
 
 def test_the_http_side_imports_neither_requests_nor_slicer_nor_the_core_at_file_scope():
     code = (
-        "import sys, pkgutil, importlib, XR2MRILib\n"
-        "for name in 'client worker form dicom volume address'.split():\n"
-        "    importlib.import_module(f'XR2MRILib.{name}')\n"
+        "import sys, importlib\n"
+        "for name in 'client worker dicom volume address'.split():\n"
+        "    importlib.import_module(f'xr2mri_client.{name}')\n"
+        "import XR2MRILib.form\n"
         "heavy = 'requests urllib3 slicer vtk qt ctk xr2mri_core monai nibabel pydicom'.split()\n"
         "print([name for name in heavy if name in sys.modules])"
     )
@@ -765,7 +766,7 @@ def test_inside_slicer_texts_are_translated():
         "slicer, i18n = types.ModuleType('slicer'), types.ModuleType('slicer.i18n')\n"
         "i18n.tr = lambda text: f'<{text}>'\n"
         "sys.modules.update({'slicer': slicer, 'slicer.i18n': i18n})\n"
-        "from XR2MRILib.errors import Unreachable, Busy\n"
+        "from xr2mri_client.errors import Unreachable, Busy\n"
         "print(Unreachable('x').remedy, Busy('x', 3).remedy)"
     )
     command = [sys.executable, "-c", code]
@@ -857,7 +858,7 @@ def test_the_real_server_says_what_to_mend(server, radiograph):
 @pytest.mark.server  # it starts none, but imports what the server does
 def test_the_form_of_the_answers_is_what_the_server_promises():
     """Both ends of the contract: the fields that are read here are those that are sent there."""
-    from XR2MRILib import jobs
+    from xr2mri_client import jobs
 
     from lib.info import API_VERSION
     from lib.routes import JobState as Sent
@@ -888,7 +889,7 @@ def test_what_is_asked_again_and_again_is_not_logged(client, faulty, caplog):
 def test_warnings_about_our_own_requests_are_logged(client, caplog):
     import logging
 
-    from XR2MRILib import transport
+    from xr2mri_client import transport
 
     client.connect()
     with caplog.at_level("DEBUG"), transport._asking:

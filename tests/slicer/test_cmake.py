@@ -21,7 +21,7 @@ MODULE = ROOT / "slicer_extension" / "XR2MRI"
 CMAKE = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
 MODULE_CMAKE = (MODULE / "CMakeLists.txt").read_text(encoding="utf-8")
 ENTRY = json.loads((ROOT / "slicer_extension" / "XR2MRI.json").read_text(encoding="utf-8"))
-OFFERED = {"ctk", "numpy", "qt", "slicer", "vtk", "XR2MRILib"}
+OFFERED = {"ctk", "numpy", "qt", "slicer", "vtk", "XR2MRILib", "xr2mri_client"}
 """What a module may import at file scope beside the standard library."""
 
 
@@ -44,7 +44,8 @@ def setting(name: str) -> str:
 
 def test_every_script_is_listed_once():
     scripts = listed("MODULE_PYTHON_SCRIPTS")
-    assert sorted(scripts) == sorted(["XR2MRI.py", *found(MODULE / "XR2MRILib", {".py"})])
+    packages = [*found(MODULE / "XR2MRILib", {".py"}), *found(MODULE / "xr2mri_client", {".py"})]
+    assert sorted(scripts) == sorted(["XR2MRI.py", *packages])
 
 
 def test_every_resource_is_listed_once():

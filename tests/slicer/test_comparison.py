@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import ndimage
+from xr2mri_client.errors import FormError
 from XR2MRILib import nrrd
 from XR2MRILib.comparison import CLIP_PERCENTILES, NoOverlap, compare, psnr, sobel, ssim
-from XR2MRILib.errors import FormError
 from XR2MRILib.request import Request
 
 from xr2mri_core.evaluation import metrics

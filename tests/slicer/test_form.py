@@ -6,7 +6,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from XR2MRILib.errors import FormError
+from xr2mri_client.errors import FormError
 from XR2MRILib.form import FeatureForm
 
 from xr2mri_core.errors import FeatureError

@@ -13,7 +13,7 @@ URL = "http://mri.hospital.example"
 
 
 def info(**more):
-    from XR2MRILib.jobs import read_info
+    from xr2mri_client.jobs import read_info
 
     return read_info(URL, fake.info(**more))
 
@@ -30,10 +30,10 @@ def ready(mocked, radiograph):
 def result(ready):
     """A generated volume, as the logic leaves it in the scene."""
     import numpy as np
+    from xr2mri_client.volume import Volume
     from XR2MRILib.request import Request
     from XR2MRILib.scene import display
     from XR2MRILib.scene import result as volumes
-    from XR2MRILib.volume import Volume
 
     values = np.linspace(0, 1, 16**3, dtype=np.float32).reshape(16, 16, 16)
     xray = ready.node.radiograph
@@ -123,8 +123,8 @@ PROGRESS = [
 
 @pytest.mark.parametrize(("progress", "text", "percent"), PROGRESS)
 def test_progress_is_told(ready, progress, text, percent):
+    from xr2mri_client.worker import Progress
     from XR2MRILib.states import State
-    from XR2MRILib.worker import Progress
 
     ready.logic.be(State.RUNNING)
     ready.logic.progressed.emit(Progress(*progress))
@@ -160,7 +160,7 @@ def test_who_is_logged_in_is_told(mocked):
 
 def errors() -> dict[str, tuple]:
     """Each error that connecting may end with: colour, and what the panel then shows."""
-    from XR2MRILib import errors as e
+    from xr2mri_client import errors as e
 
     return {
         "Unreachable": (e.Unreachable("Nobody is there."), "bad", ""),
@@ -197,7 +197,7 @@ def test_why_it_did_not_connect_is_told_at_the_server(mocked, name):
 
 
 def test_an_address_that_cannot_be_one_is_told_at_once(mocked):
-    from XR2MRILib.errors import BadAddress
+    from xr2mri_client.errors import BadAddress
 
     mocked.logic.refuses = BadAddress("The address is empty.")
     mocked.ui.connectButton.click()
@@ -218,7 +218,7 @@ def test_why_a_generation_failed_is_told_below_the_button(ready, name):
 
 
 def test_what_cannot_be_started_is_told_at_once(ready):
-    from XR2MRILib.errors import BadRadiograph
+    from xr2mri_client.errors import BadRadiograph
 
     ready.logic.refuses = BadRadiograph("It is a cat.")
     ready.press_generate()
@@ -227,14 +227,14 @@ def test_what_cannot_be_started_is_told_at_once(ready):
 
 
 def test_what_nobody_asked_for_fails_silently(ready):
-    from XR2MRILib.errors import NotOffered
+    from xr2mri_client.errors import NotOffered
 
     ready.logic.end("failed", NotOffered("It does not look for the knee."))
     assert ready.ui.messageLabel.text == ""
 
 
 def test_a_generation_is_told_from_its_doubts_to_its_end(ready, result):
-    from XR2MRILib.jobs import JobHandle
+    from xr2mri_client.jobs import JobHandle
     from XR2MRILib.states import State
 
     ready.press_generate()
@@ -276,7 +276,7 @@ def test_a_comparison_and_an_export_are_told(ready, result):
 
 
 def test_where_the_server_finds_the_knee_is_shown(ready):
-    from XR2MRILib.jobs import Located
+    from xr2mri_client.jobs import Located
     from XR2MRILib.location import Found
 
     ready.ui.cropButton.click()
@@ -375,8 +375,8 @@ def test_what_a_server_says_is_shown_as_it_stands(mocked, radiograph):
             "sex": {"title": HOSTILE, "enum": ["F"], "x-labels": {"F": HOSTILE}},
         }
     }
-    from XR2MRILib.errors import Refused
-    from XR2MRILib.jobs import read_info
+    from xr2mri_client.errors import Refused
+    from xr2mri_client.jobs import read_info
 
     mocked.logic.connect(read_info(URL, given))
     mocked.choose(radiograph).SetName(HOSTILE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from XR2MRILib.errors import FormError
+from xr2mri_client.errors import FormError
 from XR2MRILib.patient import from_tags, read_fields, sift
 
 from xr2mri_core.demographics import demographics_schema, parse_demographics

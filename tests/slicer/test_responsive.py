@@ -171,8 +171,8 @@ def test_voxels_are_shown_where_they_are_and_freed_with_their_node(slicer):
     """VTK gets the memory of the NumPy array; a view of it keeps it, and nothing else does."""
     import weakref
 
+    from xr2mri_client.volume import Volume
     from XR2MRILib.scene import result
-    from XR2MRILib.volume import Volume
 
     values = np.random.default_rng(0).random((20, 30, 40)).astype(np.float32, order="F")
     affine = np.diag([1.0, 2.0, 3.0, 1.0])

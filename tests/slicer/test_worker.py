@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import XR2MRILib
+import xr2mri_client
 from faulty_server import JOB, SLICES, Answer, info, nifti, npy, record, state, volume
-from XR2MRILib import errors, worker
-from XR2MRILib.client import XR2MRIClient, check_record
-from XR2MRILib.jobs import JobHandle
-from XR2MRILib.worker import (
+from xr2mri_client import errors, worker
+from xr2mri_client.client import XR2MRIClient, check_record
+from xr2mri_client.jobs import JobHandle
+from xr2mri_client.worker import (
     CallWorker,
     Cancelled,
     Connected,
@@ -30,7 +30,7 @@ from XR2MRILib.worker import (
     Started,
 )
 
-MODULE = Path(XR2MRILib.__file__).parents[1]
+MODULE = Path(xr2mri_client.__file__).parents[1]
 STATE = f"GET /jobs/{JOB}"
 START = "POST /jobs/infer/knee_xr2mri"
 HANDLE = JobHandle(JOB, "knee_xr2mri", SLICES, seed=7)
@@ -129,7 +129,7 @@ def test_a_panel_that_comes_late_gets_the_last_partial_volume_only(client):
 def test_nothing_that_the_panel_calls_takes_long(faulty):
     """50 ms at most on the GUI's thread; the first import of requests takes longer."""
     code = (
-        "import sys, time; from XR2MRILib.worker import *\n"
+        "import sys, time; from xr2mri_client.worker import *\n"
         "began = time.thread_time()\n"
         f"client = XR2MRIClient({faulty.url!r})\n"
         "worker = ConnectionWorker(client)\n"

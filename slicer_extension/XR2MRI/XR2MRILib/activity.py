@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
+from xr2mri_client.worker import Event, Final, Task
+
 from .states import State
-from .worker import Event, Final, Task
 
 Steps = Generator[None, None, Any]
 """Work on the GUI's thread in pieces that do not hold it up; what it returns came of it."""

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import slicer
+from xr2mri_client.texts import tr as _
+from xr2mri_client.volume import Volume, measure
+from xr2mri_client.worker import Computation, Final, Returned
 
 from .activity import Activity, Steps
 from .comparison import Comparison, NotComparable, compare
 from .scene import attributes, display, result
 from .states import State
-from .texts import tr as _
-from .volume import Volume, measure
-from .worker import Computation, Final, Returned
 
 
 @dataclass(frozen=True, eq=False)

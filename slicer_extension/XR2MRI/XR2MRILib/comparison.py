@@ -12,9 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-
-from .errors import XR2MRIClientError
-from .texts import tr as _
+from xr2mri_client.errors import XR2MRIClientError
+from xr2mri_client.texts import tr as _
 
 WINDOW, SIGMA = 11, 1.5
 CLIP_PERCENTILES = (0.0, 94.3)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from xr2mri_client.client import XR2MRIClient
+from xr2mri_client.jobs import ServerInfo
+from xr2mri_client.worker import ConnectionWorker, Final, Ready
+
 from .activity import Activity, Steps
-from .client import XR2MRIClient
 from .form import FeatureForm
-from .jobs import ServerInfo
 from .patient import read_fields
 from .states import State
-from .worker import ConnectionWorker, Final, Ready
 
 
 class Connection(Activity):

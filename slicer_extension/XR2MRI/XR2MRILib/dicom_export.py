@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import slicer
+from xr2mri_client.client import XR2MRIClient
+from xr2mri_client.dicom import unpack
+from xr2mri_client.errors import BadRadiograph, JobLost, NotSaved, Refused
+from xr2mri_client.jobs import JobHandle
+from xr2mri_client.texts import tr as _
+from xr2mri_client.worker import Final, GenerationWorker, Returned
 
 from .activity import Activity, Steps
-from .client import XR2MRIClient
-from .dicom import unpack
-from .errors import BadRadiograph, JobLost, NotSaved, Refused
 from .generation import Result
-from .jobs import JobHandle
 from .states import State
-from .texts import tr as _
 from .upload import upload_of
-from .worker import Final, GenerationWorker, Returned
 
 FILES_A_STEP = 2
 """Files that enter the database between two looks at the user."""

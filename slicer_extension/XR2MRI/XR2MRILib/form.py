@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import FormError, one_line
-from .texts import tr as _
+from xr2mri_client.errors import FormError, one_line
+from xr2mri_client.texts import tr as _
 
 LARGEST_FILE = 1 << 20
 SEPARATORS = "\t|,;"

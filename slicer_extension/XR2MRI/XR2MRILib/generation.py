@@ -8,18 +8,18 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import slicer
+from xr2mri_client.client import XR2MRIClient
+from xr2mri_client.errors import FormError, Refused
+from xr2mri_client.jobs import JobHandle, ServerInfo
+from xr2mri_client.texts import tr as _
+from xr2mri_client.volume import Volume
+from xr2mri_client.worker import Event, Final, Finished, GenerationWorker, Partial, Started
 
 from .activity import Activity, Steps
-from .client import XR2MRIClient
-from .errors import FormError, Refused
-from .jobs import JobHandle, ServerInfo
 from .request import Request
 from .scene import attributes, dicom_source, display, result
 from .signals import Signal
-from .texts import tr as _
 from .upload import upload_of
-from .volume import Volume
-from .worker import Event, Final, Finished, GenerationWorker, Partial, Started
 
 
 @dataclass(frozen=True, eq=False)

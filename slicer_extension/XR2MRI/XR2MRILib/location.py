@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import slicer
+from xr2mri_client.client import XR2MRIClient
+from xr2mri_client.jobs import Located, ServerInfo
+from xr2mri_client.worker import CallWorker, Final, Returned
 
 from .activity import Activity, Steps
-from .client import XR2MRIClient
 from .generation import model_of, sided
-from .jobs import Located, ServerInfo
 from .request import Request
 from .states import State
 from .upload import upload_of
-from .worker import CallWorker, Final, Returned
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,14 +24,8 @@ import slicer
 import vtk
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 from slicer.util import VTKObservationMixin
-
-from . import settings
-from .activity import Activity, Steps
-from .client import XR2MRIClient
-from .compare import RealComparison
-from .connection import Connection
-from .dicom_export import DicomExport
-from .errors import (
+from xr2mri_client.client import XR2MRIClient
+from xr2mri_client.errors import (
     Cancelled,
     LoginNeeded,
     PermissionNeeded,
@@ -39,17 +33,23 @@ from .errors import (
     Unreachable,
     XR2MRIClientError,
 )
+from xr2mri_client.jobs import ServerInfo
+from xr2mri_client.texts import tr as _
+from xr2mri_client.worker import Cancelled as WasCancelled
+from xr2mri_client.worker import Failed, Final, Progress, Started, Task
+
+from . import settings
+from .activity import Activity, Steps
+from .compare import RealComparison
+from .connection import Connection
+from .dicom_export import DicomExport
 from .form import FeatureForm
 from .generation import Generation, result_of
-from .jobs import ServerInfo
 from .location import Location
 from .parameters import XR2MRIParameterNode, parameters_of
 from .request import Request
 from .signals import Signal
 from .states import State
-from .texts import tr as _
-from .worker import Cancelled as WasCancelled
-from .worker import Failed, Final, Progress, Started, Task
 
 log = logging.getLogger("xr2mri")
 

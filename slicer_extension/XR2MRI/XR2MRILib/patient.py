@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Union
 
-from .errors import FormError, one_line
-from .texts import tr as _
+from xr2mri_client.errors import FormError, one_line
+from xr2mri_client.texts import tr as _
 
 Value = Union[float, str]
 

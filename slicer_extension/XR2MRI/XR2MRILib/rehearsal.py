@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-
-from .errors import JobLost, Refused
-from .jobs import API_VERSION, JobHandle, JobState, Located, ServerInfo, read_info
-from .texts import tr as _
-from .volume import Volume
+from xr2mri_client.errors import JobLost, Refused
+from xr2mri_client.jobs import API_VERSION, JobHandle, JobState, Located, ServerInfo, read_info
+from xr2mri_client.texts import tr as _
+from xr2mri_client.volume import Volume
 
 SIZE = 64
 SLICES_A_QUESTION = 5

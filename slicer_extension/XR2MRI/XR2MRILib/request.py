@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from .errors import FormError, one_line
-from .texts import tr as _
+from xr2mri_client.errors import FormError, one_line
+from xr2mri_client.texts import tr as _
 
 
 @dataclass(frozen=True)

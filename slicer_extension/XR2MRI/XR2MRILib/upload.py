@@ -9,9 +9,9 @@ from typing import Union
 
 import numpy as np
 import slicer
+from xr2mri_client.errors import BadRadiograph
 
 from . import nrrd
-from .errors import BadRadiograph
 from .scene import dicom_source
 from .scene.picture import frame_of, pixels_of, problem
 

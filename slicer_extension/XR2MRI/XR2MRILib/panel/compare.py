@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from xr2mri_client.errors import FormError
+from xr2mri_client.jobs import ServerInfo
+from xr2mri_client.texts import tr as _
+
 from ..compare import Compared
-from ..errors import FormError
 from ..form import FeatureForm
 from ..generation import Result, result_of
-from ..jobs import ServerInfo
 from ..logic import XR2MRILogic
 from ..scene import attributes
 from ..states import State
-from ..texts import tr as _
 from .generate import GenerateSection
 from .section import Section, selected_data, set_items, tell
 

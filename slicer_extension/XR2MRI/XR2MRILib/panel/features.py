@@ -7,12 +7,12 @@ from typing import Any
 
 import qt
 import slicer
+from xr2mri_client.errors import FormError, one_line
+from xr2mri_client.jobs import ServerInfo
+from xr2mri_client.texts import tr as _
 
-from ..errors import FormError, one_line
 from ..form import FeatureForm
-from ..jobs import ServerInfo
 from ..logic import XR2MRILogic
-from ..texts import tr as _
 from .form_grid import STYLE, FormGrid
 from .patient import PatientSection
 from .section import Section, tell

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import qt
+from xr2mri_client.texts import tr as _
 
 from ..form import FeatureForm, Field, Group
-from ..texts import tr as _
 from .grades import GradeField, Keys
 from .section import plain_label
 

@@ -7,18 +7,18 @@ from typing import Any
 
 import qt
 import slicer
+from xr2mri_client.errors import NotOffered, XR2MRIClientError
+from xr2mri_client.jobs import JobHandle
+from xr2mri_client.texts import tr as _
+from xr2mri_client.worker import Progress
 
 from ..compare import Compared
 from ..dicom_export import Exported
-from ..errors import NotOffered, XR2MRIClientError
 from ..generation import Result
-from ..jobs import JobHandle
 from ..logic import XR2MRILogic
 from ..request import Request
 from ..states import State
-from ..texts import tr as _
 from ..upload import holds_patient_data
-from ..worker import Progress
 from .features import FeatureSection
 from .options import OptionsSection
 from .patient import PatientSection

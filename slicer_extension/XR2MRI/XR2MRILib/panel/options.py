@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from xr2mri_client.jobs import ServerInfo
+from xr2mri_client.texts import tr as _
+
 from .. import settings
-from ..jobs import ServerInfo
 from ..logic import XR2MRILogic
 from ..parameters import OPTIONS
-from ..texts import tr as _
 from .section import Section, select_data, selected_data, set_items, tell
 
 WINDOW_MM = 73.5

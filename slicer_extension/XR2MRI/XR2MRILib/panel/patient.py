@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import qt
+from xr2mri_client.errors import FormError, one_line
+from xr2mri_client.jobs import ServerInfo
+from xr2mri_client.texts import tr as _
 
-from ..errors import FormError, one_line
-from ..jobs import ServerInfo
 from ..logic import XR2MRILogic
 from ..patient import PatientField, Value, read_fields, sift
-from ..texts import tr as _
 from .section import Section, plain_label, plain_tip, select_data, selected_data, tell
 
 

@@ -10,15 +10,15 @@ from typing import Any
 import slicer
 import vtk
 from slicer.util import VTKObservationMixin
+from xr2mri_client.errors import XR2MRIClientError
+from xr2mri_client.texts import tr as _
 
-from ..errors import XR2MRIClientError
 from ..location import Found
 from ..logic import XR2MRILogic
 from ..request import Request
 from ..scene import attributes, crop, dicom_source, layout
 from ..scene.picture import frame_of, problem
 from ..states import State
-from ..texts import tr as _
 from .section import Section, select_data, selected_data, tell
 from .turns import Turns
 

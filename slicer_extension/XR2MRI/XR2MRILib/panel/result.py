@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import slicer
+from xr2mri_client.errors import FormError
+from xr2mri_client.texts import tr as _
 
 from ..compare import Compared
-from ..errors import FormError
 from ..generation import Result, result_of
 from ..logic import XR2MRILogic
 from ..scene import attributes, display, layout
 from ..scene.picture import problem
 from ..states import State
-from ..texts import tr as _
 from .generate import GenerateSection
 from .section import Section, select_data, selected_data, set_items, tell
 from .turns import Turns

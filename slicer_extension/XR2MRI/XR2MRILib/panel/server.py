@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from xr2mri_client.errors import LoginFailed, LoginNeeded, TlsProblem, XR2MRIClientError
+from xr2mri_client.jobs import ServerInfo
+from xr2mri_client.texts import tr as _
+
 from .. import settings
-from ..errors import LoginFailed, LoginNeeded, TlsProblem, XR2MRIClientError
-from ..jobs import ServerInfo
 from ..logic import XR2MRILogic
 from ..states import State
-from ..texts import tr as _
 from .section import Section, plain_tip, tell
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import qt
 import slicer
+from xr2mri_client.texts import tr as _
 
-from ..texts import tr as _
 from .picture import ijk_to_ras
 
 LAYOUT_ID = 59043

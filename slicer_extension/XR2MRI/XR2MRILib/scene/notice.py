@@ -10,8 +10,8 @@ from __future__ import annotations
 import slicer
 import vtk
 from slicer.util import VTKObservationMixin
+from xr2mri_client.texts import tr as _
 
-from ..texts import tr as _
 from .attributes import is_synthetic
 
 _COLOUR = (1.0, 0.55, 0.1)

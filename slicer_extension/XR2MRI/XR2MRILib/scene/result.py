@@ -11,9 +11,9 @@ import numpy as np
 import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
+from xr2mri_client.volume import Volume
 
 from ..request import Request
-from ..volume import Volume
 from . import attributes
 from .picture import ijk_to_ras
 

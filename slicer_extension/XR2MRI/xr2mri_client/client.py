@@ -338,7 +338,7 @@ class XR2MRIClient:
             raise BadReply(_("The server gives no record of the volume."))
         return record
 
-    def dicom(self, job: JobHandle) -> bytes:
+    def dicom(self, job: JobHandle) -> bytearray:
         """The result as a ZIP of a DICOM MR series, for `dicom.unpack`."""
         asked = {"form": "dicom"}
         content = self._of_job(job, "/result", most=MOST_BYTES, params=asked).content

@@ -17,7 +17,7 @@ MOST_FILES = 3 * 2000
 _NAME = re.compile(r"[0-9.]{1,64}\.dcm")
 
 
-def unpack(content: bytes, folder: Path) -> list[Path]:
+def unpack(content: bytes | bytearray, folder: Path) -> list[Path]:
     """Write the files of a ZIP of DICOM files into an existing folder.
 
     Raises:

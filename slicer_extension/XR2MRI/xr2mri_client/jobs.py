@@ -232,7 +232,7 @@ def read_state(answer: Any) -> JobState:
 
 def read_located(answer: Any) -> Located:
     """Check the answer of `/locate/`; raises BadReply."""
-    box = _mapping(answer).get("box")
+    box: Any = _mapping(answer).get("box")
     whole = isinstance(box, list) and all(type(edge) is int for edge in box)
     if not whole or len(box) != 4 or not (box[0] < box[2] and box[1] < box[3]):
         raise BadReply(_("The server does not tell where the knee is."))

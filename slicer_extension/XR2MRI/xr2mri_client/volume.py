@@ -215,7 +215,8 @@ class _Gunzip:
 
     def __init__(self, content: bytes | bytearray) -> None:
         self._unpacker = zlib.decompressobj(wbits=31)
-        self._content, self._at, self._rest = memoryview(content), 0, b""
+        self._content, self._at = memoryview(content), 0
+        self._rest: bytes | memoryview = b""
 
     def read(self, size: int) -> bytearray:
         piece = bytearray()

@@ -1,0 +1,15 @@
+"""The HTTP client of an XR2MRI server, with neither Qt nor MRML.
+
+The Slicer module, the command line (`xr2mri generate --server`) and the demo use the same one. It
+lies beside the Slicer module, in whose Python it has to run: Python 3.9 to 3.12 with numpy and
+requests, which Slicer bundles, and without `xr2mri_core`.
+
+    client        one method a request, typed errors
+    worker        the same in a thread, with events for a user interface
+    transport     connections, retries, limits, TLS
+    jobs, volume  what comes back, checked
+    dicom         a DICOM series that came as a ZIP, unpacked
+    address       what people type as an address
+    errors        what can go wrong, each with its remedy
+    texts         the translator of every text that a user may read
+"""
