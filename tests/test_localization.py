@@ -8,21 +8,16 @@ import torch
 
 from xr2mri_core.errors import DatalistError, InputError
 from xr2mri_core.geometry import Laterality
-from xr2mri_core.localization import KneeDetector, LocateKneed, legs
-from xr2mri_core.localization.augment import augmented
+from xr2mri_core.localization import KneeDetector, LocateKneed
 from xr2mri_core.localization.boxes import EXPANSION, RISE, crop_of, iou
 from xr2mri_core.localization.boxfile import read_boxes
-from xr2mri_core.localization.crops import draw_crop, processed
 from xr2mri_core.localization.decision import NO_KNEE, Localization, decide, fills
 from xr2mri_core.localization.detector import MARGIN, WIDE_MARGINS
-from xr2mri_core.localization.films import FilmCorpus, draw_film, shrunk, write_films
 from xr2mri_core.localization.frames import frame_of, to_picture
 from xr2mri_core.localization.locate import side_of
 from xr2mri_core.localization.marker import read_markers
 from xr2mri_core.localization.network import FRAME, KneeSSD
 from xr2mri_core.localization.scale import JOINT_MM, RELATIVE_ERROR, scale_of
-from xr2mri_core.localization.score import score_crops
-from xr2mri_core.localization.training import DetectorStage, FilmBatches
 from xr2mri_core.phantom.bilateral import (
     SHADOW_MM,
     Layout,
@@ -32,6 +27,12 @@ from xr2mri_core.phantom.bilateral import (
     take_film,
 )
 from xr2mri_core.phantom.dataset import case_seed
+from xr2mri_core.training.detector import legs
+from xr2mri_core.training.detector.augment import augmented
+from xr2mri_core.training.detector.crops import draw_crop, processed
+from xr2mri_core.training.detector.films import FilmCorpus, draw_film, shrunk, write_films
+from xr2mri_core.training.detector.score import score_crops
+from xr2mri_core.training.detector.stage import DetectorStage, FilmBatches
 from xr2mri_core.transforms.radiograph import CROP_MM, middle_square, radiograph_transforms
 
 

@@ -12,13 +12,13 @@ from xr2mri_core.cli import main
 from xr2mri_core.errors import RadiographError, WeightsError
 from xr2mri_core.localization import KneeDetector, LocateKneed, locate_file
 from xr2mri_core.localization.boxes import iou
-from xr2mri_core.localization.crops import draw_crop
 from xr2mri_core.localization.decision import NO_KNEE
 from xr2mri_core.localization.detector import SHIPPED
 from xr2mri_core.localization.scale import RELATIVE_ERROR
-from xr2mri_core.localization.strangers import UNSEEN_PHOTOGRAPHS, photograph
 from xr2mri_core.phantom import make_case
 from xr2mri_core.phantom.bilateral import joint_of_case, shadow_of, take_film
+from xr2mri_core.training.detector.crops import draw_crop
+from xr2mri_core.training.detector.strangers import UNSEEN_PHOTOGRAPHS, photograph
 from xr2mri_core.transforms.radiograph import middle_square, radiograph_transforms
 
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference"

@@ -92,8 +92,8 @@ def _find(arguments: argparse.Namespace) -> None:
 def _films(arguments: argparse.Namespace) -> None:
     from xr2mri_core.files import check_writable
     from xr2mri_core.localization.boxfile import read_boxes
-    from xr2mri_core.localization.films import write_films
-    from xr2mri_core.localization.legs import read_legs, write_legs
+    from xr2mri_core.training.detector.films import write_films
+    from xr2mri_core.training.detector.legs import read_legs, write_legs
 
     out = check_writable(arguments.out)
     boxes = None
@@ -121,9 +121,10 @@ def _films(arguments: argparse.Namespace) -> None:
 
 def _score(arguments: argparse.Namespace) -> None:
     from xr2mri_core.files import check_file, write_text
-    from xr2mri_core.localization import KneeDetector, score
+    from xr2mri_core.localization import KneeDetector
     from xr2mri_core.localization.boxfile import read_boxes
-    from xr2mri_core.localization.legs import read_legs, write_legs
+    from xr2mri_core.training.detector import score
+    from xr2mri_core.training.detector.legs import read_legs, write_legs
 
     if not (arguments.films or arguments.crops or arguments.boxes or arguments.datalist):
         raise InputError("nothing to measure on; give --films, --crops, --boxes or --datalist")

@@ -78,7 +78,7 @@ class KneeDetector:
 
     @classmethod
     def load(cls, path: str | Path, width: float = 0.5) -> KneeDetector:
-        """Load weights as :func:`.training.export_detector` writes them.
+        """Load weights as ``training.detector`` exports them.
 
         Raises:
             WeightsError: for a file that is missing, damaged, or of another network.
@@ -164,7 +164,7 @@ class KneeDetector:
 
 
 def load_network(path: str | Path, width: float = 0.5) -> KneeSSD:
-    """A network with the weights of a file, as :func:`.training.export_detector` writes it.
+    """A network with the weights of a file, as ``training.detector`` exports it.
 
     Raises:
         WeightsError: for a file that is missing, damaged, or of another network.

@@ -17,12 +17,12 @@ from xr2mri_core.datalist import load_datalist
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.localization.boxes import Edges, iou, middle_of
 from xr2mri_core.localization.boxfile import Boxes
-from xr2mri_core.localization.crops import draw_crop
 from xr2mri_core.localization.decision import Localization
 from xr2mri_core.localization.detector import KneeDetector
-from xr2mri_core.localization.films import draw_film, knee_radiograph
-from xr2mri_core.localization.strangers import UNSEEN_PHOTOGRAPHS, draw_stranger, photograph
 from xr2mri_core.phantom.bilateral import Shadow
+from xr2mri_core.training.detector.crops import draw_crop
+from xr2mri_core.training.detector.films import draw_film, knee_radiograph
+from xr2mri_core.training.detector.strangers import UNSEEN_PHOTOGRAPHS, draw_stranger, photograph
 from xr2mri_core.transforms.orientation import UPRIGHT
 from xr2mri_core.transforms.radiograph_file import read_radiograph
 

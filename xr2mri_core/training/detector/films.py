@@ -25,9 +25,9 @@ from PIL import Image
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import DatalistError, InputError
 from xr2mri_core.localization.boxfile import Boxes
-from xr2mri_core.localization.crops import draw_crop, processed
-from xr2mri_core.localization.strangers import draw_stranger
 from xr2mri_core.phantom.bilateral import Film, Shadow, joint_of_case, sample_layout, take_film
+from xr2mri_core.training.detector.crops import draw_crop, processed
+from xr2mri_core.training.detector.strangers import draw_stranger
 from xr2mri_core.transforms.orientation import UPRIGHT
 from xr2mri_core.transforms.radiograph_file import read_radiograph
 

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torchvision.ops import box_iou
 
-from xr2mri_core.localization.augment import augmented
 from xr2mri_core.localization.detector import load_network
-from xr2mri_core.localization.films import FilmCorpus
 from xr2mri_core.localization.network import FRAME, KneeSSD
 from xr2mri_core.training.batches import Batch
+from xr2mri_core.training.detector.augment import augmented
+from xr2mri_core.training.detector.films import FilmCorpus
 from xr2mri_core.training.ema import EMA
 
 FOUND = 0.5
