@@ -153,6 +153,18 @@ def test_help_needs_no_heavy_library():
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
 
 
+@pytest.mark.parametrize("chosen", [None, "active"])
+def test_idle_threads_sleep_unless_the_user_wants_them_to_spin(chosen):
+    policy = "print(os.environ['OMP_WAIT_POLICY'])"
+    code = f"import os; from xr2mri_core.cli import main; main([]); {policy}"
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    environment |= {} if chosen is None else {"OMP_WAIT_POLICY": chosen}
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert told.stdout.split()[-1] == (chosen or "passive")
+
+
 # --- what is handed in wrong ----------------------------------------------------------------------
 
 

@@ -16,6 +16,8 @@ import socket
 import sys
 from collections.abc import Sequence
 
+from xr2mri_core.processes import wait_passively
+
 _NOT_STARTED = 3  # what uvicorn ends with then
 
 
@@ -34,6 +36,7 @@ def main() -> None:
             stream.flush()
         os._exit(status)
 
+    wait_passively()
     atexit.register(end)  # before all that is imported below, so that it comes last
     status = _run()
 

@@ -17,6 +17,7 @@ from xr2mri_core.cli import generate, info, localize, measure, oai, phantom
 from xr2mri_core.cli.options import Commands, Parser
 from xr2mri_core.cli.terminal import set_up
 from xr2mri_core.errors import Cancelled, InputError, XR2MRIError
+from xr2mri_core.processes import wait_passively
 
 log = logging.getLogger("xr2mri")
 
@@ -25,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status (never raises, except in a debugger's hands)."""
     given = sys.argv[1:] if argv is None else argv
     debug = "--debug" in given
+    wait_passively()
     try:
         arguments = _parser().parse_args(localize.spelled_out(given))
         set_up(debug)
