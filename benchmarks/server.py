@@ -42,13 +42,14 @@ import requests
 import torch
 
 from xr2mri_core.generation import KneeMRIGenerator
-from xr2mri_core.local_server import APP, LocalServer
+from xr2mri_core.local_server import LocalServer
 from xr2mri_core.phantom.dataset import write_cases
+from xr2mri_core.shipped import app_folder
 
 UNSEEN_SEED = 8_500_000
 SMALL: dict[str, Any] = {"num_slices": 2, "steps": 2}
 MODEL = "knee_xr2mri"
-NICE = 5  # `lib.device_queue.NICE`, by which the thread that generates stands back
+NICE = 5  # `monai_app.lib.device_queue.NICE`, by which the thread that generates stands back
 
 Item = tuple[str, str, int]
 """What a client does (a key of `CLIENTS`), with which image and which seed."""
@@ -106,7 +107,7 @@ class Served:
     def _started(self) -> LocalServer:
         folder = self.folder / uuid.uuid4().hex
         options = ("--conf", "max_queue", "64")
-        server = LocalServer(APP, self.studies, folder, *options, TMPDIR=str(self.temp))
+        server = LocalServer(app_folder(), self.studies, folder, *options, TMPDIR=str(self.temp))
         return server.wait(600)
 
     def kill(self) -> None:

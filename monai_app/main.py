@@ -16,13 +16,13 @@ from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore
 
-from lib.dicomweb import DicomWebStudies
-from lib.ending import when_told_to_end
-from lib.greeting import greet_when_ready
-from lib.info import api_info
-from lib.jobs import JobStore
-from lib.json_text import plain
-from lib.routes import (
+from monai_app.lib.dicomweb import DicomWebStudies
+from monai_app.lib.ending import when_told_to_end
+from monai_app.lib.greeting import greet_when_ready
+from monai_app.lib.info import api_info
+from monai_app.lib.jobs import JobStore
+from monai_app.lib.json_text import plain
+from monai_app.lib.routes import (
     inference_router,
     jobs_router,
     mount,
@@ -30,15 +30,15 @@ from lib.routes import (
     studies_router,
     training_router,
 )
-from lib.security.protect import protect
-from lib.security.settings import SecuritySettings
-from lib.service import GenerationService
-from lib.settings import Settings
-from lib.sources import Sources
-from lib.studies import Studies
-from lib.tasks import KneeMRITask
-from lib.training import TrainingRuns
-from lib.uploads import ScratchFolder, Sessions
+from monai_app.lib.security.protect import protect
+from monai_app.lib.security.settings import SecuritySettings
+from monai_app.lib.service import GenerationService
+from monai_app.lib.settings import Settings
+from monai_app.lib.sources import Sources
+from monai_app.lib.studies import Studies
+from monai_app.lib.tasks import KneeMRITask
+from monai_app.lib.training import TrainingRuns
+from monai_app.lib.uploads import ScratchFolder, Sessions
 from xr2mri_core import __version__
 from xr2mri_core.volume import NOTICE
 

@@ -60,7 +60,7 @@ B=monai_app/model/knee_xr2mri; C=$B/configs    # a comment
 python -m monai.bundle run --bundle_root $B \\
     --config_file "['$C/train_diffusion.yaml','$C/compact.yaml']" \\
     --steps 5 --autoencoder_dir '$None' --guidance#demographics True
-cd monai_app && python -m lib.security.users add ada --role user
+python -m monai_app.lib.security.users add ada --role user
 curl -F file=@knee.dcm 'http://127.0.0.1:8000/infer/knee_xr2mri?output=image' -o volume.nii
 ```
 
@@ -105,7 +105,7 @@ CONFIGS = "monai_app/model/knee_xr2mri/configs"
         ("make sevre", "no target sevre"),
         ("make serve STUDY=/data", "no variable STUDY"),
         (".venv/bin/python -m xr2mri_core.nosuch", "no such module"),
-        (".venv/bin/python -m lib.security.users list", "no such module in"),
+        (".venv/bin/python -m monai_app.lib.security.nosuch list", "no such module"),
         (".venv/bin/python tests/nosuch.py", "no such file"),
         (".venv/bin/python benchmarks/bench.py --nosuch", "no option --nosuch"),
         (f"{BUNDLE} {CONFIGS}/nosuch.yaml", "no file"),

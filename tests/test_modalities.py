@@ -42,7 +42,7 @@ class Pacs:
 
 @pytest.fixture
 def studies():
-    from lib.dicomweb import DicomWebStudies
+    from monai_app.lib.dicomweb import DicomWebStudies
 
     found = DicomWebStudies("http://127.0.0.1:9/dicom-web")
     found._client = Pacs([*MODALITIES, "MR", "CT"])

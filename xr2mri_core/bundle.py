@@ -16,8 +16,7 @@ from xr2mri_core import __version__
 from xr2mri_core.demographics import demographics_schema
 from xr2mri_core.errors import WeightsError, shown
 from xr2mri_core.networks.model import guided_by_demographics, is_volumetric
-
-SHIPPED_BUNDLE = Path(__file__).resolve().parents[1] / "monai_app" / "model" / "knee_xr2mri"
+from xr2mri_core.shipped import bundle_folder
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def load_bundle(
     Raises:
         WeightsError: no bundle, no weights, or weights of another model.
     """
-    bundle = Path(path or SHIPPED_BUNDLE)
+    bundle = Path(path or bundle_folder())
     overlays = [size]
     configured(bundle, overlays)
     weights = weights_path(bundle) if weights is None else Path(weights)
@@ -86,7 +85,7 @@ def configured(bundle: Path, overlays: list[str]) -> Any:
     if missing:
         raise WeightsError(
             f"no bundle of size {shown(overlays[0])} at '{bundle}': configs/{missing[0].name} is "
-            "missing; give the folder of a bundle such as monai_app/model/knee_xr2mri with --bundle"
+            "missing; give the folder of a bundle such as monai_app/model/knee_xr2mri"
         )
     parser = ConfigParser()
     parser.read_config([str(path) for path in configs])
@@ -104,14 +103,14 @@ def weights_path(bundle: Path) -> Path:
     if not path.is_file():
         raise WeightsError(
             f"no weights at '{path}'; train them with the bundle's commands (docs/README.md there) "
-            "or give another bundle with --bundle"
+            "or give another bundle"
         )
     return path
 
 
 def describe_bundle(path: Path | str | None = None) -> dict[str, Any]:
     """What a bundle holds, without loading its networks."""
-    bundle = Path(path or SHIPPED_BUNDLE)
+    bundle = Path(path or bundle_folder())
     weights = weights_path(bundle)
     card = weights.with_name("model_card.json")
     return {

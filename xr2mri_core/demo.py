@@ -20,8 +20,9 @@ from xr2mri_core.evaluation.planes import coherence, in_planes
 from xr2mri_core.export import write_json, write_nifti
 from xr2mri_core.files import atomic_files, check_writable
 from xr2mri_core.geometry import volume_to_slices
-from xr2mri_core.local_server import APP, LocalServer, app_with
+from xr2mri_core.local_server import LocalServer, app_with
 from xr2mri_core.remote import generate_on_server
+from xr2mri_core.shipped import bundle_folder
 from xr2mri_core.volume import NOTICE
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _served(
     form = json.loads(patient["features"].read_text(encoding="utf-8"))["features"]
     options = ["--conf", "device", device] if device else []
     with TemporaryDirectory(prefix="xr2mri-demo-") as folder:
-        app = app_with(bundle, Path(folder) / "monai_app") if bundle else APP
+        app = app_with(bundle or bundle_folder(), Path(folder) / "monai_app")
         studies = patient["radiograph"].parent
         print(f"$ monailabel start_server --app {app.name} --studies {studies} {' '.join(options)}")
         started = time.perf_counter()

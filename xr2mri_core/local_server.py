@@ -14,9 +14,7 @@ import urllib.request
 from pathlib import Path
 
 from xr2mri_core.errors import XR2MRIError
-
-APP = Path(__file__).resolve().parents[1] / "monai_app"
-"""The app that the project ships."""
+from xr2mri_core.shipped import app_folder
 
 
 class ServerError(XR2MRIError):
@@ -24,10 +22,12 @@ class ServerError(XR2MRIError):
 
 
 def app_with(bundle: Path, folder: Path) -> Path:
-    """An app folder like `APP` whose one model is another bundle; made of links, in `folder`."""
+    """A folder of our app whose one model is a bundle; made of links, in `folder`.
+
+    MONAI Label writes its logs there, and not where the package is installed.
+    """
     (folder / "model").mkdir(parents=True)
-    for name in ("main.py", "lib"):
-        (folder / name).symlink_to(APP / name)
+    (folder / "main.py").symlink_to(app_folder() / "main.py")
     (folder / "model" / "knee_xr2mri").symlink_to(Path(bundle).resolve())
     return folder
 
@@ -43,7 +43,7 @@ class LocalServer:
     """`monailabel start_server` in a process of its own, on a free port of the loopback interface.
 
     Args:
-        app: folder of the app, e.g. `APP`.
+        app: folder of the app, e.g. :func:`~xr2mri_core.shipped.app_folder`.
         studies: folder of radiographs, or the DICOMweb address of a PACS.
         folder: its working folder, with its log and its temporary files.
         options: more words of the command.

@@ -12,7 +12,6 @@ from typing import Any
 from xr2mri_client import worker as client
 from xr2mri_client.client import XR2MRIClient
 from xr2mri_client.errors import XR2MRIClientError
-
 from xr2mri_core.errors import Cancelled
 from xr2mri_core.local_server import ServerError
 from xr2mri_core.reading import prepare_radiograph

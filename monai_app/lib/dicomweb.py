@@ -22,8 +22,8 @@ from dicomweb_client import DICOMwebClient
 from pydicom import Dataset
 from requests.auth import HTTPBasicAuth
 
-from lib.studies import ReadOnlyStudies
-from lib.uploads import TooMuch
+from monai_app.lib.studies import ReadOnlyStudies
+from monai_app.lib.uploads import TooMuch
 from xr2mri_core.errors import InputError, XR2MRIError, shown
 from xr2mri_core.transforms.dicom_statements import MODALITIES
 

@@ -6,9 +6,9 @@ from urllib.parse import quote
 
 import uvicorn
 
-from lib.security.binding import is_loopback, starting_server
-from lib.security.settings import SecuritySettings
-from lib.studies import ReadOnlyStudies, Studies
+from monai_app.lib.security.binding import is_loopback, starting_server
+from monai_app.lib.security.settings import SecuritySettings
+from monai_app.lib.studies import ReadOnlyStudies, Studies
 from xr2mri_core.export import NOTICE
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}

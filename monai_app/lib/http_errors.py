@@ -11,12 +11,12 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as PlainHTTPException
 from starlette.responses import Response
 
-from lib.device_queue import QueueFull
-from lib.dicomweb import Unreachable
-from lib.json_text import Json
-from lib.service import UnknownModel
-from lib.training import Busy
-from lib.uploads import NO_ROOM, TooMuch, UnknownSession
+from monai_app.lib.device_queue import QueueFull
+from monai_app.lib.dicomweb import Unreachable
+from monai_app.lib.json_text import Json
+from monai_app.lib.service import UnknownModel
+from monai_app.lib.training import Busy
+from monai_app.lib.uploads import NO_ROOM, TooMuch, UnknownSession
 from xr2mri_core.errors import (
     InputError,
     OutputError,

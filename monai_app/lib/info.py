@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from lib.service import GenerationService
+from monai_app.lib.service import GenerationService
 from xr2mri_core import __version__
 from xr2mri_core.bundle import versions
 from xr2mri_core.features import form_schema

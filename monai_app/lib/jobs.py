@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from lib.device_queue import DeviceQueue, Job, State
-from lib.http_errors import NotFound, http_error
-from lib.service import Generation
+from monai_app.lib.device_queue import DeviceQueue, Job, State
+from monai_app.lib.http_errors import NotFound, http_error
+from monai_app.lib.service import Generation
 from xr2mri_core.errors import InputError, XR2MRIError, encodable, shown
 
 

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from lib.json_text import read_object
+from monai_app.lib.json_text import read_object
 from xr2mri_core.demographics import parse_demographics
 from xr2mri_core.errors import InputError, shown
 from xr2mri_core.features import parse_features

@@ -14,7 +14,7 @@ import numpy as np
 from requests_toolbelt import MultipartEncoder
 from starlette.responses import Response
 
-from lib.json_text import Json, plain
+from monai_app.lib.json_text import Json, plain
 from xr2mri_core.export import nifti_bytes, nrrd_bytes
 from xr2mri_core.volume import NOTICE, GeneratedVolume
 

@@ -29,17 +29,24 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.responses import FileResponse, Response
 
-from lib.device_queue import Job, State
-from lib.http_errors import http_error, speak_plainly
-from lib.jobs import Entry, JobStore, Key
-from lib.json_text import Json, read_object
-from lib.parameters import GenerationParameters
-from lib.replies import SUFFIXES, infer_response, media_type, record_of, result_bytes, volume_bytes
-from lib.security.routes import Role
-from lib.service import GenerationService
-from lib.sources import Named, Sources
-from lib.studies import ReadOnlyStudies, suffix_of
-from lib.training import TrainingParameters, TrainingRuns
+from monai_app.lib.device_queue import Job, State
+from monai_app.lib.http_errors import http_error, speak_plainly
+from monai_app.lib.jobs import Entry, JobStore, Key
+from monai_app.lib.json_text import Json, read_object
+from monai_app.lib.parameters import GenerationParameters
+from monai_app.lib.replies import (
+    SUFFIXES,
+    infer_response,
+    media_type,
+    record_of,
+    result_bytes,
+    volume_bytes,
+)
+from monai_app.lib.security.routes import Role
+from monai_app.lib.service import GenerationService
+from monai_app.lib.sources import Named, Sources
+from monai_app.lib.studies import ReadOnlyStudies, suffix_of
+from monai_app.lib.training import TrainingParameters, TrainingRuns
 from xr2mri_core.errors import XR2MRIError, encodable
 from xr2mri_core.volume import NOTICE
 

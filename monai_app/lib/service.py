@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from lib.device_queue import DeviceQueue, Job
-from lib.parameters import GenerationParameters
+from monai_app.lib.device_queue import DeviceQueue, Job
+from monai_app.lib.parameters import GenerationParameters
 from xr2mri_core.bundle import describe_bundle, weights_path
 from xr2mri_core.dicom_series import patient_and_study
 from xr2mri_core.errors import InputError, OutputError, WeightsError, XR2MRIError, shown

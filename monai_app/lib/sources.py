@@ -12,11 +12,11 @@ from typing import Annotated, TypeVar
 from anyio import to_thread
 from fastapi import File, Query, UploadFile
 
-from lib.http_errors import NotFound
-from lib.parameters import GenerationParameters
-from lib.service import Deliver, GenerationService
-from lib.studies import ReadOnlyStudies, Source
-from lib.uploads import ScratchFolder, Sessions, TooMuch
+from monai_app.lib.http_errors import NotFound
+from monai_app.lib.parameters import GenerationParameters
+from monai_app.lib.service import Deliver, GenerationService
+from monai_app.lib.studies import ReadOnlyStudies, Source
+from monai_app.lib.uploads import ScratchFolder, Sessions, TooMuch
 from xr2mri_core.dicom_series import dicom_series
 from xr2mri_core.errors import InputError, shown
 from xr2mri_core.reading import PreparedRadiograph

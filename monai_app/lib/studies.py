@@ -20,7 +20,7 @@ from anyio import CapacityLimiter
 from monailabel.interfaces.datastore import Datastore
 from pydicom import Dataset
 
-from lib.folder_tree import FolderTree
+from monai_app.lib.folder_tree import FolderTree
 from xr2mri_core.errors import InputError, OutputError
 
 Source = Path | bytes

@@ -8,8 +8,8 @@ from typing import Any
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
-from lib.parameters import GenerationParameters, parameter_schema
-from lib.service import GenerationService
+from monai_app.lib.parameters import GenerationParameters, parameter_schema
+from monai_app.lib.service import GenerationService
 from xr2mri_core.export import write_generated
 from xr2mri_core.volume import NOTICE
 

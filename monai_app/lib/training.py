@@ -23,10 +23,10 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lib.device_queue import Job, QueueFull, State, Work
-from lib.json_text import plain
-from lib.parameters import check_model, told
-from lib.service import GenerationService
+from monai_app.lib.device_queue import Job, QueueFull, State, Work
+from monai_app.lib.json_text import plain
+from monai_app.lib.parameters import check_model, told
+from monai_app.lib.service import GenerationService
 from xr2mri_core.bundle import describe_bundle
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import Cancelled, DatalistError, InputError, OutputError, XR2MRIError

@@ -20,6 +20,7 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
+
 from xr2mri_client.errors import Cancelled
 from XR2MRILib import generation, sample_data, settings
 from XR2MRILib.logic import XR2MRILogic

@@ -17,12 +17,12 @@ import yaml
 
 
 def parser_of(program: str) -> argparse.ArgumentParser:
-    """The parser of `xr2mri` or of the module `lib.security.users`."""
+    """The parser of `xr2mri` or of the module `monai_app.lib.security.users`."""
     if program == "xr2mri":
         from xr2mri_core.cli import _parser
 
         return _parser()
-    from lib.security.users import _parser as users
+    from monai_app.lib.security.users import _parser as users
 
     return users()
 
@@ -188,8 +188,8 @@ def configurations(root: Path) -> dict[str, Any]:
 @cache
 def conf_keys() -> frozenset[str]:
     """The names that `--conf` takes."""
-    from lib.security.settings import SecuritySettings
-    from lib.settings import Settings
+    from monai_app.lib.security.settings import SecuritySettings
+    from monai_app.lib.settings import Settings
 
     names = {
         field.name for kind in (Settings, SecuritySettings) for field in dataclasses.fields(kind)
@@ -199,7 +199,7 @@ def conf_keys() -> frozenset[str]:
 
 def is_route(method: str | None, path: str) -> bool:
     """Whether the server has a route, or, without a method, routes that begin so."""
-    from lib.security.routes import ROUTES
+    from monai_app.lib.security.routes import ROUTES
 
     path = re.sub(r"[{<]\w+[}>]", "x", path.partition("?")[0])
     if method is None and any(route.path.startswith(path) for route in ROUTES):

@@ -189,14 +189,8 @@ def _python(given: list[str], session: Session, whole: bool) -> Iterator[str]:
         module, rest = given[1], given[2:]
         if module == "monai.bundle":
             yield from _bundle(rest, session, whole)
-        elif module.startswith("lib."):
-            homes = [session.folder]
-            homes += [session.root / "monai_app"] if session.brief or not whole else []
-            inner = f"{module.replace('.', '/')}.py"
-            if not any((home / inner).is_file() for home in homes):
-                yield f"python -m {module}: no such module in {session.folder.name}"
-            elif module == "lib.security.users":
-                yield from _parsed(options.parser_of(module), module, rest, whole)
+        elif module == "monai_app.lib.security.users":
+            yield from _parsed(options.parser_of(module), module, rest, whole)
         elif not options.can_run(module):
             yield f"python -m {module}: no such module"
     elif given and given[0].endswith(".py"):
@@ -323,7 +317,7 @@ def _link(target: str, document: Path) -> Iterator[str]:
 
 def _imports(source: str, root: Path) -> Iterator[str]:
     """Names that a Python block imports from the project."""
-    homes = (root, root / "monai_app", root / "slicer_extension/XR2MRI")
+    homes = (root, root / "slicer_extension/XR2MRI")
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.ImportFrom) or not node.module:
             continue

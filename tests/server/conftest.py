@@ -13,7 +13,7 @@ from xr2mri_core.local_server import LocalServer
 @pytest.fixture
 def service(tiny_bundle):
     """The generation service on the tiny bundle; beside it a bundle without weights."""
-    from lib.service import GenerationService
+    from monai_app.lib.service import GenerationService
 
     bare = tiny_bundle.with_name("bare")
     if not bare.exists():
@@ -28,7 +28,7 @@ def service(tiny_bundle):
 @pytest.fixture
 def studies(tmp_path, radiograph):
     """A folder with one radiograph, read as the app reads it."""
-    from lib.studies import Studies
+    from monai_app.lib.studies import Studies
 
     folder = tmp_path / "studies" / "case-7"
     folder.mkdir(parents=True)
@@ -39,7 +39,7 @@ def studies(tmp_path, radiograph):
 @pytest.fixture
 def scratch(tmp_path, monkeypatch):
     """Files in transit go to a folder of this test, which is empty in the end."""
-    from lib.uploads import ScratchFolder
+    from monai_app.lib.uploads import ScratchFolder
 
     folder = tmp_path / "scratch"
     folder.mkdir()
@@ -50,7 +50,7 @@ def scratch(tmp_path, monkeypatch):
 
 @pytest.fixture
 def store(service):
-    from lib.jobs import JobStore
+    from monai_app.lib.jobs import JobStore
 
     return JobStore(service.queue)
 
@@ -62,7 +62,7 @@ class Logins:
         self.app = app
 
     async def __call__(self, scope, receive, send):
-        from lib.security.routes import Role
+        from monai_app.lib.security.routes import Role
 
         named = dict(scope.get("headers", ())).get(b"x-user", b"").decode()
         if named:
@@ -77,15 +77,15 @@ def client(service, studies, scratch, store):
     from fastapi import FastAPI
     from fastapi.testclient import TestClient
 
-    from lib.routes import (
+    from monai_app.lib.routes import (
         inference_router,
         jobs_router,
         mount,
         session_router,
         studies_router,
     )
-    from lib.sources import Sources
-    from lib.uploads import Sessions
+    from monai_app.lib.sources import Sources
+    from monai_app.lib.uploads import Sessions
 
     sources = Sources(service, studies, Sessions(), scratch, 1 << 20)
     app = FastAPI()

@@ -18,12 +18,12 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from lib.security.audit import AuditLog
-from lib.security.guard import Guard
-from lib.security.protect import protect
-from lib.security.routes import Role
-from lib.security.settings import SecuritySettings
-from lib.security.users import StoredUser, hash_password, write_users
+from monai_app.lib.security.audit import AuditLog
+from monai_app.lib.security.guard import Guard
+from monai_app.lib.security.protect import protect
+from monai_app.lib.security.routes import Role
+from monai_app.lib.security.settings import SecuritySettings
+from monai_app.lib.security.users import StoredUser, hash_password, write_users
 
 PASSWORD = "correct horse battery"
 _HASH = hash_password(PASSWORD)

@@ -300,8 +300,8 @@ def client_of_training(service, small_datalist, tmp_path):
     from fastapi import FastAPI
     from fastapi.testclient import TestClient
 
-    from lib.routes import mount, training_router
-    from lib.training import TrainingRuns
+    from monai_app.lib.routes import mount, training_router
+    from monai_app.lib.training import TrainingRuns
 
     app = FastAPI()
     mount(app, training_router(TrainingRuns(service, small_datalist.parent, tmp_path / "runs")))
@@ -311,7 +311,7 @@ def client_of_training(service, small_datalist, tmp_path):
 
 @pytest.mark.parametrize("text", ['{"step": 3, "losses": {"loss": NaN}}', '{"step": 3, "lo'])
 def test_a_training_that_diverges_is_still_told(client_of_training, service, tmp_path, text):
-    from lib.training import TrainingParameters, TrainingRun
+    from monai_app.lib.training import TrainingParameters, TrainingRun
 
     run = TrainingRun.__new__(TrainingRun)
     run.service, run.model, run.folder = service, "knee_xr2mri", tmp_path
@@ -382,7 +382,7 @@ def pacs():
 @pytest.fixture
 def studies(pacs):
     """The routes of `client` ask the PACS."""
-    from lib.dicomweb import DicomWebStudies
+    from monai_app.lib.dicomweb import DicomWebStudies
 
     studies = DicomWebStudies(f"http://127.0.0.1:{pacs.server_address[1]}/dicom-web")
     studies._client.set_http_retry_params(retry=False)
@@ -436,7 +436,7 @@ def test_an_odd_answer_of_a_pacs(client, pacs, answer):
     ),
 )  # fmt: skip
 def test_any_answer_of_a_pacs(client, pacs, studies, kind, content):
-    from lib.dicomweb import Unreachable
+    from monai_app.lib.dicomweb import Unreachable
 
     pacs.answer = kind, content
     reply = client.post("/locate/knee_xr2mri", params={"image": "1.2.3"})
@@ -448,7 +448,7 @@ def test_any_answer_of_a_pacs(client, pacs, studies, kind, content):
 
 
 def test_a_pacs_that_hangs_holds_up_nobody_else(client, pacs, radiograph):
-    from lib.dicomweb import AT_ONCE
+    from monai_app.lib.dicomweb import AT_ONCE
 
     release, asked = threading.Event(), []
 
@@ -485,7 +485,7 @@ def test_a_pacs_that_hangs_holds_up_nobody_else(client, pacs, radiograph):
 
 
 def test_a_pacs_that_trickles_has_a_deadline(client, pacs, monkeypatch):
-    monkeypatch.setattr("lib.dicomweb.FIND_SECONDS", 1.0)
+    monkeypatch.setattr("monai_app.lib.dicomweb.FIND_SECONDS", 1.0)
 
     def trickle(handler):
         handler.send_response(200)
@@ -504,7 +504,7 @@ def test_a_pacs_that_trickles_has_a_deadline(client, pacs, monkeypatch):
 
 @pytest.mark.parametrize("level", ["list", "image"])
 def test_an_answer_of_a_pacs_is_read_up_to_a_bound(client, pacs, studies, monkeypatch, level):
-    monkeypatch.setattr("lib.dicomweb._LARGEST_LIST", 1 << 20)
+    monkeypatch.setattr("monai_app.lib.dicomweb._LARGEST_LIST", 1 << 20)
     studies.most_bytes, sent = 1 << 20, []
 
     def flood(handler):

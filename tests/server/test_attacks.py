@@ -36,7 +36,7 @@ from checks import without_paths
 from samples import draw_knee
 from security_support import PASSWORD
 
-from lib.security.auth import FAILURES_OF_A_USER
+from monai_app.lib.security.auth import FAILURES_OF_A_USER
 from xr2mri_core.local_server import LocalServer, ServerError
 
 pytestmark = pytest.mark.server

@@ -19,10 +19,10 @@ import requests
 from full_disk import full_disk
 from security_support import PASSWORD, ask, guarded, make_users, serving
 
-from lib.security import binding
-from lib.security.connections import BoundedConnection, most_connections
-from lib.security.settings import SecuritySettings, SettingsError
-from lib.security.throttle import network_of
+from monai_app.lib.security import binding
+from monai_app.lib.security.connections import BoundedConnection, most_connections
+from monai_app.lib.security.settings import SecuritySettings, SettingsError
+from monai_app.lib.security.throttle import network_of
 
 
 def plain(monkeypatch):
@@ -254,7 +254,7 @@ def test_nobody_is_served_while_the_audit_log_cannot_be_written(secured):
 # --- files that a killed server left --------------------------------------------------------------
 
 KILLED = (
-    "from lib.uploads import ScratchFolder; import os\n"
+    "from monai_app.lib.uploads import ScratchFolder; import os\n"
     "with ScratchFolder().file(b'patient') as path:\n"
     "    os._exit(137)"  # the first process of a container cannot kill itself
 )
@@ -271,13 +271,13 @@ def test_a_container_that_was_killed_leaves_nothing(tmp_path):
     inside = ["unshare", "-pf", "--mount-proc", sys.executable, "-c"]
     killed = subprocess.run([*inside, KILLED], env=environment, check=False, capture_output=True)
     assert len(list(tmp_path.rglob("radiograph"))) == 1, killed.stderr
-    again = "from lib.uploads import ScratchFolder; ScratchFolder()"
+    again = "from monai_app.lib.uploads import ScratchFolder; ScratchFolder()"
     subprocess.run([*inside, again], env=environment, check=True)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_files_of_a_server_that_lives_stay(tmp_path, monkeypatch):
-    from lib.uploads import ScratchFolder
+    from monai_app.lib.uploads import ScratchFolder
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with ScratchFolder().file(b"pixels") as path:

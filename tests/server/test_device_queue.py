@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from lib.device_queue import DeviceQueue, QueueFull, State
+from monai_app.lib.device_queue import DeviceQueue, QueueFull, State
 from xr2mri_core.errors import Cancelled, InputError
 
 
@@ -79,7 +79,7 @@ def test_one_owner_holds_only_a_part_of_the_line():
 
 @pytest.mark.parametrize(("places", "share"), [(8, 4), (3, 2), (1, 1), (0, 1)])
 def test_users_share_the_line_by_halves(tiny_bundle, places, share):
-    from lib.service import GenerationService
+    from monai_app.lib.service import GenerationService
 
     for shared, expected in ((True, share), (False, None)):
         service = GenerationService({"m": tiny_bundle}, "cpu", max_queue=places, shared=shared)

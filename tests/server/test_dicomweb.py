@@ -114,7 +114,7 @@ def two_views(orthanc, tmp_path_factory):
 
 @pytest.fixture
 def studies(orthanc):
-    from lib.dicomweb import DicomWebStudies
+    from monai_app.lib.dicomweb import DicomWebStudies
 
     return DicomWebStudies(f"{orthanc}/dicom-web")
 
@@ -196,7 +196,7 @@ def test_the_plain_command_serves_a_pacs(orthanc, one_view, app_folder, tmp_path
 
 
 def test_a_folder_takes_no_results(tmp_path):
-    from lib.studies import Studies
+    from monai_app.lib.studies import Studies
     from xr2mri_core.errors import InputError
 
     with pytest.raises(InputError, match="only a PACS"):

@@ -32,7 +32,7 @@ def bundle(tiny_bundle, tmp_path):
 
 @pytest.fixture
 def service(bundle):
-    from lib.service import GenerationService
+    from monai_app.lib.service import GenerationService
 
     service = GenerationService({"knee_xr2mri": bundle}, "cpu")
     yield service
@@ -41,7 +41,7 @@ def service(bundle):
 
 @pytest.fixture
 def runs(service, small_datalist, tmp_path):
-    from lib.training import TrainingRuns
+    from monai_app.lib.training import TrainingRuns
 
     runs = TrainingRuns(service, small_datalist.parent, tmp_path / "runs")
     yield runs
@@ -50,7 +50,7 @@ def runs(service, small_datalist, tmp_path):
 
 @pytest.fixture
 def client(runs):
-    from lib.routes import mount, training_router
+    from monai_app.lib.routes import mount, training_router
 
     app = FastAPI()
     mount(app, training_router(runs))
@@ -85,7 +85,7 @@ def test_new_weights_are_served_and_the_old_ones_kept(client, runs, service, bun
 
 
 def test_weights_that_do_not_load_are_never_served(client, runs, service, bundle, monkeypatch):
-    from lib.training import TrainingRun
+    from monai_app.lib.training import TrainingRun
 
     old, before = describe_bundle(bundle)["sha256"], service.generator("knee_xr2mri")
     real = TrainingRun._take_over
@@ -115,7 +115,7 @@ def test_a_training_can_be_stopped(client, runs, bundle):
 @pytest.fixture
 def trained_at_once(bundle, monkeypatch):
     """Trainings end as soon as they have begun, with the weights that were there before."""
-    from lib.training import TrainingRun
+    from monai_app.lib.training import TrainingRun
 
     def command(run):
         for name in ("knee_xr2mri.safetensors", "model_card.json"):
@@ -194,7 +194,7 @@ def test_the_stock_client_trains_on_a_running_server(bundle, small_datalist, tmp
 def test_a_killed_server_leaves_neither_a_training_nor_pixels(
     bundle, service, small_datalist, tmp_path
 ):
-    from lib.training import TrainingRuns
+    from monai_app.lib.training import TrainingRuns
 
     app, runs = app_with(bundle, tmp_path / "monai_app"), tmp_path / "runs"
     options = ("--conf", "train_dir", str(runs))
@@ -251,7 +251,7 @@ def test_studies_without_a_datalist_cannot_be_trained_on(client, runs, tmp_path)
 )
 def test_a_datalist_is_told_by_its_path_within_the_studies(client, runs, tmp_path, content, told):
     """As it leaves the server, where other paths are taken out."""
-    from lib.security.scrub import Scrubber
+    from monai_app.lib.security.scrub import Scrubber
 
     runs.studies = tmp_path / "the studies"
     runs.studies.mkdir()

@@ -11,7 +11,7 @@ from checks import without_paths
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lib.parameters import GenerationParameters
+from monai_app.lib.parameters import GenerationParameters
 
 pytestmark = pytest.mark.server
 

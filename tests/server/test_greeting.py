@@ -5,11 +5,11 @@ import asyncio
 import pytest
 import uvicorn
 
-from lib import greeting as module
-from lib.dicomweb import DicomWebStudies
-from lib.greeting import address, greet_when_ready, greeting
-from lib.security.settings import SecuritySettings
-from lib.studies import Studies
+from monai_app.lib import greeting as module
+from monai_app.lib.dicomweb import DicomWebStudies
+from monai_app.lib.greeting import address, greet_when_ready, greeting
+from monai_app.lib.security.settings import SecuritySettings
+from monai_app.lib.studies import Studies
 
 URL = "http://127.0.0.1:8000"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.parameters import GenerationParameters, parameter_schema
+from monai_app.lib.parameters import GenerationParameters, parameter_schema
 from xr2mri_core.errors import FeatureError, InputError
 
 

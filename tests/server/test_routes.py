@@ -19,9 +19,9 @@ import torch
 from PIL import Image
 from samples import draw_knee
 
-from lib.jobs import Entry, Key
-from lib.parameters import GenerationParameters
-from lib.tasks import KneeMRITask
+from monai_app.lib.jobs import Entry, Key
+from monai_app.lib.parameters import GenerationParameters
+from monai_app.lib.tasks import KneeMRITask
 from xr2mri_core.geometry import volume_affine
 from xr2mri_core.phantom.dicom import write_radiograph_dicom
 

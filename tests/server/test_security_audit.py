@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from security_support import PASSWORD, ask, guarded, make_users
 
-from lib.security.audit import FIELDS, AuditLog, _plain
-from lib.security.settings import SettingsError
+from monai_app.lib.security.audit import FIELDS, AuditLog, _plain
+from monai_app.lib.security.settings import SettingsError
 
 
 def lines_of(path):

@@ -15,16 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from security_support import PASSWORD, NoAudit, ask, guarded, make_users
 
-from lib.security import users as users_module
-from lib.security.auth import FAILURES_OF_A_USER, FAILURES_OF_AN_ADDRESS, Authenticator
-from lib.security.guard import Guard
-from lib.security.login import login_router
-from lib.security.refusal import Refusal
-from lib.security.routes import Role
-from lib.security.settings import SecuritySettings, SettingsError
-from lib.security.throttle import Throttle
-from lib.security.tokens import InvalidToken, Issuer, OwnTokens
-from lib.security.users import (
+from monai_app.lib.security import users as users_module
+from monai_app.lib.security.auth import FAILURES_OF_A_USER, FAILURES_OF_AN_ADDRESS, Authenticator
+from monai_app.lib.security.guard import Guard
+from monai_app.lib.security.login import login_router
+from monai_app.lib.security.refusal import Refusal
+from monai_app.lib.security.routes import Role
+from monai_app.lib.security.settings import SecuritySettings, SettingsError
+from monai_app.lib.security.throttle import Throttle
+from monai_app.lib.security.tokens import InvalidToken, Issuer, OwnTokens
+from monai_app.lib.security.users import (
     UserFile,
     hash_password,
     main,
@@ -133,7 +133,7 @@ def cheap(monkeypatch, users_file):
     """Comparing a password costs nothing, so that a test can guess a lot."""
     known = {user.password for user in read_users(users_file).values()}
     monkeypatch.setattr(
-        "lib.security.auth.verify_password",
+        "monai_app.lib.security.auth.verify_password",
         lambda stored, password: stored in known and password == PASSWORD,
     )
 
@@ -210,7 +210,7 @@ def test_guesses_at_the_same_time_count_each(users_file, cheap):
 def test_a_failure_is_slow_and_an_unknown_user_costs_as_much(users_file, monkeypatch):
     compared = []
     monkeypatch.setattr(
-        "lib.security.auth.verify_password",
+        "monai_app.lib.security.auth.verify_password",
         lambda stored, password: compared.append(stored) or False,
     )
     authenticator = Authenticator(SecuritySettings(users_file=users_file), failure_seconds=0.1)
@@ -226,7 +226,7 @@ def test_a_failure_is_slow_and_an_unknown_user_costs_as_much(users_file, monkeyp
 def test_basic_logins_are_not_hashed_each_time(users_file, monkeypatch):
     authenticator = Authenticator(SecuritySettings(users_file=users_file), failure_seconds=0.0)
     asyncio.run(authenticator.login("ada", PASSWORD, "a", remember=True))
-    monkeypatch.setattr("lib.security.auth.verify_password", lambda *_: False)
+    monkeypatch.setattr("monai_app.lib.security.auth.verify_password", lambda *_: False)
     assert asyncio.run(authenticator.login("ada", PASSWORD, "a", remember=True)).name == "ada"
     with pytest.raises(Refusal):
         asyncio.run(authenticator.login("ada", PASSWORD + "!", "a", remember=True))

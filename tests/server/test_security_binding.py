@@ -9,9 +9,9 @@ import pytest
 from fastapi import FastAPI
 from security_support import PASSWORD, make_users, serving
 
-from lib.security.protect import protect
-from lib.security.routes import ROUTES
-from lib.security.settings import SecuritySettings, SettingsError
+from monai_app.lib.security.protect import protect
+from monai_app.lib.security.routes import ROUTES
+from monai_app.lib.security.settings import SecuritySettings, SettingsError
 
 
 def exchange(port: int, method: str, path: str, **more):

@@ -10,9 +10,9 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 from security_support import PASSWORD, REMOTE, NoAudit, ask, guarded, make_users
 
-from lib.security.guard import MOST_HEADERS, SMALL_BODY, Guard
-from lib.security.routes import ID, IMAGE_ID, ROUTES, Role, methods_of, served_only
-from lib.security.settings import SecuritySettings
+from monai_app.lib.security.guard import MOST_HEADERS, SMALL_BODY, Guard
+from monai_app.lib.security.routes import ID, IMAGE_ID, ROUTES, Role, methods_of, served_only
+from monai_app.lib.security.settings import SecuritySettings
 
 # --- routes -------------------------------------------------------------------------------------
 

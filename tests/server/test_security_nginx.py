@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from security_support import PASSWORD, free_port, make_users, serving
 
-from lib.security.settings import SecuritySettings
+from monai_app.lib.security.settings import SecuritySettings
 
 EXAMPLE = Path(__file__).parents[2] / "monai_app" / "docs" / "deploy" / "nginx.conf"
 NAME = "mri.hospital.example"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.security.routes import ROUTES
-from lib.security.scrub import ScrubbedStream, Scrubber
+from monai_app.lib.security.routes import ROUTES
+from monai_app.lib.security.scrub import ScrubbedStream, Scrubber
 
 SCRUBBER = Scrubber(["/info-of/studies", "/usr/share/my studies"])
 ROOTS = [name for name in os.listdir("/") if name in ("home", "tmp", "etc", "usr", "var", "root")]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lib.security.binding import check_exposure, explicit_host, is_loopback
-from lib.security.settings import SecuritySettings, SettingsError
+from monai_app.lib.security.binding import check_exposure, explicit_host, is_loopback
+from monai_app.lib.security.settings import SecuritySettings, SettingsError
 
 DOCS = Path(__file__).parents[2] / "monai_app" / "docs" / "security.md"
 

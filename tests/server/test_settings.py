@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.settings import Settings
+from monai_app.lib.settings import Settings
 from xr2mri_core.errors import InputError
 
 DOCS = Path(__file__).parents[2] / "monai_app" / "docs" / "server.md"

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.security.routes import ROUTES
-from lib.sources import IMAGE_ID
-from lib.studies import Studies
+from monai_app.lib.security.routes import ROUTES
+from monai_app.lib.sources import IMAGE_ID
+from monai_app.lib.studies import Studies
 from xr2mri_core.errors import InputError, OutputError
 
 

@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from lib.uploads import ScratchFolder, Sessions, TooMuch, UnknownSession
+from monai_app.lib.uploads import ScratchFolder, Sessions, TooMuch, UnknownSession
 from xr2mri_core.errors import InputError
 
 
@@ -24,7 +24,7 @@ def test_a_file_is_there_for_its_moment_only():
 def test_what_a_killed_server_left_is_swept_by_the_next(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     code = (
-        "from lib.uploads import ScratchFolder; import os, signal\n"
+        "from monai_app.lib.uploads import ScratchFolder; import os, signal\n"
         "scratch = ScratchFolder()\n"
         "with scratch.file(b'patient'):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)"
@@ -33,7 +33,7 @@ def test_what_a_killed_server_left_is_swept_by_the_next(tmp_path, monkeypatch):
     subprocess.run([sys.executable, "-c", code], env=environment, check=False)
     assert len(list(tmp_path.rglob("radiograph"))) == 1
     subprocess.run(
-        [sys.executable, "-c", "from lib.uploads import ScratchFolder; ScratchFolder()"],
+        [sys.executable, "-c", "from monai_app.lib.uploads import ScratchFolder; ScratchFolder()"],
         env=environment,
         check=True,
     )

@@ -32,6 +32,7 @@ class MockLogic:
 
     def getParameterNode(self) -> Any:
         import slicer
+
         from XR2MRILib.parameters import parameters_of
 
         kind = "vtkMRMLScriptedModuleNode"

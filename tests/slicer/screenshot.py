@@ -27,12 +27,13 @@ def server_at(url: str | None):
     if url:
         yield url
         return
-    from xr2mri_core.local_server import APP, LocalServer
+    from xr2mri_core.local_server import LocalServer
+    from xr2mri_core.shipped import app_folder
 
     with tempfile.TemporaryDirectory() as folder:
         studies = Path(folder) / "studies"
         studies.mkdir()
-        with LocalServer(APP, studies, Path(folder) / "server") as server:
+        with LocalServer(app_folder(), studies, Path(folder) / "server") as server:
             yield server.wait(900).url
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import xr2mri_client
 from faulty_server import AFFINE, JOB, SLICES, Answer, FaultyServer, info, nifti, npy, record, state
 from faulty_server import volume as voxels
+
+import xr2mri_client
 from xr2mri_client import errors
 from xr2mri_client.address import is_local, normalise
 from xr2mri_client.client import XR2MRIClient, check_record
@@ -858,14 +859,13 @@ def test_the_real_server_says_what_to_mend(server, radiograph):
 @pytest.mark.server  # it starts none, but imports what the server does
 def test_the_form_of_the_answers_is_what_the_server_promises():
     """Both ends of the contract: the fields that are read here are those that are sent there."""
+    from monai_app.lib.info import API_VERSION
+    from monai_app.lib.routes import JobState as Sent
     from xr2mri_client import jobs
-
-    from lib.info import API_VERSION
-    from lib.routes import JobState as Sent
 
     assert jobs.API_VERSION == API_VERSION
     assert set(jobs.JobState.__dataclass_fields__) == set(Sent.model_fields)
-    from lib.device_queue import State
+    from monai_app.lib.device_queue import State
 
     assert set(jobs.STATES) == set(State)
     assert state().keys() == Sent.model_fields.keys(), "the small server of these tests, too"

@@ -6,11 +6,11 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from xr2mri_client.errors import FormError
-from XR2MRILib.form import FeatureForm
 
+from xr2mri_client.errors import FormError
 from xr2mri_core.errors import FeatureError
 from xr2mri_core.features import VARIABLES, features_from_row, form_schema, parse_features
+from XR2MRILib.form import FeatureForm
 
 OAI_HEADER = "ID|SIDE|READPRJ|V00XRKL|V00XROSFM|V00XRJSM|V00XRCHL|V00XRATTM"
 

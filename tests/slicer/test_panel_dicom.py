@@ -101,6 +101,7 @@ def test_the_side_comes_from_the_tags_and_the_file_goes_whole(user, faulty, impo
 def test_whoever_sends_a_patients_file_is_told(user, faulty, import_radiograph, monkeypatch):
     import qt
     from harness import dialogs
+
     from xr2mri_client import client
 
     monkeypatch.setattr(client, "is_local", lambda url: False)

@@ -194,6 +194,7 @@ def test_options_and_server_survive_a_restart(ready, faulty):
 def test_nothing_leaves_for_another_machine_before_it_is_allowed(ready, faulty, monkeypatch):
     import qt
     from harness import dialogs
+
     from xr2mri_client import client
 
     monkeypatch.setattr(client, "is_local", lambda url: False)

@@ -30,6 +30,7 @@ def ready(mocked, radiograph):
 def result(ready):
     """A generated volume, as the logic leaves it in the scene."""
     import numpy as np
+
     from xr2mri_client.volume import Volume
     from XR2MRILib.request import Request
     from XR2MRILib.scene import display

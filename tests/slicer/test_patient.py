@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from xr2mri_client.errors import FormError
-from XR2MRILib.patient import from_tags, read_fields, sift
 
+from xr2mri_client.errors import FormError
 from xr2mri_core.demographics import demographics_schema, parse_demographics
+from XR2MRILib.patient import from_tags, read_fields, sift
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import xr2mri_client
 from faulty_server import JOB, SLICES, Answer, info, nifti, npy, record, state, volume
+
+import xr2mri_client
 from xr2mri_client import errors, worker
 from xr2mri_client.client import XR2MRIClient, check_record
 from xr2mri_client.jobs import JobHandle

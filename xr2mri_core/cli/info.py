@@ -1,4 +1,4 @@
-"""``xr2mri info`` and ``xr2mri weights``: what is installed, and what can be brought."""
+"""``xr2mri info``, ``app`` and ``weights``: what is installed, and what can be brought."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ def add(commands: Commands) -> None:
     info = commands.add("info", _info, "versions and the bundle's model, or the form of features")
     info.add_argument("--form", action="store_true", help="JSON schema of the feature form instead")
     bundle_options(info)
+
+    commands.add("app", _app, "print the folder of the app, for monailabel start_server --app")
 
     importer = commands.group("weights", "bring pretrained weights").add(
         "import", _weights_import, "Zero-123 and CLIP checkpoints"
@@ -34,6 +36,12 @@ def _info(arguments: argparse.Namespace) -> None:
     print(
         json.dumps({"versions": versions(), "bundle": describe_bundle(arguments.bundle)}, indent=2)
     )
+
+
+def _app(arguments: argparse.Namespace) -> None:
+    from xr2mri_core.shipped import app_folder
+
+    print(app_folder())
 
 
 def _weights_import(arguments: argparse.Namespace) -> None:

@@ -41,6 +41,7 @@ from xr2mri_core.networks.model import (
     unique_state,
     widened,
 )
+from xr2mri_core.shipped import bundle_folder
 
 PARTS_FORMAT = "xr2mri-parts-1"
 State = dict[str, Tensor]
@@ -161,12 +162,8 @@ def paper_model() -> XR2MRIModel:
     """The paper's size as `paper.yaml` of the project's bundle has it, without memory ("meta")."""
     from monai.bundle import ConfigParser
 
-    bundle = Path(__file__).resolve().parents[2] / "monai_app" / "model" / "knee_xr2mri"
-    config = bundle / "configs" / "paper.yaml"
-    if not config.is_file():
-        raise WeightsError(f"{config} is missing: run from a checkout of the project")
     parser = ConfigParser()
-    parser.read_config(str(config))
+    parser.read_config(str(bundle_folder() / "configs" / "paper.yaml"))
     with torch.device("meta"):
         return cast(XR2MRIModel, parser.get_parsed_content("model"))
 

@@ -27,7 +27,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
-from lib.security.settings import SettingsError
+from monai_app.lib.security.settings import SettingsError
 
 log = logging.getLogger("xr2mri.security")
 

@@ -1,8 +1,8 @@
 """Who asks: bearer tokens and HTTP Basic, checked slowly and never in a hurry.
 
 Passwords are compared one at a time and in constant time, a user who does not exist costs as much
-as one who does, and whoever fails again and again waits (:mod:`lib.security.throttle`), by user
-name and by address.
+as one who does, and whoever fails again and again waits (:mod:`.throttle`), by user name and
+by address.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lib.security.refusal import Refusal
-from lib.security.routes import Role
-from lib.security.settings import SecuritySettings
-from lib.security.throttle import Throttle, network_of
-from lib.security.tokens import InvalidToken, Issuer, OwnTokens
-from lib.security.users import (
+from monai_app.lib.security.refusal import Refusal
+from monai_app.lib.security.routes import Role
+from monai_app.lib.security.settings import SecuritySettings
+from monai_app.lib.security.throttle import Throttle, network_of
+from monai_app.lib.security.tokens import InvalidToken, Issuer, OwnTokens
+from monai_app.lib.security.users import (
     ANONYMOUS,
     LONGEST_PASSWORD,
     NOBODYS_PASSWORD,

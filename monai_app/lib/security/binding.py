@@ -16,8 +16,8 @@ from collections.abc import Sequence
 
 import uvicorn
 
-from lib.security.connections import BoundedConnection, most_connections
-from lib.security.settings import SecuritySettings, SettingsError
+from monai_app.lib.security.connections import BoundedConnection, most_connections
+from monai_app.lib.security.settings import SecuritySettings, SettingsError
 
 LOOPBACK = "127.0.0.1"
 GRACE_SECONDS = 4
@@ -90,8 +90,8 @@ def check_exposure(settings: SecuritySettings, host: str) -> None:
     if reason:
         raise SettingsError(
             f"{reason}: others could use this server without a login; add users (python -m "
-            "lib.security.users add NAME, then --conf users_file FILE), or say that this is meant: "
-            "--conf allow_anonymous_remote yes"
+            "monai_app.lib.security.users add NAME, then --conf users_file FILE), or say that this "
+            "is meant: --conf allow_anonymous_remote yes"
         )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import HTMLResponse
 
-from lib.security.routes import ROUTES
+from monai_app.lib.security.routes import ROUTES
 
 _STYLE = (
     "body{font:15px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"

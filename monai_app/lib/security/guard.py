@@ -21,14 +21,14 @@ from uuid import uuid4
 
 from python_multipart.multipart import parse_options_header
 
-from lib.security.audit import AuditLog
-from lib.security.auth import LOCAL, Authenticator, User, stranger, unauthorized
-from lib.security.binding import LOOPBACK, is_loopback
-from lib.security.description import POLICY
-from lib.security.refusal import Refusal
-from lib.security.routes import Role, Route, methods_of
-from lib.security.scrub import ScrubbedStream, Scrubber
-from lib.security.settings import ANY_ORIGIN, SecuritySettings
+from monai_app.lib.security.audit import AuditLog
+from monai_app.lib.security.auth import LOCAL, Authenticator, User, stranger, unauthorized
+from monai_app.lib.security.binding import LOOPBACK, is_loopback
+from monai_app.lib.security.description import POLICY
+from monai_app.lib.security.refusal import Refusal
+from monai_app.lib.security.routes import Role, Route, methods_of
+from monai_app.lib.security.scrub import ScrubbedStream, Scrubber
+from monai_app.lib.security.settings import ANY_ORIGIN, SecuritySettings
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -66,7 +66,7 @@ class Guard:
 
     For the application behind it the scope has ``xr2mri.user`` (name), ``xr2mri.role``,
     ``xr2mri.request_id``, and ``xr2mri.audit``, a dict to add to
-    (:data:`lib.security.audit.FIELDS`).
+    (:data:`monai_app.lib.security.audit.FIELDS`).
 
     Args:
         app: the application behind.

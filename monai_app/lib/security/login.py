@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.security import OAuth2PasswordRequestForm
 
-from lib.json_text import Json
-from lib.security.auth import Authenticator
-from lib.security.refusal import Refusal
-from lib.security.routes import Role
+from monai_app.lib.json_text import Json
+from monai_app.lib.security.auth import Authenticator
+from monai_app.lib.security.refusal import Refusal
+from monai_app.lib.security.routes import Role
 
 
 def login_router(authenticator: Authenticator) -> APIRouter:

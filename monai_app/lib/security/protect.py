@@ -9,13 +9,13 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from lib.security.auth import Authenticator
-from lib.security.binding import bind
-from lib.security.description import description_router
-from lib.security.guard import Guard
-from lib.security.login import login_router
-from lib.security.routes import served_only
-from lib.security.settings import SecuritySettings, SettingsError
+from monai_app.lib.security.auth import Authenticator
+from monai_app.lib.security.binding import bind
+from monai_app.lib.security.description import description_router
+from monai_app.lib.security.guard import Guard
+from monai_app.lib.security.login import login_router
+from monai_app.lib.security.routes import served_only
+from monai_app.lib.security.settings import SecuritySettings, SettingsError
 
 
 def protect(app: FastAPI, settings: SecuritySettings, folders: Iterable[Path | str] = ()) -> Guard:

@@ -26,7 +26,7 @@ from enum import IntEnum
 from typing import Any
 from urllib.parse import parse_qsl
 
-from lib.security.refusal import Refusal
+from monai_app.lib.security.refusal import Refusal
 from xr2mri_core.errors import shown
 
 LONGEST_ID = 128

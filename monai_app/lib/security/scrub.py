@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from lib.security.routes import ROUTES
+from monai_app.lib.security.routes import ROUTES
 
 WITHHELD_PATH = b"[path]"
 WITHHELD_TRACE = b"[traceback withheld]"

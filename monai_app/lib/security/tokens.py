@@ -16,9 +16,9 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from lib.security.routes import Role
-from lib.security.settings import SettingsError
-from lib.security.users import check_private
+from monai_app.lib.security.routes import Role
+from monai_app.lib.security.settings import SettingsError
+from monai_app.lib.security.users import check_private
 
 _SELF = "xr2mri"
 _CLAIMS = ["iss", "aud", "sub", "iat", "exp"]

@@ -1,6 +1,6 @@
 """Users of this server, and the command that makes them.
 
-    python -m lib.security.users add ada --role user
+    python -m monai_app.lib.security.users add ada --role user
 
 (in the app folder) asks for a password and writes the user into a JSON file that only its owner
 may read; ``--conf users_file FILE`` makes the server use it. Passwords are kept as scrypt hashes
@@ -25,8 +25,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib.security.routes import Role
-from lib.security.settings import SettingsError
+from monai_app.lib.security.routes import Role
+from monai_app.lib.security.settings import SettingsError
 from xr2mri_core.errors import InputError, XR2MRIError, shown
 from xr2mri_core.files import atomic_files
 
@@ -34,6 +34,7 @@ ANONYMOUS = "anonymous"
 """The name of whoever has not logged in; nobody can be called so."""
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 1024
+_PROGRAM = "monai_app.lib.security.users"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _COST = (2**15, 8, 1)
 _ROLES = {role.name.lower(): role for role in (Role.USER, Role.ADMIN)}
@@ -123,10 +124,10 @@ def read_users(path: Path) -> dict[str, StoredUser]:
             _parts(user.password)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise SettingsError(
-            f"users_file '{path}' is malformed: make it with python -m lib.security.users"
+            f"users_file '{path}' is malformed: make it with python -m {_PROGRAM}"
         ) from None
     if not users:
-        raise SettingsError(f"users_file '{path}' has no user: python -m lib.security.users add")
+        raise SettingsError(f"users_file '{path}' has no user: python -m {_PROGRAM} add")
     return users
 
 
@@ -227,7 +228,7 @@ def _new_user(name: str, role: Role) -> StoredUser:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m lib.security.users", description="Users of the XR2MRI server."
+        prog=f"python -m {_PROGRAM}", description="Users of the XR2MRI server."
     )
     parser.add_argument(
         "--file", type=Path, default=default_file(), help="of the users (default: %(default)s)"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import slicer
+
 from xr2mri_client.texts import tr as _
 from xr2mri_client.volume import Volume, measure
 from xr2mri_client.worker import Computation, Final, Returned

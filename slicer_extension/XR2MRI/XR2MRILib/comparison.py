@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
 from xr2mri_client.errors import XR2MRIClientError
 from xr2mri_client.texts import tr as _
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import slicer
+
 from xr2mri_client.client import XR2MRIClient
 from xr2mri_client.dicom import unpack
 from xr2mri_client.errors import BadRadiograph, JobLost, NotSaved, Refused

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import slicer
+
 from xr2mri_client.client import XR2MRIClient
 from xr2mri_client.errors import FormError, Refused
 from xr2mri_client.jobs import JobHandle, ServerInfo

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import slicer
+
 from xr2mri_client.client import XR2MRIClient
 from xr2mri_client.jobs import Located, ServerInfo
 from xr2mri_client.worker import CallWorker, Final, Returned

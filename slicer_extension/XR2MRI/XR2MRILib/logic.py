@@ -24,6 +24,7 @@ import slicer
 import vtk
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 from slicer.util import VTKObservationMixin
+
 from xr2mri_client.client import XR2MRIClient
 from xr2mri_client.errors import (
     Cancelled,

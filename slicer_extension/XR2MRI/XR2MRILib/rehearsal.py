@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
 from xr2mri_client.errors import JobLost, Refused
 from xr2mri_client.jobs import API_VERSION, JobHandle, JobState, Located, ServerInfo, read_info
 from xr2mri_client.texts import tr as _

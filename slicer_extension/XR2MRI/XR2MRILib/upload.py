@@ -9,6 +9,7 @@ from typing import Union
 
 import numpy as np
 import slicer
+
 from xr2mri_client.errors import BadRadiograph
 
 from . import nrrd

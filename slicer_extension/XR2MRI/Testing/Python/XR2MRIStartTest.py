@@ -8,6 +8,7 @@ import unittest
 import qt
 import slicer
 from SampleData import SampleDataLogic
+
 from XR2MRILib import sample_data
 from XR2MRILib.logic import XR2MRILogic
 from XR2MRILib.rehearsal import RehearsalClient

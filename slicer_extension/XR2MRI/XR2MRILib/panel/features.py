@@ -7,6 +7,7 @@ from typing import Any
 
 import qt
 import slicer
+
 from xr2mri_client.errors import FormError, one_line
 from xr2mri_client.jobs import ServerInfo
 from xr2mri_client.texts import tr as _

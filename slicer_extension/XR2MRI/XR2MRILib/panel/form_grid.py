@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import qt
+
 from xr2mri_client.texts import tr as _
 
 from ..form import FeatureForm, Field, Group

@@ -7,6 +7,7 @@ from typing import Any
 
 import qt
 import slicer
+
 from xr2mri_client.errors import NotOffered, XR2MRIClientError
 from xr2mri_client.jobs import JobHandle
 from xr2mri_client.texts import tr as _

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import qt
+
 from xr2mri_client.errors import FormError, one_line
 from xr2mri_client.jobs import ServerInfo
 from xr2mri_client.texts import tr as _

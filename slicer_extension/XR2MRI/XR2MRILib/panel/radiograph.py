@@ -10,6 +10,7 @@ from typing import Any
 import slicer
 import vtk
 from slicer.util import VTKObservationMixin
+
 from xr2mri_client.errors import XR2MRIClientError
 from xr2mri_client.texts import tr as _
 

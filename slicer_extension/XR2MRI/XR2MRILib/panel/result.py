@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import slicer
+
 from xr2mri_client.errors import FormError
 from xr2mri_client.texts import tr as _
 

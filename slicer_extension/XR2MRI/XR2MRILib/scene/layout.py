@@ -6,6 +6,7 @@ from pathlib import Path
 
 import qt
 import slicer
+
 from xr2mri_client.texts import tr as _
 
 from .picture import ijk_to_ras

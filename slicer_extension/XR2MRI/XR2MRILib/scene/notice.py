@@ -10,6 +10,7 @@ from __future__ import annotations
 import slicer
 import vtk
 from slicer.util import VTKObservationMixin
+
 from xr2mri_client.texts import tr as _
 
 from .attributes import is_synthetic

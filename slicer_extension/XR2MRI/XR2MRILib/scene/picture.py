@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 import vtk
+
 from xr2mri_client.texts import tr as _
 
 from ..modalities import is_radiograph

@@ -11,6 +11,7 @@ import numpy as np
 import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
+
 from xr2mri_client.volume import Volume
 
 from ..request import Request
