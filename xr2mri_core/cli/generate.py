@@ -1,4 +1,4 @@
-"""``xr2mri generate`` and ``xr2mri demo``: from a radiograph to a volume."""
+"""``xr2mri generate`` and ``xr2mri demo``: from radiographs to volumes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import argparse
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xr2mri_core.cli import cohort
 from xr2mri_core.cli.options import (
     Commands,
     bundle_options,
+    generated_here,
     generation_options,
     generator,
     knob_option,
@@ -25,7 +27,6 @@ from xr2mri_core.cli.terminal import interrupted, progress_bar
 from xr2mri_core.errors import InputError
 
 if TYPE_CHECKING:
-    from xr2mri_core.generation import KneeMRIGenerator
     from xr2mri_core.volume import GeneratedVolume
 
 log = logging.getLogger("xr2mri")
@@ -33,8 +34,10 @@ log = logging.getLogger("xr2mri")
 
 def add(commands: Commands) -> None:
     """Declare the commands."""
-    generate = commands.add("generate", _generate, "generate an MRI volume from a radiograph")
-    generate.add_argument("--radiograph", type=Path, required=True, help="DICOM, PNG, NIfTI, NRRD")
+    generate = commands.add("generate", _generate, "generate an MRI volume from each radiograph")
+    what = generate.add_mutually_exclusive_group(required=True)
+    what.add_argument("--radiograph", type=Path, help="DICOM, PNG, NIfTI, NRRD")
+    cohort.add_sources(generate, what)
     generate.add_argument("--features", type=Path, help="form of Table I as JSON or CSV")
     generate.add_argument(
         "--set", type=_pair, action="append", default=[], metavar="NAME=GRADE",
@@ -71,6 +74,10 @@ def _generate(arguments: argparse.Namespace) -> None:
     from xr2mri_core.export import write_generated
     from xr2mri_core.files import check_writable
 
+    if arguments.radiograph is None:
+        cohort.generate(arguments)
+        return
+    cohort.refuse_options_of_cohorts(arguments)
     features = _features(arguments.features, dict(arguments.set))
     people = parse_demographics({name: getattr(arguments, name) for name in ("age", "sex", "bmi")})
     if not arguments.radiograph.is_file():
@@ -103,27 +110,11 @@ def _generate(arguments: argparse.Namespace) -> None:
 def _generating(arguments: argparse.Namespace) -> Callable[..., GeneratedVolume]:
     """What generates: the model on this machine, or the server that was named."""
     if arguments.server is None:
-        return partial(_generated_here, generator(arguments))
+        return partial(generated_here, generator(arguments))
     from xr2mri_core.remote import generate_on_server
 
     token = os.environ.get("XR2MRI_TOKEN", "")
     return partial(generate_on_server, arguments.server, token=token)
-
-
-def _generated_here(
-    model: KneeMRIGenerator,
-    radiograph: Path,
-    features: dict[str, int],
-    *,
-    laterality: str,
-    box: Sequence[int] | None,
-    **options: Any,
-) -> GeneratedVolume:
-    """As :meth:`KneeMRIGenerator.generate`, from a file of this machine's user."""
-    from xr2mri_core.reading import prepare_radiograph
-
-    read = prepare_radiograph(radiograph, model.image_size, laterality, box, detached=True)
-    return model.generate(read, features, **options)
 
 
 def _demo(arguments: argparse.Namespace) -> None:

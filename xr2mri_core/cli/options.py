@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -125,6 +125,22 @@ def generator(arguments: argparse.Namespace) -> Any:
         size=arguments.size,
         weights=arguments.weights,
     )
+
+
+def generated_here(
+    model: Any,
+    radiograph: Path,
+    features: dict[str, int],
+    *,
+    laterality: str,
+    box: Sequence[int] | None,
+    **options: Any,
+) -> Any:
+    """As :meth:`KneeMRIGenerator.generate`, from a file of this machine's user."""
+    from xr2mri_core.reading import prepare_radiograph
+
+    read = prepare_radiograph(radiograph, model.image_size, laterality, box, detached=True)
+    return model.generate(read, features, **options)
 
 
 # --- types of arguments -------------------------------------------------------------------------

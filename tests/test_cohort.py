@@ -1,0 +1,213 @@
+"""A cohort: all knees of a datalist or folder, resumable, with a manifest."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from samples import draw_knee
+
+from xr2mri_core.cli import main
+from xr2mri_core.cohort import knees_of_folder
+from xr2mri_core.cohort.run import knee_seed
+from xr2mri_core.errors import DatalistError
+from xr2mri_core.files import write_text
+
+
+def picture(path: Path, seed: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(draw_knee(seed=seed)).save(path)
+    return path
+
+
+@pytest.fixture
+def collection(tmp_path) -> Path:
+    """Two knees as public collections name them, and a third under a name of its own."""
+    folder = tmp_path / "collection"
+    picture(folder / "2" / "9003175L.png", 1)
+    picture(folder / "0" / "9003176R.png", 2)
+    picture(folder / "ward" / "knee.png", 3)
+    (folder / "readme.txt").write_text("no picture")
+    (folder / ".DS_Store").write_text("")
+    return folder
+
+
+@pytest.fixture
+def run(tiny_bundle, tmp_path, capsys):
+    """Run a cohort; returns its exit status, rows by name, and what it said."""
+
+    def cohort(*arguments, out: Path = tmp_path / "out"):
+        status = main(
+            ["generate", "--bundle", str(tiny_bundle), "--device", "cpu", "--slices", "2",
+             "--out", str(out), *map(str, arguments)]
+        )  # fmt: skip
+        told = "".join(capsys.readouterr())
+        rows = {}
+        if (out / "manifest.csv").is_file():
+            with (out / "manifest.csv").open(encoding="utf-8", newline="") as file:
+                rows = {row["name"]: row for row in csv.DictReader(file)}
+        return status, rows, told
+
+    return cohort
+
+
+def test_a_folder_gives_sides_and_grades_by_its_names(run, collection, tmp_path):
+    status, rows, _ = run("--folder", collection)
+    assert status == 0 and list(rows) == ["0/9003176R", "2/9003175L", "ward/knee"]
+    record = json.loads((tmp_path / "out" / "2" / "9003175L" / "generated.json").read_text())
+    assert record["features"] == {"V00XRKL": 2} and record["laterality"] == "L"
+    assert record["seed"] == int(rows["2/9003175L"]["seed"]) == knee_seed(0, "2/9003175L")
+    assert len({row["seed"] for row in rows.values()}) == 3
+    assert (tmp_path / "out" / "ward" / "knee" / "generated_sample.nii.gz").is_file()
+    listed = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert [knee["status"] for knee in listed["knees"]] == ["generated"] * 3
+    assert "not for diagnosis" in listed["notice"]
+
+
+def test_a_row_gives_what_one_radiograph_gives(run, collection, tmp_path, tiny_bundle):
+    _, rows, _ = run("--folder", collection)
+    seed = rows["2/9003175L"]["seed"]
+    one = ["generate", "--bundle", str(tiny_bundle), "--device", "cpu", "--slices", "2",
+           "--radiograph", str(collection / "2" / "9003175L.png"), "--set", "V00XRKL=2",
+           "--laterality", "L", "--seed", seed, "--out", str(tmp_path / "one")]  # fmt: skip
+    assert main(one) == 0
+    name = "generated_sample.nii.gz"
+    cohorts = tmp_path / "out" / "2" / "9003175L" / name
+    assert cohorts.read_bytes() == (tmp_path / "one" / name).read_bytes()
+
+
+def test_forms_win_over_names_and_a_bad_file_costs_its_row(run, collection, tmp_path):
+    forms = tmp_path / "forms.csv"
+    forms.write_text(
+        "\ufefffile;laterality;V00XRKL;V00XRJSM;age;remark\n"
+        "9003175L;R;3;1;61;seen twice\nknee.png;L;9;;;\n",
+        encoding="utf-8",
+    )
+    (collection / "0" / "9003176R.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    status, rows, told = run("--folder", collection, "--forms", forms)
+    assert status == 1 and "2 of 3 knees failed" in told and "1 generated" in told
+    assert rows["0/9003176R"]["status"] == "failed" and rows["0/9003176R"]["error"]
+    assert "9" in rows["ward/knee"]["error"] and "V00XRKL" in rows["ward/knee"]["error"]
+    record = json.loads((tmp_path / "out" / "2" / "9003175L" / "generated.json").read_text())
+    assert record["features"] == {"V00XRKL": 3, "V00XRJSM": 1} and record["laterality"] == "R"
+
+
+def test_what_is_done_and_whole_is_kept(run, collection, tmp_path):
+    out = tmp_path / "out"
+    _, first, _ = run("--folder", collection)
+    volumes = sorted(out.rglob("*.nii.gz"))
+    times = [path.stat().st_mtime_ns for path in volumes]
+    status, again, _ = run("--folder", collection)
+    assert status == 0 and {row["status"] for row in again.values()} == {"kept"}
+    assert [path.stat().st_mtime_ns for path in volumes] == times
+    assert again["ward/knee"]["files"] == first["ward/knee"]["files"]
+
+    damaged = out / "ward" / "knee" / "generated_sample.nii.gz"
+    good = damaged.read_bytes()
+    damaged.write_bytes(good[:-1])
+    picture(collection / "0" / "9003176R.png", 9)
+    _, mended, _ = run("--folder", collection)
+    states = {name: row["status"] for name, row in mended.items()}
+    assert states == {"0/9003176R": "generated", "2/9003175L": "kept", "ward/knee": "generated"}
+    assert damaged.read_bytes() == good
+
+    _, other, _ = run("--folder", collection, "--seed", "5")
+    assert {row["status"] for row in other.values()} == {"generated"}
+
+
+def test_a_datalist_needs_no_mri(run, collection, tmp_path):
+    datalist = tmp_path / "list.json"
+    items = [
+        {"case": "a/R", "participant": "a", "radiograph": "collection/0/9003176R.png",
+         "features": {"V00XRKL": 1}, "laterality": "R"},
+        {"case": "b", "participant": "b", "radiograph": "collection/2/9003175L.png"},
+    ]  # fmt: skip
+    write_text(datalist, json.dumps({"test": items[:1], "training": items[1:]}))
+    status, rows, _ = run("--datalist", datalist, "--split", "test", "--format", "dicom")
+    assert status == 0 and list(rows) == ["a/R"]
+    assert rows["a/R"]["files"].count(".dcm") == 2
+    assert run("--datalist", datalist)[1].keys() == {"a/R", "b"}
+
+
+def test_a_killed_run_goes_on_where_it_was(run, collection, tmp_path, tiny_bundle):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "xr2mri_core.cli", "generate", "--bundle", tiny_bundle]
+    command += ["--device", "cpu", "--slices", "2", "--folder", collection, "--out", out]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    journal = out / "manifest.jsonl"
+    deadline = time.monotonic() + 120
+    while not (journal.is_file() and journal.read_text().count("\n")):
+        assert child.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    with journal.open("a") as file:
+        file.write('{"name": "ward/kn')  # as a machine that went down would leave it
+    status, rows, _ = run("--folder", collection)
+    assert status == 0 and rows["0/9003176R"]["status"] == "kept"
+    expected, _, _ = run("--folder", collection, out=tmp_path / "whole")
+    assert expected == 0
+    for path in (tmp_path / "whole").rglob("*.nii.gz"):
+        twin = out / path.relative_to(tmp_path / "whole")
+        assert np.array_equal(twin.read_bytes(), path.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ("name2;V00XRKL\nknee;1\n", "no column 'file'"),
+        ("file;V00XRKL\nnobody;1\n", "line 2: 'nobody': no such radiograph"),
+        ("file;V00XRKL\nknee;1\nward/knee.png;2\n", "line 3: 'ward/knee.png': an earlier row"),
+        ("file;V00XRKL\nsame;1\n", "several radiographs"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused_before_anything_is_generated(
+    table, says, collection, tmp_path
+):
+    picture(collection / "a" / "same.png", 4)
+    picture(collection / "b" / "same.png", 5)
+    forms = tmp_path / "forms.csv"
+    forms.write_text(table)
+    with pytest.raises(DatalistError, match=says):
+        knees_of_folder(collection, forms)
+
+
+@pytest.mark.parametrize("case", ["../x", "/x", "a/../../x", "c:x", ""])
+def test_a_case_names_no_folder_outside(case, run, collection, tmp_path):
+    item = {"case": case, "participant": "a", "radiograph": "collection/0/9003176R.png"}
+    write_text(tmp_path / "list.json", json.dumps({"test": [item]}))
+    status, rows, told = run("--datalist", tmp_path / "list.json")
+    assert status == 2 and not rows and "case" in told
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["collection", "list.json"]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--set", "kl_grade=2"], "--set is for one radiograph"),
+        (["--laterality", "R"], "--laterality is for one radiograph"),
+        (["--server", "http://localhost:1"], "--server is for one radiograph"),
+        (["--split", "test"], "--split is for --datalist"),
+        (["--radiograph", "x.png"], "not allowed with"),
+    ],
+)
+def test_options_of_one_radiograph_are_refused(more, says, run, collection):
+    status, _, told = run("--folder", collection, *more)
+    assert status == 2 and says in told
+
+
+def test_dicom_files_without_an_ending_are_found_and_results_are_not(collection, tmp_path):
+    (collection / "series").mkdir()
+    (collection / "series" / "1.2.840.7").write_bytes(bytes(128) + b"DICM")
+    (collection / "series" / "notes").write_text("none")
+    (collection / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
+    picture(collection / "out" / "generated.png", 6)
+    names = [knee.name for knee in knees_of_folder(collection, leave_out=collection / "out")]
+    assert names == ["0/9003176R", "2/9003175L", "series/1.2.840.7", "ward/knee"]

@@ -1,0 +1,96 @@
+"""``xr2mri generate --datalist`` and ``--folder``: the knees of a cohort, one after another."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xr2mri_core.cli.options import generated_here, generator, sampling
+from xr2mri_core.cli.terminal import interrupted, progress_bar
+from xr2mri_core.errors import InputError, XR2MRIError
+
+if TYPE_CHECKING:
+    from xr2mri_core.cohort import CohortKnee
+    from xr2mri_core.volume import GeneratedVolume
+
+log = logging.getLogger("xr2mri")
+
+_OF_ONE = {
+    "features": "--features", "set": "--set", "age": "--age", "sex": "--sex", "bmi": "--bmi",
+    "box": "--box", "server": "--server",
+}  # fmt: skip
+_OF_COHORTS = {"split": "--split", "forms": "--forms"}
+
+
+def add_sources(parser: argparse.ArgumentParser, what: Any) -> None:
+    """The options that name a cohort, beside ``--radiograph``."""
+    what.add_argument("--datalist", type=Path, help="all knees of a datalist; no MRI is needed")
+    what.add_argument("--folder", type=Path, help="all radiographs of a folder and those below it")
+    parser.add_argument(
+        "--split", choices=("training", "validation", "test"), help="of the datalist (default all)"
+    )
+    parser.add_argument("--forms", type=Path, help="of the folder: table with a column 'file'")
+
+
+def refuse_options_of_cohorts(arguments: argparse.Namespace) -> None:
+    """Raise an InputError for an option that one radiograph has no use for."""
+    _refuse(arguments, _OF_COHORTS, "is for --datalist and --folder, not for one radiograph")
+
+
+def generate(arguments: argparse.Namespace) -> None:
+    """Generate every knee; the last line printed is the manifest's path."""
+    from xr2mri_core import __version__
+    from xr2mri_core.cohort import generate_cohort
+    from xr2mri_core.files import check_writable
+
+    _refuse(arguments, _OF_ONE, "is for one radiograph; a cohort has its forms in its list")
+    if arguments.laterality != "auto":
+        raise InputError("--laterality is for one radiograph; a cohort has its sides in its list")
+    knees = _knees(arguments)
+    check_writable(arguments.out)
+    model = generator(arguments)
+    request = {"num_slices": arguments.num_slices, **sampling(arguments)}
+    seed = request.pop("seed")
+
+    def one(*knee: Any, demographics: Any, **options: Any) -> GeneratedVolume:
+        told = demographics if model.uses_demographics else None  # lists often hold more
+        return generated_here(
+            model, *knee, demographics=told, **options, **request, cancelled=interrupted
+        )
+
+    with progress_bar("generate") as progress:
+        counts = generate_cohort(
+            knees,
+            one,
+            arguments.out,
+            settings={"model": model.describe(), "request": request, "version": __version__},
+            seed=seed,
+            volume_format=arguments.format,
+            progress=progress,
+            failed=lambda row: log.warning("%s: %s", row.name, row.error),
+        )
+    print(f"{counts.generated} generated, {counts.kept} kept, {counts.failed} failed")
+    print(arguments.out / "manifest.csv")
+    if counts.failed:
+        raise XR2MRIError(
+            f"{counts.failed} of {len(knees)} knees failed; the column 'error' of "
+            f"'{arguments.out / 'manifest.csv'}' says why, and the same command tries them again"
+        )
+
+
+def _knees(arguments: argparse.Namespace) -> list[CohortKnee]:
+    from xr2mri_core.cohort import knees_of_datalist, knees_of_folder
+
+    if arguments.datalist is not None:
+        _refuse(arguments, {"forms": "--forms"}, "is for --folder; a datalist holds its forms")
+        return knees_of_datalist(arguments.datalist, arguments.split)
+    _refuse(arguments, {"split": "--split"}, "is for --datalist")
+    return knees_of_folder(arguments.folder, arguments.forms, leave_out=arguments.out)
+
+
+def _refuse(arguments: argparse.Namespace, options: dict[str, str], why: str) -> None:
+    for name, option in options.items():
+        if getattr(arguments, name) not in (None, []):
+            raise InputError(f"{option} {why}")

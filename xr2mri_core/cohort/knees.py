@@ -1,0 +1,230 @@
+"""The knees of a cohort: from a datalist, or from a folder of radiographs with a table of forms."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from xr2mri_core.datalist import load_datalist
+from xr2mri_core.errors import DatalistError, FeatureError, shown
+from xr2mri_core.features import variable
+
+RADIOGRAPHS = (
+    ".dcm", ".dicom", ".dic", ".ima", ".png", ".jpg", ".jpeg", ".nii", ".nii.gz", ".nrrd", ".mha",
+)  # fmt: skip
+"""Endings of files that are taken for radiographs, in any case; DICOM files may have none."""
+
+_GRADED = re.compile(r"(?P<participant>\d{5,})(?P<side>[LR])", re.IGNORECASE)
+_ROW_KEYS = ("file", "radiograph", "name", "case")
+_DEMOGRAPHICS = ("age", "sex", "bmi")
+
+
+@dataclass(frozen=True)
+class CohortKnee:
+    """One knee to generate. Its form is checked when its turn comes, so that a typing error costs
+    one row.
+
+    Attributes:
+        name: relative path of its folder of results, with ``/``; unique in the cohort.
+        radiograph: the file.
+        laterality: ``R``, ``L`` or ``auto``.
+        features: grades in any spelling of :func:`~xr2mri_core.features.features_from_row`; other
+            columns are passed over.
+        demographics: ``age``, ``sex``, ``bmi``.
+        box: of the knee in the radiograph, (top, left, bottom, right) in pixels.
+    """
+
+    name: str
+    radiograph: Path
+    laterality: str = "auto"
+    features: Mapping[str, Any] = field(default_factory=dict)
+    demographics: Mapping[str, Any] = field(default_factory=dict)
+    box: Sequence[int] | None = None
+
+
+def knees_of_datalist(path: Path | str, split: str | None = None) -> list[CohortKnee]:
+    """The knees of a datalist (:mod:`xr2mri_core.datalist`); they need no MRI.
+
+    Args:
+        path: the JSON file.
+        split: one of its lists; None takes all.
+
+    Raises:
+        DatalistError: it is malformed, or two cases would share a folder.
+    """
+    items = load_datalist(path, split, required=("case", "participant", "radiograph"))
+    return _unique(
+        [
+            CohortKnee(
+                name=_plain_path(str(item["case"]), path),
+                radiograph=Path(item["radiograph"]),
+                laterality=str(item.get("laterality") or "auto"),
+                features=item["features"],
+                demographics={key: item[key] for key in _DEMOGRAPHICS if key in item},
+                box=item.get("box"),
+            )
+            for item in items
+        ],
+        path,
+    )
+
+
+def knees_of_folder(
+    folder: Path | str, forms: Path | str | None = None, leave_out: Path | str | None = None
+) -> list[CohortKnee]:
+    """The radiographs of a folder and of those below it, in the order of their paths.
+
+    Files called as in the usual public collections, ``2/9003175L.png`` in folders 0 to 4 by KL
+    grade, bring side and grade with them. A row of ``forms`` wins over both.
+
+    Args:
+        folder: searched; hidden files and folders are passed over.
+        forms: a table (CSV, also with ``;`` or tabs) with a column ``file`` (a path below the
+            folder, a file's name, or that without its ending), and any of ``laterality``, the
+            features of Table I, ``age``, ``sex``, ``bmi``; other columns are passed over.
+        leave_out: a folder that is not searched, e.g. that of the results.
+
+    Raises:
+        DatalistError: there is no radiograph, the table has no column ``file``, or one of its rows
+            fits no file or several.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DatalistError(f"no folder '{folder}'; give one with radiographs")
+    hidden = None if leave_out is None else Path(leave_out).resolve()
+    paths = [path.relative_to(folder).as_posix() for path in _radiographs(folder, hidden)]
+    if not paths:
+        raise DatalistError(
+            f"{folder}: no radiograph in it; files with the endings {', '.join(RADIOGRAPHS)} are "
+            "taken, and DICOM files without one"
+        )
+    rows = {} if forms is None else _rows(Path(forms), paths)
+    names = _names(paths)
+    return _unique(
+        [
+            _knee(folder, path, name, rows.get(path))
+            for path, name in zip(paths, names, strict=True)
+        ],
+        folder,
+    )
+
+
+def _radiographs(folder: Path, hidden: Path | None) -> Iterator[Path]:
+    for where, below, files in os.walk(folder):
+        here = Path(where)
+        below[:] = sorted(
+            name
+            for name in below
+            if not name.startswith(".") and (hidden is None or (here / name).resolve() != hidden)
+        )
+        for name in sorted(files):
+            path = here / name
+            if not name.startswith(".") and _may_be_radiograph(path):
+                yield path
+
+
+def _may_be_radiograph(path: Path) -> bool:
+    if path.name.lower().endswith(RADIOGRAPHS):
+        return True
+    if path.suffix and not path.suffix[1:].isdigit():  # of 1.2.840.113 the end is no ending
+        return False
+    if path.name.upper() == "DICOMDIR":
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def _names(paths: Sequence[str]) -> list[str]:
+    """Paths without their endings, where these do not tell two files apart."""
+    short = [_without_ending(path) for path in paths]
+    return [one if short.count(one) == 1 else path for one, path in zip(short, paths, strict=True)]
+
+
+def _without_ending(path: str) -> str:
+    lower = path.lower()
+    ending = max((e for e in RADIOGRAPHS if lower.endswith(e)), key=len, default="")
+    return path.removesuffix(path[len(path) - len(ending) :]) if ending else path
+
+
+def _knee(folder: Path, path: str, name: str, row: Mapping[str, Any] | None) -> CohortKnee:
+    laterality, features = "auto", {}
+    place = PurePosixPath(path)
+    if graded := _GRADED.fullmatch(_without_ending(place.name)):
+        laterality = graded["side"].upper()
+        if place.parent.name in ("0", "1", "2", "3", "4"):
+            features = {"V00XRKL": int(place.parent.name)}
+    given = {key: cell for key, cell in (row or {}).items() if cell not in ("", None)}
+    laterality = str(given.pop("laterality", given.pop("side", laterality)))
+    demographics = {key: given[key] for key in _DEMOGRAPHICS if key in given}
+    graded_in_row = {key: cell for key, cell in given.items() if _is_feature(key)}
+    return CohortKnee(name, folder / path, laterality, graded_in_row or features, demographics)
+
+
+def _is_feature(name: str) -> bool:
+    try:
+        variable(name)
+    except FeatureError:
+        return False
+    return True
+
+
+def _rows(forms: Path, paths: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Path of a file -> its row."""
+    from xr2mri_core.oai.tables import read_table  # reads what spreadsheets write
+
+    if not forms.is_file():
+        raise DatalistError(f"no file '{forms}'; give a table of forms")
+    frame = read_table(forms).frame
+    key = next((name for name in _ROW_KEYS if name in frame.columns), None)
+    if key is None:
+        raise DatalistError(
+            f"{forms}: no column 'file' among {shown(list(frame.columns))}; it says which row "
+            "belongs to which radiograph"
+        )
+    known: dict[str, list[str]] = {}
+    for path in paths:
+        for spelling in {path, _without_ending(path), *_last(path)}:
+            known.setdefault(spelling, []).append(path)
+    rows: dict[str, dict[str, Any]] = {}
+    for number, row in enumerate(frame.to_dict("records"), start=2):
+        wanted = str(row[key]).replace("\\", "/").removeprefix("./")
+        fitting = known.get(wanted, [])
+        if len(fitting) != 1 or fitting[0] in rows:
+            why = (
+                "no such radiograph in the folder" if not fitting
+                else "several radiographs are called so; give the path below the folder"
+                if len(fitting) > 1 else "an earlier row is of the same radiograph"
+            )  # fmt: skip
+            raise DatalistError(f"{forms}, line {number}: {shown(row[key])}: {why}")
+        rows[fitting[0]] = row
+    return rows
+
+
+def _last(path: str) -> tuple[str, str]:
+    name = PurePosixPath(path).name
+    return name, _without_ending(name)
+
+
+def _plain_path(name: str, where: Path | str) -> str:
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if not parts or name.startswith(("/", "\\")) or ".." in parts or ":" in name or "\0" in name:
+        raise DatalistError(f"{where}: case {shown(name)} cannot name a folder; rename it")
+    return "/".join(parts)
+
+
+def _unique(knees: list[CohortKnee], where: Path | str) -> list[CohortKnee]:
+    seen: set[str] = set()
+    for knee in knees:
+        if (
+            knee.name.lower() in seen
+        ):  # a folder is the same in upper and lower case on some systems
+            raise DatalistError(f"{where}: {shown(knee.name)} is there twice; rename one of them")
+        seen.add(knee.name.lower())
+    return knees

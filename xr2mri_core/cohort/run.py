@@ -1,0 +1,244 @@
+"""Generate all knees of a cohort: one bad file costs one row, and an interrupted run goes on."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from xr2mri_core.bundle import digest
+from xr2mri_core.cohort.knees import CohortKnee
+from xr2mri_core.demographics import parse_demographics
+from xr2mri_core.errors import Cancelled, InputError, OutputError
+from xr2mri_core.export import write_generated
+from xr2mri_core.features import features_from_row
+from xr2mri_core.files import atomic_files
+from xr2mri_core.volume import NOTICE, GeneratedVolume
+
+JOURNAL = "manifest.jsonl"
+"""A line for each knee as it gets done; what an interrupted run leaves, and the next one reads."""
+
+GENERATED, KEPT, FAILED = "generated", "kept", "failed"
+
+Generate = Callable[..., GeneratedVolume]
+"""``generate(radiograph, features, demographics=, laterality=, box=, seed=)``."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one knee.
+
+    Attributes:
+        name: of the knee, and of the folder of its files.
+        radiograph: the file as it was given.
+        radiograph_sha256, laterality, seed: what it was made from; None where it came not so far.
+        status: ``generated``, ``kept`` from an earlier run, or ``failed``.
+        files: relative path -> SHA-256.
+        seconds: for reading, generating and writing.
+        warnings: of the record.
+        error: why it failed.
+        key: digest of all that the files depend on.
+    """
+
+    name: str
+    radiograph: str
+    radiograph_sha256: str | None = None
+    laterality: str | None = None
+    seed: int | None = None
+    status: str = FAILED
+    files: Mapping[str, str] | None = None
+    seconds: float = 0.0
+    warnings: Sequence[str] = ()
+    error: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many knees were generated, kept from an earlier run, and failed."""
+
+    generated: int
+    kept: int
+    failed: int
+
+
+def generate_cohort(
+    knees: Sequence[CohortKnee],
+    generate: Generate,
+    out: Path | str,
+    *,
+    settings: Mapping[str, Any],
+    seed: int = 0,
+    volume_format: str = "nifti",
+    progress: Callable[..., None] | None = None,
+    failed: Callable[[Row], None] | None = None,
+) -> Counts:
+    """Generate the volume of every knee into ``out``, each in a folder of its name.
+
+    Files of a knee are those of :func:`~xr2mri_core.export.write_generated`. ``manifest.csv`` and
+    ``manifest.json`` tell what became of each knee, also of those of an interrupted run. What an
+    earlier run has done is kept if its inputs, its settings and its files are the same to the bit.
+
+    Args:
+        knees: names are unique.
+        generate: called with the radiograph's path and the features.
+        out: created if needed.
+        settings: whatever else the files depend on: model, request.
+        seed: with the knee's name it gives the knee's own seed, in the manifest, so that noise
+            differs between knees and depends on no order.
+        volume_format: as of `write_generated`.
+        progress: ``progress(done, total, name)``.
+        failed: called with the row of a knee that failed.
+
+    Raises:
+        OutputError: ``out`` cannot be written to.
+        Cancelled: whoever `generate` asks said so; the manifest holds what is done.
+    """
+    out = Path(out)
+    earlier = _read_journal(out / JOURNAL)
+    settings = {**settings, "format": volume_format, "seed": seed}
+    rows: list[Row] = []
+    try:
+        for index, knee in enumerate(knees):
+            if progress is not None:
+                progress(index, len(knees), knee.name)
+            row = _one(knee, generate, out, settings, volume_format, earlier.get(knee.name))
+            if row.status != KEPT:
+                _append(out / JOURNAL, row)
+            if row.status == FAILED and failed is not None:
+                failed(row)
+            rows.append(row)
+    finally:  # an interrupted run did not reach what an earlier one may have done
+        later = [earlier[knee.name] for knee in knees[len(rows) :] if knee.name in earlier]
+        _write_manifest(out, [*rows, *later])
+    states = [row.status for row in rows]
+    return Counts(*(states.count(state) for state in (GENERATED, KEPT, FAILED)))
+
+
+def knee_seed(seed: int, name: str) -> int:
+    """A seed of 31 bits from that of the cohort and the name of a knee."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:4], "big") >> 1
+
+
+def _one(
+    knee: CohortKnee,
+    generate: Generate,
+    out: Path,
+    settings: Mapping[str, Any],
+    volume_format: Any,
+    earlier: Row | None,
+) -> Row:
+    """Generate one knee, or keep it; whatever is wrong with it becomes its row."""
+    started = time.perf_counter()
+    told: dict[str, Any] = {"name": knee.name, "radiograph": str(knee.radiograph)}
+    try:
+        if not knee.radiograph.is_file():
+            raise InputError(f"no file '{knee.radiograph}'")
+        features = features_from_row(knee.features) if knee.features else {}
+        demographics = parse_demographics(knee.demographics)
+        told["radiograph_sha256"] = digest(knee.radiograph)
+        told["seed"] = knee_seed(settings["seed"], knee.name)
+        form = {"features": features, "demographics": demographics, "laterality": knee.laterality}
+        told["key"] = _key({**form, **told, "radiograph": knee.radiograph.name, "box": knee.box,
+                            "settings": settings})  # fmt: skip
+        if earlier is not None and earlier.key == told["key"] and _whole(earlier, out):
+            return Row(**{**asdict(earlier), "status": KEPT})
+        generated = generate(
+            knee.radiograph,
+            features,
+            demographics=demographics or None,
+            laterality=knee.laterality,
+            box=knee.box,
+            seed=told["seed"],
+        )
+        written = write_generated(generated, out / knee.name, volume_format=volume_format)
+    except (Cancelled, OutputError):
+        raise
+    except InputError as error:
+        return Row(**told, error=str(error), seconds=_since(started))
+    except Exception as error:  # also a shortage of memory for one huge picture is that knee's row
+        text = " ".join(f"unexpected {type(error).__name__}: {error}".split())[:300]
+        return Row(**told, error=text, seconds=_since(started))
+    return Row(
+        **told,
+        laterality=generated.record["laterality"],
+        status=GENERATED,
+        files={path.relative_to(out).as_posix(): digest(path) for path in _files(written)},
+        seconds=_since(started),
+        warnings=list(generated.record["warnings"]),
+    )
+
+
+def _since(started: float) -> float:
+    return round(time.perf_counter() - started, 3)
+
+
+def _files(written: Mapping[str, Path]) -> Iterable[Path]:
+    for path in written.values():  # DICOM is a folder
+        yield from sorted(path.iterdir()) if path.is_dir() else [path]
+
+
+def _key(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _whole(row: Row, out: Path) -> bool:
+    """Whether the files of an earlier run are there, to the bit."""
+    return (
+        row.status != FAILED
+        and bool(row.files)
+        and all(
+            (out / name).is_file() and digest(out / name) == known
+            for name, known in (row.files or {}).items()
+        )
+    )
+
+
+# --- the manifest ---------------------------------------------------------------------------------
+
+
+def _append(path: Path, row: Row) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise OutputError(f"cannot write '{path}': {error.strerror or error}") from error
+
+
+def _read_journal(path: Path) -> dict[str, Row]:
+    """Name -> its last row; a line that an interrupted run left half-written is passed over."""
+    rows: dict[str, Row] = {}
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                row = Row(**json.loads(line))
+            except (ValueError, TypeError):
+                continue
+            rows[row.name] = row
+    return rows
+
+
+def _write_manifest(out: Path, rows: Sequence[Row]) -> None:
+    cells = [
+        {
+            **asdict(row),
+            "files": " ".join(row.files or ()),
+            "warnings": " | ".join(row.warnings),
+        }
+        for row in rows
+    ]
+    with atomic_files(out) as files:
+        content = {"notice": NOTICE, "knees": [asdict(row) for row in rows]}
+        files.path(out / "manifest.json").write_text(
+            json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+        with files.path(out / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(Row.__dataclass_fields__))
+            writer.writeheader()
+            writer.writerows(cells)
