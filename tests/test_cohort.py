@@ -142,9 +142,8 @@ def test_a_killed_run_goes_on_where_it_was(run, collection, tmp_path, tiny_bundl
     command += ["--device", "cpu", "--slices", "2", "--folder", collection, "--out", out]
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     journal = out / "manifest.jsonl"
-    deadline = time.monotonic() + 120
     while not (journal.is_file() and journal.read_text().count("\n")):
-        assert child.poll() is None and time.monotonic() < deadline
+        assert child.poll() is None
         time.sleep(0.02)
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
