@@ -8,17 +8,20 @@ STAMP  := $(VENV)/.installed
 # against another 5 GB of it in a build environment of its own.
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt
 
+MKDOCS = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 # What some tests talk to; without these Debian packages those tests are skipped.
 DEBIAN = dicom3tools orthanc orthanc-dicomweb nginx-light \
 	libegl1 libgl1-mesa-dri libgl1 libxkbcommon0 libdbus-1-3 libfontconfig1 fonts-dejavu-core
 
-.PHONY: help env packages demo test test-all lint format bench bench-server serve clean
+.PHONY: help env packages demo test test-all lint format docs bench bench-server serve clean
 
 help:
 	@echo "make demo      build the environment, generate the MRI of an unseen phantom patient (demo/)"
 	@echo "make test      the tests that take minutes on two cores"
 	@echo "make test-all  every test, slow ones and GPU ones included"
-	@echo "make lint      ruff (lint and format) and mypy"
+	@echo "make lint      ruff (lint and format), mypy, and the documentation"
+	@echo "make docs      the documentation as a site (build/site/index.html)"
 	@echo "make bench     speed and memory against Algorithm 2 written plainly (out/bench/)"
 	@echo "make bench-server  the server under load (out/bench/)"
 	@echo "make serve     start the MONAI Label server (STUDIES=folder or PACS; by default"
@@ -52,6 +55,11 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(MKDOCS)
+
+docs: $(STAMP)
+	$(MKDOCS)
+	@echo "build/site/index.html"
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
