@@ -24,7 +24,7 @@ help:
 	@echo "make docs      the documentation as a site (build/site/index.html)"
 	@echo "make bench     speed and memory against Algorithm 2 written plainly (out/bench/)"
 	@echo "make bench-server  the server under load (out/bench/)"
-	@echo "make serve     start the MONAI Label server (STUDIES=folder or PACS; by default"
+	@echo "make serve     start the server (STUDIES=folder or PACS; by default"
 	@echo "                phantom patients; OPTIONS=more, such as '--port 8001')"
 	@echo "make packages  Debian packages that some tests talk to (root; without them those skip)"
 
@@ -74,8 +74,6 @@ bench-server: $(STAMP)
 # Without STUDIES, four phantoms; a folder that is named has to be there.
 PHANTOMS := data/studies
 STUDIES ?= $(PHANTOMS)
-# The script of that name that pip installs from MONAI Label itself takes Python from the PATH.
-serve: export PATH := $(abspath $(BIN)):$(PATH)
 serve: $(STAMP)
 	@case "$(STUDIES)" in \
 	$(PHANTOMS)) test -e $(PHANTOMS) || { \
@@ -85,7 +83,7 @@ serve: $(STAMP)
 	*) test -d "$(STUDIES)" || { echo "make serve: no folder $(STUDIES)" >&2; exit 2; } ;; \
 	esac
 	@echo "starting the server (some 15 s) ..."
-	@$(BIN)/monailabel start_server --app monai_app --studies "$(STUDIES)" $(OPTIONS)
+	@$(BIN)/xr2mri serve --studies "$(STUDIES)" $(OPTIONS)
 
 clean:
 	rm -rf demo out build .pytest_cache .ruff_cache .mypy_cache

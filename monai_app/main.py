@@ -1,4 +1,4 @@
-"""The MONAI Label app: `monailabel start_server --app monai_app --studies DIR`.
+"""The MONAI Label app: what `xr2mri serve` and `monailabel start_server --app monai_app` load.
 
 Options (`--conf NAME VALUE`): see `lib.settings.Settings`, and `lib.security.settings` for who may
 come in. This file only wires: what the parts do stands in `lib`.
@@ -30,6 +30,7 @@ from monai_app.lib.routes import (
     studies_router,
     training_router,
 )
+from monai_app.lib.security.binding import start_of
 from monai_app.lib.security.protect import protect
 from monai_app.lib.security.settings import SecuritySettings
 from monai_app.lib.service import GenerationService
@@ -120,7 +121,8 @@ class XR2MRIApp(MONAILabelApp):
             training_router(runs),
         )
         protect(application, self.security, (self.app_dir, self.studies))
-        greet_when_ready(self.security, studies, next(iter(self.options.bundles), "MODEL"))
+        model = next(iter(self.options.bundles), "MODEL")
+        greet_when_ready(start_of(application).config, self.security, studies, model)
         when_told_to_end(self.service.close, runs.stop)
         self.service.preload()
         log.info("XR2MRI %s serves %s", __version__, ", ".join(self.options.bundles))

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
+import time
 import venv
 import zipfile
 from pathlib import Path
 
 import nibabel as nib
 import pytest
+import requests
+
+from xr2mri_core.local_server import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("xr2mri_core", "monai_app", "slicer_extension", "pyproject.toml", "README.md", "LICENSE")
@@ -134,3 +139,28 @@ def test_the_bundle_alone_runs_by_monais_command_from_anywhere(installed, radiog
     )  # fmt: skip
     image = nib.load(installed.elsewhere / "of_bundle" / "generated_sample.nii.gz")
     assert image.shape == (256, 2, 256)
+
+
+@pytest.mark.slow
+def test_the_server_starts_from_anywhere(installed):
+    port = free_port()
+    server = subprocess.Popen(
+        [str(installed.folder / "bin" / "xr2mri"), "serve", "--studies", ".", "--port", str(port)],
+        cwd=installed.elsewhere,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+    )
+    try:
+        for _ in range(3000):
+            assert server.poll() is None
+            try:
+                info = requests.get(f"http://127.0.0.1:{port}/info/", timeout=5).json()
+                break
+            except requests.ConnectionError:
+                time.sleep(0.1)
+        assert list(info["models"]) == ["knee_xr2mri"]
+        assert info["models"]["knee_xr2mri"]["weights"]["sha256"]
+        server.send_signal(signal.SIGINT)
+        assert server.wait(60) == 0
+    finally:
+        server.kill()
+    assert not (installed.packages / "monai_app" / "logs").exists()

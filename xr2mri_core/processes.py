@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
@@ -31,6 +33,27 @@ def wait_passively() -> None:
     that does other work too. A policy that the environment states is kept.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+class LeaveAtOnce:
+    """Ends this process, when all else is done, before Python takes itself away.
+
+    Threads of a server that load weights or generate are inside of C++, and taking Python away from
+    under them is an abort. To be made before the libraries are imported whose own work at the exit
+    has to come first.
+
+    Attributes:
+        status: to exit with.
+    """
+
+    def __init__(self) -> None:
+        self.status = 0
+        atexit.register(self._leave)
+
+    def _leave(self) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(self.status)
 
 
 def each_done(

@@ -9,14 +9,11 @@ activated, and it splits arguments at spaces. This one belongs to its environmen
 from __future__ import annotations
 
 import argparse
-import atexit
-import errno
-import os
-import socket
 import sys
 from collections.abc import Sequence
 
-from xr2mri_core.processes import wait_passively
+from xr2mri_core.local_server import is_taken
+from xr2mri_core.processes import LeaveAtOnce, wait_passively
 
 _NOT_STARTED = 3  # what uvicorn ends with then
 
@@ -27,18 +24,9 @@ def main() -> None:
     The exit status is MONAI Label's: 0 also for a server that Ctrl-C has ended; 130 where that came
     before there was a server, 1 without MONAI Label, 2 where the port is taken.
     """
-    status = 0
-
-    def end() -> None:
-        # Threads that load weights or generate are inside of C++, and taking Python away from under
-        # them is an abort: the process ends before that, when all else is done.
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        os._exit(status)
-
     wait_passively()
-    atexit.register(end)  # before all that is imported below, so that it comes last
-    status = _run()
+    leave = LeaveAtOnce()
+    leave.status = _run()
 
 
 def _run() -> int:
@@ -76,14 +64,10 @@ def _taken(arguments: Sequence[str]) -> str | None:
     parser.add_argument("-p", "--port", type=int, default=8000)
     try:
         given, _ = parser.parse_known_args(list(arguments))
-        if given.command == "start_server":
-            with socket.create_server((given.host, given.port)):
-                return None
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            return f"port {given.port} of {given.host}"
-    except (argparse.ArgumentError, OverflowError, SystemExit):
+    except (argparse.ArgumentError, SystemExit):
         return None  # MONAI Label says it
+    if given.command == "start_server" and is_taken(given.host, given.port):
+        return f"port {given.port} of {given.host}"
     return None
 
 

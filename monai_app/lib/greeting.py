@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import uvicorn
 
-from monai_app.lib.security.binding import is_loopback, starting_server
+from monai_app.lib.security.binding import is_loopback
 from monai_app.lib.security.settings import SecuritySettings
 from monai_app.lib.studies import ReadOnlyStudies, Studies
 from xr2mri_core.export import NOTICE
@@ -15,15 +15,17 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _MAYBE_VOLUMES = (".nii", ".nii.gz")
 
 
-def greet_when_ready(security: SecuritySettings, studies: ReadOnlyStudies, model: str) -> None:
+def greet_when_ready(
+    config: uvicorn.Config | None, security: SecuritySettings, studies: ReadOnlyStudies, model: str
+) -> None:
     """Have the server that is starting print the greeting as soon as its port is open.
 
     Args:
+        config: of the server, if it is known.
         security: who may come in.
         studies: what it serves.
         model: that the example asks.
     """
-    config = starting_server()
     if config is None or not config.port:
         return
     text = greeting(address(config), security, studies, model)

@@ -86,7 +86,7 @@ class Typed:
 
 @pytest.fixture(scope="module")
 def typed(studies_folder, tmp_path_factory):
-    """Both ways to start the server, side by side, for a start takes 15 s."""
+    """Both ways to start the server, `make` by `xr2mri serve`, side by side: a start takes 15 s."""
     folder = tmp_path_factory.mktemp("typed")
     servers = {}
     for name, command, more in (

@@ -5,7 +5,6 @@ import asyncio
 import pytest
 import uvicorn
 
-from monai_app.lib import greeting as module
 from monai_app.lib.dicomweb import DicomWebStudies
 from monai_app.lib.greeting import address, greet_when_ready, greeting
 from monai_app.lib.security.settings import SecuritySettings
@@ -55,10 +54,9 @@ def test_who_may_come_in_is_said(tmp_path):
     )
 
 
-def test_it_is_printed_once_when_the_server_answers(monkeypatch, capsys, tmp_path):
+def test_it_is_printed_once_when_the_server_answers(capsys, tmp_path):
     config = uvicorn.Config("app")
-    monkeypatch.setattr(module, "starting_server", lambda: config)
-    greet_when_ready(SecuritySettings(), Studies(tmp_path), "m")
+    greet_when_ready(config, SecuritySettings(), Studies(tmp_path), "m")
     assert capsys.readouterr().out == ""
     asyncio.run(config.callback_notify())
     assert capsys.readouterr().out.count(f"answers at {URL}") == 1
@@ -66,7 +64,6 @@ def test_it_is_printed_once_when_the_server_answers(monkeypatch, capsys, tmp_pat
 
 
 @pytest.mark.parametrize("config", [None, uvicorn.Config("app", port=0)])
-def test_where_the_address_is_not_known_nothing_is_claimed(monkeypatch, config, tmp_path):
-    monkeypatch.setattr(module, "starting_server", lambda: config)
-    greet_when_ready(SecuritySettings(), Studies(tmp_path), "m")
+def test_where_the_address_is_not_known_nothing_is_claimed(config, tmp_path):
+    greet_when_ready(config, SecuritySettings(), Studies(tmp_path), "m")
     assert config is None or config.callback_notify is None

@@ -112,7 +112,7 @@ STOCK = {"name": "Radiology", "version": "0.8", "models": {"deepedit": {}}, "tra
 @pytest.mark.parametrize(
     ("answer", "kind", "told"),
     [
-        (Answer(body=STOCK), errors.WrongServer, "MONAI Label server without XR2MRI.*make serve"),
+        (Answer(body=STOCK), errors.WrongServer, "MONAI Label server without XR2MRI.*xr2mri serve"),
         (Answer(body={"hello": 1}), errors.WrongServer, "not an XR2MRI server.*host and port"),
         (Answer(body=[1]), errors.WrongServer, "not an XR2MRI server"),
         (Answer(body=b"<html>Welcome</html>"), errors.WrongServer, "not an XR2MRI server"),

@@ -1,9 +1,10 @@
 """Where and how the server listens: this machine only, unless the command line says otherwise.
 
-``monailabel start_server`` listens on every interface when it is given no ``--host``. uvicorn binds
-its socket after the application has started, and the app is loaded during that start: here the
-host can still be changed. Where that cannot be done (another server than uvicorn, sockets opened
-before), the guard refuses whatever comes in by another address than the loopback's.
+``xr2mri serve`` hands over how it listens (:func:`hand_over`). ``monailabel start_server`` hands
+over nothing, and listens on every interface when it is given no ``--host``. uvicorn binds its
+socket after the application has started, and the app is loaded during that start: here the host can
+still be changed. Where that cannot be done (another server than uvicorn, sockets opened before),
+the guard refuses whatever comes in by another address than the loopback's.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import ipaddress
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import uvicorn
+from fastapi import FastAPI
 
 from monai_app.lib.security.connections import BoundedConnection, most_connections
 from monai_app.lib.security.settings import SecuritySettings, SettingsError
@@ -40,12 +43,36 @@ def is_loopback(address: str | None) -> bool:
     return parsed.is_loopback
 
 
-def bind(settings: SecuritySettings, arguments: Sequence[str] | None = None) -> str:
+@dataclass(frozen=True)
+class Start:
+    """A server that is starting.
+
+    Attributes:
+        config: uvicorn's; None where it is not known.
+        host: that somebody chose; None where `config.host` is the starting command's own default.
+    """
+
+    config: uvicorn.Config | None
+    host: str | None
+
+
+def hand_over(app: FastAPI, config: uvicorn.Config) -> None:
+    """Tell an application which server starts it; its host was chosen."""
+    app.state.start = Start(config, config.host)
+
+
+def start_of(app: FastAPI) -> Start:
+    """The server that is starting an application: handed over, or else found on the stack."""
+    handed: Start | None = getattr(app.state, "start", None)
+    return handed or Start(_config_on_the_stack(), explicit_host(sys.argv[1:]))
+
+
+def bind(settings: SecuritySettings, start: Start) -> str:
     """Make the starting server listen where it should, within bounds, without ``Server`` header.
 
     Args:
         settings: that allow or forbid to serve others.
-        arguments: of the command line (``sys.argv[1:]``).
+        start: see :func:`start_of`.
 
     Returns:
         The address that the server may be reached by.
@@ -54,8 +81,7 @@ def bind(settings: SecuritySettings, arguments: Sequence[str] | None = None) -> 
         SettingsError: others could use the server without a login, and nobody said that they may;
             or several processes are asked for.
     """
-    host = explicit_host(sys.argv[1:] if arguments is None else arguments)
-    config = starting_server()
+    config, host = start.config, start.host
     if config is not None:
         if config.workers > 1:  # their common socket is open by now, at uvicorn's own default
             raise SettingsError(
@@ -105,8 +131,8 @@ def explicit_host(arguments: Sequence[str]) -> str | None:
         return None
 
 
-def starting_server() -> uvicorn.Config | None:
-    """The configuration of the uvicorn whose start has led to this call; it is on the stack."""
+def _config_on_the_stack() -> uvicorn.Config | None:
+    """The configuration of the uvicorn whose start has led to this call."""
     frame = sys._getframe()
     while frame is not None:
         config = getattr(frame.f_locals.get("self"), "config", None)

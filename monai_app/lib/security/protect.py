@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from monai_app.lib.security.auth import Authenticator
-from monai_app.lib.security.binding import bind
+from monai_app.lib.security.binding import bind, start_of
 from monai_app.lib.security.description import description_router
 from monai_app.lib.security.guard import Guard
 from monai_app.lib.security.login import login_router
@@ -40,7 +40,7 @@ def protect(app: FastAPI, settings: SecuritySettings, folders: Iterable[Path | s
             "MONAI_LABEL_AUTH_ENABLE: the stock login refuses every token; unset it and use "
             "users_file, or issuer with its key"
         )
-    host = bind(settings)
+    host = bind(settings, start_of(app))
     authenticator = Authenticator(settings)
     _describe_only_what_is_served(app)
     before = len(app.router.routes)

@@ -170,7 +170,7 @@ def read_info(url: str, info: Any) -> ServerInfo:
         if isinstance(info, dict) and isinstance(info.get("models"), dict):
             raise WrongServer(
                 _("{url} is a MONAI Label server without XR2MRI.").format(url=url),
-                _("Start it with XR2MRI's app: `make serve STUDIES=folder` in its checkout."),
+                _("Start XR2MRI's own server: `xr2mri serve --studies folder`."),
             )
         raise WrongServer(_("{url} is not an XR2MRI server.").format(url=url))
     found = info["api_version"]
