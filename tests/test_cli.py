@@ -367,7 +367,9 @@ def test_an_interrupt_while_generating(generate, radiograph, tmp_path, capsys, m
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("xr2mri_core.export.write_json", interrupt)  # the last file of the set
+    monkeypatch.setattr(
+        "xr2mri_core.export.writing.write_json", interrupt
+    )  # the last file of the set
     failed(capsys, 130, *generate(radiograph), says="interrupted")
     assert not list(tmp_path.glob("out/*"))
 

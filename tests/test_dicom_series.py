@@ -12,9 +12,13 @@ from pydicom import Dataset, dcmread
 from pydicom.data import DATA_ROOT
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from xr2mri_core.dicom_series import dicom_series, patient_and_study, write_dicom_series
 from xr2mri_core.errors import OutputError, RadiographError, VolumeError
-from xr2mri_core.export import write_generated
+from xr2mri_core.export import (
+    dicom_series,
+    patient_and_study,
+    write_dicom_series,
+    write_generated,
+)
 from xr2mri_core.geometry import depths_of, volume_affine
 from xr2mri_core.phantom.dicom import write_radiograph_dicom
 from xr2mri_core.transforms.dicom_file import read_header

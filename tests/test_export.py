@@ -98,7 +98,7 @@ def test_a_full_disk_is_an_error_with_a_remedy(tmp_path, generated, monkeypatch)
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("xr2mri_core.export.write_json", full)  # the last file of the set
+    monkeypatch.setattr("xr2mri_core.export.writing.write_json", full)  # the last file of the set
     with pytest.raises(OutputError, match=r"No space left on device.*--out"):
         write_generated(generated, tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -137,7 +137,7 @@ def test_unknown_format(tmp_path, generated):
 @pytest.mark.parametrize("dtype", ["<f4", ">i2", "u1"])
 def test_a_file_in_pieces_is_the_file(dtype):
     """Pieces are small, and nibabel's own writer gives the same bytes; NRRD reads back."""
-    from xr2mri_core.export import _nifti, nifti_pieces, nrrd_pieces
+    from xr2mri_core.export.files import _nifti, nifti_pieces, nrrd_pieces
 
     volume = (np.random.default_rng(0).random((64, 90, 70)) * 200).astype(dtype)[::-1]
     affine = np.diag([-1.5, 2.0, 3.0, 1.0])

@@ -9,7 +9,7 @@ import uvicorn
 from monai_app.lib.security.binding import is_loopback
 from monai_app.lib.security.settings import SecuritySettings
 from monai_app.lib.studies import ReadOnlyStudies, Studies
-from xr2mri_core.export import NOTICE
+from xr2mri_core.volume import NOTICE
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _MAYBE_VOLUMES = (".nii", ".nii.gz")

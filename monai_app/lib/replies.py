@@ -41,7 +41,7 @@ def result_bytes(generated: GeneratedVolume, kind: str, form: str) -> bytes:
 
 
 def _dicom_zip(generated: GeneratedVolume) -> bytes:
-    from xr2mri_core.dicom_series import dicom_series
+    from xr2mri_core.export import dicom_series
 
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:

@@ -20,8 +20,8 @@ import torch
 from monai_app.lib.device_queue import DeviceQueue, Job
 from monai_app.lib.parameters import GenerationParameters
 from xr2mri_core.bundle import describe_bundle, weights_path
-from xr2mri_core.dicom_series import patient_and_study
 from xr2mri_core.errors import InputError, OutputError, WeightsError, XR2MRIError, shown
+from xr2mri_core.export import patient_and_study
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.geometry import depths_of
 from xr2mri_core.localization import KneeDetector

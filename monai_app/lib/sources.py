@@ -17,8 +17,8 @@ from monai_app.lib.parameters import GenerationParameters
 from monai_app.lib.service import Deliver, GenerationService
 from monai_app.lib.studies import ReadOnlyStudies, Source
 from monai_app.lib.uploads import ScratchFolder, Sessions, TooMuch
-from xr2mri_core.dicom_series import dicom_series
 from xr2mri_core.errors import InputError, shown
+from xr2mri_core.export import dicom_series
 from xr2mri_core.reading import PreparedRadiograph
 
 T = TypeVar("T")
