@@ -375,10 +375,10 @@ def test_an_interrupt_while_generating(generate, radiograph, tmp_path, capsys, m
 
 
 def test_an_interrupt_that_a_library_has_swallowed(generate, radiograph, capsys, monkeypatch):
+    from xr2mri_core.algorithm import Algorithm2
     from xr2mri_core.cli import terminal
-    from xr2mri_core.generation import KneeMRIGenerator
 
-    whole = KneeMRIGenerator._encode
+    whole = Algorithm2.encode
 
     def swallow(*arguments):
         try:
@@ -386,7 +386,7 @@ def test_an_interrupt_that_a_library_has_swallowed(generate, radiograph, capsys,
         except:  # noqa: E722  (as some do around an import)
             return whole(*arguments)
 
-    monkeypatch.setattr(KneeMRIGenerator, "_encode", swallow)
+    monkeypatch.setattr(Algorithm2, "encode", swallow)
     monkeypatch.setattr(terminal, "_asked_to_end", False)
     failed(capsys, 130, *generate(radiograph), says="interrupted")
 

@@ -11,8 +11,9 @@ from PIL import Image
 from samples import draw_knee
 
 from xr2mri_core.bundle import describe_bundle
+from xr2mri_core.diffusion import sample_seed
 from xr2mri_core.errors import Cancelled, InputError, VolumeError, WeightsError
-from xr2mri_core.generation import KneeMRIGenerator, sample_seed
+from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.geometry import volume_affine, volume_to_slices
 
 

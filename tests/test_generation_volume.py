@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from xr2mri_core.diffusion import windows
 from xr2mri_core.errors import Cancelled, InputError
-from xr2mri_core.generation import windows
 from xr2mri_core.request import GenerationRequest
 
 

@@ -5,30 +5,25 @@
     generated.volume      # (256, 50, 256) float32 in [0, 1], RAS
     generated.record      # what went in, what came of it, and the words that it is synthetic
 
-The paper's Algorithm 2 denoises slice after slice from independent noise. Here radiograph and
-features are encoded once; a model with a regression starts from the mean of each slice; the noise
-of neighbouring depths is correlated (`DepthNoise`); and where the model has depth mixing, all
-slices of a volume take each denoising step together.
+What happens in between stands in :mod:`.algorithm`.
 """
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from xr2mri_core.bundle import load_bundle, versions
-from xr2mri_core.demographics import Demographics, demographics_of, parse_demographics
-from xr2mri_core.diffusion import DepthNoise, build_scheduler, guided, sample
-from xr2mri_core.errors import Cancelled, InputError, shown
-from xr2mri_core.features import VARIABLES, parse_features
+from xr2mri_core.algorithm import Algorithm2, Knee, Part
+from xr2mri_core.bundle import load_bundle
+from xr2mri_core.condition import Condition
+from xr2mri_core.demographics import Demographics
+from xr2mri_core.devices import best_device, usable_device
+from xr2mri_core.errors import InputError, shown
 from xr2mri_core.geometry import (
     FIELD_OF_VIEW_MM,
     Laterality,
@@ -36,17 +31,16 @@ from xr2mri_core.geometry import (
     slices_to_volume,
     volume_affine,
 )
+from xr2mri_core.progress import Progress, SliceProgress
 from xr2mri_core.reading import PreparedRadiograph, prepare_radiograph
+from xr2mri_core.record import record_of
 from xr2mri_core.request import GenerationRequest
-from xr2mri_core.transforms.compose import unit_range
-from xr2mri_core.volume import NOTICE, GeneratedVolume
-
-log = logging.getLogger("xr2mri")
+from xr2mri_core.spread import Spread
+from xr2mri_core.volume import GeneratedVolume
 
 MEAN_OF = 8
 """Samples that make the mean of a model without a regression."""
 
-Progress = Callable[[int, int, str], None]
 Arrived = Callable[[int, np.ndarray], None]
 
 
@@ -82,10 +76,11 @@ class KneeMRIGenerator:
     ) -> None:
         if precision not in ("fp32", "bf16"):
             raise InputError(f"precision {shown(precision)}: accepted are fp32 and bf16")
-        self.device = _device(device)
+        self.device = usable_device(device)
         self.model = model.to(self.device, memory_format=torch.channels_last).eval()
         self.model.requires_grad_(False)
         self.scheduler, self.settings, self.precision = scheduler, dict(settings), precision
+        self.algorithm = Algorithm2(self.model, scheduler, self.device, precision)
         self.origin = dict(origin or {})
 
     @classmethod
@@ -108,7 +103,7 @@ class KneeMRIGenerator:
             WeightsError: no bundle, no weights, or weights of another model.
         """
         bundle = load_bundle(path, size, weights)
-        device = _best_device() if device is None else device
+        device = best_device() if device is None else device
         return cls(
             bundle.model, bundle.scheduler, bundle.settings, device, precision, bundle.origin
         )
@@ -125,8 +120,9 @@ class KneeMRIGenerator:
 
     def form_of(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """What an item of a datalist tells this model of its knee, as keywords of `generate`."""
-        known = demographics_of(item) if self.uses_demographics else {}
-        return {"features": dict(item.get("features") or {}), "demographics": known}
+        condition = Condition.of(item)
+        known = condition.demographics if self.uses_demographics else {}
+        return {"features": condition.features, "demographics": known}
 
     def describe(self) -> dict[str, Any]:
         """The model, for records."""
@@ -173,37 +169,21 @@ class KneeMRIGenerator:
         """
         started = time.perf_counter()
         wanted = GenerationRequest(**request).filled(self.settings)
-        grades = parse_features(features)
-        people = self.accepted_demographics(demographics)
-        report = _Report(progress, wanted.count, self._draws(wanted))
+        condition = Condition.parse(features, demographics)
+        condition.check_for(self.uses_demographics)
+        report = SliceProgress(progress, wanted.count, self._draws(wanted))
         report("radiograph")
         if not isinstance(radiograph, PreparedRadiograph):
             radiograph = self.read(radiograph, laterality, box)
         side = radiograph.side
-        knee = self._encode(radiograph.picture, grades, people, wanted, cancelled)
+        knee = self.algorithm.encode(radiograph.picture, condition, wanted, cancelled)
         prepared = time.perf_counter()
 
-        def finished(parts: Iterator[tuple[slice, np.ndarray]], tell: bool) -> np.ndarray:
-            slices = np.empty((wanted.count, self.image_size, self.image_size), np.float32)
-            for part, images in parts:
-                slices[part] = images
-                if tell and arrived is not None:
-                    arrived(part.start, _volume(images, side))
-                report("slices", part.stop)
-            report.next_volume()
-            return slices
+        def tell(part: slice, images: np.ndarray) -> None:
+            if arrived is not None:
+                arrived(part.start, _volume(images, side))
 
-        by_regression = wanted.kind == "mean" and self.model.regression is not None
-        best = finished(self._mean_slices(knee), tell=True) if by_regression else None
-        draws = wanted.samples if by_regression else self._draws(wanted)
-        spread = _Spread()
-        if not by_regression or draws > 1:
-            for index in range(draws):
-                tell = index == 0 and wanted.kind == "sample"
-                spread.add(finished(self._drawn(knee, index, report), tell))
-        if best is None:
-            best = spread.first if wanted.kind == "sample" else spread.mean
-
+        best, spread = self._volumes(knee, report, tell)
         several = wanted.samples > 1
         ended = time.perf_counter()
         return GeneratedVolume(
@@ -212,12 +192,19 @@ class KneeMRIGenerator:
             mean=_volume(spread.mean, side) if several and wanted.kind == "sample" else None,
             std=_volume(spread.std, side) if several else None,
             radiograph=radiograph.shown,
-            record=self._record(
-                radiograph, grades, people, wanted,
-                {"prepare": prepared - started, "generate": ended - prepared},
+            record=record_of(
+                radiograph,
+                condition,
+                wanted,
+                self.affine(wanted.positions),
+                grading=self.model.grading,
+                uses_demographics=self.uses_demographics,
+                mean_by=self._mean_by(wanted),
+                seconds={"prepare": prepared - started, "generate": ended - prepared},
+                model=self.describe(),
             ),
             source=radiograph.header,
-        )  # fmt: skip
+        )
 
     def read(
         self,
@@ -238,126 +225,40 @@ class KneeMRIGenerator:
         Raises:
             InputError: they are out of range, or this model was trained without any.
         """
-        people = parse_demographics(demographics)
-        if people and not self.uses_demographics:
-            raise InputError(
-                f"{', '.join(people)}: this model was trained without demographics; leave them out"
-            )
-        return people
+        condition = Condition.parse(demographics=demographics)
+        condition.check_for(self.uses_demographics)
+        return condition.demographics
 
-    # --- Algorithm 2, in its order ---------------------------------------------------------------
+    def _volumes(
+        self, knee: Knee, report: SliceProgress, tell: Callable[[slice, np.ndarray], None]
+    ) -> tuple[np.ndarray, Spread]:
+        """The slices (n, H, W) of the volume that was asked for, and all samples' spread.
 
-    def _encode(
-        self,
-        picture: Tensor,
-        grades: Mapping[str, int],
-        people: Demographics,
-        request: GenerationRequest,
-        cancelled: Callable[[], bool] | None,
-    ) -> _Knee:
-        """E_2(y), r and, with a regression, mu of every slice: once for the whole volume."""
-        vector = torch.from_numpy(self.model.guidance.encode(grades, people))[None]
-        picture = picture.to(self.device)
-        with self._autocast():
-            code = self.model.encode_radiograph(picture)
-        knee = _Knee(request, code, vector.to(self.device), None, cancelled or (lambda: False))
-        if self.model.regression is None:
-            return knee
-        with self._autocast():
-            own = self.model.regression.encode_radiograph(picture)
-        strength = request.guidance
+        ``tell`` gets the slices of that volume as they come, where it is made by itself.
+        """
+        request, model = knee.request, self.model
 
-        def regress(depths: Tensor) -> Tensor:
-            features = knee.features.expand(len(depths), -1)
-            with self._autocast():
-                mean = self.model.regression(own, depths, features).float()
-                if strength == 1.0:
-                    return mean
-                without = self.model.regression(own, depths, torch.zeros_like(features)).float()
-            return without + strength * (mean - without)
+        def finished(parts: Iterator[Part], told: bool) -> np.ndarray:
+            slices = np.empty((request.count, self.image_size, self.image_size), np.float32)
+            for part, images in parts:
+                slices[part] = images
+                if told:
+                    tell(part, images)
+                report("slices", part.stop)
+            report.next_volume()
+            return slices
 
-        depths = torch.as_tensor(request.positions, dtype=torch.float32, device=self.device)
-        mean = knee.in_batches(lambda part: regress(depths[part]))
-        return knee.with_mean(mean)
-
-    def _mean_slices(self, knee: _Knee) -> Iterator[tuple[slice, np.ndarray]]:
-        """mu, decoded: (where, slices (k, H, W) in [0, 1])."""
-        yield from self._decoded(knee, slice(0, knee.request.count), knee.mean)
-
-    def _drawn(
-        self, knee: _Knee, index: int, report: _Report
-    ) -> Iterator[tuple[slice, np.ndarray]]:
-        """Sample ``index`` of the whole volume: (where, slices (k, H, W) in [0, 1])."""
-        request = knee.request
-        noise = DepthNoise(
-            self._latent_shape(knee), request.noise_length, sample_seed(request.seed, index)
-        )
-        depths = request.positions
-        together = self.model.depth_mixing is not None and len(depths) > 1
-        size = len(depths) if together else request.batch_size
-        for start in range(0, len(depths), size):
-            part = slice(start, min(start + size, len(depths)))
-            rows = np.resize(np.arange(part.start, part.stop), size)  # fill up: one shape
-            step = (lambda done, of, z: report.step(done, of)) if together else None
-            z_T = noise(depths[rows]).to(self.device)
-            mean = None if knee.mean is None else knee.mean[rows]
-            predict = self._denoiser(knee, depths[rows], mean, together)
-            scheduler = build_scheduler(self.scheduler, request.sampler)
-            residual = sample(predict, z_T, scheduler, request.steps, step, knee.cancelled)
-            z_0 = self.model.from_residual(residual, mean)
-            yield from self._decoded(knee, part, z_0, sample_seed(request.seed, index))
-
-    def _denoiser(
-        self, knee: _Knee, depths: np.ndarray, mean: Tensor | None, together: bool
-    ) -> Callable[[Tensor, Tensor], Tensor]:
-        """U with all conditions bound, in windows: (z_t (n, c, h, w), t) -> prediction."""
-        request, n = knee.request, len(depths)
-        where = torch.as_tensor(depths, dtype=torch.float32, device=self.device)
-        features = knee.features.expand(n, -1)
-        reach = self.model.depth_mixing.reach if together else 0
-
-        def predict(z_t: Tensor, t: Tensor) -> Tensor:
-            out = torch.empty_like(z_t)
-            for window, core in windows(n, request.batch_size, reach):
-                if knee.cancelled():
-                    raise Cancelled
-                bound = guided(
-                    self._denoise,
-                    knee.code,
-                    where[window],
-                    features[window],
-                    request.guidance,
-                    mean=None if mean is None else mean[window],
-                    slab=window.stop - window.start if together else 1,
-                )
-                inner = slice(core.start - window.start, core.stop - window.start)
-                out[core] = bound(z_t[window], t)[inner]
-            return out
-
-        return predict
-
-    def _decoded(
-        self, knee: _Knee, part: slice, z_0: Tensor | None, seed: int | None = None
-    ) -> Iterator[tuple[slice, np.ndarray]]:
-        """x_d = D(z_0): (where, slices (k, H, W) in [0, 1]), with grain where there is a seed."""
-        assert z_0 is not None
-        grain = self.model.grain if seed is not None else None
-        size = min(knee.request.batch_size, _DECODED_AT_ONCE)
-        for start in range(part.start, part.stop, size):
-            rows = slice(start, min(start + size, part.stop))
-            if knee.cancelled():
-                raise Cancelled
-            within = np.resize(np.arange(rows.start, rows.stop), size) - part.start
-            with self._autocast():
-                images = self.model.to_image(z_0[within]).float()
-            if grain is not None and grain.measured:
-                images = grain(images, knee.request.positions[within + part.start], seed)
-            shown_ = unit_range(images[:, 0].cpu().numpy())
-            yield rows, shown_[: rows.stop - rows.start]
-
-    def _denoise(self, *arguments: Any) -> Tensor:
-        with self._autocast():
-            return self.model.denoise(*arguments).float()
+        spread, wants_sample = Spread(), request.kind == "sample"
+        if wants_sample or model.regression is None:
+            for index in range(self._draws(request)):
+                drawn = self.algorithm.drawn(knee, index, report)
+                spread.add(finished(drawn, wants_sample and index == 0))
+            return (spread.first if wants_sample else spread.mean), spread
+        best = finished(self.algorithm.mean_slices(knee), True)
+        if request.samples > 1:
+            for index in range(request.samples):
+                spread.add(finished(self.algorithm.drawn(knee, index, report), False))
+        return best, spread
 
     def _draws(self, request: GenerationRequest) -> int:
         """Volumes that are made for a request."""
@@ -366,51 +267,6 @@ class KneeMRIGenerator:
         if self.model.regression is None:
             return max(request.samples, MEAN_OF)
         return 1 + (request.samples if request.samples > 1 else 0)
-
-    def _latent_shape(self, knee: _Knee) -> tuple[int, int, int]:
-        height, width = knee.code.latent.shape[-2:]
-        return int(self.model.unet.config.out_channels), int(height), int(width)
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
-
-    def _record(
-        self,
-        radiograph: PreparedRadiograph,
-        grades: Mapping[str, int],
-        people: Demographics,
-        request: GenerationRequest,
-        seconds: Mapping[str, float],
-    ) -> dict[str, Any]:
-        info, depths = radiograph.info, request.positions
-        return {
-            "notice": NOTICE,
-            "kind": request.kind,
-            "mean_by": self._mean_by(request),
-            "radiograph": radiograph.name,
-            "laterality": str(info["laterality"]),
-            "box": None if info.get("box") is None else [int(edge) for edge in info["box"]],
-            "localization": info.get("localization"),
-            "radiograph_spacing_mm": info.get("spacing_mm"),
-            "features": dict(grades),
-            "features_missing": [v.name for v in VARIABLES if v.name not in grades],
-            "grading": self.model.grading,
-            "demographics": people if self.uses_demographics else None,
-            "slices": len(depths),
-            "depths": [float(depths[0]), float(depths[-1])],
-            "spacing_mm": np.linalg.norm(self.affine(depths)[:3, :3], axis=0).tolist(),
-            "seed": request.seed,
-            "samples": request.samples,
-            "sampler": request.sampler,
-            "steps": request.steps,
-            "guidance": request.guidance,
-            "noise_length": request.noise_length,
-            "batch_size": request.batch_size,
-            "seconds": {name: round(value, 3) for name, value in seconds.items()},
-            "warnings": [str(warning) for warning in info.get("warnings", [])],
-            "model": self.describe(),
-            "versions": versions(),
-        }
 
     def _mean_by(self, request: GenerationRequest) -> str | None:
         """How the volume is the mean: "regression", or "8 samples"; None for a sample."""
@@ -421,122 +277,6 @@ class KneeMRIGenerator:
         )
 
 
-_DECODED_AT_ONCE = 16
-
-
-@dataclass(frozen=True)
-class _Knee:
-    """One knee as the networks know it, and what is asked of it."""
-
-    request: GenerationRequest
-    code: Any
-    features: Tensor
-    mean: Tensor | None
-    cancelled: Callable[[], bool]
-
-    def with_mean(self, mean: Tensor) -> _Knee:
-        return _Knee(self.request, self.code, self.features, mean, self.cancelled)
-
-    def in_batches(self, compute: Callable[[np.ndarray], Tensor]) -> Tensor:
-        """Latents of all slices (n, c, h, w), computed in batches of one shape."""
-        count, parts = self.request.count, []
-        size = min(self.request.batch_size, count)
-        for start in range(0, count, size):
-            if self.cancelled():
-                raise Cancelled
-            kept = min(size, count - start)
-            parts.append(compute(np.resize(np.arange(start, start + kept), size))[:kept])
-        return torch.cat(parts)
-
-
-class _Report:
-    """Tells a caller's `progress` of slices, drawn one by one or all together step by step."""
-
-    def __init__(self, progress: Progress | None, count: int, volumes: int) -> None:
-        self._tell = progress or (lambda done, total, stage: None)
-        self.count, self.total = count, count * volumes
-        self._before = self._last = 0
-
-    def __call__(self, stage: str, done: int = 0) -> None:
-        self._last = max(self._before + done, self._last)
-        self._tell(self._last, self.total, stage)
-
-    def step(self, done: int, of: int) -> None:
-        """All slices have taken a step; a tenth of the work is left for the decoder."""
-        self("slices", int(0.9 * self.count * done / of))
-
-    def next_volume(self) -> None:
-        self._before += self.count
-
-
-class _Spread:
-    """Mean and standard deviation of volumes that need not be kept (Welford, 1962)."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def add(self, slices: np.ndarray) -> None:
-        self.count += 1
-        if self.count == 1:
-            self.first = self.mean = slices
-            self._square = np.zeros_like(slices)
-            return
-        change = slices - self.mean
-        self.mean = self.mean + change / self.count
-        self._square += change * (slices - self.mean)
-
-    @property
-    def std(self) -> np.ndarray:
-        return np.sqrt(self._square / (self.count - 1))
-
-
-def windows(count: int, size: int, reach: int) -> Iterator[tuple[slice, slice]]:
-    """Cut `count` slices into windows of one size that overlap by as much as a layer stack reaches.
-
-    Args:
-        count: slices of the volume.
-        size: of a window, as far as `2 * reach + 1` allows less.
-        reach: slices to either side that a result depends on.
-
-    Yields:
-        (window, core): what goes into a pass, and what of it is right; the cores cover everything
-        once, in order.
-
-    Example:
-        >>> [(w.start, w.stop, c.start, c.stop) for w, c in windows(10, 6, 1)]
-        [(0, 6, 0, 5), (4, 10, 5, 10)]
-    """
-    size = min(count, max(size, 2 * reach + 1))
-    done = 0
-    while done < count:
-        start = min(max(done - reach, 0), count - size)
-        stop = start + size
-        until = count if stop == count else stop - reach
-        yield slice(start, stop), slice(done, until)
-        done = until
-
-
-def sample_seed(seed: int, index: int) -> int:
-    """The noise seed of sample ``index``: the request's own for the first, unrelated others."""
-    if index == 0:
-        return seed
-    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint32)[0])
-
-
 def _volume(slices: np.ndarray, side: Laterality | None) -> np.ndarray:
     """Slices (n, H, W) in the right-knee frame -> RAS volume (W, n, H) on the patient's side."""
     return slices_to_volume(own_side(slices, side))
-
-
-def _best_device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _device(name: torch.device | str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"device '{name}' cannot be used ({reason}); try cpu") from None
-    return device

@@ -17,9 +17,8 @@ from pydantic import (
 )
 
 from monai_app.lib.json_text import read_object
-from xr2mri_core.demographics import parse_demographics
+from xr2mri_core.condition import Condition
 from xr2mri_core.errors import InputError, shown
-from xr2mri_core.features import parse_features
 from xr2mri_core.request import KNOBS, MOST_SLICES
 
 MOST_SAMPLES_SERVED = 16
@@ -152,9 +151,10 @@ class GenerationParameters(BaseModel):
             parameters = cls.model_validate(given)
         except ValidationError as error:
             raise InputError(told(error, cls)) from None
+        condition = Condition.parse(parameters.features, parameters.demographics)
         update: dict[str, Any] = {
-            "features": parse_features(parameters.features),
-            "demographics": parse_demographics(parameters.demographics),
+            "features": condition.features,
+            "demographics": condition.demographics,
         }
         if parameters.seed is None:
             update["seed"] = secrets.randbelow(2**31)

@@ -391,15 +391,15 @@ def test_demographics_are_for_models_that_were_trained_with_them(
 def gate(service, monkeypatch):
     """Holds the model before each denoising step until it is set."""
     free = threading.Event()
-    generator = service.generator("knee_xr2mri")
-    real = generator._denoise
+    algorithm = service.generator("knee_xr2mri").algorithm
+    real = algorithm._denoise
 
     def held(*arguments):
         while not free.wait(0.01):
             pass
         return real(*arguments)
 
-    monkeypatch.setattr(generator, "_denoise", held)
+    monkeypatch.setattr(algorithm, "_denoise", held)
     yield free
     free.set()
 
@@ -444,8 +444,8 @@ def test_a_job_from_start_to_result(client, knee, tmp_path):
 def test_slices_can_be_seen_as_they_come(client, knee, service):
     service.batch_size = 2
     hold = threading.Event()
-    generator = service.generator("knee_xr2mri")
-    real, passes = generator._denoiser, []
+    algorithm = service.generator("knee_xr2mri").algorithm
+    real, passes = algorithm._denoiser, []
 
     def second_waits(*arguments):
         passes.append(1)
@@ -453,7 +453,7 @@ def test_slices_can_be_seen_as_they_come(client, knee, service):
             pass
         return real(*arguments)
 
-    generator._denoiser = second_waits
+    algorithm._denoiser = second_waits
     try:
         job = start(client, knee).json()["id"]
         while (state := client.get(f"/jobs/{job}").json())["slices"] < 2:
@@ -469,7 +469,7 @@ def test_slices_can_be_seen_as_they_come(client, knee, service):
         np.testing.assert_array_equal(whole[:, :2], partial[:, :2])
     finally:
         hold.set()
-        del generator._denoiser
+        del algorithm._denoiser
 
 
 def test_cancelling_ends_the_work_and_frees_the_line(client, knee, gate, service):

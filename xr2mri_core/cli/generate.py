@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from xr2mri_core.cli import cohort
 from xr2mri_core.cli.options import (
@@ -70,7 +68,7 @@ def add(commands: Commands) -> None:
 
 
 def _generate(arguments: argparse.Namespace) -> None:
-    from xr2mri_core.demographics import parse_demographics
+    from xr2mri_core.condition import Condition
     from xr2mri_core.export import write_generated
     from xr2mri_core.files import check_writable
 
@@ -78,19 +76,19 @@ def _generate(arguments: argparse.Namespace) -> None:
         cohort.generate(arguments)
         return
     cohort.refuse_options_of_cohorts(arguments)
-    features = _features(arguments.features, dict(arguments.set))
-    people = parse_demographics({name: getattr(arguments, name) for name in ("age", "sex", "bmi")})
+    known = {name: getattr(arguments, name) for name in ("age", "sex", "bmi")}
+    condition = Condition.parse(arguments.features, known, **dict(arguments.set))
     if not arguments.radiograph.is_file():
         raise InputError(f"no file '{arguments.radiograph}'; give a radiograph with --radiograph")
     check_writable(arguments.out)
     with progress_bar("generate") as progress:
         generated = _generating(arguments)(
             arguments.radiograph,
-            features,
+            condition.features,
             num_slices=arguments.num_slices,
             laterality=arguments.laterality,
             box=arguments.box,
-            demographics=people or None,
+            demographics=condition.demographics or None,
             **sampling(arguments),
             progress=progress,
             cancelled=interrupted,
@@ -121,19 +119,6 @@ def _demo(arguments: argparse.Namespace) -> None:
     from xr2mri_core.demo import run_demo
 
     run_demo(arguments.out, seed=arguments.seed, bundle=arguments.bundle, device=arguments.device)
-
-
-def _features(path: Path | None, keywords: dict[str, str]) -> dict[str, int]:
-    """The features of a form, or of a record (of a phantom or of a generation) that holds one."""
-    from xr2mri_core.features import parse_features
-
-    source: Any = path
-    if path is not None and path.suffix.lower() == ".json" and path.is_file():
-        with suppress(OSError, ValueError, RecursionError):
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if isinstance(content, dict) and isinstance(content.get("features"), dict):
-                source = content["features"]
-    return parse_features(source, **keywords)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -1,7 +1,17 @@
-"""The diffusion process: schedule, noise along depth, samplers."""
+"""The diffusion process: schedule, noise along depth, samplers, windows over many slices."""
 
-from xr2mri_core.diffusion.noise import DepthNoise
+from xr2mri_core.diffusion.noise import DepthNoise, sample_seed
 from xr2mri_core.diffusion.samplers import SAMPLERS, build_scheduler, guided, sample
 from xr2mri_core.diffusion.schedule import interpolated_betas
+from xr2mri_core.diffusion.windows import windows
 
-__all__ = ["SAMPLERS", "DepthNoise", "build_scheduler", "guided", "interpolated_betas", "sample"]
+__all__ = [
+    "SAMPLERS",
+    "DepthNoise",
+    "build_scheduler",
+    "guided",
+    "interpolated_betas",
+    "sample",
+    "sample_seed",
+    "windows",
+]

@@ -117,3 +117,10 @@ class DepthNoise:
         entropy = np.random.SeedSequence([self.seed, family, index + _OFFSET])
         key = int(entropy.generate_state(1, np.uint64)[0])
         return torch.randn(self.shape, generator=torch.Generator().manual_seed(key))
+
+
+def sample_seed(seed: int, index: int) -> int:
+    """The noise seed of sample ``index``: the request's own for the first, unrelated others."""
+    if index == 0:
+        return seed
+    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint32)[0])
