@@ -161,6 +161,7 @@ class JobStore:
             "seconds": round(job.seconds, 2),
             "seconds_left": None if remaining is None else round(remaining, 1),
             "seed": entry.generation.parameters.seed,
+            "affine": entry.generation.affine.tolist(),
             "warnings": [encodable(text) for text in (*entry.generation.warnings, *entry.warnings)],
             "error": None,
         }

@@ -72,6 +72,7 @@ class JobState(BaseModel):
     seconds: Annotated[float, Field(description="of running so far")]
     seconds_left: Annotated[float | None, Field(description="expected, the wait included")]
     seed: int | None
+    affine: Annotated[list[list[float]], Field(description="of the volume: voxel to RAS, mm")]
     warnings: Annotated[list[str], Field(description="about radiograph and parameters")]
     error: str | None
 
@@ -242,8 +243,8 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
         job_id: str,
         kind: Kind = "volume",
         form: Annotated[
-            Literal["nifti", "nrrd", "dicom"] | None,
-            Query(description="instead of the output_format that was asked for"),
+            Literal["nifti", "nrrd", "npy", "dicom"] | None,
+            Query(description="instead of the output_format; npy: `affine` is in the job's state"),
         ] = None,
     ) -> Response:
         entry = _finished(owned(request, job_id))
@@ -251,7 +252,7 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
             raise HTTPException(404, f"no {kind}: ask for samples of 2 or more")
         form = form or entry.generation.parameters.output_format
         if form == "dicom" and kind != "volume":
-            raise HTTPException(422, f"the {kind} comes as nifti or nrrd, see form")
+            raise HTTPException(422, f"the {kind} comes as nifti, nrrd or npy, see form")
         content = await run_in_threadpool(result_bytes, entry.job.result, kind, form)
         return _file(content, form, kind)
 

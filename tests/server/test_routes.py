@@ -640,7 +640,10 @@ def test_a_result_comes_in_any_form(client, knee, tmp_path):
         return client.get(f"/jobs/{job}/result", params=query)
 
     assert result().content[:4] == b"PK\x03\x04"
-    assert read_nifti(result(form="nifti").content, tmp_path).shape == (64, 4, 64)
+    image = read_nifti(result(form="nifti").content, tmp_path)
+    assert image.shape == (64, 4, 64)
+    np.testing.assert_array_equal(np.load(io.BytesIO(result(form="npy").content)), image.dataobj)
+    np.testing.assert_allclose(client.get(f"/jobs/{job}").json()["affine"], image.affine)
     assert result(form="nrrd", kind="std").content[:4] == b"NRRD"
     assert result(kind="mean").status_code == 422 and "form" in result(kind="mean").text
     assert result(form="mp4").status_code == 422

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import threading
@@ -13,7 +12,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-import nibabel as nib
 import numpy as np
 
 from xr2mri_core.features import form_schema
@@ -69,19 +67,10 @@ def volume(slices: int = SLICES, done: int | None = None, dtype: Any = np.float3
     return array.astype(dtype)
 
 
-def nifti(array: np.ndarray | None = None, affine: np.ndarray = AFFINE, zipped: bool = True):
-    """A volume as the content of a file, as the server writes it."""
-    image = nib.Nifti1Image(volume() if array is None else array, affine)
-    image.header.set_xyzt_units("mm")
-    image.set_qform(affine, code=1)
-    image.set_sform(affine, code=1)
-    content = image.to_bytes()
-    return gzip.compress(content, 1) if zipped else content
-
-
-def npy(array: np.ndarray) -> bytes:
+def npy(array: np.ndarray | None = None) -> bytes:
+    """A volume as the server sends it."""
     buffer = io.BytesIO()
-    np.save(buffer, array)
+    np.save(buffer, volume() if array is None else array)
     return buffer.getvalue()
 
 
@@ -99,6 +88,7 @@ def state(name: str = "running", slices: int = 0, **more: Any) -> dict[str, Any]
         "seconds": 1.5,
         "seconds_left": None if name == "done" else 2.0,
         "seed": SEED,
+        "affine": AFFINE.tolist(),
         "warnings": [],
         "error": None,
         **more,
@@ -156,11 +146,8 @@ def healthy() -> dict[str, Any]:
             Answer(body=state("running", 3)),
             Answer(body=state("done", SLICES)),
         ],
-        f"GET {job}/volume": lambda asked: Answer(
-            body=npy(volume(done=3)) if "npy" in asked.query else nifti(volume(done=3)),
-            headers={"X-Slices-Done": "3"},
-        ),
-        f"GET {job}/result": Answer(body=nifti()),
+        f"GET {job}/volume": Answer(body=npy(volume(done=3)), headers={"X-Slices-Done": "3"}),
+        f"GET {job}/result": Answer(body=npy()),
         f"GET {job}/record": Answer(body=record()),
         f"DELETE {job}": Answer(body=state("cancelled")),
     }

@@ -118,13 +118,6 @@ def ready(user, faulty, radiograph):
     return user
 
 
-def _nowhere() -> bytes:
-    """A NIfTI file without a place in space: qform_code and sform_code are 0."""
-    content = bytearray(fake.nifti(zipped=False))
-    content[252:256] = bytes(4)
-    return bytes(content)
-
-
 GENERATING = {
     "too large": ({POST: Answer(413, {"detail": "At most 64 MiB."})}, "Send a smaller file"),
     "wrong type": ({POST: Answer(415, {"detail": "Not an image."})}, "Choose another radiograph"),
@@ -155,20 +148,26 @@ GENERATING = {
         },
         "out of memory",
     ),
-    "garbage for a volume": ({f"GET {JOB}/result": Answer(body=bytes(4000))}, "not a NIfTI"),
+    "garbage for a volume": ({f"GET {JOB}/result": Answer(body=bytes(4000))}, "not a NumPy file"),
     "whole numbers": (
-        {f"GET {JOB}/result": Answer(body=fake.nifti(fake.volume(dtype=np.int16)))},
+        {f"GET {JOB}/result": Answer(body=fake.npy(fake.volume(dtype=np.int16)))},
         "not float32",
     ),
     "a slice missing": (
-        {f"GET {JOB}/result": Answer(body=fake.nifti(fake.volume(slices=5)))},
+        {f"GET {JOB}/result": Answer(body=fake.npy(fake.volume(slices=5)))},
         "slices",
     ),
     "no numbers": (
-        {f"GET {JOB}/result": Answer(body=fake.nifti(fake.volume() * np.float32(np.nan)))},
+        {f"GET {JOB}/result": Answer(body=fake.npy(fake.volume() * np.float32(np.nan)))},
         "no numbers",
     ),
-    "nowhere": ({f"GET {JOB}/result": Answer(body=_nowhere())}, "where it lies"),
+    "nowhere": (
+        {
+            f"GET {JOB}": Answer(body=fake.state("done", affine=None)),
+            POST: Answer(202, fake.state("queued", affine=None)),
+        },
+        "where the volume lies",
+    ),
     "another voxel size": (
         {f"GET {JOB}/record": Answer(body=fake.record(spacing_mm=[1, 1, 1]))},
         "another voxel size",
@@ -202,7 +201,7 @@ def test_a_connection_that_breaks_while_it_generates_is_waited_for(ready, faulty
         Answer(body=fake.state("running", 3)),
         Answer(body=fake.state("done", fake.SLICES)),
     ]
-    whole = Answer(body=fake.nifti(zipped=False))
+    whole = Answer(body=fake.npy())
     faulty.plan[f"GET {JOB}/result"] = [Answer(body=whole.content, cut=700), whole]
     heard = []
     ready.logic.progressed.connect(lambda progress: heard.append(progress.phase))

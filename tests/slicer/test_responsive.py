@@ -40,18 +40,18 @@ def big(faulty, knee):
     affine[:3, 3] = -np.multiply(SPACING, (SIDE, SLICES, SIDE)) / 2
 
     def state(name: str, slices: int) -> Answer:
-        return Answer(202, fake.state(name, slices, num_slices=SLICES, total=SLICES))
+        told = {"num_slices": SLICES, "total": SLICES, "affine": affine.tolist()}
+        return Answer(202, fake.state(name, slices, **told))
 
-    def so_far(asked) -> Answer:
-        done = 200 if "nifti" in asked.query else 400
+    def so_far(_asked) -> Answer:
+        done = 200 if faulty.count("GET", f"{JOB}/volume") == 1 else 400
         values = knee.copy(order="K")
         values[:, done:] = 0
-        body = fake.npy(values) if done == 400 else fake.nifti(values, affine, zipped=False)
-        return Answer(body=body, headers={"X-Slices-Done": str(done)})
+        return Answer(body=fake.npy(values), headers={"X-Slices-Done": str(done)})
 
     def whole(asked) -> Answer:
         values = knee * np.float32(0.1) if "kind=std" in asked.query else knee
-        return Answer(body=fake.nifti(values, affine, zipped=False))
+        return Answer(body=fake.npy(values))
 
     def standing(_asked) -> Answer:
         shown = faulty.count("GET", f"{JOB}/volume")

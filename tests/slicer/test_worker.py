@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faulty_server import JOB, SLICES, Answer, info, nifti, npy, record, state, volume
+from faulty_server import JOB, SLICES, Answer, info, npy, record, state, volume
 
 import xr2mri_client
 from xr2mri_client import errors, worker
@@ -105,15 +105,15 @@ def test_several_samples_bring_mean_and_deviation(client, faulty):
     finished = until_over(working)[-1]
     assert sorted(finished.extras) == ["mean", "std"]
     kinds = [asked.query for asked in faulty.asked if asked.path.endswith("/result")]
-    assert kinds == [f"kind={kind}&form=nifti" for kind in ("volume", "mean", "std")]
+    assert kinds == [f"kind={kind}&form=npy" for kind in ("volume", "mean", "std")]
 
 
-def test_later_partial_volumes_cost_the_server_less(client, faulty):
+def test_partial_volumes_come_as_plain_voxels(client, faulty):
     running = [Answer(body=state("running", n)) for n in (2, 2, 4, 5)]
     faulty.plan[STATE] = [*running, Answer(body=state("done", SLICES))]
     events = until_over(generate(client).start())
     asked = [a.query for a in faulty.asked if a.path.endswith("/volume")]
-    assert asked[0] == "form=nifti" and set(asked[1:]) == {"form=npy"}
+    assert set(asked) == {"form=npy"}
     assert 1 <= sum(isinstance(event, Partial) for event in events) <= len(asked) <= 3
 
 
@@ -223,8 +223,8 @@ def test_a_lost_reply_is_asked_for_under_the_same_key(client, faulty, lost):
         ("", Answer(body=b"garbage"), errors.BadReply),
         ("", Answer(500, {"detail": "failed"}), errors.ServerFault),
         ("", Answer(body=state("cancelled")), errors.JobLost),
-        ("/result", Answer(body=nifti(volume(dtype=np.int16))), errors.BadReply),
-        ("/result", Answer(body=nifti(volume(4))), errors.BadReply),
+        ("/result", Answer(body=npy(volume(dtype=np.int16))), errors.BadReply),
+        ("/result", Answer(body=npy(volume(4))), errors.BadReply),
         ("/result", Answer(410, {"detail": "the job was cancelled"}), errors.JobLost),
         ("/record", Answer(body=record(seed=8)), errors.BadReply),
         ("/record", Answer(body=record(spacing_mm=[1, 1, 1])), errors.BadReply),
@@ -265,7 +265,7 @@ def test_a_network_that_drops_is_waited_for(client, faulty):
     done = Answer(body=state("done", SLICES))
     busy = Answer(429, headers={"Retry-After": "1"})
     faulty.plan[STATE] = [good, Answer(hang_up=True), cut, busy, Answer(502), good, done]
-    faulty.plan[STATE + "/result"] = [Answer(body=nifti(), cut=99), Answer(body=nifti())]
+    faulty.plan[STATE + "/result"] = [Answer(body=npy(), cut=99), Answer(body=npy())]
     faulty.plan[STATE + "/volume"] = Answer(hang_up=True)
     events = until_over(generate(client).start())
     assert isinstance(events[-1], Finished)
@@ -286,9 +286,9 @@ def test_a_server_that_stays_away_is_given_up_but_not_its_job(client, faulty):
 @pytest.mark.parametrize(
     "answer",
     [
-        Answer(body=nifti(volume(dtype=np.float64)), headers={"X-Slices-Done": "3"}),
-        Answer(body=npy(volume()), headers={"X-Slices-Done": "3"}),
-        Answer(body=nifti()),
+        Answer(body=npy(volume(dtype=np.float64)), headers={"X-Slices-Done": "3"}),
+        Answer(body=npy(volume(4)), headers={"X-Slices-Done": "3"}),
+        Answer(body=npy()),
         Answer(500),
         Answer(409, {"detail": "no slice has come yet"}),
     ],

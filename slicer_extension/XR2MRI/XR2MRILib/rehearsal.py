@@ -147,7 +147,7 @@ class RehearsalClient:
             error=None,
         )
 
-    def partial(self, job: JobHandle, like: Volume | None = None) -> tuple[Volume, int] | None:
+    def partial(self, job: JobHandle) -> tuple[Volume, int] | None:
         volume, done = _drawn(job), self._slices(job)
         volume.array[:, done:] = 0
         return volume, done

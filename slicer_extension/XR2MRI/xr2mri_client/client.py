@@ -48,7 +48,7 @@ from .jobs import (
 )
 from .texts import tr as _
 from .transport import MOST_JSON, Login, Reply, Transport, Upload
-from .volume import MOST_BYTES, Volume, check_shape, read_nifti, read_npy
+from .volume import MOST_BYTES, Volume, read_npy
 
 SECONDS_TO_START = 180.0
 """The server reads the radiograph, and loads its model if it is the first, before it answers."""
@@ -79,6 +79,7 @@ class XR2MRIClient:
         _login: Login | None = None,
     ) -> None:
         self._http = Transport(url, ca_file, timeout, _login, cancelled)
+        self._affines: dict[str, np.ndarray | None] = {}
 
     def __repr__(self) -> str:
         return f"<XR2MRIClient {self.url}>"
@@ -229,6 +230,7 @@ class XR2MRIClient:
             stoppable=False,  # once it is sent there is a job, and its id must be known
         )
         state = read_state(reply.json())
+        self._affines[state.id] = state.affine
         return JobHandle(
             id=state.id,
             model=state.model,
@@ -292,33 +294,23 @@ class XR2MRIClient:
         state = read_state(self._of_job(job, "").json())
         if state.id != job.id or state.num_slices != job.num_slices:
             raise BadReply(_("The server tells of another job."))
+        self._affines[job.id] = state.affine
         return state
 
-    def partial(self, job: JobHandle, like: Volume | None = None) -> tuple[Volume, int] | None:
-        """What is there of the volume so far, zeros elsewhere.
-
-        Args:
-            job: that runs.
-            like: what this returned before for the same job. It tells where the voxels lie, so
-                that the server can answer in a form that costs it less.
+    def partial(self, job: JobHandle) -> tuple[Volume, int] | None:
+        """What is there of the volume of a job that runs, zeros elsewhere.
 
         Returns:
             The volume and how many slices have come, from the posterior end on; None before the
             first.
         """
-        form = "nifti" if like is None else "npy"
-        reply = self._of_job(job, "/volume", (200, 409), MOST_BYTES, params={"form": form})
+        reply = self._of_job(job, "/volume", (200, 409), MOST_BYTES, params={"form": "npy"})
         if reply.status == 409:
             return None
         done = reply.headers.get("X-Slices-Done", "")
         if not done.isdigit() or int(done) > job.num_slices:
             raise BadReply(_("The server does not tell how many slices have come."))
-        if like is None:
-            volume = read_nifti(reply.content, job.num_slices)
-        else:
-            check_shape(like.array.shape, job.num_slices)
-            volume = read_npy(reply.content, like)
-        return volume, int(done)
+        return read_npy(reply.content, self._affine_of(job), job.num_slices), int(done)
 
     def result(self, job: JobHandle, kind: str = "volume") -> Volume:
         """The volume of a job that is done.
@@ -327,9 +319,18 @@ class XR2MRIClient:
             job: as started.
             kind: `volume`, or `mean` or `std` where 2 or more samples were asked for.
         """
-        asked = {"kind": kind, "form": "nifti"}  # whatever format the job was started for
+        asked = {"kind": kind, "form": "npy"}  # whatever format the job was started for
         reply = self._of_job(job, "/result", most=MOST_BYTES, params=asked)
-        return read_nifti(reply.content, job.num_slices)
+        return read_npy(reply.content, self._affine_of(job), job.num_slices)
+
+    def _affine_of(self, job: JobHandle) -> np.ndarray:
+        """Where the voxels of a job's volume lie, as its state told, which is asked if need be."""
+        if job.id not in self._affines:
+            self.state(job)
+        affine = self._affines[job.id]
+        if affine is None:
+            raise NotOffered(_("The server does not tell where the volume lies."))
+        return affine
 
     def record(self, job: JobHandle) -> dict[str, Any]:
         """What the volume of a job was made from and with; raises what made the job fail."""

@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from .errors import BadReply, VersionMismatch, WrongServer, one_line
 from .texts import tr as _
+from .volume import check_affine
 
 API_VERSION = 1
 """Version of the interface that this module speaks."""
@@ -121,6 +124,7 @@ class JobState:
         seconds_left: expected, the wait included; None when it has ended.
         error: why it failed.
         warnings: what the server doubts about the radiograph.
+        affine: (4, 4) float64, voxel to RAS mm of the volume; None where the server tells none.
     """
 
     id: str
@@ -136,6 +140,7 @@ class JobState:
     seed: int | None
     error: str | None
     warnings: tuple[str, ...] = ()
+    affine: np.ndarray | None = field(default=None, compare=False)
 
     @property
     def final(self) -> bool:
@@ -222,6 +227,7 @@ def read_state(answer: Any) -> JobState:
             seed=_optional(answer["seed"], _count),
             error=_optional(answer["error"], one_line),
             warnings=_lines(answer.get("warnings")),
+            affine=_optional(answer.get("affine"), check_affine),
         )
     except (KeyError, TypeError, ValueError):
         raise BadReply(_("The server does not tell where the job stands.")) from None

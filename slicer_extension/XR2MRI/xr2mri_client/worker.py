@@ -338,7 +338,6 @@ class GenerationWorker(Worker):
         self._task = (model, radiograph, dict(parameters or {}))
         self._job, self._partials, self._patience = job, partials, patience
         self._baseline = baseline
-        self._shown: Volume | None = None
         self._preview = _Preview()
         self._telling: threading.Thread | None = None
 
@@ -431,14 +430,14 @@ class GenerationWorker(Worker):
         began = time.monotonic()
         found, slices = None, 0
         try:
-            found = self._client.partial(job, self._shown)
+            found = self._client.partial(job)
         except errors.Cancelled:
             raise
         except errors.XR2MRIClientError as error:
             log.warning("no partial volume of job %s: %s", job.id, error)
         if found is not None:
-            self._shown, slices = found
-            self._emit(Partial(self._shown, slices))
+            volume, slices = found
+            self._emit(Partial(volume, slices))
         self._preview.fetched(slices, time.monotonic() - began)
 
     def _fetched(self, job: JobHandle) -> Finished:
