@@ -99,8 +99,9 @@ def test_a_full_disk_is_an_error_with_a_remedy(tmp_path, generated, monkeypatch)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("xr2mri_core.export.writing.write_json", full)  # the last file of the set
-    with pytest.raises(OutputError, match=r"No space left on device.*--out"):
+    with pytest.raises(OutputError, match="No space left on device") as refused:
         write_generated(generated, tmp_path)
+    assert refused.value.option == "out"
     assert list(tmp_path.iterdir()) == []
 
 

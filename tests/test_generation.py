@@ -230,8 +230,9 @@ def test_unevenly_spaced_depths_have_no_affine(generator, radiograph):
 
 
 def test_missing_and_wrong_weights_are_named(tiny_bundle, tmp_path):
-    with pytest.raises(WeightsError, match="--bundle"):
+    with pytest.raises(WeightsError, match="no bundle") as refused:
         KneeMRIGenerator.from_bundle(tmp_path)
+    assert refused.value.option == "bundle"
     bundle = tmp_path / "bundle"
     shutil.copytree(tiny_bundle, bundle)
     weights = bundle / "models" / "knee_xr2mri.safetensors"

@@ -375,8 +375,9 @@ class TestLegs:
 
     def test_of_another_seed_are_refused(self, tmp_path):
         legs.write_legs(tmp_path, 2, seed=77)
-        with pytest.raises(DatalistError, match=r"leg-000000.*another seed than 78.*--legs-seed"):
+        with pytest.raises(DatalistError, match=r"leg-000000.*another seed than 78") as refused:
             legs.write_legs(tmp_path, 2, seed=78)
+        assert refused.value.option == "legs_seed"
 
     def test_that_are_damaged_are_named(self, tmp_path):
         legs.write_legs(tmp_path, 1, seed=77)
@@ -385,8 +386,9 @@ class TestLegs:
             legs.write_legs(tmp_path, 1, seed=77)
 
     def test_a_film_needs_two(self):
-        with pytest.raises(InputError, match="--legs 2"):
+        with pytest.raises(InputError, match="from two") as refused:
             draw_film([leg()], 5, 0)
+        assert refused.value.option == "legs 2"
 
 
 class TestFilm:
@@ -446,8 +448,9 @@ class TestCrops:
             row, column = (joint[0] + joint[2]) / 2, (joint[1] + joint[3]) / 2
             assert 0.2 < row / picture.shape[0] < 0.8 and 0.2 < column / picture.shape[1] < 0.8
         assert 0.6 < min(shares) < 0.9 and 1.1 < max(shares) < 1.4
-        with pytest.raises(InputError, match="--legs 2"):
+        with pytest.raises(InputError, match="no painted leg") as refused:
             draw_crop([], 1, 0)
+        assert refused.value.option == "legs 2"
 
     def test_processing_moves_nothing(self):
         """A step stays where it is, whatever is done to its contrast."""

@@ -418,8 +418,9 @@ def test_a_folder_that_does_not_tell_its_visit_needs_one(release, tmp_path):
     for name, other in (("0.C.2", "images"), ("0.E.1", "more")):
         (root / name).rename(root / other)
         contents.write_text(contents.read_text().replace(name, other))
-    with pytest.raises(ReleaseError, match="--visit"):
+    with pytest.raises(ReleaseError, match="visit") as refused:
         read_release([root], [tmp_path])
+    assert refused.value.option == "visit"
     assert {item.visit for item in read_release([root], [tmp_path], ["V00"]).series} == {"V00"}
 
 
@@ -766,8 +767,9 @@ def test_a_download_is_never_replaced_by_phantoms(tmp_path, monkeypatch, part):
     real.write_text("real")
 
     def refused() -> bool:
-        with pytest.raises(InputError, match=f"real.*{part} is not replaced.*--out"):
+        with pytest.raises(InputError, match=f"real.*{part} is not replaced") as refusal:
             write()
+        assert refusal.value.option == "out"
         return real.read_text() == "real"
 
     def write() -> None:

@@ -85,7 +85,8 @@ def configured(bundle: Path, overlays: list[str]) -> Any:
     if missing:
         raise WeightsError(
             f"no bundle of size {shown(overlays[0])} at '{bundle}': configs/{missing[0].name} is "
-            "missing; give the folder of a bundle such as monai_app/model/knee_xr2mri"
+            "missing; give the folder of a bundle such as monai_app/model/knee_xr2mri",
+            option="bundle",
         )
     parser = ConfigParser()
     parser.read_config([str(path) for path in configs])
@@ -103,7 +104,8 @@ def weights_path(bundle: Path) -> Path:
     if not path.is_file():
         raise WeightsError(
             f"no weights at '{path}'; train them with the bundle's commands (docs/README.md there) "
-            "or give another bundle"
+            "or give another bundle",
+            option="bundle",
         )
     return path
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow, run
 
-from xr2mri_core.errors import InputError, XR2MRIError, shown
+from xr2mri_core.errors import InputError, XR2MRIError, shown, with_option
 
 _REFERENCE = re.compile(r"[@%](\w+)")
 _STRUCTURE = {"imports", "bundle_root", "initialize", "run", "finalize"}
@@ -157,7 +157,7 @@ def _plainly(
     cause: BaseException | None = error
     while cause is not None:  # MONAI raises errors of its own from those of an expression
         if isinstance(cause, XR2MRIError):
-            print(f"error: {cause}", file=sys.stderr)
+            print(f"error: {with_option(cause)}", file=sys.stderr)
             return
         cause = cause.__cause__
     sys.__excepthook__(kind, error, traceback)

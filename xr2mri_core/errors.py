@@ -6,6 +6,8 @@ The command line prints it and exits; the server sends it as the detail of its r
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 _LONGEST_VALUE = 80
 
 
@@ -27,10 +29,27 @@ def encodable(text: str) -> str:
 
 
 class XR2MRIError(Exception):
-    """Anything that a user can mend; ``str(error)`` is always a single line of valid Unicode."""
+    """Anything that a user can mend; ``str(error)`` is always a single line of valid Unicode.
 
-    def __init__(self, message: str) -> None:
+    Attributes:
+        option: the argument that mends it, as Python has it (``out``, ``resume False``); empty
+            where there is none. A command line tells it in its own spelling (`with_option`).
+    """
+
+    def __init__(self, message: str, *, option: str = "") -> None:
         super().__init__(encodable(" ".join(str(message).split())))
+        self.option = option
+
+
+def with_option(error: XR2MRIError, spell: Callable[[str], str] = str) -> str:
+    """An error's message for a command line, with the option that mends it.
+
+    Args:
+        error: what happened.
+        spell: from the argument's name to the option's.
+    """
+    name, *value = error.option.split(" ", 1)
+    return f"{error} ({' '.join(['--' + spell(name), *value])})" if name else str(error)
 
 
 class InputError(XR2MRIError):

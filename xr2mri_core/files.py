@@ -66,7 +66,8 @@ def _output_error(folder: Path, error: BaseException) -> OutputError:
     text = reason if isinstance(reason, str) else reason[0]
     return OutputError(
         f"cannot write to '{folder}': {text}; choose a folder that you may write to "
-        "and that has free space (--out)"
+        "and that has free space",
+        option="out",
     )
 
 

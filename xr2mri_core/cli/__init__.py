@@ -16,7 +16,7 @@ from xr2mri_core import __version__
 from xr2mri_core.cli import generate, info, localize, measure, oai, phantom, serve
 from xr2mri_core.cli.options import Commands, Parser
 from xr2mri_core.cli.terminal import set_up
-from xr2mri_core.errors import Cancelled, InputError, XR2MRIError
+from xr2mri_core.errors import Cancelled, InputError, XR2MRIError, with_option
 from xr2mri_core.processes import wait_passively
 
 log = logging.getLogger("xr2mri")
@@ -39,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except XR2MRIError as error:
         if debug:
             log.exception("traceback:")
-        return _fail(str(error), 2 if isinstance(error, InputError) else 1)
+        said = with_option(error, lambda name: name.replace("_", "-"))
+        return _fail(said, 2 if isinstance(error, InputError) else 1)
     except MemoryError:
         return _fail("out of memory; try a smaller --batch-size", 1)
     except Exception as error:

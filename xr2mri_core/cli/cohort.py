@@ -54,11 +54,13 @@ def generate(arguments: argparse.Namespace) -> None:
     request = {"num_slices": arguments.num_slices, **sampling(arguments)}
     seed = request.pop("seed")
 
-    def one(*knee: Any, demographics: Any, **options: Any) -> GeneratedVolume:
+    def one(
+        radiograph: Path, features: Any, *, demographics: Any, **options: Any
+    ) -> GeneratedVolume:
         told = demographics if model.uses_demographics else None  # lists often hold more
-        return generated_here(
-            model, *knee, demographics=told, **options, **request, cancelled=interrupted
-        )
+        options |= {**request, "demographics": told, "cancelled": interrupted}
+        generated: GeneratedVolume = generated_here(model, radiograph, features, **options)
+        return generated
 
     with progress_bar("generate") as progress:
         counts = generate_cohort(

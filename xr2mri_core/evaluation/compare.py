@@ -368,8 +368,9 @@ def next_patient(items: Sequence[Item], index: int) -> Item:
         if item["participant"] != items[index]["participant"]:
             return item
     raise DatalistError(
-        f"{len(items)} case(s) of a single patient to evaluate; give a split, or --cases, "
-        "with at least two patients"
+        f"{len(items)} case(s) of a single patient to evaluate; give a split, or more "
+        "cases, with at least two patients",
+        option="cases",
     )
 
 

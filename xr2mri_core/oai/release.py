@@ -177,8 +177,8 @@ def read_release(
     Raises:
         ReleaseError: if there is nothing, a list is none, or nothing is of the visits.
     """
-    image_folders = [_folder(path, "--images") for path in images]
-    table_folders = [_folder(path, "--tables") for path in tables]
+    image_folders = [_folder(path, "images") for path in images]
+    table_folders = [_folder(path, "tables") for path in tables]
     wanted = checked_visits(visits)
     listed, places = _Listed(wanted), Places(image_folders)
     lists = find_tables([*image_folders, *table_folders], "image03")
@@ -197,8 +197,9 @@ def read_release(
     if not listed.forms:
         raise ReleaseError(
             f"{', '.join(map(str, image_folders))}: neither contents.csv nor image03.txt, and no "
-            "series of DICOM files; give the folder of a visit (00m/) with --images, or the NDA's "
-            "image03.txt with --tables"
+            "series of DICOM files; give the folder of a visit (00m/), or one with the "
+            "NDA's image03.txt among the tables",
+            option="images",
         )
     if not listed.series:
         _nothing(listed)
@@ -216,7 +217,7 @@ def read_release(
 def _folder(path: Path | str, option: str) -> Path:
     folder = Path(path)
     if not folder.is_dir():
-        raise ReleaseError(f"{folder}: no such folder; give one that exists with {option}")
+        raise ReleaseError(f"{folder}: no such folder; give one that exists", option=option)
     return folder
 
 
@@ -224,10 +225,12 @@ def _nothing(listed: _Listed) -> None:
     if any(item.reason == UNKNOWN_VISIT for item in listed.unusable):
         raise ReleaseError(
             f"{listed.notes[0]}; neither lists nor folders' names tell the visit (00m, 0.C.2, "
-            "12m, ...): give one --visit"
+            "12m, ...): give one",
+            option="visit",
         )
     raise ReleaseError(
-        f"no series of {' or '.join(listed.wanted) or 'any visit'} is listed; check --visit"
+        f"no series of {' or '.join(listed.wanted) or 'any visit'} is listed; check the visit",
+        option="visit",
     )
 
 

@@ -184,7 +184,8 @@ def _remove_earlier(out: Path) -> None:
         if strange is not None:
             raise InputError(
                 f"{strange}: not known as a part of a release of phantoms (by {out}/truth.json), "
-                f"so {part.name} is not replaced; choose another folder with --out"
+                f"so {part.name} is not replaced; choose another folder",
+                option="out",
             )
     for part in parts:
         shutil.rmtree(part, ignore_errors=True)

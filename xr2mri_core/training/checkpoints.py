@@ -214,5 +214,7 @@ def _readable(folder: Path) -> Path | None:
         else:
             return path
     if failed is not None:
-        raise WeightsError(f"{failed}; nothing else to go on from: --resume False starts anew")
+        raise WeightsError(
+            f"{failed}; there is nothing else to go on from, so start anew", option="resume False"
+        )
     return None

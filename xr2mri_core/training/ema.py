@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from xr2mri_core.errors import TrainingError, WeightsError
 
 _OTHER_MODEL = (
-    "the checkpoint belongs to another model: name another output_dir, or start anew with "
-    "--resume False"
+    "the checkpoint belongs to another model: name another output_dir, or start anew instead of "
+    "resuming"
 )
 
 
@@ -71,7 +71,7 @@ class EMA:
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         if state.keys() != self._average.keys():
-            raise WeightsError(_OTHER_MODEL)
+            raise WeightsError(_OTHER_MODEL, option="resume False")
         for name, value in state.items():
             self._average[name].copy_(value)
 
@@ -88,6 +88,6 @@ class TrainedState:
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         if state.keys() != self._live.keys():
-            raise WeightsError(_OTHER_MODEL)
+            raise WeightsError(_OTHER_MODEL, option="resume False")
         for name, value in state.items():
             self._live[name].copy_(value)

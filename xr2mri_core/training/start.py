@@ -12,11 +12,18 @@ from xr2mri_core.networks import XR2MRIModel
 from xr2mri_core.networks.pretrained import load_parts
 
 _REMEDIES = {
-    "autoencoder": "name the folder that the autoencoder stage wrote with --autoencoder_dir, or a "
-    "model or imported Zero-123 that holds one with --initial_weights",
-    "image_encoder.clip": "add CLIP to the file with 'xr2mri weights import clip CLIP_FILE FILE' "
-    "and name it with --initial_weights FILE",
+    "autoencoder": (
+        "give the folder that the autoencoder stage wrote, or initial weights that hold one, of a "
+        "model or of an imported Zero-123",
+        "autoencoder_dir",
+    ),
+    "image_encoder.clip": (
+        "add CLIP to a file with 'xr2mri weights import clip CLIP_FILE FILE' and give that as the "
+        "initial weights",
+        "initial_weights",
+    ),
 }
+_OTHER_REMEDY = ("give initial weights that hold it", "initial_weights")
 
 
 def start_model(
@@ -35,15 +42,16 @@ def start_model(
 
     Raises:
         WeightsError: the file cannot be used, or a part that stays frozen would keep random
-            weights; the message names the option that is missing.
+            weights; the error names the option that is missing.
     """
     filled = load_parts(model, initial_weights) if initial_weights else []
     given = [*filled, "autoencoder"] if autoencoder_dir is not None else filled
     for part in frozen_parts(model):
         if not any(part == name or part.startswith(f"{name}.") for name in given):
-            remedy = _REMEDIES.get(part, "give weights that hold it with --initial_weights")
+            remedy, option = _REMEDIES.get(part, _OTHER_REMEDY)
             raise WeightsError(
-                f"the {part} is not trained in this stage and would keep random weights: {remedy}"
+                f"the {part} is not trained in this stage and would keep random weights: {remedy}",
+                option=option,
             )
     return filled
 
@@ -64,8 +72,9 @@ def check_start(stage: nn.Module, initial_weights: str | Path | None) -> None:
     if not any(parameter.requires_grad for parameter in regression.parameters()):
         raise WeightsError(
             "the regression is not trained in this stage and would keep random weights: train it "
-            "first, with train_regression.yaml as the last configuration, and name what that "
-            "writes with --initial_weights"
+            "first, with train_regression.yaml as the last configuration, and give what that "
+            "writes as the initial weights",
+            option="initial_weights",
         )
 
 

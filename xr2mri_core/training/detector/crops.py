@@ -43,7 +43,7 @@ def draw_crop(
         InputError: no leg is given.
     """
     if not legs:
-        raise InputError("no painted leg to make a crop of; give --legs 2")
+        raise InputError("no painted leg to make a crop of", option="legs 2")
     rng = np.random.default_rng([seed, 3, index])
     leg = legs[rng.integers(len(legs))]
     louder = math.exp(rng.uniform(0, math.log(9)))  # trabeculae up to three times the amplitude

@@ -170,7 +170,7 @@ def draw_film(legs: Sequence[Shadow], seed: int, index: int, pixels: int = SIDE)
         InputError: fewer than two legs are given.
     """
     if len(legs) < 2:
-        raise InputError(f"{len(legs)} painted leg: a film is laid out from two; give --legs 2")
+        raise InputError(f"{len(legs)} painted leg: a film is laid out from two", option="legs 2")
     rng = np.random.default_rng([seed, 0, index])
     right, left = (legs[i] for i in rng.choice(len(legs), 2, replace=False))
     sides = ("RL", "RL", "RL", "R", "L")[index % 5]

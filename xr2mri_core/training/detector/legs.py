@@ -98,8 +98,9 @@ def _is_painted(folder: Path, seed: int, index: int) -> bool:
     found = _read(path, lambda held: int(held["seed"]))
     if found != case_seed(seed, index):
         raise DatalistError(
-            f"{path} was painted from another seed than {seed}: give the same seed (--legs-seed), "
-            "or another folder"
+            f"{path} was painted from another seed than {seed}: give the same seed, or another "
+            "folder",
+            option="legs_seed",
         )
     return True
 

@@ -1,0 +1,82 @@
+"""Rules of the house that no other test holds: who may import whom, and who names what."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from xr2mri_core.errors import InputError, with_option
+
+ROOT = Path(__file__).resolve().parents[1]
+CORE = sorted((ROOT / "xr2mri_core").rglob("*.py"))
+PROGRAMS = {"cli", "server_command.py", "local_server.py", "demo.py"}
+"""What is a program, or starts one."""
+
+
+def imported(file: Path) -> Iterator[str]:
+    """The modules that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield str(node.module)
+
+
+@pytest.mark.parametrize("file", CORE, ids=lambda file: str(file.relative_to(ROOT)))
+def test_the_core_imports_no_server_and_names_no_option(file):
+    inner = file.relative_to(ROOT / "xr2mri_core").parts
+    if inner[0] in PROGRAMS:
+        return
+    tops = {name.partition(".")[0] for name in imported(file)}
+    assert not tops & {"monai_app", "monailabel", "XR2MRILib", "slicer"}
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Raise):
+            said = [n.value for n in ast.walk(node) if isinstance(n, ast.Constant)]
+            options = [text for text in said if re.search(r"(^|[ (])--[a-z]", str(text))]
+            assert not options, "pass option=...; the command line tells it in its spelling"
+
+
+def test_no_two_modules_import_each_other():
+    """At file scope; what a function imports when it is called is no circle."""
+    graph = {}
+    names = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
+        for file in (*CORE, *sorted((ROOT / "monai_app").rglob("*.py")))
+    }
+    for name, file in names.items():
+        scope = [
+            node
+            for node in ast.parse(file.read_text("utf-8")).body
+            if isinstance(node, ast.ImportFrom) and not node.level and node.module
+        ]
+        told = {f"{node.module}.{alias.name}" for node in scope for alias in node.names}
+        told |= {str(node.module) for node in scope}
+        graph[name] = {other for other in told if other in names and other != name}
+    done: set[str] = set()
+
+    def follow(name: str, way: tuple[str, ...]) -> None:
+        assert name not in way, " -> ".join((*way[way.index(name) :], name))
+        if name not in done:
+            for other in graph[name] - {name.rpartition(".")[0]}:  # a package knows its parts
+                follow(other, (*way, name))
+            done.add(name)
+
+    for name in graph:
+        follow(name, ())
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [("", "no"), ("out", "no (--out)"), ("resume False", "no (--resume False)")],
+)
+def test_a_command_line_tells_the_option_that_mends_an_error(option, told):
+    assert with_option(InputError("no", option=option)) == told
+
+
+def test_each_command_line_has_its_spelling():
+    error = InputError("no", option="legs_seed")
+    assert with_option(error, lambda name: name.replace("_", "-")) == "no (--legs-seed)"
