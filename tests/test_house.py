@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
+from xr2mri_core import __version__
 from xr2mri_core.errors import InputError, with_option
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,3 +82,17 @@ def test_a_command_line_tells_the_option_that_mends_an_error(option, told):
 def test_each_command_line_has_its_spelling():
     error = InputError("no", option="legs_seed")
     assert with_option(error, lambda name: name.replace("_", "-")) == "no (--legs-seed)"
+
+
+def test_the_citation_tells_the_version_of_the_package():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert cited["version"] == __version__ and cited["license"] == "Apache-2.0"
+    assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+def test_commits_are_checked_by_the_programs_of_make_lint():
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))
+    entries = [hook["entry"] for repo in config["repos"] for hook in repo["hooks"]]
+    for line in ("$(BIN)/ruff check", "$(BIN)/ruff format", "$(BIN)/mypy"):
+        assert line in (ROOT / "Makefile").read_text("utf-8")
+        assert any(entry.startswith(line.replace("$(BIN)", ".venv/bin")) for entry in entries)

@@ -122,6 +122,12 @@ class GenerationParameters(BaseModel):
         return self
 
     @property
+    def request(self) -> dict[str, Any]:
+        """The fields of a `GenerationRequest` among them; the batch size is the server's."""
+        given = {name: getattr(self, name) for name in KNOBS if name in type(self).model_fields}
+        return {**given, "seed": self.seed or 0}
+
+    @property
     def count(self) -> int:
         """Slices of the volume."""
         return self.num_slices if self.depths is None else len(self.depths)

@@ -75,9 +75,7 @@ def generation_options(parser: argparse.ArgumentParser, kind: bool = True) -> No
         knob_option(parser, name)
 
 
-_SAMPLING = (
-    "kind", "steps", "sampler", "noise_length", "guidance", "seed", "samples", "batch_size",
-)  # fmt: skip
+_SAMPLING = tuple(name for name in KNOBS if name not in ("num_slices", "depths"))
 
 
 def knob_option(parser: argparse.ArgumentParser, name: str, option: str | None = None) -> None:
