@@ -14,7 +14,7 @@ from PIL import Image
 
 from xr2mri_core.errors import OutputError
 from xr2mri_core.export import montage, write_generated, write_nifti
-from xr2mri_core.files import atomic_files, check_writable
+from xr2mri_core.files import atomic_files, check_writable, whole_file
 from xr2mri_core.geometry import volume_affine
 from xr2mri_core.volume import GeneratedVolume
 
@@ -148,3 +148,15 @@ def test_a_file_in_pieces_is_the_file(dtype):
     content = b"".join(nrrd_pieces(volume, affine, "words"))
     voxels = gzip.decompress(content.partition(b"\n\n")[2])
     assert voxels == volume.astype(volume.dtype.newbyteorder("<")).tobytes(order="F")
+
+
+def test_one_file_is_whole_or_absent(tmp_path):
+    path = tmp_path / "new" / "weights.bin"
+    with whole_file(path) as part:
+        part.write_bytes(b"old")
+        assert part.parent == path.parent and part.suffix == ".bin" and not path.exists()
+    with pytest.raises(KeyboardInterrupt), whole_file(path) as part:
+        part.write_bytes(b"half")
+        raise KeyboardInterrupt
+    assert [p.name for p in path.parent.iterdir()] == ["weights.bin"]
+    assert path.read_bytes() == b"old"

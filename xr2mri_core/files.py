@@ -8,12 +8,37 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from errno import EISDIR
 from pathlib import Path
 from uuid import uuid4
 
 from xr2mri_core.errors import OutputError
+
+
+@contextmanager
+def whole_file(path: Path | str) -> Iterator[Path]:
+    """Write one file whole or not at all, with errors as they come.
+
+    Args:
+        path: of the file; its folder is created if needed.
+
+    Yields:
+        A path beside it to write to, with the same suffixes, for writers choose formats by them.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(path)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{uuid4().hex[:8]}.part.{path.name}")
 
 
 class AtomicFiles:
@@ -24,9 +49,8 @@ class AtomicFiles:
 
     def path(self, final: Path) -> Path:
         """A temporary path beside ``final``; same suffixes, for writers choose formats by them."""
-        temporary = final.with_name(f".{uuid4().hex[:8]}.part.{final.name}")
-        self._pending[final] = temporary
-        return temporary
+        self._pending[final] = _beside(final)
+        return self._pending[final]
 
     def commit(self) -> None:
         for final in self._pending:  # before the first is renamed: all of them or none

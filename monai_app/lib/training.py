@@ -30,7 +30,7 @@ from monai_app.lib.service import GenerationService
 from xr2mri_core.bundle import describe_bundle
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import Cancelled, DatalistError, InputError, OutputError, XR2MRIError
-from xr2mri_core.files import check_writable
+from xr2mri_core.files import check_writable, whole_file
 from xr2mri_core.networks.model import is_volumetric
 
 log = logging.getLogger("xr2mri")
@@ -230,12 +230,12 @@ def install(source: Path, bundle: Path) -> None:
     models = check_writable(bundle / "models")
     digest = describe_bundle(bundle)["sha256"][:8]
     for name in ("knee_xr2mri.safetensors", "model_card.json"):
-        current, part = models / name, models / f".{name}.part"
+        current = models / name
         kept = current.with_name(f"{current.stem}.{digest}{current.suffix}")
         if current.exists() and not kept.exists():
             os.link(current, kept)  # there always is a whole file of the served name
-        shutil.copyfile(source / name, part)
-        os.replace(part, current)
+        with whole_file(current) as part:
+            shutil.copyfile(source / name, part)
 
 
 class TrainingRuns:

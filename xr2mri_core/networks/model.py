@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from xr2mri_core.errors import OutputError, WeightsError, shown
+from xr2mri_core.files import whole_file
 from xr2mri_core.networks.depth_mixing import DepthMixing
 from xr2mri_core.networks.grain import Grain
 from xr2mri_core.networks.guidance import Guidance
@@ -184,17 +183,12 @@ class XR2MRIModel(nn.Module):
             for name, value in unique_state(self).items()
         }
         header = {"format": FORMAT, "scaling_factor": repr(self.scaling_factor), **(metadata or {})}
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(state, part, metadata=header)
-            part.chmod(0o644)  # save_file makes it its owner's alone; a server runs as another user
-            part.replace(path)
+            with whole_file(path) as part:
+                save_file(state, part, metadata=header)
+                part.chmod(0o644)  # it is its owner's alone; a server runs as another user
         except (OSError, SafetensorError) as error:
             raise OutputError(f"cannot write the weights to {path}: {error}") from None
-        finally:
-            with suppress(OSError):
-                part.unlink()
 
     def load_weights(self, path: str | Path, widen: bool = False) -> dict[str, str]:
         """Fill all parts, in place, from a file of `save_weights`; weights keep this model's dtype.

@@ -16,13 +16,11 @@ they mention, TorchScript archives through one of our own that knows tensors and
 from __future__ import annotations
 
 import collections
-import os
 import pickle
 import re
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -33,6 +31,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from xr2mri_core.errors import OutputError, WeightsError, shown
+from xr2mri_core.files import whole_file
 from xr2mri_core.networks.model import (
     FORMAT,
     XR2MRIModel,
@@ -306,17 +305,12 @@ def _ignored(names: Iterable[str]) -> dict[str, int]:
 
 
 def _write(parts: State, out: Path, metadata: dict[str, str]) -> None:
-    partial = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        save_file({n: v.contiguous() for n, v in parts.items()}, partial, metadata=metadata)
-        partial.chmod(0o644)  # save_file makes it its owner's alone
-        partial.replace(out)
+        with whole_file(out) as part:
+            save_file({n: v.contiguous() for n, v in parts.items()}, part, metadata=metadata)
+            part.chmod(0o644)  # save_file makes it its owner's alone
     except (OSError, SafetensorError) as error:
         raise OutputError(f"cannot write the weights to {out}: {error}") from None
-    finally:
-        with suppress(OSError):
-            partial.unlink()
 
 
 # --- reading, without executing anything ---------------------------------------------------------

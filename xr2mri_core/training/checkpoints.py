@@ -20,6 +20,7 @@ from monai.handlers import CheckpointLoader
 from torch import Tensor
 
 from xr2mri_core.errors import WeightsError, shown
+from xr2mri_core.files import whole_file
 from xr2mri_core.training.batches import StepSampler
 from xr2mri_core.training.engines import StageTrainer
 from xr2mri_core.training.record import write_record
@@ -163,13 +164,11 @@ class Checkpoints:
 
 def keep(path: Path, name: Path) -> None:
     """Give a file that is never written in place a second, lasting name."""
-    partial = name.with_name(name.name + ".partial")
-    partial.unlink(missing_ok=True)
-    try:
-        os.link(path, partial)
-    except OSError:  # a file system without hard links
-        shutil.copyfile(path, partial)
-    partial.replace(name)
+    with whole_file(name) as part:
+        try:
+            os.link(path, part)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(path, part)
 
 
 def tensors(state: Any, name: str = "") -> Iterable[tuple[str, Tensor]]:

@@ -17,6 +17,7 @@ import monai
 import torch
 
 import xr2mri_core
+from xr2mri_core.files import whole_file
 from xr2mri_core.processes import cores
 
 
@@ -74,8 +75,5 @@ def hardware() -> str:
 
 def write_record(path: str | Path, record: Mapping[str, Any]) -> None:
     """Write a record as JSON, whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
-    partial.replace(path)
+    with whole_file(path) as part:
+        part.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")

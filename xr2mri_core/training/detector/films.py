@@ -13,7 +13,6 @@ what is shown. All are kept small, as bytes, in one file::
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -24,6 +23,7 @@ from PIL import Image
 
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import DatalistError, InputError
+from xr2mri_core.files import whole_file
 from xr2mri_core.localization.boxfile import Boxes
 from xr2mri_core.phantom.bilateral import Film, Shadow, joint_of_case, sample_layout, take_film
 from xr2mri_core.training.detector.crops import draw_crop, processed
@@ -117,13 +117,9 @@ def write_films(
         count += 1
         if progress is not None:
             progress(count, total)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
+    with whole_file(path) as part, part.open("wb") as file:
         np.savez(file, pictures=pictures[:count], shapes=shapes[:count], joints=joints[:count])
-    os.replace(part, path)
-    return path
+    return Path(path)
 
 
 def _samples(
