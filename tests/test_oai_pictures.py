@@ -100,10 +100,17 @@ def test_a_film_whose_letter_contradicts_its_header_is_left_out(
         read_knee(film(tmp_path / "x", pixels, orientation), R)
 
 
+def test_a_film_whose_letter_is_read_in_a_mirror_alone_is_left_out(tmp_path):
+    for both in (True, False):
+        mirrored = film(tmp_path / f"{both}", bilateral_film("R")[:, ::-1].copy(), [])
+        with pytest.raises(RadiographError, match=r"orientation conflict: .* in a mirror alone"):
+            read_knee(mirrored, R, both=both)
+
+
 def test_a_film_of_one_knee_whose_letter_or_header_says_the_other_is_left_out(tmp_path):
     files = film(tmp_path / "x", bilateral_film("R"), ["L", "F"])
     assert read_knee(files, R, both=False).notes == ()
-    with pytest.raises(RadiographError, match="laterality conflict: its letter says R, the list L"):
+    with pytest.raises(RadiographError, match=r"laterality conflict: .* says R, the laterality L"):
         read_knee(files, L, both=False)
     sides = {"ImageLaterality": "R", "Laterality": "L"}
     with pytest.raises(RadiographError, match="laterality conflict: its file says L, the list R"):

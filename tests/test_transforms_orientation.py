@@ -8,7 +8,9 @@ from dicom_samples import bilateral_film, knee, write_dicom
 
 from xr2mri_core.errors import RadiographError
 from xr2mri_core.localization import LocateKneed
-from xr2mri_core.localization.marker import read_markers, turned_wrongly
+from xr2mri_core.localization.decision import decide
+from xr2mri_core.localization.marker import read_markers
+from xr2mri_core.localization.sides import turned_wrongly
 from xr2mri_core.reading import prepare_radiograph
 from xr2mri_core.transforms import radiograph_transforms, read_radiograph
 from xr2mri_core.transforms.orientation import Turn, turn_of
@@ -156,15 +158,15 @@ def test_slicers_pixels_say_how_they_lie(tmp_path, orientation):
 def test_a_letter_that_the_header_turns_away_is_a_doubt(tmp_path, orientation):
     right, info = read_radiograph(lying(tmp_path / "right", orientation, bilateral_film()))
     assert [marker.side for marker in read_markers(right)] == ["R"]
-    assert turned_wrongly(right, info["turn"]) == ()
+    assert turned_wrongly(right, info["turn"]) == ""
     wrong, info = read_radiograph(
         write_dicom(
             tmp_path / "wrong", bilateral_film(), PatientOrientation=orientation.split("\\")
         )
     )
-    (doubt,) = turned_wrongly(wrong, info["turn"])
+    doubt = turned_wrongly(wrong, info["turn"])
     assert "letter R" in doubt and "header may be wrong" in doubt
-    assert turned_wrongly(bilateral_film().astype(np.float32), Turn()) == ()
+    assert turned_wrongly(bilateral_film().astype(np.float32), Turn()) == ""
 
 
 def test_the_doubt_reaches_whoever_asks(tmp_path):
@@ -175,6 +177,54 @@ def test_the_doubt_reaches_whoever_asks(tmp_path):
     for item in ({"radiograph": path}, {"radiograph": path, "box": (100, 100, 500, 500)}):
         told = locate(load(item))["radiograph_info"]["warnings"]
         assert sum("header may be wrong" in note for note in told) == 1
+
+
+def letters_of(path, item, step):
+    info = step(LoadRadiographd("radiograph")({"radiograph": path, **item}))["radiograph_info"]
+    return [note for note in info["warnings"] if "letter" in note]
+
+
+@pytest.mark.parametrize("box", [{}, {"box": (100, 100, 500, 500)}])
+@pytest.mark.parametrize(
+    ("letter", "mirrored", "side", "told"),
+    [
+        ("R", False, "R", ""),
+        ("R", False, None, ""),
+        ("R", False, "L", "says R, the laterality L"),
+        ("L", False, "R", "says L, the laterality R"),
+        ("R", True, "R", "read in a mirror alone"),
+    ],
+)
+def test_a_letter_against_the_side_or_in_a_mirror_is_a_doubt(
+    tmp_path, box, letter, mirrored, side, told
+):
+    """Of one knee: whether the request, the header, or both tell the side."""
+    pixels = bilateral_film(letter)
+    pixels = pixels[:, ::-1].copy() if mirrored else pixels
+    step = LocateKneed("radiograph")
+    by_header = write_dicom(tmp_path / "a", pixels, **({"ImageLaterality": side} if side else {}))
+    silent = write_dicom(tmp_path / "b", pixels)
+    for doubts in (
+        letters_of(by_header, box, step),
+        letters_of(silent, {"laterality": side, **box}, step),
+    ):
+        assert len(doubts) == bool(told) and all(told in doubt for doubt in doubts)
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_letter_on_the_other_side_of_a_film_of_both_knees_is_a_doubt(tmp_path, given):
+    class Both:
+        def locate(self, picture, spacing_mm=None):
+            joints = [((260, left, 340, left + 80), 0.9) for left in (130, 590)]
+            return decide(joints, picture, spacing_mm)
+
+    wide = np.pad(bilateral_film("L"), ((0, 0), (0, 200)), mode="edge")
+    right = np.pad(bilateral_film("R"), ((0, 0), (0, 200)), mode="edge")
+    item = {"laterality": "R", **({"box": (200, 100, 420, 320)} if given else {})}
+    step = LocateKneed("radiograph", Both())
+    (doubt,) = letters_of(write_dicom(tmp_path / "x", wide), item, step)
+    assert "letter L stands on image left" in doubt and "may be mirrored" in doubt
+    assert letters_of(write_dicom(tmp_path / "y", right), item, step) == []
 
 
 def test_letters_of_parts_of_the_patient():

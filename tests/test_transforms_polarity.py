@@ -1,5 +1,6 @@
 """Negatives: whole films, crops, CLAHE'd crops; inverted where sure, doubted where not."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,23 @@ from PIL import Image
 from safetensors.numpy import load_file
 from skimage import exposure
 
+from xr2mri_core.cli import main as command
 from xr2mri_core.errors import RadiographError
 from xr2mri_core.geometry import Laterality
+from xr2mri_core.localization import LocateKneed
+from xr2mri_core.localization.decision import decide
 from xr2mri_core.oai import pictures
 from xr2mri_core.reading import prepare_radiograph
 from xr2mri_core.transforms import polarity as module
 from xr2mri_core.transforms import radiograph_transforms, read_radiograph
-from xr2mri_core.transforms.polarity import DOUBTED, INVERTED, SURE, middle_scales, polarity
+from xr2mri_core.transforms.polarity import (
+    DOUBTED,
+    INVERTED,
+    SURE,
+    is_negative,
+    middle_scales,
+    polarity,
+)
 from xr2mri_core.transforms.polarity_training import main
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -87,6 +98,53 @@ def test_what_is_not_sure_is_doubted_and_left_alone(phantoms, monkeypatch):
     assert told(doubted) == [DOUBTED] and doubted["radiograph_info"]["inverted"] is False
     pair = (np.asarray(data["radiograph"]).ravel() for data in (plain, doubted))
     assert np.corrcoef(*pair)[0, 1] < -0.9
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "verdict"),
+    [
+        ((3.0, True), None, False),
+        ((0.2, True), (-0.2, True), None),  # near zero: nothing is told, so it is said
+        ((-1.5, True), (1.5, True), None),
+        ((-3.0, True), (3.0, True), True),
+        ((3.0, False), None, False),
+        ((0.2, False), (-0.2, False), False),  # a picture of no knee has its own warning
+        ((0.2, False), (-0.2, True), False),
+        ((-1.5, False), (1.5, False), None),
+        ((-3.0, False), (3.0, False), None),
+        ((0.2, False), (4.0, True), True),  # a knee that only the negative shows
+    ],
+)
+def test_a_verdict_takes_a_knee_and_a_sure_score(first, then, verdict):
+    judged = iter([first, then])
+    assert is_negative(np.eye(3), lambda picture: next(judged)) is verdict
+    assert list(judged) == ([None] if then is None else [])  # looked at again only if in doubt
+
+
+def test_a_negative_in_which_no_knee_is_found_is_inverted_for_its_negative(phantoms, tmp_path):
+    """A detector that knows bright bone alone, and a negative that has a wide black frame."""
+
+    class Bright:
+        def locate(self, picture, spacing_mm=None):
+            seen = picture[100:200].mean() > 0.5  # the frame
+            return decide([] if seen else [((190, 190, 550, 550), 0.9)], picture, spacing_mm)
+
+    picture = np.pad(phantoms[0], 100)
+    chain = radiograph_transforms(64, locate=LocateKneed("radiograph", Bright()))
+    positive, negative = (
+        chain({"radiograph": p, "laterality": "R"}) for p in (picture, 1 - picture)
+    )
+    assert told(positive) == [] and told(negative) == [INVERTED]
+    np.testing.assert_allclose(negative["radiograph"], positive["radiograph"], atol=1e-3)
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_localize_tells_of_negatives(tmp_path, phantoms, inverted, capsys):
+    picture = 1 - phantoms[1] if inverted else phantoms[1]
+    Image.fromarray((picture * 255).astype(np.uint8)).save(tmp_path / "knee.png")
+    assert command(["localize", str(tmp_path / "knee.png")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["kind"] == "cropped" and (INVERTED in found["warnings"]) is inverted
 
 
 def test_a_given_box_is_judged_not_the_whole_picture(phantoms):

@@ -65,23 +65,18 @@ def add(commands: Commands) -> None:
 
 def _find(arguments: argparse.Namespace) -> None:
     from xr2mri_core.files import check_file, write_text
-    from xr2mri_core.localization import KneeDetector
-    from xr2mri_core.localization.marker import turned_wrongly
+    from xr2mri_core.localization.locate import look_at
     from xr2mri_core.localization.overlay import write_overlay
-    from xr2mri_core.transforms.orientation import UPRIGHT
-    from xr2mri_core.transforms.radiograph_file import read_radiograph
 
     for path in filter(None, (arguments.out, arguments.picture)):
         check_file(path)
-    picture, info = read_radiograph(arguments.file, detached=True)
-    found = KneeDetector.shipped().locate(picture, info["spacing_mm"])
-    turn = info.get("turn", UPRIGHT)
-    for warning in (*info["warnings"], *found.warnings, *turned_wrongly(picture, turn)):
+    look = look_at(arguments.file, detached=True)
+    for warning in look.found.warnings:
         log.warning(warning)
-    told = found.in_file(turn).to_dict()
+    told = look.found.in_file(look.turn).to_dict()
     text = json.dumps({"radiograph": arguments.file.name, **told}, indent=1)
     if arguments.picture is not None:
-        write_overlay(arguments.picture, picture, found)
+        write_overlay(arguments.picture, look.picture, look.found)
     if arguments.out is None:
         print(text)
     else:

@@ -1,7 +1,7 @@
 """The knee joint in a plain radiograph: which knees are shown, where, and on which side."""
 
 from xr2mri_core.localization.decision import KneeBox, Localization
-from xr2mri_core.localization.detector import KneeDetector, locate_file
-from xr2mri_core.localization.locate import LocateKneed
+from xr2mri_core.localization.detector import KneeDetector
+from xr2mri_core.localization.locate import LocateKneed, locate_file
 
 __all__ = ["KneeBox", "KneeDetector", "Localization", "LocateKneed", "locate_file"]

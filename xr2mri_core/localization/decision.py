@@ -4,13 +4,13 @@
 - One joint that fills a squarish picture: somebody has cropped it. Where that square is the one
   that the model expects, it is kept; else the crop is the one about the joint, padded where it
   leaves the picture.
-- One joint otherwise: its side is that of the lead letter, if one is legible.
+- One joint otherwise. The side of one is that of the lead letter, if one is legible.
 - A wide picture with one sure joint: the other one is looked for at its mirror image.
 - A wide picture with nothing sure: its halves, and a warning.
 - Nothing: no knee, and a warning that says so.
 
 A stated pixel spacing that makes the joint impossibly small or large is not believed; where none is
-known, the joint gives the scale (:mod:`.scale`).
+known, the joint gives the scale (:mod:`.scale`). What letters say against it is in :mod:`.sides`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from xr2mri_core.geometry import Laterality
 from xr2mri_core.localization.boxes import EXPANSION, Edges, crop_of, middle_of
 from xr2mri_core.localization.marker import Marker, read_markers
 from xr2mri_core.localization.scale import Scale, checked_spacing, scale_of
+from xr2mri_core.localization.sides import FILM
 from xr2mri_core.transforms.orientation import Turn
 from xr2mri_core.transforms.radiograph import CROP_MM, Box, believed_spacing, middle_square
 
@@ -36,7 +37,6 @@ NARROW = 1.4
 """Longer over shorter side, at most, of a picture that one joint fills."""
 NO_KNEE = "no knee found: is this a knee radiograph?"
 
-_WIDE = 1.2  # of a picture that may show both knees: columns over rows
 _WIDEST = 2.5  # the same: films of both knees are at most 2.2 times as wide as tall
 _SQUARISH = 1.15
 _FILLED = 0.68  # share of a cropped picture's side that the crop takes
@@ -161,9 +161,7 @@ def decide(
             scale = scale_of(sure[0][0], stated)
     found = replace(_decided(detections, sure, shape, spacing_mm, scale), scale=scale)
     found = replace(found, warnings=(*doubts, *found.warnings))
-    if not found.knees or found.kind == "cropped":
-        return found
-    return _with_markers(found, read_markers(picture))
+    return _with_side(found, read_markers(picture)) if len(found.knees) == 1 else found
 
 
 def _decided(
@@ -291,7 +289,7 @@ def _single(
     knee = KneeBox(crop_of(joint, spacing), joint, None, score)
     column, side = middle_of(joint)[1], joint[2] - joint[0]
     apart = abs(shape[1] - 2 * column)
-    if shape[1] < _WIDE * shape[0] or apart < 0.95 * side:
+    if shape[1] < FILM * shape[0] or apart < 0.95 * side:
         return Localization((knee,), "single", (), shape, spacing)
     mirrored = (joint[0], shape[1] - joint[3], joint[2], shape[1] - joint[1])
     other = KneeBox(crop_of(mirrored, spacing), mirrored, None, 0.0, "mirrored")
@@ -311,7 +309,7 @@ def _unsure(
     spacing: tuple[float, float] | None,
 ) -> Localization:
     """Halves of a wide picture that may show knees; else no knee."""
-    film = _WIDE <= shape[1] / shape[0] <= _WIDEST and not _knee_sized(shape, spacing)
+    film = FILM <= shape[1] / shape[0] <= _WIDEST and not _knee_sized(shape, spacing)
     if not film or not detections or detections[0][1] < PERHAPS:
         return Localization((), "none", (NO_KNEE,), shape, spacing)
     half = shape[1] // 2
@@ -329,23 +327,15 @@ def _unsure(
     return Localization(tuple(knees), "bilateral", (note,), shape, spacing)
 
 
-def _with_markers(found: Localization, markers: Sequence[Marker]) -> Localization:
-    """Sides by lead letters: of one knee what they say, of two whether they agree."""
-    letters = {marker.side for marker in markers}
-    if found.kind == "single" and len(letters) == 1:
-        side = letters.pop()
-        knee = replace(found.knees[0], side=side)
-        note = f"the side is read from a marker: {_name(side)}"
-        return replace(found, knees=(knee,), warnings=(*found.warnings, note))
-    middle = found.shape[1] / 2
-    swapped = [m for m in markers if (m.column < middle) != (m.side is Laterality.RIGHT)]
-    if found.kind == "bilateral" and swapped:
-        note = (
-            f"a marker {swapped[0].side} stands on the other side than a right knee on image left "
-            "has it: is the picture mirrored? Sides are told by position"
-        )
-        return replace(found, warnings=(*found.warnings, note))
-    return found
+def _with_side(found: Localization, letters: Sequence[Marker]) -> Localization:
+    """The side of one knee by lead letters that agree."""
+    said = {letter.side for letter in letters}
+    if found.kind not in ("single", "cropped") or len(said) != 1:
+        return found
+    side = said.pop()
+    knee = replace(found.knees[0], side=side)
+    note = f"the side is read from a letter in the picture: {_name(side)}"
+    return replace(found, knees=(knee,), warnings=(*found.warnings, note))
 
 
 def _name(side: Laterality | None) -> str:

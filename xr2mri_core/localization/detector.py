@@ -32,9 +32,7 @@ from xr2mri_core.localization.boxes import Edges, iou, middle_of
 from xr2mri_core.localization.decision import NARROW, SURE, Localization, decide, fills
 from xr2mri_core.localization.frames import Window, frame_of, to_picture
 from xr2mri_core.localization.network import KneeSSD
-from xr2mri_core.transforms.orientation import UPRIGHT
 from xr2mri_core.transforms.picture import check_pixels
-from xr2mri_core.transforms.radiograph_file import read_radiograph
 
 SHIPPED = Path(__file__).with_name("knee_detector.safetensors")
 MARGIN = 1.12
@@ -185,17 +183,6 @@ def load_network(path: str | Path, width: float = 0.5) -> KneeSSD:
     except RuntimeError as error:
         raise WeightsError(f"'{path}' is of another network than the detector's") from error
     return network
-
-
-def locate_file(path: str | Path) -> Localization:
-    """Read a radiograph and find its knees with the shipped detector.
-
-    Raises:
-        RadiographError: as :func:`.radiograph_file.read_radiograph`.
-    """
-    picture, info = read_radiograph(path)
-    found = KneeDetector.shipped().locate(picture, info["spacing_mm"])
-    return found.in_file(info.get("turn", UPRIGHT))
 
 
 @lru_cache(maxsize=1)

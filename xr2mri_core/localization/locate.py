@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +12,13 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from xr2mri_core.geometry import Laterality
-from xr2mri_core.localization.decision import KneeBox, Localization
+from xr2mri_core.localization.decision import Localization
 from xr2mri_core.localization.detector import KneeDetector
-from xr2mri_core.localization.marker import turned_wrongly
-from xr2mri_core.transforms.orientation import UPRIGHT
-from xr2mri_core.transforms.radiograph import LoadRadiographd
+from xr2mri_core.localization.sides import FILM, letter_doubts
+from xr2mri_core.transforms.orientation import UPRIGHT, Turn
+from xr2mri_core.transforms.polarity import DOUBTED, INVERTED, is_negative, polarity
+from xr2mri_core.transforms.radiograph import LoadRadiographd, cut_out
+from xr2mri_core.transforms.radiograph_file import read_radiograph
 
 
 def side_of(item: Mapping[str, Any]) -> Laterality | None:
@@ -34,6 +38,61 @@ def side_of(item: Mapping[str, Any]) -> Laterality | None:
     if Laterality.parse(data["radiograph_info"]["laterality"]) is None:
         data = LocateKneed("radiograph")(data)
     return Laterality.parse(data["radiograph_info"]["laterality"])
+
+
+@dataclass(frozen=True)
+class Look:
+    """A radiograph's picture, and what was found in it.
+
+    Attributes:
+        picture: float32 (rows, columns), upright, bone bright.
+        found: in its pixels, with every warning about the file.
+        turn: how it became upright.
+    """
+
+    picture: np.ndarray
+    found: Localization
+    turn: Turn
+
+
+def look_at(path: str | Path, detached: bool = False) -> Look:
+    """Read a radiograph and find its knees with the shipped detector; a negative is inverted.
+
+    Args:
+        path: of the radiograph.
+        detached: see :func:`~xr2mri_core.transforms.read_radiograph`.
+
+    Raises:
+        RadiographError: as :func:`~xr2mri_core.transforms.read_radiograph`.
+    """
+    picture, info = read_radiograph(path, detached)
+    turn, side = info.get("turn", UPRIGHT), Laterality.parse(info["laterality"])
+    looks: list[tuple[np.ndarray, Localization]] = []
+
+    def judged(pixels: np.ndarray) -> tuple[float, bool]:
+        found = KneeDetector.shipped().locate(pixels, info["spacing_mm"])
+        looks.append((pixels, found))
+        knee = found.choose(side)
+        if knee is None:
+            return polarity(pixels), False
+        return polarity(cut_out(pixels, knee.box)), True
+
+    verdict = is_negative(picture, judged)
+    picture, found = looks[-1] if verdict else looks[0]
+    doubts = letter_doubts(picture, turn, side, both=found.kind == "bilateral")
+    notes = () if verdict is False else (INVERTED if verdict else DOUBTED,)
+    warnings = (*info["warnings"], *notes, *doubts, *found.warnings)
+    return Look(picture, replace(found, warnings=warnings), turn)
+
+
+def locate_file(path: str | Path) -> Localization:
+    """What :func:`look_at` finds, in pixels of the file.
+
+    Raises:
+        RadiographError: as :func:`look_at`.
+    """
+    look = look_at(path)
+    return look.found.in_file(look.turn)
 
 
 class LocateKneed(MapTransform):
@@ -59,18 +118,22 @@ class LocateKneed(MapTransform):
         given = done.get("box") is not None
         for key in self.key_iterator(done):
             info = done[f"{key}_info"]
-            turn = info.get("turn", UPRIGHT)
-            doubts = turned_wrongly(np.asarray(done[key])[0], turn)
-            info = {**info, "warnings": [*info.get("warnings", ()), *doubts]}
-            done[f"{key}_info"] = info
-            if given:
-                continue
-            detector = self.detector or KneeDetector.shipped()
-            found = detector.locate(np.asarray(done[key])[0], info.get("spacing_mm"))
+            turn, picture = info.get("turn", UPRIGHT), np.asarray(done[key])[0]
             told = Laterality.parse(done.get("laterality"))
             told = told or Laterality.parse(info.get("laterality"))
+            if given:
+                film = picture.shape[1] >= FILM * picture.shape[0]
+                doubts = letter_doubts(picture, turn, told, both=film)
+                info = {**info, "warnings": [*info.get("warnings", ()), *doubts]}
+                done[f"{key}_info"] = info
+                continue
+            detector = self.detector or KneeDetector.shipped()
+            found = detector.locate(picture, info.get("spacing_mm"))
+            doubts = letter_doubts(picture, turn, told, both=found.kind == "bilateral")
             knee = found.choose(told)
-            notes = [*info["warnings"], *found.warnings, *_notes(found, knee, told)]
+            notes = [
+                *info.get("warnings", ()), *doubts, *found.warnings, *_notes(found, told)
+            ]  # fmt: skip
             info = {
                 **info,
                 "spacing_mm": found.spacing_mm,
@@ -86,15 +149,13 @@ class LocateKneed(MapTransform):
         return done
 
 
-def _notes(found: Localization, knee: KneeBox | None, told: Laterality | None) -> list[str]:
+def _notes(found: Localization, told: Laterality | None) -> list[str]:
     notes = []
     if found.kind == "bilateral" and told is None:
         notes.append(
             "both knees are shown: the right one, on image left, is taken; "
             "give the laterality L for the left one"
         )
-    if found.kind == "single" and knee is not None and told and knee.side not in (None, told):
-        notes.append(f"the marker says {knee.side}, the laterality {told}: {told} is taken")
     if found.scale is not None:
         notes.append(
             f"pixel spacing unknown: taken as {found.scale.words}, "

@@ -19,7 +19,6 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import find_objects, label, white_tophat
 
 from xr2mri_core.geometry import Laterality
-from xr2mri_core.transforms.orientation import Turn
 
 LONGER = 720
 """Longer side in pixels at which letters are looked for."""
@@ -77,24 +76,6 @@ def read_markers(picture: np.ndarray) -> list[Marker]:
         if all(math.dist(marker.place, other.place) > 8 / factor for other in clearest):
             clearest.append(marker)
     return clearest
-
-
-def turned_wrongly(picture: np.ndarray, turn: Turn) -> tuple[str, ...]:
-    """A warning where letters say that a picture was upright before it was turned by its header.
-
-    Args:
-        picture: float32 (rows, columns), as it was turned, bone bright.
-        turn: how.
-    """
-    if not turn.is_turned or read_markers(picture):
-        return ()
-    legible = read_markers(np.ascontiguousarray(turn.lying(picture)))
-    if not legible:
-        return ()
-    return (
-        f"the picture is {turn.told} as its header says, but the letter {legible[0].side} can be "
-        "read as the picture lies in its file: the header may be wrong, and the knee the other one",
-    )
 
 
 def _shapes(pixels: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:

@@ -26,8 +26,8 @@ from xr2mri_core.oai.values import barcode, identifier
 from xr2mri_core.oai.volumes import is_synthetic
 from xr2mri_core.transforms.dicom_header import read_header, text_of
 from xr2mri_core.transforms.orientation import UPRIGHT, Turn
-from xr2mri_core.transforms.polarity import DOUBTED, SURE, UNSURE, polarity
-from xr2mri_core.transforms.radiograph import CROP_MM
+from xr2mri_core.transforms.polarity import DOUBTED, is_negative, polarity
+from xr2mri_core.transforms.radiograph import CROP_MM, cut_out
 from xr2mri_core.transforms.radiograph_file import read_radiograph
 
 Box = tuple[int, int, int, int]
@@ -236,16 +236,23 @@ def read_knee(
     _check_letters(pixels, turn, side, both)
     if isinstance(locate, Drawn):
         locate = Drawn(turn.edges_upright(locate.joint, pixels.shape))
+    looks: list[tuple[Located, np.ndarray]] = []
+
+    def judged(picture: np.ndarray) -> tuple[float, bool]:
+        found = locate(picture, info["spacing_mm"], side, both)
+        looks.append((found, _cut(picture, found.box)))
+        # the gap between two knees looks like a negative of one
+        return polarity(looks[-1][1]), found.how in (DETECTED, DRAWN)
+
     try:
-        found = locate(pixels, info["spacing_mm"], side, both)
+        negative = is_negative(pixels, judged)
     except RuntimeError as error:  # so torch reports a lack of memory, or a device that failed
         raise Unread(f"{path.name}: the detector failed: {shown(error)}") from error
-    cut = _cut(pixels, found.box)
-    seen = found.how in (DETECTED, DRAWN)  # the gap between two knees looks like a negative of one
-    bright = polarity(cut) if seen else 0.0
-    if bright < -SURE:
+    if negative:
         raise RadiographError("a negative film: bone is dark, and its header does not say so")
-    doubts = (found.warning, DOUBTED if bright < -UNSURE else "")
+    found, cut = looks[0]
+    unsure = negative is None and found.how in (DETECTED, DRAWN)
+    doubts = (found.warning, DOUBTED if unsure else "")
     return KneePicture(
         _sixteen_bits(cut),
         turn.box_in_file(found.box, pixels.shape),
@@ -258,23 +265,13 @@ def read_knee(
 
 def _check_letters(pixels: np.ndarray, turn: Turn, side: Laterality, both: bool) -> None:
     """Refuse a film whose lead letters say that it lies, or shows, other than header and list."""
-    from xr2mri_core.localization.marker import read_markers, turned_wrongly
+    from xr2mri_core.localization.marker import read_markers
+    from xr2mri_core.localization.sides import contradicted, letter_doubts
 
-    if doubts := turned_wrongly(pixels, turn):
+    if doubts := letter_doubts(pixels, turn, None, both):
         raise RadiographError(f"orientation conflict: {doubts[0]}")
-    letters = read_markers(pixels)
-    middle = pixels.shape[1] / 2
-    for letter in letters:
-        if both and (letter.column < middle) is not (letter.side is Laterality.RIGHT):
-            where = "left" if letter.column < middle else "right"
-            raise RadiographError(
-                f"orientation conflict: a letter {letter.side} on image {where}, where the other "
-                "knee is by the header; the film may be mirrored"
-            )
-    if not both and letters and all(letter.side is not side for letter in letters):
-        raise RadiographError(
-            f"laterality conflict: its letter says {letters[0].side}, the list {side}"
-        )
+    if not both and (doubt := contradicted(read_markers(pixels), side)):
+        raise RadiographError(f"laterality conflict: {doubt}")
 
 
 def _check_shows(seen: Laterality | None, side: Laterality, both: bool) -> None:
@@ -291,11 +288,8 @@ def _check_same(reason: str, found: str, listed: str) -> None:
 
 
 def _cut(pixels: np.ndarray, box: Box) -> np.ndarray:
-    """Return a box of a picture, edge pixels repeated where it reaches outside."""
-    top, left, bottom, right = box
-    rows = np.arange(top, bottom).clip(0, pixels.shape[0] - 1)
-    columns = np.arange(left, right).clip(0, pixels.shape[1] - 1)
-    cut = pixels[np.ix_(rows, columns)]
+    """Return a box of a picture that shows something."""
+    cut: np.ndarray = cut_out(pixels, box)
     if cut.size == 0 or cut.min() == cut.max():
         raise RadiographError(f"an empty crop: {box} of {pixels.shape}")
     return cut

@@ -101,9 +101,13 @@ class RightKneeFramed(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         done = dict(data)
         info = done.get(self.info_key, {})
-        side = Laterality.parse(done.get("laterality")) or Laterality.parse(info.get("laterality"))
+        asked = Laterality.parse(done.get("laterality"))
+        told = Laterality.parse(info.get("laterality"))
+        side = asked or told
         if self.info_key in done:
             notes = list(info.get("warnings", ()))
+            if asked and told and asked is not told:
+                notes.append(f"the file says {told}, the request {asked}: check the side")
             if side is None:
                 notes.append("the side of the knee is unknown: taken as right; give the laterality")
             elif side is Laterality.LEFT:

@@ -12,7 +12,7 @@ picture has exactly the opposite score.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,15 @@ from scipy.ndimage import gaussian_filter
 from xr2mri_core.transforms.compose import resize_pictures
 
 TEMPLATE = Path(__file__).with_name("knee_polarity.safetensors")
-SURE, UNSURE = 2.0, 0.5
-"""Log-odds below minus which a picture is taken as a negative, or doubted."""
+SURE = 2.0
+"""Log-odds below minus which a picture is taken as a negative."""
+UNSURE = 1.0
+"""Log-odds below which a knee's picture is doubted: knees with bright bone have 1.8 and more."""
 INVERTED = "bone is dark in this picture, and nothing says so: taken as a negative and inverted"
 DOUBTED = "bone may be dark in this picture: if it is a negative, give it inverted"
+
+Judged = tuple[float, bool]
+"""Polarity of a picture's crop, and whether that shows a knee."""
 
 _SIZE = 64
 _POOL = 4
@@ -63,12 +68,38 @@ def _template() -> np.ndarray:
     return load_file(TEMPLATE)["template"].astype(np.float64)
 
 
+def negative(picture: Any) -> Any:
+    """The negative of a picture, an array or a tensor, over the same range of grey values."""
+    return picture.max() + picture.min() - picture
+
+
+def is_negative(picture: Any, judged: Callable[[Any], Judged]) -> bool | None:
+    """Whether a picture is a negative; None where that cannot be told.
+
+    A knee's picture is one where its crop is surely dark of bone. A picture in which no knee is
+    found is one where its negative shows a knee: the detector finds some in one of both alone.
+
+    Args:
+        picture: an array or a tensor.
+        judged: finds the crop of a picture and judges it; called for the negative, too, unless the
+            picture itself is not in doubt, and then last.
+    """
+    score, knee = judged(picture)
+    if score >= (UNSURE if knee else SURE):
+        return False
+    bright, shown = judged(negative(picture))
+    if score < -SURE if knee else (shown and bright > SURE):
+        return True
+    return None if knee or score < -UNSURE else False
+
+
 class PositiveRadiographd(MapTransform):
     """Find the knee of a loaded radiograph (1, H, W), and invert a picture that is a negative.
 
     The crop that will be taken is judged by :func:`polarity`; where that is sure, the whole picture
-    is inverted and the knee looked for once more. ``data["<key>_info"]["inverted"]`` says so, and
-    a warning; another warning says where it is in doubt.
+    is inverted and the knee looked for once more. Where no knee is found in a picture, its negative
+    is looked at, and taken if that shows one. ``data["<key>_info"]["inverted"]`` says so, and a
+    warning; another warning says where it is in doubt.
 
     Args:
         keys: radiographs.
@@ -83,22 +114,27 @@ class PositiveRadiographd(MapTransform):
         self.locate, self.crop = locate, crop
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        given = dict(data)
-        done = self._located(given)
-        for key in self.key_iterator(given):
-            score = polarity(np.asarray(self.crop(done)[key])[0])
-            if score >= -UNSURE:
-                continue
-            sure = score < -SURE and self._shows_a_knee(done, key)
-            if sure:
-                picture = given[key]
-                given[key] = picture.max() + picture.min() - picture
-                done = self._located(given)
-            name = f"{key}_info"
-            info = done.get(name, {})
-            notes = [*info.get("warnings", ()), INVERTED if sure else DOUBTED]
-            done[name] = {**info, "inverted": sure, "warnings": notes}
+        done = dict(data)
+        for key in self.key_iterator(done):
+            given = done
+            looks: list[dict[Hashable, Any]] = []
+
+            def judged(picture: Any, given: Any = given, key: Any = key, to: Any = looks) -> Judged:
+                to.append(self._located({**given, key: picture}))
+                return self._judged(to[-1], key)
+
+            verdict = is_negative(given[key], judged)
+            done = looks[-1] if verdict else looks[0]
+            if verdict is not False:
+                name = f"{key}_info"
+                info = done.get(name, {})
+                notes = [*info.get("warnings", ()), INVERTED if verdict else DOUBTED]
+                done[name] = {**info, "inverted": bool(verdict), "warnings": notes}
         return done
+
+    def _judged(self, data: Mapping[Hashable, Any], key: Hashable) -> Judged:
+        """The polarity of what is cut out, and whether that is a knee."""
+        return polarity(np.asarray(self.crop(data)[key])[0]), self._shows_a_knee(data, key)
 
     def _located(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         return dict(data if self.locate is None else self.locate(data))

@@ -177,7 +177,7 @@ class CropRadiographd(MapTransform):
                     f"{outside:.0%} of the square that is cut out lies outside the picture: its "
                     "edges are repeated there; a picture that shows more of the knee is better"
                 )
-            done[key] = _cut(done[key], box)
+            done[key] = cut_out(done[key], box)
             box = info.get("turn", UPRIGHT).box_in_file(box, shape)
             done[_info_key(key)] = {**info, "box": box, "warnings": notes}
         return done
@@ -252,12 +252,12 @@ def _outside(box: Box, shape: tuple[int, ...]) -> float:
     return 1 - max(rows, 0) * max(columns, 0) / ((bottom - top) * (right - left))
 
 
-def _cut(picture: torch.Tensor, box: Box) -> torch.Tensor:
-    """Return ``box`` of a picture (1, H, W), edge pixels repeated where it reaches outside."""
+def cut_out(picture: Any, box: Box) -> Any:
+    """Return ``box`` of a picture (..., H, W), edge pixels repeated where it reaches outside."""
     top, left, bottom, right = box
-    rows = torch.arange(top, bottom).clamp(0, picture.shape[-2] - 1)
-    columns = torch.arange(left, right).clamp(0, picture.shape[-1] - 1)
-    return picture[:, rows][:, :, columns]
+    rows = np.arange(top, bottom).clip(0, picture.shape[-2] - 1)
+    columns = np.arange(left, right).clip(0, picture.shape[-1] - 1)
+    return picture[..., rows, :][..., columns]
 
 
 class NormalizeRadiographd(MapTransform):
