@@ -22,12 +22,14 @@ from xr2mri_core.transforms.polarity import (
     DOUBTED,
     INVERTED,
     SURE,
+    Shows,
     is_negative,
     middle_scales,
     polarity,
 )
 from xr2mri_core.transforms.polarity_training import main
 
+KNEE, PERHAPS, NONE = Shows
 SHARED = Path(__file__).parents[2] / "shared"
 SAMPLES = Path(__file__).parents[1] / "slicer_extension/XR2MRI/Resources/SampleData"
 
@@ -103,16 +105,19 @@ def test_what_is_not_sure_is_doubted_and_left_alone(phantoms, monkeypatch):
 @pytest.mark.parametrize(
     ("first", "then", "verdict"),
     [
-        ((3.0, True), None, False),
-        ((0.2, True), (-0.2, True), None),  # near zero: nothing is told, so it is said
-        ((-1.5, True), (1.5, True), None),
-        ((-3.0, True), (3.0, True), True),
-        ((3.0, False), None, False),
-        ((0.2, False), (-0.2, False), False),  # a picture of no knee has its own warning
-        ((0.2, False), (-0.2, True), False),
-        ((-1.5, False), (1.5, False), None),
-        ((-3.0, False), (3.0, False), None),
-        ((0.2, False), (4.0, True), True),  # a knee that only the negative shows
+        ((3.0, KNEE), None, False),
+        ((0.2, KNEE), (-0.2, KNEE), None),  # near zero nothing is told, so it is said
+        ((-1.5, KNEE), (1.5, KNEE), None),
+        ((-3.0, KNEE), (3.0, KNEE), True),
+        ((0.2, PERHAPS), None, False),
+        ((-1.5, PERHAPS), (1.5, PERHAPS), None),
+        ((-3.0, PERHAPS), (3.0, PERHAPS), True),
+        ((3.0, NONE), None, False),
+        ((0.2, NONE), (-0.2, NONE), False),  # a picture of no knee has its own warning
+        ((0.2, NONE), (-0.2, KNEE), False),
+        ((-1.5, NONE), (1.5, NONE), None),
+        ((-3.0, NONE), (3.0, NONE), None),
+        ((0.2, NONE), (4.0, KNEE), True),  # a knee that only the negative shows
     ],
 )
 def test_a_verdict_takes_a_knee_and_a_sure_score(first, then, verdict):

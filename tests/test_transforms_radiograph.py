@@ -574,6 +574,8 @@ def test_a_left_knee_is_mirrored(tmp_path, given_side, file_side):
     info = data["radiograph_info"]
     assert info["laterality"] == (side or "R") and info["mirrored"] == (side == "L")
     assert any("side" in note for note in info["warnings"]) == (side is None)
+    differ = {given_side, file_side} == {"R", "L"}
+    assert any("check which knee" in note for note in info["warnings"]) == differ
 
 
 def test_without_spacing_the_middle_square_is_taken():

@@ -16,7 +16,7 @@ from xr2mri_core.localization.decision import Localization
 from xr2mri_core.localization.detector import KneeDetector
 from xr2mri_core.localization.sides import FILM, letter_doubts
 from xr2mri_core.transforms.orientation import UPRIGHT, Turn
-from xr2mri_core.transforms.polarity import DOUBTED, INVERTED, is_negative, polarity
+from xr2mri_core.transforms.polarity import DOUBTED, INVERTED, Judged, Shows, is_negative, polarity
 from xr2mri_core.transforms.radiograph import LoadRadiographd, cut_out
 from xr2mri_core.transforms.radiograph_file import read_radiograph
 
@@ -69,13 +69,13 @@ def look_at(path: str | Path, detached: bool = False) -> Look:
     turn, side = info.get("turn", UPRIGHT), Laterality.parse(info["laterality"])
     looks: list[tuple[np.ndarray, Localization]] = []
 
-    def judged(pixels: np.ndarray) -> tuple[float, bool]:
+    def judged(pixels: np.ndarray) -> Judged:
         found = KneeDetector.shipped().locate(pixels, info["spacing_mm"])
         looks.append((pixels, found))
         knee = found.choose(side)
         if knee is None:
-            return polarity(pixels), False
-        return polarity(cut_out(pixels, knee.box)), True
+            return polarity(pixels), Shows.NONE
+        return polarity(cut_out(pixels, knee.box)), Shows.KNEE
 
     verdict = is_negative(picture, judged)
     picture, found = looks[-1] if verdict else looks[0]

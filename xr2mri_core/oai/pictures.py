@@ -26,7 +26,7 @@ from xr2mri_core.oai.values import barcode, identifier
 from xr2mri_core.oai.volumes import is_synthetic
 from xr2mri_core.transforms.dicom_header import read_header, text_of
 from xr2mri_core.transforms.orientation import UPRIGHT, Turn
-from xr2mri_core.transforms.polarity import DOUBTED, is_negative, polarity
+from xr2mri_core.transforms.polarity import DOUBTED, Judged, Shows, is_negative, polarity
 from xr2mri_core.transforms.radiograph import CROP_MM, cut_out
 from xr2mri_core.transforms.radiograph_file import read_radiograph
 
@@ -238,11 +238,12 @@ def read_knee(
         locate = Drawn(turn.edges_upright(locate.joint, pixels.shape))
     looks: list[tuple[Located, np.ndarray]] = []
 
-    def judged(picture: np.ndarray) -> tuple[float, bool]:
+    def judged(picture: np.ndarray) -> Judged:
         found = locate(picture, info["spacing_mm"], side, both)
         looks.append((found, _cut(picture, found.box)))
         # the gap between two knees looks like a negative of one
-        return polarity(looks[-1][1]), found.how in (DETECTED, DRAWN)
+        seen = found.how in (DETECTED, DRAWN)
+        return polarity(looks[-1][1]), Shows.KNEE if seen else Shows.NONE
 
     try:
         negative = is_negative(pixels, judged)

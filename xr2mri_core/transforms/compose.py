@@ -107,7 +107,10 @@ class RightKneeFramed(MapTransform):
         if self.info_key in done:
             notes = list(info.get("warnings", ()))
             if asked and told and asked is not told:
-                notes.append(f"the file says {told}, the request {asked}: check the side")
+                notes.append(
+                    f"the file states the laterality {told}, the request {asked}: {asked} is "
+                    "taken; check which knee it shows"
+                )
             if side is None:
                 notes.append("the side of the knee is unknown: taken as right; give the laterality")
             elif side is Laterality.LEFT:

@@ -13,6 +13,7 @@ picture has exactly the opposite score.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
+from enum import Enum
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,22 @@ SURE = 2.0
 """Log-odds below minus which a picture is taken as a negative."""
 UNSURE = 1.0
 """Log-odds below which a knee's picture is doubted: knees with bright bone have 1.8 and more."""
+DARK = 0.5
+"""Log-odds below minus which any picture is doubted."""
 INVERTED = "bone is dark in this picture, and nothing says so: taken as a negative and inverted"
 DOUBTED = "bone may be dark in this picture: if it is a negative, give it inverted"
 
-Judged = tuple[float, bool]
-"""Polarity of a picture's crop, and whether that shows a knee."""
+
+class Shows(Enum):
+    """What a crop is known to show: a knee, found or pointed at; perhaps one; or none."""
+
+    KNEE = "knee"
+    PERHAPS = "perhaps"
+    NONE = "none"
+
+
+Judged = tuple[float, Shows]
+"""Polarity of a picture's crop, and what that shows."""
 
 _SIZE = 64
 _POOL = 4
@@ -76,21 +88,22 @@ def negative(picture: Any) -> Any:
 def is_negative(picture: Any, judged: Callable[[Any], Judged]) -> bool | None:
     """Whether a picture is a negative; None where that cannot be told.
 
-    A knee's picture is one where its crop is surely dark of bone. A picture in which no knee is
-    found is one where its negative shows a knee: the detector finds some in one of both alone.
+    The crop of a knee tells it. A picture in which no knee is found is one where its negative shows
+    a knee: the detector finds some in one of both alone.
 
     Args:
         picture: an array or a tensor.
         judged: finds the crop of a picture and judges it; called for the negative, too, unless the
             picture itself is not in doubt, and then last.
     """
-    score, knee = judged(picture)
-    if score >= (UNSURE if knee else SURE):
+    score, shows = judged(picture)
+    if score >= {Shows.KNEE: UNSURE, Shows.PERHAPS: -DARK, Shows.NONE: SURE}[shows]:
         return False
-    bright, shown = judged(negative(picture))
-    if score < -SURE if knee else (shown and bright > SURE):
+    bright, then = judged(negative(picture))
+    seen_then = then is Shows.KNEE and bright > SURE
+    if seen_then if shows is Shows.NONE else score < -SURE:
         return True
-    return None if knee or score < -UNSURE else False
+    return None if shows is Shows.KNEE or score < -DARK else False
 
 
 class PositiveRadiographd(MapTransform):
@@ -133,17 +146,17 @@ class PositiveRadiographd(MapTransform):
         return done
 
     def _judged(self, data: Mapping[Hashable, Any], key: Hashable) -> Judged:
-        """The polarity of what is cut out, and whether that is a knee."""
-        return polarity(np.asarray(self.crop(data)[key])[0]), self._shows_a_knee(data, key)
+        """The polarity of what is cut out, and what that shows.
+
+        The gap between two knees looks like a negative of one, so the middle of a wide picture
+        shows none.
+        """
+        score = polarity(np.asarray(self.crop(data)[key])[0])
+        if self.locate is None:
+            rows, columns = data[key].shape[-2:]
+            knee = data.get("box") is not None or columns <= 1.1 * rows
+            return score, Shows.PERHAPS if knee else Shows.NONE
+        return score, Shows.KNEE if data.get("box") is not None else Shows.NONE
 
     def _located(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         return dict(data if self.locate is None else self.locate(data))
-
-    def _shows_a_knee(self, data: Mapping[Hashable, Any], key: Hashable) -> bool:
-        """Whether the crop shows one: the gap between two knees looks like a negative of one."""
-        if data.get("box") is not None:
-            return True
-        if self.locate is None:
-            rows, columns = data[key].shape[-2:]
-            return columns <= 1.1 * rows
-        return data[f"{key}_info"].get("localization", {}).get("kind") == "cropped"
