@@ -25,13 +25,15 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -40,6 +42,7 @@ import numpy as np
 import psutil
 import requests
 import torch
+from attacker import Attacker
 
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.local_server import LocalServer
@@ -49,6 +52,7 @@ from xr2mri_core.shipped import app_folder
 UNSEEN_SEED = 8_500_000
 SMALL: dict[str, Any] = {"num_slices": 2, "steps": 2}
 MODEL = "knee_xr2mri"
+ATTACKER = ("mallory", "correct horse battery")
 NICE = 5  # `monai_app.lib.device_queue.NICE`, by which the thread that generates stands back
 
 Item = tuple[str, str, int]
@@ -62,6 +66,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=200)
     parser.add_argument("--slices", type=int, default=50, help="of the volume for the overhead")
     parser.add_argument("--pairs", type=int, default=6, help="of served and bare generation")
+    parser.add_argument("--attacked", action="store_true", help="beside an attacker, nothing else")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
@@ -80,7 +85,9 @@ def _run(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     served = Served(studies, folder)
     generator = KneeMRIGenerator.from_bundle()
     try:
-        results = {"threads of torch": torch.get_num_threads()}
+        results: dict[str, Any] = {"threads of torch": torch.get_num_threads()}
+        if arguments.attacked:
+            return results | _attacked(served, generator, arguments.clients, arguments.requests)
         results |= _overhead(served, generator, arguments.slices, arguments.pairs)
         results |= _while_generating(served)
         results |= _load(served, generator, arguments.clients, arguments.requests)
@@ -106,9 +113,19 @@ class Served:
 
     def _started(self) -> LocalServer:
         folder = self.folder / uuid.uuid4().hex
-        options = ("--conf", "max_queue", "64")
+        options = ["--conf", "max_queue", "64", "--conf", "allow_anonymous_remote", "yes"]
+        options += ["--conf", "users_file", str(self._users())]
         server = LocalServer(app_folder(), self.studies, folder, *options, TMPDIR=str(self.temp))
         return server.wait(600)
+
+    def _users(self) -> Path:
+        """A file with the attacker; the others do not log in."""
+        path = self.folder / "users.json"
+        command = [sys.executable, "-m", "monai_app.lib.security.users", "--file", str(path), "add"]
+        environment = {**os.environ, "PYTHONPATH": str(app_folder().parent)}
+        name, password = ATTACKER
+        subprocess.run([*command, name], input=password, env=environment, text=True, check=True)
+        return path
 
     def kill(self) -> None:
         """`kill -9`, and start it again."""
@@ -127,6 +144,25 @@ class Served:
                 if time.monotonic() > limit:
                     raise
             time.sleep(0.5)
+
+    def most_memory(self, seconds: float = 0.5) -> Callable[[], int]:
+        """Watches the resident MB from now on; call what is returned for the highest level."""
+        levels, done = [0], threading.Event()
+        process = psutil.Process(self.server.process.pid)
+
+        def watch() -> None:
+            while not done.wait(seconds):
+                levels.append(process.memory_info().rss >> 20)
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+
+        def highest() -> int:
+            done.set()
+            thread.join()
+            return max(levels)
+
+        return highest
 
     def files(self) -> set[str]:
         """Files in its temp folder, the log settings of MONAI Label left out."""
@@ -207,7 +243,7 @@ def _stand_back() -> None:
 def _while_generating(served: Served) -> dict[str, Any]:
     """`/info/` while one long volume is generated."""
     url = served.server.url
-    job = _start(url, sorted(served.studies.iterdir())[0].stem, {"num_slices": 2000})
+    job = _start(url, sorted(served.studies.iterdir())[0].stem, {"num_slices": 900})
     with _latencies(served) as seconds:
         time.sleep(15)
     assert requests.delete(f"{url}/jobs/{job}", timeout=300).json()["state"] == "cancelled"
@@ -251,15 +287,7 @@ def _load(served: Served, generator: KneeMRIGenerator, clients: int, count: int)
     chance = random.Random(0)
     images = sorted(path.stem for path in served.studies.iterdir())
     work = [(chance.choice(list(CLIENTS)), chance.choice(images), n) for n in range(count)]
-    expected = {
-        (image, seed): hashlib.sha256(
-            generator.generate(served.studies / f"{image}.dcm", seed=seed, **SMALL).volume.tobytes(
-                "F"
-            )
-        ).hexdigest()
-        for kind, image, seed in work
-        if kind in ("good", "job")
-    }
+    expected = _expected(served, generator, work)
     outcomes: Counter[str] = Counter()
 
     def one(item: Item) -> None:
@@ -292,6 +320,72 @@ def _load(served: Served, generator: KneeMRIGenerator, clients: int, count: int)
         "memory after the second half, MB": served.memory(),
         "files left in temp": len(served.files() - served.idle),
     }
+
+
+def _expected(served: Served, generator: KneeMRIGenerator, work: list[Item]) -> dict[Any, str]:
+    """The SHA-256 of each volume that is to come."""
+    return {
+        (image, seed): hashlib.sha256(
+            generator.generate(served.studies / f"{image}.dcm", seed=seed, **SMALL).volume.tobytes(
+                "F"
+            )
+        ).hexdigest()
+        for kind, image, seed in work
+        if kind in ("good", "job")
+    }
+
+
+def _attacked(
+    served: Served, generator: KneeMRIGenerator, clients: int, count: int
+) -> dict[str, Any]:
+    """Good users alone, and beside an attacker: what they get, when, and what it costs."""
+    chance = random.Random(1)
+    images = sorted(path.stem for path in served.studies.iterdir())
+    work = [(chance.choice(list(CLIENTS)), chance.choice(images), n) for n in range(count)]
+    expected = _expected(served, generator, work)
+    told: dict[str, Any] = {"requests, each time": count, "clients": clients}
+    times: dict[str, dict[str, float]] = {}
+    for name in ("alone", "attacked"):
+        attacker = Attacker(lambda: served.server.url, ATTACKER, MODEL, images[0])
+        outcomes: Counter[str] = Counter()
+        taken: dict[str, list[float]] = {}
+
+        def one(item: Item, outcomes: Counter[str] = outcomes, taken: dict = taken) -> None:
+            before = time.perf_counter()
+            outcomes[CLIENTS[item[0]](served, item, expected)] += 1
+            taken.setdefault(item[0], []).append(time.perf_counter() - before)
+
+        highest = served.most_memory()
+        with ExitStack() as open_:
+            if name == "attacked":
+                open_.enter_context(attacker)
+            seconds = open_.enter_context(_latencies(served))
+            pool = open_.enter_context(ThreadPoolExecutor(clients))
+            started = time.perf_counter()
+            for future in [pool.submit(one, item) for item in work]:
+                future.result()
+            whole = time.perf_counter() - started
+        times[name] = {kind: float(np.median(taken[kind])) for kind in ("good", "job")}
+        told |= {
+            f"{name}: seconds": round(whole, 1),
+            f"{name}: outcomes": dict(sorted(outcomes.items())),
+            f"{name}: wrong or lost": sum(
+                n for kind, n in outcomes.items() if kind.startswith("WRONG")
+            ),
+            f"{name}: seconds of good requests, of jobs": [
+                round(value, 1) for value in times[name].values()
+            ],
+            **_told(f"{name}: info", seconds),
+            f"{name}: memory at most, MB": highest(),
+        }
+    told["attacks"] = dict(attacker.done)
+    told["time beside an attacker over alone"] = [
+        round(times["attacked"][kind] / times["alone"][kind], 2) for kind in ("good", "job")
+    ]
+    time.sleep(30)  # what was cut off is given that time to go
+    told["memory afterwards, MB"] = served.memory()
+    told["files left in temp"] = len(served.files() - served.idle)
+    return told
 
 
 def _good(served: Served, item: Item, expected: dict[Any, str]) -> str:

@@ -55,13 +55,13 @@ class XR2MRIApp(MONAILabelApp):
         self.service = GenerationService(
             self.options.bundles,
             self.options.device,
-            self.options.max_queue,
+            self.security.max_queue,
             self.options.batch_size,
             self.options.precision,
             self.options.size,
-            self.options.max_work,
-            shared=self.security.authentication,
-            max_memory_mb=self.options.max_memory_mb,
+            self.security.max_work,
+            shared=self.security.shared,
+            max_memory_mb=self.security.max_memory_mb,
         )
         super().__init__(
             app_dir,
@@ -78,7 +78,7 @@ class XR2MRIApp(MONAILabelApp):
                 self.studies,
                 settings.MONAI_LABEL_DICOMWEB_USERNAME,
                 settings.MONAI_LABEL_DICOMWEB_PASSWORD,
-                self.security.max_upload_bytes,
+                self.security,
             )
         return Studies(self.studies)
 
@@ -105,11 +105,12 @@ class XR2MRIApp(MONAILabelApp):
         sources = Sources(
             self.service,
             studies,
-            Sessions(),
+            Sessions(60 * self.security.session_minutes, self.security.quota("sessions")),
             ScratchFolder(),
             self.security.max_upload_bytes,
         )
-        store = JobStore(self.service.queue)
+        results = self.security.quota("results")
+        store = JobStore(self.service.queue, results, 60 * self.security.result_minutes)
         runs = TrainingRuns(self.service, self.studies, self.options.train_dir)
         atexit.register(runs.stop)
         mount(
@@ -123,6 +124,6 @@ class XR2MRIApp(MONAILabelApp):
         protect(application, self.security, (self.app_dir, self.studies))
         model = next(iter(self.options.bundles), "MODEL")
         greet_when_ready(start_of(application).config, self.security, studies, model)
-        when_told_to_end(self.service.close, runs.stop)
+        when_told_to_end(self.service.close, runs.stop, at_last=self.security.end_seconds)
         self.service.preload()
         log.info("XR2MRI %s serves %s", __version__, ", ".join(self.options.bundles))

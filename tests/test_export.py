@@ -1,6 +1,7 @@
 """Files of a generated volume: right, marked as synthetic, whole or absent."""
 
 import gzip
+import io
 import json
 import os
 from dataclasses import replace
@@ -13,7 +14,15 @@ import SimpleITK as sitk
 from PIL import Image
 
 from xr2mri_core.errors import OutputError
-from xr2mri_core.export import montage, write_generated, write_nifti
+from xr2mri_core.export import (
+    montage,
+    nifti_pieces,
+    npy_pieces,
+    nrrd_pieces,
+    write_generated,
+    write_nifti,
+)
+from xr2mri_core.export.files import _nifti
 from xr2mri_core.files import atomic_files, check_writable, whole_file
 from xr2mri_core.geometry import volume_affine
 from xr2mri_core.volume import GeneratedVolume
@@ -135,19 +144,22 @@ def test_unknown_format(tmp_path, generated):
         write_generated(generated, tmp_path, volume_format="mha")
 
 
+@pytest.mark.parametrize("known", [None, 0, 33])
 @pytest.mark.parametrize("dtype", ["<f4", ">i2", "u1"])
-def test_a_file_in_pieces_is_the_file(dtype):
-    """Pieces are small, and nibabel's own writer gives the same bytes; NRRD reads back."""
-    from xr2mri_core.export.files import _nifti, nifti_pieces, nrrd_pieces
-
+def test_a_file_in_pieces_is_the_file(dtype, known):
+    """Pieces are small, and nibabel and NumPy write the same bytes."""
     volume = (np.random.default_rng(0).random((64, 90, 70)) * 200).astype(dtype)[::-1]
-    affine = np.diag([-1.5, 2.0, 3.0, 1.0])
-    pieces = list(nifti_pieces(volume, affine, "words"))
-    assert b"".join(pieces) == _nifti(volume, affine, "words").to_bytes()
-    assert max(map(len, pieces)) <= 64 << 10
-    content = b"".join(nrrd_pieces(volume, affine, "words"))
+    affine, seen = np.diag([-1.5, 2.0, 3.0, 1.0]), volume.copy()
+    if known is not None:
+        seen[:, known:] = 0
+    pieces = list(nifti_pieces(volume, affine, "words", known))
+    assert b"".join(pieces) == _nifti(seen, affine, "words").to_bytes()
+    assert max(map(len, pieces)) <= 256 << 10 < volume.nbytes * 4
+    content = b"".join(nrrd_pieces(volume, affine, "words", known))
     voxels = gzip.decompress(content.partition(b"\n\n")[2])
-    assert voxels == volume.astype(volume.dtype.newbyteorder("<")).tobytes(order="F")
+    assert voxels == seen.astype(seen.dtype.newbyteorder("<")).tobytes(order="F")
+    array = np.load(io.BytesIO(b"".join(npy_pieces(volume, known))), allow_pickle=False)
+    assert array.dtype == volume.dtype and array.tobytes() == seen.tobytes()
 
 
 def test_one_file_is_whole_or_absent(tmp_path):

@@ -22,6 +22,7 @@ from dicomweb_client import DICOMwebClient
 from pydicom import Dataset
 from requests.auth import HTTPBasicAuth
 
+from monai_app.lib.bounds import Bounds
 from monai_app.lib.studies import ReadOnlyStudies
 from monai_app.lib.uploads import TooMuch
 from xr2mri_core.errors import InputError, XR2MRIError, shown
@@ -29,12 +30,7 @@ from xr2mri_core.transforms.dicom_statements import MODALITIES
 
 log = logging.getLogger("xr2mri")
 
-AT_ONCE = 8
-"""Requests of clients that may wait for the PACS at the same time."""
-FIND_SECONDS, STORE_SECONDS = 30.0, 120.0
-"""That finding an image, fetching it, and storing a series may take."""
 _MOST_SERIES = 1000
-_LARGEST_LIST = 16 << 20  # bytes of an answer that is no image
 _CONNECT, _SILENCE = 5.0, 60.0  # seconds, the second between two parts of an answer
 _PIECE = 64 << 10
 _UID = re.compile(r"[0-9][0-9.]{0,63}")
@@ -52,13 +48,14 @@ class DicomWebStudies(ReadOnlyStudies):
     Args:
         url: of the DICOMweb service.
         username, password: for HTTP Basic, or empty.
-        most_bytes: of an image that is fetched.
+        bounds: of requests, seconds and bytes; an image may have those of an upload.
     """
 
     def __init__(
-        self, url: str, username: str = "", password: str = "", most_bytes: int = 64 << 20
+        self, url: str, username: str = "", password: str = "", bounds: Bounds | None = None
     ) -> None:
-        self._session, self.most_bytes = _Session(), most_bytes
+        self._session, self.bounds = _Session(), bounds or Bounds()
+        self.most_bytes = self.bounds.max_upload_mb << 20
         if username:
             self._session.auth = HTTPBasicAuth(username, password)
         self._client = DICOMwebClient(url, session=self._session)
@@ -66,7 +63,7 @@ class DicomWebStudies(ReadOnlyStudies):
 
     @cached_property
     def limiter(self) -> CapacityLimiter:  # type: ignore[override]
-        return CapacityLimiter(AT_ONCE)
+        return CapacityLimiter(self.bounds.pacs_requests)
 
     def description(self) -> str:
         return "radiographs of a PACS, read by DICOMweb"
@@ -130,7 +127,7 @@ class DicomWebStudies(ReadOnlyStudies):
         """
         if not series:
             return {}
-        with self._answering(seconds=STORE_SECONDS):
+        with self._answering(seconds=self.bounds.pacs_store_seconds):
             reply = self._client.store_instances(series)
             failed = len(reply.get("FailedSOPSequence") or ())
         if failed:
@@ -160,7 +157,8 @@ class DicomWebStudies(ReadOnlyStudies):
         fail on what is no DICOM are not documented.
         """
         try:
-            with self._session.bounded(seconds or FIND_SECONDS, most_bytes or _LARGEST_LIST):
+            seconds = seconds or self.bounds.pacs_find_seconds
+            with self._session.bounded(seconds, most_bytes or self.bounds.pacs_list_mb << 20):
                 yield
         except XR2MRIError:
             raise
@@ -177,7 +175,7 @@ class DicomWebStudies(ReadOnlyStudies):
 class _Bounds(threading.local):
     """Until when (monotonic seconds) answers must come, and of how many bytes at most."""
 
-    end, most = math.inf, _LARGEST_LIST
+    end, most = math.inf, 0
 
 
 class _Session(requests.Session):

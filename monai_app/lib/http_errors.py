@@ -14,6 +14,7 @@ from starlette.responses import Response
 from monai_app.lib.device_queue import QueueFull
 from monai_app.lib.dicomweb import Unreachable
 from monai_app.lib.json_text import Json
+from monai_app.lib.quotas import QuotaFull
 from monai_app.lib.service import UnknownModel
 from monai_app.lib.training import Busy
 from monai_app.lib.uploads import NO_ROOM, TooMuch, UnknownSession
@@ -42,6 +43,7 @@ _STATUS: tuple[tuple[type[XR2MRIError], int], ...] = (  # the first that fits
     (UndecodableError, 415),
     (InputError, 422),
     (QueueFull, 429),
+    (QuotaFull, 429),
     (Unreachable, 502),
     (WeightsError, 503),
     (OutputError, 507),
@@ -54,7 +56,7 @@ def http_error(error: XR2MRIError) -> HTTPException:
     """What the reply to a fault says."""
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
     headers = None
-    if isinstance(error, QueueFull):
+    if isinstance(error, QueueFull | QuotaFull):
         headers = {"Retry-After": str(max(1, round(error.retry_after)))}
     detail = _WEIGHTS if status == 503 else str(error)  # what it says names files of the server
     return HTTPException(status, detail, headers)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
+
+from anyio import CapacityLimiter
 
 from monai_app.lib.device_queue import DeviceQueue, Job, State
 from monai_app.lib.http_errors import NotFound, http_error
+from monai_app.lib.quotas import Claim, Quota, QuotaFull
 from monai_app.lib.service import Generation
 from xr2mri_core.errors import InputError, XR2MRIError, encodable, shown
 
@@ -30,12 +35,16 @@ class Key:
     digest: str
 
 
-@dataclass
+@dataclass(eq=False)
 class Entry:
     """A job with what its owner may ask for.
 
     Attributes:
         owner: user who started it, and who alone gets the result.
+        claim: on the bytes of the result, of the user who is counted for them.
+        fetched: whether its owner has had a volume of it, whole.
+        archive: its DICOM files, while they are being sent.
+        archiving: who may make them.
     """
 
     job: Job
@@ -44,34 +53,119 @@ class Entry:
     model: str
     warnings: list[str] = field(default_factory=list)
     key: Key | None = None
-
-    @property
-    def size(self) -> int:
-        """Bytes of the result's arrays; what else it has is some kilobytes."""
-        result = self.job.result
-        if result is None:
-            return 0
-        arrays = [result.volume, result.mean, result.std, result.radiograph]
-        return sum(array.nbytes for array in arrays if array is not None)
+    claim: Claim = field(default_factory=Claim.of_nobody)
+    fetched: bool = False
+    archive: Callable[[], BytesIO | None] = field(default=lambda: None)
+    archiving: CapacityLimiter | None = None
 
 
 class JobStore:
-    """Jobs by id. A finished one is forgotten after `keep_seconds`, or when the younger results
-    take up `keep_bytes`.
+    """Jobs by id. A finished one is forgotten after `keep_seconds`, or when its user needs room.
+
+    What a job's result takes is claimed when the job is asked for. Where a user has no room left,
+    that user's own results go, those that were fetched first, then the oldest. Where all users
+    together have none left, others' results go only if they were fetched: what somebody waits for
+    stays.
 
     Args:
         queue: where the jobs run.
+        results: of the users.
         keep_seconds: life of a result.
-        keep_bytes: of results held at once; one of 50 slices has 13 MB.
     """
 
     def __init__(
-        self, queue: DeviceQueue, keep_seconds: float = 900, keep_bytes: int = 512 << 20
+        self, queue: DeviceQueue, results: Quota | None = None, keep_seconds: float = 900
     ) -> None:
-        self.queue, self.keep_seconds, self.keep_bytes = queue, keep_seconds, keep_bytes
+        self.queue, self.keep_seconds = queue, keep_seconds
+        self.results = results or Quota("results", 512 << 20)
+        self._archiving = CapacityLimiter(1)
         self._entries: dict[str, Entry] = {}
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
+
+    def start(
+        self,
+        generation: Generation,
+        model: str,
+        owner: str,
+        account: str,
+        warnings: list[str],
+        key: Key | None = None,
+    ) -> Entry:
+        """Put a generation in the line, and keep its job.
+
+        Args:
+            generation: what is to be done.
+            model: by which.
+            owner: who gets the result.
+            account: user who is counted for it, in the line and among the results.
+            warnings: about the request.
+            key: of the request.
+
+        Raises:
+            InputError: a result of this size is more than a user may hold.
+            QuotaFull: there is no room for it.
+            QueueFull: too many wait, or too many of this user.
+        """
+        claim = self._room(account, generation.size)
+        try:
+            job = self.queue.submit(generation, generation.units, account)
+        except BaseException:
+            claim.release()
+            raise
+        entry = Entry(job, generation, owner, model, warnings, key, claim)
+        entry.archiving = self._archiving
+        holds = claim.held_by_another()
+
+        def ended() -> None:
+            holds.release()
+            if job.result is None:
+                claim.give_back()
+
+        job.when_final(ended)
+        return self.add(entry)
+
+    def _room(self, account: str, size: int) -> Claim:
+        results = self.results
+        if size > results.most_of_one:
+            raise InputError(
+                f"this volume takes {size / 2**20:.3g} MB, and the results of one user may take "
+                f"{results.most_of_one >> 20}: lower num_slices (or give fewer depths) or samples"
+            )
+        self.expire()
+        with self._lock:
+            dropped = self._that_make_room(account, size)
+            for entry in dropped:
+                self._drop(entry)
+            try:
+                return results.claim(account, size)
+            except QuotaFull as full:
+                ends = [e.job.finished for e in self._entries.values() if e.job.finished]
+                left = min(ends, default=time.monotonic()) + self.keep_seconds - time.monotonic()
+                full.retry_after = max(1.0, min(left, 60.0))
+                raise
+
+    def _that_make_room(self, account: str, size: int) -> list[Entry]:
+        """Results to be dropped for one to come; none where that would not suffice."""
+        own_excess = self.results.held(account) + size - self.results.most_of_one
+        excess = self.results.held() + size - self.results.most
+        ended = [e for e in self._entries.values() if e.job.finished and e.claim.unused]
+        ended.sort(key=lambda entry: (not entry.fetched, entry.job.finished))
+        dropped = []
+        for entry in [e for e in ended if e.claim.user == account]:
+            if max(own_excess, excess) > 0:
+                dropped.append(entry)
+                own_excess, excess = own_excess - entry.claim.size, excess - entry.claim.size
+        for entry in [e for e in ended if e.claim.user != account and e.fetched]:
+            if own_excess <= 0 < excess:
+                dropped.append(entry)
+                excess -= entry.claim.size
+        return dropped if max(own_excess, excess) <= 0 else []
+
+    def _drop(self, entry: Entry) -> None:
+        """Forget a job; called with the lock held."""
+        if self._entries.pop(entry.job.id, None) is not None:
+            entry.claim.release()
 
     def add(self, entry: Entry) -> Entry:
         """Keep a job. If its request came before under the same key, that one is returned, and
@@ -82,6 +176,7 @@ class JobStore:
                 self._entries[entry.job.id] = entry
         if known is not None:
             self.queue.cancel(entry.job)
+            entry.claim.release()
         self.expire()
         return known or entry
 
@@ -124,18 +219,16 @@ class JobStore:
         """Cancel a job if it has not ended, and drop it with its result."""
         self.queue.cancel(entry.job)
         with self._lock:
-            self._entries.pop(entry.job.id, None)
+            self._drop(entry)
 
     def expire(self) -> None:
-        """Forget results that are too old or too large; comes back by itself while any are held."""
-        now, held = time.monotonic(), 0
+        """Forget results that are too old; comes back by itself while any are held."""
+        now = time.monotonic()
         with self._lock:
-            ended = [(e.job.finished, e) for e in self._entries.values() if e.job.finished]
-            ended.sort(key=lambda pair: pair[0], reverse=True)
-            for rank, (finished, entry) in enumerate(ended):
-                held += entry.size
-                if now - finished > self.keep_seconds or (rank and held > self.keep_bytes):
-                    del self._entries[entry.job.id]
+            for entry in list(self._entries.values()):
+                finished = entry.job.finished
+                if finished is not None and now - finished > self.keep_seconds:
+                    self._drop(entry)
             if self._entries and self._timer is None:
                 self._timer = threading.Timer(max(1.0, self.keep_seconds / 4), self._again)
                 self._timer.daemon = True

@@ -1,55 +1,115 @@
 """A generated volume as the body of a reply.
 
-Made in memory: a full disk costs nobody a result.
+Written from the result itself, piece by piece as the client takes it: a reply holds no copy of the
+volume, and a full disk costs nobody a result. Only an archive of DICOM files has to be made before
+it can be sent; who asks for it meanwhile gets the same one.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import weakref
 import zipfile
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from anyio import to_thread
 from requests_toolbelt import MultipartEncoder
-from starlette.responses import Response
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
-from monai_app.lib.json_text import Json, plain
-from xr2mri_core.export import nifti_bytes, nrrd_bytes
+from monai_app.lib.jobs import Entry
+from monai_app.lib.json_text import plain
+from xr2mri_core.export import nifti_pieces, npy_pieces, nrrd_pieces
 from xr2mri_core.volume import NOTICE, GeneratedVolume
 
 # NIfTI goes out as it is: gzip takes a third of the generation's time to save a tenth of its bytes.
 SUFFIXES = {"nifti": ".nii", "nrrd": ".nrrd", "npy": ".npy", "dicom": ".zip"}
+_PIECE = 256 << 10  # bytes
+_NIFTI_HEADER = 352  # bytes
 
 
-def volume_bytes(volume: np.ndarray, affine: np.ndarray, form: str, description: str) -> bytes:
-    """A volume as the content of a NIfTI, NRRD or NumPy file."""
-    if form == "npy":
-        buffer = io.BytesIO()
-        np.save(buffer, volume, allow_pickle=False)
-        return buffer.getvalue()
-    write = nifti_bytes if form == "nifti" else nrrd_bytes
-    return write(volume, affine, description)
+class VolumeReply(StreamingResponse):
+    """A volume of a job, which counts as held until the last byte is sent or the client has gone.
+
+    Args:
+        entry: whose volume it is.
+        body: pieces.
+        length: bytes of all pieces, where known before.
+        headers: as usual.
+        whole: whether the job has been fetched with it.
+    """
+
+    def __init__(
+        self,
+        entry: Entry,
+        body: Iterator[bytes],
+        length: int | None,
+        headers: dict[str, str],
+        whole: bool = True,
+    ) -> None:
+        if length is not None:
+            headers = {**headers, "Content-Length": str(length)}
+        super().__init__(body, headers=headers)
+        self._entry, self._whole = entry, whole
+        self._held = entry.claim.held_by_another()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._held.release()
+
+    async def stream_response(self, send: Send) -> None:
+        await super().stream_response(send)
+        if self._whole:
+            self._entry.fetched = True
 
 
-def result_bytes(generated: GeneratedVolume, kind: str, form: str) -> bytes:
-    """One of a result's volumes (``volume``, ``mean`` or ``std``) as a file's content."""
-    if form == "dicom":
-        return _dicom_zip(generated)
-    description = f"XR2MRI {NOTICE} seed {generated.record.get('seed')}"
-    return volume_bytes(getattr(generated, kind), generated.affine, form, description)
+async def result_reply(entry: Entry, kind: str, form: str) -> VolumeReply:
+    """One of a result's volumes (``volume``, ``mean`` or ``std``) as a file."""
+    pieces, length = await _pieces(entry, kind, form)
+    return VolumeReply(entry, pieces, length, _headers(form, kind))
 
 
-def _dicom_zip(generated: GeneratedVolume) -> bytes:
-    from xr2mri_core.export import dicom_series
+def partial_reply(entry: Entry, volume: np.ndarray, known: int, form: str) -> VolumeReply:
+    """What is there of a volume; slices beyond the `known` ones are zero."""
+    description = f"XR2MRI {NOTICE} incomplete"
+    pieces, length = _volume(volume, entry.generation.affine, form, description, known)
+    headers = {**_headers(form, "volume"), "X-Slices-Done": str(known)}
+    return VolumeReply(entry, pieces, length, headers, whole=False)
 
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for dataset in dicom_series(generated):
-            part = io.BytesIO()
-            dataset.save_as(part, write_like_original=False)
-            archive.writestr(f"{dataset.SOPInstanceUID}.dcm", part.getvalue())
-    return buffer.getvalue()
+
+async def infer_reply(entry: Entry, form: str, alone: bool) -> VolumeReply:
+    """The answer of `/infer` with a volume, as stock MONAI Label answers.
+
+    Args:
+        entry: of the result.
+        form: ``nifti``, ``nrrd`` or ``dicom``.
+        alone: the file; else the record and the file as multipart.
+    """
+    pieces, length = await _pieces(entry, "volume", form)
+    if alone:
+        return VolumeReply(entry, pieces, length, _headers(form, "mri"))
+    record = json.dumps(record_of(entry.job.result, entry.warnings))
+    here = b"the file"
+    parts = MultipartEncoder(
+        fields={
+            "params": (None, record, "application/json"),
+            "image": (f"mri{SUFFIXES[form]}", here, media_type(form)),
+        }
+    )
+    head, _, tail = parts.to_string().rpartition(here)
+
+    def body() -> Iterator[bytes]:
+        yield head
+        yield from pieces
+        yield tail
+
+    length = None if length is None else len(head) + length + len(tail)
+    return VolumeReply(entry, body(), length, {"Content-Type": parts.content_type})
 
 
 def media_type(form: str) -> str:
@@ -68,31 +128,59 @@ def record_of(generated: GeneratedVolume, warnings: list[str]) -> dict[str, Any]
     return told
 
 
-def infer_response(
-    generated: GeneratedVolume,
-    output: str | None,
-    form: str,
-    warnings: list[str],
-) -> Response:
-    """The answer of `/infer`, as stock MONAI Label answers.
+def _headers(form: str, name: str) -> dict[str, str]:
+    return {
+        "Content-Type": media_type(form),
+        "Content-Disposition": f'attachment; filename="{name}{SUFFIXES[form]}"',
+    }
 
-    Args:
-        generated: the result.
-        output: ``image`` (the file), ``json`` (the record), else both as multipart.
-        form: ``nifti``, ``nrrd`` or ``dicom``.
-        warnings: more than the record has.
-    """
-    record = record_of(generated, warnings)
-    if output == "json":
-        return Json(record)
-    content, name = result_bytes(generated, "volume", form), f"mri{SUFFIXES[form]}"
-    if output == "image":
-        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return Response(content, media_type=media_type(form), headers=headers)
-    parts = MultipartEncoder(
-        fields={
-            "params": (None, json.dumps(record), "application/json"),
-            "image": (name, content, media_type(form)),
-        }
-    )
-    return Response(parts.to_string(), media_type=parts.content_type)
+
+async def _pieces(entry: Entry, kind: str, form: str) -> tuple[Iterator[bytes], int | None]:
+    generated = entry.job.result
+    if form != "dicom":
+        description = f"XR2MRI {NOTICE} seed {generated.record.get('seed')}"
+        return _volume(getattr(generated, kind), generated.affine, form, description)
+    archive = await to_thread.run_sync(_archive, entry, limiter=entry.archiving)
+    return _read(archive), archive.getbuffer().nbytes
+
+
+def _volume(
+    volume: np.ndarray,
+    affine: np.ndarray,
+    form: str,
+    description: str,
+    known: int | None = None,
+) -> tuple[Iterator[bytes], int | None]:
+    """The pieces of a file, and its length, where it is not compressed."""
+    if form == "npy":
+        return npy_pieces(volume, known), None
+    if form == "nrrd":
+        return nrrd_pieces(volume, affine, description, known), None
+    return nifti_pieces(volume, affine, description, known), _NIFTI_HEADER + volume.nbytes
+
+
+def _read(archive: io.BytesIO) -> Iterator[bytes]:
+    with archive.getbuffer() as content:
+        for first in range(0, len(content), _PIECE):
+            yield bytes(content[first : first + _PIECE])
+
+
+def _archive(entry: Entry) -> io.BytesIO:
+    """The DICOM files of a result; called by one thread at a time."""
+    archive = entry.archive()
+    if archive is None:
+        archive = _dicom_zip(entry.job.result)
+        entry.archive = weakref.ref(archive)
+    return archive
+
+
+def _dicom_zip(generated: GeneratedVolume) -> io.BytesIO:
+    from xr2mri_core.export import dicom_series
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for dataset in dicom_series(generated):
+            part = io.BytesIO()
+            dataset.save_as(part, write_like_original=False)
+            archive.writestr(f"{dataset.SOPInstanceUID}.dcm", part.getvalue())
+    return buffer

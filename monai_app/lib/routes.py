@@ -34,21 +34,14 @@ from monai_app.lib.http_errors import http_error, speak_plainly
 from monai_app.lib.jobs import Entry, JobStore, Key
 from monai_app.lib.json_text import Json, read_object
 from monai_app.lib.parameters import GenerationParameters
-from monai_app.lib.replies import (
-    SUFFIXES,
-    infer_response,
-    media_type,
-    record_of,
-    result_bytes,
-    volume_bytes,
-)
+from monai_app.lib.replies import infer_reply, partial_reply, record_of, result_reply
+from monai_app.lib.security.auth import unnamed
 from monai_app.lib.security.routes import Role
 from monai_app.lib.service import GenerationService
 from monai_app.lib.sources import Named, Sources
 from monai_app.lib.studies import ReadOnlyStudies, suffix_of
 from monai_app.lib.training import TrainingParameters, TrainingRuns
 from xr2mri_core.errors import XR2MRIError, encodable
-from xr2mri_core.volume import NOTICE
 
 CLIENT_GONE = 499
 _TRAINING = TrainingParameters.model_json_schema()
@@ -100,6 +93,11 @@ def owner_of(request: Request) -> str:
     return str(request.scope.get("xr2mri.user") or "anonymous")
 
 
+def account_of(request: Request) -> str:
+    """Who is counted for what a request takes: strangers of one address are one."""
+    return str(request.scope.get("xr2mri.account") or owner_of(request))
+
+
 def whose(request: Request) -> str | None:
     """Whose jobs a request may see and end: the user's own; None, everybody's, as an administrator.
 
@@ -133,22 +131,21 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
             parameters, warnings = GenerationParameters.from_json(params, model)
             owner, deliver = owner_of(request), sources.deliver(parameters, named)
             radiograph = sources.radiograph(model, parameters, owner, named)
-            submitted = service.submit(model, radiograph, parameters, deliver, owner)
-            return store.add(Entry(*submitted, owner, model, warnings))
+            generation = service.prepare(model, radiograph, parameters, deliver)
+            return store.start(generation, model, owner, account_of(request), warnings)
 
         entry = await sources.in_thread(named, start)
         asked, job = entry.generation.parameters, entry.job
         note(request, model=model, seed=asked.seed, job=job.id)
         try:
-            ended = await _ended_or_gone(request, job)
+            if not await _ended_or_gone(request, job):
+                return Response(status_code=CLIENT_GONE)
+            _check_ended_well(job)
+            if output == "json":
+                return Json(record_of(job.result, entry.warnings))
+            return await infer_reply(entry, asked.output_format, alone=output == "image")
         finally:
             store.forget(entry)
-        if not ended:
-            return Response(status_code=CLIENT_GONE)
-        _check_ended_well(job)
-        return await run_in_threadpool(
-            infer_response, job.result, output, asked.output_format, entry.warnings
-        )
 
     @router.post("/locate/{model}", summary="Which part of a radiograph generation would take")
     async def locate(
@@ -214,8 +211,8 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
             parameters, warnings = GenerationParameters.from_json(params, model)
             deliver = sources.deliver(parameters, named)
             radiograph = sources.radiograph(model, parameters, owner, named)
-            submitted = service.submit(model, radiograph, parameters, deliver, owner)
-            return store.add(Entry(*submitted, owner, model, warnings, key))
+            generation = service.prepare(model, radiograph, parameters, deliver)
+            return store.start(generation, model, owner, account_of(request), warnings, key)
 
         entry = await sources.in_thread(named, submit)
         note(request, model=model, seed=entry.generation.parameters.seed, job=entry.job.id)
@@ -223,10 +220,10 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
 
     @router.get("", summary="All my jobs; as an administrator, everybody's")
     async def jobs(request: Request) -> list[ListedJob]:
-        return [
-            ListedJob(**told(request, entry), owner=entry.owner)
-            for entry in store.of(whose(request))
-        ]
+        """Of a stranger who names no session, none: by their ids alone they are found."""
+        owner = whose(request)
+        entries = [] if owner is not None and unnamed(owner) else store.of(owner)
+        return [ListedJob(**told(request, entry), owner=entry.owner) for entry in entries]
 
     @router.get("/{job_id}", summary="Where a job stands")
     async def state(request: Request, job_id: str) -> JobState:
@@ -253,8 +250,7 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
         form = form or entry.generation.parameters.output_format
         if form == "dicom" and kind != "volume":
             raise HTTPException(422, f"the {kind} comes as nifti, nrrd or npy, see form")
-        content = await run_in_threadpool(result_bytes, entry.job.result, kind, form)
-        return _file(content, form, kind)
+        return await result_reply(entry, kind, form)
 
     @router.get("/{job_id}/volume", summary="What is there of the volume so far")
     async def volume(
@@ -263,19 +259,14 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
         """Slices that have not come yet are zero; `X-Slices-Done` counts those that have."""
         entry = owned(request, job_id)
 
-        def look() -> Response:
-            generation, slices = entry.generation, entry.generation.slices
-            voxels = generation.partial()
-            if voxels is None and entry.job.state is State.DONE:
-                voxels, slices = entry.job.result.volume, generation.parameters.count
-            if voxels is None:
-                _check_ended_well(entry.job)
-                raise HTTPException(409, "no slice has come yet: ask again when the job runs")
-            description = f"XR2MRI {NOTICE} incomplete"
-            content = volume_bytes(voxels, generation.affine, form, description)
-            return _file(content, form, "volume", {"X-Slices-Done": str(slices)})
-
-        return await run_in_threadpool(look)
+        generation, slices = entry.generation, entry.generation.slices
+        voxels = generation.partial()
+        if voxels is None and entry.job.state is State.DONE:
+            voxels, slices = entry.job.result.volume, generation.parameters.count
+        if voxels is None:
+            _check_ended_well(entry.job)
+            raise HTTPException(409, "no slice has come yet: ask again when the job runs")
+        return partial_reply(entry, voxels, slices, form)
 
     @router.delete("/{job_id}", summary="Cancel a job, or forget its result")
     async def delete(request: Request, job_id: str) -> JobState:
@@ -299,7 +290,7 @@ def session_router(sources: Sources) -> APIRouter:
         client_id: str = "",
     ) -> dict[str, Any]:
         content = await run_in_threadpool(sources.content, files[0])
-        session = sources.sessions.add(content, owner_of(request), expiry)
+        session = sources.sessions.add(content, owner_of(request), expiry, account_of(request))
         return {"session_id": session.id, "session_info": session.describe()}
 
     @router.get("/{session_id}", summary="Is it still there?")
@@ -415,12 +406,3 @@ def _check_ended_well(job: Job) -> None:
         if isinstance(job.error, XR2MRIError):
             raise http_error(job.error)
         raise HTTPException(500, "the generation failed; the log of the server tells why")
-
-
-def _file(content: bytes, form: str, name: str, headers: dict[str, str] | None = None) -> Response:
-    disposition = f'attachment; filename="{name}{SUFFIXES[form]}"'
-    return Response(
-        content,
-        media_type=media_type(form),
-        headers={"Content-Disposition": disposition, **(headers or {})},
-    )

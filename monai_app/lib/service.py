@@ -33,6 +33,7 @@ log = logging.getLogger("xr2mri")
 SLICE_WORK = 12
 """What a slice costs besides its denoising steps (decoding, copying), counted in steps."""
 _ARRAYS_OF_ONE, _ARRAYS_OF_SEVERAL = 4, 8  # volumes that are held at once; see `generate`
+_RECORD = 256 << 10  # bytes of a record, and of what is kept of a header
 _READ_AT_ONCE = 2  # decoding a radiograph takes up to some 100 MB
 
 Deliver = Callable[[GeneratedVolume], dict[str, str]]
@@ -49,6 +50,8 @@ class Generation:
     Attributes:
         parameters: what was asked for.
         affine: of the volume.
+        units: slices of all samples.
+        size: bytes that its result will take.
         slices: how many have arrived of the first sample, from the posterior end on.
         warnings: about the radiograph.
     """
@@ -65,6 +68,10 @@ class Generation:
         self._deliver = deliver
         depths = depths_of(parameters.count) if parameters.depths is None else parameters.depths
         self.affine = generator.affine(depths)
+        self.units = parameters.count * parameters.samples
+        volumes = 1 if parameters.samples == 1 else 3  # beside the volume mean and deviation
+        voxels = (volumes * parameters.count + 1) * generator.image_size**2  # 1: the radiograph
+        self.size = voxels * np.dtype(np.float32).itemsize + _RECORD
         generator.accepted_demographics(parameters.demographics)
         self.slices = 0
         self.warnings = [str(warning) for warning in radiograph.info.get("warnings", ())]
@@ -104,9 +111,8 @@ class Generation:
         self.slices = index + volume.shape[1]
 
     def partial(self) -> np.ndarray | None:
-        """What has arrived so far, zeros elsewhere; None before the start and after the end."""
-        partial = self._partial
-        return None if partial is None else partial.copy()
+        """What has arrived so far, not a copy; None before the start and after the end."""
+        return self._partial
 
 
 @contextmanager
@@ -232,6 +238,22 @@ class GenerationService:
         header = None if read.header is None else patient_and_study(read.header)
         return replace(read, header=header)  # a result keeps it: no more than its export needs
 
+    def prepare(
+        self,
+        model: str,
+        radiograph: PreparedRadiograph,
+        parameters: GenerationParameters,
+        deliver: Deliver | None = None,
+    ) -> Generation:
+        """A generation to put in the line.
+
+        Raises:
+            InputError: the parameters do not fit the model, or ask for too much.
+        """
+        generator = self.generator(model)
+        self._check_cost(parameters, generator)
+        return Generation(generator, radiograph, parameters, self.batch_size, deliver)
+
     def submit(
         self,
         model: str,
@@ -240,17 +262,14 @@ class GenerationService:
         deliver: Deliver | None = None,
         owner: str | None = None,
     ) -> tuple[Job, Generation]:
-        """Put a generation in the line.
+        """Put a generation in the line whose result nobody holds but the caller.
 
         Raises:
             QueueFull: too many wait, or too many of this owner.
-            InputError: the parameters do not fit the model, or ask for too much.
+            InputError: as `prepare`.
         """
-        generator = self.generator(model)
-        self._check_cost(parameters, generator)
-        generation = Generation(generator, radiograph, parameters, self.batch_size, deliver)
-        total = parameters.count * parameters.samples
-        return self.queue.submit(generation, total, owner), generation
+        generation = self.prepare(model, radiograph, parameters, deliver)
+        return self.queue.submit(generation, generation.units, owner), generation
 
     def _check_cost(self, parameters: GenerationParameters, generator: KneeMRIGenerator) -> None:
         """Refuse a request that would take the device or the memory for itself; raises InputError.

@@ -1,12 +1,12 @@
-"""Options of the app, given as `--conf NAME VALUE`."""
+"""Options of the app, given as `--conf NAME VALUE`; its bounds are in `monai_app.lib.bounds`."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from monai_app.lib.bounds import whole
 from xr2mri_core.errors import InputError, shown
 
 
@@ -18,9 +18,6 @@ class Settings:
         bundles: folder of each served model (`models`: names separated by commas; by default every
             bundle in the app's folder `model`).
         device: `cpu`, `cuda`, `cuda:1`, ...; by default a GPU where there is one.
-        max_queue: generations that may wait (default 8).
-        max_work: slices x samples x (steps + 12) of one generation at most (default 200000).
-        max_memory_mb: that one generation may take for its volumes (default 2048).
         batch_size: slices at a time, bounds the memory (default: the bundle's).
         precision: `fp32` (default) or `bf16`, faster on recent GPUs.
         size: overlay of the bundles, `compact` (default) or `paper`.
@@ -29,9 +26,6 @@ class Settings:
 
     bundles: Mapping[str, Path]
     device: str | None = None
-    max_queue: int = 8
-    max_work: int = 200_000
-    max_memory_mb: int = 2048
     batch_size: int | None = None
     precision: str = "fp32"
     size: str = "compact"
@@ -58,11 +52,6 @@ class Settings:
         return cls(
             bundles={name: found[name] for name in names or found},
             device=conf.get("device") or None,
-            max_queue=_whole(conf, "max_queue", 8),
-            max_work=_whole(conf, "max_work", cls.max_work, least=1, most=10**9),
-            max_memory_mb=_whole(
-                conf, "max_memory_mb", cls.max_memory_mb, least=16, most=1_000_000
-            ),
             batch_size=_whole(conf, "batch_size", 0) or None,
             precision=_one_of(conf, "precision", ("fp32", "bf16")),
             size=_one_of(conf, "size", ("compact", "paper")),
@@ -70,13 +59,12 @@ class Settings:
         )
 
 
-def _whole(
-    conf: Mapping[str, str], name: str, default: int, least: int = 0, most: int = 10_000
-) -> int:
+def _whole(conf: Mapping[str, str], name: str, default: int) -> int:
     text = conf.get(name, str(default))
-    if not re.fullmatch("[0-9]{1,12}", text) or not least <= int(text) <= most:
-        raise InputError(f"{name} {shown(text)}: accepted is a whole number from {least} to {most}")
-    return int(text)
+    try:
+        return whole(0, 10_000)(text)
+    except ValueError as error:
+        raise InputError(f"{name} {shown(text)}: {error}") from None
 
 
 def _one_of(conf: Mapping[str, str], name: str, accepted: tuple[str, ...]) -> str:

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from monai_app.lib.quotas import Claim, Quota
 from xr2mri_core.errors import InputError, OutputError, XR2MRIError
 
 try:
@@ -146,11 +147,13 @@ class Session:
         content: of the file.
         owner: user that sent it; nobody else may use it.
         expiry: seconds without use after which it is dropped.
+        claim: on its bytes.
     """
 
     content: bytes
     owner: str
     expiry: float
+    claim: Claim
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     created: float = field(default_factory=time.time)
     used: float = field(default_factory=time.monotonic)
@@ -170,35 +173,67 @@ class Session:
 class Sessions:
     """Sessions in memory: they go when they expire, asked for or not, and with a restart.
 
+    Where a user has no room left, that user's longest unused sessions go; nobody else's ever do.
+
     Args:
         longest: seconds that a session may ask for, at most.
-        most_bytes: of all sessions together; the longest unused go first.
+        quota: of the users.
     """
 
-    def __init__(self, longest: float = 3600, most_bytes: int = 512 << 20) -> None:
-        self.longest, self.most_bytes = longest, most_bytes
+    def __init__(self, longest: float = 3600, quota: Quota | None = None) -> None:
+        self.longest, self.quota = longest, quota or Quota("sessions", 256 << 20)
         self._held: dict[str, Session] = {}
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
 
-    def add(self, content: bytes, owner: str, expiry: float = 0) -> Session:
-        """Keep a file. Without an expiry of 1 second or more it is the longest allowed."""
+    def add(
+        self, content: bytes, owner: str, expiry: float = 0, account: str | None = None
+    ) -> Session:
+        """Keep a file. Without an expiry of 1 second or more it is the longest allowed.
+
+        Args:
+            content: of the file.
+            owner: who may use it.
+            expiry: seconds without use.
+            account: user who is counted for it; None: the owner.
+
+        Raises:
+            InputError: it is empty.
+            TooMuch: one user's sessions cannot hold it.
+            QuotaFull: other users' sessions leave no room.
+        """
         if not content:
             raise InputError("the file is empty; send a radiograph")
-        if len(content) > self.most_bytes:
-            raise TooMuch(f"{len(content) >> 20} MB; sessions hold {self.most_bytes >> 20} MB")
+        if len(content) > self.quota.most_of_one:
+            most = self.quota.most_of_one >> 20
+            raise TooMuch(f"{len(content) >> 20} MB; the sessions of one user hold {most} MB")
+        account = owner if account is None else account
         seconds = min(expiry, self.longest) if expiry >= 1 else self.longest
-        session = Session(content, owner, seconds)
         with self._lock:
             self._drop_expired()
+            session = Session(content, owner, seconds, self._room(account, len(content)))
             self._held[session.id] = session
-            for old in sorted(self._held.values(), key=lambda held: held.used):
-                if sum(len(held.content) for held in self._held.values()) <= self.most_bytes:
-                    break
-                if old is not session:
-                    del self._held[old.id]
             self._come_back()
         return session
+
+    def _room(self, account: str, size: int) -> Claim:
+        own = [held for held in self._held.values() if held.claim.user == account]
+        own.sort(key=lambda held: held.used)
+        excess = max(
+            self.quota.held(account) + size - self.quota.most_of_one,
+            self.quota.held() + size - self.quota.most,
+        )
+        if excess <= sum(held.claim.size for held in own):
+            for held in own:
+                if excess <= 0:
+                    break
+                excess -= held.claim.size
+                self._drop(held)
+        return self.quota.claim(account, size)
+
+    def _drop(self, session: Session) -> None:
+        if self._held.pop(session.id, None) is not None:
+            session.claim.release()
 
     def get(self, session_id: str, owner: str) -> Session:
         """Find a session and count it as used; raises UnknownSession."""
@@ -214,14 +249,14 @@ class Sessions:
         """Forget a session; raises UnknownSession."""
         session = self.get(session_id, owner)
         with self._lock:
-            self._held.pop(session_id, None)
+            self._drop(session)
         return session
 
     def _drop_expired(self) -> None:
         now = time.monotonic()
         for session in list(self._held.values()):
             if now - session.used > session.expiry:
-                del self._held[session.id]
+                self._drop(session)
 
     def _come_back(self) -> None:
         """Have the session that expires first dropped in its time; called with the lock held."""

@@ -18,6 +18,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from security_support import AUDIENCE, ISSUER
 
+from monai_app.lib.bounds import Bounds
+
 few = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 DEEP = "[" * 900 + "]" * 900
 """Python's reader takes it; what walks through it again may not."""
@@ -448,9 +450,7 @@ def test_any_answer_of_a_pacs(client, pacs, studies, kind, content):
 
 
 def test_a_pacs_that_hangs_holds_up_nobody_else(client, pacs, radiograph):
-    from monai_app.lib.dicomweb import AT_ONCE
-
-    release, asked = threading.Event(), []
+    release, asked, at_once = threading.Event(), [], Bounds.pacs_requests
 
     def hang(handler):
         asked.append(handler)
@@ -466,7 +466,7 @@ def test_a_pacs_that_hangs_holds_up_nobody_else(client, pacs, radiograph):
         thread.start()
     try:
         limit = time.monotonic() + 60
-        while len(asked) < AT_ONCE:
+        while len(asked) < at_once:
             assert time.monotonic() < limit
             time.sleep(0.05)
         replies = []
@@ -477,15 +477,15 @@ def test_a_pacs_that_hangs_holds_up_nobody_else(client, pacs, radiograph):
         )
         other.start()
         other.join(40)
-        assert replies and replies[0].status_code == 200 and len(asked) == AT_ONCE
+        assert replies and replies[0].status_code == 200 and len(asked) == at_once
     finally:
         release.set()
         for thread in waiting:
             thread.join(60)
 
 
-def test_a_pacs_that_trickles_has_a_deadline(client, pacs, monkeypatch):
-    monkeypatch.setattr("monai_app.lib.dicomweb.FIND_SECONDS", 1.0)
+def test_a_pacs_that_trickles_has_a_deadline(client, pacs, studies):
+    studies.bounds = Bounds(pacs_find_seconds=1)
 
     def trickle(handler):
         handler.send_response(200)
@@ -503,8 +503,8 @@ def test_a_pacs_that_trickles_has_a_deadline(client, pacs, monkeypatch):
 
 
 @pytest.mark.parametrize("level", ["list", "image"])
-def test_an_answer_of_a_pacs_is_read_up_to_a_bound(client, pacs, studies, monkeypatch, level):
-    monkeypatch.setattr("monai_app.lib.dicomweb._LARGEST_LIST", 1 << 20)
+def test_an_answer_of_a_pacs_is_read_up_to_a_bound(client, pacs, studies, level):
+    studies.bounds = Bounds(pacs_list_mb=1)
     studies.most_bytes, sent = 1 << 20, []
 
     def flood(handler):

@@ -12,22 +12,25 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
+import psutil
 import pytest
 import requests
 from full_disk import full_disk
 from security_support import PASSWORD, ask, guarded, make_users, serving
 
-from monai_app.lib.security import binding
 from monai_app.lib.security.connections import BoundedConnection, most_connections
 from monai_app.lib.security.settings import SecuritySettings, SettingsError
 from monai_app.lib.security.throttle import network_of
+from xr2mri_core.local_server import LocalServer
 
 
-def plain(monkeypatch):
-    """A server as the plain command starts it."""
-    return serving(SecuritySettings(), "127.0.0.1", [], monkeypatch)
+def plain(monkeypatch, **bounds):
+    """A server as the plain command starts it, but for some bounds."""
+    return serving(SecuritySettings(**bounds), "127.0.0.1", [], monkeypatch)
 
 
 # --- bodies ---------------------------------------------------------------------------------------
@@ -85,10 +88,9 @@ def silent(port, count):
 
 
 def test_silent_connections_make_room(monkeypatch, caplog):
-    monkeypatch.setattr(binding, "most_connections", lambda: 20)
     monkeypatch.setattr(BoundedConnection, "_told", -1e9)
     with ExitStack() as open_:
-        server, port = open_.enter_context(plain(monkeypatch))
+        server, port = open_.enter_context(plain(monkeypatch, max_connections=20))
         for one in silent(port, 100):
             open_.enter_context(one)
         for _ in range(3):
@@ -99,9 +101,8 @@ def test_silent_connections_make_room(monkeypatch, caplog):
 
 
 def test_connections_that_all_work_are_left_alone(monkeypatch):
-    monkeypatch.setattr(binding, "most_connections", lambda: 4)
     with ExitStack() as open_:
-        _, port = open_.enter_context(plain(monkeypatch))
+        _, port = open_.enter_context(plain(monkeypatch, max_connections=4))
         working = [open_.enter_context(one) for one in silent(port, 4)]
         head = f"POST /infer/x HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 3\r\n\r\n"
         for one in working:
@@ -119,8 +120,7 @@ def test_connections_that_all_work_are_left_alone(monkeypatch):
 @pytest.mark.parametrize("sent", [b"", b"GET /he", b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n"])
 @pytest.mark.parametrize("before", [False, True])
 def test_headers_have_a_deadline(monkeypatch, sent, before):
-    monkeypatch.setattr(BoundedConnection, "header_seconds", 0.6)
-    with plain(monkeypatch) as (_, port):
+    with plain(monkeypatch, header_seconds=0.6) as (_, port):
         (one,) = silent(port, 1)
         with one:
             one.settimeout(10)
@@ -163,6 +163,288 @@ def test_several_workers_are_refused(monkeypatch):
     monkeypatch.setenv("WEB_CONCURRENCY", "2")
     with pytest.raises(SettingsError, match="--workers 2"), plain(monkeypatch):
         pass
+
+
+# --- what one user takes --------------------------------------------------------------------------
+
+BIG = {"num_slices": 400, "steps": 1, "features": {}}  # 6.8 MB of a user's 8
+ADA, ROOT = ("ada", PASSWORD), ("root", PASSWORD)
+
+
+@pytest.fixture(scope="module")
+def bounded(app_folder, studies_folder, tmp_path_factory):
+    """The real server with narrow bounds, users, and strangers; and which address a stranger has
+    is told by the header that a proxy on this machine would send."""
+    folder = tmp_path_factory.mktemp("bounded")
+    conf = {
+        "users_file": make_users(folder),
+        "allow_anonymous_remote": "yes",
+        "max_upload_mb": 1,
+        "uploads_user_mb": 2,
+        "uploads_mb": 4,
+        "sessions_user_mb": 2,
+        "sessions_mb": 5,
+        "results_user_mb": 8,
+        "results_mb": 15,
+        "requests_user": 24,
+        "body_seconds": 4,
+        "write_seconds": 3,
+    }
+    options = [word for name, value in conf.items() for word in ("--conf", name, str(value))]
+    with LocalServer(app_folder, studies_folder, folder, *options) as server:
+        yield server.wait()
+
+
+def stranger(address, session=None):
+    headers = {"X-Forwarded-For": address}
+    return {"headers": headers | ({"X-Session": session} if session else {})}
+
+
+def big(server, **who):
+    return requests.post(
+        f"{server.url}/jobs/infer/knee_xr2mri",
+        params={"image": "knee"},
+        data={"params": json.dumps(BIG)},
+        timeout=60,
+        **who,
+    )
+
+
+def fetched(server, job, part="", **who):
+    return requests.get(f"{server.url}/jobs/{job}{part}", timeout=60, **who)
+
+
+def until_done(server, job, **who):
+    limit = time.monotonic() + 120
+    while (state := fetched(server, job, **who).json()["state"]) != "done":
+        assert state in ("queued", "running") and time.monotonic() < limit, state
+        time.sleep(0.1)
+    return job
+
+
+def memory(server):
+    return psutil.Process(server.process.pid).memory_info().rss / 2**20
+
+
+def files_in(server):
+    """Bytes of the files that it has open in its temp folder; most have no name there."""
+    held = 0
+    for descriptor in Path(f"/proc/{server.process.pid}/fd").iterdir():
+        with suppress(OSError):
+            if os.readlink(descriptor).startswith(str(server.temp)):
+                held += descriptor.stat().st_size
+    return held
+
+
+@pytest.mark.server
+def test_a_result_that_somebody_waits_for_is_not_evicted_for_others(bounded):
+    """The own ones go first; others' only when they have been fetched."""
+    mine = until_done(bounded, big(bounded, auth=ADA).json()["id"], auth=ADA)
+    others = [until_done(bounded, big(bounded, auth=ROOT).json()["id"], auth=ROOT)]
+    others += [until_done(bounded, big(bounded, auth=ROOT).json()["id"], auth=ROOT)]
+    told = [fetched(bounded, job, auth=ROOT).status_code for job in others]
+    assert told == [404, 200], "of one's own, the older one goes"
+    who = stranger("198.51.100.7")
+    full = big(bounded, **who)
+    assert full.status_code == 429 and "results of all users" in full.json()["detail"]
+    assert 1 <= int(full.headers["retry-after"]) <= 60
+    reply = fetched(bounded, mine, "/result", auth=ADA)
+    assert reply.status_code == 200 and len(reply.content) == 352 + 64 * 64 * 400 * 4
+    assert big(bounded, **who).status_code == 202, "what has been fetched makes room"
+    assert fetched(bounded, mine, auth=ADA).status_code == 404
+    assert fetched(bounded, others[1], auth=ROOT).status_code == 200
+    again = big(bounded, **stranger("198.51.100.7", "another-session-of-mine"))
+    assert again.status_code == 429 and "results of yours" in again.json()["detail"]
+    huge = json.dumps(BIG | {"num_slices": 600})
+    url, asked = f"{bounded.url}/infer/knee_xr2mri?image=knee", {"params": huge}
+    reply = requests.post(url, data=asked, auth=ADA, timeout=60)
+    assert reply.status_code == 422 and "lower num_slices" in reply.json()["detail"]
+
+
+@pytest.mark.server
+def test_replies_that_nobody_reads_hold_one_volume_and_end(bounded):
+    job = until_done(bounded, big(bounded, auth=ROOT).json()["id"], auth=ROOT)
+    basic = b64encode(f"root:{PASSWORD}".encode()).decode()
+    before, deaf = memory(bounded), []
+    for number in range(16):
+        one = socket.socket()
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.connect(("127.0.0.1", int(bounded.url.rpartition(":")[2])))
+        form = ("nifti", "nrrd", "dicom")[number % 3]
+        one.sendall(
+            f"GET /jobs/{job}/result?form={form} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Authorization: Basic {basic}\r\n\r\n".encode()
+        )
+        deaf.append(one)
+    time.sleep(2)
+    assert memory(bounded) - before < 16 * 6.5 / 2, "each has a copy"
+    time.sleep(5)
+    for one in deaf:
+        one.settimeout(30)
+        received = 0
+        with suppress(ConnectionError), one:
+            while piece := one.recv(1 << 20):
+                received += len(piece)
+        if deaf.index(one) % 3 == 0:  # the others may be small enough for the system's buffers
+            assert received < 64 * 64 * 400 * 4, "it waited for ever"
+    assert fetched(bounded, job, "/result", auth=ROOT).status_code == 200
+
+
+@pytest.mark.server
+def test_a_users_sessions_never_push_out_anothers(bounded):
+    def put(size, **who):
+        files = {"files": ("a.png", os.urandom(size))}
+        return requests.put(f"{bounded.url}/session/", files=files, timeout=60, **who)
+
+    def there(session, **who):
+        return requests.get(f"{bounded.url}/session/{session}", timeout=60, **who).status_code
+
+    mine = put(1 << 20, auth=ADA).json()["session_id"]
+    others = [put(1 << 20, auth=ROOT).json()["session_id"] for _ in range(4)]
+    assert [there(session, auth=ROOT) for session in others] == [404, 404, 200, 200]
+    assert put(1 << 20, **stranger("198.51.100.1")).status_code == 200
+    assert put(1 << 20, **stranger("198.51.100.2")).status_code == 200
+    full = put(1 << 20, **stranger("198.51.100.3"))
+    assert full.status_code == 429 and "sessions of all users" in full.json()["detail"]
+    assert there(mine, auth=ADA) == 200
+
+
+@pytest.mark.server
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks at open files")
+def test_unfinished_uploads_are_bounded_and_end(bounded, studies_folder):
+    """40 of them held all the room that the folder for temporary files had."""
+    head = (
+        "POST /infer/knee_xr2mri HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Forwarded-For: 198.51.100.{}\r\n"
+        "Content-Type: multipart/form-data; boundary=x\r\n{}\r\n\r\n"
+    )
+    part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    upload, idle = part + os.urandom(1_060_000), files_in(bounded)  # more than memory takes
+    waiting = silent(int(bounded.url.rpartition(":")[2]), 40)
+    before = time.monotonic()
+    for number, one in enumerate(waiting):
+        one.setblocking(False)
+        address = 9 if number < 20 else number  # half of them are one stranger's
+        if number % 2:
+            length = "Transfer-Encoding: chunked"
+            content = b"%x\r\n%b" % (len(upload) + 9, upload)
+        else:
+            length, content = f"Content-Length: {len(upload) + 9}", upload
+        with suppress(OSError):
+            one.setblocking(True)
+            one.settimeout(10)
+            one.sendall(head.format(address, length).encode() + content)
+    time.sleep(0.5)
+    assert 1 << 20 < files_in(bounded) - idle <= 4 << 20
+    refused = 0
+    for one in waiting:
+        one.settimeout(0.2)
+        with suppress(TimeoutError, ConnectionError):
+            refused += b"429" in one.recv(100)[:20]
+    assert refused >= 37
+    knee = (studies_folder / "knee.png").read_bytes()
+    url, files = f"{bounded.url}/locate/knee_xr2mri", {"file": knee}
+    reply = requests.post(url, files=files, auth=ADA, timeout=60)
+    assert reply.status_code == 200, "a small file is not counted"
+    while files_in(bounded) > idle:
+        assert time.monotonic() - before < 60, "unfinished bodies stay"
+        time.sleep(0.2)
+    for one in waiting:
+        one.close()
+
+
+@pytest.mark.server
+def test_one_user_leaves_connections_for_others(bounded):
+    basic = b64encode(f"root:{PASSWORD}".encode()).decode()
+    waiting = silent(int(bounded.url.rpartition(":")[2]), 24)
+    requests.get(f"{bounded.url}/jobs", auth=ROOT, timeout=60)  # its password is compared
+    for one in waiting:
+        one.sendall(
+            f"POST /infer/knee_xr2mri HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n"
+            f"Authorization: Basic {basic}\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+            "\r\n--x".encode()
+        )
+    time.sleep(1)
+    reply = requests.get(f"{bounded.url}/jobs", auth=ROOT, timeout=60)
+    assert reply.status_code == 429 and "24 requests of yours" in reply.json()["detail"]
+    assert requests.get(f"{bounded.url}/jobs", auth=ADA, timeout=60).status_code == 200
+    for one in waiting:  # and not for long
+        one.settimeout(30)
+        assert b" 408 " in one.recv(100)[:20]
+        one.close()
+    assert requests.get(f"{bounded.url}/jobs", auth=ROOT, timeout=60).status_code == 200
+
+
+@pytest.mark.server
+def test_guessers_do_not_hold_up_a_login(bounded):
+    """64 comparisons in a line took 7 s."""
+
+    def log_in(name, password, address):
+        form = {"username": name, "password": password, "grant_type": "password"}
+        before = time.monotonic()
+        reply = requests.post(
+            f"{bounded.url}/auth/token", data=form, timeout=120, **stranger(address)
+        )
+        return reply.status_code, time.monotonic() - before
+
+    alone = min(log_in(*ADA, "203.0.113.1")[1] for _ in range(3))
+    with ThreadPoolExecutor(80) as pool:
+        guesses = [pool.submit(log_in, f"u{n}", "guess", "203.0.113.2") for n in range(80)]
+        time.sleep(alone)
+        status, seconds = log_in(*ADA, "203.0.113.3")
+        statuses = [guess.result()[0] for guess in guesses]
+    assert status == 200 and seconds < 12 * alone + 1, (alone, seconds)
+    assert statuses.count(429) >= 60 and set(statuses) == {401, 429}
+
+
+@pytest.mark.server
+def test_a_strangers_jobs_are_those_of_address_and_session(bounded):
+    """And the administrator of this machine is none of them."""
+    small = {"params": json.dumps({"num_slices": 2, "steps": 1})}
+    one, other = stranger("192.0.2.1", "s" * 16), stranger("192.0.2.1", "t" * 16)
+    elsewhere, nameless = stranger("192.0.2.2", "s" * 16), stranger("192.0.2.1")
+    url = f"{bounded.url}/jobs/infer/knee_xr2mri?image=knee"
+    job = until_done(bounded, requests.post(url, data=small, timeout=60, **one).json()["id"], **one)
+    theirs = requests.post(url, data=small, timeout=60, auth=ROOT).json()["id"]
+    for who in (other, elsewhere, nameless):
+        assert requests.get(f"{bounded.url}/jobs", timeout=60, **who).json() == []
+        for each in (job, theirs):
+            assert fetched(bounded, each, **who).status_code == 404
+            assert fetched(bounded, each, "/result", **who).status_code == 404
+            deleted = requests.delete(f"{bounded.url}/jobs/{each}", timeout=60, **who)
+            assert deleted.status_code == 404
+    assert fetched(bounded, theirs, **one).status_code == 404
+    assert fetched(bounded, job, "/result", auth=ROOT).status_code == 403
+    assert fetched(bounded, job, "/result", **one).status_code == 200
+    listed = requests.get(f"{bounded.url}/jobs", timeout=60, **one).json()
+    assert [each["id"] for each in listed] == [job] and "s" * 16 not in listed[0]["owner"]
+    for wrong in ("short", "x" * 65, "a b" * 8):
+        assert fetched(bounded, job, **stranger("192.0.2.1", wrong)).status_code == 400
+
+
+@pytest.mark.parametrize("trickle", [b"", b"a"])
+def test_bodies_have_a_deadline(monkeypatch, trickle):
+    """Whoever sends on at a fair rate has more time."""
+    with plain(monkeypatch, body_seconds=1) as (_, port):
+        head = "POST /infer/x HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 60000\r\n\r\n"
+        slow, fair = silent(port, 2)
+        with slow, fair:
+            for one in (slow, fair):
+                one.sendall(head.encode() + b"a")
+            before, reply, sent = time.monotonic(), b"", 1
+            slow.settimeout(0.2)
+            while not reply and time.monotonic() - before < 10:
+                with suppress(OSError):
+                    slow.sendall(trickle)
+                sent += 8000 if sent < 59_000 else 0
+                if sent < 59_000:
+                    fair.sendall(b"a" * 8000)
+                with suppress(TimeoutError):
+                    reply = slow.recv(1000)
+            assert reply.startswith(b"HTTP/1.1 408 ") and b"too slowly" in reply
+            assert time.monotonic() - before < 5
+            fair.sendall(b"a" * (60_000 - 1 - 8000 * ((min(sent, 59_000) - 1) // 8000)))
+            fair.settimeout(10)
+            assert fair.recv(1000).startswith(b"HTTP/1.1 200")
 
 
 # --- who is who -----------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from samples import draw_knee
 
 from monai_app.lib.jobs import Entry, Key
 from monai_app.lib.parameters import GenerationParameters
+from monai_app.lib.quotas import Quota
 from monai_app.lib.tasks import KneeMRITask
 from xr2mri_core.geometry import volume_affine
 from xr2mri_core.phantom.dicom import write_radiograph_dicom
@@ -578,7 +579,7 @@ def test_a_failed_job_tells_nothing_of_the_server(client, knee, service, monkeyp
 
 
 def test_results_expire_by_age_and_by_size(client, knee, store):
-    store.keep_bytes = 1
+    store.results = Quota("results", (64 * 64 * 5 * 4 + 300_000))
     jobs = []
     for _ in range(2):
         jobs.append(start(client, knee).json()["id"])

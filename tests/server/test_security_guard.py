@@ -10,9 +10,12 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 from security_support import PASSWORD, REMOTE, NoAudit, ask, guarded, make_users
 
-from monai_app.lib.security.guard import MOST_HEADERS, SMALL_BODY, Guard
+from monai_app.lib.bounds import Bounds
+from monai_app.lib.security.guard import Guard
 from monai_app.lib.security.routes import ID, IMAGE_ID, ROUTES, Role, methods_of, served_only
 from monai_app.lib.security.settings import SecuritySettings
+
+SMALL_BODY = Bounds.max_body_kb << 10
 
 # --- routes -------------------------------------------------------------------------------------
 
@@ -310,7 +313,7 @@ def test_streamed_sizes_are_limited():
         ({"Content-Length": "1e3"}, 400),
         ({"Content-Length": "-1"}, 400),
         ({"Content-Length": "3", "Transfer-Encoding": "chunked"}, 400),
-        ({f"X-{n}": "1" for n in range(MOST_HEADERS)}, 431),
+        ({f"X-{n}": "1" for n in range(Bounds.max_headers)}, 431),
         ({"X": "1" * 20_000}, 431),
         ([("Authorization", "Basic eDp5")] * 2, 400),
     ],

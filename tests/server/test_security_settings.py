@@ -1,10 +1,12 @@
 """Security settings: from --conf and the environment, documented, refused when half-said."""
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from monai_app.lib.bounds import Bounds
 from monai_app.lib.security.binding import check_exposure, explicit_host, is_loopback
 from monai_app.lib.security.settings import SecuritySettings, SettingsError
 
@@ -52,6 +54,12 @@ def test_lists_and_paths_are_read():
         ("token_minutes", "-5"),
         ("token_minutes", "1e3"),
         ("max_upload_mb", "9999"),
+        ("max_upload_mb", "129"),  # more than a user's uploads may be
+        ("results_mb", "255"),  # less than one user's
+        ("max_queue", "many"),
+        ("max_work", "0"),
+        ("max_work", "²"),
+        ("max_work", "9" * 5000),
         ("allow_anonymous_remote", "perhaps"),
         ("docs", "loopback"),
         ("allowed_origins", "*"),  # without a login
@@ -68,6 +76,23 @@ def test_every_setting_is_documented():
     text = DOCS.read_text("utf-8")
     for item in fields(SecuritySettings):
         assert f"`{item.name}`" in text
+
+
+def test_page_and_code_state_the_same_bounds():
+    """A row each with its default, no others; and each of them bounds something."""
+    section = DOCS.read_text("utf-8").partition("## Bounds")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| \S", section, re.MULTILINE)
+    assert rows == [(item.name, str(item.default)) for item in fields(Bounds)]
+    app = DOCS.parents[1]
+    code = "".join(
+        path.read_text("utf-8")
+        for path in [app / "main.py", *app.glob("lib/**/*.py")]
+        if path.name != "bounds.py"
+    )
+    quotas = {f"{kind}{whose}_mb" for kind in ("uploads", "sessions", "results")
+              for whose in ("", "_user")}  # fmt: skip
+    for item in fields(Bounds):
+        assert re.search(rf"\.{item.name}\b", code) or item.name in quotas, item.name
 
 
 @pytest.mark.parametrize(

@@ -24,16 +24,14 @@ def app(tmp_path):
 def test_every_bundle_beside_the_shipped_one_is_offered(app):
     settings = Settings.from_conf({}, app)
     assert sorted(settings.bundles) == ["knee_xr2mri", "other"]
-    assert (settings.max_queue, settings.batch_size, settings.device) == (8, None, None)
-    assert settings.max_work == 200_000
+    assert (settings.batch_size, settings.device) == (None, None)
 
 
 def test_options_are_read(app):
-    given = {"models": "other", "device": "cuda:1", "max_queue": "3", "batch_size": "4"}
+    given = {"models": "other", "device": "cuda:1", "batch_size": "4"}
     settings = Settings.from_conf(given, app)
     assert list(settings.bundles) == ["other"] and settings.device == "cuda:1"
-    assert (settings.max_queue, settings.batch_size) == (3, 4)
-    assert Settings.from_conf({"max_work": "5000000"}, app).max_work == 5_000_000
+    assert settings.batch_size == 4
 
 
 @pytest.mark.parametrize(
@@ -41,11 +39,9 @@ def test_options_are_read(app):
     [
         ("models", "knee_xr2mri,nothing"),
         ("models", "../other"),
-        ("max_queue", "many"),
         ("batch_size", "-1"),
-        ("max_work", "0"),
-        ("max_work", "²"),
-        ("max_work", "9" * 5000),
+        ("batch_size", "²"),
+        ("batch_size", "9" * 5000),
         ("precision", "int8"),
         ("size", "huge"),
     ],

@@ -9,6 +9,7 @@ import weakref
 
 import pytest
 
+from monai_app.lib.quotas import Quota, QuotaFull
 from monai_app.lib.uploads import ScratchFolder, Sessions, TooMuch, UnknownSession
 from xr2mri_core.errors import InputError
 
@@ -75,10 +76,9 @@ def test_an_expired_session_goes_without_being_asked_for():
     assert not sessions._held and sessions._timer is None
 
 
-def test_sessions_are_bounded_and_the_longest_unused_go_first():
-    sessions = Sessions(most_bytes=10)
-    first = sessions.add(b"1234", "ann")
-    second = sessions.add(b"1234", "ann")
+def test_sessions_are_bounded_and_ones_own_longest_unused_go_first():
+    sessions = Sessions(quota=Quota("sessions", 14, 10))
+    first, second = (sessions.add(b"1234", "ann") for _ in range(2))
     time.sleep(0.01)
     sessions.get(first.id, "ann")
     third = sessions.add(b"1234", "ann")
@@ -87,3 +87,11 @@ def test_sessions_are_bounded_and_the_longest_unused_go_first():
         sessions.add(b"12345678901", "ann")
     with pytest.raises(InputError):
         sessions.add(b"", "ann")
+    with pytest.raises(QuotaFull, match="all users"):
+        sessions.add(b"1234567", "bob")  # ann's stay, for she may come back
+    other = sessions.add(b"123456", "bob/1", account="bob")
+    sessions.add(b"123456", "bob/2", account="bob")
+    assert other.id not in sessions._held and {first.id, third.id} < set(sessions._held)
+    assert sessions.quota.held() == 14
+    sessions.remove(first.id, "ann")
+    assert sessions.quota.held("ann") == 4

@@ -11,6 +11,7 @@ from xr2mri_core.export.dicom_patient import patient_and_study
 from xr2mri_core.export.files import (
     nifti_bytes,
     nifti_pieces,
+    npy_pieces,
     nrrd_bytes,
     nrrd_pieces,
     write_json,
@@ -28,6 +29,7 @@ __all__ = [
     "montage",
     "nifti_bytes",
     "nifti_pieces",
+    "npy_pieces",
     "nrrd_bytes",
     "nrrd_pieces",
     "patient_and_study",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zlib
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ import numpy as np
 
 from xr2mri_core.volume import NOTICE
 
-_PIECE = 64 << 10  # bytes
+_PIECE = 256 << 10  # bytes
 
 
 def nifti_bytes(volume: np.ndarray, affine: np.ndarray, description: str) -> bytes:
@@ -26,21 +27,36 @@ def nifti_bytes(volume: np.ndarray, affine: np.ndarray, description: str) -> byt
     return b"".join(nifti_pieces(volume, affine, description))
 
 
-def nifti_pieces(volume: np.ndarray, affine: np.ndarray, description: str) -> Iterator[bytes]:
-    """The same file piece by piece: all of it at once would be the volume's memory once more."""
+def nifti_pieces(
+    volume: np.ndarray, affine: np.ndarray, description: str, known: int | None = None
+) -> Iterator[bytes]:
+    """The same file piece by piece: all of it at once would be the volume's memory once more.
+
+    Args:
+        volume, affine, description: as :func:`nifti_bytes`.
+        known: slices (along Y) that are there; the others are zeros, whatever comes meanwhile.
+    """
     image = _nifti(volume, affine, description)
     header = image.header.copy()
     header["magic"], header["vox_offset"] = header.single_magic, header.single_vox_offset
     header.set_slope_inter(1.0, 0.0)
     yield header.binaryblock.ljust(header.single_vox_offset, b"\0")  # zeros: no extensions
-    yield from _voxels(volume, volume.dtype.newbyteorder(header.endianness))
+    yield from _voxels(volume, volume.dtype.newbyteorder(header.endianness), known)
 
 
-def _voxels(volume: np.ndarray, dtype: np.dtype) -> Iterator[bytes]:
-    """The voxels of a file, X fastest, in pieces of some 64 KiB or one plane."""
+def _voxels(volume: np.ndarray, dtype: np.dtype, known: int | None = None) -> Iterator[bytes]:
+    """The voxels of a file, X fastest, in pieces of some 256 KiB or one plane."""
     planes = max(1, _PIECE // max(1, volume[..., :1].nbytes))
     for first in range(0, volume.shape[-1], planes):
-        yield volume[..., first : first + planes].astype(dtype, copy=False).tobytes(order="F")
+        yield _seen(volume[..., first : first + planes], known).astype(dtype).tobytes(order="F")
+
+
+def _seen(part: np.ndarray, known: int | None) -> np.ndarray:
+    if known is None or known >= part.shape[1]:
+        return part
+    seen = np.zeros_like(part)
+    seen[:, :known] = part[:, :known]
+    return seen
 
 
 def write_nifti(path: Path, volume: np.ndarray, affine: np.ndarray, description: str) -> None:
@@ -64,6 +80,17 @@ def _nifti(volume: np.ndarray, affine: np.ndarray, description: str) -> Any:
     return image
 
 
+def npy_pieces(volume: np.ndarray, known: int | None = None) -> Iterator[bytes]:
+    """A NumPy file (format 1.0, C order) of ``volume`` (X, Y, Z) piece by piece."""
+    head = io.BytesIO()
+    told = {"descr": volume.dtype.str, "fortran_order": False, "shape": volume.shape}
+    np.lib.format.write_array_header_1_0(head, told)
+    yield head.getvalue()
+    rows = max(1, _PIECE // max(1, volume[:1].nbytes))
+    for first in range(0, len(volume), rows):
+        yield _seen(volume[first : first + rows], known).tobytes()
+
+
 def nrrd_bytes(volume: np.ndarray, affine: np.ndarray, description: str) -> bytes:
     """As :func:`nifti_bytes`, in NRRD: the same voxels, the affine turned from RAS to ITK's LPS.
 
@@ -73,7 +100,9 @@ def nrrd_bytes(volume: np.ndarray, affine: np.ndarray, description: str) -> byte
     return b"".join(nrrd_pieces(volume, affine, description))
 
 
-def nrrd_pieces(volume: np.ndarray, affine: np.ndarray, description: str) -> Iterator[bytes]:
+def nrrd_pieces(
+    volume: np.ndarray, affine: np.ndarray, description: str, known: int | None = None
+) -> Iterator[bytes]:
     """The same file piece by piece, as :func:`nifti_pieces`."""
     kinds = {"f4": "float", "f8": "double"}
     code = volume.dtype.newbyteorder("<").str[1:]
@@ -95,7 +124,7 @@ def nrrd_pieces(volume: np.ndarray, affine: np.ndarray, description: str) -> Ite
     ]
     yield "\n".join([*header, "", ""]).encode()
     packer = zlib.compressobj(2, wbits=31)  # gzip, without a time
-    for voxels in _voxels(volume, np.dtype(f"<{code}")):
+    for voxels in _voxels(volume, np.dtype(f"<{code}"), known):
         if packed := packer.compress(voxels):
             yield packed
     yield packer.flush()

@@ -1,8 +1,8 @@
 """Who asks: bearer tokens and HTTP Basic, checked slowly and never in a hurry.
 
-Passwords are compared one at a time and in constant time, a user who does not exist costs as much
-as one who does, and whoever fails again and again waits (:mod:`.throttle`), by user name and
-by address.
+Passwords are compared in constant time, by few threads of their own and one of an address at a
+time; a user who does not exist costs as much as one who does, and whoever fails again and again
+waits (:mod:`.throttle`), by user name and by address.
 """
 
 from __future__ import annotations
@@ -13,11 +13,19 @@ import binascii
 import hashlib
 import hmac
 import math
+import re
 import secrets
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from weakref import WeakValueDictionary
 
+from cachetools import TTLCache
+
+from monai_app.lib.bounds import Bounds
 from monai_app.lib.security.refusal import Refusal
 from monai_app.lib.security.routes import Role
 from monai_app.lib.security.settings import SecuritySettings
@@ -32,32 +40,65 @@ from monai_app.lib.security.users import (
     verify_password,
 )
 
-FAILURES_OF_A_USER = 5
-FAILURES_OF_AN_ADDRESS = 20
+FAILURES_OF_A_USER, FAILURES_OF_AN_ADDRESS = Bounds.failures_user, Bounds.failures_address
 SECONDS_OF_A_FAILURE = 0.5
-_MOST_WAITING = 64
 _MOST_REMEMBERED = 256
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="xr2mri", Basic realm="xr2mri", charset="UTF-8"'}
 
 
 @dataclass(frozen=True)
 class User:
-    """Who sent a request."""
+    """Who sent a request.
+
+    Attributes:
+        name: whose jobs and sessions are the user's own.
+        role: what the user may do.
+        account: who is counted for what the user takes.
+    """
 
     name: str
     role: Role
+    account: str
 
 
-LOCAL = User(ANONYMOUS, Role.ADMIN)
+LOCAL = User(ANONYMOUS, Role.ADMIN, ANONYMOUS)
 """Whoever sits at this machine while no login is configured."""
+SESSION_HEADER = "x-session"
+_SESSION = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
-def stranger(address: str | None) -> User:
-    """Whoever sends no credentials to a server that serves everyone: one owner an address.
+def account_of(address: str | None) -> str:
+    """Who is counted for what is asked without credentials: all of an address."""
+    return f"{ANONYMOUS}/{network_of(address or 'local')}"
 
-    So strangers do not see each other's work, nor that of the administrator of this machine.
+
+def stranger(address: str | None, sessions: Sequence[str] = ()) -> User:
+    """Whoever sends no credentials to a server for everyone: an owner an address and session.
+
+    So strangers do not see each other's work, nor that of the administrator of this machine. A
+    session is a random text that a client makes up and sends along; without one, its owner is all
+    who come from there without one. Whatever they call themselves, those of one address (of IPv6:
+    its /64) share what one user may take.
+
+    Args:
+        address: where the request comes from.
+        sessions: values of the header `X-Session`.
+
+    Raises:
+        Refusal: the session is not 16 to 64 letters, digits, `-` and `_`.
     """
-    return User(f"{ANONYMOUS}/{address or 'local'}", Role.USER)
+    account = account_of(address)
+    if not sessions:
+        return User(f"{ANONYMOUS}/{address or 'local'}", Role.USER, account)
+    if len(sessions) > 1 or not _SESSION.fullmatch(sessions[0]):
+        raise Refusal(400, "X-Session: 16 to 64 letters, digits, '-' and '_' are accepted, once")
+    digest = hashlib.sha256(sessions[0].encode()).hexdigest()[:16]  # names stand in logs
+    return User(f"{ANONYMOUS}/{address or 'local'}/{digest}", Role.USER, account)
+
+
+def unnamed(owner: str) -> bool:
+    """Whether several strangers may be behind a name: all of an address who name no session."""
+    return owner.startswith(f"{ANONYMOUS}/") and owner.count("/") == 1
 
 
 class Authenticator:
@@ -91,11 +132,14 @@ class Authenticator:
             if settings.issuer_key_file
             else None
         )
-        self._by_user = Throttle(FAILURES_OF_A_USER, clock=clock)
-        self._by_address = Throttle(FAILURES_OF_AN_ADDRESS, clock=clock)
-        self._one_at_a_time, self._waiting = asyncio.Lock(), 0
+        self._by_user = Throttle(settings.failures_user, clock=clock)
+        self._by_address = Throttle(settings.failures_address, clock=clock)
+        self._comparing = ThreadPoolExecutor(settings.login_threads, "xr2mri-login")
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._waiting: Counter[str] = Counter()
         self._key = secrets.token_bytes(32)
-        self._remembered: dict[bytes, float] = {}
+        self._remembered: TTLCache[bytes, bool]
+        self._remembered = TTLCache(_MOST_REMEMBERED, self.tokens.seconds, timer=clock)
 
     async def identify(self, authorization: str, address: str) -> User:
         """The user behind an ``Authorization`` header.
@@ -125,11 +169,16 @@ class Authenticator:
         """
         address = network_of(address)
         self._check_throttles(name, address)
-        if self._waiting >= _MOST_WAITING:
+        if (
+            self._waiting[address] >= self.settings.logins_address
+            or self._waiting.total() >= self.settings.logins
+        ):
             raise _too_many(1.0)
-        self._waiting += 1
+        self._waiting[address] += 1
         try:
-            async with self._one_at_a_time:
+            # one of an address at a time, so that whoever guesses much delays others little; one of
+            # a name, so that each guess is counted before the next
+            async with self._turn(f"address {address}"), self._turn(f"name {name}"):
                 self._check_throttles(name, address)  # others may have failed in the meantime
                 user = await self._verified(name, password, remember)
                 if user is None:
@@ -138,11 +187,12 @@ class Authenticator:
                 else:
                     self._by_user.succeeded(name)
         finally:
-            self._waiting -= 1
+            self._waiting[address] -= 1
+            self._waiting += Counter()  # those with nobody are left out
         if user is None:
             await asyncio.sleep(self.failure_seconds)
             raise unauthorized("user name or password is wrong")
-        return User(user.name, user.role)
+        return User(user.name, user.role, user.name)
 
     def issue(self, user: User) -> dict[str, str | int]:
         """The reply to a login: a token, as OAuth 2 (RFC 6749, 5.1) and stock clients have it."""
@@ -162,12 +212,13 @@ class Authenticator:
                 name, fingerprint = self.tokens.read(token)
                 stored = self.users.get(name)
                 if stored and _same(stored.fingerprint, fingerprint):
-                    return User(stored.name, stored.role)
+                    return User(stored.name, stored.role, stored.name)
             except InvalidToken:
                 pass
         if self.issuer:
             try:
-                return User(*self.issuer.read(token))
+                name, role = self.issuer.read(token)
+                return User(name, role, name)
             except InvalidToken:
                 pass
         raise unauthorized("the token is not valid, or has expired: log in again")
@@ -176,16 +227,19 @@ class Authenticator:
         stored = self.users.get(name) if self.users else None
         known = stored.password if stored else NOBODYS_PASSWORD
         digest = hmac.digest(self._key, _bytes(f"{name}\0{password}\0{known}"), hashlib.sha256)
-        if self._remembered.get(digest, -math.inf) > self.clock():
+        if digest in self._remembered:
             return stored
-        right = await asyncio.to_thread(verify_password, known, password[:LONGEST_PASSWORD])
+        compare = partial(verify_password, known, password[:LONGEST_PASSWORD])
+        right = await asyncio.get_running_loop().run_in_executor(self._comparing, compare)
         if not right or stored is None:
             return None
         if remember:
-            if len(self._remembered) >= _MOST_REMEMBERED:
-                self._remembered.clear()
-            self._remembered[digest] = self.clock() + self.tokens.seconds
+            self._remembered[digest] = True
         return stored
+
+    def _turn(self, key: str) -> asyncio.Lock:
+        """The lock of a name or an address; forgotten when nobody waits for it."""
+        return self._turns.setdefault(key, asyncio.Lock())
 
     def _check_throttles(self, name: str, address: str) -> None:
         wait = max(self._by_user.wait(name), self._by_address.wait(address))

@@ -19,12 +19,10 @@ from dataclasses import dataclass
 import uvicorn
 from fastapi import FastAPI
 
-from monai_app.lib.security.connections import BoundedConnection, most_connections
+from monai_app.lib.security.connections import BoundedConnection
 from monai_app.lib.security.settings import SecuritySettings, SettingsError
 
 LOOPBACK = "127.0.0.1"
-GRACE_SECONDS = 4
-"""That requests are given to end when the server does."""
 _STOCK_DEFAULT = "0.0.0.0"
 
 log = logging.getLogger("xr2mri.security")
@@ -88,9 +86,8 @@ def bind(settings: SecuritySettings, start: Start) -> str:
                 f"--workers {config.workers}: jobs, sessions and the line of a device are one "
                 "process's; start one server for each device instead"
             )
-        config.timeout_graceful_shutdown = GRACE_SECONDS
-        config.http_protocol_class = BoundedConnection
-        BoundedConnection.most = most_connections()
+        config.timeout_graceful_shutdown = settings.grace_seconds
+        config.http_protocol_class = BoundedConnection.within(settings)
         if host is None and config.host == _STOCK_DEFAULT:
             config.host = LOOPBACK
             log.info("listening on this machine only; others are served with --host ADDRESS")

@@ -15,32 +15,60 @@ import time
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-MOST_CONNECTIONS = 512
-HEADER_SECONDS = 15.0
-"""From the first byte of a request, or from connecting, to the end of its headers."""
+from monai_app.lib.bounds import Bounds
+
 _FILES_BESIDES = 256  # that the process needs for other things than connections
 _LOG_SECONDS = 60.0
+_UNSENT = 256 << 10  # bytes of replies that a connection holds; as much is to be read in time
+_TOO_SLOW = (
+    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\nconnection: close\r\n"
+    b'content-length: 39\r\n\r\n{"detail": "the body comes too slowly"}'
+)
 
 log = logging.getLogger("xr2mri.security")
 
 
-def most_connections() -> int:
-    """How many connections this process can hold; it may open more files from now on.
+def most_connections(most: int = Bounds.max_connections) -> int:
+    """How many connections this process can hold, up to `most`; it may open more files from now on.
 
     A process starts with few (1024) out of an old habit, and may raise that by itself.
     """
     if sys.platform == "win32":
-        return MOST_CONNECTIONS
+        return most
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_CONNECTIONS + _FILES_BESIDES
+    wanted = most + _FILES_BESIDES
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft == resource.RLIM_INFINITY:
-        return MOST_CONNECTIONS
-    return max(1, min(MOST_CONNECTIONS, soft - _FILES_BESIDES))
+        return most
+    return max(1, min(most, soft - _FILES_BESIDES))
+
+
+class _Body:
+    """Watches that a body comes at the slowest rate at least, in each of its periods."""
+
+    def __init__(self, connection: BoundedConnection) -> None:
+        self.connection, self.received = connection, 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self.received = 0
+        seconds = self.connection.body_seconds
+        self._timer = self.connection.loop.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        expected = self.connection.body_seconds * self.connection.slowest
+        if self.received < expected and not self.connection.flow.read_paused:
+            self.connection.end_slow_body()
+        else:  # or it is the server that is slow
+            self._begin()
+
+    def end(self) -> None:
+        """The body is complete, or its connection gone."""
+        self._timer.cancel()
 
 
 class BoundedConnection(H11Protocol):
@@ -50,10 +78,23 @@ class BoundedConnection(H11Protocol):
     new one is closed.
     """
 
-    most = MOST_CONNECTIONS
-    header_seconds = HEADER_SECONDS
+    most = Bounds.max_connections
+    header_seconds: float = Bounds.header_seconds
+    body_seconds: float = Bounds.body_seconds
+    write_seconds: float = Bounds.write_seconds
+    slowest: float = Bounds.slowest_kb_s << 10
     _told = -_LOG_SECONDS
     _deadline: asyncio.TimerHandle | None = None
+    _body: _Body | None = None
+    _unread: asyncio.TimerHandle | None = None
+
+    @classmethod
+    def within(cls, bounds: Bounds) -> type[BoundedConnection]:
+        """Connections with these bounds."""
+        cls.most = most_connections(bounds.max_connections)
+        cls.header_seconds, cls.body_seconds = bounds.header_seconds, bounds.body_seconds
+        cls.write_seconds, cls.slowest = bounds.write_seconds, bounds.slowest_kb_s << 10
+        return cls
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.since = time.monotonic()
@@ -62,10 +103,13 @@ class BoundedConnection(H11Protocol):
             transport.abort()
             return
         super().connection_made(transport)
+        transport.set_write_buffer_limits(_UNSENT)
         self._expect_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._expect_nothing()
+        self._expect_no_body()
+        self._expect_no_reading()
         if self.flow is not None:  # it was let in
             super().connection_lost(exc)
 
@@ -75,11 +119,34 @@ class BoundedConnection(H11Protocol):
             self._expect_nothing()
         elif self._deadline is None:
             self._expect_headers()
+        if self.conn.their_state is not h11.SEND_BODY:
+            self._expect_no_body()
+        elif self._body is None:
+            self._body = _Body(self)
+        else:
+            self._body.received += len(data)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._expect_no_reading()
+        self._unread = self.loop.call_later(self.write_seconds, self._late)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._expect_no_reading()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.timeout_keep_alive_task is not None:  # uvicorn waits for the next request
             self._expect_nothing()
+
+    def end_slow_body(self) -> None:
+        """Say so, where no reply has begun, and close the connection."""
+        if self.transport.is_closing():
+            return
+        if self.cycle is not None and not self.cycle.response_started:
+            self.transport.write(_TOO_SLOW)
+        self.transport.abort()
 
     @property
     def silent(self) -> bool:
@@ -106,6 +173,16 @@ class BoundedConnection(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _expect_no_body(self) -> None:
+        if self._body is not None:
+            self._body.end()
+            self._body = None
+
+    def _expect_no_reading(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _late(self) -> None:
         if not self.transport.is_closing():

@@ -12,17 +12,29 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from python_multipart.multipart import parse_options_header
 
+from monai_app.lib.quotas import Claim, Quota, QuotaFull
 from monai_app.lib.security.audit import AuditLog
-from monai_app.lib.security.auth import LOCAL, Authenticator, User, stranger, unauthorized
+from monai_app.lib.security.auth import (
+    LOCAL,
+    SESSION_HEADER,
+    Authenticator,
+    User,
+    account_of,
+    stranger,
+    unauthorized,
+)
 from monai_app.lib.security.binding import LOOPBACK, is_loopback
 from monai_app.lib.security.description import POLICY
 from monai_app.lib.security.refusal import Refusal
@@ -36,14 +48,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 RawHeaders = list[tuple[bytes, bytes]]
-
-MOST_HEADERS = 64
-MOST_HEADER_BYTES = 16 << 10
-MOST_QUERY_BYTES = 4 << 10
-SMALL_BODY = 64 << 10
-"""Bytes of a body that is no upload, and of what surrounds an uploaded file."""
-FORM_BODY = 4 * SMALL_BODY
-"""Bytes of a form without files; percent-encoded, a text takes three times its length."""
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _HOST_HEADER = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)(:[0-9]{1,5})?")
@@ -65,8 +69,8 @@ class Guard:
     """An ASGI application that lets through to another what is allowed.
 
     For the application behind it the scope has ``xr2mri.user`` (name), ``xr2mri.role``,
-    ``xr2mri.request_id``, and ``xr2mri.audit``, a dict to add to
-    (:data:`monai_app.lib.security.audit.FIELDS`).
+    ``xr2mri.account`` (who is counted for what is taken), ``xr2mri.request_id``, and
+    ``xr2mri.audit``, a dict to add to (:data:`.audit.FIELDS`).
 
     Args:
         app: the application behind.
@@ -94,6 +98,7 @@ class Guard:
             settings.audit_file, settings.audit_max_mb, settings.audit_keep
         )
         self.loopback_only = is_loopback(host)
+        self.uploads, self._under_way = settings.quota("uploads"), Counter[str]()
         self.scrubber = Scrubber(folders)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -109,10 +114,11 @@ class Guard:
         scope["xr2mri.request_id"] = request_id = uuid4().hex[:16]
         scope["xr2mri.audit"] = {}
         reply = _Reply(send, self.scrubber, request_id)
-        body = _Body(receive, reply)
+        body = _Body(receive, reply, self.settings.max_body_kb << 10)
         try:
             await self._admit(scope, body, reply)
-            await self.app(scope, body, reply)
+            with self._counted(scope["xr2mri.account"]):
+                await self.app(scope, body, reply)
         except Refusal as refusal:
             await reply.refuse(refusal)
         except Exception:
@@ -122,6 +128,7 @@ class Guard:
                     raise  # half a reply is out: the server has to cut the connection
                 await reply.refuse(_internal_error(request_id))
         finally:
+            body.release()
             route: Route | None = scope.get("xr2mri.route")
             self.audit.write(
                 request_id=request_id,
@@ -140,7 +147,7 @@ class Guard:
         Raises:
             Refusal: it is not.
         """
-        headers = _headers(scope)
+        headers = self._headers(scope)
         host = self._check_host(scope, headers)
         routes = self._routes_of(scope)
         reply.add(self._check_origin(scope, headers, host[0], routes))
@@ -155,10 +162,38 @@ class Guard:
         if route.docs:
             reply.add({"Content-Security-Policy": POLICY})
         user = await self._check_role(scope, headers, route, local)
+        account = account_of(_address(scope, "client"))
         if user is not None:
-            scope["xr2mri.user"], scope["xr2mri.role"] = user.name, user.role
+            scope["xr2mri.user"], scope["xr2mri.role"], account = user.name, user.role, user.account
+        scope["xr2mri.account"] = account
         body.limit = self._check_size(headers, route)
         route.check_query(scope.get("query_string", b""))
+        if route.upload:
+            body.claim(self.uploads, account, int(headers.get("content-length", ["0"])[0]))
+
+    @contextmanager
+    def _counted(self, account: str) -> Iterator[None]:
+        """A request is under way meanwhile; raises Refusal where a user has too many."""
+        most = self.settings.requests_user
+        if self._under_way[account] >= most and self.settings.shared:
+            raise Refusal(429, f"{most} requests of yours are under way", {"Retry-After": "1"})
+        self._under_way[account] += 1
+        try:
+            yield
+        finally:
+            self._under_way[account] -= 1
+            self._under_way += Counter()  # those with none are left out
+
+    def _headers(self, scope: Scope) -> dict[str, list[str]]:
+        raw, most, kib = scope["headers"], self.settings.max_headers, self.settings.max_header_kb
+        if len(raw) > most or sum(len(name) + len(value) for name, value in raw) > kib << 10:
+            raise Refusal(431, f"at most {most} headers of {kib << 10} bytes in all")
+        if len(scope.get("query_string", b"")) > self.settings.max_query_kb << 10:
+            raise Refusal(414, f"a query has at most {self.settings.max_query_kb << 10} bytes")
+        headers: dict[str, list[str]] = {}
+        for name, value in raw:
+            headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+        return headers
 
     def _check_host(self, scope: Scope, headers: dict[str, list[str]]) -> re.Match[str]:
         """The ``Host`` of a request: a page that rebinds its name to this server has another."""
@@ -222,7 +257,8 @@ class Guard:
                 cors
                 | {
                     "Access-Control-Allow-Methods": ", ".join(routes),
-                    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key",
+                    "Access-Control-Allow-Headers": "Authorization, Content-Type, "
+                    "Idempotency-Key, X-Session",
                     "Access-Control-Max-Age": "600",
                 },
             )
@@ -253,7 +289,7 @@ class Guard:
         elif local and not self.settings.authentication:
             user = LOCAL
         elif self.settings.allow_anonymous_remote:
-            user = stranger(_address(scope, "client"))
+            user = stranger(_address(scope, "client"), headers.get(SESSION_HEADER, []))
         else:
             raise Refusal(403, "this server serves its own machine only: no login is configured")
         if user.role < route.role:
@@ -268,9 +304,10 @@ class Guard:
         lengths = headers.get("content-length", [])
         if lengths and ("transfer-encoding" in headers or len(lengths) > 1):
             raise Refusal(400, "the length of the body is given more than once")
-        limit = SMALL_BODY + (self.settings.max_upload_bytes if route.upload else 0)
+        limit = self.settings.max_body_kb << 10
+        limit += self.settings.max_upload_bytes if route.upload else 0
         if kind == b"application/x-www-form-urlencoded":
-            limit = min(limit, FORM_BODY)
+            limit = min(limit, self.settings.max_form_kb << 10)
         if lengths:
             if not re.fullmatch(r"[0-9]{1,18}", lengths[0]):
                 raise Refusal(400, "Content-Length is a number")
@@ -282,9 +319,28 @@ class Guard:
 class _Body:
     """The ``receive`` of the application: counts, and ends what is too much."""
 
-    def __init__(self, receive: Receive, reply: _Reply) -> None:
-        self.limit, self.gone = SMALL_BODY, False
+    def __init__(self, receive: Receive, reply: _Reply, limit: int) -> None:
+        self.limit, self.gone = limit, False
         self._receive, self._reply, self._received = receive, reply, 0
+        self._small, self._claim = limit, Claim.of_nobody()
+
+    def claim(self, uploads: Quota, account: str, announced: int) -> None:
+        """Count the body among a user's uploads, if it is a large one; raises Refusal."""
+        self._claim = uploads.claim(account)
+        self._grow(announced)
+
+    def release(self) -> None:
+        """The request is over, and the body with it."""
+        self._claim.give_back()
+
+    def _grow(self, size: int) -> None:
+        more = size - self._claim.size
+        if self._small < size <= self.limit and more > 0:
+            try:
+                self._claim.grow(more)
+            except QuotaFull as full:
+                seconds = str(math.ceil(full.retry_after))
+                raise Refusal(429, str(full), {"Retry-After": seconds}) from None
 
     async def __call__(self) -> Message:
         if self.gone:
@@ -292,8 +348,12 @@ class _Body:
         message = await self._receive()
         self.gone = message["type"] == "http.disconnect"
         self._received += len(message.get("body", b""))
-        if self._received > self.limit:
-            await self._reply.refuse(_too_large(self.limit))
+        try:
+            if self._received > self.limit:
+                raise _too_large(self.limit)
+            self._grow(self._received)
+        except Refusal as refusal:
+            await self._reply.refuse(refusal)
             self.gone = True
             return {"type": "http.disconnect"}
         return message
@@ -382,20 +442,6 @@ class _Reply:
             if name.lower() not in replaced and not name.lower().startswith(b"access-control-")
         ]
         return kept + [(name.lower().encode(), text.encode()) for name, text in self._more.items()]
-
-
-def _headers(scope: Scope) -> dict[str, list[str]]:
-    raw = scope["headers"]
-    if len(raw) > MOST_HEADERS or sum(len(name) + len(value) for name, value in raw) > (
-        MOST_HEADER_BYTES
-    ):
-        raise Refusal(431, f"at most {MOST_HEADERS} headers of {MOST_HEADER_BYTES} bytes in all")
-    if len(scope.get("query_string", b"")) > MOST_QUERY_BYTES:
-        raise Refusal(414, f"a query has at most {MOST_QUERY_BYTES} bytes")
-    headers: dict[str, list[str]] = {}
-    for name, value in raw:
-        headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
-    return headers
 
 
 def _kind(headers: dict[str, list[str]]) -> bytes:

@@ -14,11 +14,21 @@ from pathlib import Path
 from typing import Annotated, get_type_hints
 from urllib.parse import urlsplit
 
+from monai_app.lib.bounds import Bounds, whole
+from monai_app.lib.quotas import Quota
 from xr2mri_core.errors import InputError, shown
 
 ENVIRONMENT_PREFIX = "XR2MRI_"
 ANY_ORIGIN = "*"
 
+_WITHIN = (
+    ("max_upload_mb", "uploads_user_mb"),
+    ("uploads_user_mb", "uploads_mb"),
+    ("max_upload_mb", "sessions_user_mb"),
+    ("sessions_user_mb", "sessions_mb"),
+    ("results_user_mb", "results_mb"),
+)
+"""Bounds, the first of which is not larger than the second."""
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
 
 
@@ -57,15 +67,6 @@ def _origins(value: str) -> tuple[str, ...]:
     return tuple(_origin(item.strip()) for item in value.split(",") if item.strip())
 
 
-def _whole(lowest: int, highest: int) -> Callable[[str], int]:
-    def read(value: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,9}", value) or not lowest <= int(value) <= highest:
-            raise ValueError(f"a whole number from {lowest} to {highest} is accepted")
-        return int(value)
-
-    return read
-
-
 def _yes(value: str) -> bool:
     answers = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
     if value.lower() not in answers:
@@ -83,8 +84,8 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 
 
 @dataclass(frozen=True)
-class SecuritySettings:
-    """How the server is guarded. Every field is also the name of its ``--conf`` key.
+class SecuritySettings(Bounds):
+    """How the server is guarded. Every field, the bounds' too, is the name of its ``--conf`` key.
 
     What stands in ``Annotated`` reads the text of a value.
     """
@@ -96,8 +97,8 @@ class SecuritySettings:
     allowed_origins: Annotated[tuple[str, ...], _origins] = ()
     """Origins of web pages that may call the server, or ``*`` with a login. Default: none."""
     users_file: Annotated[Path | None, _path] = None
-    """Users who may log in (``python -m monai_app.lib.security.users add``). Default: no login."""
-    token_minutes: Annotated[int, _whole(1, 24 * 60)] = 60
+    """Users who may log in, made by the command of :mod:`.users`. Default: no login."""
+    token_minutes: Annotated[int, whole(1, 24 * 60)] = 60
     """Life of a bearer token of this server, 1 to 1440. Default: 60."""
     token_secret_file: Annotated[Path | None, _path] = None
     """At least 32 random bytes that sign the tokens. Default: made anew at each start."""
@@ -109,20 +110,24 @@ class SecuritySettings:
     """The issuer's public key, PEM: RSA for RS256, P-256 for ES256. Set with ``issuer``."""
     issuer_roles_claim: Annotated[str, _text] = "realm_access.roles"
     """Where such a token lists roles. Default: ``realm_access.roles``."""
-    max_upload_mb: Annotated[int, _whole(1, 2048)] = 64
-    """Largest upload, 1 to 2048 MiB. Default: 64."""
     allow_anonymous_remote: Annotated[bool, _yes] = False
     """Serve other machines without a login (yes or no). Default: no."""
     docs: Annotated[str, _one_of("auto", "on", "off")] = "auto"
     """The pages that describe the API: ``auto`` shows them on this machine. Default: auto."""
     audit_file: Annotated[Path | None, _path] = None
     """The audit log, a line a request; rotated. Default: standard error."""
-    audit_max_mb: Annotated[int, _whole(1, 1024)] = 16
+    audit_max_mb: Annotated[int, whole(1, 1024)] = 16
     """Size at which the audit log is rotated, 1 to 1024 MiB. Default: 16."""
-    audit_keep: Annotated[int, _whole(1, 1000)] = 10
+    audit_keep: Annotated[int, whole(1, 1000)] = 10
     """Rotated audit logs that are kept, 1 to 1000. Default: 10."""
 
     def __post_init__(self) -> None:
+        for less, more in _WITHIN:
+            if getattr(self, less) > getattr(self, more):
+                raise SettingsError(
+                    f"{less} {getattr(self, less)}: {more} is {getattr(self, more)}, and that has "
+                    "to hold it; raise it, too"
+                )
         issuer = {
             "issuer": self.issuer,
             "issuer_audience": self.issuer_audience,
@@ -179,6 +184,16 @@ class SecuritySettings:
     def login_needed(self) -> bool:
         """Whether a request without credentials is turned away."""
         return self.authentication and not self.allow_anonymous_remote
+
+    @property
+    def shared(self) -> bool:
+        """Whether there are several users; one alone may have what all may have."""
+        return self.authentication or self.allow_anonymous_remote
+
+    def quota(self, kind: str) -> Quota:
+        """The bound on `uploads`, `sessions` or `results`."""
+        own: int = getattr(self, f"{kind}_user_mb") << 20
+        return Quota(kind, getattr(self, f"{kind}_mb") << 20, own if self.shared else None)
 
     @property
     def max_upload_bytes(self) -> int:

@@ -1,0 +1,110 @@
+"""Who holds how much: bytes are claimed before they are held, by one user and of all."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+from xr2mri_core.errors import XR2MRIError
+
+
+class QuotaFull(XR2MRIError):
+    """A user, or all of them, hold as much as they may.
+
+    Attributes:
+        own: whether it is this user's share that is full.
+        retry_after: seconds, after which to try again.
+    """
+
+    def __init__(self, message: str, own: bool, retry_after: float = 30.0) -> None:
+        super().__init__(message)
+        self.own, self.retry_after = own, retry_after
+
+
+class Quota:
+    """Bytes of one kind that users hold.
+
+    Args:
+        name: of the kind, in the plural: it stands in messages.
+        most: bytes of all users.
+        most_of_one: bytes of one; None: as much as all.
+    """
+
+    def __init__(self, name: str, most: int, most_of_one: int | None = None) -> None:
+        self.name, self.most = name, most
+        self.most_of_one = most if most_of_one is None else min(most, most_of_one)
+        self._held: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def claim(self, user: str, size: int = 0) -> Claim:
+        """Count bytes as held by a user; raises QuotaFull."""
+        claim = Claim(self, user)
+        claim.grow(size)
+        return claim
+
+    def held(self, user: str | None = None) -> int:
+        """Bytes that a user holds, or with None all of them."""
+        with self._lock:
+            return self._held.total() if user is None else self._held[user]
+
+    def _add(self, user: str, size: int) -> None:
+        with self._lock:
+            own = self._held[user] + size > self.most_of_one
+            if own or self._held.total() + size > self.most:
+                whose, most = ("yours", self.most_of_one) if own else ("all users", self.most)
+                raise QuotaFull(
+                    f"{self.name} of {whose} take up to {most >> 20} MB at a time, and there is no "
+                    f"room for {size / 2**20:.3g} MB more; try again later",
+                    own,
+                )
+            self._held[user] += size
+
+    def _give_back(self, user: str, size: int) -> None:
+        with self._lock:
+            self._held[user] -= size
+            if self._held[user] <= 0:
+                del self._held[user]
+
+
+class Claim:
+    """Bytes that a user holds, until the last one who uses them lets go."""
+
+    def __init__(self, quota: Quota, user: str) -> None:
+        self.quota, self.user, self.size = quota, user, 0
+        self._uses, self._lock = 1, threading.Lock()
+
+    @classmethod
+    def of_nobody(cls) -> Claim:
+        """One that counts nowhere."""
+        return cls(Quota("", 0), "")
+
+    @property
+    def unused(self) -> bool:
+        """Whether the bytes are free as soon as who has claimed them lets go."""
+        return self._uses <= 1
+
+    def grow(self, size: int) -> None:
+        """Claim more; raises QuotaFull, and then holds what it held."""
+        self.quota._add(self.user, size)
+        with self._lock:
+            self.size += size
+
+    def held_by_another(self) -> Claim:
+        """Count one more who uses the bytes and will call `release`."""
+        with self._lock:
+            self._uses += 1
+        return self
+
+    def release(self) -> None:
+        """Let go."""
+        with self._lock:
+            self._uses -= 1
+            last = self._uses == 0
+        if last:
+            self.give_back()
+
+    def give_back(self) -> None:
+        """Hold nothing any more, whoever uses it."""
+        with self._lock:
+            size, self.size = self.size, 0
+        self.quota._give_back(self.user, size)
