@@ -22,6 +22,7 @@ from xr2mri_core.export import (
 from xr2mri_core.geometry import depths_of, volume_affine
 from xr2mri_core.phantom.dicom import write_radiograph_dicom
 from xr2mri_core.transforms.dicom_file import read_header
+from xr2mri_core.transforms.dicom_text import implausible
 from xr2mri_core.volume import NOTICE, GeneratedVolume
 
 DIGEST = "0123456789abcdef" * 4
@@ -499,7 +500,8 @@ def spelled(radiograph: Path, name: bytes, declared: str | None) -> Path:
 @pytest.mark.parametrize(
     ("encoding", "declared"),
     [("utf8", None), ("utf8", ""), ("utf8", "ISO_IR 6"), ("utf8", "ISO_IR 100"),
-     ("utf8", "ISO_IR 192"), ("iso8859_5", "ISO_IR 144"), ("gb18030", "GB18030")],
+     ("utf8", "ISO_IR 192"), ("utf8", "ISO_IR 144"), ("utf8", "ISO_IR 13"),
+     ("iso8859_5", "ISO_IR 144"), ("gb18030", "GB18030")],
 )  # fmt: skip
 def test_letters_that_can_be_known_are_kept(tmp_path, radiograph, encoding, declared):
     source = spelled(radiograph, NAME.encode(encoding), declared)
@@ -511,7 +513,9 @@ def test_letters_that_can_be_known_are_kept(tmp_path, radiograph, encoding, decl
 @pytest.mark.parametrize(
     ("encoding", "declared"),
     [("cp1251", None), ("cp1251", "ISO_IR 6"), ("cp1251", "ISO_IR 192"), ("latin1", None),
-     ("shift_jis", None), ("koi8_r", "KOI8")],
+     ("shift_jis", None), ("koi8_r", "KOI8"),
+     ("cp1251", "ISO_IR 100"), ("iso8859_5", "ISO_IR 100"), ("cp866", "ISO_IR 100"),
+     ("cp1251", "ISO_IR 144"), ("koi8_r", "ISO_IR 144"), ("cp1251", "ISO_IR 101")],
 )  # fmt: skip
 def test_of_letters_that_nobody_knows_the_bytes_are_kept(
     tmp_path, radiograph, encoding, declared, caplog
@@ -528,6 +532,29 @@ def test_of_letters_that_nobody_knows_the_bytes_are_kept(
     assert "kept as it is" in caplog.text
     others = "".join(str(e.value) for e in made.iterall() if e.keyword != "PatientName")
     assert others.isascii() and "an odd thing" in others
+    if shutil.which("dciodvfy"):
+        told = ("character repertoire", "invalid data values for Value Representations")
+        assert [e for e in dciodvfy_errors(path) if not any(words in e for words in told)] == []
+
+
+@pytest.mark.parametrize(
+    ("encoding", "names"),
+    [
+        (
+            "latin1",
+            "Müller^Jürgen Ærø^Åse Núñez^Íñigo Groß^Anaïs MÜLLER^JÖRG O\xb4Neill «Noël» 5° Ö",
+        ),
+        ("iso8859_2", "Dvořák^Jiří Łódź^Żółć ŽIŽKA^ŠTĚPÁN Kovács^Ödön"),
+        ("iso8859_5", "Чехов^Антон ИВАНОВ^ПЁТР Ђорђевић № 5"),
+        ("iso8859_7", "Παπαδόπουλος^Γιώργος ΈΛΛΗ"),
+        ("iso8859_8", "כהן^דוד"),
+        ("iso8859_9", "Çağlar^Şükrü İĞNE^Öğüt"),
+        ("shift_jis", "ﾔﾏﾀﾞ^ﾀﾛｳ"),
+    ],
+)
+def test_names_in_their_own_character_set_are_believed(encoding, names):
+    known = [n for n in names.split() if n.encode(encoding, "ignore").decode(encoding) == n]
+    assert len(known) > 0 and [name for name in known if implausible(name)] == []
 
 
 def test_letters_of_a_dataset_in_memory(tmp_path):

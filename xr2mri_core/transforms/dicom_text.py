@@ -1,16 +1,24 @@
-"""Letters of a DICOM header that its Specific Character Set does not cover.
+"""Letters of a DICOM header that its Specific Character Set does not cover, or cannot mean.
 
 Without that attribute a header may hold ASCII alone, yet devices write names in the code page of
 their country. pydicom then reads every byte as a letter of Latin-1: wrong letters, which lose
 nothing, for written the same way they are the same bytes again. UTF-8 is recognised, for no text
 in a code page of one byte is UTF-8 by chance; those code pages cannot be told apart, and are kept
 as they are.
+
+Others declare a code page of one byte, by a default of the device, and write in another. Every byte
+is a letter there too, but not every letter stands beside every other: see :func:`implausible`. What
+is so read cannot be meant, and its bytes are kept as if nothing were declared. What reads as words
+of the declared alphabet is believed: capitals of one Cyrillic code page are often those of another.
 """
 
 from __future__ import annotations
 
 import logging
+import re
+import unicodedata
 from collections.abc import Iterator
+from itertools import pairwise
 
 from pydicom import Dataset
 from pydicom.charset import convert_encodings, default_encoding
@@ -23,6 +31,9 @@ UTF8 = "ISO_IR 192"
 _TEXT = ("LO", "LT", "PN", "SH", "ST", "UC", "UT")
 _ONE_BYTE = ("latin", "iso8859", "iso_ir_1")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_APOSTROPHES = "'\N{ACUTE ACCENT}\N{MIDDLE DOT}\N{SOFT HYPHEN}"
+_SERBIAN, _RUSSIAN = set("ђѓѕјљњћќџ"), set("йщъыьэюяё")
+_WORDS = re.compile(r"[^\W\d_](?:[^\x00-\x7f]|[^\W\d_])*[^\W\d_]")
 
 
 def settle_character_set(dataset: Dataset) -> None:
@@ -61,7 +72,33 @@ def _fits(foreign: list[bytes], encodings: list[str]) -> bool:
         return True  # code extensions: pydicom knows how to switch
     if encodings[0].startswith(_ONE_BYTE) and all(map(_is_utf8, foreign)):
         return False
-    return all(_REPLACEMENT not in value.decode(encodings[0], "replace") for value in foreign)
+    texts = [value.decode(encodings[0], "replace") for value in foreign]
+    if any(_REPLACEMENT in text for text in texts):
+        return False
+    one_byte = len("".join(texts)) == sum(map(len, foreign))
+    return not (one_byte and any(map(implausible, texts)))
+
+
+def implausible(text: str) -> bool:
+    """Whether text beyond ASCII can't be what was written, so that its bytes are of another set.
+
+    That is: control characters of Latin-1 (0x80 to 0x9F); signs within words (8859-5 has a numero
+    sign where Windows' Cyrillic has er); small letters before capitals beyond ASCII; three and more
+    Latin letters all of which have accents; letters of Serbian among those of Russian.
+    """
+    if any("\x80" <= letter <= "\x9f" for letter in text):
+        return True
+    for word in _WORDS.findall(text):
+        signs = [unicodedata.category(s)[0] in "SPCN" for s in word if s not in _APOSTROPHES]
+        turns = [a.islower() and b.isupper() for a, b in pairwise(word) if not (a + b).isascii()]
+        if any(signs) or any(turns):
+            return True
+    letters = [letter for letter in text if letter.isalpha()]
+    latin = [letter for letter in letters if unicodedata.name(letter, "").startswith("LATIN")]
+    if len(latin) > 2 and not any(map(str.isascii, letters)):
+        return True
+    small = set(text.lower())
+    return bool(small & _SERBIAN and small & _RUSSIAN)
 
 
 def _raw_texts(dataset: Dataset) -> Iterator[bytes]:
