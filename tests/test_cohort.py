@@ -136,6 +136,35 @@ def test_a_datalist_needs_no_mri(run, collection, tmp_path):
     assert run("--datalist", datalist)[1].keys() == {"a/R", "b"}
 
 
+def test_bids_names_and_sidecars(run, collection, tmp_path):
+    forms = tmp_path / "forms.csv"
+    forms.write_text("file,participant,visit,laterality\nknee.png,Mr. X,V 01,L\n")
+    status, rows, _ = run(
+        "--folder", collection, "--forms", forms, "--layout", "bids", "--samples", "2"
+    )
+    out = tmp_path / "out"
+    assert status == 0
+    assert json.loads((out / "dataset_description.json").read_text())["DatasetType"] == "derivative"
+    stem = "sub-MrX_ses-V01_acq-left_desc-synthetic{}_T1w"
+    anat = out / "sub-MrX" / "ses-V01" / "anat"
+    assert sorted(path.name for path in anat.iterdir()) == sorted(
+        stem.format(kind) + ending
+        for kind in ("sample", "mean", "std")
+        for ending in (".nii.gz", ".json")
+    )
+    sidecar = json.loads((anat / (stem.format("std") + ".json")).read_text())
+    assert sidecar["kind"] == "std" and "not for diagnosis" in sidecar["notice"]
+    assert (
+        rows["2/9003175L"]["files"].split()[0].startswith("sub-9003175/anat/sub-9003175_acq-left")
+    )
+
+
+def test_bids_needs_to_tell_two_knees_apart(run, collection):
+    picture(collection / "3" / "9003175L.png", 7)
+    status, rows, told = run("--folder", collection, "--layout", "bids")
+    assert status == 2 and not rows and "several knees" in told
+
+
 def test_a_killed_run_goes_on_where_it_was(run, collection, tmp_path, tiny_bundle):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "xr2mri_core.cli", "generate", "--bundle", tiny_bundle]
@@ -194,6 +223,7 @@ def test_a_case_names_no_folder_outside(case, run, collection, tmp_path):
         (["--laterality", "R"], "--laterality is for one radiograph"),
         (["--server", "http://localhost:1"], "--server is for one radiograph"),
         (["--split", "test"], "--split is for --datalist"),
+        (["--layout", "bids", "--format", "nrrd"], "--layout bids is NIfTI"),
         (["--radiograph", "x.png"], "not allowed with"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ _OF_ONE = {
     "features": "--features", "set": "--set", "age": "--age", "sex": "--sex", "bmi": "--bmi",
     "box": "--box", "server": "--server",
 }  # fmt: skip
-_OF_COHORTS = {"split": "--split", "forms": "--forms"}
+_OF_COHORTS = {"split": "--split", "forms": "--forms", "layout": "--layout"}
 
 
 def add_sources(parser: argparse.ArgumentParser, what: Any) -> None:
@@ -32,6 +33,10 @@ def add_sources(parser: argparse.ArgumentParser, what: Any) -> None:
         "--split", choices=("training", "validation", "test"), help="of the datalist (default all)"
     )
     parser.add_argument("--forms", type=Path, help="of the folder: table with a column 'file'")
+    parser.add_argument(
+        "--layout", choices=("folders", "bids"),
+        help="of a cohort's results: a folder for each knee (default), or BIDS names",
+    )  # fmt: skip
 
 
 def refuse_options_of_cohorts(arguments: argparse.Namespace) -> None:
@@ -49,6 +54,7 @@ def generate(arguments: argparse.Namespace) -> None:
     if arguments.laterality != "auto":
         raise InputError("--laterality is for one radiograph; a cohort has its sides in its list")
     knees = _knees(arguments)
+    write = _writing(arguments, knees)
     check_writable(arguments.out)
     model = generator(arguments)
     request = {"num_slices": arguments.num_slices, **sampling(arguments)}
@@ -66,10 +72,16 @@ def generate(arguments: argparse.Namespace) -> None:
         counts = generate_cohort(
             knees,
             one,
+            write,
             arguments.out,
-            settings={"model": model.describe(), "request": request, "version": __version__},
+            settings={
+                "model": model.describe(),
+                "request": request,
+                "version": __version__,
+                "format": arguments.format,
+                "layout": arguments.layout,
+            },
             seed=seed,
-            volume_format=arguments.format,
             progress=progress,
             failed=lambda row: log.warning("%s: %s", row.name, row.error),
         )
@@ -80,6 +92,22 @@ def generate(arguments: argparse.Namespace) -> None:
             f"{counts.failed} of {len(knees)} knees failed; the column 'error' of "
             f"'{arguments.out / 'manifest.csv'}' says why, and the same command tries them again"
         )
+
+
+def _writing(arguments: argparse.Namespace, knees: Sequence[CohortKnee]) -> Any:
+    """How results are named."""
+    from xr2mri_core.cohort import bids
+    from xr2mri_core.export import write_generated
+
+    if arguments.layout != "bids":
+        return lambda generated, knee, out: write_generated(
+            generated, out / knee.name, arguments.name, arguments.format
+        )
+    if arguments.format != "nifti":
+        raise InputError(f"--layout bids is NIfTI; leave out --format {arguments.format}")
+    bids.check_bids(knees)
+    bids.write_description(arguments.out)
+    return bids.write_bids
 
 
 def _knees(arguments: argparse.Namespace) -> list[CohortKnee]:

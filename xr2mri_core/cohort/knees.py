@@ -31,6 +31,7 @@ class CohortKnee:
     Attributes:
         name: relative path of its folder of results, with ``/``; unique in the cohort.
         radiograph: the file.
+        participant, visit: where they are known; else the participant is the name.
         laterality: ``R``, ``L`` or ``auto``.
         features: grades in any spelling of :func:`~xr2mri_core.features.features_from_row`; other
             columns are passed over.
@@ -44,6 +45,8 @@ class CohortKnee:
     features: Mapping[str, Any] = field(default_factory=dict)
     demographics: Mapping[str, Any] = field(default_factory=dict)
     box: Sequence[int] | None = None
+    participant: str = ""
+    visit: str = ""
 
 
 def knees_of_datalist(path: Path | str, split: str | None = None) -> list[CohortKnee]:
@@ -66,6 +69,8 @@ def knees_of_datalist(path: Path | str, split: str | None = None) -> list[Cohort
                 features=item["features"],
                 demographics={key: item[key] for key in _DEMOGRAPHICS if key in item},
                 box=item.get("box"),
+                participant=str(item["participant"]),
+                visit=str(item.get("visit") or ""),
             )
             for item in items
         ],
@@ -85,7 +90,8 @@ def knees_of_folder(
         folder: searched; hidden files and folders are passed over.
         forms: a table (CSV, also with ``;`` or tabs) with a column ``file`` (a path below the
             folder, a file's name, or that without its ending), and any of ``laterality``, the
-            features of Table I, ``age``, ``sex``, ``bmi``; other columns are passed over.
+            features of Table I, ``age``, ``sex``, ``bmi``, ``participant``, ``visit``; other
+            columns are passed over.
         leave_out: a folder that is not searched, e.g. that of the results.
 
     Raises:
@@ -154,17 +160,25 @@ def _without_ending(path: str) -> str:
 
 
 def _knee(folder: Path, path: str, name: str, row: Mapping[str, Any] | None) -> CohortKnee:
-    laterality, features = "auto", {}
+    laterality, features, participant = "auto", {}, name
     place = PurePosixPath(path)
     if graded := _GRADED.fullmatch(_without_ending(place.name)):
-        laterality = graded["side"].upper()
+        laterality, participant = graded["side"].upper(), graded["participant"]
         if place.parent.name in ("0", "1", "2", "3", "4"):
             features = {"V00XRKL": int(place.parent.name)}
     given = {key: cell for key, cell in (row or {}).items() if cell not in ("", None)}
     laterality = str(given.pop("laterality", given.pop("side", laterality)))
     demographics = {key: given[key] for key in _DEMOGRAPHICS if key in given}
     graded_in_row = {key: cell for key, cell in given.items() if _is_feature(key)}
-    return CohortKnee(name, folder / path, laterality, graded_in_row or features, demographics)
+    return CohortKnee(
+        name,
+        folder / path,
+        laterality,
+        graded_in_row or features,
+        demographics,
+        participant=str(given.get("participant", participant)),
+        visit=str(given.get("visit", "")),
+    )
 
 
 def _is_feature(name: str) -> bool:

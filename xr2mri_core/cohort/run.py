@@ -13,10 +13,8 @@ from typing import Any
 
 from xr2mri_core.bundle import digest
 from xr2mri_core.cohort.knees import CohortKnee
-from xr2mri_core.demographics import parse_demographics
+from xr2mri_core.condition import Condition
 from xr2mri_core.errors import Cancelled, InputError, OutputError
-from xr2mri_core.export import write_generated
-from xr2mri_core.features import features_from_row
 from xr2mri_core.files import atomic_files
 from xr2mri_core.volume import NOTICE, GeneratedVolume
 
@@ -28,13 +26,16 @@ GENERATED, KEPT, FAILED = "generated", "kept", "failed"
 Generate = Callable[..., GeneratedVolume]
 """``generate(radiograph, features, demographics=, laterality=, box=, seed=)``."""
 
+Write = Callable[[GeneratedVolume, CohortKnee, Path], Mapping[str, Path]]
+"""``write(generated, knee, out)`` -> what was written, files or folders below ``out``."""
+
 
 @dataclass(frozen=True)
 class Row:
     """What became of one knee.
 
     Attributes:
-        name: of the knee, and of the folder of its files.
+        name: of the knee.
         radiograph: the file as it was given.
         radiograph_sha256, laterality, seed: what it was made from; None where it came not so far.
         status: ``generated``, ``kept`` from an earlier run, or ``failed``.
@@ -70,28 +71,28 @@ class Counts:
 def generate_cohort(
     knees: Sequence[CohortKnee],
     generate: Generate,
+    write: Write,
     out: Path | str,
     *,
     settings: Mapping[str, Any],
     seed: int = 0,
-    volume_format: str = "nifti",
     progress: Callable[..., None] | None = None,
     failed: Callable[[Row], None] | None = None,
 ) -> Counts:
-    """Generate the volume of every knee into ``out``, each in a folder of its name.
+    """Generate the volume of every knee into ``out``.
 
-    Files of a knee are those of :func:`~xr2mri_core.export.write_generated`. ``manifest.csv`` and
-    ``manifest.json`` tell what became of each knee, also of those of an interrupted run. What an
-    earlier run has done is kept if its inputs, its settings and its files are the same to the bit.
+    ``manifest.csv`` and ``manifest.json`` tell what became of each knee, also of those of an
+    interrupted run. What an earlier run has done is kept if its inputs, its settings and its files
+    are the same to the bit.
 
     Args:
         knees: names are unique.
         generate: called with the radiograph's path and the features.
+        write: called with what came of it.
         out: created if needed.
-        settings: whatever else the files depend on: model, request.
+        settings: whatever else the files depend on: model, request, format.
         seed: with the knee's name it gives the knee's own seed, in the manifest, so that noise
             differs between knees and depends on no order.
-        volume_format: as of `write_generated`.
         progress: ``progress(done, total, name)``.
         failed: called with the row of a knee that failed.
 
@@ -101,13 +102,13 @@ def generate_cohort(
     """
     out = Path(out)
     earlier = _read_journal(out / JOURNAL)
-    settings = {**settings, "format": volume_format, "seed": seed}
+    settings = {**settings, "seed": seed}
     rows: list[Row] = []
     try:
         for index, knee in enumerate(knees):
             if progress is not None:
                 progress(index, len(knees), knee.name)
-            row = _one(knee, generate, out, settings, volume_format, earlier.get(knee.name))
+            row = _one(knee, generate, write, out, settings, earlier.get(knee.name))
             if row.status != KEPT:
                 _append(out / JOURNAL, row)
             if row.status == FAILED and failed is not None:
@@ -128,9 +129,9 @@ def knee_seed(seed: int, name: str) -> int:
 def _one(
     knee: CohortKnee,
     generate: Generate,
+    write: Write,
     out: Path,
     settings: Mapping[str, Any],
-    volume_format: Any,
     earlier: Row | None,
 ) -> Row:
     """Generate one knee, or keep it; whatever is wrong with it becomes its row."""
@@ -139,24 +140,24 @@ def _one(
     try:
         if not knee.radiograph.is_file():
             raise InputError(f"no file '{knee.radiograph}'")
-        features = features_from_row(knee.features) if knee.features else {}
-        demographics = parse_demographics(knee.demographics)
+        known = Condition.parse(knee.features, knee.demographics)
         told["radiograph_sha256"] = digest(knee.radiograph)
         told["seed"] = knee_seed(settings["seed"], knee.name)
-        form = {"features": features, "demographics": demographics, "laterality": knee.laterality}
-        told["key"] = _key({**form, **told, "radiograph": knee.radiograph.name, "box": knee.box,
-                            "settings": settings})  # fmt: skip
+        given = {"laterality": knee.laterality, "box": knee.box}
+        form = {"features": known.features, "demographics": known.demographics}
+        told["key"] = _key(
+            {**told, "radiograph": knee.radiograph.name, **form, **given, **settings}
+        )
         if earlier is not None and earlier.key == told["key"] and _whole(earlier, out):
             return Row(**{**asdict(earlier), "status": KEPT})
         generated = generate(
             knee.radiograph,
-            features,
-            demographics=demographics or None,
-            laterality=knee.laterality,
-            box=knee.box,
+            known.features,
+            demographics=known.demographics or None,
             seed=told["seed"],
+            **given,
         )
-        written = write_generated(generated, out / knee.name, volume_format=volume_format)
+        written = write(generated, knee, out)
     except (Cancelled, OutputError):
         raise
     except InputError as error:

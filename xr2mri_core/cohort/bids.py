@@ -1,0 +1,83 @@
+"""Results named as a derivative of the Brain Imaging Data Structure (BIDS, version 1.10).
+
+    sub-9000099/ses-V00/anat/sub-9000099_ses-V00_acq-right_desc-syntheticsample_T1w.nii.gz
+
+with the record as sidecar ``.json`` of each volume. BIDS has no entity for a knee's side; ``acq``
+is free text. https://bids-specification.readthedocs.io/en/stable/derivatives/introduction.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from xr2mri_core import __version__
+from xr2mri_core.cohort.knees import CohortKnee
+from xr2mri_core.errors import DatalistError, shown
+from xr2mri_core.export.files import write_json, write_nifti
+from xr2mri_core.files import atomic_files
+from xr2mri_core.volume import NOTICE, GeneratedVolume
+
+_SIDES = {"R": "right", "L": "left"}
+
+
+def check_bids(knees: Sequence[CohortKnee]) -> None:
+    """Raise a DatalistError where two knees would have the same name."""
+    seen: dict[tuple[str, str], list[str]] = {}
+    for knee in knees:
+        sides = seen.setdefault((_label(knee.participant), _label(knee.visit)), [])
+        side = knee.laterality.upper()
+        if side in sides or (sides and "AUTO" in (side, *sides)):
+            raise DatalistError(
+                f"{shown(knee.name)}: participant {shown(knee.participant)} has several knees of "
+                "one visit; BIDS names need the side or the visit of each"
+            )
+        sides.append(side)
+
+
+def write_bids(generated: GeneratedVolume, knee: CohortKnee, out: Path) -> dict[str, Path]:
+    """Write the volume (and mean and deviation, if sampled), each with its record beside it.
+
+    Returns:
+        What was written, by kind.
+
+    Raises:
+        OutputError: nothing was written.
+    """
+    entities = [f"sub-{_label(knee.participant)}"]
+    entities += [f"ses-{_label(knee.visit)}"] if _label(knee.visit) else []
+    folder = out.joinpath(*entities, "anat")
+    entities.append(f"acq-{_SIDES.get(generated.record['laterality'], 'unknown')}")
+    written: dict[str, Path] = {}
+    volumes = {generated.kind: generated.volume, "mean": generated.mean, "std": generated.std}
+    with atomic_files(folder) as files:
+        for kind, volume in volumes.items():
+            if volume is None:
+                continue
+            stem = "_".join([*entities, f"desc-synthetic{kind}", "T1w"])
+            written[kind] = folder / f"{stem}.nii.gz"
+            description = f"XR2MRI {kind}, {NOTICE}, seed {generated.record.get('seed', '?')}"
+            write_nifti(files.path(written[kind]), volume, generated.affine, description)
+            written[f"{kind} record"] = folder / f"{stem}.json"
+            write_json(files.path(written[f"{kind} record"]), {**generated.record, "kind": kind})
+    return written
+
+
+def write_description(out: Path) -> None:
+    """Write the file that says what the data set is: a derivative, and synthetic."""
+    with atomic_files(out) as files:
+        write_json(
+            files.path(out / "dataset_description.json"),
+            {
+                "Name": f"XR2MRI volumes; {NOTICE}",
+                "BIDSVersion": "1.10.0",
+                "DatasetType": "derivative",
+                "GeneratedBy": [{"Name": "xr2mri", "Version": __version__, "Description": NOTICE}],
+            },
+        )
+
+
+def _label(text: str) -> str:
+    """BIDS labels are letters and digits."""
+    return re.sub(r"[^0-9A-Za-z]", "", text)
