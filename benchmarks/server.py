@@ -378,6 +378,7 @@ def _attacked(
             **_told(f"{name}: info", seconds),
             f"{name}: memory at most, MB": highest(),
         }
+        print(f"{name}: {whole:.0f} s, {dict(outcomes)}", file=sys.stderr, flush=True)
     told["attacks"] = dict(attacker.done)
     told["time beside an attacker over alone"] = [
         round(times["attacked"][kind] / times["alone"][kind], 2) for kind in ("good", "job")

@@ -571,7 +571,7 @@ def test_a_failed_job_tells_nothing_of_the_server(client, knee, service, monkeyp
     def broken(*arguments):
         raise RuntimeError("/secret/path exploded")
 
-    monkeypatch.setattr(service.generator("knee_xr2mri"), "_denoise", broken)
+    monkeypatch.setattr(service.generator("knee_xr2mri").algorithm, "_denoise", broken)
     job = start(client, knee).json()["id"]
     assert "secret" not in json.dumps(until(client, job, "failed"))
     reply = client.get(f"/jobs/{job}/result")
@@ -646,6 +646,9 @@ def test_a_result_comes_in_any_form(client, knee, tmp_path):
     np.testing.assert_array_equal(np.load(io.BytesIO(result(form="npy").content)), image.dataobj)
     np.testing.assert_allclose(client.get(f"/jobs/{job}").json()["affine"], image.affine)
     assert result(form="nrrd", kind="std").content[:4] == b"NRRD"
+    for form in ("nifti", "npy"):  # what is not compressed says how long it is
+        reply = result(form=form, kind="mean")
+        assert int(reply.headers["content-length"]) == len(reply.content) > 64 * 4 * 64 * 4
     assert result(kind="mean").status_code == 422 and "form" in result(kind="mean").text
     assert result(form="mp4").status_code == 422
 
