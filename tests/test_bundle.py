@@ -101,8 +101,9 @@ def test_metadata_tells_the_versions_of_this_project():
     assert metadata["monai_version"] == pinned["monai"]
     assert metadata["pytorch_version"] == pinned["torch"]
     assert metadata["numpy_version"] == pinned["numpy"]
-    for name, version in metadata["required_packages_version"].items():
-        assert pinned[name] == version
+    packages = metadata["required_packages_version"]
+    assert packages.pop("xr2mri") == xr2mri_core.__version__
+    assert packages and all(pinned[name] == version for name, version in packages.items())
 
 
 @pytest.mark.parametrize("size", ["tiny", "compact"])

@@ -63,7 +63,7 @@ class Installed:
             env={**environment, "HOME": str(self.elsewhere)},
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=1200,
         )
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
         return done.stdout.strip()
@@ -163,4 +163,12 @@ def test_the_server_starts_from_anywhere(installed):
         assert server.wait(60) == 0
     finally:
         server.kill()
+    assert not (installed.packages / "monai_app" / "logs").exists()
+
+
+@pytest.mark.slow
+def test_the_demo_runs_from_anywhere(installed):
+    told = installed.run("xr2mri", "demo", "--out", "demo")
+    assert "$ monailabel start_server" in told and "SSIM" in told
+    assert nib.load(installed.elsewhere / "demo/generated_mean.nii.gz").shape == (256, 50, 256)
     assert not (installed.packages / "monai_app" / "logs").exists()
