@@ -21,7 +21,6 @@ import torch
 from xr2mri_core.algorithm import Algorithm2, Knee, Part
 from xr2mri_core.bundle import load_bundle
 from xr2mri_core.condition import Condition
-from xr2mri_core.demographics import Demographics
 from xr2mri_core.devices import best_device, usable_device
 from xr2mri_core.errors import InputError, shown
 from xr2mri_core.geometry import (
@@ -132,7 +131,7 @@ class KneeMRIGenerator:
     def generate(
         self,
         radiograph: Path | str | np.ndarray | PreparedRadiograph,
-        features: Mapping[str, Any] | None = None,
+        features: Condition | Mapping[str, Any] | None = None,
         *,
         demographics: Mapping[str, Any] | None = None,
         laterality: str = "auto",
@@ -147,8 +146,9 @@ class KneeMRIGenerator:
         Args:
             radiograph: a file (DICOM, PNG, JPEG, NIfTI, NRRD), its pixels (rows, columns), or what
                 :meth:`read` made of them (``laterality`` and ``box`` were given there).
-            features: grades of Table I, in any spelling of
-                :func:`~xr2mri_core.features.parse_features`; what is left out counts as not read.
+            features: the condition, if it has been parsed; else grades of Table I in any spelling
+                of :func:`~xr2mri_core.features.parse_features`, where what is left out counts as
+                not read.
             demographics: ``age``, ``sex``, ``bmi`` as of
                 :func:`~xr2mri_core.demographics.parse_demographics`, for a model that
                 :attr:`uses_demographics`.
@@ -169,7 +169,9 @@ class KneeMRIGenerator:
         """
         started = time.perf_counter()
         wanted = GenerationRequest(**request).filled(self.settings)
-        condition = Condition.parse(features, demographics)
+        condition = (
+            features if isinstance(features, Condition) else Condition.parse(features, demographics)
+        )
         condition.check_for(self.uses_demographics)
         report = SliceProgress(progress, wanted.count, self._draws(wanted))
         report("radiograph")
@@ -218,16 +220,6 @@ class KneeMRIGenerator:
     def affine(self, depths: Sequence[float] | np.ndarray) -> np.ndarray:
         """(4, 4) voxel to RAS mm of a volume with slices at these depths."""
         return volume_affine(depths, FIELD_OF_VIEW_MM / self.image_size, self.image_size)
-
-    def accepted_demographics(self, demographics: Mapping[str, Any] | None) -> Demographics:
-        """Demographics, checked.
-
-        Raises:
-            InputError: they are out of range, or this model was trained without any.
-        """
-        condition = Condition.parse(demographics=demographics)
-        condition.check_for(self.uses_demographics)
-        return condition.demographics
 
     def _volumes(
         self, knee: Knee, report: SliceProgress, tell: Callable[[slice, np.ndarray], None]

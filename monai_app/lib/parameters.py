@@ -122,6 +122,11 @@ class GenerationParameters(BaseModel):
         return self
 
     @property
+    def condition(self) -> Condition:
+        """Grades and demographics, as `from_json` has parsed them."""
+        return Condition(dict(self.features), dict(self.demographics))
+
+    @property
     def request(self) -> dict[str, Any]:
         """The fields of a `GenerationRequest` among them; the batch size is the server's."""
         given = {name: getattr(self, name) for name in KNOBS if name in type(self).model_fields}

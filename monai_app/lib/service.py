@@ -72,7 +72,7 @@ class Generation:
         volumes = 1 if parameters.samples == 1 else 3  # beside the volume mean and deviation
         voxels = (volumes * parameters.count + 1) * generator.image_size**2  # 1: the radiograph
         self.size = voxels * np.dtype(np.float32).itemsize + _RECORD
-        generator.accepted_demographics(parameters.demographics)
+        parameters.condition.check_for(generator.uses_demographics)
         self.slices = 0
         self.warnings = [str(warning) for warning in radiograph.info.get("warnings", ())]
         self._generator: KneeMRIGenerator | None = generator
@@ -91,8 +91,7 @@ class Generation:
                 self._partial = np.zeros((side, p.count, side), np.float32)
                 generated = generator.generate(
                     radiograph,
-                    p.features,
-                    demographics=p.demographics,
+                    p.condition,
                     **p.request,
                     batch_size=self._batch_size,
                     progress=lambda done, total, stage: job.advance(done),
