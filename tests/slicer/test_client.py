@@ -581,7 +581,9 @@ def test_a_server_that_tells_no_place_is_older(client, faulty):
     faulty.plan[f"GET /jobs/{JOB}"] = Answer(body=state("done", affine=None))
     assert client.state(JOB_HANDLE).final
     for ask in (client.result, client.partial):
-        with pytest.raises(errors.NotOffered, match=r"where the volume lies\. Update the server"):
+        with pytest.raises(
+            errors.VersionMismatch, match=r"where the volume lies\. Update the server"
+        ):
             ask(JOB_HANDLE)
 
 

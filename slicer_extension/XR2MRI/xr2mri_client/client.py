@@ -35,6 +35,7 @@ from .errors import (
     NotOffered,
     Refused,
     TlsProblem,
+    VersionMismatch,
     WrongServer,
 )
 from .jobs import (
@@ -329,7 +330,8 @@ class XR2MRIClient:
             self.state(job)
         affine = self._affines[job.id]
         if affine is None:
-            raise NotOffered(_("The server does not tell where the volume lies."))
+            told = _("The server does not tell where the volume lies.")
+            raise VersionMismatch(told, server_is_older=True)
         return affine
 
     def record(self, job: JobHandle) -> dict[str, Any]:
