@@ -1,0 +1,75 @@
+"""The examples for a container and for systemd name what there is. No image is built here."""
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+
+from monai_app.lib.security.settings import ENVIRONMENT_PREFIX, SecuritySettings
+from xr2mri_core.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+DEPLOY = ROOT / "monai_app" / "docs" / "deploy"
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+SERVICE = (DEPLOY / "xr2mri.service").read_text()
+DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
+
+
+def test_what_the_image_is_built_from_is_there_and_is_enough_for_the_wheel():
+    copied = [
+        name
+        for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE)
+        for name in line.split()[:-1]
+    ]
+    assert copied and all((ROOT / name).exists() for name in copied)
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    assert not {name.split("/")[0] for name in copied} & set(ignored)
+    needed = {"constraints.txt", "pyproject.toml", "README.md", "xr2mri_core", "monai_app"}
+    assert {Path(name).name for name in copied} >= {*needed, "xr2mri_client"}
+
+
+def test_the_variables_are_settings():
+    known = {ENVIRONMENT_PREFIX + field.name.upper() for field in fields(SecuritySettings)}
+    named = set(re.findall(r"\bXR2MRI_[A-Z_]+", SERVICE + DOCKERFILE + str(COMPOSE)))
+    assert named and named <= known
+
+
+def test_the_composition_fits_together():
+    services = COMPOSE["services"]
+    build = services["xr2mri"]["build"]
+    assert (DEPLOY / build["context"]).resolve() == ROOT
+    assert (ROOT / build["dockerfile"]).is_file()
+    assert [name for name, service in services.items() if "ports" in service] == ["nginx"]
+    assert COMPOSE["networks"]["inside"]["internal"] is True
+    address = services["nginx"]["networks"]["inside"]["ipv4_address"]
+    assert services["xr2mri"]["environment"]["FORWARDED_ALLOW_IPS"] == address
+    for name, service in services.items():
+        assert set(service["networks"]) <= set(COMPOSE["networks"]), name
+    assert (DEPLOY / services["nginx"]["volumes"][0].split(":")[0]).is_file()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [*re.findall(r'"([^"]+)"', DOCKERFILE.split("ENTRYPOINT")[1])],
+        SERVICE.split("ExecStart=")[1].splitlines()[0].split(),
+    ],
+    ids=["container", "service"],
+)
+def test_the_commands_are_accepted(words, capsys):
+    assert Path(words[0]).name == "xr2mri"
+    assert main([*words[1:], "--help"]) == 0 and "--studies" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
+def test_systemd_takes_the_unit(tmp_path):
+    unit = tmp_path / "xr2mri.service"
+    unit.write_text(SERVICE.replace("/opt/xr2mri/.venv/bin/xr2mri", sys.executable))
+    said = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True)
+    ours = [line for line in said.stderr.splitlines() if "xr2mri" in line]
+    assert not [line for line in ours if "Unknown" in line or "Failed" in line], said.stderr
