@@ -96,3 +96,15 @@ def test_commits_are_checked_by_the_programs_of_make_lint():
     for line in ("$(BIN)/ruff check", "$(BIN)/ruff format", "$(BIN)/mypy"):
         assert line in (ROOT / "Makefile").read_text("utf-8")
         assert any(entry.startswith(line.replace("$(BIN)", ".venv/bin")) for entry in entries)
+
+
+@pytest.mark.parametrize("folder", ["monai_app", "xr2mri_core", "tests", "benchmarks"])
+def test_the_app_s_parts_have_one_name(folder):
+    """Imported as `lib` from within the app's folder, a module would be there twice."""
+    wrong = [
+        f"{file.relative_to(ROOT)}: {name}"
+        for file in sorted((ROOT / folder).rglob("*.py"))
+        for name in imported(file)
+        if name.partition(".")[0] == "lib"
+    ]
+    assert not wrong
