@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from dicom_samples import bilateral_film, knee, write_dicom
@@ -149,6 +150,24 @@ def test_slicers_pixels_say_how_they_lie(tmp_path, orientation):
     assert ("turn" in info) == (orientation != "L\\F")
     assert b"PatientOrientation" not in encode(stored, spacing, "L\\F\ndata file: /etc/passwd")
     assert b"PatientOrientation" not in encode(stored, spacing)
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ([[0, 0, 1], [-0.3, 0, 0], [0, 0.3, 0]], True),  # rows to posterior, columns to superior
+        ([[-0.3, 0, 0], [0, 0, 1], [0, 0.3, 0]], False),
+        ([[-0.3, 0.05, 0], [0.05, 0, 1], [0, 0.3, 0]], False),  # oblique
+        ([[1, 0, 0], [0, 0.3, 0], [0, 0, 0.3]], False),  # what scripts write
+    ],
+)
+def test_a_view_from_the_side_is_told_of_other_formats_too(tmp_path, columns, told):
+    affine = np.eye(4)
+    affine[:3, :3] = columns
+    pixels = knee(60, 50)[..., None] if columns[0][0] != 1 else knee(60, 50)[None]
+    nib.save(nib.Nifti1Image(pixels.astype(np.int16), affine), tmp_path / "x.nii.gz")
+    warnings = read_radiograph(tmp_path / "x.nii.gz")[1]["warnings"]
+    assert any("sagittal" in warning for warning in warnings) is told
 
 
 # --- lead letters ---------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from dicom_samples import bilateral_film, write_dicom
 from PIL import Image
 from samples import draw_knee
 
@@ -25,7 +26,9 @@ from monai_app.lib.quotas import Quota
 from monai_app.lib.tasks import KneeMRITask
 from xr2mri_core.geometry import volume_affine
 from xr2mri_core.phantom.dicom import write_radiograph_dicom
+from xr2mri_core.reading import prepare_radiograph
 
+CASES = Path(__file__).parents[3] / "shared" / "cases"
 NOISE = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
 SMALL = {"num_slices": 4, "seed": 3, "features": {"V00XRKL": 2}}
 
@@ -246,6 +249,26 @@ def test_a_picture_without_a_knee_is_doubted(client):
     told = locate(client, picture(NOISE[..., 0])).json()
     assert any("is this a knee radiograph?" in warning for warning in told["warnings"])
     assert told["localization"]["kind"] == "none" and told["localization"]["knees"] == []
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="no cases here")
+@pytest.mark.parametrize("name", sorted(path.name for path in CASES.glob("[0-9]*")))
+def test_peculiar_files_are_read_here_as_on_the_command_line(client, name):
+    path = CASES / name
+    told = locate(client, path.read_bytes(), {"laterality": "R"})
+    read = prepare_radiograph(path, 64, "R").info
+    assert told.status_code == 200, told.text
+    told = told.json()
+    assert told["box"] == list(read["box"]) and told["laterality"] == read["laterality"]
+    assert told["warnings"] == [str(warning) for warning in read["warnings"]]
+    assert told["localization"] == read["localization"]
+
+
+@pytest.mark.parametrize("params", [{}, {"box": [20, 20, 500, 500]}])
+def test_a_letter_of_the_other_side_is_doubted(client, tmp_path, params):
+    path = write_dicom(tmp_path / "x", bilateral_film("L"), ImageLaterality="R")
+    warnings = locate(client, path.read_bytes(), params).json()["warnings"]
+    assert any("says L, the laterality R" in warning for warning in warnings)
 
 
 def test_what_was_located_and_handed_back_gives_the_same_volume(client, tmp_path):

@@ -31,7 +31,8 @@ new: the generated knee is not registered to any scanner.
 
 **Text** is UTF-8, with the radiograph's letters, where its header says what they are, or where they
 can only be UTF-8. Where it declares no character set that fits, nobody can know them: then the
-series declares none either, and keeps the radiograph's bytes (`transforms/dicom_text.py`).
+series declares none either, and keeps the radiograph's bytes (`transforms/dicom_text.py`);
+``dciodvfy`` finds fault with those letters, as with the radiograph's, and with nothing else.
 
 **UIDs** are hashes of the content: the same volume of the same radiograph is the same instance, so
 that storing it twice leaves one copy, and any other content has other UIDs. For the same reason no

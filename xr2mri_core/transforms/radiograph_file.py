@@ -214,7 +214,20 @@ def _upright(stored: StoredImage, axes: tuple[int, int]) -> Picture:
     if pixels.ndim == 3:
         pixels = grey_of(pixels[..., :3])
     unset = rows == 1 and columns == 1
-    return Picture(pixels, None if unset else plausible_spacing((rows, columns)))
+    spacing = None if unset else plausible_spacing((rows, columns))
+    return Picture(pixels, spacing, warnings=_plane_notes(stored, axes))
+
+
+def _plane_notes(stored: StoredImage, axes: tuple[int, int]) -> tuple[str, ...]:
+    """A warning where a stated orientation is that of a view from the side."""
+    affine = stored.affine
+    stated = stored.oriented and not np.array_equal(affine, np.diag(np.abs(np.diag(affine))))
+    if not stated or set(io_orientation(affine)[list(axes), 0]) != {1.0, 2.0}:
+        return ()
+    return (
+        "the picture is sagittal by its orientation, not a frontal view (AP or PA): "
+        "the knee's MRI cannot be told from it",
+    )
 
 
 def _turn(stored: StoredImage, axes: tuple[int, int]) -> tuple[int, int, bool, bool]:
