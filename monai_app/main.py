@@ -22,6 +22,7 @@ from monai_app.lib.greeting import greet_when_ready
 from monai_app.lib.info import api_info
 from monai_app.lib.jobs import JobStore
 from monai_app.lib.json_text import plain
+from monai_app.lib.reading_box import Limits, ReadingBox, Turns
 from monai_app.lib.routes import (
     inference_router,
     jobs_router,
@@ -39,7 +40,7 @@ from monai_app.lib.sources import Sources
 from monai_app.lib.studies import Studies
 from monai_app.lib.tasks import KneeMRITask
 from monai_app.lib.training import TrainingRuns
-from monai_app.lib.uploads import ScratchFolder, Sessions
+from monai_app.lib.uploads import Sessions
 from xr2mri_core import __version__
 from xr2mri_core.volume import NOTICE
 
@@ -52,6 +53,8 @@ class XR2MRIApp(MONAILabelApp):
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         self.options = Settings.from_conf(conf, Path(app_dir))
         self.security = SecuritySettings.from_conf(conf)
+        box = self._box()
+        box.start()  # before anything secret is read
         self.service = GenerationService(
             self.options.bundles,
             self.options.device,
@@ -62,6 +65,7 @@ class XR2MRIApp(MONAILabelApp):
             self.security.max_work,
             shared=self.security.shared,
             max_memory_mb=self.security.max_memory_mb,
+            box=box,
         )
         super().__init__(
             app_dir,
@@ -71,6 +75,12 @@ class XR2MRIApp(MONAILabelApp):
             description=f"Knee MRI from one radiograph. Research only: {NOTICE}.",
             version=__version__,
         )
+
+    def _box(self) -> ReadingBox:
+        bounds = self.security
+        limits = Limits(bounds.read_seconds, bounds.read_cpu_seconds, bounds.read_memory_mb)
+        at_once = bounds.read_at_once
+        return ReadingBox(limits, Turns(at_once, max(1, at_once - 1), bounds.read_waiting))
 
     def init_datastore(self) -> Datastore:
         if self.studies.startswith(("http://", "https://")):
@@ -106,7 +116,6 @@ class XR2MRIApp(MONAILabelApp):
             self.service,
             studies,
             Sessions(60 * self.security.session_minutes, self.security.quota("sessions")),
-            ScratchFolder(),
             self.security.max_upload_bytes,
         )
         results = self.security.quota("results")

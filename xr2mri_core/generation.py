@@ -35,6 +35,7 @@ from xr2mri_core.reading import PreparedRadiograph, prepare_radiograph
 from xr2mri_core.record import record_of
 from xr2mri_core.request import GenerationRequest
 from xr2mri_core.spread import Spread
+from xr2mri_core.transforms.radiograph_file import RadiographFile
 from xr2mri_core.volume import GeneratedVolume
 
 MEAN_OF = 8
@@ -210,7 +211,7 @@ class KneeMRIGenerator:
 
     def read(
         self,
-        radiograph: Path | str | np.ndarray,
+        radiograph: Path | str | np.ndarray | RadiographFile,
         laterality: str = "auto",
         box: Sequence[int] | None = None,
     ) -> PreparedRadiograph:

@@ -19,8 +19,8 @@ from torch import Tensor
 from xr2mri_core.geometry import Laterality, own_side
 from xr2mri_core.localization import LocateKneed
 from xr2mri_core.transforms.compose import unit_range
-from xr2mri_core.transforms.dicom_file import read_header
 from xr2mri_core.transforms.radiograph import radiograph_transforms
+from xr2mri_core.transforms.radiograph_file import RadiographFile, open_radiograph
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class PreparedRadiograph:
 
 
 def prepare_radiograph(
-    radiograph: Path | str | np.ndarray,
+    radiograph: Path | str | np.ndarray | RadiographFile,
     size: int,
     laterality: str = "auto",
     box: Sequence[int] | None = None,
@@ -61,18 +61,20 @@ def prepare_radiograph(
 
     Without a box the knee is looked for (:class:`~xr2mri_core.localization.KneeDetector`): of a
     plain bilateral radiograph the knee of ``laterality`` is cut out, and the right one where that
-    is ``auto``. ``detached`` is that of :func:`~xr2mri_core.transforms.read_radiograph`.
+    is ``auto``. ``detached`` is that of :func:`~xr2mri_core.transforms.read_radiograph`. A file
+    that was read elsewhere, under guard perhaps, goes through the same chain.
 
     Raises:
         RadiographError: it cannot be used.
     """
+    if isinstance(radiograph, str | Path):
+        radiograph = open_radiograph(radiograph, detached)
     item: dict[str, Any] = {"radiograph": radiograph, "laterality": laterality}
     if box is not None:
         item["box"] = tuple(box)
-    data = radiograph_transforms(size, "radiograph", LocateKneed("radiograph"), detached)(item)
+    data = radiograph_transforms(size, "radiograph", LocateKneed("radiograph"))(item)
     picture = torch.as_tensor(np.asarray(data["radiograph"], np.float32))[None]
     info = data["radiograph_info"]
-    if not isinstance(radiograph, str | Path):
+    if not isinstance(radiograph, RadiographFile):
         return PreparedRadiograph("array", picture, info)
-    header = read_header(radiograph) if info["format"] == "DICOM" else None
-    return PreparedRadiograph(Path(radiograph).name, picture, info, header)
+    return PreparedRadiograph(radiograph.name, picture, info, radiograph.header)

@@ -88,6 +88,18 @@ class Bounds:
     max_memory_mb: Annotated[int, whole(16, 1_000_000)] = 2048
     """MiB of the volumes of one generation while it is made."""
 
+    # files in the reading box
+    read_seconds: _Seconds = 30
+    """To decode a file."""
+    read_cpu_seconds: _Seconds = 20
+    """Of processor time for it."""
+    read_memory_mb: Annotated[int, whole(64, 1_000_000)] = 1024
+    """MiB for it, beside what the readers themselves take."""
+    read_at_once: Annotated[int, whole(1, 64)] = 4
+    """Files that are decoded at once; of one user one less."""
+    read_waiting: Annotated[int, whole(2, 1000)] = 64
+    """Files that wait for it; of one user half of them."""
+
     # logins
     failures_user: Annotated[int, whole(1, 1000)] = 5
     """Failed logins of a name, before each one doubles the wait for the next."""

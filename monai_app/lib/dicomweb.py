@@ -5,7 +5,6 @@ monailabel start_server --app monai_app --studies http://pacs:8042/dicom-web
 
 from __future__ import annotations
 
-import io
 import logging
 import math
 import re
@@ -21,6 +20,7 @@ from anyio import CapacityLimiter
 from dicomweb_client import DICOMwebClient
 from pydicom import Dataset
 from requests.auth import HTTPBasicAuth
+from requests_toolbelt import MultipartDecoder
 
 from monai_app.lib.bounds import Bounds
 from monai_app.lib.studies import ReadOnlyStudies
@@ -33,6 +33,7 @@ log = logging.getLogger("xr2mri")
 _MOST_SERIES = 1000
 _CONNECT, _SILENCE = 5.0, 60.0  # seconds, the second between two parts of an answer
 _PIECE = 64 << 10
+_DICOM = "application/dicom"
 _UID = re.compile(r"[0-9][0-9.]{0,63}")
 _SOP, _SERIES, _STUDY = "00080018", "0020000E", "0020000D"
 _VIEW, _LATERALITY, _MODALITY = "00185101", "00200062", "00080060"
@@ -58,6 +59,7 @@ class DicomWebStudies(ReadOnlyStudies):
         self.most_bytes = self.bounds.max_upload_mb << 20
         if username:
             self._session.auth = HTTPBasicAuth(username, password)
+        self._url = url.rstrip("/")
         self._client = DICOMwebClient(url, session=self._session)
         self._client.set_http_retry_params(max_attempts=2, wait_exponential_multiplier=250)  # ms
 
@@ -112,12 +114,8 @@ class DicomWebStudies(ReadOnlyStudies):
                 f"{len(images)} images, {reason}: choose one with sop_instance_uid or "
                 f"view_position among {listed}"
             )
-        buffer = io.BytesIO()
         with self._answering(self.most_bytes):
-            study, series, sop = (_uid(chosen[0], tag) for tag in (_STUDY, _SERIES, _SOP))
-            dataset = self._client.retrieve_instance(study, series, sop)
-            dataset.save_as(buffer, write_like_original=False)
-        return buffer.getvalue()
+            return self._instance(*(_uid(chosen[0], tag) for tag in (_STUDY, _SERIES, _SOP)))
 
     def store(self, series: Sequence[Dataset]) -> dict[str, str]:
         """Store a series, or say that this can be done; returns its study and series UID.
@@ -133,6 +131,20 @@ class DicomWebStudies(ReadOnlyStudies):
         if failed:
             raise Unreachable(f"the PACS refused {failed} of {len(series)} images")
         return {"study": series[0].StudyInstanceUID, "series": series[0].SeriesInstanceUID}
+
+    def _instance(self, study: str, series: str, sop: str) -> bytes:
+        """The file of an image as it comes, in whatever transfer syntax.
+
+        DICOMwebClient would parse it here; files are parsed in the reading box.
+        """
+        address = f"{self._url}/studies/{study}/series/{series}/instances/{sop}"
+        accept = f'multipart/related; type="{_DICOM}"; transfer-syntax=*'
+        response = self._session.get(address, headers={"Accept": accept})
+        response.raise_for_status()
+        if response.headers.get("Content-Type", "").partition(";")[0].strip() == _DICOM:
+            return response.content
+        (part,) = MultipartDecoder.from_response(response).parts
+        return bytes(part.content)
 
     def _images(self, uid: str) -> list[dict[str, Any]]:
         """Radiographs that a UID of a series, an image or a study names."""

@@ -15,6 +15,7 @@ from monai_app.lib.device_queue import QueueFull
 from monai_app.lib.dicomweb import Unreachable
 from monai_app.lib.json_text import Json
 from monai_app.lib.quotas import QuotaFull
+from monai_app.lib.reading_box import ClientGone
 from monai_app.lib.service import UnknownModel
 from monai_app.lib.training import Busy
 from monai_app.lib.uploads import NO_ROOM, TooMuch, UnknownSession
@@ -34,6 +35,8 @@ class NotFound(XR2MRIError):
     """What was named is not here."""
 
 
+CLIENT_GONE = 499
+"""Nobody reads it; the audit log does."""
 _STATUS: tuple[tuple[type[XR2MRIError], int], ...] = (  # the first that fits
     (UnknownModel, 404),
     (UnknownSession, 404),
@@ -44,6 +47,7 @@ _STATUS: tuple[tuple[type[XR2MRIError], int], ...] = (  # the first that fits
     (InputError, 422),
     (QueueFull, 429),
     (QuotaFull, 429),
+    (ClientGone, CLIENT_GONE),
     (Unreachable, 502),
     (WeightsError, 503),
     (OutputError, 507),

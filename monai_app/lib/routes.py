@@ -30,7 +30,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import FileResponse, Response
 
 from monai_app.lib.device_queue import Job, State
-from monai_app.lib.http_errors import http_error, speak_plainly
+from monai_app.lib.http_errors import CLIENT_GONE, http_error, speak_plainly
 from monai_app.lib.jobs import Entry, JobStore, Key
 from monai_app.lib.json_text import Json, read_object
 from monai_app.lib.parameters import GenerationParameters
@@ -38,12 +38,11 @@ from monai_app.lib.replies import infer_reply, partial_reply, record_of, result_
 from monai_app.lib.security.auth import unnamed
 from monai_app.lib.security.routes import Role
 from monai_app.lib.service import GenerationService
-from monai_app.lib.sources import Named, Sources
+from monai_app.lib.sources import Named, Sources, hung_up
 from monai_app.lib.studies import ReadOnlyStudies, suffix_of
 from monai_app.lib.training import TrainingParameters, TrainingRuns
 from xr2mri_core.errors import XR2MRIError, encodable
 
-CLIENT_GONE = 499
 _TRAINING = TrainingParameters.model_json_schema()
 
 Kind = Literal["volume", "mean", "std"]
@@ -134,7 +133,7 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
             generation = service.prepare(model, radiograph, parameters, deliver)
             return store.start(generation, model, owner, account_of(request), warnings)
 
-        entry = await sources.in_thread(named, start)
+        entry = await sources.in_thread(request, named, start)
         asked, job = entry.generation.parameters, entry.job
         note(request, model=model, seed=asked.seed, job=job.id)
         try:
@@ -164,7 +163,7 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
                 warnings=[encodable(str(warning)) for warning in (*info["warnings"], *warnings)],
             )
 
-        located = await sources.in_thread(named, look)
+        located = await sources.in_thread(request, named, look)
         note(request, model=model)
         return located
 
@@ -214,7 +213,7 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
             generation = service.prepare(model, radiograph, parameters, deliver)
             return store.start(generation, model, owner, account_of(request), warnings, key)
 
-        entry = await sources.in_thread(named, submit)
+        entry = await sources.in_thread(request, named, submit)
         note(request, model=model, seed=entry.generation.parameters.seed, job=entry.job.id)
         return JobState(**store.describe(entry))
 
@@ -376,12 +375,8 @@ async def _ended_or_gone(request: Request, job: Job) -> bool:
         with suppress(RuntimeError):  # the server has ended before
             loop.call_soon_threadsafe(ended.set)
 
-    async def gone() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-
     job.when_final(tell)
-    waiting = [asyncio.ensure_future(ended.wait()), asyncio.ensure_future(gone())]
+    waiting = [asyncio.ensure_future(ended.wait()), asyncio.ensure_future(hung_up(request))]
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:

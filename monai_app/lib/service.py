@@ -19,6 +19,7 @@ import torch
 
 from monai_app.lib.device_queue import DeviceQueue, Job
 from monai_app.lib.parameters import GenerationParameters
+from monai_app.lib.reading_box import ClientGone, ReadingBox
 from xr2mri_core.bundle import describe_bundle, weights_path
 from xr2mri_core.errors import InputError, OutputError, WeightsError, XR2MRIError, shown
 from xr2mri_core.export import patient_and_study
@@ -34,7 +35,7 @@ SLICE_WORK = 12
 """What a slice costs besides its denoising steps (decoding, copying), counted in steps."""
 _ARRAYS_OF_ONE, _ARRAYS_OF_SEVERAL = 4, 8  # volumes that are held at once; see `generate`
 _RECORD = 256 << 10  # bytes of a record, and of what is kept of a header
-_READ_AT_ONCE = 2  # decoding a radiograph takes up to some 100 MB
+_LOOK_AT_ONCE = 2  # looking for the knee takes up to some 100 MB, and all cores
 
 Deliver = Callable[[GeneratedVolume], dict[str, str]]
 """Takes a result elsewhere; what it returns goes into the record as `stored`."""
@@ -143,6 +144,7 @@ class GenerationService:
         max_work: slices x samples x (steps + SLICE_WORK) of one generation at most; the device
             does nothing else meanwhile.
         max_memory_mb: of the arrays of one generation, its reply included.
+        box: that reads files; by default the one that this process shares.
         shared: whether there are several users; one may hold half of the places in the line.
     """
 
@@ -157,15 +159,17 @@ class GenerationService:
         max_work: int = 200_000,
         shared: bool = False,
         max_memory_mb: int = 2048,
+        box: ReadingBox | None = None,
     ) -> None:
         self.bundles, self.size = dict(bundles), size
+        self.box = box or ReadingBox.shared()
         self.max_work, self.max_memory_mb = max_work, max_memory_mb
         self.device, self.batch_size, self.precision = device, batch_size, precision
         share = max(1, (max_queue + 1) // 2) if shared else None
         self.queue = DeviceQueue(device or "default", max_queue, most_of_one=share)
         self._generators: dict[str, KneeMRIGenerator] = {}
         self._cards: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
-        self._loading, self._reading = threading.Lock(), threading.Semaphore(_READ_AT_ONCE)
+        self._loading, self._looking = threading.Lock(), threading.Semaphore(_LOOK_AT_ONCE)
 
     def generator(self, model: str) -> KneeMRIGenerator:
         """The generator of a model.
@@ -229,10 +233,34 @@ class GenerationService:
             return None
         return card
 
-    def read(self, model: str, file: Path, parameters: GenerationParameters) -> PreparedRadiograph:
-        """Read a radiograph as this model takes it; raises RadiographError."""
+    def read(
+        self,
+        model: str,
+        source: Path | bytes,
+        parameters: GenerationParameters,
+        owner: str = "",
+        gone: Callable[[], bool] = lambda: False,
+    ) -> PreparedRadiograph:
+        """Read a radiograph as this model takes it.
+
+        The file is decoded in the reading box; what comes out of that, numbers of a checked count,
+        is looked at and cut here.
+
+        Args:
+            model: of which name.
+            source: a file, or the content of one.
+            parameters: with side and box.
+            owner, gone: see :meth:`.ReadingBox.read`.
+
+        Raises:
+            RadiographError: it cannot be used.
+            QueueFull, ClientGone, OutputError: as the box says.
+        """
         generator = self.generator(model)
-        with self._reading:
+        file = self.box.read(source, owner=owner, gone=gone)
+        with self._looking:
+            if gone():
+                raise ClientGone
             read = generator.read(file, parameters.laterality, parameters.box)
         header = None if read.header is None else patient_and_study(read.header)
         return replace(read, header=header)  # a result keeps it: no more than its export needs

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import threading
+from collections.abc import Callable
+from functools import cached_property
 from typing import Annotated, TypeVar
 
-from anyio import to_thread
-from fastapi import File, Query, UploadFile
+from anyio import CapacityLimiter, to_thread
+from fastapi import File, Query, Request, UploadFile
 
 from monai_app.lib.http_errors import NotFound
 from monai_app.lib.parameters import GenerationParameters
 from monai_app.lib.service import Deliver, GenerationService
 from monai_app.lib.studies import ReadOnlyStudies, Source
-from monai_app.lib.uploads import ScratchFolder, Sessions, TooMuch
+from monai_app.lib.uploads import Sessions, TooMuch
 from xr2mri_core.errors import InputError, shown
 from xr2mri_core.export import dicom_series
 from xr2mri_core.reading import PreparedRadiograph
@@ -24,10 +25,15 @@ from xr2mri_core.reading import PreparedRadiograph
 T = TypeVar("T")
 IMAGE_ID = re.compile(r"[^\W_][\w.-]{0,127}")
 """Ids of images, in any script: nothing that could be a path."""
+_THREADS = 80  # that wait for their turn to be read: those of the box, and some
 
 
 class Named:
-    """Which radiograph a request is about; a dependency of the routes that take one."""
+    """Which radiograph a request is about; a dependency of the routes that take one.
+
+    Attributes:
+        gone: set when its client has hung up.
+    """
 
     def __init__(
         self,
@@ -41,6 +47,7 @@ class Named:
         ] = None,
     ) -> None:
         self.image, self.session_id, self.file = image, session_id, file
+        self.gone = threading.Event()
 
     def digest(self, *more: str) -> str:
         """Tells apart requests that differ in their radiograph, or in what else they say."""
@@ -59,7 +66,6 @@ class Sources:
         service: whose models say how a radiograph is read.
         studies: images that can be named by an id.
         sessions: files that were sent before.
-        scratch: for files in transit.
         most_bytes: of one upload.
     """
 
@@ -68,11 +74,10 @@ class Sources:
         service: GenerationService,
         studies: ReadOnlyStudies,
         sessions: Sessions,
-        scratch: ScratchFolder,
         most_bytes: int,
     ) -> None:
         self.service, self.studies, self.sessions = service, studies, sessions
-        self.scratch, self.most_bytes = scratch, most_bytes
+        self.most_bytes = most_bytes
 
     def content(self, upload: UploadFile) -> bytes:
         """The bytes of an upload.
@@ -85,13 +90,27 @@ class Sources:
             raise TooMuch(f"a file of more than {self.most_bytes >> 20} MB; send a radiograph")
         return content
 
-    async def in_thread(self, named: Named, call: Callable[[], T]) -> T:
-        """Do what reads a radiograph in a thread: what asks a PACS, among few of their own.
+    @cached_property
+    def _threads(self) -> CapacityLimiter:
+        return CapacityLimiter(_THREADS)
 
-        A PACS that does not answer holds these; all others find theirs free.
+    async def in_thread(self, request: Request, named: Named, call: Callable[[], T]) -> T:
+        """Do what reads a radiograph in a thread, which hears when the client hangs up.
+
+        What asks a PACS has few threads of its own, and what is read has others: a PACS that does
+        not answer, or files that take their time, hold these; all others find theirs free.
         """
         asks = named.file is None and not named.session_id and named.image
-        return await to_thread.run_sync(call, limiter=self.studies.limiter if asks else None)
+        limiter = (self.studies.limiter if asks else None) or self._threads
+        work = asyncio.ensure_future(to_thread.run_sync(call, limiter=limiter))
+        watch = asyncio.ensure_future(hung_up(request))
+        try:
+            await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            watch.cancel()
+            if not work.done():
+                named.gone.set()
+        return await work
 
     def radiograph(
         self, model: str, parameters: GenerationParameters, owner: str, named: Named
@@ -103,17 +122,8 @@ class Sources:
             NotFound, UnknownSession: there is none of that name.
         """
         self.service.generator(model)  # an unknown model is told before anything is read
-        with self._file(parameters, owner, named) as path:
-            return self.service.read(model, path, parameters)
-
-    @contextmanager
-    def _file(self, parameters: GenerationParameters, owner: str, named: Named) -> Iterator[Path]:
-        content = self._found(parameters, owner, named)
-        if isinstance(content, Path):
-            yield content
-        else:
-            with self.scratch.file(content) as path:
-                yield path
+        source = self._found(parameters, owner, named)
+        return self.service.read(model, source, parameters, owner, named.gone.is_set)
 
     def _found(self, parameters: GenerationParameters, owner: str, named: Named) -> Source:
         if named.file is not None:
@@ -148,3 +158,9 @@ class Sources:
             )
         self.studies.store([])  # refused now rather than after the work
         return lambda generated: self.studies.store(dicom_series(generated))
+
+
+async def hung_up(request: Request) -> None:
+    """Wait until the client of a request, whose body has been read, has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,29 +1,15 @@
-"""Files that clients send: on the disk while they are read, in memory while a session lives."""
+"""Files that clients send: in memory while a session lives, never under a name on the disk."""
 
 from __future__ import annotations
 
-import logging
-import os
-import shutil
-import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from monai_app.lib.quotas import Claim, Quota
-from xr2mri_core.errors import InputError, OutputError, XR2MRIError
+from xr2mri_core.errors import InputError, XR2MRIError
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
-log = logging.getLogger("xr2mri")
-_PREFIX, _ATTEMPTS = "xr2mri-server-", 3
 NO_ROOM = (
     "the server has no room for this file: its folder for temporary files is full or cannot be "
     "written; tell the administrator, who frees it or names another one in TMPDIR"
@@ -37,106 +23,6 @@ class UnknownSession(XR2MRIError):
 
 class TooMuch(XR2MRIError):
     """What was sent is larger than this server takes."""
-
-
-class ScratchFolder:
-    """Private folders (mode 0700) for files in transit, locked by the process that made them.
-
-    What killed servers have left behind is removed when the next one starts: the folders that
-    nobody locks. Process numbers would not tell; in a container the next server has the same.
-    """
-
-    def __init__(self) -> None:
-        for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-            with suppress(OSError):
-                _sweep(folder)
-
-    @contextmanager
-    def folder(self) -> Iterator[Path]:
-        """A folder of one's own that is gone afterwards, whatever happens.
-
-        Raises:
-            OutputError: it cannot be made.
-        """
-        with _room():
-            folder, held = _made()
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            if held is not None:
-                os.close(held)
-
-    @contextmanager
-    def file(self, content: bytes) -> Iterator[Path]:
-        """The content as a file, in the same way; raises OutputError."""
-        with self.folder() as folder:
-            path = folder / "radiograph"
-            with _room():
-                path.write_bytes(content)
-            yield path
-
-
-def _made() -> tuple[Path, int | None]:
-    """A new folder and the descriptor that locks it; None where folders cannot be locked."""
-    for attempt in range(_ATTEMPTS):
-        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{_boot()}-"))
-        held = _locked(folder)
-        if held is not None or attempt == _ATTEMPTS - 1:
-            break
-        with suppress(OSError):  # a server that starts has just swept it
-            folder.rmdir()
-    return folder, held
-
-
-def _sweep(folder: Path) -> None:
-    """Remove a folder whose server is no more."""
-    if hasattr(os, "getuid") and folder.lstat().st_uid != os.getuid():
-        return
-    held = _locked(folder)
-    if held is not None or not folder.name.startswith(f"{_PREFIX}{_boot()}-"):
-        log.info("removing what a server that was killed has left behind")
-        shutil.rmtree(folder, ignore_errors=True)
-    if held is not None:
-        os.close(held)
-
-
-def _locked(folder: Path) -> int | None:
-    """A descriptor that holds a folder locked; None where another process does, or it is gone.
-
-    Where folders cannot be locked (Windows), each of them counts as another's.
-    """
-    if fcntl is None:
-        return None
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if folder.stat().st_ino == os.fstat(descriptor).st_ino:
-            return descriptor
-    except OSError:
-        pass
-    os.close(descriptor)
-    return None
-
-
-def _boot() -> str:
-    """Tells boots of this machine apart; the same for all its containers."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().replace("-", "")[:12]
-    except OSError:
-        return "0"
-
-
-@contextmanager
-def _room() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        log.error("the folder for temporary files: %s", error)
-        raise OutputError(NO_ROOM) from error
 
 
 @dataclass

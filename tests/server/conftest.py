@@ -38,13 +38,11 @@ def studies(tmp_path, radiograph):
 
 @pytest.fixture
 def scratch(tmp_path, monkeypatch):
-    """Files in transit go to a folder of this test, which is empty in the end."""
-    from monai_app.lib.uploads import ScratchFolder
-
+    """Temporary files go to a folder of this test, which is empty in the end."""
     folder = tmp_path / "scratch"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
-    yield ScratchFolder()
+    yield folder
     assert list(folder.iterdir()) == [], "a request left a file behind"
 
 
@@ -87,7 +85,7 @@ def client(service, studies, scratch, store):
     from monai_app.lib.sources import Sources
     from monai_app.lib.uploads import Sessions
 
-    sources = Sources(service, studies, Sessions(), scratch, 1 << 20)
+    sources = Sources(service, studies, Sessions(), 1 << 20)
     app = FastAPI()
     app.add_middleware(Logins)
     mount(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jwt
 import uvicorn
 from fastapi import FastAPI, Request
 from starlette.applications import Starlette
@@ -116,6 +117,14 @@ def make_users(folder: Path) -> Path:
     users = [StoredUser("ada", Role.USER, _HASH), StoredUser("root", Role.ADMIN, _HASH)]
     write_users(path, {user.name: user for user in users})
     return path
+
+
+def issued(key: Any, subject: str) -> str:
+    """A token of the issuer for a user."""
+    now = int(time.time())
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "iat": now, "exp": now + 3600}
+    claims["realm_access"] = {"roles": ["xr2mri-user"]}
+    return jwt.encode(claims, key, algorithm="ES256")
 
 
 def free_port() -> int:

@@ -6,10 +6,7 @@ import http.client
 import json
 import logging
 import os
-import shutil
 import socket
-import subprocess
-import sys
 import time
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
@@ -531,38 +528,3 @@ def test_nobody_is_served_while_the_audit_log_cannot_be_written(secured):
     assert status("/jobs") == 200
     lines = [json.loads(line) for line in path.read_text()[len(before) :].splitlines()]
     assert lines[0]["lost"] >= 6 and lines[-1]["route"] == "/jobs"
-
-
-# --- files that a killed server left --------------------------------------------------------------
-
-KILLED = (
-    "from monai_app.lib.uploads import ScratchFolder; import os\n"
-    "with ScratchFolder().file(b'patient') as path:\n"
-    "    os._exit(137)"  # the first process of a container cannot kill itself
-)
-
-
-@pytest.mark.skipif(
-    shutil.which("unshare") is None
-    or subprocess.run(["unshare", "-pf", "true"], check=False, capture_output=True).returncode != 0,
-    reason="needs a new process namespace, as a container is",
-)
-def test_a_container_that_was_killed_leaves_nothing(tmp_path):
-    """In each container the server is the first process."""
-    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
-    inside = ["unshare", "-pf", "--mount-proc", sys.executable, "-c"]
-    killed = subprocess.run([*inside, KILLED], env=environment, check=False, capture_output=True)
-    assert len(list(tmp_path.rglob("radiograph"))) == 1, killed.stderr
-    again = "from monai_app.lib.uploads import ScratchFolder; ScratchFolder()"
-    subprocess.run([*inside, again], env=environment, check=True)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_files_of_a_server_that_lives_stay(tmp_path, monkeypatch):
-    from monai_app.lib.uploads import ScratchFolder
-
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with ScratchFolder().file(b"pixels") as path:
-        ScratchFolder()
-        assert path.read_bytes() == b"pixels" and path.parent.stat().st_mode & 0o077 == 0
-    assert list(tmp_path.iterdir()) == []

@@ -1,44 +1,14 @@
 """Nothing of a request stays: not on the disk, not for others, not for ever."""
 
 import gc
-import os
-import subprocess
-import sys
 import time
 import weakref
 
 import pytest
 
 from monai_app.lib.quotas import Quota, QuotaFull
-from monai_app.lib.uploads import ScratchFolder, Sessions, TooMuch, UnknownSession
+from monai_app.lib.uploads import Sessions, TooMuch, UnknownSession
 from xr2mri_core.errors import InputError
-
-
-def test_a_file_is_there_for_its_moment_only():
-    with pytest.raises(KeyboardInterrupt), ScratchFolder().file(b"pixels") as path:
-        assert path.read_bytes() == b"pixels"
-        assert path.parent.stat().st_mode & 0o077 == 0
-        raise KeyboardInterrupt
-    assert not path.parent.exists()
-
-
-def test_what_a_killed_server_left_is_swept_by_the_next(tmp_path, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    code = (
-        "from monai_app.lib.uploads import ScratchFolder; import os, signal\n"
-        "scratch = ScratchFolder()\n"
-        "with scratch.file(b'patient'):\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=False)
-    assert len(list(tmp_path.rglob("radiograph"))) == 1
-    subprocess.run(
-        [sys.executable, "-c", "from monai_app.lib.uploads import ScratchFolder; ScratchFolder()"],
-        env=environment,
-        check=True,
-    )
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_session_belongs_to_its_owner():

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pydicom import Dataset
 from pydicom.config import RAISE
+from pydicom.datadict import tag_for_keyword
 from pydicom.uid import UID
-from pydicom.valuerep import PersonName, validate_value
+from pydicom.valuerep import IS, DSfloat, PersonName, validate_value
 
 from xr2mri_core.errors import RadiographError, shown
+from xr2mri_core.transforms.dicom_file import is_dicom, read_header
+from xr2mri_core.transforms.dicom_text import settle_character_set
 
 log = logging.getLogger("xr2mri")
 
@@ -37,9 +41,6 @@ _ENUMERATED = {
 
 def header_of(source: Dataset | Path | str | None) -> Dataset | None:
     """The header of a DICOM radiograph; None for none and for a file of another format."""
-    from xr2mri_core.transforms.dicom_file import is_dicom, read_header  # brings MONAI
-    from xr2mri_core.transforms.dicom_text import settle_character_set
-
     if source is None:
         return None
     if isinstance(source, Dataset):
@@ -80,6 +81,45 @@ def patient_and_study(source: Dataset) -> Dataset:
         if uid := identifier(source, keyword):
             setattr(kept, keyword, uid)
     return kept
+
+
+def patient_as_text(source: Dataset) -> dict[str, Any]:
+    """:func:`patient_and_study` by keywords, as texts and lists, for JSON."""
+    return _as_text(patient_and_study(source))
+
+
+def patient_from_text(told: Mapping[str, Any]) -> Dataset:
+    """The way back; what a series does not take over, or is against the rules, is left out.
+
+    Raises:
+        TypeError, ValueError: it is of another form.
+    """
+    return patient_and_study(_from_text(told))
+
+
+def _as_text(dataset: Dataset) -> dict[str, Any]:
+    return {
+        element.keyword: [_as_text(item) for item in element.value]
+        if element.VR == "SQ"
+        else _text_of(element.value)
+        for element in dataset
+    }
+
+
+def _text_of(value: Any) -> str:
+    return str(value.original_string if isinstance(value, DSfloat | IS) else value)
+
+
+def _from_text(told: object) -> Dataset:
+    if not isinstance(told, dict):
+        raise TypeError("no attributes")
+    dataset = Dataset()
+    for keyword, value in told.items():
+        if tag_for_keyword(keyword) is None or not isinstance(value, str | list):
+            raise ValueError(f"no attribute: {shown(keyword)}")
+        items = isinstance(value, list)
+        setattr(dataset, keyword, [_from_text(item) for item in value] if items else value)
+    return dataset
 
 
 def _extent(value: Any) -> int:

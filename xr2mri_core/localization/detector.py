@@ -50,6 +50,7 @@ LARGEST = 1600
 """Longer side in pixels at which a picture is looked at."""
 _CANDIDATE = 0.12
 _TALL = 1.9
+_AT_ONCE = 8  # windows, which bounds the memory
 
 Detection = tuple[Edges, float]
 """A joint box and its score."""
@@ -141,13 +142,19 @@ class KneeDetector:
         return [(box, both)] if sure else []
 
     def _look(self, picture: Tensor, windows: Sequence[Window]) -> list[Detection]:
-        frames = [frame_of(picture, window) for window in windows]
-        return [
-            (to_picture(box, window), score)
-            for found, window in zip(self.network(frames), windows, strict=True)
-            for box, score in zip(found["boxes"].tolist(), found["scores"].tolist(), strict=True)
-            if score >= _CANDIDATE
-        ]
+        seen: list[Detection] = []
+        for start in range(0, len(windows), _AT_ONCE):
+            some = windows[start : start + _AT_ONCE]
+            frames = [frame_of(picture, window) for window in some]
+            seen += [
+                (to_picture(box, window), score)
+                for found, window in zip(self.network(frames), some, strict=True)
+                for box, score in zip(
+                    found["boxes"].tolist(), found["scores"].tolist(), strict=True
+                )
+                if score >= _CANDIDATE
+            ]
+        return seen
 
     def _confirmed(self, picture: Tensor, box: Edges, score: float) -> Detection:
         """A second look: the box of the best that lies where the first look saw one."""

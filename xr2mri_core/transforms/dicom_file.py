@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
+from typing import BinaryIO
 
 from pydicom import Dataset
 
@@ -12,14 +12,14 @@ from xr2mri_core.transforms import dicom_statements as statements
 from xr2mri_core.transforms.dicom_header import is_dicom, named, read_dataset, read_header
 from xr2mri_core.transforms.dicom_pixels import form_of, grey_values
 from xr2mri_core.transforms.orientation import Turn
-from xr2mri_core.transforms.picture import Picture, check_pixels
+from xr2mri_core.transforms.picture import Picture, check_pixels, check_size
 
 __all__ = ["is_dicom", "read_dicom", "read_header"]
 
 log = logging.getLogger("xr2mri")
 
 
-def read_dicom(path: Path) -> Picture:
+def read_dicom(stream: BinaryIO) -> Picture:
     """Read a radiograph: upright, rescaled, MONOCHROME1 inverted, no VOI window applied.
 
     Patient Orientation turns it, so that the patient's right is on image left. What the header
@@ -30,8 +30,8 @@ def read_dicom(path: Path) -> Picture:
             accepted, missing pixels, or a transfer syntax that no decoder here reads.
     """
     try:
-        return _read(path)
-    except RadiographError:
+        return _read(stream)
+    except (RadiographError, MemoryError):
         raise
     except Exception as error:  # whatever a damaged file does to the parser
         log.info("a damaged DICOM file: %s", shown(error))
@@ -40,23 +40,25 @@ def read_dicom(path: Path) -> Picture:
         ) from error
 
 
-def _read(path: Path) -> Picture:
-    header = read_header(path)
+def _read(stream: BinaryIO) -> Picture:
+    header = read_header(stream)
     notes = statements.modality_notes(header)
     form, form_notes = form_of(header)
-    dataset = read_dataset(path)
+    dataset = read_dataset(stream)
     if form_of(dataset)[0] != form:  # stated anew behind the pixels
         raise UndecodableError(
             f"{named('Rows')} and what else describes its pixels is stated twice, differently; "
             "the file is damaged: export it again"
         )
     pixels, pixel_notes = grey_values(dataset, form)
+    del dataset  # a large film has to fit once more, upright
     check_pixels(pixels)
     side, side_notes = statements.side_of_header(header)
     notes += form_notes + pixel_notes + side_notes
     notes += statements.view_notes(header) + statements.polarity_notes(header)
     turn, spacing, lie_notes = _lie(header)
-    return Picture(turn.upright(pixels), spacing, side, notes + lie_notes, turn)
+    check_size([round(n * s) for n, s in zip(pixels.shape, turn.stretch, strict=True)])
+    return Picture(turn.upright(pixels), spacing, side, notes + lie_notes, turn, header)
 
 
 def _lie(header: Dataset) -> tuple[Turn, tuple[float, float] | None, tuple[str, ...]]:

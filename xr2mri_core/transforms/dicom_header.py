@@ -7,23 +7,21 @@ what cannot is named by its tag.
 from __future__ import annotations
 
 import math
-from collections.abc import MutableSequence
+from collections.abc import Iterator, MutableSequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydicom import Dataset, dcmread
 from pydicom.datadict import tag_for_keyword
-from pydicom.filereader import read_file_meta_info
 from pydicom.tag import Tag
-from pydicom.uid import (
-    UID,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-)
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from xr2mri_core.errors import UndecodableError, shown
 from xr2mri_core.transforms.dicom_text import settle_character_set
+
+MOST_READS = 60_000
+"""Of a file by the parser, two or three for each element. Radiographs have some hundred of them."""
 
 
 def is_dicom(head: bytes) -> bool:
@@ -31,32 +29,68 @@ def is_dicom(head: bytes) -> bool:
     return head[128:132] == b"DICM" or head[:2] in (b"\x02\0", b"\x08\0")
 
 
-def read_header(path: str | Path) -> Dataset:
+def read_header(source: str | Path | BinaryIO) -> Dataset:
     """The attributes of a DICOM file, without its pixels, its text decoded as far as it can be."""
-    dataset = read_dataset(Path(path), stop_before_pixels=True)
+    dataset = read_dataset(source, stop_before_pixels=True)
     settle_character_set(dataset)
     return dataset
 
 
-def read_dataset(path: Path, **options: Any) -> Dataset:
+def read_dataset(source: str | Path | BinaryIO, **options: Any) -> Dataset:
     """A DICOM file as pydicom reads it; its transfer syntax is set where the file states none.
 
+    Args:
+        source: path, or a stream that can be rewound.
+        options: of :func:`pydicom.dcmread`.
+
     Raises:
-        UndecodableError: the file is deflated.
+        UndecodableError: the file is deflated, or has too many elements.
     """
-    with path.open("rb") as stream:
+    with _opened(source) as stream:
+        stream.seek(0)
         has_preamble = stream.read(132)[128:] == b"DICM"
-    if has_preamble:
-        syntax = read_file_meta_info(path).get("TransferSyntaxUID")
-        if syntax == DeflatedExplicitVRLittleEndian:  # would be inflated whole, whatever its size
-            raise UndecodableError(f"transfer syntax {syntax.name}; export it uncompressed")
-    dataset = dcmread(path, force=not has_preamble, **options)
+        stream.seek(0)
+        dataset = dcmread(_Bounded(stream), force=not has_preamble, **options)  # type: ignore[arg-type]
     if "TransferSyntaxUID" not in dataset.file_meta:  # an old file: only data, told by its form
         implicit = dataset.is_implicit_VR
         dataset.file_meta.TransferSyntaxUID = (
             ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
         )
     return dataset
+
+
+@contextmanager
+def _opened(source: str | Path | BinaryIO) -> Iterator[BinaryIO]:
+    if isinstance(source, str | Path):
+        with Path(source).open("rb") as stream:
+            yield stream
+    else:
+        yield source
+
+
+class _Bounded:
+    """A stream that the parser can make no more of than the file holds.
+
+    It bounds what the parser does, rather than to find out beforehand what it will do. The parser
+    asks for all that is left in one case alone: to inflate it, whatever that may come to.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._reads = stream, 0
+        self.seek, self.tell, self.close = stream.seek, stream.tell, stream.close
+        here = stream.tell()
+        self._end = stream.seek(0, 2)
+        stream.seek(here)
+
+    def read(self, count: int = -1) -> bytes:
+        if count < 0:
+            raise UndecodableError(
+                "transfer syntax Deflated Explicit VR Little Endian; export it uncompressed"
+            )
+        self._reads += 1
+        if self._reads > MOST_READS:
+            raise UndecodableError("has too many elements for a radiograph; export it again")
+        return self._stream.read(min(count, max(0, self._end - self._stream.tell())))
 
 
 def syntax_of(dataset: Dataset) -> UID:

@@ -26,7 +26,7 @@ from xr2mri_core.transforms.dicom_header import (
     texts_of,
     whole_of,
 )
-from xr2mri_core.transforms.picture import check_size, grey_of
+from xr2mri_core.transforms.picture import blocks_of, check_scans, check_size, grey_of
 
 log = logging.getLogger("xr2mri")
 
@@ -116,18 +116,18 @@ def grey_values(dataset: Dataset, form: Form) -> tuple[np.ndarray, tuple[str, ..
     """
     raw = _decoded(dataset, form)
     if raw.ndim == 3 or form.photometric == "PALETTE COLOR":
-        return rescaled(_grey(raw, dataset, form), dataset).astype(np.float32), ()
+        return _values(_grey(raw, dataset, form), dataset), ()
     padded, notes = _padded(raw, dataset, form)
     compressed = syntax_of(dataset).is_compressed
     stored, bits, more_notes = _within_bits(raw, padded, form, compressed)
     padded |= _padded(stored, dataset, form)[0]
-    values = rescaled(stored, dataset).astype(np.float32)
+    values = _values(stored, dataset)
     if form.photometric == "MONOCHROME1":
         lowest = -(1 << (bits - 1)) if form.signed else 0
         ends = np.array([lowest, lowest + (1 << bits) - 1])
-        values = np.float32(rescaled(ends, dataset).sum()) - values
+        np.subtract(np.float32(rescaled(ends, dataset).sum()), values, out=values)
     if padded.any() and not padded.all():
-        values[padded] = values[~padded].min()
+        values[padded] = values.min(where=~padded, initial=np.inf)
     return values, notes + more_notes
 
 
@@ -148,7 +148,7 @@ def _decoded(dataset: Dataset, form: Form) -> np.ndarray:
         if not known:
             _check_length(dataset, form)
         return _only_pixels(dataset, form, allocated).pixel_array
-    except RadiographError:
+    except (RadiographError, MemoryError):
         raise
     except Exception as error:
         log.info("a DICOM file that cannot be decoded: %s", shown(error))
@@ -203,6 +203,7 @@ def _of_stream(dataset: Dataset, form: Form) -> int:
             f"transfer syntax {syntax.name}: the compressed picture is {says}, its header says "
             f"{shape} (rows, columns, samples); the file is damaged: export it uncompressed"
         )
+    check_scans(frame)
     if found.bits > 16:
         raise UndecodableError(
             f"transfer syntax {syntax.name} with {found.bits} bits; up to 16 are read: "
@@ -260,13 +261,18 @@ def _within_bits(
     size = raw.dtype.itemsize * 8
     spare, above = size - form.stored, size - 1 - form.high_bit
     cut = raw
-    if not compressed and 0 <= above <= spare:
-        cut = (raw << above) >> spare
-    whole = raw >> (form.high_bit + 1 - form.stored) if not compressed else raw
-    shown_values = whole[~padded]
-    if shown_values.size == 0:
+    if not compressed and 0 <= above <= spare and spare:
+        cut = raw << above
+        cut >>= spare
+    below = 0 if compressed else form.high_bit + 1 - form.stored
+    whole = raw >> below if below else raw
+    if padded.all():
         return cut, form.stored, ()
-    extremes = int(shown_values.max()), int(shown_values.min())
+    ends = np.iinfo(whole.dtype)
+    extremes = (
+        int(whole.max(where=~padded, initial=ends.min)),
+        int(whole.min(where=~padded, initial=ends.max)),
+    )
     bits = max(n.bit_length() if n >= 0 else (~n).bit_length() for n in extremes) + form.signed
     if bits <= form.stored or (cut is not raw and _rough(cut, padded) <= _rough(whole, padded)):
         return cut, form.stored, ()
@@ -277,10 +283,14 @@ def _within_bits(
 def _rough(values: np.ndarray, padded: np.ndarray) -> float:
     """Sum of the differences of neighbours, padding left out."""
     rough = 0.0
-    for seen, hidden in ((values, padded), (values.T, padded.T)):
-        steps = np.abs(np.diff(seen.astype(np.float32), axis=1))
-        steps[hidden[:, 1:] | hidden[:, :-1]] = 0
-        rough += float(steps.sum(dtype=np.float64))
+    for rows in blocks_of(values):
+        with_next = slice(rows.start, rows.stop + 1)
+        across = values[rows].astype(np.float32), padded[rows]
+        down = values[with_next].astype(np.float32).T, padded[with_next].T
+        for seen, hidden in (across, down):
+            steps = np.abs(np.diff(seen, axis=1))
+            steps[hidden[:, 1:] | hidden[:, :-1]] = 0
+            rough += float(steps.sum(dtype=np.float64))
     return rough
 
 
@@ -303,6 +313,14 @@ def _padded(stored: np.ndarray, dataset: Dataset, form: Form) -> tuple[np.ndarra
         number %= 1 << size
         ends.append(number - (1 << size) if form.signed and number >> (size - 1) else number)
     return (stored >= min(ends)) & (stored <= max(ends)), ()
+
+
+def _values(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """:func:`rescaled` of a whole picture as float32."""
+    values = np.empty(stored.shape, np.float32)
+    for rows in blocks_of(stored):
+        values[rows] = rescaled(stored[rows], dataset)
+    return values
 
 
 def rescaled(stored: np.ndarray, dataset: Dataset) -> np.ndarray:

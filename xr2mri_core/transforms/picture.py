@@ -1,10 +1,14 @@
-"""What a radiograph file holds, and what is refused in any of them."""
+"""What a radiograph file holds, and what is refused in any of them.
+
+Every size is checked here, before memory of that size is asked for: of a picture as its decoder
+will see it, as it is stretched to square pixels, and of the square that is cut out of it.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,9 +20,14 @@ LARGEST_PIXELS = 64_000_000
 """Pixels that a radiograph may have; the largest detectors give about 15 million."""
 SMALLEST_SIDE = 32
 """Rows and columns that a radiograph must have at least."""
+MOST_ELONGATED = 16
+"""Longer over shorter side, at most: films of a whole leg have 4. A detector looks along it."""
+MOST_SCANS = 100
+"""Of a JPEG: each passes over the whole picture, and cameras and programs write up to 10."""
 
 _COLOUR_SPREAD = 16 / 255  # of full scale: the chroma noise of a grey JPEG lies well below
 _COLOURED_PART = 0.01  # of all pixels: room for a coloured side marker
+_ROWS_AT_ONCE = 64  # of a large film, whose copies would take hundreds of MB each
 
 
 class Picture(NamedTuple):
@@ -30,6 +39,7 @@ class Picture(NamedTuple):
         laterality: the side of the knee, None where the file states none.
         warnings: what the user should know.
         turn: how the picture in the file became this upright one.
+        header: the pydicom Dataset of a DICOM file, without its pixels; None for other files.
     """
 
     pixels: np.ndarray
@@ -37,6 +47,7 @@ class Picture(NamedTuple):
     laterality: Laterality | None = None
     warnings: tuple[str, ...] = ()
     turn: Turn = UPRIGHT
+    header: Any = None
 
 
 def check_size(shape: Sequence[int]) -> None:
@@ -50,6 +61,32 @@ def check_size(shape: Sequence[int]) -> None:
     if min(shape) < SMALLEST_SIDE:
         raise RadiographError(
             f"{text} pixels are too few; at least {SMALLEST_SIDE} x {SMALLEST_SIDE} are needed"
+        )
+    if max(shape) > MOST_ELONGATED * min(shape):
+        raise RadiographError(
+            f"{text} pixels are a strip: the longer side may be {MOST_ELONGATED} times the "
+            "shorter; crop the radiograph to the knee"
+        )
+
+
+def check_cut(height: int, width: int) -> None:
+    """Refuse to cut out more than a radiograph may have; what lies outside it is filled up."""
+    if height * width > LARGEST_PIXELS:
+        raise RadiographError(
+            f"{height} x {width} pixels would be cut out, square in mm; at most "
+            f"{LARGEST_PIXELS // 10**6} million are: give a smaller box, or mend the pixel spacing"
+        )
+
+
+def check_scans(content: bytes) -> None:
+    """Refuse a JPEG with so many scans that decoding it takes minutes.
+
+    Their markers are counted wherever they stand: no parser has to agree with the decoder's.
+    """
+    scans = content.count(b"\xff\xda")
+    if scans > MOST_SCANS:
+        raise RadiographError(
+            f"a JPEG of {scans} scans; at most {MOST_SCANS} are read: save it anew"
         )
 
 
@@ -77,6 +114,12 @@ def check_pixels(pixels: np.ndarray) -> np.ndarray:
     return pixels
 
 
+def blocks_of(pixels: np.ndarray) -> Iterator[slice]:
+    """A picture's rows, some at a time."""
+    for start in range(0, len(pixels), _ROWS_AT_ONCE):
+        yield slice(start, start + _ROWS_AT_ONCE)
+
+
 def plausible_spacing(spacing: Sequence[float]) -> tuple[float, float] | None:
     """Return (row, column) spacing in mm, None where it cannot be that of a radiograph."""
     if len(spacing) != 2 or not all(0.01 <= step <= 5 for step in spacing):
@@ -91,7 +134,12 @@ def grey_of(colour: np.ndarray) -> np.ndarray:
         RadiographError: if the picture is really coloured.
     """
     full_scale = 255 if colour.dtype == np.uint8 else max(float(colour.max()), 1.0)
-    spread = colour.max(axis=-1).astype(np.float32) - colour.min(axis=-1)
-    if (spread > _COLOUR_SPREAD * full_scale).mean() > _COLOURED_PART:
+    grey, coloured = np.empty(colour.shape[:2], np.float32), 0
+    for rows in blocks_of(colour):
+        part = colour[rows]
+        spread = part.max(axis=-1).astype(np.float32) - part.min(axis=-1)
+        coloured += np.count_nonzero(spread > _COLOUR_SPREAD * full_scale)
+        part.mean(axis=-1, dtype=np.float32, out=grey[rows])
+    if coloured > _COLOURED_PART * grey.size:
         raise RadiographError("a colour picture; give the radiograph in greyscale")
-    return colour.mean(axis=-1, dtype=np.float32)
+    return grey

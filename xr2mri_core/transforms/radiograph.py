@@ -26,9 +26,9 @@ from xr2mri_core.errors import RadiographError, shown
 from xr2mri_core.geometry import IMAGE_SIZE
 from xr2mri_core.transforms.compose import ResizePicturesd, RightKneeFramed, TypedCompose
 from xr2mri_core.transforms.orientation import UPRIGHT, Turn
-from xr2mri_core.transforms.picture import check_pixels
+from xr2mri_core.transforms.picture import check_cut, check_pixels
 from xr2mri_core.transforms.polarity import PositiveRadiographd
-from xr2mri_core.transforms.radiograph_file import read_radiograph
+from xr2mri_core.transforms.radiograph_file import RadiographFile, open_radiograph
 
 CROP_MM = 140.0
 """Side of the square around the joint where the spacing is known."""
@@ -55,8 +55,9 @@ def radiograph_transforms(
 
     Args:
         size: rows and columns of the result.
-        keys: item of the data with the path of a radiograph, or its pixels (rows, columns). The
-            data may also hold ``laterality`` (R, L, auto) and ``box`` (see :data:`Box`).
+        keys: item of the data with the path of a radiograph, its pixels (rows, columns), or what
+            :func:`.open_radiograph` made of it. The data may also hold ``laterality`` (R, L, auto)
+            and ``box`` (see :data:`Box`).
         locate: step that finds the box where none is given, such as
             :class:`~xr2mri_core.localization.LocateKneed`.
         detached: see :func:`read_radiograph`.
@@ -83,12 +84,13 @@ def _info_key(key: Hashable) -> str:
 class LoadRadiographd(MapTransform):
     """Read the radiograph at a path as a MetaTensor (1, rows, columns) float32, bone bright.
 
-    Pixels (rows, columns) in memory are taken as they are. What is known about the file goes to
-    ``data["<key>_info"]``; see :func:`read_radiograph`. A ``box`` is in pixels of the file, and
-    becomes one of the picture as it is read where this does not lie as the file has it.
+    Pixels (rows, columns) in memory are taken as they are, as is a file that has been read. What is
+    known about the file goes to ``data["<key>_info"]``; see :func:`read_radiograph`. A ``box`` is
+    in pixels of the file, and becomes one of the picture as it is read where this does not lie as
+    the file has it.
 
     Args:
-        keys: paths or pixels.
+        keys: paths, pixels, or :class:`.RadiographFile`.
         detached: see :func:`read_radiograph`.
 
     Raises:
@@ -104,8 +106,11 @@ class LoadRadiographd(MapTransform):
         for key in self.key_iterator(done):
             source = done[key]
             if isinstance(source, str | Path):
-                pixels, info = read_radiograph(source, self.detached)
+                _, pixels, info, _ = open_radiograph(source, self.detached)
                 meta = {"filename_or_obj": str(source)}
+            elif isinstance(source, RadiographFile):
+                pixels, info = source.pixels, source.info
+                meta = {"filename_or_obj": source.name}
             else:
                 pixels = check_pixels(np.asarray(source))
                 info = {"spacing_mm": None, "laterality": None, "format": "array", "warnings": []}
@@ -138,7 +143,8 @@ class CropRadiographd(MapTransform):
         size_mm: side of the middle square.
 
     Raises:
-        RadiographError: for a box that is not four numbers, is empty, or misses the picture.
+        RadiographError: for a box that is not four numbers, is empty, misses the picture, or
+            makes a square that is larger than any picture.
     """
 
     def __init__(self, keys: KeysCollection, size_mm: float = CROP_MM) -> None:
@@ -171,6 +177,7 @@ class CropRadiographd(MapTransform):
                         "wider than tall, perhaps both knees: the middle is taken; "
                         "give a box around one knee"
                     )
+            check_cut(box[2] - box[0], box[3] - box[1])
             outside = _outside(box, shape)
             if outside > PADDED:
                 notes.append(

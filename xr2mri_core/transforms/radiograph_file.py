@@ -1,8 +1,9 @@
 """Read one radiograph from a DICOM, PNG, JPEG, NIfTI, NRRD or MetaImage file.
 
-The kind of a file is told by its content, never by its name. Sizes are checked in the header
-before anything is decoded, and a header that points at another file is refused unless the caller
-allows it: a file from a stranger costs little and opens nothing else.
+The kind of a file is told by its content, never by its name. Parsers are handed an open stream, and
+have no way to open a path. Sizes are checked in the header before anything is decoded, and a header
+that points at another file is refused unless the caller allows it: a file from a stranger costs
+little and opens nothing else. The server lets a process of its own read them, which can be killed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from nibabel.orientations import io_orientation
@@ -34,6 +35,7 @@ from xr2mri_core.transforms.picture import (
     LARGEST_PIXELS,
     Picture,
     check_pixels,
+    check_scans,
     check_size,
     grey_of,
     plausible_spacing,
@@ -42,6 +44,22 @@ from xr2mri_core.transforms.picture import (
 ACCEPTED = "DICOM, PNG, JPEG, NIfTI (.nii, .nii.gz), NRRD (.nrrd) and MetaImage (.mha)"
 
 _LARGEST_PICTURE = 256 << 20  # bytes of pixels, decompressed: the most pixels in 32 bits
+
+
+class RadiographFile(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        name: of the file, for the record.
+        pixels: float32 (rows, columns), upright, bone bright.
+        info: see :func:`read_radiograph`.
+        header: the pydicom Dataset of a DICOM file, without its pixels; None for other files.
+    """
+
+    name: str
+    pixels: np.ndarray
+    info: dict[str, Any]
+    header: Any = None
 
 
 def read_radiograph(path: str | Path, detached: bool = False) -> tuple[np.ndarray, dict[str, Any]]:
@@ -68,18 +86,52 @@ def read_radiograph(path: str | Path, detached: bool = False) -> tuple[np.ndarra
         UndecodableError: for a damaged file, or one of another kind.
         RadiographError: naming the file, what is wrong with it, and what to give instead.
     """
+    _, pixels, info, _ = open_radiograph(path, detached)
+    return pixels, info
+
+
+def open_radiograph(path: str | Path, detached: bool = False) -> RadiographFile:
+    """:func:`read_radiograph`, with all that the file holds."""
     path = Path(path)
-    kind, reader = _reader(path, detached)
+    try:
+        stream = open_regular(path)
+    except FileNotFoundError:
+        raise RadiographError(f"{path}: no such file; give the path of a radiograph") from None
+    except IsADirectoryError:
+        raise RadiographError(f"{path}: a folder; give the file of one radiograph") from None
+    except FormatError as error:
+        raise UndecodableError(f"{path.name}: {error}") from error
+    except (OSError, ValueError) as error:
+        raise UndecodableError(
+            f"{path.name}: cannot be read ({shown(error)}); accepted are {ACCEPTED}"
+        ) from error
+    with stream:
+        return read_stream(stream, path.name, path if detached else None)
+
+
+def read_stream(stream: BinaryIO, name: str, beside: Path | None = None) -> RadiographFile:
+    """:func:`open_radiograph` of a file that is open.
+
+    Args:
+        stream: at its beginning; it can be rewound.
+        name: for messages.
+        beside: path of the file, where its pixels may lie in another one of the same folder.
+    """
+    kind, reader = _reader(stream, name, beside)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what matters of them is checked here
-            picture = reader(path)
+            picture = reader(stream)
             pixels = check_pixels(picture.pixels)
     except RadiographError as error:
-        raise type(error)(f"{path.name}: {error}") from error
+        raise type(error)(f"{name}: {error}") from error
+    except MemoryError as error:
+        raise RadiographError(
+            f"{name}: needs more memory than there is for it; reduce its size"
+        ) from error
     except Exception as error:
         raise UndecodableError(
-            f"{path.name}: a damaged {kind} file that cannot be decoded ({shown(error)}); "
+            f"{name}: a damaged {kind} file that cannot be decoded ({shown(error)}); "
             "export the radiograph again"
         ) from error
     info = {
@@ -88,39 +140,38 @@ def read_radiograph(path: str | Path, detached: bool = False) -> tuple[np.ndarra
         "format": kind,
         "warnings": list(picture.warnings),
     }
-    return pixels, info if picture.turn == UPRIGHT else {**info, "turn": picture.turn}
+    if picture.turn != UPRIGHT:
+        info["turn"] = picture.turn
+    return RadiographFile(name, pixels, info, picture.header)
 
 
-def _reader(path: Path, detached: bool) -> tuple[str, Callable[[Path], Picture]]:
+def _reader(
+    stream: BinaryIO, name: str, beside: Path | None
+) -> tuple[str, Callable[[BinaryIO], Picture]]:
     """Return the kind of a file, told by its first bytes, and the function that reads it."""
     try:
-        with open_regular(path) as stream:
-            head = head_of(stream)
-    except FileNotFoundError:
-        raise RadiographError(f"{path}: no such file; give the path of a radiograph") from None
-    except IsADirectoryError:
-        raise RadiographError(f"{path}: a folder; give the file of one radiograph") from None
+        head = head_of(stream)
     except FormatError as error:
-        raise UndecodableError(f"{path.name}: {error}") from error
+        raise UndecodableError(f"{name}: {error}") from error
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise UndecodableError(
-            f"{path.name}: cannot be read ({shown(error)}); accepted are {ACCEPTED}"
+            f"{name}: cannot be read ({shown(error)}); accepted are {ACCEPTED}"
         ) from error
     if not head:
-        raise UndecodableError(f"{path.name}: an empty file; export the radiograph again")
+        raise UndecodableError(f"{name}: an empty file; export the radiograph again")
     for kind, matches, reader in _KINDS:
         if matches(head):
             return kind, reader
     stored = format_of(head)
     if stored is not None:
-        return stored.name, partial(_read_stored, detached=detached)
-    raise UndecodableError(f"{path.name}: not a radiograph file; accepted are {ACCEPTED}")
+        return stored.name, partial(_read_stored, beside=beside)
+    raise UndecodableError(f"{name}: not a radiograph file; accepted are {ACCEPTED}")
 
 
-def _read_picture(path: Path) -> Picture:
+def _read_picture(stream: BinaryIO) -> Picture:
     """Read PNG or JPEG."""
     try:
-        image = Image.open(path, formats=("PNG", "JPEG"))
+        image = Image.open(stream, formats=("PNG", "JPEG"))
     except Image.DecompressionBombError as error:
         raise RadiographError(
             f"far more than {LARGEST_PIXELS // 10**6} million pixels; "
@@ -130,15 +181,19 @@ def _read_picture(path: Path) -> Picture:
         check_size(image.size[::-1])
         if image.format == "PNG" and getattr(image, "n_frames", 1) > 1:
             raise RadiographError("an animation; give a single picture")
-        upright = ImageOps.exif_transpose(image)  # of a JPEG with previews (MPO) the first picture
-    if upright.mode in ("L", "I", "F") or upright.mode.startswith("I;16"):
-        pixels = np.asarray(upright)
-        _check_opaque(pixels != upright.info.get("transparency"))
-        return Picture(pixels)
-    if upright.has_transparency_data:
-        upright = upright.convert("RGBA")
-        _check_opaque(np.asarray(upright)[..., 3] == 255)
-    return Picture(grey_of(np.asarray(upright.convert("RGB"))))
+        if image.format != "PNG":
+            stream.seek(0)
+            check_scans(stream.read())
+        ImageOps.exif_transpose(image, in_place=True)  # of previews (MPO) the first picture
+        if image.mode in ("L", "I", "F") or image.mode.startswith("I;16"):
+            pixels = np.asarray(image)
+            _check_opaque(pixels != image.info.get("transparency"))
+            return Picture(pixels)
+        if image.has_transparency_data:
+            upright = image.convert("RGBA")
+            _check_opaque(np.asarray(upright)[..., 3] == 255)
+            return Picture(grey_of(np.asarray(upright)[..., :3]))
+        return Picture(grey_of(np.asarray(image if image.mode == "RGB" else image.convert("RGB"))))
 
 
 def _check_opaque(opaque: np.ndarray) -> None:
@@ -146,19 +201,18 @@ def _check_opaque(opaque: np.ndarray) -> None:
         raise RadiographError("has transparent pixels; save it without transparency")
 
 
-def _read_stored(path: Path, detached: bool) -> Picture:
+def _read_stored(stream: BinaryIO, beside: Path | None) -> Picture:
     """Read NIfTI, NRRD or MetaImage."""
     try:
-        with open_regular(path) as stream:
-            stored = open_stored(stream, path if detached else None)
-            axes = _plane(stored)
-            if stored.nbytes > _LARGEST_PICTURE:
-                raise RadiographError(
-                    f"its pixels take {stored.nbytes >> 20} MB; at most "
-                    f"{_LARGEST_PICTURE >> 20} MB are accepted: save it with fewer bits"
-                )
-            picture = _upright(stored, axes)
-            return _turned(picture, stored.lies) if stored.lies else picture
+        stored = open_stored(stream, beside)
+        axes = _plane(stored)
+        if stored.nbytes > _LARGEST_PICTURE:
+            raise RadiographError(
+                f"its pixels take {stored.nbytes >> 20} MB; at most "
+                f"{_LARGEST_PICTURE >> 20} MB are accepted: save it with fewer bits"
+            )
+        picture = _upright(stored, axes)
+        return _turned(picture, stored.lies) if stored.lies else picture
     except FormatError as error:
         raise UndecodableError(str(error)) from error
 
@@ -245,7 +299,7 @@ def _turn(stored: StoredImage, axes: tuple[int, int]) -> tuple[int, int, bool, b
     return across, vertical, signs[across] > 0, signs[vertical] > 0
 
 
-_KINDS: tuple[tuple[str, Callable[[bytes], bool], Callable[[Path], Picture]], ...] = (
+_KINDS: tuple[tuple[str, Callable[[bytes], bool], Callable[[BinaryIO], Picture]], ...] = (
     ("DICOM", is_dicom, read_dicom),
     ("PNG", lambda head: head.startswith(b"\x89PNG\r\n\x1a\n"), _read_picture),
     ("JPEG", lambda head: head.startswith(b"\xff\xd8\xff"), _read_picture),

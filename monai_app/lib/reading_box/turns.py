@@ -1,0 +1,128 @@
+"""Whose file is read next, and for how long while others wait.
+
+- Some are read at a time, of one client never all of these.
+- Next comes who has the fewest in reading, then who has waited longest.
+- A file that takes longer than `SOON` seconds gives its place up once somebody finds none free:
+  of whom has the most in reading, the one that has been at it longest.
+
+So a few clients with files that take until their deadline cost another some seconds at most.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from monai_app.lib.device_queue import QueueFull
+from xr2mri_core.errors import XR2MRIError
+
+SOON = 4.0
+"""Seconds after which a file is slow; most take less than one."""
+_LOOK = 0.1  # seconds between two looks whether a client is still there
+_AGAIN = 5.0
+
+
+class ClientGone(XR2MRIError):
+    """Nobody waits for the answer any more."""
+
+    def __init__(self) -> None:
+        super().__init__("the client has gone")
+
+
+@dataclass(eq=False)
+class Turn:
+    """A file that is read, or waits for it.
+
+    Attributes:
+        owner: whose.
+        since: monotonic seconds at which it began.
+        revoked: whether its place is needed by somebody else.
+    """
+
+    owner: str
+    since: float = field(default_factory=time.monotonic)
+    revoked: bool = False
+
+    @property
+    def slow(self) -> bool:
+        """Whether it has taken long enough to stand back."""
+        return time.monotonic() - self.since > SOON
+
+    def crowded_out(self) -> QueueFull:
+        """What its client is told when the place was taken away."""
+        return QueueFull(
+            f"this file took more than {SOON:g} seconds to read while others waited; send it again "
+            "later",
+            _AGAIN,
+        )
+
+
+class Turns:
+    """The places for files in reading.
+
+    Args:
+        at_once: files in reading.
+        most_of_one: of these of one owner.
+        most_waiting: of all owners; of one owner half of them.
+    """
+
+    def __init__(self, at_once: int = 4, most_of_one: int = 3, most_waiting: int = 64) -> None:
+        self.at_once, self.most_of_one, self.most_waiting = at_once, most_of_one, most_waiting
+        self._changed = threading.Condition()
+        self._running: list[Turn] = []
+        self._waiting: list[Turn] = []
+
+    @contextmanager
+    def turn(self, owner: str, gone: Callable[[], bool]) -> Iterator[Turn]:
+        """Wait for a place and have it.
+
+        Raises:
+            QueueFull: too many wait already.
+            ClientGone: `gone` said so while it waited.
+        """
+        mine = Turn(owner)
+        with self._changed:
+            self._check_crowd(owner)
+            self._waiting.append(mine)
+            try:
+                while self._next() is not mine:
+                    self._make_room()
+                    self._changed.wait(_LOOK)
+                    if gone():
+                        raise ClientGone
+                mine.since = time.monotonic()
+                self._running.append(mine)
+            finally:
+                self._waiting.remove(mine)
+                self._changed.notify_all()
+        try:
+            yield mine
+        finally:
+            with self._changed:
+                self._running.remove(mine)
+                self._changed.notify_all()
+
+    def _check_crowd(self, owner: str) -> None:
+        own = sum(turn.owner == owner for turn in self._waiting)
+        if len(self._waiting) >= self.most_waiting or own >= self.most_waiting // 2:
+            raise QueueFull(f"{own} of your files wait to be read; send this one later", _AGAIN)
+
+    def _next(self) -> Turn | None:
+        if len(self._running) >= self.at_once:
+            return None
+        may = [turn for turn in self._waiting if self._reading(turn) < self.most_of_one]
+        return min(may, key=self._reading, default=None)
+
+    def _make_room(self) -> None:
+        """Revoke the turn of a slow file where no place is free."""
+        if len(self._running) < self.at_once or any(turn.revoked for turn in self._running):
+            return
+        slow = [turn for turn in self._running if turn.slow]
+        if slow:
+            max(slow, key=lambda turn: (self._reading(turn), -turn.since)).revoked = True
+
+    def _reading(self, turn: Turn) -> int:
+        return sum(other.owner == turn.owner for other in self._running)

@@ -1,0 +1,35 @@
+"""Changed files are read or refused in one line; what was found once stays refused."""
+
+from pathlib import Path
+
+import pytest
+from fuzz_readers import DATA, TARGETS, Finding, check, fuzz, parts_of, run, seeds_of
+
+FOUND = sorted((DATA / "found").glob("*"))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_seeds_are_good_and_changes_are_survived(target, tmp_path):
+    for content in seeds_of(target):
+        check(content)
+        parts = parts_of(content)
+        assert len(parts) > 3 and b"".join(parts) == content
+    assert fuzz(target, 1.0, tmp_path) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_minute_of_changes(target, tmp_path):
+    done = run(target, 60, tmp_path, seed=1)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("file", FOUND, ids=lambda file: file.name)
+def test_what_was_found_stays_mended(file: Path):
+    check(file.read_bytes())
+
+
+def test_a_fault_of_a_reader_is_found(monkeypatch):
+    monkeypatch.setattr("fuzz_readers.CPU_SECONDS", -1.0)
+    with pytest.raises(Finding, match="0 s"):
+        check(seeds_of("png")[0])
