@@ -15,7 +15,7 @@ from monai_app.lib.device_queue import QueueFull
 from monai_app.lib.dicomweb import Unreachable
 from monai_app.lib.json_text import Json
 from monai_app.lib.quotas import QuotaFull
-from monai_app.lib.reading_box import ClientGone
+from monai_app.lib.reading_box import ClientGone, Crowded
 from monai_app.lib.service import UnknownModel
 from monai_app.lib.training import Busy
 from monai_app.lib.uploads import NO_ROOM, TooMuch, UnknownSession
@@ -45,6 +45,7 @@ _STATUS: tuple[tuple[type[XR2MRIError], int], ...] = (  # the first that fits
     (TooMuch, 413),
     (UndecodableError, 415),
     (InputError, 422),
+    (Crowded, 429),
     (QueueFull, 429),
     (QuotaFull, 429),
     (ClientGone, CLIENT_GONE),
@@ -60,7 +61,7 @@ def http_error(error: XR2MRIError) -> HTTPException:
     """What the reply to a fault says."""
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
     headers = None
-    if isinstance(error, QueueFull | QuotaFull):
+    if isinstance(error, Crowded | QueueFull | QuotaFull):
         headers = {"Retry-After": str(max(1, round(error.retry_after)))}
     detail = _WEIGHTS if status == 503 else str(error)  # what it says names files of the server
     return HTTPException(status, detail, headers)

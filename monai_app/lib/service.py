@@ -254,7 +254,7 @@ class GenerationService:
 
         Raises:
             RadiographError: it cannot be used.
-            QueueFull, ClientGone, OutputError: as the box says.
+            Crowded, ClientGone, OutputError: as the box says.
         """
         generator = self.generator(model)
         file = self.box.read(source, owner=owner, gone=gone)

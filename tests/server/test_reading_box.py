@@ -35,8 +35,7 @@ from pydicom.uid import JPEG2000, JPEGBaseline8Bit, RLELossless
 from samples import draw_knee
 from security_support import issued
 
-from monai_app.lib.device_queue import QueueFull
-from monai_app.lib.reading_box import ClientGone, ReadingBox
+from monai_app.lib.reading_box import ClientGone, Crowded, ReadingBox
 from monai_app.lib.reading_box.answer import told, understood
 from monai_app.lib.reading_box.turns import SOON, Turns
 from xr2mri_core.errors import RadiographError
@@ -461,7 +460,7 @@ def test_a_slow_file_gives_its_place_up_to_who_waits():
         assert not first.revoked, "it is not slow yet"
         first.since -= SOON
         until(lambda: first.revoked, 10)
-        assert isinstance(first.crowded_out(), QueueFull)
+        assert isinstance(first.crowded_out(), Crowded)
     waiting.join(10)
     assert not waiting.is_alive()
 
@@ -478,7 +477,7 @@ def test_a_crowd_is_sent_away():
         thread = threading.Thread(target=wait)
         thread.start()
         until(lambda: turns._waiting, 10)
-        with pytest.raises(QueueFull, match="wait to be read"), turns.turn("ann", lambda: False):
+        with pytest.raises(Crowded, match="wait to be read"), turns.turn("ann", lambda: False):
             pass
         gone.set()
         thread.join(10)

@@ -134,7 +134,7 @@ def read_stream(stream: BinaryIO, name: str, beside: Path | None = None) -> Radi
             f"{name}: a damaged {kind} file that cannot be decoded ({shown(error)}); "
             "export the radiograph again"
         ) from error
-    info = {
+    info: dict[str, Any] = {
         "spacing_mm": picture.spacing,
         "laterality": str(picture.laterality) if picture.laterality else None,
         "format": kind,

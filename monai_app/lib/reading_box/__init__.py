@@ -18,6 +18,6 @@ any of which may have a fault that a file can use. So each file is read by a pro
 
 from monai_app.lib.reading_box.box import ReadingBox
 from monai_app.lib.reading_box.confinement import Limits
-from monai_app.lib.reading_box.turns import ClientGone, Turns
+from monai_app.lib.reading_box.turns import ClientGone, Crowded, Turns
 
-__all__ = ["ClientGone", "Limits", "ReadingBox", "Turns"]
+__all__ = ["ClientGone", "Crowded", "Limits", "ReadingBox", "Turns"]

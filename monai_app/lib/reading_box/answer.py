@@ -35,7 +35,7 @@ def refused(error: XR2MRIError) -> bytes:
 
 def told(read: RadiographFile, pixels: int) -> bytes:
     """The answer to a file that was read; its pixels go into the open file `pixels`."""
-    rest = memoryview(np.ascontiguousarray(read.pixels, np.float32)).cast("B")
+    rest = np.ascontiguousarray(read.pixels, np.float32).data.cast("B")
     while rest:
         rest = rest[os.write(pixels, rest) :]
     turn = read.info.get("turn")
@@ -94,7 +94,7 @@ def _pixels(shape: object, pixels: int) -> np.ndarray:
 def _info(said: Mapping[str, Any]) -> dict[str, Any]:
     spacing, side, turn = said["spacing_mm"], said["laterality"], said["turn"]
     warnings = _list(said["warnings"])[:_MOST_WARNINGS]
-    info = {
+    info: dict[str, Any] = {
         "spacing_mm": None if spacing is None else plausible_spacing(_numbers(spacing)),
         "laterality": None if side is None else str(Laterality(_text(side, 1))),
         "format": _text(said["format"], _LONGEST_FORMAT),

@@ -86,7 +86,7 @@ class ReadingBox:
 
         Raises:
             RadiographError: it cannot be used.
-            QueueFull: too many wait, or it took long while others waited.
+            Crowded: too many wait, or it took long while others waited.
             ClientGone: `gone` said so.
             OutputError: the box cannot be started.
         """
@@ -169,7 +169,7 @@ class _Fork:
 
         Raises:
             UndecodableError: it says nothing, or not in time.
-            QueueFull: its turn was revoked.
+            Crowded: its turn was revoked.
             ClientGone: `gone` said so.
         """
         said, end, polite = bytearray(), time.monotonic() + limits.seconds, False

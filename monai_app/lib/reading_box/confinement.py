@@ -150,11 +150,12 @@ def _only_decoding(may_open: bool) -> None:
     """Have every system call refused that is not on the list; one of another machine's kills."""
     machine = platform.machine()
     calls = [*_DECODING.values(), *([_OPEN] if may_open else [])]
-    numbers = [call[list(_MACHINES).index(machine)] for call in calls]
+    column = list(_MACHINES).index(machine)
+    numbers = [number for call in calls if (number := call[column]) is not None]
     this = _MACHINES[machine]
     steps = [(_LOAD, 0, 0, _ARCHITECTURE), (_EQUALS, 1, 0, this), (_RETURN, 0, 0, _KILL)]
     steps.append((_LOAD, 0, 0, _NUMBER))
-    for number in filter(lambda number: number is not None, numbers):
+    for number in numbers:
         steps += [(_EQUALS, 0, 1, number), (_RETURN, 0, 0, _ALLOW)]
     steps.append((_RETURN, 0, 0, _REFUSE))
     code = b"".join(struct.pack("HBBI", *step) for step in steps)

@@ -16,13 +16,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from monai_app.lib.device_queue import QueueFull
 from xr2mri_core.errors import XR2MRIError
 
 SOON = 4.0
 """Seconds after which a file is slow; most take less than one."""
 _LOOK = 0.1  # seconds between two looks whether a client is still there
-_AGAIN = 5.0
+
+
+class Crowded(XR2MRIError):
+    """Others want to have their files read, too; `retry_after` says in how many seconds to ask."""
+
+    retry_after = 5.0
 
 
 class ClientGone(XR2MRIError):
@@ -51,12 +55,11 @@ class Turn:
         """Whether it has taken long enough to stand back."""
         return time.monotonic() - self.since > SOON
 
-    def crowded_out(self) -> QueueFull:
+    def crowded_out(self) -> Crowded:
         """What its client is told when the place was taken away."""
-        return QueueFull(
+        return Crowded(
             f"this file took more than {SOON:g} seconds to read while others waited; send it again "
-            "later",
-            _AGAIN,
+            "later"
         )
 
 
@@ -80,7 +83,7 @@ class Turns:
         """Wait for a place and have it.
 
         Raises:
-            QueueFull: too many wait already.
+            Crowded: too many wait already.
             ClientGone: `gone` said so while it waited.
         """
         mine = Turn(owner)
@@ -108,7 +111,10 @@ class Turns:
     def _check_crowd(self, owner: str) -> None:
         own = sum(turn.owner == owner for turn in self._waiting)
         if len(self._waiting) >= self.most_waiting or own >= self.most_waiting // 2:
-            raise QueueFull(f"{own} of your files wait to be read; send this one later", _AGAIN)
+            raise Crowded(
+                f"{len(self._waiting)} files wait to be read, {own} of them yours; send this one "
+                "again later"
+            )
 
     def _next(self) -> Turn | None:
         if len(self._running) >= self.at_once:
