@@ -23,7 +23,8 @@ help:
 	@echo "make lint      ruff (lint and format), mypy, and the documentation"
 	@echo "make docs      the documentation as a site (build/site/index.html)"
 	@echo "make bench     speed and memory against Algorithm 2 written plainly (out/bench/)"
-	@echo "make bench-server  the server under load (out/bench/)"
+	@echo "make bench-server  the server under load, and what its reading box costs (out/bench/)"
+	@echo "make audit     every version against an advisory database (needs network)"
 	@echo "make serve     start the server (STUDIES=folder or PACS; by default"
 	@echo "                phantom patients; OPTIONS=more, such as '--port 8001')"
 	@echo "make packages  Debian packages that some tests talk to (root; without them those skip)"
@@ -61,6 +62,9 @@ docs: $(STAMP)
 	$(MKDOCS)
 	@echo "build/site/index.html"
 
+audit: $(STAMP)
+	$(BIN)/uv tool run pip-audit --strict --disable-pip --no-deps -r constraints.txt
+
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -69,6 +73,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/bench.py --out out/bench
 
 bench-server: $(STAMP)
+	$(BIN)/python benchmarks/reading_box.py --out out/bench
 	$(BIN)/python benchmarks/server.py --out out/bench
 
 # Without STUDIES, four phantoms; a folder that is named has to be there.

@@ -1,0 +1,97 @@
+"""What the reading box costs: the same files read in it and in this process, in turns.
+
+    python benchmarks/reading_box.py --out out/bench
+
+A normal radiograph may take at most 30 ms longer in the box, and a whole preparation (decoding,
+finding the knee, cutting it out) at most 5 % longer. Files are read in both ways one after the
+other, so that whatever else the machine does meets both; the median of the differences counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from monai_app.lib.reading_box import ReadingBox
+from xr2mri_core.phantom.dicom import write_radiograph_dicom
+from xr2mri_core.reading import prepare_radiograph
+from xr2mri_core.transforms.radiograph_file import open_radiograph
+
+MOST_MS, MOST_SHARE = 30.0, 0.05
+ROWS, COLUMNS = 2048, 1792  # of a knee on a detector with pixels of 0.14 mm
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("out/bench"))
+    parser.add_argument("--times", type=int, default=30)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        figures = measure(write_sample(Path(folder)), given.times)
+    given.out.mkdir(parents=True, exist_ok=True)
+    (given.out / "reading_box.json").write_text(json.dumps(figures, indent=2) + "\n")
+    table = Table("", "ms here", "ms in the box", "ms more (quartiles)", "share")
+    for name, row in figures.items():
+        quartiles = "{:.0f} ({:.0f}, {:.0f})".format(*row["more_ms"])
+        table.add_row(
+            name, f"{row['here_ms']:.0f}", f"{row['box_ms']:.0f}", quartiles, f"{row['share']:+.1%}"
+        )
+    Console().print(table)
+    reading, whole = figures["read"]["more_ms"][0], figures["prepare"]["share"]
+    holds = reading <= MOST_MS and whole <= MOST_SHARE
+    print("holds" if holds else f"does not hold: {MOST_MS:g} ms and {MOST_SHARE:.0%}")
+
+
+def write_sample(folder: Path) -> Path:
+    """A radiograph of usual size: 12 bits, uncompressed, with noise."""
+    rows, columns = np.mgrid[-1 : 1 : ROWS * 1j, -1 : 1 : COLUMNS * 1j]
+    knee = np.exp(-4 * columns**2) * (1 - 0.7 * np.exp(-((rows / 0.03) ** 2)))
+    noise = np.random.default_rng(0).normal(0, 0.01, knee.shape)
+    path = folder / "knee.dcm"
+    pixels = np.round(4095 * np.clip(knee + noise, 0, 1)).astype(np.uint16)
+    return write_radiograph_dicom(path, pixels, 0.14, patient_id="bench")
+
+
+def measure(path: Path, times: int) -> dict[str, dict[str, float | list[float]]]:
+    """Seconds of reading and of the whole preparation, here and in the box."""
+    box, content = ReadingBox(), path.read_bytes()
+    box.read(content)  # the readers are loaded
+    steps: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+        "read": (lambda: open_radiograph(path), lambda: box.read(content)),
+        "prepare": (
+            lambda: prepare_radiograph(path, 256),
+            lambda: prepare_radiograph(box.read(content), 256),
+        ),
+    }
+    figures = {}
+    for name, (here, there) in steps.items():
+        here()
+        taken = np.array([[_timed(here), _timed(there)] for _ in range(times)]) * 1e3
+        more = np.percentile(taken[:, 1] - taken[:, 0], (50, 25, 75))
+        middle = np.median(taken, axis=0)
+        figures[name] = {
+            "here_ms": float(middle[0]),
+            "box_ms": float(middle[1]),
+            "more_ms": more.tolist(),
+            "share": float(more[0] / middle[0]),
+        }
+    box.close()
+    return figures
+
+
+def _timed(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
