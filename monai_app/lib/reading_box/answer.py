@@ -56,7 +56,7 @@ def understood(answer: bytes, pixels: int, name: str) -> RadiographFile:
     """The file that an answer tells of.
 
     Args:
-        answer: of a process that has ended: it can change nothing any more.
+        answer: what a process has said.
         pixels: open file (memfd) with what it has written.
         name: of the file that was read.
 
@@ -80,7 +80,10 @@ def understood(answer: bytes, pixels: int, name: str) -> RadiographFile:
 
 
 def _pixels(shape: object, pixels: int) -> np.ndarray:
-    """What lies in memory that both processes see, from now on this one alone."""
+    """What lies in memory that both processes have: from here on it changes for neither.
+
+    Sealing fails while the other process has it mapped; an honest one has written it.
+    """
     rows, columns = map(_whole, _list(shape, 2))
     check_size((rows, columns))
     fcntl.fcntl(pixels, fcntl.F_ADD_SEALS, _SEALS)

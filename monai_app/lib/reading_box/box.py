@@ -34,7 +34,7 @@ _HOUSE = Path(__file__).parents[3]
 _START_SECONDS = 120.0
 _KEPT = ("LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
 _PIECE = 1 << 16
-_LOOK_MS, _END_MS = 100, 5000
+_LOOK_MS = 100
 _POLITE = 10  # the niceness of a slow file
 _NO_MEMORY = "the server has no memory for this file now; send it later, or tell the administrator"
 
@@ -100,7 +100,6 @@ class ReadingBox:
                 pixels = stack.enter_context(_memory())
                 fork = stack.enter_context(self._forks.fork(file.fileno(), pixels.fileno()))
                 answer = fork.answer(self.limits, name, turn, gone)
-                fork.kill()  # from here on nobody else can change what it has written
                 return understood(answer, pixels.fileno(), name)
 
 
@@ -154,15 +153,10 @@ class _Fork:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.kill()
-        self._connection.close()
-        os.close(self._descriptor)
-
-    def kill(self) -> None:
-        """End it, and wait until it has."""
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)
-        _ready(self._descriptor, _END_MS)
+        self._connection.close()
+        os.close(self._descriptor)
 
     def answer(self, limits: Limits, name: str, turn: Turn, gone: Callable[[], bool]) -> bytes:
         """Tell it what to do, and hear what it says until it has no more to say.
