@@ -25,6 +25,7 @@ from monai_app.lib.json_text import plain
 from monai_app.lib.reading_box import Limits, ReadingBox, Turns
 from monai_app.lib.routes import (
     inference_router,
+    info_router,
     jobs_router,
     mount,
     session_router,
@@ -109,7 +110,7 @@ class XR2MRIApp(MONAILabelApp):
         return dict(plain(told))  # a model card may hold anything
 
     def on_init_complete(self) -> None:
-        """The server is about to answer: our routes before the stock ones, the guard before all."""
+        """The server is about to answer: our routes instead of the stock ones, the guard before."""
         application = sys.modules["monailabel.app"].app
         studies = self.datastore()
         sources = Sources(
@@ -122,8 +123,10 @@ class XR2MRIApp(MONAILabelApp):
         store = JobStore(self.service.queue, results, 60 * self.security.result_minutes)
         runs = TrainingRuns(self.service, self.studies, self.options.train_dir)
         atexit.register(runs.stop)
+        application.user_middleware.clear()  # the stock one answers pages of every origin
         mount(
             application,
+            info_router(self.info),
             inference_router(self.service, sources, store),
             jobs_router(self.service, sources, store),
             session_router(sources),

@@ -1,6 +1,6 @@
 """The HTTP routes of the app: plain inference as stock clients know it, jobs, sessions, studies.
 
-They stand before the stock routes of the same paths (`mount`). What takes its time runs in threads,
+They take the place of the stock ones (`mount`). What takes its time runs in threads,
 so that the server goes on answering; plain `/infer` cancels its work when the client has gone.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Annotated, Any, Literal
 
@@ -109,6 +110,21 @@ def whose(request: Request) -> str | None:
 def note(request: Request, **fields: Any) -> None:
     """Add fields to the audit line of a request: nothing that tells of the patient."""
     request.scope.setdefault("xr2mri.audit", {}).update(fields)
+
+
+def info_router(info: Callable[[], dict[str, Any]]) -> APIRouter:
+    """`GET /info/`, by which clients make themselves up; stock ones know it.
+
+    Args:
+        info: returns what there is to be told.
+    """
+    router = APIRouter(tags=["App"])
+
+    @router.get("/info/", summary="What is served: models, parameters, limits, versions")
+    async def told() -> Response:
+        return Json(info())
+
+    return router
 
 
 def inference_router(service: GenerationService, sources: Sources, store: JobStore) -> APIRouter:
@@ -357,12 +373,15 @@ def training_router(runs: TrainingRuns) -> APIRouter:
 
 
 def mount(app: FastAPI, *routers: APIRouter) -> None:
-    """Put routers before everything that the application has already, and its errors into words."""
-    before = len(app.router.routes)
+    """Serve these routers and nothing else, with errors in words.
+
+    What an application had before goes, but for its OpenAPI schema: MONAI Label mounts routes that
+    run, write and delete, and those that are needed are ours.
+    """
+    routes = app.router.routes
+    routes[:] = [route for route in routes if getattr(route, "path", None) == app.openapi_url]
     for router in routers:
         app.include_router(router)
-    routes = app.router.routes
-    routes[:] = routes[before:] + routes[:before]
     app.openapi_schema = None
     speak_plainly(app)
 

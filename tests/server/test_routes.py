@@ -17,12 +17,16 @@ import numpy as np
 import pytest
 import torch
 from dicom_samples import bilateral_film, write_dicom
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from PIL import Image
 from samples import draw_knee
+from starlette.routing import Mount
 
 from monai_app.lib.jobs import Entry, Key
 from monai_app.lib.parameters import GenerationParameters
 from monai_app.lib.quotas import Quota
+from monai_app.lib.routes import info_router, mount
 from monai_app.lib.tasks import KneeMRITask
 from xr2mri_core.geometry import volume_affine
 from xr2mri_core.phantom.dicom import write_radiograph_dicom
@@ -617,6 +621,20 @@ def test_openapi_documents_all_of_it(client):
     assert {"/infer/{model}", "/jobs/infer/{model}", "/jobs/{job_id}", "/session/"} <= set(paths)
     assert {"/locate/{model}", "/datastore/image"} <= set(paths)
     assert all(method["summary"] for path in paths.values() for method in path.values())
+
+
+def test_nothing_of_the_stock_application_is_left():
+    app = FastAPI()
+    app.mount("/static", FastAPI())
+    for path in ("/reload", "/session/", "/info/"):
+        app.add_api_route(path, lambda: {"stock": True}, methods=["POST", "GET"])
+    mount(app, info_router(lambda: {"ours": True}))
+    with TestClient(app) as client:
+        assert client.get("/info/").json() == {"ours": True}
+        assert client.post("/info/").status_code == 405
+        assert client.post("/reload").status_code == client.get("/session/").status_code == 404
+        assert list(client.get("/openapi.json").json()["paths"]) == ["/info/"]
+    assert not any(isinstance(route, Mount) for route in app.router.routes)
 
 
 def test_a_request_sent_again_is_the_same_job(client, knee, gate, service):

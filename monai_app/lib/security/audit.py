@@ -20,13 +20,17 @@ import os
 import re
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from io import FileIO
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+from monai_app.lib.security.asgi import ASGIApp, Message, Receive, Scope, Send, address_of
+from monai_app.lib.security.refusal import Refusal
 from monai_app.lib.security.settings import SettingsError
 
 log = logging.getLogger("xr2mri.security")
@@ -117,6 +121,60 @@ class AuditLog:
     def close(self) -> None:
         """Close the file."""
         self._handler.close()
+
+
+class Audited:
+    """Names each request, and writes its line once it has ended.
+
+    Args:
+        app: the application behind.
+        audit: the log.
+    """
+
+    def __init__(self, app: ASGIApp, audit: AuditLog) -> None:
+        self.app, self.audit = app, audit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started, status = time.perf_counter(), None
+        scope["xr2mri.request_id"], scope["xr2mri.audit"] = uuid4().hex[:16], {}
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noted)
+        finally:
+            route = scope.get("xr2mri.route")
+            self.audit.write(
+                request_id=scope["xr2mri.request_id"],
+                user=scope.get("xr2mri.user"),
+                address=address_of(scope),
+                method=scope["method"],
+                route=route.path if route else None,
+                status=status,
+                milliseconds=(time.perf_counter() - started) * 1000,
+                fields=scope["xr2mri.audit"],
+            )
+
+
+class WhileAudited:
+    """Lets requests through while lines can be written, and those for ``/health`` always.
+
+    Args:
+        app: the application behind.
+        audit: the log.
+    """
+
+    def __init__(self, app: ASGIApp, audit: AuditLog) -> None:
+        self.app, self.audit = app, audit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["xr2mri.route"].path != "/health" and not self.audit.ready():
+            raise Refusal(507, "the audit log cannot be written: tell the administrator")
+        await self.app(scope, receive, send)
 
 
 class _WholeLines(FileIO):
