@@ -262,7 +262,7 @@ def _latencies(served: Served) -> Iterator[list[float]]:
                 started = time.perf_counter()
                 try:
                     session.get(f"{served.server.url}/info/", timeout=60).raise_for_status()
-                except requests.ConnectionError:
+                except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
                     continue  # it was killed
                 seconds.append(time.perf_counter() - started)
 

@@ -74,8 +74,8 @@ class _Body:
 class BoundedConnection(H11Protocol):
     """An HTTP/1.1 connection of a server that holds so many.
 
-    When they are too many, the oldest one without a request makes room. Where all have one, the
-    new one is closed.
+    When they are too many, one without a request makes room: the oldest of those that have never
+    had one, else that which is silent for longest. Where all have one, the new one is closed.
     """
 
     most = Bounds.max_connections
@@ -137,6 +137,7 @@ class BoundedConnection(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self.since = time.monotonic()
         if self.timeout_keep_alive_task is not None:  # uvicorn waits for the next request
             self._expect_nothing()
 
@@ -150,8 +151,11 @@ class BoundedConnection(H11Protocol):
 
     @property
     def silent(self) -> bool:
-        """Whether it has no request that is being answered."""
-        return self.cycle is None or self.cycle.response_complete
+        """Whether it has no request that is being answered, to the last byte."""
+        if self.cycle is None:
+            return True
+        answered: bool = self.cycle.response_complete
+        return answered and not self.transport.get_write_buffer_size()
 
     def _make_room(self) -> bool:
         if time.monotonic() - BoundedConnection._told >= _LOG_SECONDS:
@@ -161,7 +165,7 @@ class BoundedConnection(H11Protocol):
         silent = [each for each in silent if each.silent]
         if not silent:
             return False
-        oldest = min(silent, key=lambda each: each.since)
+        oldest = min(silent, key=lambda each: (each.cycle is not None, each.since))
         self.connections.discard(oldest)
         oldest.transport.abort()
         return True
