@@ -6,7 +6,8 @@ A normal radiograph may take at most 30 ms longer in the box, and a whole prepar
 finding the knee, cutting it out) at most 5 % longer. Files are read in both ways one after the
 other, so that whatever else the machine does meets both; the median of the differences counts. On a
 busy machine a new process waits for its turn more often than one that runs already: there, the
-processor time of all processes together says more.
+processor time of all processes together says more. Most of what a fork costs are its page faults:
+its arrays lie in memory that it has to ask for anew.
 """
 
 from __future__ import annotations
@@ -41,19 +42,17 @@ def main() -> None:
         figures = measure(write_sample(Path(folder)), given.times)
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "reading_box.json").write_text(json.dumps(figures, indent=2) + "\n")
-    table = Table(
-        "", "ms here", "in the box", "more (quartiles)", "share", "CPU ms here", "in the box"
-    )
+    table = Table("", "ms here", "in the box", "more", "quartiles", "CPU ms here", "in the box")
     for name, row in figures.items():
-        quartiles = "{:.0f} ({:.0f}, {:.0f})".format(*row["more_ms"])
-        times = [
-            f"{row[column]:.0f}" for column in ("here_ms", "box_ms", "here_cpu_ms", "box_cpu_ms")
-        ]
-        table.add_row(name, *times[:2], quartiles, f"{row['share']:+.1%}", *times[2:])
+        wall = [f"{row[column]:.0f}" for column in ("here_ms", "box_ms", "more_ms")]
+        worked = [f"{row[column]:.0f}" for column in ("here_cpu_ms", "box_cpu_ms")]
+        spread = f"{row['first_quartile_ms']:.0f} to {row['third_quartile_ms']:.0f}"
+        table.add_row(name, *wall, spread, *worked)
     Console().print(table)
-    reading, whole = figures["read"]["more_ms"][0], figures["prepare"]["share"]
-    holds = reading <= MOST_MS and whole <= MOST_SHARE
-    print("holds" if holds else f"does not hold: {MOST_MS:g} ms and {MOST_SHARE:.0%}")
+    share = figures["prepare"]["more_ms"] / figures["prepare"]["here_ms"]
+    holds = figures["read"]["more_ms"] <= MOST_MS and share <= MOST_SHARE
+    told = "holds" if holds else "does not hold"
+    print(f"{told}: at most {MOST_MS:g} ms and {MOST_SHARE:.0%} more (now {share:.1%})")
 
 
 def write_sample(folder: Path) -> Path:
@@ -66,7 +65,7 @@ def write_sample(folder: Path) -> Path:
     return write_radiograph_dicom(path, pixels, 0.14, patient_id="bench")
 
 
-def measure(path: Path, times: int) -> dict[str, dict[str, float | list[float]]]:
+def measure(path: Path, times: int) -> dict[str, dict[str, float]]:
     """Seconds of reading and of the whole preparation, here and in the box."""
     box, content = ReadingBox(), path.read_bytes()
     box.read(content)  # the readers are loaded
@@ -81,14 +80,15 @@ def measure(path: Path, times: int) -> dict[str, dict[str, float | list[float]]]
     for name, (here, there) in steps.items():
         here()
         taken = np.array([[*_timed(here), *_timed(there)] for _ in range(times)]) * 1e3
-        more = np.percentile(taken[:, 2] - taken[:, 0], (50, 25, 75))
+        first, more, third = np.percentile(taken[:, 2] - taken[:, 0], (25, 50, 75))
         middle = np.median(taken, axis=0)
         mean = taken.mean(axis=0)
         figures[name] = {
             "here_ms": float(middle[0]),
             "box_ms": float(middle[2]),
-            "more_ms": more.tolist(),
-            "share": float(more[0] / middle[0]),
+            "more_ms": float(more),
+            "first_quartile_ms": float(first),
+            "third_quartile_ms": float(third),
             "here_cpu_ms": float(mean[1]),
             "box_cpu_ms": float(mean[3]),
         }

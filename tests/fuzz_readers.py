@@ -300,6 +300,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/fuzz"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--guided", action="store_true", help="with atheris")
+    parser.add_argument("--only", type=Path, help="a file to read, instead of changed ones")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     if given.guided:
@@ -308,23 +309,27 @@ def main() -> None:
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, taken + MEMORY))
     try:
+        if given.only is not None:
+            check(given.only.read_bytes())
+            return
         tried = fuzz(given.target, given.seconds, given.out, given.seed)
     except Finding as finding:
-        sys.exit(f"{given.target}: {finding} (file: {given.out}/current)")
+        sys.exit(f"{given.target}: {finding} (file: {given.only or given.out / 'current'})")
     print(f"{given.target}: {tried} files in {given.seconds:g} s")
 
 
-def run(target: str, seconds: float, out: Path, seed: int = 0) -> subprocess.CompletedProcess[str]:
-    """The program in a process of its own, which may crash."""
+def run(target: str, out: Path, *options: str, seconds: float = 60) -> tuple[int, str]:
+    """The program in a process of its own, which may crash: its status and what it says of it."""
     command = [sys.executable, __file__, target, "--seconds", str(seconds), "--out", str(out)]
-    return subprocess.run(
-        [*command, "--seed", str(seed)],
+    done = subprocess.run(
+        [*command, *options],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         timeout=seconds * 4 + 300,
         check=False,
     )
+    return done.returncode, done.stderr[-2000:]
 
 
 if __name__ == "__main__":

@@ -385,6 +385,16 @@ def test_the_box_starts_again_after_its_process_was_killed(box):
     assert box.read(png(draw_knee())).pixels.shape == (96, 96)
 
 
+def test_without_a_box_the_same_is_read_here(radiograph, monkeypatch, caplog):
+    monkeypatch.setattr("sys.platform", "other")
+    here = ReadingBox()
+    assert "server's process" in caplog.text
+    assert np.array_equal(here.read(radiograph).pixels, draw_knee())
+    assert np.array_equal(here.read(radiograph.read_bytes(), "a").pixels, draw_knee())
+    with pytest.raises(RadiographError, match="not a radiograph"):
+        here.read(b"nonsense")
+
+
 def test_nobody_waits_for_a_client_that_has_gone(box):
     with pytest.raises(ClientGone):
         box.read(many_scans(2048), gone=lambda: True)
