@@ -12,7 +12,7 @@ from xr2mri_core.localization import KneeDetector, LocateKneed
 from xr2mri_core.localization.boxes import EXPANSION, RISE, crop_of, iou
 from xr2mri_core.localization.boxfile import read_boxes
 from xr2mri_core.localization.decision import NO_KNEE, Localization, decide, fills
-from xr2mri_core.localization.detector import MARGIN, WIDE_MARGINS
+from xr2mri_core.localization.detector import MARGIN, WIDE_MARGIN
 from xr2mri_core.localization.frames import frame_of, to_picture
 from xr2mri_core.localization.locate import side_of
 from xr2mri_core.localization.marker import read_markers
@@ -130,6 +130,15 @@ class TestDecision:
         assert found.kind == "cropped" and found.scale is None and found.warnings == ()
         assert found.knees[0].box == crop_of(joint, (0.47, 0.47))
 
+    def test_a_joint_much_larger_than_its_picture_is_cut_out_twice_as_large(self):
+        """As far as a box may reach, so that generation takes it."""
+        found = decide([(square(180, 170, 555), 0.9)], blank(360, 360), None)
+        top, left, bottom, right = found.knees[0].box
+        assert found.kind == "cropped" and bottom - top == right - left == 720
+        assert (left + right) / 2 == 170
+        chain = radiograph_transforms(64)
+        chain({"radiograph": blank(360, 360), "box": found.knees[0].box})
+
     def test_a_joint_that_fills_its_picture(self):
         assert fills(square(120, 112, 230), (224, 224))
         for box in (square(120, 112, 150), square(120, 180, 230), square(40, 112, 230)):
@@ -212,35 +221,27 @@ class Looks(KneeDetector):
 class TestFilling:
     """A joint that fills its picture, where the first look is sure of nothing."""
 
-    filling = (square(120, 112, 230), 0.9), (square(121, 112, 240), 0.7)
+    filling = (square(120, 112, 230), 0.9)
 
-    def detect(self, first=(), wide=((), ()), shape=(224, 224)):
-        seen = {MARGIN: first, **dict(zip(WIDE_MARGINS, wide, strict=True))}
-        return Looks(seen).detect(blank(*shape))
+    def detect(self, first=(), wide=(), shape=(224, 224)):
+        return Looks({MARGIN: first, WIDE_MARGIN: wide}).detect(blank(*shape))
 
-    def test_counts_when_seen_at_both_margins(self):
-        ((box, score),) = self.detect(wide=[[look] for look in self.filling])
-        assert box == pytest.approx(square(120, 112, 230)) and score == pytest.approx(0.63**0.5)
+    def test_counts_when_seen_with_a_wide_margin(self):
+        ((box, score),) = self.detect(wide=[self.filling])
+        assert box == pytest.approx(self.filling[0]) and score == 0.9
 
     def test_is_not_looked_for_where_something_is_sure(self):
         sure = [(square(100, 100, 60), 0.8)]
-        assert self.detect(sure, [[look] for look in self.filling]) == sure
+        assert self.detect(sure, [self.filling]) == sure
 
     @pytest.mark.parametrize(
-        "second",
-        [
-            [],
-            [(square(121, 112, 240), 0.2)],
-            [(square(121, 112, 90), 0.9)],
-        ],
+        "seen", [[], [(square(121, 112, 240), 0.55)], [(square(121, 112, 150), 0.9)]]
     )
-    def test_does_not_count_when_a_margin_disagrees(self, second):
-        assert self.detect(wide=[[self.filling[0]], second]) == []
+    def test_must_be_sure_and_fill_its_picture(self, seen):
+        assert self.detect(wide=seen) == []
 
-    def test_must_fill_its_picture(self):
-        small = [[(square(112, 112, 150), 0.9)]] * 2
-        assert self.detect(wide=small) == []
-        assert self.detect(wide=[[look] for look in self.filling], shape=(224, 500)) == []
+    def test_is_not_looked_for_in_a_long_picture(self):
+        assert self.detect(wide=[(square(112, 250, 230), 0.9)], shape=(224, 500)) == []
 
 
 class Told:

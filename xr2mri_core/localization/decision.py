@@ -247,13 +247,29 @@ def fills(joint: Edges, shape: tuple[int, int]) -> bool:
 def _whole(
     joint: Edges, score: float, shape: tuple[int, int], spacing: tuple[float, float] | None
 ) -> Localization:
-    middle, aim = middle_square(shape, spacing), crop_of(joint, spacing)
+    middle, aim = middle_square(shape, spacing), _crop(joint, spacing, shape)
     inside = spacing is not None and min(middle[:2]) >= -_AGREE / 2 * (middle[2] - middle[0])
     if inside or _agree(middle, aim):
         knee = KneeBox(middle, joint, None, score, "picture")
     else:
         knee = KneeBox(aim, joint, None, score)
     return Localization((knee,), "cropped", (), shape, spacing)
+
+
+def _crop(joint: Edges, spacing: tuple[float, float] | None, shape: tuple[int, int]) -> Box:
+    """The square to cut out for a joint, at most twice as large as the picture.
+
+    A joint that fills its picture is seen in part alone, and so its size is not known well.
+    """
+    box = crop_of(joint, spacing)
+    tall, wide = box[2] - box[0], box[3] - box[1]
+    share = 2 * max(shape) / max(tall, wide)
+    if share >= 1:
+        return box
+    row, column = middle_of(box)
+    tall, wide = int(tall * share), int(wide * share)
+    top, left = round(row - tall / 2), round(column - wide / 2)
+    return top, left, top + tall, left + wide
 
 
 def _agree(a: Box, b: Box) -> bool:
@@ -269,7 +285,7 @@ def _bilateral(
     spacing: tuple[float, float] | None,
 ) -> Localization:
     knees = tuple(
-        KneeBox(crop_of(joint, spacing), joint, side, score)
+        KneeBox(_crop(joint, spacing, shape), joint, side, score)
         for side, (joint, score) in zip((Laterality.RIGHT, Laterality.LEFT), pair, strict=True)
     )
     notes = [
@@ -286,13 +302,13 @@ def _single(
     spacing: tuple[float, float] | None,
 ) -> Localization:
     joint, score = sure[0]
-    knee = KneeBox(crop_of(joint, spacing), joint, None, score)
+    knee = KneeBox(_crop(joint, spacing, shape), joint, None, score)
     column, side = middle_of(joint)[1], joint[2] - joint[0]
     apart = abs(shape[1] - 2 * column)
     if shape[1] < FILM * shape[0] or apart < 0.95 * side:
         return Localization((knee,), "single", (), shape, spacing)
     mirrored = (joint[0], shape[1] - joint[3], joint[2], shape[1] - joint[1])
-    other = KneeBox(crop_of(mirrored, spacing), mirrored, None, 0.0, "mirrored")
+    other = KneeBox(_crop(mirrored, spacing, shape), mirrored, None, 0.0, "mirrored")
     left, right = sorted((knee, other), key=lambda k: k.joint[1])
     knees = replace(left, side=Laterality.RIGHT), replace(right, side=Laterality.LEFT)
     guess = next(k for k in knees if k.source == "mirrored")

@@ -9,9 +9,8 @@ The network looks twice: at the whole picture, then at a window around each join
 which gives the box twice the accuracy and turns most of what only looked like a knee down.
 
 A picture in which it is sure of nothing may be one that a single joint fills: cut so tightly that
-the outline of the bones touches its sides, and equalised so strongly that trabeculae drown it. Such
-a picture is looked at again, smoothed and with two wide margins; of that only a joint counts that
-fills the picture and is seen both times.
+the outline of the bones touches its sides. Such a picture is looked at again with a wide margin; of
+that only a joint counts that fills the picture.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -37,13 +35,10 @@ from xr2mri_core.transforms.picture import check_pixels
 SHIPPED = Path(__file__).with_name("knee_detector.safetensors")
 MARGIN = 1.12
 """Side of the first look over the longer side of the picture: joints may lie across its border."""
-WIDE_MARGINS = (1.7, 2.1)
-"""The same of the looks for a joint that fills its picture: its box may be larger than that."""
-SMOOTHING = 0.024
-"""Standard deviation of the smoothing before them, as a share of the longer side: it takes
-trabeculae away and leaves bones."""
+WIDE_MARGIN = 1.9
+"""The same of the look for a joint that fills its picture: its box may be larger than that."""
 FILLING = 0.6
-"""Score from which such a joint counts: the geometric mean of both looks."""
+"""Score from which such a joint counts."""
 CLOSER = 2.1
 """Side of the second look over that of the joint box."""
 LARGEST = 1600
@@ -122,24 +117,15 @@ class KneeDetector:
         return [self._confirmed(picture, box, score) for box, score in _distinct(first)[:4]]
 
     def _filling(self, picture: Tensor) -> list[Detection]:
-        """A joint that fills the picture, looked for with smoothed eyes."""
+        """A joint that fills the picture, looked for with a wide margin."""
         rows, columns = picture.shape
         longer = max(rows, columns)
         if longer > NARROW * min(rows, columns):
             return []
-        sigma = SMOOTHING * longer
-        smooth = torch.from_numpy(gaussian_filter(picture.numpy(), sigma, mode="nearest"))
-        seen: list[Detection] = []
-        for margin in WIDE_MARGINS:
-            found = self._found(smooth, [(rows / 2, columns / 2, margin * longer)])
-            if not found:
-                return []
-            seen.append(max(found, key=lambda detection: detection[1]))
-        (first, score), (second, again) = seen
-        both = math.sqrt(score * again)
-        box = first if score >= again else second
-        sure = both >= FILLING and iou(first, second) > 0.5 and fills(box, (rows, columns))
-        return [(box, both)] if sure else []
+        found = self._found(picture, [(rows / 2, columns / 2, WIDE_MARGIN * longer)])
+        return [
+            (box, score) for box, score in found if score >= FILLING and fills(box, (rows, columns))
+        ]
 
     def _look(self, picture: Tensor, windows: Sequence[Window]) -> list[Detection]:
         seen: list[Detection] = []

@@ -96,8 +96,10 @@ def _window(
             apart = np.abs((joints[:, :2] + joints[:, 2:]) / 2 - middle).max(1)
             if (apart > side / 2 + 0.1 * size).all():  # no joint's middle in it
                 return middle, side
-    # a joint that is larger than its picture is seen whole in a wider window
-    widest = 1.8 if len(joints) and joints[0, 2] - joints[0, 0] > 0.7 * min(rows, columns) else 1.35
+    # a joint that is larger than its picture is seen whole in a wider window; a picture without a
+    # knee is seen so too, or else a black border around it would tell a knee
+    tight = not len(joints) or joints[0, 2] - joints[0, 0] > 0.7 * min(rows, columns)
+    widest = 2.2 if tight else 1.35
     side = max(rows, columns) * rng.uniform(0.95, widest)
     return np.array([rows, columns]) / 2 + rng.normal(0, 0.04, 2) * side, float(side)
 
