@@ -135,7 +135,7 @@ def test_phantom_writes_a_datalist_that_generate_takes(generate, tmp_path):
 def test_info_names_versions_and_weights(tiny_bundle, capsys):
     assert run("info", "--bundle", tiny_bundle) == 0
     told = json.loads(capsys.readouterr().out)
-    assert len(told["bundle"]["sha256"]) == 64 and "torch" in told["versions"]
+    assert told["device"] and len(told["bundle"]["sha256"]) == 64 and "torch" in told["versions"]
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])

@@ -70,3 +70,27 @@ def test_the_processes_end_with_a_killed_parent(how):
 def test_an_error_of_the_work_is_the_callers(tmp_path):
     with pytest.raises(TypeError):
         list(each_done(squared, ["not a number"], 2, "squares"))
+
+
+def test_a_child_ends_when_its_standard_input_does():
+    """Whoever holds the other end: also where that process is killed, and another has its pid."""
+    code = "import time; from xr2mri_core.processes import end_with_stdin; end_with_stdin()"
+    code += "; import sys; print(len(sys.stdin.read()), flush=True); time.sleep(60)"
+    starter = "import subprocess, sys, time; words = [sys.executable, '-c', sys.argv[1]]"
+    starter += "; p = subprocess.Popen(words, stdin=subprocess.PIPE); print(p.pid, flush=True)"
+    starter += "; time.sleep(60)"
+    words = [sys.executable, "-c", starter, code]
+    parent = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    child = psutil.Process(int(parent.stdout.readline()))
+    try:
+        assert parent.stdout.readline() == "0\n", "its standard input is empty"
+        parent.kill()
+        parent.wait()
+        limit = time.monotonic() + 30
+        while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:  # nobody may bury it
+            assert time.monotonic() < limit
+            time.sleep(0.05)
+    finally:
+        parent.kill()
+        if child.is_running():
+            child.kill()

@@ -20,11 +20,11 @@ from pathlib import Path
 import nibabel as nib
 import pytest
 import requests
+from built_wheel import built
 
 from xr2mri_core.local_server import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = ("xr2mri_core", "monai_app", "slicer_extension", "pyproject.toml", "README.md", "LICENSE")
 
 
 class Installed:
@@ -39,7 +39,7 @@ class Installed:
     def __init__(self, folder: Path) -> None:
         self.folder, self.elsewhere = folder / "environment", folder / "elsewhere"
         self.elsewhere.mkdir()
-        wheel = _built(folder)
+        wheel = built(folder)
         with zipfile.ZipFile(wheel) as archive:
             self.names = set(archive.namelist())
         venv.create(self.folder, symlinks=True)
@@ -69,24 +69,6 @@ class Installed:
         return done.stdout.strip()
 
 
-def _built(folder: Path) -> Path:
-    """The wheel, from a copy, for a build leaves its own folders."""
-    source = folder / "source"
-    source.mkdir()
-    passed_over = shutil.ignore_patterns("__pycache__", "logs", "runs", "bin", "*.egg-info")
-    for name in SOURCES:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, source / name, ignore=passed_over)
-        else:
-            shutil.copy(ROOT / name, source / name)
-    options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    command = [sys.executable, "-m", "pip", "wheel", *options, "-w", str(folder), str(source)]
-    subprocess.run(command, check=True, timeout=600)
-    shutil.rmtree(source)
-    (wheel,) = folder.glob("*.whl")
-    return wheel
-
-
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> Installed:
     return Installed(tmp_path_factory.mktemp("wheel"))
@@ -107,6 +89,7 @@ def test_the_wheel_has_programs_app_bundle_and_client_and_nothing_else(installed
     for name in ("configs/inference.yaml", "configs/metadata.json", "docs/README.md"):
         assert f"{bundle}/{name}" in installed.names
     assert f"{bundle}/models/knee_xr2mri.safetensors" in installed.names
+    assert "xr2mri_core/constraints.txt" in installed.names
 
 
 def test_the_folder_of_the_app_is_printed_for_monai_label(installed):

@@ -7,6 +7,11 @@ import torch
 from xr2mri_core.errors import InputError
 
 
+def name_of_best_device() -> str:
+    """What a person calls the device of :func:`best_device`: the name of the GPU, or "CPU"."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+
+
 def best_device() -> str:
     """A GPU where there is one."""
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,4 +1,4 @@
-"""Processes: the same work for many items in several, and one that ends with its parent."""
+"""Processes: the same work for many items in several, and ones that end with their parent."""
 
 from __future__ import annotations
 
@@ -134,6 +134,25 @@ def end_with(parent: int | None) -> None:
     """
     if parent is not None:
         _watch(parent, 0)
+
+
+def end_with_stdin() -> None:
+    """End this process as SIGTERM does, once its standard input ends.
+
+    For the child of a program that holds the other end of a pipe: that ends when the program closes
+    it, and on every system when the program is gone, however it ended. Standard input itself
+    becomes empty, so that no other process keeps or reads the pipe.
+    """
+    pipe, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+
+    def wait_and_end() -> None:
+        while os.read(pipe, 1024):
+            pass
+        signal.raise_signal(signal.SIGTERM)
+
+    threading.Thread(target=wait_and_end, daemon=True).start()
 
 
 def _watch(parent: int, whom: int) -> None:

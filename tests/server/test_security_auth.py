@@ -1,6 +1,8 @@
 """Who asks: users, passwords, tokens of this server and of another, and those who guess."""
 
 import asyncio
+import hashlib
+import hmac
 import json
 import os
 import time
@@ -511,3 +513,49 @@ def test_the_file_is_json_that_an_administrator_can_read(users_file):
     content = json.loads(users_file.read_text())
     assert content["users"]["ada"]["role"] == "user"
     assert content["users"]["ada"]["password"].startswith("scrypt$32768$8$1$")
+
+
+# --- a server that a program starts for its own user -------------------------------------------
+
+
+def test_the_secret_of_a_session_opens_everything_and_nothing_else_does(tmp_path):
+    secret = tmp_path / "token"
+    secret.write_text("s" * 43)
+    secret.chmod(0o600)
+    guard, behind = guarded(session_token_file=secret)
+    assert ask(guard, url="/auth/").json()["user"] is None
+    for sent in (b"", b"Bearer " + b"s" * 42, b"Bearer \xe9", b"Basic " + b"eDp5" * 4):
+        reply = ask(guard, url="/jobs", headers={"Authorization": sent} if sent else {})
+        assert reply.status_code == 401, sent
+    assert behind.calls == ["GET /auth/"]
+    reply = ask(guard, url="/train/", headers={"Authorization": "Bearer " + "s" * 43})
+    assert reply.json() == {"user": "anonymous", "role": Role.ADMIN}
+
+
+def test_a_server_proves_that_it_has_the_secret_of_the_session(tmp_path):
+    secret = tmp_path / "token"
+    secret.write_text("s" * 43)
+    secret.chmod(0o600)
+    right = hmac.digest(b"s" * 43, b"n1", hashlib.sha256).hex()
+    for settings in (SecuritySettings(session_token_file=secret), SecuritySettings()):
+        proof = {"proof": right} if settings.session_token_file else {}
+        app = FastAPI()
+        authenticator = Authenticator(settings)
+        app.include_router(login_router(authenticator))
+        guard = Guard(app, settings, authenticator=authenticator, audit=NoAudit())
+        told = ask(guard, url="/health?nonce=n1").json()
+        assert told == {"status": "ok"} | proof
+        assert ask(guard, url="/health").json() == {"status": "ok"}
+        assert ask(guard, url="/health?nonce=../x").status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "said"),
+    [("short", 0o600, "32 bytes or more"), ("s" * 43, 0o644, "can be read by others")],
+)
+def test_a_secret_of_a_session_that_is_none_ends_the_start(tmp_path, text, mode, said):
+    secret = tmp_path / "token"
+    secret.write_text(text)
+    secret.chmod(mode)
+    with pytest.raises(SettingsError, match=said):
+        Authenticator(SecuritySettings(session_token_file=secret))

@@ -32,10 +32,14 @@ def _info(arguments: argparse.Namespace) -> None:
         print(json.dumps(form_schema(), indent=2))
         return
     from xr2mri_core.bundle import describe_bundle, versions
+    from xr2mri_core.devices import name_of_best_device
 
-    print(
-        json.dumps({"versions": versions(), "bundle": describe_bundle(arguments.bundle)}, indent=2)
-    )
+    told = {
+        "versions": versions(),
+        "device": name_of_best_device(),
+        "bundle": describe_bundle(arguments.bundle),
+    }
+    print(json.dumps(told, indent=2))
 
 
 def _app(arguments: argparse.Namespace) -> None:

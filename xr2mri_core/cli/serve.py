@@ -22,14 +22,20 @@ def add(commands: Commands) -> None:
     serve.add_argument("--app", type=Path, help="app with another folder model (the installed one)")
     serve.add_argument("--ssl_certfile", type=Path, help="PEM, for TLS without a proxy")
     serve.add_argument("--ssl_keyfile", type=Path, help="PEM")
+    serve.add_argument(
+        "--end_with_stdin", action="store_true",
+        help="end when standard input does: as the child of a program, also when that is killed",
+    )  # fmt: skip
     serve.add_argument("--root_path", default="", help="under which a proxy serves it")
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    from xr2mri_core.processes import LeaveAtOnce
+    from xr2mri_core.processes import LeaveAtOnce, end_with_stdin
 
     leave = LeaveAtOnce()
     leave.status = 1
+    if arguments.end_with_stdin:
+        end_with_stdin()
     try:
         from monai_app.serve import log_to_stderr, serve
     except ModuleNotFoundError as error:

@@ -18,9 +18,10 @@ def login_router(authenticator: Authenticator) -> APIRouter:
     router = APIRouter(tags=["Login"], default_response_class=Json)
     settings = authenticator.settings
 
-    @router.get("/health", summary="Does the server answer?")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
+    @router.get("/health", summary="Does the server answer, and is it the one of this session?")
+    async def health(nonce: str = "") -> dict[str, str]:
+        proof = authenticator.session.proof(nonce) if nonce and authenticator.session else None
+        return {"status": "ok"} if proof is None else {"status": "ok", "proof": proof}
 
     @router.get("/auth/", summary="Is a login needed?")
     async def login_needed() -> dict[str, Any]:
@@ -35,7 +36,7 @@ def login_router(authenticator: Authenticator) -> APIRouter:
         request: Request, form: Annotated[OAuth2PasswordRequestForm, Depends()]
     ) -> dict[str, Any]:
         if authenticator.users is None and settings.authentication:
-            raise HTTPException(404, "this server takes tokens of its issuer only: log in there")
+            raise HTTPException(404, "this server has no users with passwords: a token is needed")
         if authenticator.users is None:
             return {"access_token": None, "token_type": None}  # as stock without a login
         address = request.client.host if request.client else "local"

@@ -102,7 +102,7 @@ class Route:
 _IMAGE = ("image", "session_id")
 
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "/health", Role.NOBODY),
+    Route("GET", "/health", Role.NOBODY, ("nonce",)),
     Route("GET", "/auth/", Role.NOBODY),
     Route("POST", "/auth/token", Role.NOBODY),
     Route("GET", "/auth/token/valid", Role.USER),

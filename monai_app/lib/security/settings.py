@@ -102,6 +102,10 @@ class SecuritySettings(Bounds):
     """Life of a bearer token of this server, 1 to 1440. Default: 60."""
     token_secret_file: Annotated[Path | None, _path] = None
     """At least 32 random bytes that sign the tokens. Default: made anew at each start."""
+    session_token_file: Annotated[Path | None, _path] = None
+    """A secret of 32 characters or more, of the program that starts this server for one user.
+
+    Whoever has it may everything, nobody else anything. Default: none."""
     issuer: Annotated[str, _text] = ""
     """``iss`` of tokens that another server issues, a Keycloak realm say. Default: none."""
     issuer_audience: Annotated[str, _text] = ""
@@ -178,7 +182,7 @@ class SecuritySettings(Bounds):
     @property
     def authentication(self) -> bool:
         """Whether anybody can log in."""
-        return self.users_file is not None or bool(self.issuer)
+        return bool(self.users_file or self.session_token_file or self.issuer)
 
     @property
     def login_needed(self) -> bool:

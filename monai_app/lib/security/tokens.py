@@ -6,6 +6,8 @@ from it; issuer, audience and expiry are required and checked.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -83,6 +85,32 @@ class OwnTokens:
         return claims["sub"], fingerprint if isinstance(fingerprint, str) else ""
 
 
+class SessionToken:
+    """The secret of the one user for whom a server was started, by a program of that user.
+
+    Args:
+        file: with 32 printable characters or more; read once, so that it may be removed then.
+
+    Raises:
+        SettingsError: the secret is missing, too short or readable by others.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._secret = _read_secret(file, "session_token_file")
+
+    def matches(self, token: str) -> bool:
+        """Whether a token is the secret."""
+        return hmac.compare_digest(token.encode("utf-8", "surrogatepass"), self._secret)
+
+    def proof(self, nonce: str) -> str:
+        """What only a server can answer that has the secret: HMAC-SHA256 of a nonce, in hex.
+
+        So that a program never shows its secret, nor a radiograph, to another one that has taken
+        the port of a server that has ended.
+        """
+        return hmac.new(self._secret, nonce.encode("ascii"), hashlib.sha256).hexdigest()
+
+
 class Issuer:
     """Another server that issues tokens; its public key is configured, nothing is fetched.
 
@@ -138,12 +166,12 @@ def _decode(token: str, key: Any, algorithm: str, audience: str, issuer: str) ->
     return claims
 
 
-def _read_secret(path: Path) -> bytes:
+def _read_secret(path: Path, setting: str = "token_secret_file") -> bytes:
     check_private(path)
     secret = path.read_bytes().strip()
     if len(secret) < _SHORTEST_SECRET:
         raise SettingsError(
-            f"token_secret_file '{path}': {_SHORTEST_SECRET} bytes or more are needed, as by "
+            f"{setting} '{path}': {_SHORTEST_SECRET} bytes or more are needed, as by "
             f"openssl rand -hex 32"
         )
     return secret
