@@ -41,7 +41,8 @@ class XR2MRI(ScriptedLoadableModule):
         parent.contributors = ["The XR2MRI authors"]
         parent.helpText = _(
             "Generates a synthetic knee MRI from one knee radiograph and its graded features, on an"
-            " XR2MRI server. For research, never for diagnosis."
+            " XR2MRI server: that of an institution, or one that it installs on this computer. For"
+            " research, never for diagnosis."
         )
         parent.acknowledgementText = _(
             "After Wang et al., Feasibility Study of a Diffusion-Based Model for Cross-Modal"

@@ -8,6 +8,35 @@ from typing import Any
 from user import MODULE, User
 
 
+class MockComputer:
+    """What the panel sees of `computer.ThisComputer`: nothing is installed, until a test says so.
+
+    Attributes:
+        printed: by the server.
+    """
+
+    def __init__(self) -> None:
+        from XR2MRILib.signals import Signal
+
+        self.happened = Signal()
+        self.folder, self.installed, self.access, self.ours = "/home/eva/xr2mri", None, None, True
+        self.printed, self.half = "", False
+        self.server = self.installation = self
+
+    def choose(self, folder: str) -> None:
+        self.folder = folder
+
+    def log(self) -> str:
+        return self.printed
+
+    def part(self, _name: str) -> Any:
+        return self
+
+    def exists(self) -> bool:
+        """Of the environment."""
+        return self.half
+
+
 class MockLogic:
     """What the panel sees of `logic.XR2MRILogic`; no thread, no timer, no server.
 
@@ -17,6 +46,8 @@ class MockLogic:
         allowed: whether radiographs may be sent to the server.
     """
 
+    ASKED = "connectTo start whatIf locate compare exportDicom install uninstall startServer"
+    ASKED += " stopServer checkServer"
     SIGNALS = "stateChanged connected disconnected progressed started grown finished failed"
 
     def __init__(self) -> None:
@@ -26,6 +57,7 @@ class MockLogic:
         for name in (*self.SIGNALS.split(), "cancelled"):
             setattr(self, name, Signal())
         self.state, self.info, self.form, self.url = State.IDLE, None, None, ""
+        self.computer = MockComputer()
         self.asked: list[tuple] = []
         self.refuses: Exception | None = None
         self.allowed = True
@@ -47,7 +79,7 @@ class MockLogic:
     # --- what the panel asks for ----------------------------------------------------------------
 
     def __getattr__(self, name: str) -> Any:
-        if name not in ("connectTo", "start", "whatIf", "locate", "compare", "exportDicom"):
+        if name not in self.ASKED.split():
             raise AttributeError(name)
 
         def ask(*arguments: Any) -> None:
@@ -108,6 +140,7 @@ class MockedUser(User):
         self._widget = sys.modules["XR2MRI"].XR2MRIWidget(self._parent, MockLogic())
         self._widget.setup()
         self._widget.enter()
+        self.ui.elsewhereRadio.click()
 
     @property
     def widget(self) -> Any:

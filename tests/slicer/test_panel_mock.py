@@ -60,6 +60,9 @@ def made(node, **record):
 
 BUSY = {
     "CONNECTING": "Connecting...",
+    "INSTALLING": "Installing...",
+    "UNINSTALLING": "Removing...",
+    "STARTING": "Starting the server...",
     "LOCATING": "Looking for the knee...",
     "IMPORTING": "Importing...",
     "CANCELLING": "Cancelling...",

@@ -27,6 +27,7 @@ class User:
         self.manager = slicer.app.moduleManager()
         self.manager.load(MODULE)
         slicer.util.selectModule("XR2MRI")
+        self.ui.elsewhereRadio.click()  # somebody who has a server
 
     @property
     def widget(self) -> Any:
@@ -84,7 +85,14 @@ class User:
 
     def says(self) -> str:
         """All texts of the panel that tell how things are."""
-        labels = ("serverStatus", "radiographNote", "formNote", "progressNote", "messageLabel")
+        labels = (
+            "computerStatus",
+            "serverStatus",
+            "radiographNote",
+            "formNote",
+            "progressNote",
+            "messageLabel",
+        )
         return " | ".join(f"{name}: {getattr(self.ui, name).text}" for name in labels)
 
     def colour(self, name: str) -> str:

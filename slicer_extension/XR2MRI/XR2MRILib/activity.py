@@ -20,11 +20,13 @@ class Activity:
         worker: the thread.
         state: what the module is doing meanwhile.
         importing: what it is doing during `steps`.
+        lasting: whether it goes on when the scene is closed.
     """
 
     worker: Task
     state = State.RUNNING
     importing = State.IMPORTING
+    lasting = False
 
     def on_event(self, event: Event) -> None:
         """React to an event that is not the last."""

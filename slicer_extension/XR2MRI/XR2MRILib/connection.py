@@ -16,6 +16,7 @@ class Connection(Activity):
     """Connects, with a login where name and password are given; returns (info, form)."""
 
     state = importing = State.CONNECTING
+    lasting = True
 
     def __init__(self, client: XR2MRIClient, user: str = "", password: str = "") -> None:
         self.client = client

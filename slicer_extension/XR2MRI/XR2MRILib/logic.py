@@ -35,6 +35,7 @@ from xr2mri_client.errors import (
     XR2MRIClientError,
 )
 from xr2mri_client.jobs import ServerInfo
+from xr2mri_client.own_server import Access
 from xr2mri_client.texts import tr as _
 from xr2mri_client.worker import Cancelled as WasCancelled
 from xr2mri_client.worker import Failed, Final, Progress, Started, Task
@@ -42,6 +43,7 @@ from xr2mri_client.worker import Failed, Final, Progress, Started, Task
 from . import settings
 from .activity import Activity, Steps
 from .compare import RealComparison
+from .computer import Install, Open, ThisComputer, Uninstall
 from .connection import Connection
 from .dicom_export import DicomExport
 from .form import FeatureForm
@@ -71,6 +73,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
     Attributes:
         state: what is being done.
+        computer: the server on this computer, whether or not there is one.
         info: of the server, None while there is none.
         form: of the features, empty; None while there is no server.
         stateChanged: signal (state).
@@ -92,6 +95,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self.state = State.IDLE
         self.info: ServerInfo | None = None
         self.form: FeatureForm | None = None
+        self.computer = ThisComputer()
         self._clientFactory = clientFactory
         self._client: XR2MRIClient | None = None
         self._candidate: XR2MRIClient | None = None  # answered or not, not yet connected
@@ -118,9 +122,20 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         return self._client.url if self._client is not None else ""
 
     def connectTo(
-        self, url: str, user: str = "", password: str = "", caFile: str | None = None
+        self,
+        url: str,
+        user: str = "",
+        password: str = "",
+        caFile: str | None = None,
+        token: str = "",
     ) -> None:
         """Connect, with a login where name and password are given; ends with connected or failed.
+
+        Args:
+            url: as people type it.
+            user, password: where the server asks for a login.
+            caFile: certificates to trust beside the usual ones.
+            token: of the server on this computer, in place of a login.
 
         Raises:
             BadAddress, TlsProblem: the address or the CA file cannot be used.
@@ -132,6 +147,8 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             self.disconnect()
             known = []
         self._candidate = known[0] if known else client  # of the same server the token is kept
+        if token:
+            self._candidate.use_token(token)
         self._begin(Connection(self._candidate, user, password), self._onConnected)
 
     def disconnect(self) -> None:
@@ -157,9 +174,56 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     def _onConnected(self, found: tuple[ServerInfo, FeatureForm]) -> None:
         self._client, self._candidate = self._candidate, None
         self.info, self.form = found
-        settings.remember_server(self.info.url)
+        if self.computer.access is None or self.computer.access.url != self.info.url:
+            settings.remember_server(self.info.url)
         self.connected.emit(self.info)
         self._resume()
+
+    # --- the server on this computer ------------------------------------------------------------
+
+    def install(self, source: str = "") -> None:
+        """Install the server on this computer; ends with finished (Installed) or failed.
+
+        Args:
+            source: a wheel, a folder of wheels, or nothing for the release of this version.
+        """
+        self._checkIdle()
+        self._begin(Install(self.computer, source), self.finished.emit)
+
+    def uninstall(self) -> None:
+        """Stop the server on this computer and remove all of it; ends with finished or failed."""
+        self._checkIdle()
+        self.stopServer()
+        self._begin(Uninstall(self.computer), self.finished.emit)
+
+    def startServer(self) -> None:
+        """Start the server on this computer, or find the one that another Slicer has started, and
+        connect to it; ends with connected or failed."""
+        self._checkIdle()
+        self.disconnect()
+        self._begin(Open(self.computer), self._onOpened)
+
+    def stopServer(self) -> None:
+        """Leave the server on this computer; that which this Slicer has started ends."""
+        access = self.computer.access
+        self.computer.server.stop()
+        if access is not None and access.url == self.url:
+            self.disconnect()
+
+    def checkServer(self) -> None:
+        """Find out whether the server that was started here has ended by itself; ends with failed
+        then, at once."""
+        if self.state is State.STARTING:  # whose thread looks itself
+            return
+        access, error = self.computer.access, self.computer.server.ended()
+        if error is not None:
+            if access is not None and self.url in ("", access.url):
+                self.cancel()
+                self.disconnect()
+            self.failed.emit(error)
+
+    def _onOpened(self, access: Access) -> None:
+        self.connectTo(access.url, token=access.token)
 
     # --- generating -----------------------------------------------------------------------------
 
@@ -322,6 +386,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     def close(self) -> None:
         """End everything; waits a moment for the server to hear of it."""
         self.cancel()
+        self.computer.server.stop()
         limit = time.monotonic() + SECONDS_TO_END
         for worker in self._ending:
             worker.join(max(0.0, limit - time.monotonic()))
@@ -454,7 +519,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     # --- the scene ------------------------------------------------------------------------------
 
     def _onSceneClose(self, *_arguments: Any) -> None:
-        if not isinstance(self._activity, Connection):
+        if self._activity is not None and not self._activity.lasting:
             self.cancel()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)

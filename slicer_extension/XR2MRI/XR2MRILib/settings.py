@@ -51,6 +51,24 @@ def set_ca_file(path: str) -> None:
     _write("CaFile", path)
 
 
+def on_this_computer() -> bool:
+    """Whether the user generates on this computer; so does who has never connected to a server."""
+    return _read("Where", "elsewhere" if _read("Servers", []) else "here") == "here"
+
+
+def set_on_this_computer(here: bool) -> None:
+    _write("Where", "here" if here else "elsewhere")
+
+
+def install_folder() -> str:
+    """Where the server is installed on this computer; empty for the usual folder."""
+    return str(_read("InstallFolder", ""))
+
+
+def set_install_folder(path: str) -> None:
+    _write("InstallFolder", path)
+
+
 def options() -> dict[str, Any]:
     """The options of the last generation, by their names in the parameter node."""
     found = _read("Options", {})

@@ -10,6 +10,11 @@ class State(str, Enum):
 
     IDLE = "idle"
     CONNECTING = "connecting"
+    INSTALLING = "installing"
+    """The server is being installed on this computer."""
+    UNINSTALLING = "uninstalling"
+    STARTING = "starting"
+    """The server on this computer is being started, or looked for."""
     RUNNING = "running"
     """The server generates, or is about to."""
     IMPORTING = "importing"

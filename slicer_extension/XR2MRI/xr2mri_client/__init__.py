@@ -8,6 +8,8 @@ requests, which Slicer bundles, and without `xr2mri_core`.
     worker        the same in a thread, with events for a user interface
     transport     connections, retries, limits, TLS
     jobs, volume  what comes back, checked
+    installation, installing, own_server, programs
+                  the server on this computer: installed, started, found again
     dicom         a DICOM series that came as a ZIP, unpacked
     address       what people type as an address
     errors        what can go wrong, each with its remedy

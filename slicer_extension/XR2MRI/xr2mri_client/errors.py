@@ -203,6 +203,26 @@ class FormError(XR2MRIClientError):
     """A form, or what was pasted or loaded into it, cannot be used."""
 
 
+class InstallFailed(XR2MRIClientError):
+    """The server cannot be installed on this computer, or not be removed.
+
+    Args:
+        passing: whether it was the network, so that it may work another time.
+    """
+
+    remedy = _("Install again; if it stays so, report it with the log.")
+
+    def __init__(self, message: object, remedy: str | None = None, passing: bool = False) -> None:
+        self.passing = passing
+        super().__init__(message, remedy)
+
+
+class ServerEnded(XR2MRIClientError):
+    """The server that was started on this computer has ended, or does not start."""
+
+    remedy = _("Start it again; if it stays so, report it with its log.")
+
+
 class Unexpected(XR2MRIClientError):
     """A fault of this program."""
 

@@ -8,7 +8,14 @@ from typing import Any
 
 import qt
 import slicer
-from PySide6.QtCore import Property, QCoreApplication, QEventLoop, QSettings, Signal
+from PySide6.QtCore import (
+    Property,
+    QCoreApplication,
+    QEventLoop,
+    QProcessEnvironment,
+    QSettings,
+    Signal,
+)
 from PySide6.QtWidgets import QApplication
 from trame_slicer.core import SlicerApp
 
@@ -84,6 +91,9 @@ class Application(qt.QObject):
         return qt.QSettings()
 
     userSettings = revisionUserSettings = settings
+
+    def startupEnvironment(self) -> QProcessEnvironment:
+        return QProcessEnvironment.systemEnvironment()
 
     def testingEnabled(self) -> bool:
         return self.testing

@@ -178,12 +178,14 @@ class ctkSliderWidget(qt.QWidget):
 class ctkPathLineEdit(qt.QWidget):
     """A path, with a button that browses."""
 
+    Dirs, Files = 1, 2
     currentPathChanged = Signal(str)
     validInputChanged = Signal(bool)
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
         self._h_edit, self._h_key = qt.QComboBox(), ""
+        self._h_filters = self.Dirs | self.Files
         self._h_edit.setEditable(True)
         row = qt.QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -194,7 +196,10 @@ class ctkPathLineEdit(qt.QWidget):
         self._h_edit.editTextChanged.connect(self.currentPathChanged.emit)
 
     def browse(self) -> None:
-        chosen = qt.QFileDialog.getOpenFileName(self, "Select a file")
+        ask = qt.QFileDialog.getOpenFileName  # of CTK, where files may be chosen, too
+        if not self._h_filters & self.Files:
+            ask = qt.QFileDialog.getExistingDirectory
+        chosen = ask(self, "Select a file")
         if chosen:
             self.setCurrentPath(chosen)
 
@@ -210,7 +215,9 @@ class ctkPathLineEdit(qt.QWidget):
     settingKey = Property(
         str, lambda self: self._h_key, lambda self, key: setattr(self, "_h_key", key)
     )
-    filters = Property("QStringList", lambda self: [], lambda self, v: None)
+    filters = Property(
+        int, lambda self: self._h_filters, lambda self, v: setattr(self, "_h_filters", v)
+    )
     nameFilters = Property("QStringList", lambda self: [], lambda self, v: None)
     showBrowseButton = Property(
         bool, lambda self: True, lambda self, v: self._h_browse.setVisible(v)

@@ -10,6 +10,7 @@ from ..logic import XR2MRILogic
 from ..parameters import XR2MRIParameterNode
 from ..scene import layout
 from .compare import CompareSection
+from .computer import ComputerSection
 from .features import FeatureSection
 from .generate import GenerateSection
 from .options import OptionsSection
@@ -31,18 +32,20 @@ class Panel:
     def __init__(self, ui: Any, logic: XR2MRILogic) -> None:
         self.logic = logic
         self.server = ServerSection(ui, logic)
+        self.computer = ComputerSection(ui, logic, self.update)
         self._turns = Turns()
         self.radiograph = RadiographSection(ui, logic, self._turns)
         self.patient = PatientSection(ui, logic, self.update)
         self.features = FeatureSection(ui, logic, self.patient)
         self.options = OptionsSection(ui, logic)
         self.generate = GenerateSection(
-            ui, logic, self.radiograph, self.features, self.patient, self.options
-        )  # fmt: skip
+            ui, logic, self.computer, self.radiograph, self.features, self.patient, self.options
+        )
         self.result = ResultSection(ui, logic, self.generate, self._turns)
         self.compare = CompareSection(ui, logic, self.generate)
         self._sections = (
             self.server,
+            self.computer,
             self.radiograph,
             self.patient,
             self.features,

@@ -8,8 +8,8 @@ from typing import Any
 import qt
 import slicer
 
-from xr2mri_client.errors import NotOffered, XR2MRIClientError
-from xr2mri_client.jobs import JobHandle
+from xr2mri_client.errors import InstallFailed, NotOffered, ServerEnded, XR2MRIClientError
+from xr2mri_client.jobs import JobHandle, ServerInfo
 from xr2mri_client.texts import tr as _
 from xr2mri_client.worker import Progress
 
@@ -20,6 +20,7 @@ from ..logic import XR2MRILogic
 from ..request import Request
 from ..states import State
 from ..upload import holds_patient_data
+from .computer import ComputerSection
 from .features import FeatureSection
 from .options import OptionsSection
 from .patient import PatientSection
@@ -28,12 +29,19 @@ from .section import Section, plain_tip, tell
 
 _BUSY = {
     State.CONNECTING: _("Connecting..."),
+    State.INSTALLING: _("Installing..."),
+    State.UNINSTALLING: _("Removing..."),
+    State.STARTING: _("Starting the server..."),
     State.LOCATING: _("Looking for the knee..."),
     State.IMPORTING: _("Importing..."),
     State.CANCELLING: _("Cancelling..."),
     State.COMPARING: _("Comparing..."),
     State.EXPORTING: _("Exporting..."),
 }
+
+
+FORM_MS = 10
+"""Between two looks at whether the form of a server that was just started is whole."""
 
 
 class GenerateSection(Section):
@@ -43,17 +51,21 @@ class GenerateSection(Section):
         self,
         ui: Any,
         logic: XR2MRILogic,
+        computer: ComputerSection,
         radiograph: RadiographSection,
         features: FeatureSection,
         patient: PatientSection,
         options: OptionsSection,
     ) -> None:
         super().__init__(ui, logic)
+        self._computer = computer
+        self._waiting = False  # for the server on this computer, to generate then
         self._radiograph, self._features = radiograph, features
         self._patient, self._options = patient, options
         ui.generateButton.connect("clicked(bool)", self._on_generate)
         ui.cancelButton.connect("clicked(bool)", self._on_cancel)
         self.listen(logic.stateChanged, self._on_state)
+        self.listen(logic.connected, self._on_connected)
         self.listen(logic.started, self._on_started)
         self.listen(logic.progressed, self._on_progress)
         self.listen(logic.finished, self._on_finished)
@@ -71,6 +83,10 @@ class GenerateSection(Section):
         self.ui.progressBar.visible = not idle
         if idle:
             tell(self.ui.progressNote, missing)
+
+    def close(self) -> None:
+        self._waiting = False
+        super().close()
 
     def permitted(self) -> bool:
         """Whether radiographs may go to the server: asks once for each that is not this machine."""
@@ -123,9 +139,11 @@ class GenerateSection(Section):
 
     def _missing(self) -> str:
         """What is to be done before anything can be generated."""
-        if self.logic.info is None:
+        if self.logic.info is None and not self._computer.can_start:
+            if self._computer.here:
+                return _("Install the server, or connect to one.")
             return _("Connect to a server.")
-        if self.logic.info.model is None:
+        if self.logic.info is not None and self.logic.info.model is None:
             return _("The server has no model that can generate.")
         if self._radiograph.radiograph is None:
             return _("Choose a radiograph.")
@@ -135,12 +153,31 @@ class GenerateSection(Section):
 
     def _on_generate(self, _checked: bool = False) -> None:
         self._patient.commit()
-        if self._missing() or not self.permitted():
+        if self._missing():
+            return
+        if self.logic.info is None:
+            self._waiting = self._computer.start()
+            return
+        if not self.permitted():
             return
         request, radiograph = self.request(), self._radiograph.radiograph
         if self.attempt(lambda: self.logic.start(radiograph, request)):
             self._options.remember()
             self._radiograph.remember_form(request.features, self.node.demographics)
+
+    def _on_connected(self, _info: ServerInfo) -> None:
+        """Go on with what waited for the server, once the form is there."""
+        if self._waiting:
+            qt.QTimer.singleShot(FORM_MS, self._go_on)
+
+    def _go_on(self) -> None:
+        if not self._waiting or self.node is None:
+            return
+        if not self._features.settled:
+            qt.QTimer.singleShot(FORM_MS, self._go_on)
+            return
+        self._waiting = False
+        self._on_generate()
 
     def _on_cancel(self, _checked: bool = False) -> None:
         self.logic.cancel()
@@ -174,10 +211,14 @@ class GenerateSection(Section):
 
     def _on_failed(self, error: XR2MRIClientError) -> None:
         """Say it here, unless the section of the server does, or nobody asked for what failed."""
+        self._waiting = False
+        if isinstance(error, (InstallFailed, ServerEnded)):
+            return
         if self.logic.info is not None and not isinstance(error, NotOffered):
             tell(self.ui.messageLabel, str(error), "bad")
 
     def _on_cancelled(self) -> None:
+        self._waiting = False
         tell(self.ui.messageLabel, _("Cancelled."))
 
 

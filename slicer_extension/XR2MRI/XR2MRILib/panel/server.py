@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from xr2mri_client.errors import LoginFailed, LoginNeeded, TlsProblem, XR2MRIClientError
+from xr2mri_client.errors import (
+    InstallFailed,
+    LoginFailed,
+    LoginNeeded,
+    ServerEnded,
+    TlsProblem,
+    XR2MRIClientError,
+)
 from xr2mri_client.jobs import ServerInfo
 from xr2mri_client.texts import tr as _
 
@@ -35,6 +42,7 @@ class ServerSection(Section):
         connecting = self.logic.state is State.CONNECTING
         idle = self.logic.state is State.IDLE
         asked = isinstance(self._error, LoginNeeded)
+        here = self.ui.hereRadio.checked  # where the section of this computer says how things are
         self.ui.connectButton.text = _("Stop") if connecting else _("Connect")
         self.ui.connectButton.enabled = idle or connecting
         self.ui.serverComboBox.enabled = idle
@@ -49,7 +57,7 @@ class ServerSection(Section):
         elif self.logic.info is not None:
             tell(self.ui.serverStatus, _told(self.logic.info), "good")
         else:
-            tell(self.ui.serverStatus, _("Not connected."))
+            tell(self.ui.serverStatus, "" if here else _("Not connected."))
 
     def _on_connect(self, _checked: bool = False) -> None:
         if self.logic.state is State.CONNECTING:
@@ -79,13 +87,16 @@ class ServerSection(Section):
         combo = self.ui.serverComboBox
         combo.clear()
         combo.addItems(settings.servers())
-        combo.setCurrentText(info.url)
+        if info.url in settings.servers():  # and not a port of this computer
+            combo.setCurrentText(info.url)
         self.ui.serverStatus.toolTip = plain_tip(_details(info))
         self.update()
 
     def _on_failed(self, error: XR2MRIClientError) -> None:
         """A failed connection, or a login that expired during a job."""
-        if self.logic.info is None or isinstance(error, (LoginNeeded, TlsProblem)):
+        if isinstance(error, (InstallFailed, ServerEnded)):
+            self._error = None  # the section of this computer says it
+        elif self.logic.info is None or isinstance(error, (LoginNeeded, TlsProblem)):
             self._error = error
             if isinstance(error, LoginNeeded) and not isinstance(error, LoginFailed):
                 self.ui.serverSection.collapsed = False

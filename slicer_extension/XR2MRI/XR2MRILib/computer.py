@@ -1,0 +1,112 @@
+"""The server on this computer: what there is of it, and installing, starting, removing it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+
+import slicer
+
+from xr2mri_client.installation import Installation, Installed
+from xr2mri_client.installing import InstallWorker, RemoveWorker
+from xr2mri_client.own_server import Access, OpenWorker, OwnServer
+from xr2mri_client.worker import Event, Final, Returned
+
+from . import settings
+from .activity import Activity, Steps
+from .signals import Signal
+from .states import State
+
+
+class ThisComputer:
+    """What there is on this computer. Quick to ask: files and processes are looked at, no more.
+
+    Attributes:
+        happened: signal (installing.Step or installing.Line): how installing or starting goes on.
+    """
+
+    def __init__(self) -> None:
+        self.happened = Signal()
+        self.choose(settings.install_folder())
+
+    def choose(self, folder: str) -> None:
+        """Look at another folder; that of the user for programs where none is named."""
+        self.installation = Installation(folder or None)
+        self.server = OwnServer(self.installation, _variables())
+
+    @property
+    def folder(self) -> str:
+        return str(self.installation.folder)
+
+    @property
+    def installed(self) -> Installed | None:
+        return self.installation.installed()
+
+    @property
+    def access(self) -> Access | None:
+        """To the server that was started or found; None while there is none."""
+        return self.server.access
+
+    @property
+    def ours(self) -> bool:
+        """Whether the server ends with this application, and not with another that started it."""
+        return self.server.ours
+
+
+def _variables() -> dict[str, str]:
+    """Those with which Slicer was started, without those for its own libraries."""
+    return {"PATH": os.environ.get("PATH", ""), **slicer.util.startupEnvironment()}
+
+
+class _OnThisComputer(Activity):
+    """Something that takes its time and needs no scene."""
+
+    lasting = True
+
+    def __init__(self, computer: ThisComputer) -> None:
+        self.computer = computer
+
+    def on_event(self, event: Event) -> None:
+        self.computer.happened.emit(event)
+
+    def steps(self, event: Final) -> Steps:
+        assert isinstance(event, Returned)
+        return event.value
+        yield  # pragma: no cover  (makes this a generator)
+
+
+class Install(_OnThisComputer):
+    """Installs; returns Installed.
+
+    Args:
+        computer: where.
+        source: see `xr2mri_client.installation.wheel_of`.
+    """
+
+    state = importing = State.INSTALLING
+
+    def __init__(self, computer: ThisComputer, source: str) -> None:
+        super().__init__(computer)
+        python = shutil.which("PythonSlicer") or sys.executable
+        self.worker = InstallWorker(computer.installation, source, _variables(), python)
+
+
+class Uninstall(_OnThisComputer):
+    """Removes all of it."""
+
+    state = importing = State.UNINSTALLING
+
+    def __init__(self, computer: ThisComputer) -> None:
+        super().__init__(computer)
+        self.worker = RemoveWorker(computer.installation, computer.server.wait)
+
+
+class Open(_OnThisComputer):
+    """Starts the server, or finds the one that runs; returns Access."""
+
+    state = importing = State.STARTING
+
+    def __init__(self, computer: ThisComputer) -> None:
+        super().__init__(computer)
+        self.worker = OpenWorker(computer.server)

@@ -1,0 +1,247 @@
+"""The server on this computer: what there is of it, Install, Start, Uninstall, the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import ctk
+import qt
+import slicer
+
+from xr2mri_client.errors import InstallFailed, ServerEnded, XR2MRIClientError
+from xr2mri_client.installation import has_gpu, needed_gb, wheel_of
+from xr2mri_client.installing import Line, Step
+from xr2mri_client.jobs import ServerInfo
+from xr2mri_client.texts import tr as _
+
+from .. import settings
+from ..logic import XR2MRILogic
+from ..states import State
+from .section import Section, tell
+
+LOOK_MS = 1000
+"""Between two looks at whether a server that was started here still runs."""
+_OWN = (State.INSTALLING, State.UNINSTALLING, State.STARTING)
+
+
+class ComputerSection(Section):
+    """Installs, starts, stops and removes, and says in a sentence how that went."""
+
+    def __init__(self, ui: Any, logic: XR2MRILogic, changed: Callable[[], None]) -> None:
+        super().__init__(ui, logic)
+        self._changed = changed
+        self._error: XR2MRIClientError | None = None
+        self._step: Step | None = None
+        ui.installFolderEdit.filters = ctk.ctkPathLineEdit.Dirs
+        ui.installFolderEdit.currentPath = logic.computer.folder
+        ui.sourceEdit.filters = ctk.ctkPathLineEdit.Dirs
+        ui.hereRadio.checked = settings.on_this_computer()
+        ui.elsewhereRadio.checked = not ui.hereRadio.checked
+        ui.hereRadio.connect("toggled(bool)", self._on_where)
+        ui.installFolderEdit.connect("currentPathChanged(QString)", self._on_folder)
+        ui.installButton.connect("clicked(bool)", self._on_install)
+        ui.startButton.connect("clicked(bool)", self._on_start)
+        ui.uninstallButton.connect("clicked(bool)", self._on_uninstall)
+        ui.logButton.connect("toggled(bool)", self._on_log)
+        self.listen(logic.computer.happened, self._on_happened)
+        self.listen(logic.stateChanged, self._on_state)
+        self.listen(logic.connected, self._on_connected)
+        self.listen(logic.failed, self._on_failed)
+        self._timer = qt.QTimer()
+        self._timer.setInterval(LOOK_MS)
+        self._timer.connect("timeout()", self._on_timer)
+        self.update()
+
+    @property
+    def here(self) -> bool:
+        """Whether the user wants to generate on this computer."""
+        return self.ui.hereRadio.checked
+
+    @property
+    def can_start(self) -> bool:
+        """Whether nothing is missing but the start of the server."""
+        computer = self.logic.computer
+        return self.here and computer.installed is not None and computer.access is None
+
+    def update(self) -> None:
+        computer, state = self.logic.computer, self.logic.state
+        idle, installed = state is State.IDLE, computer.installed
+        running = computer.access is not None
+        ui = self.ui
+        ui.computerFrame.visible, ui.elsewhereFrame.visible = self.here, not self.here
+        for radio in (ui.hereRadio, ui.elsewhereRadio):
+            radio.enabled = idle
+        ui.sourceFrame.visible = installed is None
+        ui.sourceFrame.enabled = idle
+        installing, starting = state is State.INSTALLING, state is State.STARTING
+        ui.installButton.text = _("Cancel") if installing else _("Install...")
+        ui.installButton.visible = installed is None
+        ui.installButton.enabled = idle or installing
+        ui.startButton.text = _("Cancel") if starting else _("Stop") if running else _("Start")
+        ui.startButton.visible = installed is not None
+        ui.startButton.enabled = idle or starting
+        there = installed is not None or computer.installation.part("environment").exists()
+        ui.uninstallButton.visible, ui.uninstallButton.enabled = there, idle
+        ui.logEdit.visible = ui.logButton.checked
+        tell(ui.computerStatus, *self._told())
+        if running and computer.ours:
+            self._timer.start()
+        else:
+            self._timer.stop()
+
+    def close(self) -> None:
+        self._timer.stop()
+        super().close()
+
+    def _told(self) -> tuple[str, str]:
+        """What there is, and how that is to be shown."""
+        computer, state = self.logic.computer, self.logic.state
+        if state is State.INSTALLING:
+            step = self._step
+            return _told_step(step) if step is not None else _("Installing..."), "plain"
+        if state is State.UNINSTALLING:
+            return _("Removing..."), "plain"
+        if state is State.STARTING:
+            return _("Starting the server, which takes some 15 s..."), "plain"
+        if self._error is not None:
+            return str(self._error), "bad"
+        installed = computer.installed
+        if installed is None:
+            return _("Not installed. Once it is, nothing leaves this computer."), "attention"
+        told = _("Installed: XR2MRI {version}, {gb:.1f} GB, {device}.").format(
+            version=installed.version, gb=installed.bytes / 1e9, device=installed.device
+        )
+        if computer.access is None:
+            return told + " " + _("Not running; Generate starts it."), "plain"
+        whose = _("Running.") if computer.ours else _("Running, started by another Slicer.")
+        return f"{told} {whose}", "good"
+
+    # --- what happens ---------------------------------------------------------------------------
+
+    def _on_where(self, here: bool) -> None:
+        settings.set_on_this_computer(here)
+        self._changed()
+
+    def _on_folder(self, folder: str) -> None:
+        if self.logic.state is State.IDLE and folder != self.logic.computer.folder:
+            settings.set_install_folder(folder)
+            self.logic.computer.choose(folder)
+            self._error = None
+            self._changed()
+
+    def _on_install(self, _checked: bool = False) -> None:
+        if self.logic.state is State.INSTALLING:
+            self.logic.cancel()
+            return
+        self._forget()
+        source = self.ui.sourceEdit.currentPath
+        if self._do(lambda: wheel_of(source)) and self._agreed(wheel_of(source)[1]):
+            self.ui.logEdit.clear()
+            self._do(lambda: self.logic.install(source))
+        self.update()
+
+    def _agreed(self, wheels: str) -> bool:
+        """Whether the user wants it, knowing what will come, from where, how large, and where to.
+
+        Args:
+            wheels: a folder that all of it comes from; empty where it is downloaded.
+        """
+        download, disk = needed_gb()
+        torch = _("for the NVIDIA GPU") if has_gpu() else _("for the processor: no GPU was found")
+        what = _(
+            "XR2MRI with the weights of its model, MONAI Label, PyTorch ({torch}), and what they"
+            " need; where missing, Python 3.11 and uv, which installs the rest."
+        ).format(torch=torch)
+        if wheels:
+            come = _("Nothing is downloaded; all of it comes from\n{x}").format(x=wheels)
+        else:
+            come = _(
+                "About {n:.1f} GB will be downloaded from the Python Package Index, PyTorch and"
+                " GitHub, or from the index that your administrator has set."
+            ).format(n=download)
+        where = _("It takes about {n:.0f} GB in\n{folder}\nand nothing of it is in Slicer.").format(
+            n=disk, folder=self.logic.computer.folder
+        )
+        question = _("Install the server on this computer?")
+        return slicer.util.confirmYesNoDisplay(
+            "\n\n".join((question, what, come, where)),
+            windowTitle=_("Install"),
+            textFormat=qt.Qt.PlainText,
+        )
+
+    def _on_start(self, _checked: bool = False) -> None:
+        if self.logic.state is State.STARTING:
+            self.logic.cancel()
+        elif self.logic.computer.access is not None:
+            self.logic.stopServer()
+            self._changed()
+        else:
+            self.start()
+
+    def start(self) -> bool:
+        """Start the server, or say why not; whether it is being started."""
+        self._forget()
+        return self._do(self.logic.startServer)
+
+    def _on_uninstall(self, _checked: bool = False) -> None:
+        question = _("Stop the server and remove all of it from\n{folder}?")
+        if slicer.util.confirmYesNoDisplay(
+            question.format(folder=self.logic.computer.folder),
+            windowTitle=_("Uninstall"),
+            textFormat=qt.Qt.PlainText,
+        ):
+            self._forget()
+            self._do(self.logic.uninstall)
+
+    def _do(self, action) -> bool:
+        try:
+            action()
+            return True
+        except XR2MRIClientError as error:
+            self._error = error
+            self.update()
+            return False
+
+    def _forget(self) -> None:
+        self._error = self._step = None
+
+    def _on_log(self, _checked: bool) -> None:
+        if self.logic.computer.access is not None:
+            self.ui.logEdit.setPlainText(self.logic.computer.server.log())
+        self.update()
+        self.ui.logEdit.moveCursor(qt.QTextCursor.End)
+
+    def _on_happened(self, event: Any) -> None:
+        if isinstance(event, Step):
+            self._step = event
+            tell(self.ui.computerStatus, *self._told())
+            self.ui.progressBar.maximum = event.total
+            self.ui.progressBar.value = event.index - 1
+            tell(self.ui.progressNote, _told_step(event))
+        elif isinstance(event, Line):
+            self.ui.logEdit.appendPlainText(event.text)
+
+    def _on_state(self, state: State) -> None:
+        if state in _OWN:
+            self._forget()
+
+    def _on_connected(self, _info: ServerInfo) -> None:
+        self._error = None
+
+    def _on_failed(self, error: XR2MRIClientError) -> None:
+        if isinstance(error, (InstallFailed, ServerEnded)):
+            self._error = error
+            if isinstance(error, ServerEnded):
+                self.ui.logEdit.setPlainText(self.logic.computer.server.log())
+            self.ui.logButton.checked = True  # with the end of the log below
+            self.ui.serverSection.collapsed = False
+        self.update()
+
+    def _on_timer(self) -> None:
+        self.logic.checkServer()
+
+
+def _told_step(step: Step) -> str:
+    told = _("Installing, step {n} of {m}: {title}...")
+    return told.format(n=step.index, m=step.total, title=step.title)

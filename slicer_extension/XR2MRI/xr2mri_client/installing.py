@@ -1,0 +1,312 @@
+"""Installs the server on this computer, in a thread: step by step, each of which may be repeated.
+
+The work is uv's (https://docs.astral.sh/uv): it finds or brings Python 3.11, and chooses the torch
+that suits the machine. A step that was done is done again in a moment, so that whoever installs
+after a failure or a cancellation goes on where it ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import errors
+from .installation import Installation, Installed, needed_gb, wheel_of
+from .programs import WINDOWS, Program, environment_of_its_own
+from .texts import tr as _
+from .worker import Event, Final, Returned, Task
+
+PYTHON = "3.11"
+_KEPT_LINES = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Step(Event):
+    """A step begins.
+
+    Attributes:
+        index: from 1.
+        total: steps in all.
+        title: in words.
+    """
+
+    index: int
+    total: int
+    title: str
+
+
+@dataclass(frozen=True, eq=False)
+class Line(Event):
+    """A line of a log."""
+
+    text: str
+
+
+def find_uv(installation: Installation) -> str:
+    """The program uv: on the PATH, in a Python package of this process, or where `InstallWorker`
+    puts it; empty where there is none."""
+    name = "uv.exe" if WINDOWS else "uv"
+    beside = Path(sys.executable or "").parent
+    places = [installation.part("tools") / "bin" / name, beside / name]
+    places += [Path(sys.prefix) / folder / name for folder in ("bin", "Scripts")]
+    return shutil.which("uv") or next((str(place) for place in places if place.is_file()), "")
+
+
+class InstallWorker(Task):
+    """Installs; ends with Returned(Installed). Events: Step, Line.
+
+    Args:
+        installation: where to.
+        source: see `installation.wheel_of`.
+        environment: variables to begin with: inside an application those that it was started with.
+        python: an interpreter with pip, which fetches uv where there is none.
+    """
+
+    def __init__(
+        self,
+        installation: Installation,
+        source: str = "",
+        environment: Mapping[str, str] | None = None,
+        python: str = sys.executable,
+    ) -> None:
+        super().__init__()
+        self._place, self._source, self._pip = installation, source, python
+        self._environment = environment_of_its_own(environment)
+        self._program: Program | None = None
+        self._tail: list[str] = []
+
+    def cancel(self) -> None:
+        super().cancel()
+        with self._lock:
+            if self._program is not None:
+                self._program.end()
+
+    def _work(self) -> Final:
+        wheel, folder = wheel_of(self._source)
+        place = self._place
+        self._make_room()
+        place.unmark()
+        variables = self._environment
+        variables["UV_PYTHON_INSTALL_DIR"] = str(place.part("python"))
+        variables.setdefault("UV_CACHE_DIR", str(place.part("cache")))
+        variables["SAM2_BUILD_CUDA"] = "0"  # an extension of MONAI Label's that nobody here uses
+        only = ["--no-index", "--find-links", folder] if folder else []
+        package = f"xr2mri[server] @ {wheel if '://' in wheel else Path(wheel).as_uri()}"
+
+        self._step(1, _("Looking for uv, which installs the rest"))
+        uv = find_uv(place) or self._fetched_uv(only)
+        self._step(2, _("Python {v}").format(v=PYTHON))
+        if not self._has_python():
+            offline = ["--offline"] if folder else []
+            words = [uv, "venv", "--clear", "--python", PYTHON, *offline]
+            self._execute([*words, str(place.part("environment"))])
+        pip = [uv, "pip", "install", "--python", str(place.python), *only]
+        self._step(3, _("XR2MRI, with the weights of its model"))
+        self._execute([*pip, "--no-deps", "--reinstall-package", "xr2mri", package])
+        pip += ["--constraints", str(self._constraints())]
+        self._step(4, _("PyTorch, which is large"))
+        pip = self._with_torch(pip, offline=bool(folder))
+        self._step(5, _("All other packages"))
+        # sam2 has no wheel, and builds against torch: against that of step 4, not one of its own
+        self._execute([*pip, "--no-build-isolation-package", "sam2", package])
+        self._step(6, _("Trying it"))
+        found = self._tried()
+        shutil.rmtree(place.part("cache"), ignore_errors=True)
+        installed = Installed(*found, place.size())
+        self._check()
+        place.mark(installed)
+        return Returned(installed)
+
+    def _make_room(self) -> None:
+        folder = self._place.folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(folder).free / 1e9
+        except OSError as error:
+            told = _("{folder} cannot be made: {why}.")
+            raise errors.InstallFailed(
+                told.format(folder=folder, why=error.strerror or error),
+                _("Choose another folder."),
+            ) from None
+        needed = needed_gb()[1]
+        if free < needed and not self._place.python.exists():
+            told = _("{folder} has {free:.1f} GB free; {needed:.0f} GB are needed.")
+            raise errors.InstallFailed(
+                told.format(folder=folder, free=free, needed=needed),
+                _("Make room, or choose another folder."),
+            )
+
+    def _fetched_uv(self, only: Sequence[str]) -> str:
+        tools = self._place.part("tools")
+        words = [self._pip, "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
+        self._execute([*words, *only, "--target", str(tools), "uv"], embedding=True)
+        found = find_uv(self._place)
+        if not found:
+            raise errors.InstallFailed(_("uv was installed, but is not in {x}.").format(x=tools))
+        return found
+
+    def _has_python(self) -> bool:
+        """Whether an earlier attempt has left a Python that works."""
+        if not self._place.python.exists():
+            return False
+        try:
+            self._execute([str(self._place.python), "-I", "-c", "import sys; print(sys.version)"])
+            return True
+        except errors.InstallFailed:
+            return False
+
+    def _constraints(self) -> Path:
+        """The versions that were tested together; the wheel has them."""
+        (found,) = self._place.part("environment").glob("**/xr2mri_core/constraints.txt")
+        return found
+
+    def _with_torch(self, pip: list[str], offline: bool) -> list[str]:
+        """Install torch; returns the command with the place that it came from."""
+        if not offline:
+            suited = [*pip, "--torch-backend", "auto"]
+            try:
+                self._execute([*suited, "torch", "setuptools"])
+                return suited
+            except errors.InstallFailed as error:
+                self._check()
+                if not error.passing:
+                    raise
+                self._say(_("PyTorch's own index is not reached; trying the usual one."))
+        self._execute([*pip, "torch", "setuptools"])
+        return pip
+
+    def _tried(self) -> tuple[str, str]:
+        """Version and device, as the installed program tells them."""
+        words = [str(self._place.python), "-I", "-m", "xr2mri_core.cli", "info"]
+        lines = self._execute(words, said=False)
+        try:
+            told = json.loads("\n".join(lines[lines.index("{") :]))
+            if not told["bundle"]["weights"]:
+                raise errors.InstallFailed(_("The weights of the model are missing."))
+            return str(told["versions"]["xr2mri"]), str(told["device"])
+        except (ValueError, KeyError, TypeError):
+            last = errors.one_line(" ".join(lines[-3:]))
+            raise errors.InstallFailed(_("What was installed says {x}.").format(x=last)) from None
+
+    # --- programs -------------------------------------------------------------------------------
+
+    def _step(self, index: int, title: str) -> None:
+        self._check()
+        self._emit(Step(index, 6, title))
+        self._say(f"[{index}/6] {title}")
+
+    def _say(self, line: str) -> None:
+        self._emit(Line(line))
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise errors.Cancelled
+
+    def _execute(
+        self, words: Sequence[str], said: bool = True, embedding: bool = False
+    ) -> list[str]:
+        """The lines of a program that ended well.
+
+        Args:
+            words: the command.
+            said: whether its lines go to the log.
+            embedding: whether it is this process's own Python, with the variables of that.
+        """
+        with self._lock:
+            self._check()
+            try:
+                variables = dict(os.environ) if embedding else self._environment
+                self._program = Program(words, variables, self._place.folder)
+            except OSError as error:
+                told = _("{program} cannot be started: {why}.")
+                raise errors.InstallFailed(
+                    told.format(program=words[0], why=error.strerror or error)
+                ) from None
+        lines: list[str] = []
+        for line in self._program.lines():
+            lines.append(line)
+            if said:
+                self._say(line)
+        status = self._program.status()
+        self._check()
+        if status != 0:
+            raise why_it_failed(lines, status)
+        return lines
+
+
+def why_it_failed(lines: Sequence[str], status: int) -> errors.InstallFailed:
+    """What a program's last lines mean for the person who wants to install, and what mends it."""
+    text = "\n".join(lines[-_KEPT_LINES:])
+    low = text.lower()
+
+    def said(*words: str) -> bool:
+        return any(word in low for word in words)
+
+    if said("no space left", "os error 28", "os error 112", "disk quota", "os error 122"):
+        return errors.InstallFailed(
+            _("The disk is full."), _("Make room, or choose another folder, and install again.")
+        )
+    if said("407", "proxy auth", "proxy tunnel", "via proxy", "proxyerror"):
+        return errors.InstallFailed(
+            _("The proxy of your network lets the download not through."),
+            _("Set HTTPS_PROXY to its address before Slicer starts, or install from a folder."),
+            passing=True,
+        )
+    if said("certificate", "unknownissuer", "invalid peer"):
+        return errors.InstallFailed(
+            _("The network's certificates are not trusted."),
+            _("Set SSL_CERT_FILE to the file of your institution's, or install from a folder."),
+            passing=True,
+        )
+    if said("no interpreter found", "no python", "python download", "no download found"):
+        return errors.InstallFailed(
+            _("There is no Python {v} here, and it cannot be downloaded.").format(v=PYTHON),
+            _("Install Python {v} from python.org, and install again.").format(v=PYTHON),
+        )
+    if said(
+        "dns error", "failed to lookup", "error sending request", "failed to fetch", "timed out",
+        "connection refused", "connection reset", "unreachable", "could not connect", "retries",
+        "temporary failure in name", "network",
+    ):  # fmt: skip
+        return errors.InstallFailed(
+            _("The network is not there, or was lost."),
+            _("Install again to go on where it ended, or install from a folder of wheels."),
+            passing=True,
+        )
+    if said("no solution found", "was not found in", "no matching distribution", "no versions of"):
+        last = next((line.strip() for line in lines if "because" in line.lower()), lines[-1])
+        return errors.InstallFailed(
+            _("A package is missing: {x}").format(x=last), _("Add its wheel to the folder.")
+        )
+    if status < 0:
+        return errors.InstallFailed(
+            _("The installing program was killed."),
+            _("Close other programs for want of memory, and install again."),
+        )
+    last = next((line.strip() for line in reversed(lines) if line.strip()), f"status {status}")
+    return errors.InstallFailed(last)
+
+
+class RemoveWorker(Task):
+    """Removes an installation; ends with Returned(None).
+
+    Args:
+        installation: to be removed.
+        first: what has to be done before, such as waiting for the server's end.
+    """
+
+    def __init__(
+        self, installation: Installation, first: Callable[[], None] = lambda: None
+    ) -> None:
+        super().__init__()
+        self._place, self._first = installation, first
+
+    def _work(self) -> Final:
+        self._first()
+        self._place.remove()
+        return Returned(None)

@@ -1,0 +1,332 @@
+"""The server on this computer: started for one user, found again, and ended with who started it.
+
+    server = OwnServer(Installation())
+    access = server.open()           # finds the one that runs, or starts one; takes some 15 s
+    client = XR2MRIClient(access.url)
+    client.use_token(access.token)
+
+Other users of the computer reach its port, too. So it takes a secret that is made for it and lies
+in files that only this user can read, never in a command line; and before it is told the secret or
+sent a radiograph, it has to prove that it knows it: another program may have taken its port.
+
+It ends when its standard input does: when `stop` closes the pipe, and also when the process that
+holds the pipe is killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import re
+import secrets
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .errors import Cancelled, ServerEnded, one_line
+from .installation import Installation
+from .installing import Line
+from .programs import WINDOWS, end, environment_of_its_own, start
+from .texts import tr as _
+from .worker import Final, Returned, Task
+
+SECONDS_TO_START = 300.0
+SECONDS_TO_END = 10.0
+_PAUSE = 0.2
+_MOST_LOG = 64 << 10
+
+
+@dataclass(frozen=True)
+class Access:
+    """How to reach a server.
+
+    Attributes:
+        url: on the loopback interface.
+        token: to be sent as a bearer token.
+    """
+
+    url: str
+    token: str = field(repr=False)
+
+
+class OwnServer:
+    """The server of an installation.
+
+    Args:
+        installation: whose server.
+        environment: variables to begin with: inside an application those that it was started with.
+        command: that starts the server, without its options; that of the installation by default.
+    """
+
+    def __init__(
+        self,
+        installation: Installation,
+        environment: Mapping[str, str] | None = None,
+        command: Sequence[str] | None = None,
+    ) -> None:
+        self._installation = installation
+        self._environment = environment_of_its_own(environment)
+        self._command = command
+        self._process: subprocess.Popen | None = None
+        self._ending: subprocess.Popen | None = None
+        self.access: Access | None = None
+
+    @property
+    def folder(self) -> Path:
+        return self._installation.part("server")
+
+    @property
+    def ours(self) -> bool:
+        """Whether this process has started it, so that it ends with this process."""
+        return self._process is not None
+
+    def log(self, most: int = _MOST_LOG) -> str:
+        """The end of what it has printed."""
+        with suppress(OSError), (self.folder / "server.log").open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - most))
+            return file.read().decode("utf-8", "replace")
+        return ""
+
+    def open(
+        self,
+        cancelled: Callable[[], bool] = lambda: False,
+        seconds: float = SECONDS_TO_START,
+    ) -> Access:
+        """The server that runs already, or one that is started now, once it answers.
+
+        Args:
+            cancelled: asked while it is waited for; a server that was being started ends then.
+            seconds: to wait.
+
+        Raises:
+            ServerEnded: it does not start, with the reason. Cancelled: nobody waits any more.
+        """
+        self.access = self.find() or self._started(cancelled, seconds)
+        return self.access
+
+    def find(self) -> Access | None:
+        """The server of this user that runs, whoever started it; None if there is none."""
+        path = self.folder / "session.json"
+        try:
+            if not _is_private(path):
+                return None
+            told = json.loads(path.read_text(encoding="utf-8"))
+            port, token = int(told["port"]), str(told["token"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return Access(f"http://127.0.0.1:{port}", token) if proves(port, token) else None
+
+    def ended(self) -> ServerEnded | None:
+        """Why the server that this process started has ended by itself; None while it runs."""
+        if self._process is None or self._process.poll() is None:
+            return None
+        error = why_it_ended(self._process.returncode, self.log())
+        self._forget()
+        return error
+
+    def stop(self) -> None:
+        """Have the server that this process started end: it does so in some seconds."""
+        process = self._process
+        if process is not None and process.stdin is not None:
+            with suppress(OSError):
+                process.stdin.close()
+        self._forget()
+        self._ending = process or self._ending
+
+    def wait(self, seconds: float = SECONDS_TO_END) -> None:
+        """Wait until a stopped server is gone; by force if it does not go by itself."""
+        process, self._ending = self._ending, None
+        if process is not None:
+            try:
+                process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                end(process)
+                process.wait()
+
+    def _forget(self) -> None:
+        if self._process is not None:
+            with suppress(OSError):
+                (self.folder / "session.json").unlink()
+        self._process = self.access = None
+
+    def _started(self, cancelled: Callable[[], bool], seconds: float) -> Access:
+        """Start one, on another port if somebody was quicker to take the first."""
+        self.wait()  # for one that was stopped just now: both would write to the log
+        for last in (False, True):
+            access = self._launched()
+            try:
+                self._await(access, cancelled, seconds)
+                break
+            except ServerEnded:
+                if last or " is taken" not in self.log():
+                    raise
+            except Cancelled:
+                self.stop()
+                raise
+        return access
+
+    def _launched(self) -> Access:
+        self._forget()
+        folder = self.folder
+        (folder / "studies").mkdir(parents=True, exist_ok=True)
+        os.chmod(folder, 0o700)
+        port, token = _free_port(), secrets.token_urlsafe(32)
+        _write_private(folder / "token", token)
+        command = self._command or [
+            str(self._installation.python), "-I", "-m", "xr2mri_core.cli", "serve",
+        ]  # fmt: skip
+        options = ["--studies", str(folder / "studies"), "--port", str(port), "--end_with_stdin"]
+        options += ["--conf", "session_token_file", str(folder / "token")]
+        options += ["--conf", "audit_file", str(folder / "audit.log")]  # not among what is printed
+        try:
+            with (folder / "server.log").open("wb") as log:
+                self._process = start(
+                    [*command, *options],
+                    self._environment,
+                    cwd=folder,
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                )
+        except OSError as error:
+            raise ServerEnded(
+                _("The server cannot be started: {why}.").format(why=error.strerror or error),
+                _("Uninstall it, and install it again."),
+            ) from None
+        _write_private(folder / "session.json", json.dumps({"port": port, "token": token}))
+        return Access(f"http://127.0.0.1:{port}", token)
+
+    def _await(self, access: Access, cancelled: Callable[[], bool], seconds: float) -> None:
+        limit = time.monotonic() + seconds
+        port = int(access.url.rsplit(":", 1)[1])
+        while not proves(port, access.token):
+            error = self.ended()
+            if error is not None:
+                raise error
+            if cancelled():
+                raise Cancelled
+            if time.monotonic() > limit:
+                self.stop()
+                self.wait(0)
+                told = _("The server did not answer within {n:.0f} s.").format(n=seconds)
+                raise ServerEnded(told)
+            time.sleep(_PAUSE)
+
+
+def proves(port: int, token: str) -> bool:
+    """Whether what listens at a port of this computer is a server that knows a secret; it does not
+    learn it by this."""
+    nonce = secrets.token_hex(16)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)  # by no proxy
+    try:
+        connection.request("GET", f"/health?nonce={nonce}")
+        reply = connection.getresponse()
+        given = json.loads(reply.read(4096))["proof"]
+        right = hmac.new(token.encode(), nonce.encode(), hashlib.sha256).hexdigest()
+        return reply.status == 200 and hmac.compare_digest(str(given), right)
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return False
+    finally:
+        connection.close()
+
+
+def why_it_ended(status: int, log: str) -> ServerEnded:
+    """Why a server has ended by itself.
+
+    Args:
+        status: exit status; negative for the signal that ended it.
+        log: the end of what it has printed.
+    """
+    low = log.lower()
+    if re.search(r"out of memory|memoryerror|cannot allocate memory|not enough memory", low):
+        return ServerEnded(
+            _("The server ran out of memory and has ended."),
+            _("Close other programs, ask for fewer slices, and start it again."),
+        )
+    if status == -9 or status == 137:
+        return ServerEnded(
+            _("The server was killed, probably for want of memory."),
+            _("Close other programs, ask for fewer slices, and start it again."),
+        )
+    if " is taken" in log or "address already in use" in low:
+        return ServerEnded(
+            _("Another program has taken the port of the server."), _("Start it again.")
+        )
+    if re.search(r"no weights|weights .*missing|safetensors'?.*(not found|no such file)", low):
+        return ServerEnded(
+            _("The weights of the model are missing."), _("Uninstall it, and install it again.")
+        )
+    if re.search(r"no module named|is not installed|no such file or directory: .*python", low):
+        return ServerEnded(
+            _("The installation is damaged: {x}").format(x=_cause(log)),
+            _("Uninstall it, and install it again."),
+        )
+    if status < 0:
+        told = _("The server was ended by signal {n}.").format(n=-status)
+        return ServerEnded(told)
+    cause = _cause(log)
+    told = _("The server has ended with status {n}: {x}").format(n=status, x=cause)
+    return ServerEnded(told if cause else told.rstrip(": "))
+
+
+def _cause(log: str) -> str:
+    """The last line of a log that names an error, else its last line."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    named = [line for line in lines if re.search(r"\berror\b|[a-z]Error\b", line)]
+    return one_line((named or lines or [""])[-1], 200)
+
+
+class OpenWorker(Task):
+    """Opens the server; ends with Returned(Access). Events: Line, of its log.
+
+    Args:
+        server: to be opened.
+    """
+
+    def __init__(self, server: OwnServer) -> None:
+        super().__init__()
+        self._server, self._shown = server, 0
+
+    def _work(self) -> Final:
+        try:
+            return Returned(self._server.open(self._look))
+        finally:
+            self._look()
+
+    def _look(self) -> bool:
+        """Tell what has been printed since; whether nobody waits any more."""
+        lines = self._server.log().splitlines()
+        for line in lines[self._shown :]:
+            self._emit(Line(line))
+        self._shown = max(self._shown, len(lines))
+        return self._stop.is_set()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_private(path: Path) -> bool:
+    """Whether only its owner, who is this user, can read a file."""
+    if WINDOWS:
+        return True  # the folders of a user are closed to others there
+    state = path.stat()
+    return state.st_uid == os.getuid() and not state.st_mode & 0o077
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file, whole or not at all, that nobody else can read at any moment."""
+    part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    os.replace(part, path)

@@ -1,0 +1,269 @@
+"""Installing the server on this computer: for real with uv, and with a uv that does as told."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import sysconfig
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+from built_wheel import built
+
+from xr2mri_client import errors
+from xr2mri_client.client import XR2MRIClient
+from xr2mri_client.installation import (
+    VERSION,
+    Installation,
+    Installed,
+    default_folder,
+    wheel_of,
+)
+from xr2mri_client.installing import InstallWorker, Line, RemoveWorker, Step, why_it_failed
+from xr2mri_client.own_server import OwnServer
+from xr2mri_client.worker import Cancelled, Failed, Returned
+
+UV = """
+import pathlib, subprocess, sys, time, venv
+words = sys.argv[1:]
+folder = pathlib.Path(__file__).parent
+with (folder / "asked").open("a") as log:
+    print(*words, file=log)
+print("uv says", words[0])
+what = (folder / "does").read_text()
+if what and what.split("|")[0] in " ".join(words):
+    told = what.split("|")[1]
+    if told == "hang":
+        time.sleep(600)
+    sys.exit(told)
+if words[0] == "venv":
+    venv.create(words[-1], symlinks=True)
+    (packages,) = pathlib.Path(words[-1]).glob("lib/python*/site-packages")
+    (packages / "others.pth").write_text(OTHERS + "\\n")
+elif "--no-deps" in words:
+    python = words[words.index("--python") + 1]
+    wheel = words[-1].split("file://")[1]
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, "--no-index", "--no-compile", wheel], check=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    return built(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture
+def uv(tmp_path, monkeypatch):
+    """A folder with a uv whose environments see the packages of this one; what it is asked is in
+    `asked`, and what is written to `does`, `words|message`, it fails with at these words."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    code = UV.replace("OTHERS", repr(sysconfig.get_path("purelib")))
+    (folder / "uv").write_text(f"#!{sys.executable}\n{textwrap.dedent(code)}")
+    (folder / "uv").chmod(0o755)
+    (folder / "does").write_text("")
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return folder
+
+
+def run(worker) -> list:
+    """All that a worker tells."""
+    worker.start()
+    assert worker.join(900)
+    return worker.drain()
+
+
+def test_what_is_installed_is_known_when_all_of_it_is_and_goes_without_a_trace(uv, wheel, tmp_path):
+    place = Installation(tmp_path / "here")
+    assert place.installed() is None
+    (uv / "does").write_text("setuptools|error: No space left on device (os error 28)")
+    *told, failed = run(InstallWorker(place, str(wheel)))
+    assert isinstance(failed, Failed) and "The disk is full." in str(failed.error)
+    assert [one.index for one in told if isinstance(one, Step)] == [1, 2, 3, 4]
+    assert "os error 28" in [one.text for one in told if isinstance(one, Line)][-1]
+    assert place.python.exists() and place.installed() is None, "half of it is not all of it"
+
+    (uv / "does").write_text("")
+    (uv / "asked").unlink()
+    *told, done = run(InstallWorker(place, str(wheel)))
+    assert isinstance(done, Returned), done.error.args
+    asked = (uv / "asked").read_text().splitlines()
+    assert not any(line.startswith("venv") for line in asked), "it went on where it had ended"
+    constraints = next(place.folder.glob("**/xr2mri_core/constraints.txt"))
+    torch, rest = asked[1:]
+    assert "--torch-backend auto torch setuptools" in torch and str(constraints) in torch
+    assert f"xr2mri[server] @ {wheel.as_uri()}" in rest and "sam2" in rest
+    found = place.installed()
+    assert found == done.value == Installed(VERSION, found.device, found.bytes)
+    assert found.bytes > wheel.stat().st_size
+
+    (place.folder / "of somebody else").touch()
+    assert isinstance(run(RemoveWorker(place))[-1], Returned)
+    assert [path.name for path in place.folder.iterdir()] == ["of somebody else"]
+    assert place.installed() is None
+
+
+def test_from_a_folder_nothing_is_downloaded(uv, wheel, tmp_path):
+    (uv / "does").write_text("sam2|No solution found\nBecause tqdm was not found in the provided")
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    (wheels / wheel.name).symlink_to(wheel)
+    (wheels / "torch-2.whl").touch()
+    worker = InstallWorker(Installation(tmp_path / "here"), str(wheels))
+    *_told, failed = run(worker)
+    assert "A package is missing: Because tqdm" in str(failed.error)
+    assert "Add its wheel to the folder." in str(failed.error)
+    asked = (uv / "asked").read_text().splitlines()
+    assert len(asked) == 4 and asked[0].startswith("venv") and "--offline" in asked[0]
+    for line in asked[1:]:
+        assert f"--no-index --find-links {wheels}" in line and "--torch-backend" not in line
+
+
+def test_pytorch_comes_from_the_usual_index_where_its_own_is_not_reached(uv, wheel, tmp_path):
+    (uv / "does").write_text("--torch-backend|error: Failed to fetch: dns error")
+    *told, done = run(InstallWorker(Installation(tmp_path / "here"), str(wheel)))
+    assert isinstance(done, Returned)
+    assert "PyTorch's own index is not reached" in "".join(
+        one.text for one in told if isinstance(one, Line)
+    )
+    last = (uv / "asked").read_text().splitlines()[-1]
+    assert "sam2" in last and "--torch-backend" not in last
+
+
+def test_a_cancelled_installation_ends_at_once_and_is_none(uv, wheel, tmp_path):
+    (uv / "does").write_text("venv|hang")
+    place = Installation(tmp_path / "here")
+    worker = InstallWorker(place, str(wheel))
+    worker.start()
+    limit = time.monotonic() + 60
+    while not (uv / "asked").exists():
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+    worker.cancel()
+    assert isinstance(worker.drain()[-1], Cancelled)
+    assert worker.join(10), "the program has gone, and the thread"
+    assert place.installed() is None
+
+
+def test_without_uv_it_is_fetched_beside_the_rest(wheel, tmp_path, monkeypatch):
+    """And never into the Python that asks, which is Slicer's."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("xr2mri_client.installing.find_uv", lambda _place: "")
+    pip = tmp_path / "python"
+    pip.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked; echo ERROR: no network >&2; exit 1\n')
+    pip.chmod(0o755)
+    worker = InstallWorker(Installation(tmp_path / "here"), str(wheel), python=str(pip))
+    assert "The network is not there" in str(run(worker)[-1].error)
+    target = f"--target {tmp_path / 'here' / 'tools'} uv"
+    assert (tmp_path / "asked").read_text().strip().endswith(target)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("error: failed to write: No space left on device (os error 28)", "disk is full"),
+        ("ERROR: Tunnel connection failed: 407 Proxy Authentication Required", "HTTPS_PROXY"),
+        ("error: invalid peer certificate: UnknownIssuer", "SSL_CERT_FILE"),
+        ("error: No interpreter found for Python 3.11 in managed installations", "python.org"),
+        ("error: Request failed after 3 retries; dns error", "network is not there"),
+        ("error: something else", "error: something else"),
+    ],
+)
+def test_a_step_that_fails_says_what_to_mend(line, said):
+    assert said in str(why_it_failed(["Resolved 3 packages", line], 2))
+
+
+def test_where_it_comes_from(tmp_path):
+    name = f"xr2mri-{VERSION}-py3-none-any.whl"
+    (tmp_path / name).touch()
+    assert wheel_of(str(tmp_path / name)) == (str(tmp_path / name), "")
+    assert wheel_of(str(tmp_path)) == (str(tmp_path / name), ""), "there is nothing else"
+    (tmp_path / "other-1.whl").touch()
+    assert wheel_of(str(tmp_path)) == (str(tmp_path / name), str(tmp_path))
+    assert wheel_of("https://a.example/x.whl") == ("https://a.example/x.whl", "")
+    for wrong in (tmp_path / "nothing", tmp_path / "other-1.whl"):
+        with pytest.raises(errors.InstallFailed, match=f"has no wheel of XR2MRI {VERSION}"):
+            wheel_of(str(wrong))
+
+
+def test_the_release_is_that_of_this_version_and_owner(monkeypatch):
+    from xr2mri_core import __version__
+
+    assert __version__ == VERSION
+    with pytest.raises(errors.InstallFailed, match="does not know where XR2MRI is published"):
+        wheel_of("")
+    monkeypatch.setattr("xr2mri_client.installation.OWNER", "eva")
+    url, folder = wheel_of(" ")
+    assert url.startswith("https://github.com/eva/xr2mri/releases/download/v") and not folder
+    assert url.endswith(f"/xr2mri-{VERSION}-py3-none-any.whl")
+
+
+def test_its_folder_is_where_this_kind_of_computer_keeps_what_is_the_users(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_folder({}, "linux") == tmp_path / ".local" / "share" / "xr2mri"
+    assert default_folder({"XDG_DATA_HOME": "/x"}, "linux") == Path("/x/xr2mri")
+    assert default_folder({}, "darwin") == tmp_path / "Library" / "Application Support" / "XR2MRI"
+    assert default_folder({"LOCALAPPDATA": "/l"}, "win32") == Path("/l/XR2MRI")
+    assert default_folder({"XR2MRI_FOLDER": "/y"}, "linux") == Path("/y")
+
+
+def test_a_folder_that_is_full_or_cannot_be_made_is_told_before_anything(
+    wheel, tmp_path, monkeypatch
+):
+    (tmp_path / "file").touch()
+    failed = run(InstallWorker(Installation(tmp_path / "file" / "x"), str(wheel)))[-1]
+    assert "cannot be made" in str(failed.error)
+    monkeypatch.setattr("xr2mri_client.installing.needed_gb", lambda: (1e6, 1e6))
+    failed = run(InstallWorker(Installation(tmp_path / "x"), str(wheel)))[-1]
+    assert "GB free; 1000000 GB are needed. Make room" in str(failed.error)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": "1"}', json.dumps({"version": 1})])
+def test_a_damaged_marker_is_none(tmp_path, text):
+    (tmp_path / "installed.json").write_text(text)
+    place = Installation(tmp_path)
+    place.python.parent.mkdir(parents=True)
+    place.python.touch()
+    assert place.installed() is None
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_the_wheel_is_installed_by_uv_and_generates(wheel, tmp_path, radiograph, monkeypatch):
+    """Everything for real: uv, the package index, PyTorch, the shipped model."""
+    from xr2mri_client import installing
+
+    uv = Path(sys.executable).parent / "uv"
+    if not uv.exists():
+        pytest.skip("needs uv in this environment")
+    cache = os.popen(f"{uv} cache dir").read().strip()
+    monkeypatch.setenv("UV_CACHE_DIR", cache)  # or this would download gigabytes
+    monkeypatch.setattr(installing, "find_uv", lambda _place: str(uv))
+    place = Installation(tmp_path / "here")
+    *told, done = run(InstallWorker(place, str(wheel)))
+    lines = [one.text for one in told if isinstance(one, Line)]
+    assert isinstance(done, Returned), (done.error, lines[-20:])
+    server = OwnServer(place)
+    access = server.open()
+    try:
+        client = XR2MRIClient(access.url)
+        with pytest.raises(errors.LoginNeeded):
+            client.connect()
+        client.use_token(access.token)
+        assert client.connect().version == VERSION == done.value.version
+        job = client.start("knee_xr2mri", radiograph, {"num_slices": 2, "steps": 1})
+        limit = time.monotonic() + 600
+        while not client.state(job).final:
+            assert time.monotonic() < limit
+            time.sleep(0.2)
+        assert client.result(job).array.shape == (256, 2, 256)
+        client.close()
+    finally:
+        server.stop()
+        server.wait(60)
+    place.remove()
+    assert not place.folder.exists()

@@ -1,0 +1,245 @@
+"""The server on this computer: for one user alone, found again, ended with who started it."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from own_server import ROOT, command
+
+from xr2mri_client import errors, own_server
+from xr2mri_client.client import XR2MRIClient
+from xr2mri_client.installation import Installation
+from xr2mri_client.own_server import OwnServer, why_it_ended
+
+MODULE = ROOT / "slicer_extension" / "XR2MRI"
+
+
+LIGHT = """
+import hashlib, hmac, http.server, json, sys, threading, urllib.parse
+secret = open(sys.argv[sys.argv.index("session_token_file") + 1], "rb").read()
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        nonce = urllib.parse.parse_qs(self.path.split("?")[1])["nonce"][0].encode()
+        proof = hmac.new(secret, nonce, hashlib.sha256).hexdigest()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"proof": proof}).encode())
+    def log_message(self, *_):
+        pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[4])), Answer)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+sys.stdin.read()
+"""
+"""What a server is from outside, for what needs no real one."""
+
+
+@pytest.fixture(scope="module")
+def slicer(tmp_path_factory, tiny_bundle):
+    """The process that has started a server, and its installation. It is killed by the last test
+    that needs it."""
+    folder = tmp_path_factory.mktemp("own")
+    words = command(tiny_bundle, folder)
+    code = (
+        f"import sys, time; sys.path.insert(0, {str(MODULE)!r})\n"
+        "from xr2mri_client.installation import Installation\n"
+        "from xr2mri_client.own_server import OwnServer\n"
+        f"server = OwnServer(Installation({str(folder)!r}), command={words!r})\n"
+        "server.open(); print(server._process.pid, flush=True); time.sleep(3600)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    pid = int(process.stdout.readline())
+    yield process, pid, Installation(folder)
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def opened(slicer):
+    """The server, found by another program of the same user."""
+    server = OwnServer(slicer[2], command=["no such program"])
+    server.open()
+    assert not server.ours
+    return server
+
+
+@pytest.mark.server
+def test_whoever_has_the_secret_generates_and_nobody_else(opened, radiograph):
+    client = XR2MRIClient(opened.access.url)
+    for stranger in ("", "x" * 43):
+        if stranger:
+            client.use_token(stranger)
+        with pytest.raises(errors.LoginNeeded):
+            client.connect()
+        with pytest.raises(errors.LoginNeeded):
+            client.start("knee_xr2mri", radiograph, {"num_slices": 2})
+    client.use_token(opened.access.token)
+    assert client.connect().model.name == "knee_xr2mri"
+    job = client.start("knee_xr2mri", radiograph, {"num_slices": 2, "steps": 1, "seed": 1})
+    limit = time.monotonic() + 240
+    while not client.state(job).final:
+        assert time.monotonic() < limit
+        time.sleep(0.1)
+    assert client.result(job).array.shape[1] == 2
+    client.close()
+
+
+@pytest.mark.server
+def test_the_secret_is_in_no_command_line_log_or_file_of_others(opened):
+    token = opened.access.token
+    assert token not in repr(opened.access) and token not in opened.log()
+    words = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, check=True).stdout
+    assert b"session_token_file" in words and token.encode() not in words
+    assert stat.S_IMODE(opened.folder.stat().st_mode) == 0o700
+    for path in opened.folder.rglob("*"):
+        if path.is_file() and token in path.read_text(errors="replace"):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+
+
+@pytest.mark.server
+def test_one_that_was_found_is_not_ended_with_who_found_it(opened):
+    access = opened.access
+    opened.stop()
+    assert opened.find() == access and opened.ended() is None
+    session = opened.folder / "session.json"
+    session.chmod(0o644)
+    assert opened.find() is None, "somebody else may have written or read it"
+    session.chmod(0o600)
+
+
+def test_one_that_has_taken_its_port_learns_nothing(tmp_path):
+    heard: list[str] = []
+
+    class Yes(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            heard.append(self.requestline + str(self.headers))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"status": "ok", "proof": "00"}')
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Yes) as impostor:
+        threading.Thread(target=impostor.serve_forever, daemon=True).start()
+        server = OwnServer(Installation(tmp_path))
+        server.folder.mkdir()
+        told = {"port": impostor.server_port, "token": "secret of a session"}
+        own_server._write_private(server.folder / "session.json", json.dumps(told))
+        assert server.find() is None
+        impostor.shutdown()
+    assert len(heard) == 1 and told["token"] not in heard[0]
+
+
+@pytest.mark.server
+def test_it_ends_when_who_started_it_is_killed(slicer, opened):
+    process, pid, installation = slicer
+    process.kill()
+    process.wait()
+    limit = time.monotonic() + 60
+    while _runs(pid):
+        assert time.monotonic() < limit, "it goes on for ever"
+        time.sleep(0.1)
+    assert OwnServer(installation).find() is None
+
+
+def _runs(pid: int) -> bool:
+    import psutil
+
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE  # nobody may bury it
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_server_that_is_killed_is_told_and_stopping_is_no_crash(tmp_path):
+    server = OwnServer(Installation(tmp_path), command=[sys.executable, "-c", LIGHT])
+    server.open()
+    process = server._process
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    error = server.ended()
+    assert "was killed, probably for want of memory" in str(error)
+    assert server.access is None and not (server.folder / "session.json").exists()
+    assert server.ended() is None, "it is told once"
+    server.open()
+    process = server._process
+    server.stop()
+    server.open()
+    assert process.returncode == 0, "it has gone before another one starts"
+    assert server.ended() is None and server.ours
+    server.stop()
+    server.wait()
+
+
+def test_one_that_does_not_start_says_why(tmp_path):
+    words = [
+        sys.executable,
+        "-c",
+        "import sys; sys.exit('xr2mri: error: the model has no weights')",
+    ]
+    server = OwnServer(Installation(tmp_path), command=words)
+    with pytest.raises(errors.ServerEnded, match="weights of the model are missing"):
+        server.open()
+    server = OwnServer(Installation(tmp_path / "empty"))
+    with pytest.raises(errors.ServerEnded, match=r"cannot be started.*install it again"):
+        server.open()
+
+
+def test_nobody_waits_for_one_that_was_cancelled(tmp_path):
+    words = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    server = OwnServer(Installation(tmp_path), command=words)
+    asked = iter([False, True])
+    with pytest.raises(errors.Cancelled):
+        server.open(lambda: next(asked))
+    server.wait()
+    assert not server.ours
+    with pytest.raises(errors.ServerEnded, match="did not answer within 0 s"):
+        server.open(seconds=0.3)
+
+
+def test_a_port_that_was_taken_meanwhile_is_changed_for_another(tmp_path):
+    words = [sys.executable, "-c", "import sys; sys.exit('port 1 of 127.0.0.1 is taken: ...')"]
+    server = OwnServer(Installation(tmp_path), command=words)
+    started = []
+    launched = server._launched
+    server._launched = lambda: started.append(1) or launched()
+    with pytest.raises(errors.ServerEnded, match="Another program has taken the port"):
+        server.open()
+    assert len(started) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "log", "said"),
+    [
+        (-9, "", "killed, probably for want of memory"),
+        (1, "torch.OutOfMemoryError: CUDA out of memory. Tried", "ran out of memory"),
+        (1, "RuntimeError: [enforce fail] DefaultCPUAllocator: not enough memory", "out of memory"),
+        (2, "xr2mri: error: port 8000 of 127.0.0.1 is taken: does a server", "taken the port"),
+        (1, "ModuleNotFoundError: No module named 'torch'", "damaged: .*No module named 'torch'"),
+        (-11, "Fatal", "ended by signal 11"),
+        (3, "a\nValueError: odd\nb", "status 3: ValueError: odd"),
+        (3, "", "status 3"),
+    ],
+)
+def test_why_it_ended_is_told_in_words(status, log, said):
+    import re
+
+    error = why_it_ended(status, log)
+    assert re.search(said, error.message) and error.remedy
+
+
+def test_variables_of_this_python_are_not_the_servers():
+    from xr2mri_client.programs import environment_of_its_own
+
+    known = {"PYTHONHOME": "/slicer", "PYTHONPATH": "/slicer/lib", "HOME": "/home/eva"}
+    made = environment_of_its_own(known)
+    assert made["HOME"] == "/home/eva" and not {"PYTHONHOME", "PYTHONPATH"} & set(made)

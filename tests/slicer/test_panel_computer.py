@@ -1,0 +1,219 @@
+"""The server on this computer, from the panel: every state with a mock, and once for real."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import pytest
+from harness import dialogs
+from own_server import command
+from test_panel_mock import info
+
+pytestmark = pytest.mark.gui
+
+BUTTONS = ("installButton", "startButton", "uninstallButton")
+
+
+@pytest.fixture
+def here(mocked):
+    """Somebody who generates on this computer, where nothing is installed."""
+    mocked.ui.hereRadio.click()
+    return mocked
+
+
+def offered(user) -> list[str]:
+    """Buttons that are there and can be clicked, by what is written on them."""
+    buttons = [getattr(user.ui, name) for name in BUTTONS if user.shown(name)]
+    return [button.text for button in buttons if button.enabled]
+
+
+def install(user) -> None:
+    from xr2mri_client.installation import Installed
+
+    user.logic.computer.installed = Installed("0.1.0", "NVIDIA H200", 7_800_000_000)
+
+
+def opened(user, ours: bool = True) -> None:
+    from xr2mri_client.own_server import Access
+
+    user.logic.computer.access = Access("http://127.0.0.1:8123", "x" * 43)
+    user.logic.computer.ours = ours
+
+
+def test_one_of_two_ways_is_shown_and_remembered(mocked):
+    from XR2MRILib import settings
+
+    user, ui = mocked, mocked.ui
+    for here in (True, False):
+        (ui.hereRadio if here else ui.elsewhereRadio).click()
+        assert user.shown("computerFrame") is here and user.shown("elsewhereFrame") is not here
+        assert settings.on_this_computer() is here
+
+
+def test_whoever_has_never_connected_begins_on_this_computer(slicer):
+    from harness import application  # noqa: F401  (the settings are empty now)
+
+    from XR2MRILib import settings
+
+    assert settings.on_this_computer()
+    settings.remember_server("https://mri.hospital.example")
+    assert not settings.on_this_computer()
+
+
+def test_nothing_is_installed_before_the_user_has_agreed(here):
+    user = here
+    assert "Not installed." in user.ui.computerStatus.text and offered(user) == ["Install..."]
+    assert "Install the server" in user.ui.progressNote.text and user.shown("sourceFrame")
+    user.ui.installButton.click()
+    assert "does not know where XR2MRI is published" in user.ui.computerStatus.text
+    assert user.colour("computerStatus") == "bad" and not dialogs.shown
+
+
+@pytest.mark.parametrize("offline", [True, False])
+def test_what_the_user_agrees_to_is_named(here, tmp_path, offline):
+    import qt
+
+    user = here
+    (tmp_path / "xr2mri-0.1.0-py3-none-any.whl").touch()
+    if offline:
+        (tmp_path / "torch-2.whl").touch()
+    user.ui.sourceEdit.currentPath = str(tmp_path)
+    dialogs.answer(qt.QMessageBox.No)
+    user.ui.installButton.click()
+    (asked,) = dialogs.shown
+    assert "/home/eva/xr2mri" in asked and " GB" in asked and "PyTorch" in asked
+    assert (f"all of it comes from\n{tmp_path}" in asked) is offline
+    assert ("will be downloaded" in asked) is not offline
+    assert user.logic.asked == []
+    dialogs.answer(qt.QMessageBox.Yes)
+    user.ui.installButton.click()
+    assert user.logic.asked == [("install", str(tmp_path))]
+
+
+def test_an_installation_is_followed_and_can_be_cancelled(here):
+    from xr2mri_client.errors import InstallFailed
+    from xr2mri_client.installing import Line, Step
+    from XR2MRILib.states import State
+
+    user, happened = here, here.logic.computer.happened
+    user.logic.be(State.INSTALLING)
+    assert offered(user) == ["Cancel"] and not user.ui.hereRadio.enabled
+    happened.emit(Step(4, 6, "PyTorch"))
+    happened.emit(Line("Downloading torch <735 MiB>"))
+    assert "step 4 of 6: PyTorch" in user.ui.computerStatus.text
+    assert user.ui.progressBar.maximum == 6 and user.ui.progressBar.value == 3
+    user.ui.installButton.click()
+    assert user.logic.asked == [("cancel",)]
+    assert not user.shown("logEdit")
+    user.logic.computer.half = True
+    user.logic.end("failed", InstallFailed("The disk is full.", "Make room."))
+    assert user.ui.computerStatus.text == "The disk is full. Make room."
+    assert user.shown("logEdit") and "<735 MiB>" in user.ui.logEdit.toPlainText()
+    assert offered(user) == ["Install...", "Uninstall..."], "what is there of it can be removed"
+    assert user.ui.messageLabel.text == "", "it is said once"
+
+
+def test_what_is_installed_is_told_and_generate_starts_it(here, radiograph):
+    from XR2MRILib.states import State
+
+    user = here
+    install(user)
+    user.logic.end("finished", user.logic.computer.installed)
+    told = user.ui.computerStatus.text
+    assert told.startswith("Installed: XR2MRI 0.1.0, 7.8 GB, NVIDIA H200. Not running")
+    assert offered(user) == ["Start", "Uninstall..."] and not user.shown("sourceFrame")
+    assert user.ui.progressNote.text == "Choose a radiograph."
+    user.choose(radiograph)
+    user.press_generate()
+    assert user.logic.asked == [("startServer",)]
+    user.logic.be(State.STARTING)
+    assert offered(user) == ["Cancel"]
+    opened(user)
+    user.logic.be(State.IDLE)
+    user.logic.connect(info())
+    user.until(lambda: len(user.logic.asked) > 1, "it generates by itself")
+    assert user.logic.asked[1][0] == "start"
+    assert "Running." in user.ui.computerStatus.text and user.colour("computerStatus") == "good"
+    user.logic.asked.clear()
+    user.logic.connect(info())
+    user.events()
+    assert user.logic.asked == [], "once"
+    user.ui.startButton.click()
+    assert user.logic.asked == [("stopServer",)]
+
+
+def test_generate_waits_no_longer_for_a_server_that_does_not_start(here, radiograph):
+    from xr2mri_client.errors import ServerEnded
+
+    user = here
+    install(user)
+    user.choose(radiograph)
+    user.press_generate()
+    user.logic.computer.printed = "loading\nMemoryError"
+    user.logic.end("failed", ServerEnded("The server ran out of memory.", "Close programs."))
+    assert user.ui.computerStatus.text == "The server ran out of memory. Close programs."
+    assert user.ui.logEdit.toPlainText() == "loading\nMemoryError" and user.shown("logEdit")
+    assert user.ui.messageLabel.text == "" == user.ui.serverStatus.text, "it is said once"
+    user.logic.connect(info())
+    user.events()
+    assert user.logic.asked == [("startServer",)]
+
+
+def test_whose_the_server_is_is_told(here):
+    install(here)
+    opened(here, ours=False)
+    here.logic.connect(info())
+    assert "Running, started by another Slicer." in here.ui.computerStatus.text
+
+
+def test_removing_it_asks_first(here):
+    import qt
+
+    install(here)
+    here.logic.end("cancelled")
+    dialogs.answer(qt.QMessageBox.No)
+    here.ui.uninstallButton.click()
+    assert here.logic.asked == [] and "/home/eva/xr2mri" in dialogs.shown[0]
+    dialogs.answer(qt.QMessageBox.Yes)
+    here.ui.uninstallButton.click()
+    assert here.logic.asked == [("uninstall",)]
+
+
+@pytest.mark.server
+def test_generate_starts_the_server_and_a_killed_one_is_told(
+    user, tiny_bundle, tmp_path, radiograph
+):
+    """For real, with a server of this checkout in the place of an installed one."""
+    from xr2mri_client.installation import Installed
+    from xr2mri_client.own_server import OwnServer
+
+    computer = user.logic.computer
+    user.ui.installFolderEdit.currentPath = str(tmp_path / "here")
+    assert computer.folder == str(tmp_path / "here")
+    python = computer.installation.python
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    computer.installation.mark(Installed("0.1.0", "CPU", 1))
+    words = command(tiny_bundle, tmp_path)
+    computer.server = OwnServer(computer.installation, command=words)
+    user.ui.hereRadio.click()
+    assert "Not running; Generate starts it." in user.ui.computerStatus.text
+    user.choose(radiograph)
+    user.set_slices(2)
+    user.press_generate()
+    user.until(
+        lambda: user.node.result is not None or user.colour("computerStatus") == "bad", "a volume"
+    )
+    user.until_idle()
+    assert user.colour("computerStatus") == "good" and user.colour("serverStatus") == "good"
+    from XR2MRILib import settings
+
+    assert settings.servers() == [settings.DEFAULT_SERVER], "its port is not to be remembered"
+    process = computer.server._process
+    os.kill(process.pid, signal.SIGKILL)
+    user.until(lambda: user.colour("computerStatus") == "bad", "its end is noticed")
+    assert "was killed" in user.ui.computerStatus.text and user.logic.info is None
+    assert user.shown("logEdit") and "XR2MRI" in user.ui.logEdit.toPlainText()
+    assert offered(user) == ["Start", "Uninstall..."]
