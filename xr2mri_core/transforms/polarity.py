@@ -30,7 +30,7 @@ TEMPLATE = Path(__file__).with_name("knee_polarity.safetensors")
 SURE = 2.0
 """Log-odds below minus which a picture is taken as a negative."""
 UNSURE = 1.0
-"""Log-odds below which a knee's picture is doubted: knees with bright bone have 1.8 and more."""
+"""Log-odds below which a knee's picture is doubted: knees with bright bone have 1.5 and more."""
 DARK = 0.5
 """Log-odds below minus which any picture is doubted."""
 INVERTED = "bone is dark in this picture, and nothing says so: taken as a negative and inverted"
