@@ -90,10 +90,10 @@ class Attacker:
 def deaf_readers(me: Attacker) -> None:
     """A large volume is asked for 16 times, and not read."""
     if me.ask("GET", f"/jobs/{me.job}").status_code != 200:
-        asked = {"params": json.dumps({"num_slices": 120, "steps": 1})}
+        asked = {"params": json.dumps({"num_slices": 60, "steps": 1})}
         path = f"/jobs/infer/{me.model}?image={me.image}"
         me.job = job = me.ask("POST", path, data=asked).json().get("id", "none")
-        limit = time.monotonic() + 60
+        limit = time.monotonic() + 120
         while time.monotonic() < limit:
             if me.ask("GET", f"/jobs/{job}").json().get("state") not in ("queued", "running"):
                 break
