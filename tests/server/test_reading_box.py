@@ -219,7 +219,7 @@ def until(condition, seconds=60):
 
 @pytest.fixture(scope="module")
 def slow_file() -> bytes:
-    """Takes until a deadline, whatever the machine; below what is counted."""
+    """Takes tens of seconds, with fewer scans than are refused."""
     return many_scans()
 
 
@@ -275,7 +275,7 @@ def test_a_client_that_hangs_up_frees_its_place(secured, slow_file, issuer_key):
 
 @pytest.mark.server
 def test_files_that_take_long_stop_no_third(secured, slow_file, issuer_key):
-    """Two clients have all places with files that take until their deadline."""
+    """Two clients have all places with files that take long."""
     users = [issued(issuer_key[0], name) for name in ("alice", "bob")]
     blocking = [in_background(secured.url, slow_file, users[n % 2]) for n in range(4)]
     until(lambda: len(readers(secured)) == 4)
@@ -285,8 +285,8 @@ def test_files_that_take_long_stop_no_third(secured, slow_file, issuer_key):
     taken = time.monotonic() - before
     assert not all(blocking) and taken < 25, f"{taken:.1f} s"
     until(lambda: all(blocking), 120)
-    statuses = sorted(replies[0].status_code for replies in blocking)
-    assert set(statuses) <= {415, 429}, [replies[0].text for replies in blocking]
+    statuses = {replies[0].status_code for replies in blocking}
+    assert 429 in statuses and statuses <= {200, 415, 429}
 
 
 # --- what a reader can do -------------------------------------------------------------------------
