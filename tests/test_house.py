@@ -108,3 +108,11 @@ def test_the_app_s_parts_have_one_name(folder):
         if name.partition(".")[0] == "lib"
     ]
     assert not wrong
+
+
+def test_docstrings_speak_one_dialect():
+    """Google's, in Markdown, as the reference is built from them: no roles of Sphinx."""
+    role = re.compile(r":(?:func|class|mod|meth|attr|data|exc|obj):`")
+    folders = ("xr2mri_core", "monai_app", "slicer_extension", "tests", "benchmarks")
+    files = [file for folder in folders for file in (ROOT / folder).rglob("*.py")]
+    assert [str(file) for file in files if role.search(file.read_text("utf-8"))] == []

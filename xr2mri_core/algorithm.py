@@ -71,7 +71,7 @@ class Algorithm2:
     """The networks of a model and the order in which they are called.
 
     Args:
-        model: an :class:`~xr2mri_core.networks.XR2MRIModel`, on `device`.
+        model: an `XR2MRIModel`, on `device`.
         scheduler: the diffusers scheduler of the training.
         device: where to run.
         precision: ``fp32``, or ``bf16`` for autocast.

@@ -1,7 +1,7 @@
 """What is known of a knee beside its radiograph: grades and demographics, the condition r.
 
 Parsed once at each boundary (command line, server, datalist), plain from there on, and encoded by
-the model that it guides (:meth:`.networks.guidance.Guidance.encode`).
+the model that it guides (`networks.guidance.Guidance.encode`).
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class Condition:
         """Read a form in any spelling.
 
         Args:
-            features: see :func:`~xr2mri_core.features.parse_features`: a mapping, JSON text, or a
+            features: see `parse_features`: a mapping, JSON text, or a
                 ``.json`` or ``.csv`` file; a record of a phantom or of a generation, which holds
                 its form under the key ``features``, is one too.
-            demographics: see :func:`~xr2mri_core.demographics.parse_demographics`.
+            demographics: see `parse_demographics`.
             grades: further features by name.
 
         Raises:

@@ -45,7 +45,7 @@ def load_datalist(
 
     Returns:
         The items, in the order of the file, each with ``split``, and with ``features`` ({} where
-        the file has none) as :func:`parse_features` returns them.
+        the file has none) as `parse_features` returns them.
 
     Raises:
         DatalistError: naming the file, the item and what is wrong with it.

@@ -1,7 +1,7 @@
 """Age, sex and body mass index: what may guide the model beside the graded features.
 
 The paper names demographics as future work. Off by default: a model uses them when its weights
-were trained with them (:class:`~xr2mri_core.networks.guidance.Guidance`), and only then do the
+were trained with them (`Guidance`), and only then do the
 forms ask for them. What is not given is left out and encodes as zeros.
 
 This module needs numpy only.
@@ -74,7 +74,7 @@ def encode_demographics(demographics: Mapping[str, Any] | None) -> np.ndarray:
         for what is not given.
 
     Raises:
-        InputError: as :func:`parse_demographics`.
+        InputError: as `parse_demographics`.
     """
     given = parse_demographics(demographics)
     vector = np.zeros(NUM_POSITIONS, dtype=np.float32)

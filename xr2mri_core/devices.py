@@ -8,7 +8,7 @@ from xr2mri_core.errors import InputError
 
 
 def name_of_best_device() -> str:
-    """What a person calls the device of :func:`best_device`: the name of the GPU, or "CPU"."""
+    """What a person calls the device of `best_device`: the name of the GPU, or "CPU"."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 
 

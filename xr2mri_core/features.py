@@ -1,7 +1,7 @@
 """Table I of the paper, stated once: the 19 radiographic features of one knee.
 
-Every front end builds its form from :func:`form_schema`, every reader goes through
-:func:`parse_features`, and the network sees :func:`encode_features`. Two gradings exist: the
+Every front end builds its form from `form_schema`, every reader goes through
+`parse_features`, and the network sees `encode_features`. Two gradings exist: the
 paper grades attrition 0-1 (61 one-hot positions), the OAI release grades it 0-3 (65 positions).
 A feature that was not read is left out of the dictionary and encodes as zeros.
 
@@ -172,7 +172,7 @@ def features_from_row(row: Mapping[str, Any]) -> dict[str, int]:
     Columns that are not variables of Table I (ID, SIDE, ...) are passed over.
 
     Args:
-        row: column name -> cell, e.g. from :class:`csv.DictReader`.
+        row: column name -> cell, e.g. from `csv.DictReader`.
 
     Returns:
         OAI name (``V00...``) -> grade, in the order of Table I.
@@ -209,7 +209,7 @@ def encode_features(features: Mapping[str, Any], grading: str = "oai") -> np.nda
     """Encode features as the one-hot vector r of Section II-B.
 
     Args:
-        features: anything that :func:`parse_features` accepts as a mapping.
+        features: anything that `parse_features` accepts as a mapping.
         grading: ``oai`` (attrition 0-3) or ``paper`` (attrition 0-1: every grade from 1 is 1).
 
     Returns:
@@ -227,7 +227,7 @@ def encode_features(features: Mapping[str, Any], grading: str = "oai") -> np.nda
 
 
 def decode_features(vector: np.ndarray, grading: str = "oai") -> dict[str, int]:
-    """Return the features of a one-hot vector: the inverse of :func:`encode_features`.
+    """Return the features of a one-hot vector: the inverse of `encode_features`.
 
     Raises:
         FeatureError: if ``vector`` has another length or is not one-hot in each variable.

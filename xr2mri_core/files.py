@@ -42,7 +42,7 @@ def _beside(path: Path) -> Path:
 
 
 class AtomicFiles:
-    """Files under construction: :meth:`path` hands out temporary names, renamed at the end."""
+    """Files under construction: `path` hands out temporary names, renamed at the end."""
 
     def __init__(self) -> None:
         self._pending: dict[Path, Path] = {}

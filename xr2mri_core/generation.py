@@ -5,7 +5,7 @@
     generated.volume      # (256, 50, 256) float32 in [0, 1], RAS
     generated.record      # what went in, what came of it, and the words that it is synthetic
 
-What happens in between stands in :mod:`.algorithm`.
+What happens in between stands in `algorithm`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class KneeMRIGenerator:
     either case another batch size changes rounding only.
 
     Args:
-        model: an :class:`~xr2mri_core.networks.XR2MRIModel` with its weights.
+        model: an `XR2MRIModel` with its weights.
         settings: the bundle's section ``generation``: ``steps``, ``sampler``, ``guidance``,
             ``noise_length``, ``batch_size``, ``image_size``.
         scheduler: the diffusers scheduler of the training, which fixes betas and prediction type.
@@ -92,7 +92,7 @@ class KneeMRIGenerator:
         size: str = "compact",
         weights: Path | str | None = None,
     ) -> KneeMRIGenerator:
-        """Load the model of a bundle; see :func:`~xr2mri_core.bundle.load_bundle`.
+        """Load the model of a bundle; see `load_bundle`.
 
         Args:
             path, size, weights: as there.
@@ -146,13 +146,13 @@ class KneeMRIGenerator:
 
         Args:
             radiograph: a file (DICOM, PNG, JPEG, NIfTI, NRRD), its pixels (rows, columns), or what
-                :meth:`read` made of them (``laterality`` and ``box`` were given there).
+                `read` made of them (``laterality`` and ``box`` were given there).
             features: the condition, if it has been parsed; else grades of Table I in any spelling
-                of :func:`~xr2mri_core.features.parse_features`, where what is left out counts as
+                of `parse_features`, where what is left out counts as
                 not read.
             demographics: ``age``, ``sex``, ``bmi`` as of
-                :func:`~xr2mri_core.demographics.parse_demographics`, for a model that
-                :attr:`uses_demographics`.
+                `parse_demographics`, for a model that
+                `uses_demographics`.
             laterality: ``R``, ``L``, or ``auto`` from the file (right where it says nothing).
             box: the knee in the radiograph, (top, left, bottom, right) in pixels; found by itself
                 where it is not given.
@@ -161,7 +161,7 @@ class KneeMRIGenerator:
             arrived: ``arrived(index, volume)`` with the slices of ``volume`` as they come: the
                 index along axis 1 of the first, and (W, k, H) float32 as in the result.
             cancelled: asked before every pass through the denoiser; True ends the work.
-            request: the fields of :class:`~xr2mri_core.request.GenerationRequest`: ``num_slices``,
+            request: the fields of `GenerationRequest`: ``num_slices``,
                 ``kind``, ``seed``, ``samples``, ``steps``, ...
 
         Raises:
@@ -215,7 +215,7 @@ class KneeMRIGenerator:
         laterality: str = "auto",
         box: Sequence[int] | None = None,
     ) -> PreparedRadiograph:
-        """What :meth:`generate` does first, alone; see :func:`prepare_radiograph`."""
+        """What `generate` does first, alone; see `prepare_radiograph`."""
         return prepare_radiograph(radiograph, self.image_size, laterality, box)
 
     def affine(self, depths: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -109,7 +109,7 @@ def depth_to_mm(depth: float | np.ndarray) -> float | np.ndarray:
 
 
 def mm_to_depth(position: float | np.ndarray) -> float | np.ndarray:
-    """Return the depth of a world coordinate along axis 1: the inverse of :func:`depth_to_mm`."""
+    """Return the depth of a world coordinate along axis 1: the inverse of `depth_to_mm`."""
     return (position - depth_to_mm(0.0)) / WINDOW_MM
 
 
@@ -168,7 +168,7 @@ def slices_to_volume(slices: np.ndarray) -> np.ndarray:
 
 
 def volume_to_slices(volume: np.ndarray) -> np.ndarray:
-    """Cut a RAS volume (W, n, H) into pictures (n, H, W): inverse of :func:`slices_to_volume`."""
+    """Cut a RAS volume (W, n, H) into pictures (n, H, W): inverse of `slices_to_volume`."""
     return np.ascontiguousarray(np.transpose(volume[::-1, :, ::-1], (1, 2, 0)))
 
 

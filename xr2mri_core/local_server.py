@@ -55,7 +55,7 @@ class LocalServer:
     """`monailabel start_server` in a process of its own, on a free port of the loopback interface.
 
     Args:
-        app: folder of the app, e.g. :func:`~xr2mri_core.shipped.app_folder`.
+        app: folder of the app, e.g. `app_folder`.
         studies: folder of radiographs, or the DICOMweb address of a PACS.
         folder: its working folder, with its log and its temporary files.
         options: more words of the command.

@@ -67,7 +67,7 @@ def each_done(
 
     Work has one torch thread whatever ``jobs`` is, since sums depend on the number of threads in
     their last bit. An interrupt is this process's to handle; it waits for at most one item for each
-    process. Close the generator (:func:`contextlib.closing`) to end the processes early.
+    process. Close the generator (`contextlib.closing`) to end the processes early.
 
     Args:
         work: a function of a module, or a partial of one.

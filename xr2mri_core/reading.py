@@ -59,9 +59,9 @@ def prepare_radiograph(
 ) -> PreparedRadiograph:
     """Read and check a radiograph for a model whose pictures have ``size`` rows and columns.
 
-    Without a box the knee is looked for (:class:`~xr2mri_core.localization.KneeDetector`): of a
+    Without a box the knee is looked for (`KneeDetector`): of a
     plain bilateral radiograph the knee of ``laterality`` is cut out, and the right one where that
-    is ``auto``. ``detached`` is that of :func:`~xr2mri_core.transforms.read_radiograph`. A file
+    is ``auto``. ``detached`` is that of `read_radiograph`. A file
     that was read elsewhere, under guard perhaps, goes through the same chain.
 
     Raises:

@@ -1,6 +1,6 @@
 """Generation on a server, for the command line and the demo.
 
-The client, :mod:`xr2mri_client`, is the Slicer module's; it knows nothing of this package.
+The client, `xr2mri_client`, is the Slicer module's; it knows nothing of this package.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def generate_on_server(
         parameters: as the server's `/info/` describes them; None is left out.
 
     Returns:
-        What :meth:`KneeMRIGenerator.generate` returns, made elsewhere.
+        What `KneeMRIGenerator.generate` returns, made elsewhere.
 
     Raises:
         ServerError: unreachable, another server, login needed, refused, ...: what happened, and

@@ -20,7 +20,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class GeneratedVolume:
-    """What :meth:`KneeMRIGenerator.generate` returns.
+    """What `KneeMRIGenerator.generate` returns.
 
     Attributes:
         volume: (W, n, H) float32 in [0, 1], RAS: of the kind that was asked for, one of `KINDS`.
@@ -29,7 +29,7 @@ class GeneratedVolume:
         std: their standard deviation, where the model is unsure; None for a single sample.
         radiograph: (H, W) float32 in [0, 1], cropped, as seen by the network but on its own side.
         record: what was asked for and with what it was made; plain values for JSON.
-        source: :attr:`.PreparedRadiograph.header`: of which patient and study it is.
+        source: `PreparedRadiograph.header`: of which patient and study it is.
     """
 
     volume: np.ndarray

@@ -250,7 +250,7 @@ class GenerationService:
             model: of which name.
             source: a file, or the content of one.
             parameters: with side and box.
-            owner, gone: see :meth:`.ReadingBox.read`.
+            owner, gone: see `ReadingBox.read`.
 
         Raises:
             RadiographError: it cannot be used.

@@ -134,7 +134,7 @@ def generated_here(
     box: Sequence[int] | None,
     **options: Any,
 ) -> Any:
-    """As :meth:`KneeMRIGenerator.generate`, from a file of this machine's user."""
+    """As `KneeMRIGenerator.generate`, from a file of this machine's user."""
     from xr2mri_core.reading import prepare_radiograph
 
     read = prepare_radiograph(radiograph, model.image_size, laterality, box, detached=True)

@@ -33,7 +33,7 @@ class CohortKnee:
         radiograph: the file.
         participant, visit: where they are known; else the participant is the name.
         laterality: ``R``, ``L`` or ``auto``.
-        features: grades in any spelling of :func:`~xr2mri_core.features.features_from_row`; other
+        features: grades in any spelling of `features_from_row`; other
             columns are passed over.
         demographics: ``age``, ``sex``, ``bmi``.
         box: of the knee in the radiograph, (top, left, bottom, right) in pixels.
@@ -50,7 +50,7 @@ class CohortKnee:
 
 
 def knees_of_datalist(path: Path | str, split: str | None = None) -> list[CohortKnee]:
-    """The knees of a datalist (:mod:`xr2mri_core.datalist`); they need no MRI.
+    """The knees of a datalist (`xr2mri_core.datalist`); they need no MRI.
 
     Args:
         path: the JSON file.

@@ -132,7 +132,7 @@ def mean_volume(
 
 
 def frame_slices(generated: GeneratedVolume, volume: np.ndarray | None = None) -> np.ndarray:
-    """The slices (n, H, W) of a generated volume in the right-knee frame of :func:`read_slices`."""
+    """The slices (n, H, W) of a generated volume in the right-knee frame of `read_slices`."""
     slices = volume_to_slices(generated.volume if volume is None else volume)
     left = Laterality.parse(generated.record["laterality"]) is Laterality.LEFT
     return mirror_picture(slices) if left else slices
@@ -210,7 +210,7 @@ def evaluate(
     switched feature), ``spacing.csv``, ``summary.json``, ``summary.md``, and figures as PNG.
 
     Args:
-        datalist: see :mod:`xr2mri_core.datalist`.
+        datalist: see `xr2mri_core.datalist`.
         split: which of its lists.
         cases: the first so many only.
         seed: case i is generated from ``seed + i``, by every row of the table alike.
@@ -221,7 +221,7 @@ def evaluate(
             and with the paper's independent one (its Fig. 6).
         mean_cases: training volumes in the mean volume.
         jobs: processes that read, render and measure beside the generation.
-        request: further arguments of :meth:`KneeMRIGenerator.generate` (steps, sampler, ...).
+        request: further arguments of `KneeMRIGenerator.generate` (steps, sampler, ...).
 
     Returns:
         The summary as Markdown.
@@ -348,7 +348,7 @@ class _Run:
 
 
 def phantom_origin(item: Item) -> dict[str, Any] | None:
-    """What :func:`xr2mri_core.phantom.make_case` made this case from; None for any other data."""
+    """What `xr2mri_core.phantom.make_case` made this case from; None for any other data."""
     record = Path(item["mri"]).with_name("features.json")
     try:
         content = json.loads(record.read_text(encoding="utf-8"))

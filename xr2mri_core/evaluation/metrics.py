@@ -10,7 +10,7 @@ numbers:
 - RSSIM (paper, section IV-A2): Canny edges (sigma 3, thresholds 0.1 and 0.2), then SSIM of the two
   edge maps, averaged over the joint region. The region comes from the *real* slice alone, so that
   no method chooses where it is judged. An empty edge map already scores about 0.7: always read
-  RSSIM beside that floor (:func:`empty_floor`) and beside the edge F1, which the empty map loses.
+  RSSIM beside that floor (`empty_floor`) and beside the edge F1, which the empty map loses.
 - Adjacent-slice correlation (paper, section IV-C): Pearson over the body, per pair of neighbours.
 """
 
@@ -31,9 +31,9 @@ from xr2mri_core.phantom.tissues import Tissue
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 CANNY_SIGMA = 3.0
 EDGE_TOLERANCE = 2.0
-"""Pixels within which an edge counts as found in :func:`edge_f1`."""
+"""Pixels within which an edge counts as found in `edge_f1`."""
 BODY_THRESHOLD = 0.05
-"""Smoothed intensity above which a pixel belongs to the body in :func:`body_mask`."""
+"""Smoothed intensity above which a pixel belongs to the body in `body_mask`."""
 PIXEL_MM = 0.625
 
 Region = tuple[slice, slice]

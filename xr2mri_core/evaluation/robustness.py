@@ -2,7 +2,7 @@
 
 Position, exposure and processing of a radiograph say nothing about the knee, so the volume should
 hardly follow them. Each test radiograph is changed in every way that
-:data:`xr2mri_core.transforms.augmentation.CHANGES` names and, for a phantom, taken anew with
+`xr2mri_core.transforms.augmentation.CHANGES` names and, for a phantom, taken anew with
 another beam, exposure and noise; everything else (features, seed) stays. Beside these stand two
 rows that give the scale: ``other noise``, the same radiograph from another seed, and ``other
 patient``, which *should* move the volume. A generator that ignored its radiograph would move
@@ -59,11 +59,11 @@ def robustness(
     """Measure the spread of the volume; write ``robustness.csv``, ``.json`` and ``.md`` to ``out``.
 
     Args:
-        datalist: see :mod:`xr2mri_core.datalist`.
+        datalist: see `xr2mri_core.datalist`.
         split: which of its lists.
         cases: the first so many only.
         seed: case i is generated from ``seed + i``, and its changes are drawn from it.
-        request: further arguments of :meth:`KneeMRIGenerator.generate` (steps, sampler, ...).
+        request: further arguments of `KneeMRIGenerator.generate` (steps, sampler, ...).
 
     Returns:
         The table as Markdown: for each change the SSIM and the root mean square difference between

@@ -104,17 +104,17 @@ def dicom_series(
 def write_dicom_series(
     generated: GeneratedVolume, folder: Path | str, source: Dataset | Path | str | None = None
 ) -> list[Path]:
-    """Write :func:`dicom_series` into ``folder``, all files or none.
+    """Write `dicom_series` into ``folder``, all files or none.
 
     Files are named by their content, e.g. ``volume_41877305_0001.dcm``: another volume in the same
     folder is another series beside the first, never mixed up with it.
 
     Returns:
-        The files, in the order of :func:`dicom_series`.
+        The files, in the order of `dicom_series`.
 
     Raises:
         OutputError: nothing was written.
-        RadiographError, VolumeError: see :func:`dicom_series`.
+        RadiographError, VolumeError: see `dicom_series`.
     """
     folder = Path(folder)
     slices = {

@@ -1,6 +1,6 @@
 """What all slices of a DICOM series share: patient and study, equipment, derivation, grey values.
 
-See :mod:`.dicom` for why each attribute is what it is.
+See `dicom` for why each attribute is what it is.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def patient_and_study(source: Dataset) -> Dataset:
 
 
 def patient_as_text(source: Dataset) -> dict[str, Any]:
-    """:func:`patient_and_study` by keywords, as texts and lists, for JSON."""
+    """`patient_and_study` by keywords, as texts and lists, for JSON."""
     return _as_text(patient_and_study(source))
 
 

@@ -33,7 +33,7 @@ def nifti_pieces(
     """The same file piece by piece: all of it at once would be the volume's memory once more.
 
     Args:
-        volume, affine, description: as :func:`nifti_bytes`.
+        volume, affine, description: as `nifti_bytes`.
         known: slices (along Y) that are there; the others are zeros, whatever comes meanwhile.
     """
     image = _nifti(volume, affine, description)
@@ -60,7 +60,7 @@ def _seen(part: np.ndarray, known: int | None) -> np.ndarray:
 
 
 def write_nifti(path: Path, volume: np.ndarray, affine: np.ndarray, description: str) -> None:
-    """As :func:`nifti_bytes`, into a file.
+    """As `nifti_bytes`, into a file.
 
     As ``.nii.gz`` compressed lightly and without a time stamp: the same bytes every time.
     """
@@ -92,7 +92,7 @@ def npy_pieces(volume: np.ndarray, known: int | None = None) -> Iterator[bytes]:
 
 
 def nrrd_bytes(volume: np.ndarray, affine: np.ndarray, description: str) -> bytes:
-    """As :func:`nifti_bytes`, in NRRD: the same voxels, the affine turned from RAS to ITK's LPS.
+    """As `nifti_bytes`, in NRRD: the same voxels, the affine turned from RAS to ITK's LPS.
 
     Compressed lightly; the same bytes every time, which pynrrd's comment with the date forbids.
     Floats and integers of 8 to 64 bits.
@@ -103,7 +103,7 @@ def nrrd_bytes(volume: np.ndarray, affine: np.ndarray, description: str) -> byte
 def nrrd_pieces(
     volume: np.ndarray, affine: np.ndarray, description: str, known: int | None = None
 ) -> Iterator[bytes]:
-    """The same file piece by piece, as :func:`nifti_pieces`."""
+    """The same file piece by piece, as `nifti_pieces`."""
     kinds = {"f4": "float", "f8": "double"}
     code = volume.dtype.newbyteorder("<").str[1:]
     bits = f"{'u' if code[0] == 'u' else ''}int{8 * volume.dtype.itemsize}"
@@ -131,7 +131,7 @@ def nrrd_pieces(
 
 
 def write_nrrd(path: Path, volume: np.ndarray, affine: np.ndarray, description: str) -> None:
-    """As :func:`nrrd_bytes`, into a file."""
+    """As `nrrd_bytes`, into a file."""
     path.write_bytes(nrrd_bytes(volume, affine, description))
 
 

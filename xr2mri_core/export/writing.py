@@ -15,7 +15,7 @@ from xr2mri_core.volume import NOTICE, GeneratedVolume
 
 VolumeFormat = Literal["nifti", "nrrd", "dicom"]
 SUFFIXES: dict[str, str] = {"nifti": ".nii.gz", "nrrd": ".nrrd", "dicom": "_dicom"}
-"""What follows the name; DICOM is a folder of files, see :mod:`.dicom`."""
+"""What follows the name; DICOM is a folder of files, see `dicom`."""
 
 
 def write_generated(
@@ -30,7 +30,7 @@ def write_generated(
         generated: what to write.
         folder: where, created if needed.
         name: stem of the files; a volume's has what it is behind it: `sample`, `mean` or `std`.
-        volume_format: one of :data:`SUFFIXES`.
+        volume_format: one of `SUFFIXES`.
 
     Returns:
         What was written: ``volume``, ``montage``, ``record`` and, for several samples, ``mean``,

@@ -10,7 +10,7 @@
 - Nothing: no knee, and a warning that says so.
 
 A stated pixel spacing that makes the joint impossibly small or large is not believed; where none is
-known, the joint gives the scale (:mod:`.scale`). What letters say against it is in :mod:`.sides`.
+known, the joint gives the scale (`scale`). What letters say against it is in `sides`.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from xr2mri_core.transforms.radiograph_file import read_radiograph
 
 
 def side_of(item: Mapping[str, Any]) -> Laterality | None:
-    """The side of a datalist item's knee, as a radiograph is read with :class:`LocateKneed`.
+    """The side of a datalist item's knee, as a radiograph is read with `LocateKneed`.
 
     What the item says, else its radiograph's file, else what is found in the picture: a lead
     letter, or that the right one of two knees is taken. None, which counts as right, where nothing
@@ -60,10 +60,10 @@ def look_at(path: str | Path, detached: bool = False) -> Look:
 
     Args:
         path: of the radiograph.
-        detached: see :func:`~xr2mri_core.transforms.read_radiograph`.
+        detached: see `read_radiograph`.
 
     Raises:
-        RadiographError: as :func:`~xr2mri_core.transforms.read_radiograph`.
+        RadiographError: as `read_radiograph`.
     """
     picture, info = read_radiograph(path, detached)
     turn, side = info.get("turn", UPRIGHT), Laterality.parse(info["laterality"])
@@ -86,10 +86,10 @@ def look_at(path: str | Path, detached: bool = False) -> Look:
 
 
 def locate_file(path: str | Path) -> Localization:
-    """What :func:`look_at` finds, in pixels of the file.
+    """What `look_at` finds, in pixels of the file.
 
     Raises:
-        RadiographError: as :func:`look_at`.
+        RadiographError: as `look_at`.
     """
     look = look_at(path)
     return look.found.in_file(look.turn)

@@ -31,7 +31,7 @@ class KneeSSD(SSD):
     """Finds square knee joints in frames.
 
     ``network([frame, ...], targets)`` gives losses while training, else detections, as
-    :class:`torchvision.models.detection.ssd.SSD` does; a frame is a Tensor (1, 256, 256) in
+    `torchvision.models.detection.ssd.SSD` does; a frame is a Tensor (1, 256, 256) in
     [0, 1], a box (left, top, right, bottom) in its pixels. Two things differ from SSD: a frame
     without a knee teaches too (SSD takes its negatives in proportion to its positives, so none
     there), and boxes are also pulled by their generalised IoU (Rezatofighi et al., CVPR 2019).

@@ -38,7 +38,7 @@ def draw_overlay(picture: np.ndarray, found: Localization) -> Image.Image:
 
 
 def write_overlay(path: str | Path, picture: np.ndarray, found: Localization) -> None:
-    """Write :func:`draw_overlay` as a PNG, whole or not at all.
+    """Write `draw_overlay` as a PNG, whole or not at all.
 
     Raises:
         OutputError: it cannot be written.

@@ -57,7 +57,7 @@ def swapped(letters: Sequence[Marker], columns: int) -> str:
     """A letter stands beside the other knee of a film of both.
 
     Args:
-        letters: as :func:`.marker.read_markers` reads them.
+        letters: as `marker.read_markers` reads them.
         columns: of the picture.
     """
     for letter in letters:

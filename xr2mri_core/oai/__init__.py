@@ -4,12 +4,12 @@
     selection = select_knees(release, "COR_T1_3D_FLASH")
     index_release(...)                               # both, and the files: `xr2mri oai index`
 
-The modules, in the order of the work: :mod:`values` (cells of a table), :mod:`tables` (text and
-SAS), :mod:`sequences` (what an image is), :mod:`places`, :mod:`dicom_files` and :mod:`headers`
-(where images lie, and what their files tell), :mod:`release` (which images there are),
-:mod:`readings` and :mod:`people` (what is known of them), :mod:`selection` (which knees can be
-used, and why the others cannot), :mod:`volumes` and :mod:`pictures` (DICOM to NIfTI and PNG, with
-checks), :mod:`convert` (that for all knees), :mod:`splits`, :mod:`reports` and :mod:`index`.
+The modules, in the order of the work: `values` (cells of a table), `tables` (text and
+SAS), `sequences` (what an image is), `places`, `dicom_files` and `headers`
+(where images lie, and what their files tell), `release` (which images there are),
+`readings` and `people` (what is known of them), `selection` (which knees can be
+used, and why the others cannot), `volumes` and `pictures` (DICOM to NIfTI and PNG, with
+checks), `convert` (that for all knees), `splits`, `reports` and `index`.
 
 OAI's data are given to researchers by the NIMH Data Archive under a data use certification; nothing
 of them is in this package.

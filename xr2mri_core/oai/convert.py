@@ -5,7 +5,7 @@
     out/records/9000099-V00-R.json         their source, slice means, notes; or the problem
 
 A record that was made of the same files with the same settings is not made again, also where it
-says that the files cannot be used. Where a failure that passes (:mod:`.passing`) kept them from
+says that the files cannot be used. Where a failure that passes (`passing`) kept them from
 being read, there is no record, and the next run tries again: a disk's bad hour must not cost knees.
 """
 

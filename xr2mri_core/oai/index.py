@@ -1,13 +1,13 @@
 """From a release to a datalist that the training commands read: what ``xr2mri oai index`` does.
 
-out/datalist.json                      the pairs, split; see :mod:`xr2mri_core.datalist`
+out/datalist.json                      the pairs, split; see `xr2mri_core.datalist`
 out/excluded.csv                       every knee that was left out, the step and the reason
 out/flow.txt, flow.png                 counts at each step
 out/slice_counts.csv, slice_counts.png slices of a series, by sequence (the paper's Fig. 4a)
 out/grey_values.csv, grey_values.png   grey value by proportional position (Fig. 4b)
 out/index.json                         settings, counts, notes, versions
 out/headers.jsonl                      what the files told of themselves, where no list does
-out/mri, radiographs, records          the converted files; see :mod:`.convert`
+out/mri, radiographs, records          the converted files; see `convert`
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class Settings:
 
     Attributes:
         visits: to take, e.g. ``V00``; none takes all.
-        sequence: of the MRI, see :data:`~xr2mri_core.oai.sequences.SEQUENCES`.
+        sequence: of the MRI, see `SEQUENCES`.
         window: proportional positions in percent between which slices are kept; None takes the
             sequence's own.
         slices: least and most slices of a volume; None takes the sequence's own.
         missing_as: how features that were not read enter, see
-            :data:`~xr2mri_core.oai.readings.MISSING_AS`.
+            `MISSING_AS`.
         ratios: of training, validation and test.
         test_sites: clinics whose participants make the test split; none splits at random.
         seed: of the split.
@@ -108,12 +108,12 @@ def index_release(
     datalist.
 
     Args:
-        images: folders of the images, see :func:`~xr2mri_core.oai.release.read_release`.
+        images: folders of the images, see `read_release`.
         tables: folders of the tables.
         out: folder to write to.
-        settings: see :class:`Settings`.
+        settings: see `Settings`.
         jobs: processes that convert.
-        locate: finds the knee on a film; None takes the shipped detector, see :mod:`.pictures`.
+        locate: finds the knee on a film; None takes the shipped detector, see `pictures`.
         boxes: CSV of joint boxes that were drawn, by barcode and side: they win over ``locate``.
         progress: called after each knee; what it raises stops the work.
 

@@ -36,7 +36,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Located:
-    """Where a knee is, for :data:`Locate`.
+    """Where a knee is, for `Locate`.
 
     Attributes:
         box: the square to cut out.
@@ -73,7 +73,7 @@ Locate = Callable[[np.ndarray, "tuple[float, float] | None", Laterality, bool], 
 def detected(
     pixels: np.ndarray, spacing: tuple[float, float] | None, side: Laterality, both: bool
 ) -> Located:
-    """Find the knee with the shipped detector; where it sees no such film, :func:`middle_of_half`.
+    """Find the knee with the shipped detector; where it sees no such film, `middle_of_half`.
 
     Where it is not sure it guesses by itself, and that is what is told then.
     """
@@ -97,7 +97,7 @@ def _warnings_of(side: Laterality, warnings: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A :data:`Locate` that knows the joint box of one knee, as somebody has drawn it."""
+    """A `Locate` that knows the joint box of one knee, as somebody has drawn it."""
 
     joint: Edges
 
@@ -113,7 +113,7 @@ class Drawn:
 
 
 def read_drawn_boxes(path: str | Path) -> dict[tuple[str, Laterality], Drawn]:
-    """Read a box file (:mod:`~xr2mri_core.localization.boxfile`) of barcodes and sides.
+    """Read a box file (`xr2mri_core.localization.boxfile`) of barcodes and sides.
 
     Raises:
         DatalistError: naming the line that has no barcode or side, or repeats another.
@@ -141,7 +141,7 @@ def described(locate: Locate) -> str:
 
 
 def default_locate() -> Locate:
-    """The detector where its weights are installed, else :func:`middle_of_half`."""
+    """The detector where its weights are installed, else `middle_of_half`."""
     from xr2mri_core.localization.detector import SHIPPED
 
     return detected if SHIPPED.is_file() else middle_of_half

@@ -85,10 +85,10 @@ class Reading:
         return sum(cell.missing not in (None, Missing.BLANK) for cell in self.cells.values())
 
     def features(self, missing_as: str = "paper") -> dict[str, int]:
-        """Return OAI name -> grade, checked, as :func:`xr2mri_core.features.parse_features` does.
+        """Return OAI name -> grade, checked, as `xr2mri_core.features.parse_features` does.
 
         Args:
-            missing_as: see :data:`MISSING_AS`.
+            missing_as: see `MISSING_AS`.
 
         Raises:
             FeatureError: for a grade that does not exist.

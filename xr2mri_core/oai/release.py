@@ -6,7 +6,7 @@ extension), listed by ``contents.csv``; the visit is the folder's name.
 **NDA**: the same folders as ``.../10283903.tar.gz``, or unpacked to ``.../10283903/``, listed by
 ``image03.txt``, which also names the visit.
 
-**Without a list**, as newer downloads come: the headers of the files tell (:mod:`.headers`).
+**Without a list**, as newer downloads come: the headers of the files tell (`headers`).
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def read_release(
         tables: folders of the tables; the NDA's ``image03.txt`` may lie here or with the images.
         visits: the visits to keep, e.g. ``V00`` or ``12m``; all where none is given. One visit may
             be given for folders whose names do not tell it.
-        cache: file of the headers that were read (:func:`.headers.scan`).
+        cache: file of the headers that were read (`headers.scan`).
         progress: called while headers are read.
 
     Raises:

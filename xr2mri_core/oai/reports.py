@@ -65,7 +65,7 @@ def flow_text(stages: Sequence[Stage], splits: Mapping[str, tuple[int, int]]) ->
     """Return the flow as lines of text.
 
     Args:
-        stages: of :func:`flow_of`.
+        stages: of `flow_of`.
         splits: name -> (knees, participants).
     """
     lines = []
@@ -172,7 +172,7 @@ def slice_counts_figure(counts: Mapping[str, Sequence[int]], chosen: str) -> Fig
 
 
 def grey_profiles(profiles: Iterable[Sequence[float]]) -> np.ndarray:
-    """Bring grey values by slice to :data:`POSITIONS` positions, each volume's mean to 1.
+    """Bring grey values by slice to `POSITIONS` positions, each volume's mean to 1.
 
     Args:
         profiles: mean grey value of each slice, posterior first.

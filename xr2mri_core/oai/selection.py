@@ -33,7 +33,7 @@ class Excluded:
 
     Attributes:
         knee: participant, visit, side; of a series that tells none of a knee, these may be empty.
-        step: of :data:`STEPS`.
+        step: of `STEPS`.
         reason: in a few words, the same for all knees of the same fate.
         detail: what is particular to this knee.
     """
@@ -112,9 +112,9 @@ def select_knees(
     Args:
         release: what there is.
         sequence: to train on.
-        readings: of :func:`~xr2mri_core.oai.readings.read_readings`.
-        people: of :func:`~xr2mri_core.oai.people.read_people`.
-        missing_as: see :data:`~xr2mri_core.oai.readings.MISSING_AS`.
+        readings: of `read_readings`.
+        people: of `read_people`.
+        missing_as: see `MISSING_AS`.
     """
     series = _by_knee(release.series)
     selection = Selection(sequence, [])

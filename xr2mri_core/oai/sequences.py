@@ -14,7 +14,7 @@ from xr2mri_core.geometry import WINDOW_PERCENT, Laterality
 
 DEFAULT = "COR_T1_3D_FLASH"
 RADIOGRAPH = "PA_FIXED_FLEXION"
-"""How :class:`Kind` names knee radiographs."""
+"""How `Kind` names knee radiographs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Sequence:
     def window_of(self, count: int) -> tuple[int, int]:
         """Return the half-open range of slices that are kept of ``count``, posterior first.
 
-        As :func:`xr2mri_core.geometry.slice_window`, with this sequence's own percentages.
+        As `xr2mri_core.geometry.slice_window`, with this sequence's own percentages.
         """
         start, stop = (-(-percent * count // 100) for percent in self.window)
         return start, stop
@@ -68,10 +68,10 @@ SEQUENCES = {
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a series shows: a sequence's name or :data:`RADIOGRAPH`, and the side.
+    """What a series shows: a sequence's name or `RADIOGRAPH`, and the side.
 
     Attributes:
-        name: as in :data:`SEQUENCES`, or :data:`RADIOGRAPH`.
+        name: as in `SEQUENCES`, or `RADIOGRAPH`.
         side: None for a radiograph of both knees.
     """
 

@@ -31,7 +31,7 @@ def split_by_kl(
         ``training``, ``validation``, ``test`` -> items, in their order.
 
     Raises:
-        DatalistError: as :func:`check_ratios`.
+        DatalistError: as `check_ratios`.
     """
     check_ratios(ratios)
     return _gathered(items, _dealt(items, dict(zip(SPLITS, ratios, strict=True)), seed))
@@ -45,11 +45,11 @@ def split_by_site(
 ) -> dict[str, list[Item]]:
     """Hold the participants of some clinics out for the test: the stronger test.
 
-    The others are split into training and validation as by :func:`split_by_kl`, with the first two
+    The others are split into training and validation as by `split_by_kl`, with the first two
     ratios.
 
     Raises:
-        DatalistError: as :func:`check_sites` and :func:`check_ratios`.
+        DatalistError: as `check_sites` and `check_ratios`.
     """
     held_out = check_sites(test_sites, (str(item.get("site") or "") for item in items))
     rest = [item for item in items if str(item.get("site") or "?") not in held_out]

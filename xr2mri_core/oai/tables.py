@@ -75,7 +75,7 @@ class Table:
         return None
 
     def require(self, *names: str) -> str:
-        """As :meth:`column`; a :class:`ReleaseError` where there is none."""
+        """As `column`; a `ReleaseError` where there is none."""
         found = self.column(*names)
         if found is None:
             raise ReleaseError(

@@ -23,7 +23,7 @@ BARCODE_DIGITS = 12
 
 
 class Missing(StrEnum):
-    """Why a cell has no value. Other letters than these count as :attr:`MISSING`."""
+    """Why a cell has no value. Other letters than these count as `MISSING`."""
 
     BLANK = "."
     """Nothing is said: an empty cell or a bare ``.``."""
@@ -99,7 +99,7 @@ def sas_texts(numbers: np.ndarray) -> list[str]:
     through untouched.
 
     Args:
-        numbers: float64 array (rows,) as :func:`pandas.read_sas` returns it.
+        numbers: float64 array (rows,) as `pandas.read_sas` returns it.
 
     Returns:
         Texts: whole numbers without a point, NaNs as ``.`` or ``.A`` to ``.Z``.

@@ -11,7 +11,7 @@ knees, the right one on image left, between them the positioning frame with its 
 
 A leg is painted once, 320 mm long, and projected to *shadows*: path integrals of soft tissue and
 of bone, apart. Films are then laid out in the plane of the detector, where legs are turned,
-mirrored and set side by side, and exposed by the X-ray unit of :mod:`.radiograph`. That one tube
+mirrored and set side by side, and exposed by the X-ray unit of `radiograph`. That one tube
 serves both legs, so that each is seen some 3 degrees obliquely, is left out: knees differ by more
 than that in rotation.
 """
@@ -177,7 +177,7 @@ def cast_shadow(
 
 
 def shadow_of(seed: int, enrichment: float = DEFAULT_ENRICHMENT) -> Shadow:
-    """The leg of the patient whom :func:`.case.make_case` makes of the same seed."""
+    """The leg of the patient whom `case.make_case` makes of the same seed."""
     _, shape, grades = case_person(seed, enrichment)
     return cast_shadow(shape, grades, seed)
 
@@ -327,7 +327,7 @@ def joint_of_case(parameters: Mapping[str, Mapping[str, Any]]) -> Box:
     """The joint box on the radiograph of a phantom case.
 
     Args:
-        parameters: :attr:`.case.PhantomCase.parameters`, as they stand in the case's record.
+        parameters: `case.PhantomCase.parameters`, as they stand in the case's record.
     """
     shape, beam = parameters["shape"], parameters["beam"]
     magnified = beam["magnification"] / beam["spacing_mm"]

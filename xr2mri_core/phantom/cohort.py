@@ -3,7 +3,7 @@
 `sample_features` draws one knee. A Kellgren-Lawrence grade comes first, then a dominant
 compartment, then each finding from a table of conditional probabilities; findings of one
 compartment share a latent severity, which correlates them. A draw is kept if
-:func:`consistent_kl` gives it the grade that it was drawn for.
+`consistent_kl` gives it the grade that it was drawn for.
 
 KL grades follow the OAI baseline, the other findings are set to plausible values beside them (how
 they were read: Felson et al., Osteoarthr Cartil 2011;19:1443). `enrichment=0` gives, per knee::

@@ -11,7 +11,7 @@
 Every participant has two different knees, one film of both, a scan of the right knee, and what else
 a session leaves: localizer, thigh, several echoes, other sequences, an aborted scan. Films are
 MONOCHROME1 and 2, of 12 and of 10 bits, with and without spacing; the oddities of the tables are
-in :mod:`.oai_tables`. The first participant comes again after 12 months. The fourth came with a
+in `oai_tables`. The first participant comes again after 12 months. The fourth came with a
 later image release, 0.E.1, and was filmed at the screening.
 """
 
@@ -127,7 +127,7 @@ def write_release(
         jobs: processes.
         spacing_mm: pixel size of the films on average; OAI's have 0.14 to 0.2.
         matrix: rows and columns of an MRI slice, a divisor of 256.
-        enrichment: how much commoner rare findings are than in OAI, see :mod:`.cohort`.
+        enrichment: how much commoner rare findings are than in OAI, see `cohort`.
         progress: called after each participant.
 
     Returns:

@@ -1,6 +1,6 @@
 """The tables of a phantom OAI release, with the oddities of the real ones, in both forms.
 
-What is odd, by the number of the participant (see :func:`readings_of`): features that were not
+What is odd, by the number of the participant (see `readings_of`): features that were not
 expected (``.A``, or nothing at all), a prosthesis (``.P``), an unreadable feature (``.T``), an
 incomplete workbook, labelled values, a second reading project with other grades before or after
 the one that counts, project 42, barcodes without their leading zero, a line listed twice.

@@ -1,8 +1,8 @@
 """The phantom's X-ray room: a posteroanterior fixed-flexion radiograph of the painted knee.
 
-The chain is the physical one: :func:`project` integrates attenuation along diverging rays,
-:func:`trabecular_texture` adds the bone architecture that is finer than a voxel, :func:`expose`
-turns path integrals into a 12-bit image "for presentation". :func:`take_radiograph` runs it.
+The chain is the physical one: `project` integrates attenuation along diverging rays,
+`trabecular_texture` adds the bone architecture that is finer than a voxel, `expose`
+turns path integrals into a 12-bit image "for presentation". `take_radiograph` runs it.
 
 In a fixed-flexion view the patella touches the detector and the beam comes from behind, 10 degrees
 caudal, while the tibia leans forward by about 15 degrees: seen from the tibia the beam *rises*

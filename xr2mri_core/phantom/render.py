@@ -49,7 +49,7 @@ def paint_on(
     centre: tuple[float, float],
     size: tuple[int, int] = (SIZE, SIZE),
 ) -> Canvas:
-    """The same on a canvas of other slices, place or size; see :class:`.fields.Canvas`."""
+    """The same on a canvas of other slices, place or size; see `fields.Canvas`."""
     canvas = Canvas(slices_y, centre, warp=1.6, seed=seed, size=size)
     contrast = sample_contrast(seed)
     shim = fat_suppression(canvas, seed)

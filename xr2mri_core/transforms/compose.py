@@ -19,10 +19,10 @@ MIRRORED = "left knee: mirrored for the model, and its volume mirrored back"
 
 
 class TypedCompose(Compose):
-    """A :class:`monai.transforms.Compose` that lets this project's errors through.
+    """A `monai.transforms.Compose` that lets this project's errors through.
 
     MONAI wraps whatever a transform raises in a RuntimeError "applying transform ..."; here the
-    :class:`XR2MRIError` within, which tells the user what to do, is raised instead.
+    `XR2MRIError` within, which tells the user what to do, is raised instead.
     """
 
     def __call__(self, *args: Any, **options: Any) -> Any:
@@ -55,7 +55,7 @@ def resize_pictures(pictures: torch.Tensor, size: int, smooth: bool = True) -> t
 
 
 class ResizePicturesd(MapTransform):
-    """Resize pictures (n, H, W) to (n, size, size); see :func:`resize_pictures`.
+    """Resize pictures (n, H, W) to (n, size, size); see `resize_pictures`.
 
     Args:
         keys: pictures.
@@ -82,7 +82,7 @@ class RightKneeFramed(MapTransform):
 
     Args:
         keys: pictures to mirror.
-        info_key: where :class:`LoadRadiographd` leaves its notes.
+        info_key: where `LoadRadiographd` leaves its notes.
         allow_missing_keys: whether a key may be absent.
 
     Raises:

@@ -23,7 +23,7 @@ def read_dicom(stream: BinaryIO) -> Picture:
     """Read a radiograph: upright, rescaled, MONOCHROME1 inverted, no VOI window applied.
 
     Patient Orientation turns it, so that the patient's right is on image left. What the header
-    says of it is in :mod:`.dicom_statements`, how its pixels are read in :mod:`.dicom_pixels`.
+    says of it is in `dicom_statements`, how its pixels are read in `dicom_pixels`.
 
     Raises:
         RadiographError: for another modality, more than one picture, colour, a size that is not

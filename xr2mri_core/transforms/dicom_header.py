@@ -41,7 +41,7 @@ def read_dataset(source: str | Path | BinaryIO, **options: Any) -> Dataset:
 
     Args:
         source: path, or a stream that can be rewound.
-        options: of :func:`pydicom.dcmread`.
+        options: of `pydicom.dcmread`.
 
     Raises:
         UndecodableError: the file is deflated, or has too many elements.
@@ -94,7 +94,7 @@ class _Bounded:
 
 
 def syntax_of(dataset: Dataset) -> UID:
-    """The transfer syntax of a file that was read by :func:`read_dataset`."""
+    """The transfer syntax of a file that was read by `read_dataset`."""
     return UID(dataset.file_meta.TransferSyntaxUID)
 
 
@@ -152,12 +152,12 @@ def numbers_of(dataset: Dataset, keyword: str) -> list[float]:
 
 
 def number_of(dataset: Dataset, keyword: str, default: float) -> float:
-    """The first of :func:`numbers_of`, or ``default``."""
+    """The first of `numbers_of`, or ``default``."""
     return next(iter(numbers_of(dataset, keyword)), default)
 
 
 def whole_of(dataset: Dataset, keyword: str, default: int) -> int:
-    """:func:`number_of` as a whole number."""
+    """`number_of` as a whole number."""
     number = number_of(dataset, keyword, default)
     if number != int(number):
         raise UndecodableError(f"{named(keyword)} is {number:g}, which is no whole number")

@@ -316,7 +316,7 @@ def _padded(stored: np.ndarray, dataset: Dataset, form: Form) -> tuple[np.ndarra
 
 
 def _values(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
-    """:func:`rescaled` of a whole picture as float32."""
+    """`rescaled` of a whole picture as float32."""
     values = np.empty(stored.shape, np.float32)
     for rows in blocks_of(stored):
         values[rows] = rescaled(stored[rows], dataset)

@@ -7,7 +7,7 @@ in a code page of one byte is UTF-8 by chance; those code pages cannot be told a
 as they are.
 
 Others declare a code page of one byte, by a default of the device, and write in another. Every byte
-is a letter there too, but not every letter stands beside every other: see :func:`implausible`. What
+is a letter there too, but not every letter stands beside every other: see `implausible`. What
 is so read cannot be meant, and its bytes are kept as if nothing were declared. What reads as words
 of the declared alphabet is believed: capitals of one Cyrillic code page are often those of another.
 """

@@ -59,7 +59,7 @@ def mri_transforms(
         window: whether to keep the paper's window only; False for a volume already cut to it.
 
     Returns:
-        A transform that raises :class:`VolumeError`, never MONAI's RuntimeError.
+        A transform that raises `VolumeError`, never MONAI's RuntimeError.
     """
     both = (keys, labels)
     return TypedCompose(
@@ -119,7 +119,7 @@ def read_volume(path: str | Path) -> MetaTensor:
 
 
 class LoadVolumed(MapTransform):
-    """Read the volume at a path as a MetaTensor (X, Y, Z), RAS; see :func:`read_volume`.
+    """Read the volume at a path as a MetaTensor (X, Y, Z), RAS; see `read_volume`.
 
     Args:
         keys: paths of volumes on one grid.
@@ -159,7 +159,7 @@ class SlicesInWindowd(MapTransform):
     Args:
         keys: volumes.
         window: whether to keep only the slices of ``data["window"]`` (start, stop) where the item
-            has it, as items of other sequences do, else of :func:`slice_window`; False keeps all.
+            has it, as items of other sequences do, else of `slice_window`; False keeps all.
         allow_missing_keys: whether a key may be absent.
 
     Raises:
@@ -206,7 +206,7 @@ class FieldOfViewd(MapTransform):
     maps with 0.
 
     Args:
-        keys: pictures, with ``data["<key>_spacing"]`` as :class:`SlicesInWindowd` leaves it.
+        keys: pictures, with ``data["<key>_spacing"]`` as `SlicesInWindowd` leaves it.
         size: rows and columns of the result.
         labels: whether these are label maps: uint8, by nearest neighbour.
         allow_missing_keys: whether a key may be absent.

@@ -87,7 +87,7 @@ class Turn:
         return top / tall, left / wide, bottom / tall, right / wide
 
     def box_in_file(self, box: Sequence[float], shape: Sequence[int]) -> tuple[int, int, int, int]:
-        """As :meth:`edges_in_file`, in whole pixels."""
+        """As `edges_in_file`, in whole pixels."""
         top, left, bottom, right = map(round, self.edges_in_file(box, shape))
         return top, left, bottom, right
 

@@ -109,7 +109,7 @@ def is_negative(picture: Any, judged: Callable[[Any], Judged]) -> bool | None:
 class PositiveRadiographd(MapTransform):
     """Find the knee of a loaded radiograph (1, H, W), and invert a picture that is a negative.
 
-    The crop that will be taken is judged by :func:`polarity`; where that is sure, the whole picture
+    The crop that will be taken is judged by `polarity`; where that is sure, the whole picture
     is inverted and the knee looked for once more. Where no knee is found in a picture, its negative
     is looked at, and taken if that shows one. ``data["<key>_info"]["inverted"]`` says so, and a
     warning; another warning says where it is in doubt.

@@ -1,4 +1,4 @@
-"""Fit the template of :mod:`.polarity` on radiographs whose bone is bright.
+"""Fit the template of `polarity` on radiographs whose bone is bright.
 
     python -m xr2mri_core.transforms.polarity_training CASES/*/radiograph.png
 

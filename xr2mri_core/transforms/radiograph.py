@@ -2,7 +2,7 @@
 
 The paper (Section III-B1) locates the knee joint, resizes it to 256x256 and normalises it to
 [-1, 1]. Here the square around the joint is a box that is given, or found by a step of
-:mod:`xr2mri_core.localization`, or the middle of the picture.
+`xr2mri_core.localization`, or the middle of the picture.
 
     data = radiograph_transforms()({"radiograph": "knee.dcm", "laterality": "L"})
     data["radiograph"]       # MetaTensor (1, 256, 256) float32 in [-1, 1], right-knee frame
@@ -56,14 +56,14 @@ def radiograph_transforms(
     Args:
         size: rows and columns of the result.
         keys: item of the data with the path of a radiograph, its pixels (rows, columns), or what
-            :func:`.open_radiograph` made of it. The data may also hold ``laterality`` (R, L, auto)
-            and ``box`` (see :data:`Box`).
+            `open_radiograph` made of it. The data may also hold ``laterality`` (R, L, auto)
+            and ``box`` (see `Box`).
         locate: step that finds the box where none is given, such as
-            :class:`~xr2mri_core.localization.LocateKneed`.
-        detached: see :func:`read_radiograph`.
+            `LocateKneed`.
+        detached: see `read_radiograph`.
 
     Returns:
-        A transform that raises :class:`RadiographError`, never MONAI's RuntimeError.
+        A transform that raises `RadiographError`, never MONAI's RuntimeError.
     """
     return TypedCompose(
         [
@@ -85,13 +85,13 @@ class LoadRadiographd(MapTransform):
     """Read the radiograph at a path as a MetaTensor (1, rows, columns) float32, bone bright.
 
     Pixels (rows, columns) in memory are taken as they are, as is a file that has been read. What is
-    known about the file goes to ``data["<key>_info"]``; see :func:`read_radiograph`. A ``box`` is
+    known about the file goes to ``data["<key>_info"]``; see `read_radiograph`. A ``box`` is
     in pixels of the file, and becomes one of the picture as it is read where this does not lie as
     the file has it.
 
     Args:
-        keys: paths, pixels, or :class:`.RadiographFile`.
-        detached: see :func:`read_radiograph`.
+        keys: paths, pixels, or `RadiographFile`.
+        detached: see `read_radiograph`.
 
     Raises:
         RadiographError: for a file or pixels that are not a radiograph.
@@ -134,7 +134,7 @@ class CropRadiographd(MapTransform):
     """Cut a square out of a radiograph (1, H, W), repeating the edge where it reaches outside.
 
     The square is ``data["box"]``, its shorter side lengthened about its centre, else the middle
-    ``size_mm`` of the picture where the spacing is known (:func:`believed_spacing`), else the
+    ``size_mm`` of the picture where the spacing is known (`believed_spacing`), else the
     largest middle square. The box that was taken goes to ``data["<key>_info"]["box"]``, in pixels
     of the file's picture.
 

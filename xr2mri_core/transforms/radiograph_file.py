@@ -52,7 +52,7 @@ class RadiographFile(NamedTuple):
     Attributes:
         name: of the file, for the record.
         pixels: float32 (rows, columns), upright, bone bright.
-        info: see :func:`read_radiograph`.
+        info: see `read_radiograph`.
         header: the pydicom Dataset of a DICOM file, without its pixels; None for other files.
     """
 
@@ -66,7 +66,7 @@ def read_radiograph(path: str | Path, detached: bool = False) -> tuple[np.ndarra
     """Read a radiograph as it is displayed, with bone bright.
 
     DICOM: upright by its Patient Orientation, rescaled, MONOCHROME1 inverted, no VOI window; see
-    :func:`.dicom_file.read_dicom`.
+    `dicom_file.read_dicom`.
     PNG and JPEG: 8 or 16 bits, grey or RGB without colour. NIfTI, NRRD and MetaImage: a picture
     (columns, rows), with or without singleton axes, is turned upright by its affine; one whose
     affine says nothing is taken in file order. A spacing of exactly 1 mm both ways counts as
@@ -80,7 +80,7 @@ def read_radiograph(path: str | Path, detached: bool = False) -> tuple[np.ndarra
     Returns:
         float32 array (rows, columns), and a dictionary with ``spacing_mm`` ((row, column) or
         None), ``laterality`` (``R``, ``L`` or None), ``format`` and ``warnings`` (list of str);
-        for a picture that does not lie upright in its file also ``turn``, a :class:`.Turn`.
+        for a picture that does not lie upright in its file also ``turn``, a `Turn`.
 
     Raises:
         UndecodableError: for a damaged file, or one of another kind.
@@ -91,7 +91,7 @@ def read_radiograph(path: str | Path, detached: bool = False) -> tuple[np.ndarra
 
 
 def open_radiograph(path: str | Path, detached: bool = False) -> RadiographFile:
-    """:func:`read_radiograph`, with all that the file holds."""
+    """`read_radiograph`, with all that the file holds."""
     path = Path(path)
     try:
         stream = open_regular(path)
@@ -110,7 +110,7 @@ def open_radiograph(path: str | Path, detached: bool = False) -> RadiographFile:
 
 
 def read_stream(stream: BinaryIO, name: str, beside: Path | None = None) -> RadiographFile:
-    """:func:`open_radiograph` of a file that is open.
+    """`open_radiograph` of a file that is open.
 
     Args:
         stream: at its beginning; it can be rewound.

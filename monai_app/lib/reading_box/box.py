@@ -76,7 +76,7 @@ class ReadingBox:
         owner: str = "",
         gone: Callable[[], bool] = lambda: False,
     ) -> RadiographFile:
-        """Read a radiograph, as :func:`~xr2mri_core.transforms.radiograph_file.open_radiograph`.
+        """Read a radiograph, as `open_radiograph`.
 
         Args:
             source: the content of a file, or its path.

@@ -5,7 +5,7 @@
      "ms": 41, "model": "knee_xr2mri", "seed": 7, "job": "..."}
 
 The route is the pattern, not the path; there is no query, body, file name or form. A handler adds
-to ``scope["xr2mri.audit"]``, and only :data:`FIELDS` with short plain values get through.
+to ``scope["xr2mri.audit"]``, and only `FIELDS` with short plain values get through.
 
 While the file cannot be written (its disk is full), the guard serves nothing but `/health`; the
 lines of requests that were under way by then are counted, and the first line afterwards says how

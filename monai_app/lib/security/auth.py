@@ -2,7 +2,7 @@
 
 Passwords are compared in constant time, by few threads of their own and one of an address at a
 time; a user who does not exist costs as much as one who does, and whoever fails again and again
-waits (:mod:`.throttle`), by user name and by address.
+waits (`throttle`), by user name and by address.
 """
 
 from __future__ import annotations

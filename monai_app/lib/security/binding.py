@@ -1,6 +1,6 @@
 """Where and how the server listens: this machine only, unless the command line says otherwise.
 
-``xr2mri serve`` hands over how it listens (:func:`hand_over`). ``monailabel start_server`` hands
+``xr2mri serve`` hands over how it listens (`hand_over`). ``monailabel start_server`` hands
 over nothing, and listens on every interface when it is given no ``--host``. uvicorn binds its
 socket after the application has started, and the app is loaded during that start: here the host can
 still be changed. Where that cannot be done (another server than uvicorn, sockets opened before),
@@ -70,7 +70,7 @@ def bind(settings: SecuritySettings, start: Start) -> str:
 
     Args:
         settings: that allow or forbid to serve others.
-        start: see :func:`start_of`.
+        start: see `start_of`.
 
     Returns:
         The address that the server may be reached by.
@@ -104,7 +104,7 @@ def check_exposure(settings: SecuritySettings, host: str) -> None:
     """Refuse to serve others without a login.
 
     Raises:
-        SettingsError: as :func:`bind`.
+        SettingsError: as `bind`.
     """
     if settings.authentication or settings.allow_anonymous_remote:
         return

@@ -24,7 +24,7 @@ from monai_app.lib.security.settings import SecuritySettings
 
 
 class Guard:
-    """An ASGI application that lets through to another what is allowed (:mod:`.asgi` says more).
+    """An ASGI application that lets through to another what is allowed (`asgi` says more).
 
     Args:
         app: the application behind.

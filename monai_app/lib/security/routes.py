@@ -1,6 +1,6 @@
 """The allow-list: every route that the app serves, who may use it, and with which parameters.
 
-What is not in :data:`ROUTES` does not exist for a client, whatever MONAI Label mounts. Left out on
+What is not in `ROUTES` does not exist for a client, whatever MONAI Label mounts. Left out on
 purpose, with the reason:
 
 - ``POST /reload``: runs what lies in the app folder, with no login;

@@ -97,7 +97,7 @@ class SecuritySettings(Bounds):
     allowed_origins: Annotated[tuple[str, ...], _origins] = ()
     """Origins of web pages that may call the server, or ``*`` with a login. Default: none."""
     users_file: Annotated[Path | None, _path] = None
-    """Users who may log in, made by the command of :mod:`.users`. Default: no login."""
+    """Users who may log in, made by the command of `users`. Default: no login."""
     token_minutes: Annotated[int, whole(1, 24 * 60)] = 60
     """Life of a bearer token of this server, 1 to 1440. Default: 60."""
     token_secret_file: Annotated[Path | None, _path] = None

@@ -147,7 +147,7 @@ class UserFile:
     """The users of a server: read at the start, and again whenever the file has changed.
 
     Raises:
-        SettingsError: as :func:`read_users`, at the start. Later a file that cannot be used lets
+        SettingsError: as `read_users`, at the start. Later a file that cannot be used lets
             nobody in until it is mended.
     """
 

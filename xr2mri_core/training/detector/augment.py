@@ -142,7 +142,7 @@ def _moved(
     stretch: float,
     flip: float,
 ) -> Tensor:
-    """Where :func:`_cut` brings the joints: upright squares of their size."""
+    """Where `_cut` brings the joints: upright squares of their size."""
     if not len(joints):
         return torch.zeros(0, 4)
     down, across = (((joints[:, :2] + joints[:, 2:]) / 2 - middle) * 2 / side).T
@@ -185,7 +185,7 @@ def _exposed(frame: Tensor, inside: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def contrasted_where(picture: Tensor, inside: Tensor) -> Tensor:
-    """:func:`contrasted` by what lies inside alone."""
+    """`contrasted` by what lies inside alone."""
     if not inside.any():
         return torch.zeros_like(picture)
     values = contrasted(picture[inside])

@@ -1,7 +1,7 @@
 """The corpus that the detector learns from: films, crops, knee-sized radiographs, and strangers.
 
-Films are laid out from painted legs (:mod:`.legs`), tight crops too (:mod:`.crops`), knee-sized
-radiographs come from a datalist of phantom cases, strangers from :mod:`.strangers`. What is done to
+Films are laid out from painted legs (`legs`), tight crops too (`crops`), knee-sized
+radiographs come from a datalist of phantom cases, strangers from `strangers`. What is done to
 crops is also done to every second stranger and every fifth film, so that it tells nothing about
 what is shown. All are kept small, as bytes, in one file::
 
@@ -63,7 +63,7 @@ class FilmCorpus:
 
     @classmethod
     def load(cls, path: str | Path) -> FilmCorpus:
-        """Read what :func:`write_films` has written.
+        """Read what `write_films` has written.
 
         Raises:
             DatalistError: if it is not there.
@@ -97,7 +97,7 @@ def write_films(
         datalist: phantom cases, whose radiographs show one knee each.
         split: of the datalist.
         knees: how many of them at most.
-        boxes: pictures with drawn joint boxes, as :func:`.boxfile.read_boxes` reads them.
+        boxes: pictures with drawn joint boxes, as `boxfile.read_boxes` reads them.
         seed: of everything drawn.
         progress: called with (pictures done, pictures in all).
         crops: tight, processed pictures of one joint.

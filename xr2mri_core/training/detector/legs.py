@@ -3,7 +3,7 @@
     out/leg-000000.npz    soft, bone, trabecular float16 (rows, columns); plateau_mm, seed
 
 Painting a leg takes seconds, laying out and exposing a film a fraction of one. So legs are painted
-once, and every film pairs, turns and exposes them anew (:mod:`xr2mri_core.phantom.bilateral`).
+once, and every film pairs, turns and exposes them anew (`xr2mri_core.phantom.bilateral`).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def write_legs(
     Args:
         out: folder to write to.
         legs: how many.
-        seed: of the corpus, as in :func:`xr2mri_core.phantom.dataset.write_cases`.
+        seed: of the corpus, as in `xr2mri_core.phantom.dataset.write_cases`.
         jobs: processes.
         start: index of the first, so that legs for testing are others than those for training.
         progress: called with (legs done, legs in all).

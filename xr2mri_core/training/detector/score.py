@@ -68,7 +68,7 @@ def score_crops(
     seed: int,
     progress: Progress | None = None,
 ) -> dict[str, float]:
-    """Tight, processed crops (:mod:`.crops`) of legs that the detector has not seen.
+    """Tight, processed crops (`crops`) of legs that the detector has not seen.
 
     ``doubted`` are those that are told to show no knee. The size of the joint gives such a picture
     its scale, so its relative error is measured too, over those that are found.

@@ -1,4 +1,4 @@
-"""Training of the detector by the engines of :mod:`xr2mri_core.training`.
+"""Training of the detector by the engines of `xr2mri_core.training`.
 
 Started by the bundle's ``configs/train_detector.yaml``.
 """
@@ -30,7 +30,7 @@ def network_from(width: float, weights: str | Path | None = None) -> KneeSSD:
     """A new network, or one that goes on from the weights of a file.
 
     Raises:
-        WeightsError: as :func:`.detector.load_network`.
+        WeightsError: as `detector.load_network`.
     """
     return KneeSSD(width) if weights is None else load_network(weights, width)
 

@@ -21,7 +21,7 @@ PHOTOGRAPHS = (
     *("camera", "astronaut", "coffee", "moon", "page", "text", "brick", "grass", "cell", "horse"),
     *("hubble_deep_field", "retina", "clock", "colorwheel", "immunohistochemistry", "logo"),
 )
-"""Of :mod:`skimage.data`, those that are learnt from."""
+"""Of `skimage.data`, those that are learnt from."""
 UNSEEN_PHOTOGRAPHS = ("chelsea", "coins", "rocket", "gravel", "stereo_motorcycle")
 """Those that only test."""
 
@@ -31,7 +31,7 @@ Point = tuple[float, float]
 
 @lru_cache(maxsize=32)
 def photograph(name: str) -> np.ndarray:
-    """A picture of :mod:`skimage.data` in grey, float32 (rows, columns)."""
+    """A picture of `skimage.data` in grey, float32 (rows, columns)."""
     from skimage import data
 
     picture = getattr(data, name)()

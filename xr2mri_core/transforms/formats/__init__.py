@@ -3,7 +3,7 @@
 A header may name other files, and a header from a stranger could name any file of this machine.
 ITK's readers follow such names, and check the header with rules of their own; here the parser gets
 an open stream and nothing else. Pixels beside their header are found by
-:func:`.stored.beside`, on request only.
+`stored.beside`, on request only.
 """
 
 from xr2mri_core.transforms.formats.detect import format_of, head_of, open_stored

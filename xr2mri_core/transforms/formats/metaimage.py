@@ -53,7 +53,7 @@ def open_metaimage(stream: BinaryIO, header: Path | None = None) -> StoredImage:
 
     Args:
         stream: at its beginning.
-        header: path of the file where the pixels may lie beside it; see :func:`.stored.beside`.
+        header: path of the file where the pixels may lie beside it; see `stored.beside`.
 
     Raises:
         FormatError: a header that cannot be used.

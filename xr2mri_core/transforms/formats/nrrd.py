@@ -1,7 +1,7 @@
 """NRRD (<https://teem.sourceforge.net/nrrd/format.html>), versions 1 to 5.
 
 pynrrd parses lines and bytes; its functions that open what a header names are never handed one:
-:func:`nrrd.read_data` gets the fields of :data:`_OF_THE_VOXELS` only, and a buffer.
+`nrrd.read_data` gets the fields of `_OF_THE_VOXELS` only, and a buffer.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def open_nrrd(stream: BinaryIO, header: Path | None = None) -> StoredImage:
 
     Args:
         stream: at its beginning.
-        header: path of the file where the pixels may lie beside it; see :func:`.stored.beside`.
+        header: path of the file where the pixels may lie beside it; see `stored.beside`.
 
     Raises:
         FormatError: a header that cannot be used.

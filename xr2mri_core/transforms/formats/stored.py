@@ -149,7 +149,7 @@ def skip(stream: BinaryIO, lines: int, count: int) -> None:
     """Pass over lines, then bytes, before the voxels.
 
     Raises:
-        FormatError: more than :data:`LONGEST_HEADER`.
+        FormatError: more than `LONGEST_HEADER`.
     """
     if lines < 0 or count < 0 or max(lines, count) > LONGEST_HEADER:
         raise FormatError(f"skips more than {LONGEST_HEADER >> 20} MB before its pixels")
@@ -166,7 +166,7 @@ def header_lines(stream: BinaryIO, is_last: Callable[[bytes], bool]) -> list[byt
     """Return the lines of a text header up to the last one, or to the end of the file.
 
     Raises:
-        FormatError: it is longer than :data:`LONGEST_HEADER`.
+        FormatError: it is longer than `LONGEST_HEADER`.
     """
     lines, left = [], LONGEST_HEADER
     while left > 0:
