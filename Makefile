@@ -14,7 +14,7 @@ MKDOCS = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 DEBIAN = dicom3tools orthanc orthanc-dicomweb nginx-light \
 	libegl1 libgl1-mesa-dri libgl1 libxkbcommon0 libdbus-1-3 libfontconfig1 fonts-dejavu-core
 
-.PHONY: help env packages demo test test-all lint format docs bench bench-server serve clean
+.PHONY: help env packages demo test test-all lint format docs bench bench-server serve wheels clean
 
 help:
 	@echo "make demo      build the environment, generate the MRI of an unseen phantom patient (demo/)"
@@ -27,6 +27,7 @@ help:
 	@echo "make audit     every version against an advisory database (needs network)"
 	@echo "make serve     start the server (STUDIES=folder or PACS; by default"
 	@echo "                phantom patients; OPTIONS=more, such as '--port 8001')"
+	@echo "make wheels    all wheels that the Slicer module installs where there is no network (wheels/)"
 	@echo "make packages  Debian packages that some tests talk to (root; without them those skip)"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -89,6 +90,11 @@ serve: $(STAMP)
 	esac
 	@echo "starting the server (some 15 s) ..."
 	@$(BIN)/xr2mri serve --studies "$(STUDIES)" $(OPTIONS)
+
+# For computers of this kind: system, processor and Python. 4 GB with the PyTorch for GPUs.
+wheels: $(STAMP)
+	SAM2_BUILD_CUDA=0 $(BIN)/python -m pip wheel --quiet --no-build-isolation -c constraints.txt \
+		-w wheels '.[server]' uv setuptools
 
 clean:
 	rm -rf demo out build .pytest_cache .ruff_cache .mypy_cache

@@ -149,6 +149,13 @@ def test_a_cancelled_installation_ends_at_once_and_is_none(uv, wheel, tmp_path):
     assert place.installed() is None
 
 
+def test_lines_that_come_together_are_shown_together(tmp_path):
+    worker = InstallWorker(Installation(tmp_path))
+    for event in (Line("a"), Line("b"), Step(1, 6, "c"), Line("d")):
+        worker._emit(event)
+    assert [getattr(event, "text", "") for event in worker.drain()] == ["a\nb", "", "d"]
+
+
 def test_without_uv_it_is_fetched_beside_the_rest(wheel, tmp_path, monkeypatch):
     """And never into the Python that asks, which is Slicer's."""
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -9,6 +9,7 @@ other tests it takes 80 to 400 ms, and falls upon any handler.
 from __future__ import annotations
 
 import gc
+import os
 
 import faulty_server as fake
 import numpy as np
@@ -193,3 +194,24 @@ def test_voxels_are_shown_where_they_are_and_freed_with_their_node(slicer):
     result.put(other, Volume(copy + 1, affine))
     gc.collect()
     assert known() is None, "and then it is given back"
+
+
+def test_installing_holds_nothing_up(user, quick, tmp_path, monkeypatch):
+    """However much is printed at once."""
+    import qt
+    from harness import dialogs
+
+    (tmp_path / "uv").write_text("#!/bin/sh\nseq 5000\nexit 1\n")
+    (tmp_path / "uv").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    (tmp_path / "xr2mri-0.1.0-py3-none-any.whl").touch()
+    user.ui.installFolderEdit.currentPath = str(tmp_path / "here")
+    user.ui.sourceEdit.currentPath = str(tmp_path)
+    user.ui.hereRadio.click()
+    dialogs.answer(qt.QMessageBox.Yes)
+    user.ui.installButton.click()
+    user.until_idle()
+    quick("asking, and an installation that prints 5000 lines")
+    lines = user.ui.logEdit.toPlainText().splitlines()
+    assert lines[-1] == "5000" and len(lines) == 500, "the last ones are kept"
+    assert user.colour("computerStatus") == "bad"

@@ -70,9 +70,17 @@ def has_gpu() -> bool:
     return shutil.which("nvidia-smi") is not None
 
 
+MOST_GB = (3.5, 8.5)
+"""GB to download and GB on the disk with the PyTorch for GPUs (measured on Linux)."""
+
+
 def needed_gb() -> tuple[float, float]:
-    """GB to download, and GB on the disk when all of it is installed (measured on Linux)."""
-    return (3.5, 8.5) if has_gpu() else (1.0, 3.0)
+    """GB to download, and GB on the disk when all of it is installed.
+
+    A computer without a GPU needs less, if PyTorch's own index is reached: the usual one has the
+    build for GPUs alone.
+    """
+    return MOST_GB if has_gpu() else (1.0, 3.0)
 
 
 class Installation:

@@ -42,9 +42,24 @@ class Step(Event):
 
 @dataclass(frozen=True, eq=False)
 class Line(Event):
-    """A line of a log."""
+    """A line of a log, or several."""
 
     text: str
+
+
+class Narrator(Task):
+    """A task that tells the lines of a log."""
+
+    def drain(self) -> list[Event]:
+        """As `Task.drain`, with lines that follow each other in one: a program may print hundreds
+        at once, and a user interface is to show them in one go."""
+        told: list[Event] = []
+        for event in super().drain():
+            if isinstance(event, Line) and told and isinstance(told[-1], Line):
+                told[-1] = Line(f"{told[-1].text}\n{event.text}")
+            else:
+                told.append(event)
+        return told
 
 
 def find_uv(installation: Installation) -> str:
@@ -57,7 +72,7 @@ def find_uv(installation: Installation) -> str:
     return shutil.which("uv") or next((str(place) for place in places if place.is_file()), "")
 
 
-class InstallWorker(Task):
+class InstallWorker(Narrator):
     """Installs; ends with Returned(Installed). Events: Step, Line.
 
     Args:

@@ -32,10 +32,10 @@ from pathlib import Path
 
 from .errors import Cancelled, ServerEnded, one_line
 from .installation import Installation
-from .installing import Line
+from .installing import Line, Narrator
 from .programs import WINDOWS, end, environment_of_its_own, start
 from .texts import tr as _
-from .worker import Final, Returned, Task
+from .worker import Final, Returned
 
 SECONDS_TO_START = 300.0
 SECONDS_TO_END = 10.0
@@ -283,7 +283,7 @@ def _cause(log: str) -> str:
     return one_line((named or lines or [""])[-1], 200)
 
 
-class OpenWorker(Task):
+class OpenWorker(Narrator):
     """Opens the server; ends with Returned(Access). Events: Line, of its log.
 
     Args:

@@ -10,7 +10,7 @@ import qt
 import slicer
 
 from xr2mri_client.errors import InstallFailed, ServerEnded, XR2MRIClientError
-from xr2mri_client.installation import has_gpu, needed_gb, wheel_of
+from xr2mri_client.installation import MOST_GB, has_gpu, needed_gb, wheel_of
 from xr2mri_client.installing import Line, Step
 from xr2mri_client.jobs import ServerInfo
 from xr2mri_client.texts import tr as _
@@ -160,6 +160,11 @@ class ComputerSection(Section):
                 "About {n:.1f} GB will be downloaded from the Python Package Index, PyTorch and"
                 " GitHub, or from the index that your administrator has set."
             ).format(n=download)
+            if not has_gpu():
+                come += " " + _(
+                    "It is {n:.1f} GB, and {m:.1f} GB on the disk, where PyTorch's own index is not"
+                    " reached."
+                ).format(n=MOST_GB[0], m=MOST_GB[1])
         where = _("It takes about {n:.0f} GB in\n{folder}\nand nothing of it is in Slicer.").format(
             n=disk, folder=self.logic.computer.folder
         )
