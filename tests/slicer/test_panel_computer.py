@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from harness import dialogs
@@ -217,3 +219,57 @@ def test_generate_starts_the_server_and_a_killed_one_is_told(
     assert "was killed" in user.ui.computerStatus.text and user.logic.info is None
     assert user.shown("logEdit") and "XR2MRI" in user.ui.logEdit.toPlainText()
     assert offered(user) == ["Start", "Uninstall..."]
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_from_nothing_to_a_volume_without_a_terminal(user, tmp_path, monkeypatch):
+    """Install from a wheel of this checkout, Sample, Generate, Uninstall, by clicking; all of it
+    for real. `XR2MRI_PICTURES` names a folder for a picture of each step."""
+    import qt
+    from built_wheel import built
+
+    uv = Path(sys.executable).parent / "uv"
+    if not uv.exists():
+        pytest.skip("needs uv in this environment")
+    cache = subprocess.run([uv, "cache", "dir"], capture_output=True, text=True, check=True)
+    monkeypatch.setenv("UV_CACHE_DIR", cache.stdout.strip())  # or this would download gigabytes
+    monkeypatch.setenv("PATH", f"{uv.parent}{os.pathsep}{os.environ['PATH']}")
+    (tmp_path / "wheel").mkdir()
+    built(tmp_path / "wheel")
+    pictures = os.environ.get("XR2MRI_PICTURES")
+
+    def step(name: str) -> None:
+        if pictures:
+            window = user.slicer.util.mainWindow()
+            window.resize(1600, 1000)
+            window.show()
+            user.events(5)
+            user.picture(Path(pictures) / f"{name}.png")
+
+    user.ui.hereRadio.click()
+    user.ui.installFolderEdit.currentPath = str(tmp_path / "here")
+    user.ui.sourceEdit.currentPath = str(tmp_path / "wheel")
+    step("nothing")
+    dialogs.answer(qt.QMessageBox.Yes)
+    user.ui.installButton.click()
+    user.until(lambda: user.logic.state != "installing", "installed", 1500)
+    step("installed")
+    assert "Installed: XR2MRI" in user.ui.computerStatus.text, user.ui.logEdit.toPlainText()
+    user.ui.sampleButton.click()
+    user.events()
+    user.set_slices(30)
+    user.press_generate()
+    user.until(
+        lambda: user.node.result is not None or user.colour("computerStatus") == "bad", "", 900
+    )
+    user.until_idle()
+    step("generated")
+    assert user.ui.serverStatus.text.endswith("XR2MRI 0.1.0."), "nobody has logged in"
+    assert "19 of 19 read" in user.ui.summaryLabel.text, "as the sample says"
+    values = user.slicer.util.arrayFromVolume(user.node.result)
+    assert values.shape == (256, 30, 256) and values.std() > 0.05
+    dialogs.answer(qt.QMessageBox.Yes)
+    user.ui.uninstallButton.click()
+    user.until(lambda: user.logic.state == "idle", "removed", 300)
+    assert not (tmp_path / "here").exists() and offered(user) == ["Install..."]

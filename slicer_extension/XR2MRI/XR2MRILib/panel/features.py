@@ -42,7 +42,7 @@ class FeatureSection(Section):
         for name in ("loadFormButton", "saveFormButton", "pasteRowButton", "clearFormButton"):
             getattr(self.ui, name).enabled = ready
         if not ready:
-            tell(self.ui.summaryLabel, _("Connect to a server: it has the form."))
+            tell(self.ui.summaryLabel, _("Connect to a server, or start it: it has the form."))
             return
         if dict(self.node.features) != self.form.values:
             self._take(self.node.features)

@@ -113,7 +113,7 @@ def _told(info: ServerInfo) -> str:
     told = _("Connected to {model}, XR2MRI {version}").format(
         model=model.name, version=info.version
     )
-    if info.user:
+    if info.user not in ("", "anonymous"):  # as a server calls who started it for himself
         told += _(", as {user}").format(user=info.user)
     if info.waiting:
         told += _(", {n} waiting in line").format(n=info.waiting)
