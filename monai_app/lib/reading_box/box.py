@@ -255,6 +255,7 @@ class _Forks:
                     stdout=subprocess.DEVNULL,
                     env=_environment(),
                     cwd="/",
+                    start_new_session=True,  # Ctrl-C is the server's, which then lets it go
                 )
             ours.settimeout(_START_SECONDS)
             self._control = ours
