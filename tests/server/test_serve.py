@@ -19,7 +19,7 @@ from xr2mri_core.cli import main
         (["--studies", "no such folder"], "studies 'no such folder': accepted is a folder"),
         (["--conf", "devise", "cpu"], "conf 'devise': no such setting; did you mean device?"),
         (["--conf", "x", "1"], "no such setting; accepted are allow_anonymous_remote"),
-        (["--conf", "max_queue", "many"], "max_queue 'many': accepted is a whole number"),
+        (["--conf", "max_queue", "many"], "max_queue 'many': a whole number"),
         (["--conf", "docs", "maybe"], "docs 'maybe': accepted are auto, on, off"),
         (["--host", "0.0.0.0"], "--host 0.0.0.0: others could use this server without a login"),
         (["--app", "no such app"], "accepted is a folder with a main.py"),
