@@ -73,7 +73,8 @@ class LocalServer:
         self.temp = folder / "tmp"
         self.temp.mkdir(parents=True)
         self._log = (folder / "server.log").open("w+")
-        command = [sys.executable, "-m", "xr2mri_core.server_command", "start_server"]
+        # -P: the app in its working folder, which has this package's name, is not to be imported
+        command = [sys.executable, "-P", "-m", "xr2mri_core.server_command", "start_server"]
         command += ["--app", str(app), "--studies", str(studies), "--port", str(port), *options]
         self.process = subprocess.Popen(
             command,
