@@ -535,5 +535,9 @@ def test_nobody_is_served_while_the_audit_log_cannot_be_written(secured):
         assert reply.status_code == 507, "nobody guesses unseen"
         assert path.read_text() == before, "no half line"
     assert status("/jobs") == 200
-    lines = [json.loads(line) for line in path.read_text()[len(before) :].splitlines()]
+    deadline = time.monotonic() + 20
+    while '"/jobs"' not in (added := path.read_text()[len(before) :]):  # written after the reply
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    lines = [json.loads(line) for line in added.splitlines()]
     assert lines[0]["lost"] >= 6 and lines[-1]["route"] == "/jobs"
