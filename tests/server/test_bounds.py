@@ -521,10 +521,20 @@ def test_the_description_loads_nothing_from_elsewhere(monkeypatch, path):
 def test_nobody_is_served_while_the_audit_log_cannot_be_written(secured):
     path, root = secured.temp.parent / "audit.log", ("root", PASSWORD)
 
-    def status(path):
-        return requests.get(secured.url + path, auth=root, timeout=20).status_code
+    def status(route):
+        return requests.get(secured.url + route, auth=root, timeout=20).status_code
 
+    def written(since: int) -> str:
+        """What the log has gained, with the line of `/jobs`, which comes after its reply."""
+        deadline = time.monotonic() + 20
+        while '"/jobs"' not in (added := path.read_text()[since:]):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        return added
+
+    start = len(path.read_text())
     assert status("/jobs") == 200
+    written(start)
     before = path.read_text()
     with full_disk(secured.process):
         served = [status("/jobs") for _ in range(6)]
@@ -535,9 +545,5 @@ def test_nobody_is_served_while_the_audit_log_cannot_be_written(secured):
         assert reply.status_code == 507, "nobody guesses unseen"
         assert path.read_text() == before, "no half line"
     assert status("/jobs") == 200
-    deadline = time.monotonic() + 20
-    while '"/jobs"' not in (added := path.read_text()[len(before) :]):  # written after the reply
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    lines = [json.loads(line) for line in added.splitlines()]
+    lines = [json.loads(line) for line in written(len(before)).splitlines()]
     assert lines[0]["lost"] >= 6 and lines[-1]["route"] == "/jobs"
