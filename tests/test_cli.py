@@ -153,6 +153,13 @@ def test_help_needs_no_heavy_library():
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
 
 
+def test_a_reader_that_has_seen_enough_is_no_fault():
+    command = [sys.executable, "-u", "-m", "xr2mri_core.cli", "info", "--form"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child.stdout.close()
+    assert child.stderr.read() == b"" and child.wait() == 141
+
+
 @pytest.mark.parametrize("chosen", [None, "active"])
 def test_idle_threads_sleep_unless_the_user_wants_them_to_spin(chosen):
     policy = "print(os.environ['OMP_WAIT_POLICY'])"

@@ -9,6 +9,7 @@ libraries are imported by the command that needs them, so that help is instant.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -41,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             log.exception("traceback:")
         said = with_option(error, lambda name: name.replace("_", "-"))
         return _fail(said, 2 if isinstance(error, InputError) else 1)
+    except BrokenPipeError:  # whoever reads has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to flush
+        return 128 + 13  # what a shell tells of SIGPIPE
     except MemoryError:
         return _fail("out of memory; try a smaller --batch-size", 1)
     except Exception as error:
