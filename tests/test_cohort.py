@@ -159,6 +159,14 @@ def test_bids_names_and_sidecars(run, collection, tmp_path):
     )
 
 
+@pytest.mark.parametrize("kind", ["sample", "mean"])
+def test_bids_has_the_volume_of_either_kind(kind, run, collection, tmp_path):
+    status, rows, _ = run("--folder", collection / "0", "--layout", "bids", "--kind", kind)
+    stem = f"sub-9003176/anat/sub-9003176_acq-right_desc-synthetic{kind}_T1w"
+    assert status == 0 and rows["9003176R"]["files"].split() == [f"{stem}.nii.gz", f"{stem}.json"]
+    assert (tmp_path / "out" / f"{stem}.nii.gz").is_file()
+
+
 def test_bids_needs_to_tell_two_knees_apart(run, collection):
     picture(collection / "3" / "9003175L.png", 7)
     status, rows, told = run("--folder", collection, "--layout", "bids")

@@ -22,13 +22,10 @@ from pydicom import Dataset
 
 from monai_app.lib.folder_tree import FolderTree
 from xr2mri_core.errors import InputError, OutputError
+from xr2mri_core.transforms.radiograph_file import ENDINGS
 
 Source = Path | bytes
-SUFFIXES = (
-    ".nii.gz", ".nii", ".nrrd", ".mha", ".dcm", ".dicom", ".dic", ".ima", ".png", ".jpg", ".jpeg",
-    "",
-)  # fmt: skip
-"""Of files that may be radiographs, in any case; DICOM files often have none."""
+SUFFIXES = (*ENDINGS, "")
 _NO_PICTURES = ("dicomdir", "lockfile", "version", "readme", "license", "autorun")
 """Names, without suffix, of files that lie beside the pictures of a DICOM disc."""
 

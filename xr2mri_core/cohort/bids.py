@@ -16,6 +16,7 @@ from xr2mri_core import __version__
 from xr2mri_core.cohort.knees import CohortKnee
 from xr2mri_core.errors import DatalistError, shown
 from xr2mri_core.export.files import write_json, write_nifti
+from xr2mri_core.export.writing import volumes_of
 from xr2mri_core.files import atomic_files
 from xr2mri_core.volume import NOTICE, GeneratedVolume
 
@@ -40,7 +41,7 @@ def write_bids(generated: GeneratedVolume, knee: CohortKnee, out: Path) -> dict[
     """Write the volume (and mean and deviation, if sampled), each with its record beside it.
 
     Returns:
-        What was written, by kind.
+        What was written, by what it is.
 
     Raises:
         OutputError: nothing was written.
@@ -50,17 +51,13 @@ def write_bids(generated: GeneratedVolume, knee: CohortKnee, out: Path) -> dict[
     folder = out.joinpath(*entities, "anat")
     entities.append(f"acq-{_SIDES.get(generated.record['laterality'], 'unknown')}")
     written: dict[str, Path] = {}
-    volumes = {generated.kind: generated.volume, "mean": generated.mean, "std": generated.std}
     with atomic_files(folder) as files:
-        for kind, volume in volumes.items():
-            if volume is None:
-                continue
-            stem = "_".join([*entities, f"desc-synthetic{kind}", "T1w"])
-            written[kind] = folder / f"{stem}.nii.gz"
-            description = f"XR2MRI {kind}, {NOTICE}, seed {generated.record.get('seed', '?')}"
-            write_nifti(files.path(written[kind]), volume, generated.affine, description)
-            written[f"{kind} record"] = folder / f"{stem}.json"
-            write_json(files.path(written[f"{kind} record"]), {**generated.record, "kind": kind})
+        for _, what, volume, description in volumes_of(generated):
+            stem = "_".join([*entities, f"desc-synthetic{what}", "T1w"])
+            written[what] = folder / f"{stem}.nii.gz"
+            write_nifti(files.path(written[what]), volume, generated.affine, description)
+            written[f"{what} record"] = folder / f"{stem}.json"
+            write_json(files.path(written[f"{what} record"]), {**generated.record, "kind": what})
     return written
 
 

@@ -12,11 +12,7 @@ from typing import Any
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import DatalistError, FeatureError, shown
 from xr2mri_core.features import variable
-
-RADIOGRAPHS = (
-    ".dcm", ".dicom", ".dic", ".ima", ".png", ".jpg", ".jpeg", ".nii", ".nii.gz", ".nrrd", ".mha",
-)  # fmt: skip
-"""Endings of files that are taken for radiographs, in any case; DICOM files may have none."""
+from xr2mri_core.transforms.radiograph_file import ENDINGS
 
 _GRADED = re.compile(r"(?P<participant>\d{5,})(?P<side>[LR])", re.IGNORECASE)
 _ROW_KEYS = ("file", "radiograph", "name", "case")
@@ -105,7 +101,7 @@ def knees_of_folder(
     paths = [path.relative_to(folder).as_posix() for path in _radiographs(folder, hidden)]
     if not paths:
         raise DatalistError(
-            f"{folder}: no radiograph in it; files with the endings {', '.join(RADIOGRAPHS)} are "
+            f"{folder}: no radiograph in it; files with the endings {', '.join(ENDINGS)} are "
             "taken, and DICOM files without one"
         )
     rows = {} if forms is None else _rows(Path(forms), paths)
@@ -134,7 +130,7 @@ def _radiographs(folder: Path, hidden: Path | None) -> Iterator[Path]:
 
 
 def _may_be_radiograph(path: Path) -> bool:
-    if path.name.lower().endswith(RADIOGRAPHS):
+    if path.name.lower().endswith(ENDINGS):
         return True
     if path.suffix and not path.suffix[1:].isdigit():  # of 1.2.840.113 the end is no ending
         return False
@@ -154,9 +150,8 @@ def _names(paths: Sequence[str]) -> list[str]:
 
 
 def _without_ending(path: str) -> str:
-    lower = path.lower()
-    ending = max((e for e in RADIOGRAPHS if lower.endswith(e)), key=len, default="")
-    return path.removesuffix(path[len(path) - len(ending) :]) if ending else path
+    ending = next((each for each in ENDINGS if path.lower().endswith(each)), "")
+    return path[: len(path) - len(ending)]
 
 
 def _knee(folder: Path, path: str, name: str, row: Mapping[str, Any] | None) -> CohortKnee:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from xr2mri_core.errors import OutputError
 from xr2mri_core.export.dicom import write_dicom_series
@@ -16,6 +19,18 @@ from xr2mri_core.volume import NOTICE, GeneratedVolume
 VolumeFormat = Literal["nifti", "nrrd", "dicom"]
 SUFFIXES: dict[str, str] = {"nifti": ".nii.gz", "nrrd": ".nrrd", "dicom": "_dicom"}
 """What follows the name; DICOM is a folder of files, see `dicom`."""
+
+
+def volumes_of(generated: GeneratedVolume) -> Iterator[tuple[str, str, np.ndarray, str]]:
+    """Each volume that there is: ``volume``, ``mean`` or ``std``; what it is (of the first, sample
+    or mean); its voxels; and the description for its file.
+    """
+    seed = generated.record.get("seed", "?")
+    volumes = {"volume": generated.volume, "mean": generated.mean, "std": generated.std}
+    for kind, volume in volumes.items():
+        if volume is not None:
+            what = generated.kind if kind == "volume" else kind
+            yield kind, what, volume, f"XR2MRI {what}, {NOTICE}, seed {seed}"
 
 
 def write_generated(
@@ -45,16 +60,11 @@ def write_generated(
     folder, suffix = Path(folder), SUFFIXES[volume_format]
     is_dicom = volume_format == "dicom"
     write_volume = write_nifti if volume_format == "nifti" else write_nrrd
-    seed = generated.record.get("seed", "?")
-    volumes = {"volume": generated.volume, "mean": generated.mean, "std": generated.std}
     written: dict[str, Path] = {"volume": folder / f"{name}{suffix}"} if is_dicom else {}
     with atomic_files(folder) as files:
-        for kind, volume in volumes.items():
-            if volume is not None and not is_dicom:
-                what = generated.kind if kind == "volume" else kind
-                description = f"XR2MRI {what}, {NOTICE}, seed {seed}"
-                written[kind] = folder / f"{name}_{what}{suffix}"
-                write_volume(files.path(written[kind]), volume, generated.affine, description)
+        for kind, what, volume, description in () if is_dicom else volumes_of(generated):
+            written[kind] = folder / f"{name}_{what}{suffix}"
+            write_volume(files.path(written[kind]), volume, generated.affine, description)
         written["montage"] = folder / f"{name}.png"
         sheet = montage(volume_to_slices(generated.volume), generated.radiograph, tiles=11)
         write_png(files.path(written["montage"]), sheet)
