@@ -31,7 +31,7 @@ from xr2mri_core.diffusion import (
 from xr2mri_core.errors import Cancelled
 from xr2mri_core.progress import SliceProgress
 from xr2mri_core.request import GenerationRequest
-from xr2mri_core.transforms.compose import unit_range
+from xr2mri_core.transforms.steps import unit_range
 
 Part = tuple[slice, np.ndarray]
 """Where in the volume, and its slices: (k, H, W) float32 in [0, 1], in the right-knee frame."""

@@ -7,7 +7,7 @@ radiograph.info       # laterality, box, spacing, warnings
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ from torch import Tensor
 
 from xr2mri_core.geometry import Laterality, own_side
 from xr2mri_core.localization import LocateKneed
-from xr2mri_core.transforms.compose import unit_range
-from xr2mri_core.transforms.radiograph import radiograph_transforms
+from xr2mri_core.transforms.radiograph import radiograph_steps
 from xr2mri_core.transforms.radiograph_file import RadiographFile, open_radiograph
+from xr2mri_core.transforms.steps import unit_range
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,13 @@ def prepare_radiograph(
     """
     if isinstance(radiograph, str | Path):
         radiograph = open_radiograph(radiograph, detached)
-    item: dict[str, Any] = {"radiograph": radiograph, "laterality": laterality}
+    item: dict[Hashable, Any] = {"radiograph": radiograph, "laterality": laterality}
     if box is not None:
         item["box"] = tuple(box)
-    data = radiograph_transforms(size, "radiograph", LocateKneed("radiograph"))(item)
-    picture = torch.as_tensor(np.asarray(data["radiograph"], np.float32))[None]
-    info = data["radiograph_info"]
+    for step in radiograph_steps(size, "radiograph", LocateKneed("radiograph")):
+        item = dict(step(item))
+    picture = torch.as_tensor(np.asarray(item["radiograph"], np.float32))[None]
+    info = item["radiograph_info"]
     if not isinstance(radiograph, RadiographFile):
         return PreparedRadiograph("array", picture, info)
     return PreparedRadiograph(radiograph.name, picture, info, radiograph.header)

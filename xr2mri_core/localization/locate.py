@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monai.config import KeysCollection
-from monai.transforms import MapTransform
 
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.localization.decision import Localization
@@ -19,6 +17,7 @@ from xr2mri_core.transforms.orientation import UPRIGHT, Turn
 from xr2mri_core.transforms.polarity import DOUBTED, INVERTED, Judged, Shows, is_negative, polarity
 from xr2mri_core.transforms.radiograph import LoadRadiographd, cut_out
 from xr2mri_core.transforms.radiograph_file import read_radiograph
+from xr2mri_core.transforms.steps import KeyedStep, Keys
 
 
 def side_of(item: Mapping[str, Any]) -> Laterality | None:
@@ -95,7 +94,7 @@ def locate_file(path: str | Path) -> Localization:
     return look.found.in_file(look.turn)
 
 
-class LocateKneed(MapTransform):
+class LocateKneed(KeyedStep):
     """Find the knee in a loaded radiograph (1, H, W) and set ``data["box"]`` to its square.
 
     A box that is given always wins, and no knee is looked for then. A picture that shows no knee
@@ -109,7 +108,7 @@ class LocateKneed(MapTransform):
         detector: None is the shipped one, loaded when it is first needed.
     """
 
-    def __init__(self, keys: KeysCollection, detector: KneeDetector | None = None) -> None:
+    def __init__(self, keys: Keys, detector: KneeDetector | None = None) -> None:
         super().__init__(keys)
         self.detector = detector
 

@@ -30,7 +30,8 @@ from xr2mri_core.errors import DatalistError, shown
 from xr2mri_core.localization import LocateKneed
 from xr2mri_core.processes import each_done
 from xr2mri_core.transforms import mri_transforms, radiograph_transforms
-from xr2mri_core.transforms.compose import MIRRORED, TypedCompose
+from xr2mri_core.transforms.compose import TypedCompose
+from xr2mri_core.transforms.steps import MIRRORED
 
 logger = logging.getLogger("xr2mri")
 

@@ -1,7 +1,7 @@
 """MONAI dictionary transforms: what comes from files, and how the network sees it.
 
-They are loaded when they are asked for: a process that only reads radiographs, as the server's
-reading box does, needs neither MONAI nor torch.
+They are loaded when they are asked for: a process that only prepares radiographs, as the server's
+reading box does, needs no MONAI, and one that only reads them no torch.
 """
 
 from importlib import import_module

@@ -31,8 +31,9 @@ from xr2mri_core.geometry import (
     slice_window,
     volume_to_slices,
 )
-from xr2mri_core.transforms.compose import RightKneeFramed, TypedCompose, resize_pictures
+from xr2mri_core.transforms.compose import TypedCompose
 from xr2mri_core.transforms.formats import FormatError, open_regular, open_stored
+from xr2mri_core.transforms.steps import RightKneeFramed, resize_pictures
 
 CLIP_PERCENTILES = (0.0, 94.3)
 """Percentiles of the window's slices that become -1 and 1.

@@ -20,11 +20,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.config import KeysCollection
-from monai.transforms import MapTransform
 from scipy.ndimage import gaussian_filter
 
-from xr2mri_core.transforms.compose import resize_pictures
+from xr2mri_core.transforms.steps import KeyedStep, Keys, Step, resize_pictures
 
 TEMPLATE = Path(__file__).with_name("knee_polarity.safetensors")
 SURE = 2.0
@@ -106,7 +104,7 @@ def is_negative(picture: Any, judged: Callable[[Any], Judged]) -> bool | None:
     return None if shows is Shows.KNEE or score < -DARK else False
 
 
-class PositiveRadiographd(MapTransform):
+class PositiveRadiographd(KeyedStep):
     """Find the knee of a loaded radiograph (1, H, W), and invert a picture that is a negative.
 
     The crop that will be taken is judged by `polarity`; where that is sure, the whole picture
@@ -120,9 +118,7 @@ class PositiveRadiographd(MapTransform):
         crop: step that cuts the box, or what is taken without one.
     """
 
-    def __init__(
-        self, keys: KeysCollection, locate: MapTransform | None, crop: MapTransform
-    ) -> None:
+    def __init__(self, keys: Keys, locate: Step | None, crop: Step) -> None:
         super().__init__(keys)
         self.locate, self.crop = locate, crop
 

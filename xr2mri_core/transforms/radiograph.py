@@ -5,7 +5,7 @@ The paper (Section III-B1) locates the knee joint, resizes it to 256x256 and nor
 `xr2mri_core.localization`, or the middle of the picture.
 
     data = radiograph_transforms()({"radiograph": "knee.dcm", "laterality": "L"})
-    data["radiograph"]       # MetaTensor (1, 256, 256) float32 in [-1, 1], right-knee frame
+    data["radiograph"]       # Tensor (1, 256, 256) float32 in [-1, 1], right-knee frame
     data["radiograph_info"]  # spacing_mm, laterality, mirrored, box, format, warnings
 """
 
@@ -14,21 +14,27 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from monai.config import KeysCollection
-from monai.data import MetaTensor
-from monai.transforms import MapTransform
 
 from xr2mri_core.errors import RadiographError, shown
 from xr2mri_core.geometry import IMAGE_SIZE
-from xr2mri_core.transforms.compose import ResizePicturesd, RightKneeFramed, TypedCompose
 from xr2mri_core.transforms.orientation import UPRIGHT, Turn
 from xr2mri_core.transforms.picture import check_cut, check_pixels
 from xr2mri_core.transforms.polarity import PositiveRadiographd
 from xr2mri_core.transforms.radiograph_file import RadiographFile, open_radiograph
+from xr2mri_core.transforms.steps import (
+    KeyedStep,
+    Keys,
+    ResizePicturesd,
+    RightKneeFramed,
+    Step,
+)
+
+if TYPE_CHECKING:
+    from xr2mri_core.transforms.compose import TypedCompose
 
 CROP_MM = 140.0
 """Side of the square around the joint where the spacing is known."""
@@ -45,13 +51,15 @@ Box = tuple[int, int, int, int]
 """Top, left, bottom, right in pixels of the file's picture; bottom and right are exclusive."""
 
 
-def radiograph_transforms(
+def radiograph_steps(
     size: int = IMAGE_SIZE,
-    keys: KeysCollection = "radiograph",
-    locate: MapTransform | None = None,
+    keys: Keys = "radiograph",
+    locate: Step | None = None,
     detached: bool = False,
-) -> TypedCompose:
-    """Return the chain file -> bone bright -> crop -> resize -> [-1, 1] -> right-knee frame.
+) -> list[Step]:
+    """The chain file -> bone bright -> crop -> resize -> [-1, 1] -> right-knee frame, by steps.
+
+    To be done one after the other, without MONAI: see `radiograph_transforms`.
 
     Args:
         size: rows and columns of the result.
@@ -61,28 +69,39 @@ def radiograph_transforms(
         locate: step that finds the box where none is given, such as
             `LocateKneed`.
         detached: see `read_radiograph`.
+    """
+    return [
+        LoadRadiographd(keys, detached),
+        PositiveRadiographd(keys, locate, CropRadiographd(keys)),
+        CropRadiographd(keys),
+        ResizePicturesd(keys, size),
+        NormalizeRadiographd(keys),
+        RightKneeFramed(keys),
+    ]
+
+
+def radiograph_transforms(
+    size: int = IMAGE_SIZE,
+    keys: Keys = "radiograph",
+    locate: Step | None = None,
+    detached: bool = False,
+) -> TypedCompose:
+    """The same chain as one of MONAI's transforms, for training; arguments as there.
 
     Returns:
         A transform that raises `RadiographError`, never MONAI's RuntimeError.
     """
-    return TypedCompose(
-        [
-            LoadRadiographd(keys, detached),
-            PositiveRadiographd(keys, locate, CropRadiographd(keys)),
-            CropRadiographd(keys),
-            ResizePicturesd(keys, size),
-            NormalizeRadiographd(keys),
-            RightKneeFramed(keys),
-        ]
-    )
+    from xr2mri_core.transforms.compose import TypedCompose
+
+    return TypedCompose(radiograph_steps(size, keys, locate, detached))
 
 
 def _info_key(key: Hashable) -> str:
     return f"{key}_info"
 
 
-class LoadRadiographd(MapTransform):
-    """Read the radiograph at a path as a MetaTensor (1, rows, columns) float32, bone bright.
+class LoadRadiographd(KeyedStep):
+    """Read the radiograph at a path as a Tensor (1, rows, columns) float32, bone bright.
 
     Pixels (rows, columns) in memory are taken as they are, as is a file that has been read. What is
     known about the file goes to ``data["<key>_info"]``; see `read_radiograph`. A ``box`` is
@@ -97,7 +116,7 @@ class LoadRadiographd(MapTransform):
         RadiographError: for a file or pixels that are not a radiograph.
     """
 
-    def __init__(self, keys: KeysCollection, detached: bool = False) -> None:
+    def __init__(self, keys: Keys, detached: bool = False) -> None:
         super().__init__(keys)
         self.detached = detached
 
@@ -107,15 +126,12 @@ class LoadRadiographd(MapTransform):
             source = done[key]
             if isinstance(source, str | Path):
                 _, pixels, info, _ = open_radiograph(source, self.detached)
-                meta = {"filename_or_obj": str(source)}
             elif isinstance(source, RadiographFile):
                 pixels, info = source.pixels, source.info
-                meta = {"filename_or_obj": source.name}
             else:
                 pixels = check_pixels(np.asarray(source))
                 info = {"spacing_mm": None, "laterality": None, "format": "array", "warnings": []}
-                meta = {}
-            done[key] = MetaTensor(torch.from_numpy(pixels)[None], meta=meta)
+            done[key] = torch.from_numpy(pixels)[None]
             done[_info_key(key)] = info
             if "turn" in info and done.get("box") is not None:
                 done["box"] = _upright(done["box"], info["turn"], pixels.shape)
@@ -130,7 +146,7 @@ def _upright(box: Any, turn: Turn, shape: tuple[int, ...]) -> Any:
         return box
 
 
-class CropRadiographd(MapTransform):
+class CropRadiographd(KeyedStep):
     """Cut a square out of a radiograph (1, H, W), repeating the edge where it reaches outside.
 
     The square is ``data["box"]``, its shorter side lengthened about its centre, else the middle
@@ -147,7 +163,7 @@ class CropRadiographd(MapTransform):
             makes a square that is larger than any picture.
     """
 
-    def __init__(self, keys: KeysCollection, size_mm: float = CROP_MM) -> None:
+    def __init__(self, keys: Keys, size_mm: float = CROP_MM) -> None:
         super().__init__(keys)
         if not size_mm > 0:
             raise ValueError(f"size_mm must be positive, not {size_mm}")
@@ -267,7 +283,7 @@ def cut_out(picture: Any, box: Box) -> Any:
     return picture[..., rows, :][..., columns]
 
 
-class NormalizeRadiographd(MapTransform):
+class NormalizeRadiographd(KeyedStep):
     """Clip a picture at two of its percentiles, which become -1 and 1.
 
     Args:
@@ -278,9 +294,7 @@ class NormalizeRadiographd(MapTransform):
         RadiographError: if the percentiles have the same value, as in an empty crop.
     """
 
-    def __init__(
-        self, keys: KeysCollection, percentiles: tuple[float, float] = CLIP_PERCENTILES
-    ) -> None:
+    def __init__(self, keys: Keys, percentiles: tuple[float, float] = CLIP_PERCENTILES) -> None:
         super().__init__(keys)
         low, high = percentiles
         if not 0 <= low < high <= 100:
