@@ -21,8 +21,10 @@ from own_process import (  # noqa: F401  (pytest finds its hooks here)
 
 TESTS = Path(__file__).resolve().parents[1]
 MODULE = TESTS.parent / "slicer_extension" / "XR2MRI"
-if str(MODULE) not in sys.path:
-    sys.path.insert(0, str(MODULE))
+SELF_TESTS = MODULE / "Testing" / "Python"
+for folder in (SELF_TESTS, MODULE):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
 
 
 @pytest.fixture
@@ -139,4 +141,4 @@ def _in_front(slicer, kind):
 
 
 def _ours(name: str) -> bool:
-    return name.split(".")[0] in ("XR2MRILib", "xr2mri_client")
+    return name.split(".")[0] in ("XR2MRILib", "xr2mri_client", "rehearsal", "XR2MRISelfTest")

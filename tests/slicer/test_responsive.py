@@ -147,7 +147,7 @@ def test_cancelling_500_slices_holds_nothing_up(user, big, quick):
 
 def test_comparing_large_volumes_holds_nothing_up(user, quick):
     """100 slices, for the time that the thread takes; nothing of it is counted here."""
-    from XR2MRILib import rehearsal
+    import rehearsal
 
     user.rehearse()
     assert rehearsal.SIZE == 64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import types
 import unittest
@@ -24,11 +25,55 @@ def run(script: Path) -> unittest.TestResult:
     return found
 
 
-@pytest.mark.parametrize("script", sorted(SCRIPTS.glob("*.py")), ids=lambda path: path.stem)
-def test_what_ctest_runs_in_slicer_passes(user, script):
+@pytest.mark.parametrize("script", sorted(SCRIPTS.glob("*Test.py")), ids=lambda path: path.stem)
+def test_what_ctest_runs_in_slicer_passes_and_leaves_the_user_s_settings(user, script):
+    from XR2MRILib import settings
+
+    settings.remember_options({"steps": 7})
+    settings.remember_server("https://mri.example")
+    settings.set_ca_file("/etc/ssl/own.pem")
     found = run(script)
-    assert found.testsRun >= 4 and not found.skipped
+    assert found.testsRun >= 5 and not found.skipped
     assert not found.errors + found.failures, found.errors + found.failures
+    assert settings.servers() == ["https://mri.example"], "the user's stay"
+    assert (settings.ca_file(), settings.options()) == ("/etc/ssl/own.pem", {"steps": 7})
+
+
+def test_reload_and_test_runs_every_test(user, monkeypatch):
+    """Also where Slicer's own runTest runs none."""
+    ran, tests = [], 0
+
+    def took(self, suite):
+        ran.extend(case.id() for part in suite for kind in part for case in kind)
+        return unittest.TestResult()
+
+    monkeypatch.setattr(unittest.TextTestRunner, "run", took)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    user.slicer.selfTests["XR2MRI"]()
+    for script in SCRIPTS.glob("*Test.py"):
+        names = re.findall(r"def (test_\w+)", script.read_text())
+        tests += len(names)
+        assert len(names) >= 5
+        assert all(any(case.endswith(f".{name}") for case in ran) for name in names)
+    assert len(ran) == tests
+
+
+def test_reload_and_test_tells_what_fails_and_puts_everything_back(user, monkeypatch):
+    from XR2MRILib import settings
+    from XR2MRILib.logic import XR2MRILogic
+
+    def fail(*_arguments, **_more):
+        settings.remember_options({"steps": 99})
+        raise ZeroDivisionError
+
+    name = "XR2MRISelfTest.XR2MRISelfTest.test_generate"
+    monkeypatch.setattr(XR2MRILogic, "generate", fail)
+    monkeypatch.setattr(
+        unittest.TestLoader, "discover", lambda self, *_: self.loadTestsFromName(name)
+    )
+    with pytest.raises(AssertionError, match="test_generate"):
+        user.slicer.selfTests["XR2MRI"]()
+    assert settings.options() == {}, "a failure must not leave the test's settings to the user"
 
 
 def test_a_module_that_is_loaded_late_or_again_starts_too(user):

@@ -115,8 +115,8 @@ class User:
         self.until_idle()
 
     def rehearse(self) -> None:
-        """Connect to what comes with the module for its self-test: no server, no network."""
-        from XR2MRILib.rehearsal import RehearsalClient
+        """Connect to the double of the module's self-test: no server, no network."""
+        from rehearsal import RehearsalClient
 
         self.logic._clientFactory = RehearsalClient
         self.connect("rehearsal")

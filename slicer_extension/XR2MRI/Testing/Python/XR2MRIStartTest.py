@@ -7,11 +7,11 @@ import unittest
 
 import qt
 import slicer
+from rehearsal import RehearsalClient
 from SampleData import SampleDataLogic
 
 from XR2MRILib import sample_data
 from XR2MRILib.logic import XR2MRILogic
-from XR2MRILib.rehearsal import RehearsalClient
 from XR2MRILib.scene import attributes, layout
 
 
