@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xr2mri_core.condition import Condition
 from xr2mri_core.errors import FeatureError
 from xr2mri_core.features import (
     GRADINGS,
@@ -145,6 +146,47 @@ def test_files(tmp_path):
         assert parse_features(tmp_path / "form.csv") == features
     with pytest.raises(FeatureError, match="twice"):
         parse_features(tmp_path / "form.csv", kl_grade=3)
+
+
+@pytest.mark.parametrize("separator", list(",|;\t"))
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_row_pasted_from_oai_s_table_is_read(separator, end):
+    """Beside columns that are no features, with what a spreadsheet leaves behind."""
+    header = ["ID", "SIDE", "READPRJ", "V00XRKL", "V00XRJSM", "V00XRATTL"]
+    cells = ["9000099", "1: Right", "15", "2: 2", "1.4", ".: Missing Form/Incomplete Workbook"]
+    lines = [separator.join(header), separator.join(cells), separator * 5, ""]
+    pasted = "\ufeff" + end.join(lines)
+    assert parse_features(pasted) == {"V00XRJSM": 1, "V00XRKL": 2}
+    assert Condition.parse(pasted, {"sex": "F"}, cysts_femur_medial=1) == Condition(
+        {"V00XRCYFM": 1, "V00XRJSM": 1, "V00XRKL": 2}, {"sex": "F"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("pasted", "why"),
+    [
+        ("ID,V00XRKL\n1\n", "1 cells under 2 names"),
+        ("ID,V00XRKL\n1,2,3\n", "3 cells under 2 names"),
+        ("ID,V00XRKL\n1,2\n2,2\n", "2 rows"),
+        ("V00XRKL,V01XRKL\n1,2\n", "twice"),
+        ("V00XRKL,V00XRKL\n1,2\n", "twice"),
+        ("ID,SIDE\n1,2\n", "no feature among"),
+        ("V00XRKL\n7\n", "accepted are 0, 1, 2, 3, 4"),
+        ("V00XRKL\n" + "1" * (1 << 21), "1 MB"),
+        ('{"V00XRKL": 1,\n "V00XRKL": 2}', "twice"),
+        ('{"features": {"V00XRKL": 1, "V00XRKL": 2}}', "twice"),
+    ],
+)
+def test_what_is_no_row_of_one_knee_is_refused(pasted, why):
+    with pytest.raises(FeatureError, match=why):
+        parse_features(pasted)
+
+
+def test_the_form_within_a_record_is_read(tmp_path):
+    record = {"notice": "synthetic", "features": {"V00XRKL": 2}, "seed": 0}
+    (tmp_path / "record.json").write_text(json.dumps(record))
+    assert parse_features(tmp_path / "record.json") == {"V00XRKL": 2}
+    assert parse_features(json.dumps(record, indent=1)) == {"V00XRKL": 2}
 
 
 def test_files_that_are_no_form(tmp_path):

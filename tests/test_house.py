@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import doctest
+import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from xr2mri_core import __version__
@@ -116,3 +119,15 @@ def test_docstrings_speak_one_dialect():
     folders = ("xr2mri_core", "monai_app", "slicer_extension", "tests", "benchmarks")
     files = [file for folder in folders for file in (ROOT / folder).rglob("*.py")]
     assert [str(file) for file in files if role.search(file.read_text("utf-8"))] == []
+
+
+EXAMPLES = [file for file in CORE if re.search(r"^ *>>> ", file.read_text("utf-8"), re.M)]
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_the_examples_of_docstrings_hold(file):
+    """They stand in the reference as they are."""
+    module = importlib.import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
+    with torch.random.fork_rng():
+        found = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert found.attempted and not found.failed

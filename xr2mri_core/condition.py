@@ -1,14 +1,15 @@
 """What is known of a knee beside its radiograph: grades and demographics, the condition r.
 
+    >>> Condition.parse({"kl_grade": "2: 2"}, {"sex": "female"}, cysts_femur_medial=1)
+    Condition(features={'V00XRCYFM': 1, 'V00XRKL': 2}, demographics={'sex': 'F'})
+
 Parsed once at each boundary (command line, server, datalist), plain from there on, and encoded by
 the model that it guides (`networks.guidance.Guidance.encode`).
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,17 +42,16 @@ class Condition:
         """Read a form in any spelling.
 
         Args:
-            features: see `parse_features`: a mapping, JSON text, or a
-                ``.json`` or ``.csv`` file; a record of a phantom or of a generation, which holds
-                its form under the key ``features``, is one too.
+            features: a mapping, or a form as `form_text.read_form` reads it: JSON, a record of a
+                phantom or of a generation, a row of OAI's table pasted with its header, or a file
+                with one of these.
             demographics: see `parse_demographics`.
             grades: further features by name.
 
         Raises:
             FeatureError, InputError: naming the entry, the value and what is accepted.
         """
-        source = _form_within(features) if isinstance(features, Path) else features
-        return cls(parse_features(source, **grades), parse_demographics(demographics))
+        return cls(parse_features(features, **grades), parse_demographics(demographics))
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Condition:
@@ -65,14 +65,3 @@ class Condition:
             raise InputError(
                 f"{names}: this model was trained without demographics; leave them out"
             )
-
-
-def _form_within(path: Path) -> Mapping[str, Any] | Path:
-    """The form that a record holds; the file itself where it is no record."""
-    if path.suffix.lower() == ".json" and path.is_file():
-        with suppress(OSError, ValueError, RecursionError):
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if isinstance(content, dict) and isinstance(content.get("features"), dict):
-                form: dict[str, Any] = content["features"]
-                return form
-    return path

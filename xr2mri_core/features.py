@@ -10,8 +10,6 @@ This module needs numpy only.
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -23,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from xr2mri_core.errors import FeatureError, shown
+from xr2mri_core.form_text import read_form
 
 GRADINGS = ("paper", "oai")
-_LARGEST_FILE = 1 << 20  # bytes; a form has 19 numbers
 
 _SEVERITY = ("none", "mild", "moderate", "severe")
 _PRESENCE = ("absent", "present")
@@ -150,8 +148,8 @@ def parse_features(
     codes such as ``.A``) is left out.
 
     Args:
-        source: a mapping from name to grade, the text of a JSON object, or the path of a ``.json``
-            file or of a ``.csv`` file with a header and one row.
+        source: a mapping from name to grade; or a form as `form_text.read_form` reads it: JSON, a
+            row of OAI's table pasted with its header, or a file with one of these.
         keywords: further features, by plain key or OAI name, e.g. ``kl_grade=2``.
 
     Returns:
@@ -160,10 +158,20 @@ def parse_features(
     Raises:
         FeatureError: naming the variable, the value and what is accepted.
     """
-    if isinstance(source, Path) and source.suffix.lower() == ".csv":
-        source = features_from_row(_only_row(source))
-    pairs: list[tuple[str, Any]] = [*_pairs(source), *keywords.items()]
-    return _graded((variable(name), name, value) for name, value in pairs)
+    pairs, more = [], [(variable(name), name, value) for name, value in keywords.items()]
+    if isinstance(source, str | Path):
+        form = read_form(source)
+        if form.is_row:
+            return _graded([*_cells(form.pairs), *more])
+        pairs = list(form.pairs)
+    elif isinstance(source, Mapping):
+        pairs = list(source.items())
+    elif source is not None:
+        raise FeatureError(
+            f"features of type {type(source).__name__}: accepted are a mapping, JSON text, a "
+            "row with its header, or a path to a .json or .csv file"
+        )
+    return _graded([*((variable(name), name, value) for name, value in pairs), *more])
 
 
 def features_from_row(row: Mapping[str, Any]) -> dict[str, int]:
@@ -181,13 +189,7 @@ def features_from_row(row: Mapping[str, Any]) -> dict[str, int]:
         FeatureError: if no column is a variable of Table I, two columns name the same one (two
             visits in one row), or a grade is not accepted.
     """
-    cells = [(found, name, value) for name, value in row.items() if (found := _lookup(name))]
-    if not cells:
-        raise FeatureError(
-            f"no feature among the columns {shown(list(row))}: "
-            "accepted are the names of Table I, e.g. V00XRKL or kl_grade"
-        )
-    return _graded(cells)
+    return _graded(_cells(row.items()))
 
 
 def num_positions(grading: str = "oai") -> int:
@@ -296,54 +298,16 @@ def _lookup(name: object) -> Variable | None:
     return _BY_SPELLING.get(_VISIT.sub("", name.strip().lower()))
 
 
-def _pairs(source: Mapping[str, Any] | str | Path | None) -> list[tuple[str, Any]]:
-    """Return the (name, value) pairs of ``source``, duplicates kept."""
-    if source is None:
-        return []
-    if isinstance(source, Mapping):
-        return list(source.items())
-    where = str(source) if isinstance(source, Path) else "the features"
-    text = _text(source) if isinstance(source, Path) else source
-    if not isinstance(text, str):
+def _cells(row: Iterable[tuple[str, Any]]) -> list[tuple[Variable, str, Any]]:
+    """Return the cells of a row that are features, at least one."""
+    row = list(row)
+    cells = [(found, name, value) for name, value in row if (found := _lookup(name))]
+    if not cells:
         raise FeatureError(
-            f"features of type {type(source).__name__}: "
-            "accepted are a mapping, JSON text or a path to a .json or .csv file"
+            f"no feature among the columns {shown([name for name, _ in row])}: "
+            "accepted are the names of Table I, e.g. V00XRKL or kl_grade"
         )
-    try:
-        pairs = json.loads(text, object_pairs_hook=_JsonObject)
-    except (ValueError, RecursionError) as error:
-        raise FeatureError(f"{where}: not JSON ({error}); write e.g. {_EXAMPLE}") from None
-    if not isinstance(pairs, _JsonObject):
-        raise FeatureError(f"{where}: {shown(pairs)} is no JSON object; write e.g. {_EXAMPLE}")
-    return pairs
-
-
-_EXAMPLE = '{"V00XRKL": 2, "V00XRJSM": 1}'
-
-
-class _JsonObject(list[tuple[str, Any]]):
-    """The pairs of a JSON object, so that a name given twice is seen."""
-
-
-def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > _LARGEST_FILE:
-            raise FeatureError(f"{path}: larger than 1 MB; expected is a form of 19 grades")
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FeatureError(f"{path}: cannot be read as text ({error}); give a .json file") from None
-
-
-def _only_row(path: Path) -> dict[str, Any]:
-    lines = _text(path).splitlines()
-    delimiter = max(",|\t;", key=lines[0].count) if lines else ","
-    try:
-        rows = list(csv.DictReader(lines, delimiter=delimiter))
-    except csv.Error as error:
-        raise FeatureError(f"{path}: not a table ({error}); give a header and one row") from None
-    if len(rows) != 1:
-        raise FeatureError(f"{path}: {len(rows)} rows; give a header and one row, one knee")
-    return {name: value for name, value in rows[0].items() if name is not None}
+    return cells
 
 
 def _graded(cells: Iterable[tuple[Variable, str, Any]]) -> dict[str, int]:

@@ -132,7 +132,7 @@ class KneeMRIGenerator:
     def generate(
         self,
         radiograph: Path | str | np.ndarray | PreparedRadiograph,
-        features: Condition | Mapping[str, Any] | None = None,
+        features: Condition | Mapping[str, Any] | str | Path | None = None,
         *,
         demographics: Mapping[str, Any] | None = None,
         laterality: str = "auto",
@@ -148,10 +148,9 @@ class KneeMRIGenerator:
             radiograph: a file (DICOM, PNG, JPEG, NIfTI, NRRD), its pixels (rows, columns), or what
                 `read` made of them (``laterality`` and ``box`` were given there).
             features: the condition, if it has been parsed; else grades of Table I in any spelling
-                of `parse_features`, where what is left out counts as
-                not read.
-            demographics: ``age``, ``sex``, ``bmi`` as of
-                `parse_demographics`, for a model that
+                of `Condition.parse`, a pasted row of OAI's table too, where what is left out
+                counts as not read.
+            demographics: ``age``, ``sex``, ``bmi`` as of `parse_demographics`, for a model that
                 `uses_demographics`.
             laterality: ``R``, ``L``, or ``auto`` from the file (right where it says nothing).
             box: the knee in the radiograph, (top, left, bottom, right) in pixels; found by itself

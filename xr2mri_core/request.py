@@ -1,6 +1,10 @@
 """What may be asked of a generation beside the knee itself: every knob, its range and its words.
 
-    request = GenerationRequest(num_slices=100, kind="mean")
+    >>> request = GenerationRequest(num_slices=3, kind="mean")
+    >>> request.positions
+    array([0. , 0.5, 1. ])
+    >>> request.filled({"steps": 10, "image_size": 256}).steps
+    10
 
 The command line builds its options from these fields, the server its parameters.
 """

@@ -242,3 +242,17 @@ def test_nothing_that_is_pasted_breaks_the_form(text):
             read(f"V00XRKL\n{text}" if read == form.parse_row else text)
         except FormError as error:
             assert "\n" not in str(error)
+
+
+@given(st.sampled_from("\t,;|"), st.lists(st.sampled_from(["2", "1: 1", "", ".A"]), max_size=5))
+def test_a_pasted_row_is_the_same_here_and_in_the_core(separator, cells):
+    names = [variable.name for variable in VARIABLES]
+    pasted = separator.join(["ID", *names[: len(cells)], "V00XRKL0"]) + "\n"
+    pasted += separator.join(["9000099", *cells, "x"]) + "\n"
+    try:
+        expected = parse_features(pasted)
+    except FeatureError:
+        with pytest.raises(FormError):
+            FeatureForm(form_schema()).parse_row(pasted)
+        return
+    assert FeatureForm(form_schema()).parse_row(pasted).features == expected

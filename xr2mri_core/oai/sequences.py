@@ -89,8 +89,10 @@ def kind_of(description: str) -> Kind | None:
     """Return what a SeriesDescription names; None for what is no image of the knee.
 
     Example:
-        ``kind_of("COR_T1_3D_FLASH_RIGHT")`` -> ``Kind("COR_T1_3D_FLASH", Laterality.RIGHT)``;
-        ``AX_T1_THIGH`` and ``PRESCRIPTION_RIGHT`` -> None.
+        >>> kind_of("COR_T1_3D_FLASH_RIGHT")
+        Kind(name='COR_T1_3D_FLASH', side=<Laterality.RIGHT: 'R'>)
+        >>> kind_of("AX_T1_THIGH"), kind_of("PRESCRIPTION_RIGHT")
+        (None, None)
     """
     text = " ".join(description.split())
     if found := _MRI.fullmatch(text.upper()):
