@@ -1,5 +1,6 @@
 """A tiny model's configuration and a rough radiograph, for fixtures and tests."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,7 @@ def make_tiny_bundle(bundle: str | Path, demographics: bool = False, volume: boo
     overlay = yaml.safe_load(VOLUME.read_text())
     overlay["depth_mixing"]["norm_num_groups"] = 8
     (bundle / "configs" / "volume.yaml").write_text(yaml.safe_dump(overlay))
+    shutil.copytree(VOLUME.with_name("baselines"), bundle / "configs" / "baselines")
     names = ["inference", "compact", *(["volume"] if volume else [])]
     parser = ConfigParser()
     parser.read_config([str(bundle / "configs" / f"{name}.yaml") for name in names])

@@ -15,7 +15,7 @@ import torch
 from xr2mri_core import __version__
 from xr2mri_core.demographics import demographics_schema
 from xr2mri_core.errors import WeightsError, shown
-from xr2mri_core.networks.model import guided_by_demographics, is_volumetric
+from xr2mri_core.networks.model import guided_by_demographics, is_volumetric, method_of
 from xr2mri_core.shipped import bundle_folder
 
 
@@ -44,7 +44,7 @@ def load_bundle(
     Args:
         path: the bundle's folder; None is the one that the project ships.
         size: the bundle's size overlay, `compact` or `paper`. Weights with regression or depth
-            mixing take the overlay `volume` as well.
+            mixing take the overlay `volume` as well, those of a compared method its own.
         weights: a safetensors file of that size; None is the bundle's own.
 
     Raises:
@@ -54,7 +54,10 @@ def load_bundle(
     overlays = [size]
     configured(bundle, overlays)
     weights = weights_path(bundle) if weights is None else Path(weights)
-    if is_volumetric(weights):
+    method = method_of(weights)
+    if method is not None:
+        overlays.append(f"baselines/{method}")
+    elif is_volumetric(weights):
         overlays.append("volume")
     parser = configured(bundle, overlays)
     model = parser.get_parsed_content("model")

@@ -113,7 +113,7 @@ def _unknown(what: str, name: str, known: Iterable[str], prefix: str = "") -> st
 
 def _keys_of(configs: Path) -> set[str]:
     """Keys at the top of all of a bundle's configurations."""
-    files = [path for kind in ("*.yaml", "*.yml", "*.json") for path in configs.glob(kind)]
+    files = [path for kind in ("*.yaml", "*.yml", "*.json") for path in configs.rglob(kind)]
     return {str(key) for path in files for key in ConfigParser.load_config_file(path)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +22,9 @@ from xr2mri_core.networks.image_encoder import RadiographCode
 from xr2mri_core.networks.regression import Regression
 
 FORMAT = "xr2mri-model-1"
+METHOD = "method"
+"""Key of a weights file's header: the overlay in `configs/baselines` of its bundle."""
+
 _DEMOGRAPHICS = "guidance.demographics."
 
 
@@ -310,6 +314,22 @@ def is_volumetric(path: str | Path) -> bool:
         WeightsError: if it is no safetensors file.
     """
     return _has(path, "regression.", "depth_mixing.")
+
+
+def method_of(path: str | Path) -> str | None:
+    """The overlay in `configs/baselines` that weights were trained with; None: the bundle's own.
+
+    Raises:
+        WeightsError: it is no safetensors file, or names what can be no overlay.
+    """
+    try:
+        with safe_open(_present(path), framework="pt") as file:
+            method = (file.metadata() or {}).get(METHOD)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: damaged or no safetensors file ({error})") from None
+    if method is not None and not re.fullmatch("[a-z][a-z0-9_]{0,40}", method):
+        raise WeightsError(f"{path}: its method {shown(method)} is no name of an overlay")
+    return method
 
 
 def _present(path: str | Path) -> Path:

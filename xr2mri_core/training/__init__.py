@@ -1,5 +1,6 @@
 """Training by MONAI engines: the autoencoder stage, then the diffusion stage on cached latents."""
 
+from xr2mri_core.training.alignment import AlignedStage
 from xr2mri_core.training.autoencoder import (
     AutoencoderStage,
     finish_autoencoder,
@@ -14,6 +15,7 @@ from xr2mri_core.training.batches import (
     training_loader,
     validation_loader,
 )
+from xr2mri_core.training.bones import fit_bones
 from xr2mri_core.training.cache import LatentCache, SliceCache
 from xr2mri_core.training.checkpoints import Checkpoints
 from xr2mri_core.training.diffusion import DiffusionStage, OneStep, export_model
@@ -28,6 +30,7 @@ from xr2mri_core.training.start import check_start, start_model
 
 __all__ = [
     "EMA",
+    "AlignedStage",
     "AutoencoderStage",
     "CaseBatches",
     "Checkpoints",
@@ -50,6 +53,7 @@ __all__ = [
     "check_start",
     "export_model",
     "finish_autoencoder",
+    "fit_bones",
     "load_autoencoder",
     "measure_grain",
     "measure_residual",

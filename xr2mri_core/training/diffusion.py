@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from xr2mri_core.diffusion import DepthNoise, build_scheduler, guided, sample
 from xr2mri_core.networks import RadiographCode, XR2MRIModel
+from xr2mri_core.networks.model import METHOD
 from xr2mri_core.training.batches import Batch
 from xr2mri_core.training.conditions import (
     ConditionedStage,
@@ -212,6 +213,7 @@ def export_model(
     path: str | Path,
     half: bool,
     record: Mapping[str, Any],
+    method: str | None = None,
 ) -> None:
     """Write the averaged weights of all parts, and the record beside them as `model_card.json`.
 
@@ -221,11 +223,16 @@ def export_model(
         path: a `.safetensors` file.
         half: keep 16-bit floats on disk.
         record: of `training_record`.
+        method: name of the overlay in `baselines` that the model was made with, if any.
     """
     if idist.get_rank():
         return
     with ema.applied():
-        model.save_weights(path, dtype=torch.float16 if half else None)
+        model.save_weights(
+            path,
+            dtype=torch.float16 if half else None,
+            metadata=None if method is None else {METHOD: method},
+        )
     write_record(Path(path).with_name("model_card.json"), record)
     logger.info("model saved as %s", path)
 

@@ -27,12 +27,15 @@ logger = logging.getLogger("xr2mri")
 class RegressionStage(ConditionedStage):
     """Least squares: || z_0 - mu(y, d, r) ||^2, whose minimum is the conditional mean of z_0.
 
+    With `power` 1 it is the mean absolute error, whose minimum is the conditional median.
+
     Each latent cell counts what the batch's `weight` map says. Everything but the regression is
     frozen.
 
     Args:
         model: with a `regression`.
         drop_variable, drop_features, drop_radiograph: see `ConditionedStage`.
+        power: of the error that is minimised, 2 or 1.
 
     Raises:
         ValueError: the model has no regression.
@@ -44,8 +47,10 @@ class RegressionStage(ConditionedStage):
         drop_variable: float = 0.1,
         drop_features: float = 0.1,
         drop_radiograph: float = 0.1,
+        power: int = 2,
     ) -> None:
         super().__init__(model, drop_variable, drop_features, drop_radiograph)
+        self.power = power
         if model.regression is None:
             raise ValueError("the model has no regression to train: add the overlay volume.yaml")
         model.requires_grad_(False)
@@ -73,8 +78,10 @@ class RegressionStage(ConditionedStage):
         )
 
     def _losses(self, batch: Batch, kept: Kept | None) -> dict[str, Tensor]:
-        error = (predicted_mean(self.model, batch, kept).float() - batch["latent"]).square()
-        return {"loss": weighted_mean(error, batch.get("weight")), "plain": error.mean()}
+        error = predicted_mean(self.model, batch, kept).float() - batch["latent"]
+        minimised = error.square() if self.power == 2 else error.abs()
+        loss = weighted_mean(minimised, batch.get("weight"))
+        return {"loss": loss, "plain": error.square().mean()}
 
 
 def predicted_mean(model: XR2MRIModel, batch: Batch, kept: Kept | None = None) -> Tensor:

@@ -1,0 +1,306 @@
+"""The compared methods: each trains by a bundle command and generates through the one generator."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from monai.bundle import run
+from samples import TINY, draw_knee
+
+from xr2mri_core.baselines import (
+    METHODS,
+    ConditionGate,
+    SwitchableSpade,
+    XDiffusionGuidance,
+    method_called,
+    nearest,
+    thumbnail,
+)
+from xr2mri_core.baselines.medm2g import MedM2GInspired, TextGuidance
+from xr2mri_core.bundle import load_bundle
+from xr2mri_core.datalist import load_datalist, save_datalist
+from xr2mri_core.errors import InputError, WeightsError
+from xr2mri_core.features import encode_features
+from xr2mri_core.generation import KneeMRIGenerator
+from xr2mri_core.networks.model import method_of
+from xr2mri_core.phantom.tissues import Tissue
+from xr2mri_core.training import SliceCache, fit_bones
+from xr2mri_core.training.bones import projected_bones
+
+BUNDLE = Path(__file__).resolve().parents[1] / "monai_app" / "model" / "knee_xr2mri"
+CONFIGS = BUNDLE / "configs"
+OVERLAYS = [name for name in METHODS if name != "ours"]
+SHORT = {
+    "steps": 2,
+    "epoch_length": 2,
+    "cached_slices": "$None",
+    "cache_processes": 1,
+    "validation_steps": 1,
+    "log_every": 1,
+    "cases_per_batch": 2,
+    "slices_per_case": 4,
+    "picture_steps": 1,
+    "learning_rate": 5e-2,
+    "warmup": 1,
+    "augmentation": "$None",
+}
+
+
+@pytest.fixture(scope="session")
+def labelled_datalist(small_datalist, tmp_path_factory) -> Path:
+    """The small datalist with label maps: bone in a square, cartilage under it."""
+    import nibabel as nib
+
+    folder = tmp_path_factory.mktemp("labelled")
+    splits: dict[str, list] = {"training": [], "validation": [], "test": []}
+    for item in load_datalist(small_datalist):
+        volume = nib.load(item["mri"])
+        labels = np.zeros(volume.shape, np.uint8)
+        labels[16:48, :, 36:60] = Tissue.TRABECULAR_MARROW
+        labels[16:48, :, 4:28] = Tissue.TIBIA_MARROW
+        labels[16:48, :, 32:36] = Tissue.FEMORAL_CARTILAGE
+        item["labels"] = str(folder / f"{item['case']}.nii.gz")
+        nib.save(nib.Nifti1Image(labels, volume.affine), item["labels"])
+        splits[item.pop("split")].append(item)
+    return save_datalist(folder / "datalist.json", splits, "labelled", synthetic=True)
+
+
+@pytest.fixture(scope="module")
+def overlay(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("size") / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory) -> Path:
+    """The caches of all methods."""
+    return tmp_path_factory.mktemp("caches")
+
+
+@pytest.fixture(scope="module")
+def autoencoder_dir(tiny_bundle, tmp_path_factory) -> Path:
+    """The autoencoder that all methods have in common."""
+    folder = tmp_path_factory.mktemp("common") / "autoencoder"
+    load_bundle(tiny_bundle).model.autoencoder.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_a_method_trains_by_the_bundle_and_generates_by_the_one_generator(
+    name, overlay, shared, tiny_bundle, autoencoder_dir, labelled_datalist, tmp_path
+):
+    (stage,) = METHODS[name].stages
+    run(
+        config_file=[
+            str(CONFIGS / "train_diffusion.yaml"),
+            str(overlay),
+            *(str(CONFIGS / f"{part}.yaml") for part in stage),
+        ],
+        bundle_root=str(BUNDLE),
+        datalist=str(labelled_datalist),
+        cache_dir=str(shared),
+        autoencoder_dir=str(autoencoder_dir),
+        output_dir=str(tmp_path / "run"),
+        **SHORT,
+        **({"bones_steps": 5} if name == "cola_diff" else {}),
+    )
+    weights = tmp_path / "run" / "knee_xr2mri.safetensors"
+    assert method_of(weights) == name
+    assert json.loads((tmp_path / "run" / "model_card.json").read_text())["steps"] == 2
+
+    generator = KneeMRIGenerator.from_bundle(tiny_bundle, "cpu", weights=weights)
+    method, kind = METHODS[name], METHODS[name].kind
+
+    def volume(knee: np.ndarray, **features: int) -> np.ndarray:
+        made = generator.generate(
+            knee, features, laterality="R", num_slices=3, kind=kind, box=(0, 0, 96, 96)
+        )
+        assert made.record["model"]["weights"] == weights.name
+        return made.volume
+
+    knee, other = draw_knee(96), draw_knee(96, shift=14, seed=5)
+    with torch.no_grad():  # the zero-initialised ends too: two steps move them by little
+        for part in generator.model.modules():
+            if isinstance(part, (SwitchableSpade, TextGuidance)):
+                for parameter in part.parameters():
+                    parameter.normal_(std=0.3)
+    plain = volume(knee, V00XRKL=0)
+    assert plain.shape == (64, 3, 64) and np.ptp(plain) > 0
+    assert np.array_equal(plain, volume(knee, V00XRKL=0))
+    assert np.array_equal(plain[:, 0], plain[:, 2]) is False  # the depth is known
+    assert np.array_equal(plain, volume(knee, V00XRKL=4)) is not method.features
+    assert np.array_equal(plain, volume(other, V00XRKL=0)) is (name == "ldm")
+
+
+@pytest.mark.parametrize("size", ["compact", "paper"])
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_overlays_fit_either_size(name, size):
+    """Resolved, not built: the paper's networks would take a minute each."""
+    from monai.bundle import ConfigParser
+
+    parser = ConfigParser()
+    stage = METHODS[name].stages[0]
+    files = [f"{part}.yaml" for part in ("train_diffusion", size, *stage)]
+    parser.read_config([str(CONFIGS / file) for file in files])
+    parser["cache_dir"] = "none"
+    with torch.device("meta"):
+        model = parser.get_parsed_content("model")
+    channels = parser.get_parsed_content("autoencoder#latent_channels")
+    denoiser = model.unet.config
+    assert denoiser.out_channels == channels and denoiser.in_channels >= 2 * channels
+    assert model.guidance.time_embed_dim == 4 * denoiser.block_out_channels[0]
+    assert parser["method"] == name
+
+
+def test_every_overlay_is_a_method_and_every_method_has_one():
+    files = {path.stem for path in (CONFIGS / "baselines").glob("*.yaml")}
+    assert files == set(OVERLAYS)
+    for method in METHODS.values():
+        for stage in method.stages:
+            assert all((CONFIGS / f"{part}.yaml").is_file() for part in stage)
+    with pytest.raises(InputError, match="'gan': accepted are ours, ours_paper, ldm"):
+        method_called("gan")
+
+
+def test_weights_that_name_no_overlay_are_refused(tiny_bundle, tmp_path):
+    bundle = load_bundle(tiny_bundle)
+    path = tmp_path / "weights.safetensors"
+    bundle.model.save_weights(path, metadata={"method": "../../etc/passwd"})
+    with pytest.raises(WeightsError, match="no name of an overlay"):
+        load_bundle(tiny_bundle, weights=path)
+    bundle.model.save_weights(path, metadata={"method": "unheard_of"})
+    with pytest.raises(WeightsError, match=r"configs/unheard_of\.yaml is missing"):
+        load_bundle(tiny_bundle, weights=path)
+
+
+# --- what makes each different ----------------------------------------------------------------
+
+
+def test_x_diffusion_starts_as_the_embedding_and_then_knows_the_depth():
+    guidance = XDiffusionGuidance(cross_attention_dim=8, time_embed_dim=16)
+    embedding, depth = torch.randn(2, 8), torch.tensor([0.0, 1.0])
+    features = torch.zeros(2, guidance.num_positions)
+    signals = guidance(embedding, depth, features)
+    assert torch.equal(signals.down_context[:, 0], embedding)
+    assert signals.up_context is signals.down_context and not signals.up_time.any()
+    with torch.no_grad():
+        guidance.cc_projection.weight[:, -1] = 1.0  # the depth, in [-1, 1]
+    moved = guidance(embedding, depth, features).down_context[:, 0] - embedding
+    torch.testing.assert_close(moved, torch.tensor([[-1.0], [1.0]]).expand(2, 8))
+
+
+def test_gates_start_alike_and_follow_the_size_of_a_condition():
+    gate = ConditionGate(2)
+    weak, strong = torch.full((1, 2, 4, 4), 0.1), torch.full((1, 1, 4, 4), 2.0)
+    same = gate([weak, strong])
+    torch.testing.assert_close(same[0], 1.5 * weak)
+    torch.testing.assert_close(same[1], 1.5 * strong)
+    with torch.no_grad():
+        gate.gamma.fill_(3.0)
+    first, second = gate([weak, strong])
+    assert 1.5 < float(first[0, 0, 0, 0] / 0.1) < float(second[0, 0, 0, 0] / 2) < 2
+
+
+def test_spade_modulates_by_the_target_class_alone():
+    spade = SwitchableSpade(4, classes=3)
+    z = torch.randn(2, 4, 8, 8)
+    plain = spade(z, torch.tensor([0, 2]))
+    torch.testing.assert_close(plain, torch.nn.functional.instance_norm(z))
+    with torch.no_grad():
+        spade.modulation.bias[2 * 8 + 4 : 3 * 8] = 1.0  # the shift of class 2
+    changed = spade(z, torch.tensor([0, 2])) - plain
+    assert not changed[0].any()
+    torch.testing.assert_close(changed[1], torch.ones(4, 8, 8))
+
+
+def test_aldm_takes_the_grade_as_class_and_one_more_for_unread(tiny_bundle):
+    from monai.bundle import ConfigParser
+
+    parser = ConfigParser()
+    names = ("inference", "compact", "baselines/aldm")
+    parser.read_config([str(tiny_bundle / "configs" / f"{name}.yaml") for name in names])
+    model = parser.get_parsed_content("model")
+    rows = [encode_features(f) for f in ({"V00XRKL": 0}, {"V00XRKL": 4}, {"V00XRJSM": 2})]
+    assert model.target_class(torch.from_numpy(np.stack(rows))).tolist() == [0, 4, 5]
+
+
+def test_unread_features_are_no_words():
+    torch.manual_seed(0)
+    guidance = TextGuidance(cross_attention_dim=8, time_embed_dim=16, heads=2).eval()
+    some = torch.from_numpy(encode_features({"V00XRKL": 3}))[None]
+    whole = guidance.text(some)[:, 0]
+    with torch.no_grad():
+        guidance.words[some[0] == 0] += torch.randn(8)  # grades that nobody read
+    torch.testing.assert_close(guidance.text(some)[:, 0], whole)
+    with torch.no_grad():
+        guidance.words[some[0] == 1] += torch.randn(8)
+    assert not torch.allclose(guidance.text(some)[:, 0], whole)
+
+
+def test_contrast_is_least_where_pairs_agree():
+    model = MedM2GInspired.__new__(MedM2GInspired)
+    torch.nn.Module.__init__(model)
+    model.log_scale = torch.nn.Parameter(torch.tensor(3.0))
+    text = torch.eye(4)
+    right, wrong = model._contrast(text, text), model._contrast(text, text.roll(1, 0))
+    assert float(right) < 1e-6 + 3 * np.exp(-np.exp(3)) and float(wrong) > 10
+    chance = model._contrast(text, torch.ones(4, 4))
+    assert float(chance) == pytest.approx(np.log(4), rel=1e-5)
+
+
+# --- bones ------------------------------------------------------------------------------------
+
+
+def test_labels_are_projected_along_depth():
+    labels = np.zeros((3, 4, 4), np.uint8)
+    labels[0, 0, 0], labels[2, 1, 1] = Tissue.CORTICAL_BONE, Tissue.OSTEOPHYTE
+    labels[1, 2, 2] = Tissue.MUSCLE
+    assert np.argwhere(projected_bones(labels)).tolist() == [[0, 0], [1, 1]]
+
+
+def test_the_mask_is_learned_kept_and_needs_labels(
+    labelled_datalist, small_datalist, shared, tiny_bundle, tmp_path
+):
+    from monai.bundle import ConfigParser
+
+    def model():
+        parser = ConfigParser()
+        names = ("inference", "compact", "baselines/cola_diff")
+        parser.read_config([str(tiny_bundle / "configs" / f"{name}.yaml") for name in names])
+        torch.manual_seed(0)
+        return parser.get_parsed_content("model")
+
+    cpu = torch.device("cpu")
+    cache = SliceCache.build(load_datalist(labelled_datalist, "training"), shared, None, 64, 0, 1)
+    own = model()
+    fit_bones(own, cache, tmp_path / "bones.safetensors", cpu, steps=40)
+    assert not any(parameter.requires_grad for parameter in own.bones.parameters())
+    picture = torch.from_numpy(np.array(cache.arrays["radiographs"][:1])).float() / 127.5 - 1
+    mask = torch.sigmoid(own.bone_logits(picture[None], (4, 4)))[0, 0]
+    true = torch.from_numpy(projected_bones(cache.arrays["labels"][0])).float()
+    true = torch.nn.functional.adaptive_avg_pool2d(true[None, None], (4, 4))[0, 0]
+    assert (mask - true).abs().mean() < 0.15
+    again = model()
+    fit_bones(again, cache, tmp_path / "bones.safetensors", cpu, steps=0)
+    assert torch.equal(torch.sigmoid(again.bone_logits(picture[None], (4, 4)))[0, 0], mask)
+
+    bare = SliceCache.build(load_datalist(small_datalist, "training"), shared, None, 64, 0, 1)
+    with pytest.raises(WeightsError, match="no label maps to learn it from"):
+        fit_bones(model(), bare, tmp_path / "none.safetensors", cpu)
+
+
+# --- without a generator ----------------------------------------------------------------------
+
+
+def test_nearest_radiograph_is_told_by_its_structure_not_its_exposure():
+    knees = [draw_knee(96, shift=shift, seed=shift).astype(float) for shift in (0, 8, 16)]
+    table = np.stack([thumbnail(knee) for knee in knees])
+    for index, knee in enumerate(knees):
+        darker = 0.4 * knee + 10 + np.random.default_rng(9).normal(0, 2, knee.shape)
+        assert nearest(darker, table) == index
+    assert np.isfinite(thumbnail(np.zeros((96, 96)))).all()
