@@ -103,6 +103,28 @@ def small_datalist(tmp_path_factory) -> Path:
     return save_datalist(folder / "datalist.json", splits, "small", synthetic=True)
 
 
+@pytest.fixture(scope="session")
+def labelled_datalist(small_datalist, tmp_path_factory) -> Path:
+    """The small datalist with label maps: bone in a square, cartilage under it."""
+    import nibabel as nib
+
+    from xr2mri_core.datalist import load_datalist, save_datalist
+    from xr2mri_core.phantom.tissues import Tissue
+
+    folder = tmp_path_factory.mktemp("labelled")
+    splits: dict[str, list] = {"training": [], "validation": [], "test": []}
+    for item in load_datalist(small_datalist):
+        volume = nib.load(item["mri"])
+        labels = np.zeros(volume.shape, np.uint8)
+        labels[16:48, :, 36:60] = Tissue.TRABECULAR_MARROW
+        labels[16:48, :, 4:28] = Tissue.TIBIA_MARROW
+        labels[16:48, :, 32:36] = Tissue.FEMORAL_CARTILAGE
+        item["labels"] = str(folder / f"{item['case']}.nii.gz")
+        nib.save(nib.Nifti1Image(labels, volume.affine), item["labels"])
+        splits[item.pop("split")].append(item)
+    return save_datalist(folder / "datalist.json", splits, "labelled", synthetic=True)
+
+
 @pytest.fixture
 def form(tmp_path) -> Path:
     """A feature form as a JSON file."""

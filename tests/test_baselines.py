@@ -22,7 +22,7 @@ from xr2mri_core.baselines import (
 )
 from xr2mri_core.baselines.medm2g import MedM2GInspired, TextGuidance
 from xr2mri_core.bundle import load_bundle
-from xr2mri_core.datalist import load_datalist, save_datalist
+from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import InputError, WeightsError
 from xr2mri_core.features import encode_features
 from xr2mri_core.generation import KneeMRIGenerator
@@ -48,25 +48,6 @@ SHORT = {
     "warmup": 1,
     "augmentation": "$None",
 }
-
-
-@pytest.fixture(scope="session")
-def labelled_datalist(small_datalist, tmp_path_factory) -> Path:
-    """The small datalist with label maps: bone in a square, cartilage under it."""
-    import nibabel as nib
-
-    folder = tmp_path_factory.mktemp("labelled")
-    splits: dict[str, list] = {"training": [], "validation": [], "test": []}
-    for item in load_datalist(small_datalist):
-        volume = nib.load(item["mri"])
-        labels = np.zeros(volume.shape, np.uint8)
-        labels[16:48, :, 36:60] = Tissue.TRABECULAR_MARROW
-        labels[16:48, :, 4:28] = Tissue.TIBIA_MARROW
-        labels[16:48, :, 32:36] = Tissue.FEMORAL_CARTILAGE
-        item["labels"] = str(folder / f"{item['case']}.nii.gz")
-        nib.save(nib.Nifti1Image(labels, volume.affine), item["labels"])
-        splits[item.pop("split")].append(item)
-    return save_datalist(folder / "datalist.json", splits, "labelled", synthetic=True)
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 from monai.metrics import SSIMMetric
+from scipy import ndimage
 from skimage.metrics import structural_similarity
 
+from xr2mri_core.errors import InputError
 from xr2mri_core.evaluation import metrics
 from xr2mri_core.phantom.tissues import Tissue
 
@@ -33,6 +35,46 @@ def test_psnr_of_a_known_error():
     assert metrics.psnr(truth, truth) == float("inf")
     half = np.arange(128).reshape(2, 8, 8) < 64
     assert metrics.psnr(truth, np.where(half, 0.1, 0.0), half) == pytest.approx(20, abs=1e-4)
+
+
+def test_eight_bit_slices_would_wrap_around_and_are_refused(random):
+    """15.6 dB, printed as 29 by the textbook line on bytes."""
+    true = random.integers(0, 256, (4, 64, 64)).astype(np.uint8)
+    noise = random.normal(0, 49, true.shape)
+    image = np.clip(true + noise, 0, 255).astype(np.uint8)
+    printed = 10 * np.log10(255**2 / np.mean((true - image) ** 2))
+    floats = [v.astype(np.float32) / 255 for v in (true, image)]
+    assert metrics.psnr(*floats) == pytest.approx(15.6, abs=0.3)
+    assert 28 < printed < 30
+    unlike = 10 * np.log10(
+        255**2 / np.mean((true - random.permutation(true.ravel()).reshape(true.shape)) ** 2)
+    )
+    assert abs(unlike - printed) < 1.5  # whatever the pictures
+    for measure in (metrics.psnr, metrics.ssim, metrics.ms_ssim):
+        with pytest.raises(InputError, match="slices of type uint8: metrics take floats"):
+            measure(true, image)
+
+
+def test_multi_scale_ssim_agrees_with_another_implementation(random):
+    smooth = ndimage.gaussian_filter(random.random((2, 192, 192)), (0, 3, 3)).astype(np.float32)
+    truth = (smooth - smooth.min()) / np.ptp(smooth)
+    image = np.clip(truth + random.normal(0, 0.1, truth.shape), 0, 1).astype(np.float32)
+
+    def filtered(picture):
+        wide = ndimage.gaussian_filter(picture, 1.5, truncate=5 / 1.5, mode="constant")
+        return wide[5:-5, 5:-5]
+
+    for k, ours in enumerate(metrics.ms_ssim(truth, image)):
+        a, b, product = truth[k].astype(float), image[k].astype(float), 1.0
+        for scale, weight in enumerate((0.0448, 0.2856, 0.3001, 0.2363, 0.1333)):
+            mean_a, mean_b = filtered(a), filtered(b)
+            var_a, var_b = filtered(a * a) - mean_a**2, filtered(b * b) - mean_b**2
+            cs = (2 * (filtered(a * b) - mean_a * mean_b) + 9e-4) / (var_a + var_b + 9e-4)
+            light = (2 * mean_a * mean_b + 1e-4) / (mean_a**2 + mean_b**2 + 1e-4)
+            product *= max((cs * light if scale == 4 else cs).mean(), 0) ** weight
+            a, b = (v.reshape(len(v) // 2, 2, -1, 2).mean((1, 3)) for v in (a, b))
+        assert ours == pytest.approx(product, abs=1e-4)
+    assert np.isnan(metrics.ms_ssim(truth[:, :96], image[:, :96])).all()
 
 
 def test_ssim_equals_monai_and_scikit_image(random):

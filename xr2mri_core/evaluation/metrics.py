@@ -4,9 +4,12 @@ All functions take slices (n, H, W) float in [0, 1] in the image convention (row
 inferior) and return one value per slice or per pair of neighbours. Settings that change the
 numbers:
 
-- PSNR: in float, data range 1.
+- PSNR: in float, data range 1. Integers are refused: the difference of two 8-bit pictures wraps at
+  256, as does its square, so that no mean of squares can exceed 255 and no PSNR of any two pictures
+  falls below 24 dB (about 28 dB is typical, whatever the pictures).
 - SSIM: Gaussian window 11 x 11, sigma 1.5, data range 1, valid positions only. Equal to MONAI's
   ``SSIMMetric`` and to scikit-image with ``gaussian_weights=True, use_sample_covariance=False``.
+- MS-SSIM: five scales with the weights of Wang et al. (2003), on slices of at least 176 pixels.
 - RSSIM (paper, section IV-A2): Canny edges (sigma 3, thresholds 0.1 and 0.2), then SSIM of the two
   edge maps, averaged over the joint region. The region comes from the *real* slice alone, so that
   no method chooses where it is judged. An empty edge map already scores about 0.7: always read
@@ -22,13 +25,15 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from monai.metrics.regression import compute_ssim_and_cs
+from monai.metrics.regression import compute_ms_ssim, compute_ssim_and_cs
 from scipy import ndimage
 from skimage.feature import canny
 
+from xr2mri_core.errors import InputError
 from xr2mri_core.phantom.tissues import Tissue
 
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
+MS_SSIM_SCALES = 5
 CANNY_SIGMA = 3.0
 EDGE_TOLERANCE = 2.0
 """Pixels within which an edge counts as found in `edge_f1`."""
@@ -43,15 +48,39 @@ Region = tuple[slice, slice]
 # --- intensities --------------------------------------------------------------------------------
 
 
+def in_floats(*volumes: np.ndarray) -> None:
+    """Refuse slices of integers, whose differences wrap around.
+
+    Raises:
+        InputError: naming the type.
+    """
+    for volume in volumes:
+        if np.issubdtype(volume.dtype, np.integer):
+            raise InputError(
+                f"slices of type {volume.dtype}: metrics take floats in [0, 1]; divide by the "
+                "largest value that the type can hold"
+            )
+
+
 def psnr(truth: np.ndarray, image: np.ndarray, mask: np.ndarray | None = None) -> float:
-    """Peak signal-to-noise ratio in dB over all voxels, or those in ``mask``; data range 1."""
+    """Peak signal-to-noise ratio in dB over all voxels, or those in ``mask``; data range 1.
+
+    Raises:
+        InputError: the slices are integers.
+    """
+    in_floats(truth, image)
     difference = (truth - image) if mask is None else (truth - image)[mask]
     error = float(np.mean(np.square(difference, dtype=np.float64)))
     return float("inf") if error == 0 else -10 * float(np.log10(error))
 
 
 def ssim_map(truth: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Local SSIM (n, H, W); NaN in the 5-pixel margin where the window does not fit."""
+    """Local SSIM (n, H, W); NaN in the 5-pixel margin where the window does not fit.
+
+    Raises:
+        InputError: the slices are integers.
+    """
+    in_floats(truth, image)
     local, _ = compute_ssim_and_cs(
         _tensor(image),
         _tensor(truth),
@@ -71,6 +100,21 @@ def _tensor(slices: np.ndarray) -> torch.Tensor:
 def ssim(truth: np.ndarray, image: np.ndarray) -> np.ndarray:
     """Structural similarity of each slice (n,)."""
     return np.nanmean(ssim_map(truth, image), axis=(1, 2))
+
+
+def ms_ssim(truth: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Multi-scale structural similarity of each slice (n,); NaN below 176 pixels.
+
+    Over five scales, each half of the one before; the structure of coarse ones counts more than the
+    grain of the finest, which a generated volume cannot have in the right place.
+
+    Raises:
+        InputError: the slices are integers.
+    """
+    in_floats(truth, image)
+    if min(truth.shape[1:]) < SSIM_WINDOW * 2 ** (MS_SSIM_SCALES - 1):
+        return np.full(len(truth), np.nan)
+    return compute_ms_ssim(_tensor(image), _tensor(truth), spatial_dims=2)[:, 0].numpy()
 
 
 def body_mask(slices: np.ndarray) -> np.ndarray:
@@ -235,6 +279,7 @@ class Reference:
             "psnr": psnr(self.slices, slices),
             "psnr_body": psnr(self.slices, slices, self.body),
             "ssim": float(np.nanmean(local)),
+            "ms_ssim": float(np.mean(ms_ssim(self.slices, slices))),
             "ssim_joint": _mean(in_joint),
             "rssim": _mean(rssim(self.edges, edges, self.regions)),
             "edge_f1": _mean(edge_f1(self.edges, edges, self.regions)),

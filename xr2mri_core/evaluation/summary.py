@@ -11,6 +11,7 @@ METRICS = {
     "psnr": ("PSNR, dB", 2),
     "psnr_body": ("PSNR body, dB", 2),
     "ssim": ("SSIM", 3),
+    "ms_ssim": ("MS-SSIM", 3),
     "ssim_joint": ("SSIM joint", 3),
     "rssim": ("RSSIM", 3),
     "edge_f1": ("edge F1, 2 px", 3),

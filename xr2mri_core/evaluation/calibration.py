@@ -1,0 +1,66 @@
+"""Whether the deviation that several samples predict is the error that they make.
+
+With m samples of one patient, their mean and standard deviation s at a voxel, the next draw of the
+same distribution lies within mean +- t s sqrt(1 + 1/m) with the probability that Student's t with
+m - 1 degrees of freedom says, if draws are normal. The truth is such a draw, of a right model.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import t as student
+
+LEVELS = (0.5, 0.8, 0.95)
+"""Probabilities of the intervals."""
+
+
+def coverage(
+    truth: np.ndarray, mean: np.ndarray, std: np.ndarray, samples: int, body: np.ndarray
+) -> dict[str, float]:
+    """The share of the body's voxels whose truth lies in each interval: ``cover50``, ...
+
+    Args:
+        truth, mean, std: (n, H, W); the last is the standard deviation over the samples (divided by
+            m - 1).
+        samples: m, at least 2.
+        body: (n, H, W) bool.
+
+    Returns:
+        One value a level, at best the level itself. Below it the samples are too much alike.
+    """
+    error = np.abs(truth - mean)[body].astype(np.float64)
+    width = std[body].astype(np.float64) * np.sqrt(1 + 1 / samples)
+    return {
+        f"cover{round(100 * level)}": float(
+            np.mean(error <= student.ppf((1 + level) / 2, samples - 1) * width)
+        )
+        for level in LEVELS
+    }
+
+
+def spread_skill(
+    truth: np.ndarray, mean: np.ndarray, std: np.ndarray, body: np.ndarray, bins: int = 10
+) -> list[dict[str, float]]:
+    """Predicted deviation against error, voxels sorted by the former into bins of equal size.
+
+    Args:
+        truth, mean, std: (n, H, W).
+        body: (n, H, W) bool.
+        bins: number of bins.
+
+    Returns:
+        ``spread`` (root mean square deviation), ``error`` (root mean square error of the mean) and
+        ``voxels`` of each bin, ascending. They lie on the diagonal if calibrated, up to the factor
+        sqrt(1 + 1/m) that few samples cost.
+    """
+    spread, error = std[body].astype(np.float64), (truth - mean)[body].astype(np.float64)
+    order = np.argsort(spread, kind="stable")
+    return [
+        {
+            "spread": float(np.sqrt(np.mean(np.square(spread[part])))),
+            "error": float(np.sqrt(np.mean(np.square(error[part])))),
+            "voxels": float(part.size),
+        }
+        for part in np.array_split(order, bins)
+        if part.size
+    ]

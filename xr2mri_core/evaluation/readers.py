@@ -1,0 +1,295 @@
+"""Small networks that read a volume, trained on true ones: where are the bones, what is the grade?
+
+Judged on generated volumes they tell what a reader could see there. What they reach on the true
+test volumes is their ceiling, and is reported beside every number.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.metrics import compute_average_surface_distance, compute_dice, compute_roc_auc
+from monai.networks.nets import UNet
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from xr2mri_core.evaluation.metrics import PIXEL_MM
+from xr2mri_core.features import VARIABLES
+from xr2mri_core.files import whole_file
+from xr2mri_core.geometry import WINDOW_MM
+from xr2mri_core.networks.model import check_state, read_safetensors
+from xr2mri_core.phantom.tissues import Tissue
+from xr2mri_core.training import SliceCache
+from xr2mri_core.training.cache import from_bytes
+
+logger = logging.getLogger("xr2mri")
+
+STRUCTURES: dict[str, tuple[Tissue, ...]] = {
+    "femur": (Tissue.TRABECULAR_MARROW,),
+    "tibia": (Tissue.TIBIA_MARROW,),
+    "cartilage": (
+        Tissue.FEMORAL_CARTILAGE,
+        Tissue.TIBIAL_CARTILAGE_MEDIAL,
+        Tissue.TIBIAL_CARTILAGE_LATERAL,
+        Tissue.PATELLAR_CARTILAGE,
+    ),
+    "meniscus": (Tissue.MENISCUS_MEDIAL, Tissue.MENISCUS_LATERAL),
+}
+"""What the segmentation network tells apart; everything else is background."""
+
+PRESENT = {name.name: (2 if name.name == "V00XRKL" else 1) for name in VARIABLES}
+"""Variable -> lowest grade that counts as present (Kellgren-Lawrence: radiographic OA, 2)."""
+
+_AT_ONCE = 10  # slices in one pass
+
+
+def structures_of(labels: np.ndarray) -> np.ndarray:
+    """Label maps of the phantom (..., H, W) -> 0 (background), 1, ... of `STRUCTURES`, uint8."""
+    table = np.zeros(256, np.uint8)
+    for index, tissues in enumerate(STRUCTURES.values(), start=1):
+        table[[int(tissue) for tissue in tissues]] = index
+    return table[labels]
+
+
+class Segmenter(nn.Module):
+    """A 2-D U-Net of 0.2 million parameters: slice -> structure of every pixel.
+
+    Args:
+        channels: widths of its levels, each half as large as the one before.
+    """
+
+    def __init__(self, channels: Sequence[int] = (16, 32, 48, 64)) -> None:
+        super().__init__()
+        self.net = UNet(2, 1, 1 + len(STRUCTURES), channels, (2,) * (len(channels) - 1),
+                        num_res_units=1)  # fmt: skip
+
+    def forward(self, slices: Tensor) -> Tensor:
+        """(B, 1, H, W) in [-1, 1] -> logits (B, 1 + structures, H, W)."""
+        return self.net(slices)
+
+    @torch.no_grad()
+    def segment(self, slices: np.ndarray) -> np.ndarray:
+        """Slices (n, H, W) in [0, 1] -> structures (n, H, W) uint8."""
+        self.eval()
+        parts = torch.from_numpy(np.asarray(slices, np.float32))[:, None].mul(2).sub(1)
+        found = [self(part).argmax(1).to(torch.uint8) for part in parts.split(_AT_ONCE)]
+        return torch.cat(found).numpy()
+
+
+class Grader(nn.Module):
+    """Volume -> is each of the 19 features present? Slices are looked at alone, then the best told.
+
+    A finding such as a cyst is seen in a few slices and in one place: convolutions find it, the
+    largest response over places and slices tells it.
+
+    Args:
+        channels: widths; each layer halves the picture.
+    """
+
+    def __init__(self, channels: Sequence[int] = (16, 32, 48, 64)) -> None:
+        super().__init__()
+        widths = [1, *channels]
+        layers: list[nn.Module] = []
+        for before, after in pairwise(widths):
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1),
+                       nn.GroupNorm(8, after), nn.SiLU()]  # fmt: skip
+        self.look = nn.Sequential(*layers, nn.Conv2d(channels[-1], channels[-1], 3, padding=1))
+        self.side = 2  # medial and lateral are told apart by where a response is
+        self.tell = nn.Linear(channels[-1] * (self.side + 1), len(VARIABLES))
+
+    def forward(self, slices: Tensor) -> Tensor:
+        """One volume's slices (n, 1, H, W) in [-1, 1] -> logits (variables,)."""
+        seen = self.look(joint_crop(slices))
+        strongest = F.adaptive_max_pool2d(seen, (1, self.side)).amax(0)
+        return self.tell(torch.cat([strongest.flatten(), seen.mean((0, 2, 3))]))
+
+    @torch.no_grad()
+    def grade(self, slices: np.ndarray) -> np.ndarray:
+        """Slices (n, H, W) in [0, 1], right-knee frame -> scores (variables,)."""
+        self.eval()
+        return self(torch.from_numpy(np.asarray(slices, np.float32))[:, None].mul(2).sub(1)).numpy()
+
+
+def joint_crop(slices: Tensor) -> Tensor:
+    """The middle half of the rows (..., H, W), where all features are."""
+    height = slices.shape[-2]
+    return slices[..., height // 4 : height - height // 4, :]
+
+
+def presence(features: dict[str, Any]) -> np.ndarray:
+    """Grades -> 1 (present), 0 (absent) or NaN (not read) of each variable, in Table I's order."""
+    return np.array(
+        [
+            np.nan if variable.name not in features else
+            float(features[variable.name] >= PRESENT[variable.name])
+            for variable in VARIABLES
+        ]
+    )  # fmt: skip
+
+
+# --- training -----------------------------------------------------------------------------------
+
+
+def load_or_train(
+    network: nn.Module, file: Path, train: Callable[[nn.Module], float], told: str
+) -> nn.Module:
+    """Fill a network from a safetensors file, or train it and write that file.
+
+    Raises:
+        WeightsError: the file is of another network.
+    """
+    if file.is_file():
+        state, _ = read_safetensors(file)
+        check_state(network.state_dict(), state, file)
+        network.load_state_dict(state)
+    else:
+        loss = train(network)
+        logger.info("%s: trained, loss %.3f", told, loss)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(file) as part:
+            save_file({n: v.contiguous() for n, v in network.state_dict().items()}, part)
+    return network.eval()
+
+
+def train_segmenter(
+    network: nn.Module, slices: SliceCache, steps: int = 600, batch: int = 8, seed: int = 0
+) -> float:
+    """Cross entropy and Dice loss on slices of the cache, which has labels; the last loss.
+
+    Greys and contrast are changed at random: generated volumes are not quite as bright as true
+    ones, and are to be read all the same.
+    """
+    rng, arrays = np.random.default_rng(seed), slices.arrays
+    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    loss = torch.tensor(float("nan"))
+    network.train()
+    for step in range(steps):
+        _cool(optimizer, 3e-3, step / steps)
+        rows = (
+            rng.integers(len(slices), size=batch),
+            rng.integers(slices.slices_per_case, size=batch),
+        )
+        pictures = _changed(from_bytes(arrays["slices"][rows]).unsqueeze(1), rng)
+        target = torch.from_numpy(structures_of(arrays["labels"][rows])).long()
+        logits = network(pictures)
+        loss = F.cross_entropy(logits, target) + _soft_dice_loss(logits, target)
+        _step(optimizer, loss)
+    return float(loss.detach())
+
+
+def train_grader(network: nn.Module, slices: SliceCache, steps: int = 1500, seed: int = 0) -> float:
+    """Binary cross entropy of the features that were read, two volumes a step; the last loss."""
+    rng = np.random.default_rng(seed)
+    told = np.stack([presence(item["features"]) for item in slices.items])
+    rate = np.clip(np.nan_to_num(np.nanmean(np.vstack([told, np.full(told.shape[1], 0.5)]), 0)),
+                   0.05, 0.95)  # fmt: skip
+    weight = torch.from_numpy((1 - rate) / rate).float()  # rare ones count as much as their absence
+    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
+    losses: list[float] = []
+    network.train()
+    for step in range(steps):
+        _cool(optimizer, 2e-3, step / steps)
+        total = torch.zeros(())
+        for case in rng.integers(len(slices), size=2):
+            pictures = _changed(from_bytes(slices.arrays["slices"][case]).unsqueeze(1), rng)
+            truth, known = torch.from_numpy(told[case]).float(), ~np.isnan(told[case])
+            if known.any():
+                chosen = torch.from_numpy(known)
+                total = total + F.binary_cross_entropy_with_logits(
+                    network(pictures)[chosen], truth[chosen], pos_weight=weight[chosen]
+                )
+        if total.requires_grad:
+            _step(optimizer, total / 2)
+            losses.append(float(total.detach()) / 2)
+    return float(np.mean(losses[-50:])) if losses else float("nan")
+
+
+def _changed(pictures: Tensor, rng: np.random.Generator) -> Tensor:
+    gain, shift, noise = rng.uniform(0.85, 1.15), rng.uniform(-0.1, 0.1), rng.uniform(0, 0.08)
+    grain = torch.from_numpy(rng.standard_normal(pictures.shape, dtype=np.float32))
+    return (pictures * float(gain) + float(shift) + float(noise) * grain).clamp(-1, 1)
+
+
+def _soft_dice_loss(logits: Tensor, target: Tensor) -> Tensor:
+    share = logits.softmax(1)[:, 1:]
+    truth = F.one_hot(target, logits.shape[1]).movedim(-1, 1)[:, 1:].to(share)
+    both = (share * truth).sum((0, 2, 3))
+    return 1 - ((2 * both + 1) / (share.sum((0, 2, 3)) + truth.sum((0, 2, 3)) + 1)).mean()
+
+
+def _cool(optimizer: torch.optim.Optimizer, rate: float, progress: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate * 0.5 * (1 + np.cos(np.pi * progress))
+
+
+def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+
+
+# --- what they tell -----------------------------------------------------------------------------
+
+
+def structure_scores(true: np.ndarray, found: np.ndarray) -> dict[str, float]:
+    """Dice and surface distance of each structure of a volume.
+
+    Args:
+        true, found: structures (n, H, W) uint8, `structures_of` the labels and `Segmenter.segment`.
+
+    Returns:
+        ``dice_femur``, ... in [0, 1] and ``surface_femur``, ..., the mean symmetric distance of the
+        surfaces in mm, in 3-D; NaN where the truth has no such structure; a structure that is not
+        found at all has no distance, and a Dice of 0.
+    """
+    count = 1 + len(STRUCTURES)
+    pair = [
+        F.one_hot(torch.from_numpy(v.astype(np.int64)), count).movedim(-1, 0)[None, 1:]
+        for v in (found, true)
+    ]
+    dice = compute_dice(pair[0], pair[1], include_background=True, ignore_empty=True)[0].numpy()
+    spacing = (WINDOW_MM / max(len(true) - 1, 1), PIXEL_MM, PIXEL_MM)
+    values = {}
+    for index, name in enumerate(STRUCTURES):
+        own, truth = (v[:, index : index + 1] for v in pair)
+        values[f"dice_{name}"] = float(dice[index])
+        values[f"surface_{name}"] = (
+            float(
+                compute_average_surface_distance(
+                    own, truth, include_background=True, symmetric=True, spacing=spacing
+                )
+            )
+            if own.any() and truth.any()
+            else float("nan")
+        )
+    return values
+
+
+def feature_auc(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Area under the ROC curve of each variable.
+
+    Args:
+        scores: (cases, variables) of `Grader.grade`.
+        truth: (cases, variables) of `presence`.
+
+    Returns:
+        Variable -> AUC, 0.5 by chance; NaN where all cases that were read are alike.
+    """
+    values = {}
+    for index, variable in enumerate(VARIABLES):
+        known = ~np.isnan(truth[:, index])
+        target = truth[known, index]
+        if 0 < target.sum() < len(target):
+            score = torch.from_numpy(scores[known, index])
+            area = compute_roc_auc(score, torch.from_numpy(target))
+            values[variable.name] = float(np.asarray(area))
+        else:
+            values[variable.name] = float("nan")
+    return values
