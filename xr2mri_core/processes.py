@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
 import os
 import signal
 import sys
@@ -33,6 +34,21 @@ def wait_passively() -> None:
     that does other work too. A policy that the environment states is kept.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep freed memory for the next tensor; other C libraries are left as they are.
+
+    Networks free and ask for the same tens of megabytes in every layer, and the system hands them
+    out anew each time, page by page and zeroed: a tenth of a volume's time. The process is no
+    larger for it at its largest, but stays so: for commands, not for servers.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return
+    for trim_or_mmap_threshold in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
+        mallopt(trim_or_mmap_threshold, 2**30)
 
 
 class LeaveAtOnce:
