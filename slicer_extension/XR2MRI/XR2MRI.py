@@ -73,8 +73,7 @@ class XR2MRIWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.setup(self)
         start()  # also if the module was loaded, or loaded again, after Slicer's start
         widget = slicer.util.loadUI(self.resourcePath("UI/XR2MRI.ui"))
-        self.layout.addWidget(widget)
-        self.layout.addStretch(1)
+        self.layout.addWidget(widget, 1)  # all the room that there is: the panel scrolls by itself
         self.ui = slicer.util.childWidgetVariables(widget)
         widget.setMRMLScene(slicer.mrmlScene)
         self.logic = self.logic or XR2MRILogic()

@@ -88,6 +88,7 @@ def slicer(application):
     for node in application.util.getNodesByClass("vtkMRMLScriptedModuleNode"):
         application.mrmlScene.RemoveNode(node)  # singletons outlive a scene, but not a test
     application.app.settings().clear()
+    application.app.settings().setValue("XR2MRI/OwnLayout", '"yes"')  # asked in a test of its own
     application.app.testing = False
     application.dicomDatabase.closeDatabase()
     for noted in (harness.errors, harness.warnings, pythonqt.handled):

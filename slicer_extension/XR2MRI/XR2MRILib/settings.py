@@ -69,6 +69,15 @@ def set_install_folder(path: str) -> None:
     _write("InstallFolder", path)
 
 
+def own_layout() -> bool | None:
+    """Whether the module may arrange the views; None while nobody has been asked."""
+    return {"yes": True, "no": False}.get(str(_read("OwnLayout", "")))
+
+
+def set_own_layout(wanted: bool) -> None:
+    _write("OwnLayout", "yes" if wanted else "no")
+
+
 def options() -> dict[str, Any]:
     """The options of the last generation, by their names in the parameter node."""
     found = _read("Options", {})

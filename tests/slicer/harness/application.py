@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import ctk
 import qt
 import slicer
 from PySide6.QtCore import (
@@ -177,10 +178,52 @@ class Application(qt.QObject):
         self._folder.cleanup()
 
 
-class MainWindow(qt.QMainWindow):
-    """Panel and views, with nothing around them."""
+class ModulePanel(qt.QScrollArea):
+    """`qSlicerModulePanel`: help and acknowledgement, and a module's widget below it, which gets the
+    room that is left; all of it scrolls where that is not enough."""
 
-    PANEL = 500
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("ModulePanel")
+        self.setFrameShape(qt.QFrame.NoFrame)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOff)
+        contents = qt.QWidget()
+        self._column, self._shown = qt.QVBoxLayout(contents), None
+        self._column.setSizeConstraint(qt.QLayout.SetMinAndMaxSize)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self.help = ctk.ctkCollapsibleButton("Help && Acknowledgement")
+        self.helpText = qt.QTextBrowser()
+        qt.QVBoxLayout(self.help).addWidget(self.helpText)
+        self.help.collapsed = True
+        self._column.addWidget(self.help)
+        self._column.addItem(
+            qt.QSpacerItem(0, 20, qt.QSizePolicy.Minimum, qt.QSizePolicy.MinimumExpanding)
+        )
+        self.setWidget(contents)
+
+    def add(self, module: Any, widget: Any) -> None:
+        self.helpText.setHtml(f"{module.helpText}<hr>{module.acknowledgementText}")
+        widget.layout().setContentsMargins(0, 0, 0, 0)
+        self._column.insertWidget(1, widget, 1)
+        widget.setSizePolicy(qt.QSizePolicy.Minimum, widget.sizePolicy.verticalPolicy())
+        widget.show()
+        self._shown = widget
+
+    def remove(self) -> None:
+        widget, self._shown = self._shown, None
+        if widget is not None:
+            self._column.removeWidget(widget)
+            widget.hide()
+            widget.setParent(None)
+
+
+class MainWindow(qt.QMainWindow):
+    """Panel and views. Of what Slicer has around them, what takes height from the panel is here:
+    help above, Data Probe below. `DESKTOP` is what the rest and the desktop itself take of a
+    screen's height: task bar, title, menus, toolbars, the dock's title and logo, status bar."""
+
+    PANEL, PROBE, DESKTOP = 500, 130, 236
 
     def __init__(self, modules: ModuleManager, views: Any) -> None:
         super().__init__()
@@ -188,12 +231,19 @@ class MainWindow(qt.QMainWindow):
         self.setObjectName("qSlicerMainWindow")
         self.setWindowTitle("3D Slicer")
         self.setCentralWidget(views)
-        self.scroll = qt.QScrollArea()
-        self.scroll.setWidgetResizable(True)
+        self.panel = ModulePanel()
         self.dock = qt.QDockWidget("Module Panel", self)
         self.dock.setObjectName("PanelDockWidget")
         self.dock.setTitleBarWidget(qt.QWidget())
-        self.dock.setWidget(self.scroll)
+        contents = qt.QWidget()
+        column = qt.QVBoxLayout(contents)
+        column.setContentsMargins(0, 2, 0, 0)
+        column.setSpacing(2)
+        column.addWidget(self.panel)
+        probe = ctk.ctkCollapsibleButton("Data Probe")
+        probe.setFixedHeight(self.PROBE)
+        column.addWidget(probe)
+        self.dock.setWidget(contents)
         self.dock.setMinimumWidth(self.PANEL)
         self.addDockWidget(qt.Qt.LeftDockWidgetArea, self.dock)
         self.addToolBar(_view_toolbar(self))
@@ -208,11 +258,10 @@ class MainWindow(qt.QMainWindow):
 
     def selectModule(self, name: str) -> None:
         """Show a module's panel."""
-        self.scroll.takeWidget()
+        self.panel.remove()
         widget = self._modules.select(name)
         if widget is not None:
-            self.scroll.setWidget(widget)
-            widget.show()
+            self.panel.add(self._modules.module(name), widget)
 
     selectedModule = Property(str, lambda self: self._modules.selected)
 

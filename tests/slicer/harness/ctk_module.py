@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import qt
-from PySide6.QtCore import Property, Qt, Signal
+from PySide6.QtCore import Property, QEvent, Qt, QTimer, Signal
 
 from .pythonqt import plain
 
 
 class ctkCollapsibleButton(qt.QWidget):
-    """A heading that folds what is below it away."""
+    """A heading that folds what is below it away. As CTK's, it knows which of its children were
+    hidden by others, and leaves them so."""
 
     contentsCollapsed = Signal(bool)
     clicked = Signal(bool)
@@ -24,24 +25,52 @@ class ctkCollapsibleButton(qt.QWidget):
         text = arguments[0] if arguments and isinstance(arguments[0], str) else ""
         super().__init__(*(a for a in arguments if not isinstance(a, str)))
         self._h_text, self._h_collapsed = text, False
+        self._h_forcing, self._h_hidden, self._h_watched = False, set(), set()
         self.setContentsMargins(2, self.HEIGHT + 2, 2, 2)
 
     def _collapse(self, collapsed: bool) -> None:
         changed = collapsed != self._h_collapsed
+        if changed and collapsed:
+            hidden = (c for c in self.children() if c.isWidgetType() and c.isHidden())
+            self._h_hidden = {id(child) for child in hidden}
         self._h_collapsed = collapsed
         for child in self.children():
             if child.isWidgetType():
-                child.setVisible(not collapsed)
+                self._show(child)
         self.setMaximumHeight(self.HEIGHT if collapsed else 16777215)
         self.updateGeometry()
         if changed:
             self.contentsCollapsed.emit(collapsed)
             self.toggled.emit(not collapsed)
 
+    def _show(self, child: Any) -> None:
+        self._h_forcing = True
+        child.setVisible(not self._h_collapsed and id(child) not in self._h_hidden)
+        self._h_forcing = False
+
     def childEvent(self, event: Any) -> None:
         child = event.child()
-        if event.added() and child.isWidgetType() and self._h_collapsed:
-            child.setVisible(False)
+        if event.added() and child.isWidgetType():
+            if self._h_collapsed:
+                child.setVisible(False)
+            QTimer.singleShot(0, self._watch)  # it is still being made
+
+    def _watch(self) -> None:
+        for child in self.children():
+            if child.isWidgetType() and id(child) not in self._h_watched:
+                self._h_watched.add(id(child))
+                child.installEventFilter(self)
+
+    def eventFilter(self, child: Any, event: Any) -> bool:
+        kind = event.type()
+        if not self._h_forcing and kind in (QEvent.ShowToParent, QEvent.HideToParent):
+            if kind == QEvent.HideToParent:
+                self._h_hidden.add(id(child))
+            else:
+                self._h_hidden.discard(id(child))
+                if self._h_collapsed:
+                    self._show(child)
+        return False
 
     def setCollapsed(self, collapsed: bool) -> None:
         self.setProperty("collapsed", collapsed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import qt
 import slicer
 
 from ..logic import XR2MRILogic
@@ -34,6 +35,7 @@ class Panel:
         self.server = ServerSection(ui, logic)
         self.computer = ComputerSection(ui, logic, self.update)
         self._turns = Turns()
+        self._ui = ui
         self.radiograph = RadiographSection(ui, logic, self._turns)
         self.patient = PatientSection(ui, logic, self.update)
         self.features = FeatureSection(ui, logic, self.patient)
@@ -61,7 +63,9 @@ class Panel:
         self._signals = (logic.stateChanged, logic.connected, logic.disconnected, logic.failed)
         for signal in self._signals:
             signal.connect(self.update)
+        self.features.placed.connect(self._fit_width)
         self.update()
+        self._fit_width()
 
     @property
     def settled(self) -> bool:
@@ -97,6 +101,13 @@ class Panel:
                 section.update()
         finally:
             self._updating = False
+
+    def _fit_width(self) -> None:
+        """As wide as the widest section: what scrolls has no least width of its own, and would be
+        cut off at the right."""
+        area = self._ui.sectionsArea
+        bar = area.style().pixelMetric(qt.QStyle.PM_ScrollBarExtent)
+        area.minimumWidth = self._ui.sections.minimumSizeHint.width() + bar
 
     def _on_layout(self, chosen: int) -> None:
         """Fill the views of the layout when the user takes it from Slicer's menu; who has it shown

@@ -14,6 +14,7 @@ from xr2mri_client.texts import tr as _
 
 from ..form import FeatureForm
 from ..logic import XR2MRILogic
+from ..signals import Signal
 from .form_grid import STYLE, FormGrid
 from .patient import PatientSection
 from .section import Section, tell
@@ -21,7 +22,12 @@ from .turns import Turns
 
 
 class FeatureSection(Section):
-    """Shows the form and keeps it and the parameter node the same."""
+    """Shows the form and keeps it and the parameter node the same.
+
+    Attributes:
+        form: None before a server has told it.
+        placed: signal (): another form is in its place.
+    """
 
     def __init__(self, ui: Any, logic: XR2MRILogic, patient: PatientSection) -> None:
         super().__init__(ui, logic)
@@ -29,6 +35,7 @@ class FeatureSection(Section):
         self._turns = Turns()  # its own: a form is built to its end, whatever becomes of the scene
         self.form: FeatureForm | None = None
         self._grid: FormGrid | None = None
+        self.placed = Signal()
         ui.formFrame.styleSheet = STYLE
         ui.loadFormButton.connect("clicked(bool)", self._on_load)
         ui.saveFormButton.connect("clicked(bool)", self._on_save)
@@ -41,6 +48,7 @@ class FeatureSection(Section):
         ready = self.form is not None and self.node is not None
         for name in ("loadFormButton", "saveFormButton", "pasteRowButton", "clearFormButton"):
             getattr(self.ui, name).enabled = ready
+        self.ui.keysNote.visible = ready
         if not ready:
             tell(self.ui.summaryLabel, _("Connect to a server, or start it: it has the form."))
             return
@@ -87,6 +95,7 @@ class FeatureSection(Section):
         self.ui.formFrame.layout().addWidget(self._grid.widget)
         self._patient.align(self._grid.label_width)
         self.update()
+        self.placed.emit()
 
     def _on_grade(self, name: str, grade: int | None) -> None:
         tell(self.ui.formNote, "")

@@ -40,6 +40,8 @@ _BUSY = {
 }
 
 
+SHORTCUT = "Ctrl+Return"
+"""Of the button, while the panel is open; none of Slicer's main window's."""
 FORM_MS = 10
 """Between two looks at whether the form of a server that was just started is whole."""
 
@@ -62,6 +64,10 @@ class GenerateSection(Section):
         self._waiting = False  # for the server on this computer, to generate then
         self._radiograph, self._features = radiograph, features
         self._patient, self._options = patient, options
+        keys = qt.QKeySequence(SHORTCUT)
+        shown = keys.toString(qt.QKeySequence.NativeText)
+        ui.generateButton.text = _("Generate MRI ({keys})").format(keys=shown)
+        ui.generateButton.setShortcut(keys)  # a new text takes the one before away
         ui.generateButton.connect("clicked(bool)", self._on_generate)
         ui.cancelButton.connect("clicked(bool)", self._on_cancel)
         self.listen(logic.stateChanged, self._on_state)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import qt
 import slicer
 import vtk
 from slicer.util import VTKObservationMixin
@@ -14,6 +15,7 @@ from slicer.util import VTKObservationMixin
 from xr2mri_client.errors import XR2MRIClientError
 from xr2mri_client.texts import tr as _
 
+from .. import sample_data, settings
 from ..location import Found
 from ..logic import XR2MRILogic
 from ..request import Request
@@ -40,7 +42,11 @@ class RadiographSection(Section, VTKObservationMixin):
         ui.lateralityComboBox.connect("currentIndexChanged(int)", self._on_laterality)
         ui.cropButton.connect("toggled(bool)", self._on_crop)
         ui.cropResetButton.connect("clicked(bool)", self._on_reset)
-        ui.sampleButton.connect("clicked(bool)", self._on_sample)
+        ui.sampleButton.connect("clicked(bool)", lambda _checked: self._on_sample(0))
+        self._offer_samples()
+        ui.layoutYesButton.connect("clicked(bool)", lambda _checked: self.arrange(True))
+        ui.layoutNoButton.connect("clicked(bool)", lambda _checked: self.arrange(False))
+        ui.ownLayoutCheckBox.connect("clicked(bool)", self.arrange)
         self.listen(logic.finished, self._on_found)
 
     @property
@@ -72,6 +78,17 @@ class RadiographSection(Section, VTKObservationMixin):
         for name in ("lateralityComboBox", "cropButton", "cropResetButton"):
             getattr(self.ui, name).enabled = radiograph is not None
         self._update_crop(radiograph)
+        asked = settings.own_layout()
+        unasked = asked is None and chosen is not None and not layout.is_shown()
+        self.ui.layoutFrame.visible = unasked
+        self.ui.ownLayoutCheckBox.checked = bool(asked)
+
+    def arrange(self, wanted: bool) -> None:
+        """Arrange the views from now on, or leave them as the user has them."""
+        settings.set_own_layout(wanted)
+        if wanted and self.node is not None and self.node.radiograph is not None:
+            self._turns.add(layout.show, self.show)
+        self.update()
 
     def enter(self) -> None:
         """The user looks at the panel now."""
@@ -94,8 +111,19 @@ class RadiographSection(Section, VTKObservationMixin):
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _on_added(self, _scene: Any, _event: Any, node: slicer.vtkMRMLNode) -> None:
-        if self._entered and node.IsA("vtkMRMLScalarVolumeNode"):
+        if not node.IsA("vtkMRMLScalarVolumeNode") or slicer.mrmlScene.IsImporting():
+            return
+        if self._entered:
             self._turns.add(self._take_only)  # by then it has been read
+        node_id = node.GetID()
+        self._turns.add(lambda: self._take_sample(node_id))
+
+    def _take_sample(self, node_id: str) -> None:
+        """Choose a sample that was loaded elsewhere, as from the gallery of Sample Data: there, too,
+        somebody has asked for it."""
+        node = slicer.mrmlScene.GetNodeByID(node_id)
+        if self.node is not None and node is not None and sample_data.is_sample(node):
+            self.node.radiograph = node
 
     def _take_only(self) -> None:
         """Choose the radiograph if none is chosen and there is but one, such as a file that was
@@ -127,10 +155,21 @@ class RadiographSection(Section, VTKObservationMixin):
         if people or not first:
             self.node.demographics = people
         if not problem(chosen):
-            self._turns.add(*([] if self._opening else [layout.show]), self.show)
+            if settings.own_layout() and not self._opening:
+                self._turns.add(layout.show)
+            self._turns.add(self.show if not self._opening else self.show_own)
 
     def show(self) -> None:
-        """Bring the chosen radiograph into its view, where that is in the layout."""
+        """Bring the chosen radiograph into its view; where that is not in the layout, into a view
+        that is."""
+        if layout.is_shown():
+            self.show_own()
+        elif self.radiograph is not None:
+            layout.show_radiograph(self.radiograph, layout.VOLUME_VIEWS[-1])
+            self._update_roi_views()
+
+    def show_own(self) -> None:
+        """Bring the chosen radiograph into its own view, which the layout may not have now."""
         if self.radiograph is not None:
             layout.show_radiograph(self.radiograph)
             self._update_roi_views()
@@ -168,7 +207,7 @@ class RadiographSection(Section, VTKObservationMixin):
         if radiograph is None:
             return
         if shown:
-            self._turns.add(layout.show, self.show)
+            self._turns.add(*([layout.show] if settings.own_layout() else []), self.show)
         if shown and self.node.cropRoi is None:
             self.node.cropRoi = crop.add_roi(
                 radiograph, _("Knee in {name}").format(name=radiograph.GetName())
@@ -211,7 +250,8 @@ class RadiographSection(Section, VTKObservationMixin):
 
     def _update_roi_views(self) -> None:
         """The box means nothing in the views of the volume."""
-        view = layout.slice_node(layout.RADIOGRAPH_VIEW)  # there is none before the layout is shown
+        tag = layout.RADIOGRAPH_VIEW if layout.is_shown() else layout.VOLUME_VIEWS[-1]
+        view = layout.slice_node(tag)
         if view is not None and self.node.cropRoi is not None:
             self.node.cropRoi.GetDisplayNode().SetViewNodeIDs([view.GetID()])
 
@@ -254,10 +294,18 @@ class RadiographSection(Section, VTKObservationMixin):
 
     # --- sample data ----------------------------------------------------------------------------
 
-    def _on_sample(self, _checked: bool = False) -> None:
-        from .. import sample_data
+    def _offer_samples(self) -> None:
+        """The menu of the button: all of them; the button itself loads the first."""
+        menu = qt.QMenu(self.ui.sampleButton)
+        for index, sample in enumerate(sample_data.SAMPLES):
+            entry = qt.QAction(sample.name, menu)
+            menu.addAction(entry)
+            entry.connect("triggered(bool)", lambda _checked, index=index: self._on_sample(index))
+        self.ui.sampleButton.setMenu(menu)
 
-        self.node.radiograph = sample_data.load(sample_data.SAMPLES[0])
+    def _on_sample(self, index: int) -> None:
+        if self.node is not None:
+            self.node.radiograph = sample_data.load(sample_data.SAMPLES[index])
 
     def remember_form(self, features: Mapping[str, int], demographics: Mapping[str, str]) -> None:
         """Write the form on the radiograph, to be found again when it is chosen again."""

@@ -10,6 +10,7 @@ import slicer
 from xr2mri_client.errors import FormError
 from xr2mri_client.texts import tr as _
 
+from .. import settings
 from ..compare import Compared
 from ..generation import Result, result_of
 from ..logic import XR2MRILogic
@@ -67,7 +68,7 @@ class ResultSection(Section):
         if not self._shown or self._shown[0] != node.GetID():
             self._shown = (node.GetID(), "")
             self._turns.add(
-                layout.show,
+                *([layout.show] if settings.own_layout() else []),
                 self._with(node, lambda it: layout.show_radiograph(_radiograph_of(it))),
                 self._with(node, layout.show_volume),
             )
@@ -109,6 +110,7 @@ class ResultSection(Section):
             self.node.overlay = selected_data(self.ui.overlayComboBox) or ""
 
     def _on_layout(self, _checked: bool = False) -> None:
+        settings.set_own_layout(True)
         self._turns.add(layout.show, self._show_radiograph)
         self._show_chosen()
 
@@ -145,7 +147,7 @@ class ResultSection(Section):
             layout.show_radiograph(xray if not problem(xray) else None)
 
     def _show_volume(self, fit: bool) -> None:
-        if layout.is_shown() and self.node is not None:
+        if self.node is not None and (layout.is_shown() or not settings.own_layout()):
             chosen = self.node.result
             layout.show_volume(chosen, _reference(chosen, self.node.overlay), fit=fit)
 

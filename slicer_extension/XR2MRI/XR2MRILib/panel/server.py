@@ -6,7 +6,6 @@ from typing import Any
 
 from xr2mri_client.errors import (
     InstallFailed,
-    LoginFailed,
     LoginNeeded,
     ServerEnded,
     TlsProblem,
@@ -36,12 +35,16 @@ class ServerSection(Section):
         ui.passwordEdit.connect("returnPressed()", self._on_login)
         self.listen(logic.connected, self._on_connected)
         self.listen(logic.failed, self._on_failed)
+        self.listen(logic.disconnected, self._on_disconnected)
         self.update()
 
     def update(self) -> None:
         connecting = self.logic.state is State.CONNECTING
         idle = self.logic.state is State.IDLE
-        asked = isinstance(self._error, LoginNeeded)
+        info, asked = self.logic.info, isinstance(self._error, LoginNeeded)
+        self.ui.serverSection.text = (
+            _("Server: {url}").format(url=info.url) if info is not None else _("Server")
+        )
         here = self.ui.hereRadio.checked  # where the section of this computer says how things are
         self.ui.connectButton.text = _("Stop") if connecting else _("Connect")
         self.ui.connectButton.enabled = idle or connecting
@@ -91,6 +94,10 @@ class ServerSection(Section):
             combo.setCurrentText(info.url)
         self.ui.serverStatus.toolTip = plain_tip(_details(info))
         self.update()
+        self.ui.serverSection.collapsed = True  # to be opened again when it is wanted
+
+    def _on_disconnected(self) -> None:
+        self.ui.serverSection.collapsed = False
 
     def _on_failed(self, error: XR2MRIClientError) -> None:
         """A failed connection, or a login that expired during a job."""
@@ -98,8 +105,7 @@ class ServerSection(Section):
             self._error = None  # the section of this computer says it
         elif self.logic.info is None or isinstance(error, (LoginNeeded, TlsProblem)):
             self._error = error
-            if isinstance(error, LoginNeeded) and not isinstance(error, LoginFailed):
-                self.ui.serverSection.collapsed = False
+            self.ui.serverSection.collapsed = False
         self.update()
 
 

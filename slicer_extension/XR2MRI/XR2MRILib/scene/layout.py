@@ -79,18 +79,18 @@ def is_shown() -> bool:
     return manager is not None and manager.layout == LAYOUT_ID
 
 
-def show_radiograph(node: slicer.vtkMRMLVolumeNode | None) -> None:
-    """Show a radiograph in its view, in the plane of its pixels."""
-    composite = _composite(RADIOGRAPH_VIEW)
+def show_radiograph(node: slicer.vtkMRMLVolumeNode | None, tag: str = RADIOGRAPH_VIEW) -> None:
+    """Show a radiograph in its view or in another slice view, in the plane of its pixels."""
+    composite = _composite(tag)
     if composite is None:
         return
     composite.SetBackgroundVolumeID(node.GetID() if node is not None else None)
     composite.SetForegroundVolumeID(None)
     composite.SetLabelVolumeID(None)
-    view = slice_node(RADIOGRAPH_VIEW)
+    view = slice_node(tag)
     if node is not None and view is not None:
         view.RotateToVolumePlane(node)
-    _fit(RADIOGRAPH_VIEW)
+    _fit(tag)
 
 
 def show_volume(
@@ -106,10 +106,19 @@ def show_volume(
         composite.SetBackgroundVolumeID(node.GetID() if node is not None else None)
         composite.SetForegroundVolumeID(overlay.GetID() if overlay is not None else None)
         composite.SetLabelVolumeID(None)
+        _straighten(tag)
         composite.SetCompositing(composite.Add if overlay is not None else composite.Alpha)
         composite.SetForegroundOpacity(1.0 if overlay is not None else 0.0)
         if fit:
             _fit(tag)
+
+
+def _straighten(tag: str) -> None:
+    """Put a view back into its plane, from which a radiograph that it has shown had turned it."""
+    view = slice_node(tag)
+    wanted = dict(zip(VOLUME_VIEWS, ("Coronal", "Sagittal", "Axial")))[tag]
+    if view is not None and view.GetOrientation() != wanted:
+        view.SetOrientation(wanted)
 
 
 def show_slice(node: slicer.vtkMRMLScalarVolumeNode, index: int) -> None:
