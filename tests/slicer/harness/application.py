@@ -151,11 +151,13 @@ class Application(qt.QObject):
         self._hierarchy = HierarchyKeeper()
         self._layout = LayoutManager(self._core.app_logic)
         self.window = MainWindow(self._modules, self._layout.area)
+        colours = slicer.vtkSlicerColorLogic()  # trame-slicer has that of MRML alone
+        colours.SetMRMLScene(slicer.mrmlScene)
         logics = {
             "volumes": self._core.volumes_logic,
             "volumerendering": self._core.volume_rendering._logic,
             "subjecthierarchy": self._core.subject_hierarchy_logic,
-            "colors": self._core.color_logic,
+            "colors": colours,
             "segmentations": self._core.segmentations_logic,
             "terminologies": self._core.terminologies_logic,
             "markups": self._core.markups_logic._logic,
@@ -179,8 +181,8 @@ class Application(qt.QObject):
 
 
 class ModulePanel(qt.QScrollArea):
-    """`qSlicerModulePanel`: help and acknowledgement, and a module's widget below it, which gets the
-    room that is left; all of it scrolls where that is not enough."""
+    """`qSlicerModulePanel`: help and acknowledgement, and a module's widget below it, which gets
+    the room that is left; all of it scrolls where that is not enough."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -119,8 +119,8 @@ class RadiographSection(Section, VTKObservationMixin):
         self._turns.add(lambda: self._take_sample(node_id))
 
     def _take_sample(self, node_id: str) -> None:
-        """Choose a sample that was loaded elsewhere, as from the gallery of Sample Data: there, too,
-        somebody has asked for it."""
+        """Choose a sample that was loaded elsewhere, as from the gallery of Sample Data: there,
+        too, somebody has asked for it."""
         node = slicer.mrmlScene.GetNodeByID(node_id)
         if self.node is not None and node is not None and sample_data.is_sample(node):
             self.node.radiograph = node

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import qt
 import slicer
 
 from xr2mri_client.errors import FormError
 from xr2mri_client.texts import tr as _
 
-from .. import settings
+from .. import report, settings
 from ..compare import Compared
 from ..generation import Result, result_of
 from ..logic import XR2MRILogic
-from ..scene import attributes, display, layout
+from ..scene import attributes, display, layout, legend
 from ..scene.picture import problem
 from ..states import State
 from .generate import GenerateSection
@@ -43,6 +44,7 @@ class ResultSection(Section):
         ui.overlayComboBox.connect("currentIndexChanged(int)", self._on_overlay)
         ui.layoutButton.connect("clicked(bool)", self._on_layout)
         ui.exportButton.connect("clicked(bool)", self._on_export)
+        ui.reportButton.connect("clicked(bool)", self._on_report)
         self.listen(logic.grown, self._on_grown)
         self.listen(logic.finished, self._on_finished)
         self.listen(logic.cancelled, self._show_chosen)
@@ -59,9 +61,29 @@ class ResultSection(Section):
         self.ui.layoutButton.enabled = chosen is not None or self.node.radiograph is not None
         idle = self.logic.state is State.IDLE
         self.ui.exportButton.enabled = idle and chosen is not None and self.logic.info is not None
+        self.ui.reportButton.enabled = _is_described(chosen)
         tell(self.ui.resultNote, _described(chosen))
+        self._show_legend(_reference(chosen, self.node.overlay))
         if idle and self._wanted() != self._shown:
             self._show_chosen()
+
+    def _show_legend(self, overlay: slicer.vtkMRMLScalarVolumeNode | None) -> None:
+        """What the colours of the overlay mean."""
+        ui = self.ui
+        ui.legendFrame.visible = overlay is not None
+        if overlay is None:
+            return
+        found = legend.legend_of(overlay, self.node.overlay, _samples(self.node.result))
+        stops = ", ".join(
+            f"stop:{share} rgb({', '.join(str(round(255 * part)) for part in colour)})"
+            for share, colour in found.gradient
+        )
+        ui.legendBar.styleSheet = (
+            f"background: qlineargradient(x1:0, y1:0, x2:1, y2:0, {stops}); border: 1px solid grey;"
+        )
+        for label, text in ((ui.legendLow, found.low), (ui.legendHigh, found.high)):
+            tell(label, text)
+        tell(ui.legendNote, found.note)
 
     def _on_grown(self, node: slicer.vtkMRMLScalarVolumeNode, slices: int) -> None:
         """Show the volume that grows, and the slice that came last."""
@@ -124,6 +146,23 @@ class ResultSection(Section):
         if chosen is not None and self._generate.permitted():
             self._generate.attempt(lambda: self.logic.exportDicom(chosen))
 
+    def _on_report(self, _checked: bool = False) -> None:
+        chosen = self.node.result
+        name = "".join(c if c.isalnum() or c in "-_ " else "_" for c in chosen.GetName())
+        path = qt.QFileDialog.getSaveFileName(
+            slicer.util.mainWindow(),
+            _("Save the report"),
+            f"{name}.pdf",
+            _("PDF (*.pdf);;HTML (*.html)"),
+        )
+        if path and not path.lower().endswith(report.ENDINGS):
+            path += ".pdf"  # as the first of the kinds
+        if path and self._generate.attempt(lambda: self._write_report(chosen, path)):
+            tell(self.ui.messageLabel, _("The report is in {path}.").format(path=path), "good")
+
+    def _write_report(self, chosen: slicer.vtkMRMLScalarVolumeNode, path: str) -> None:
+        report.write(report.page_of(result_of(chosen), self.logic.form), path)
+
     def _wanted(self) -> tuple:
         chosen = self.node.result
         return (chosen.GetID(), self.node.overlay) if chosen is not None else ()
@@ -149,7 +188,12 @@ class ResultSection(Section):
     def _show_volume(self, fit: bool) -> None:
         if self.node is not None and (layout.is_shown() or not settings.own_layout()):
             chosen = self.node.result
-            layout.show_volume(chosen, _reference(chosen, self.node.overlay), fit=fit)
+            overlay = _reference(chosen, self.node.overlay)
+            layout.show_volume(chosen, overlay, fit=fit)
+            title = ""
+            if overlay is not None:
+                title = legend.legend_of(overlay, self.node.overlay, _samples(chosen)).title
+            legend.show(overlay, title)
 
     def _fit_solid(self) -> None:
         if layout.is_shown():
@@ -172,6 +216,19 @@ def _reference(
     node: slicer.vtkMRMLScalarVolumeNode | None, role: str
 ) -> slicer.vtkMRMLScalarVolumeNode | None:
     return node.GetNodeReference(role) if node is not None and role else None
+
+
+def _is_described(node: slicer.vtkMRMLScalarVolumeNode | None) -> bool:
+    """Whether a volume tells what it was made from."""
+    try:
+        return node is not None and bool(result_of(node))
+    except FormError:
+        return False
+
+
+def _samples(node: slicer.vtkMRMLScalarVolumeNode) -> int:
+    """Of which a volume is the first."""
+    return result_of(node).request.samples
 
 
 def _described(node: slicer.vtkMRMLScalarVolumeNode | None) -> str:

@@ -10,8 +10,8 @@ DIFFERENCE, UNCERTAINTY = "XR2MRIDifference", "XR2MRIUncertainty"
 """Singleton tags of the colour tables. Both are black where there is nothing to show, so that an
 overlay that is added to the picture below leaves it as it is there."""
 
-_DIVERGING = ((0.0, (0.25, 0.65, 1.0)), (0.5, (0.0, 0.0, 0.0)), (1.0, (1.0, 0.45, 0.1)))
-_HEAT = ((0.0, (0, 0, 0)), (0.4, (0.6, 0.1, 0.1)), (0.75, (1.0, 0.6, 0.0)), (1.0, (1.0, 1.0, 0.7)))
+DIVERGING = ((0.0, (0.25, 0.65, 1.0)), (0.5, (0.0, 0.0, 0.0)), (1.0, (1.0, 0.45, 0.1)))
+HEAT = ((0.0, (0, 0, 0)), (0.4, (0.6, 0.1, 0.1)), (0.75, (1.0, 0.6, 0.0)), (1.0, (1.0, 1.0, 0.7)))
 
 
 def grey(node: slicer.vtkMRMLScalarVolumeNode, top: float = 1.0) -> None:
@@ -111,7 +111,7 @@ def _colour_node(tag: str) -> slicer.vtkMRMLColorTableNode:
     node.SetSingletonTag(tag)
     node.SetTypeToUser()
     node.SetNumberOfColors(256)
-    at, colours = zip(*(_DIVERGING if tag == DIFFERENCE else _HEAT))
+    at, colours = zip(*(DIVERGING if tag == DIFFERENCE else HEAT))
     shades = np.array(colours, float)
     for index, share in enumerate(np.linspace(0, 1, 256)):
         rgb = [float(np.interp(share, at, shades[:, channel])) for channel in range(3)]
