@@ -24,10 +24,9 @@ from .scene import pictures
 from .scene.picture import problem
 
 ENDINGS = (".html", ".htm", ".pdf")
-_HEIGHT = 300
-"""Of a picture on the page, in pixels of 96 to the inch."""
-_PAGE = 760
-"""Width of the page's text in those."""
+_HIGHEST, _WIDEST, _PAGE = 300, 365, 760
+"""A picture on the page, two of which stand side by side, and the width of the page, in pixels of
+96 to the inch."""
 _BOX, _MARK = "#ff8c1a", "#ff8c1a"
 _STYLE = """
 body { font-family: sans-serif; font-size: 12px; color: #111; background: #fff; }
@@ -183,13 +182,14 @@ def _across() -> str:
 
 
 def _drawn(picture: pictures.Picture, marked: bool) -> qt.QImage:
-    """A picture of `_HEIGHT` with its box, and with the mark where it is synthetic."""
+    """A picture of the page's size with its box, and with the mark where it is synthetic."""
     with tempfile.TemporaryDirectory(prefix="xr2mri-", dir=slicer.app.temporaryPath) as folder:
         path = str(Path(folder) / "picture.png")
         _write_png(picture.pixels, path)
         image = qt.QImage(path)
-    width = max(1, round(_HEIGHT * picture.width / picture.height))
-    image = image.scaled(width, _HEIGHT, qt.Qt.IgnoreAspectRatio, qt.Qt.SmoothTransformation)
+    scale = min(_HIGHEST / picture.height, _WIDEST / picture.width)
+    width, height = (max(1, round(scale * side)) for side in (picture.width, picture.height))
+    image = image.scaled(width, height, qt.Qt.IgnoreAspectRatio, qt.Qt.SmoothTransformation)
     image = image.convertToFormat(qt.QImage.Format_RGB32)
     painter = qt.QPainter()
     painter.begin(image)
@@ -198,10 +198,10 @@ def _drawn(picture: pictures.Picture, marked: bool) -> qt.QImage:
         pen = qt.QPen(qt.QColor(_BOX))
         pen.setWidth(2)
         painter.setPen(pen)
-        edges = (left * width, top * _HEIGHT, (right - left) * width, (bottom - top) * _HEIGHT)
+        edges = (left * width, top * height, (right - left) * width, (bottom - top) * height)
         painter.drawRect(*map(round, edges))
     if marked:
-        _write_across(painter, width, _HEIGHT, 0.5)
+        _write_across(painter, width, height, 0.5)
     painter.end()
     return image
 

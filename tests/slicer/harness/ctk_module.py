@@ -101,7 +101,8 @@ class ctkCollapsibleButton(qt.QWidget):
         painter.setPen(self.palette.color(qt.QPalette.ButtonText))
         arrow = "\u25b8" if self._h_collapsed else "\u25be"
         inside = bar.adjusted(6, 0, -6, 0)
-        painter.drawText(inside, Qt.AlignVCenter | Qt.AlignLeft, f"{arrow}  {self._h_text}")
+        text = self._h_text.replace("&&", "&")
+        painter.drawText(inside, Qt.AlignVCenter | Qt.AlignLeft, f"{arrow}  {text}")
         painter.end()
 
     def _get_text(self) -> str:
