@@ -18,6 +18,7 @@ from PySide6.QtCore import (
     Signal,
 )
 from PySide6.QtWidgets import QApplication
+from shiboken6 import isValid
 from trame_slicer.core import SlicerApp
 
 from . import i18n
@@ -214,7 +215,7 @@ class ModulePanel(qt.QScrollArea):
 
     def remove(self) -> None:
         widget, self._shown = self._shown, None
-        if widget is not None:
+        if widget is not None and isValid(widget):  # its module may have been unloaded
             self._column.removeWidget(widget)
             widget.hide()
             widget.setParent(None)
