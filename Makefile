@@ -35,7 +35,7 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(INSTALL) torch setuptools
-	SAM2_BUILD_CUDA=0 $(INSTALL) --no-build-isolation-package sam2 -e '.[server,test]'
+	SAM2_BUILD_CUDA=0 $(INSTALL) --no-build-isolation-package sam2 -e '.[server,cluster,test]'
 	@touch $@
 
 env: $(STAMP)

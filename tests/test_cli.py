@@ -100,7 +100,8 @@ def test_evaluate_prints_its_table_and_writes_its_files(
 ):
     out = tmp_path / "out"
     assert run("evaluate", "--datalist", small_datalist, "--bundle", tiny_bundle, "--out", out,
-               "--device", "cpu", "--spacing-cases", 1, "--samples", 2) == 0  # fmt: skip
+               "--device", "cpu", "--jobs", 1, "--spacing-cases", 1,
+               "--samples", 2) == 0  # fmt: skip
     assert (out / "summary.md").read_text().strip() == capsys.readouterr().out.strip()
     summary = json.loads((out / "summary.json").read_text())
     assert summary["methods"]["model"]["ssim"]["n"] == 2

@@ -46,7 +46,7 @@ def run(tiny_bundle, tmp_path, capsys):
     def cohort(*arguments, out: Path = tmp_path / "out"):
         status = main(
             ["generate", "--bundle", str(tiny_bundle), "--device", "cpu", "--slices", "2",
-             "--out", str(out), *map(str, arguments)]
+             "--jobs", "1", "--out", str(out), *map(str, arguments)]
         )  # fmt: skip
         told = "".join(capsys.readouterr())
         rows = {}
@@ -176,7 +176,8 @@ def test_bids_needs_to_tell_two_knees_apart(run, collection):
 def test_a_killed_run_goes_on_where_it_was(run, collection, tmp_path, tiny_bundle):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "xr2mri_core.cli", "generate", "--bundle", tiny_bundle]
-    command += ["--device", "cpu", "--slices", "2", "--folder", collection, "--out", out]
+    command += ["--device", "cpu", "--slices", "2", "--jobs", "1"]
+    command += ["--folder", collection, "--out", out]
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     journal = out / "manifest.jsonl"
     while not (journal.is_file() and journal.read_text().count("\n")):

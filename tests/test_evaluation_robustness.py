@@ -87,7 +87,7 @@ def test_another_exposure_is_the_same_knee():
 def test_the_command_prints_the_table(tiny_bundle, small_datalist, tmp_path, capsys):
     out = tmp_path / "out"
     arguments = ["--bundle", str(tiny_bundle), "--datalist", str(small_datalist), "--cases", "2"]
-    assert main(["robustness", *arguments, "--out", str(out), "--steps", "1"]) == 0
+    assert main(["robustness", *arguments, "--out", str(out), "--steps", "1", "--jobs", "1"]) == 0
     assert "other patient" in capsys.readouterr().out
     assert (out / "robustness.md").is_file()
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from xr2mri_core.errors import InputError
+from xr2mri_core.processes import WORKER
 
 
 def name_of_best_device() -> str:
@@ -26,3 +29,13 @@ def usable_device(name: torch.device | str) -> torch.device:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"device '{name}' cannot be used ({reason}); try cpu") from None
     return device
+
+
+def device_of_worker(name: str) -> str:
+    """The device that a process of `each_done` takes for one that was named to all of them.
+
+    For ``cuda`` the GPUs take turns. A Dask worker is given its own by dask-cuda.
+    """
+    if name == "cuda" and WORKER in os.environ:
+        return f"cuda:{int(os.environ[WORKER]) % torch.cuda.device_count()}"
+    return name

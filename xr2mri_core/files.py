@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EISDIR
 from pathlib import Path
+from shutil import rmtree
 from uuid import uuid4
 
 from xr2mri_core.errors import OutputError
@@ -93,6 +94,32 @@ def _output_error(folder: Path, error: BaseException) -> OutputError:
         "and that has free space",
         option="out",
     )
+
+
+@contextmanager
+def scratch_folder(where: Path | str) -> Iterator[Path]:
+    """A hidden folder in ``where`` (created if needed) that is gone afterwards.
+
+    For what several processes, perhaps of several machines, hand to each other: the system's own
+    place for such files is another one on each machine.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    where = Path(where).absolute()
+    folder = where / f".{uuid4().hex[:8]}.part"
+    made = not where.exists()
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise _output_error(where, error) from error
+    try:
+        yield folder
+    finally:
+        rmtree(folder, ignore_errors=True)
+        if made:
+            with suppress(OSError):  # not empty: something came of the work
+                where.rmdir()
 
 
 def check_writable(folder: Path | str) -> Path:

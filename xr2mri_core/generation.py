@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,8 @@ import torch
 from xr2mri_core.algorithm import Algorithm2, Knee, Part
 from xr2mri_core.bundle import load_bundle
 from xr2mri_core.condition import Condition
-from xr2mri_core.devices import best_device, usable_device
-from xr2mri_core.errors import InputError, shown
+from xr2mri_core.devices import best_device, device_of_worker, usable_device
+from xr2mri_core.errors import InputError, WeightsError, shown
 from xr2mri_core.geometry import (
     FIELD_OF_VIEW_MM,
     Laterality,
@@ -44,6 +46,49 @@ MEAN_OF = 8
 Arrived = Callable[[int, np.ndarray], None]
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How a generator is loaded: what travels to another process in its place.
+
+    Attributes:
+        path, size, weights, device, precision: see `KneeMRIGenerator.from_bundle`.
+        sha256: of the weights; others are refused there.
+    """
+
+    path: Path | None
+    size: str
+    weights: Path | None
+    device: str
+    precision: str
+    sha256: str
+
+    def load(self) -> KneeMRIGenerator:
+        """The generator, loaded once in each process.
+
+        Raises:
+            WeightsError: it has other weights here.
+        """
+        return _loaded(self)
+
+
+@lru_cache(maxsize=1)
+def _loaded(recipe: Recipe) -> KneeMRIGenerator:
+    generator = KneeMRIGenerator.from_bundle(
+        recipe.path,
+        device_of_worker(recipe.device),
+        recipe.precision,
+        recipe.size,
+        recipe.weights,
+    )
+    if generator.origin["sha256"] != recipe.sha256:
+        raise WeightsError(
+            f"the weights '{generator.origin['weights']}' are others here than where the work "
+            "comes from: give both the same bundle",
+            option="bundle",
+        )
+    return generator
+
+
 class KneeMRIGenerator:
     """Generates knee MRI volumes from radiographs with one trained model.
 
@@ -54,6 +99,8 @@ class KneeMRIGenerator:
     many others are asked for. With depth mixing a slice knows its neighbours, and a volume of more
     slices than a batch holds is denoised in windows that overlap as far as the layers reach. In
     either case another batch size changes rounding only.
+
+    Another process that it is sent to loads it anew, once (`Recipe`).
 
     Args:
         model: an `XR2MRIModel` with its weights.
@@ -82,6 +129,7 @@ class KneeMRIGenerator:
         self.scheduler, self.settings, self.precision = scheduler, dict(settings), precision
         self.algorithm = Algorithm2(self.model, scheduler, self.device, precision)
         self.origin = dict(origin or {})
+        self.recipe: Recipe | None = None
 
     @classmethod
     def from_bundle(
@@ -104,9 +152,28 @@ class KneeMRIGenerator:
         """
         bundle = load_bundle(path, size, weights)
         device = best_device() if device is None else device
-        return cls(
+        generator = cls(
             bundle.model, bundle.scheduler, bundle.settings, device, precision, bundle.origin
         )
+        generator.recipe = Recipe(
+            None if path is None else Path(path).absolute(),
+            size,
+            None if weights is None else Path(weights).absolute(),
+            str(device),
+            precision,
+            bundle.origin["sha256"],
+        )
+        return generator
+
+    def bound_for(self, device: str) -> None:
+        """Have it loaded on another device where it is sent to, e.g. one that is only there."""
+        assert self.recipe is not None
+        self.recipe = replace(self.recipe, device=device)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.recipe is None:
+            raise TypeError("only a generator that was loaded from a bundle can be sent")
+        return self.recipe.load, ()
 
     @property
     def image_size(self) -> int:

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import logging
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
 from itertools import islice
-from multiprocessing import get_context
-from typing import TypeVar
+from multiprocessing import current_process
+from typing import Any, Generic, TypeVar
 
-from xr2mri_core.errors import OutputError
+from xr2mri_core import __version__
+from xr2mri_core.errors import InputError, OutputError, XR2MRIError, shown
+
+log = logging.getLogger("xr2mri")
+
+WORKER = "XR2MRI_WORKER"
+"""Variable of a process of `each_done`: its number, one more than the last's, so that each may take
+a device."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -78,65 +88,181 @@ def each_done(
     jobs: int,
     doing: str,
     environment: Mapping[str, str] | None = None,
+    scheduler: str | None = None,
 ) -> Generator[Result, None, None]:
-    """Yield ``work(item)`` of every item as it gets done.
+    """Yield ``work(item)`` of every item as it gets done: here, in processes, or on a cluster.
 
-    Work has one torch thread whatever ``jobs`` is, since sums depend on the number of threads in
-    their last bit. An interrupt is this process's to handle; it waits for at most one item for each
+    Work has one thread wherever it is done, since sums depend on the number of threads in their
+    last bit. An interrupt is this process's to handle; it waits for at most one item for each
     process. Close the generator (`contextlib.closing`) to end the processes early.
+
+    On a cluster an item whose worker dies is done again by another, so work has to be such that a
+    second time changes nothing. Workers read and write files themselves, under the same paths.
 
     Args:
         work: a function of a module, or a partial of one.
         items: picklable.
-        jobs: processes; 1 or fewer works in this process, in order.
+        jobs: processes (joblib's loky); 1 or fewer works in this process, in order.
         doing: what a process does, for the error, e.g. "makes phantoms".
         environment: variables that the processes find set, unless they are set already.
+        scheduler: address of a Dask scheduler, ``tcp://host:8786``, whose workers take the place of
+            the processes; ``jobs`` and ``environment`` are passed over.
 
     Raises:
-        OutputError: a process was killed.
+        OutputError: a process was killed, or the scheduler was lost.
+        InputError: there is no such scheduler, or its workers have another version.
     """
-    if jobs <= 1:
-        import torch  # here: the command line counts cores without it
-
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            yield from map(work, items)
-        finally:
-            torch.set_num_threads(threads)
+    piece = _Piece(work, __version__)
+    if scheduler is None and jobs <= 1:
+        yield from map(piece, items)
         return
-    pool = new_pool(jobs)
-    os.environ.update(dict(environment or {}) | os.environ)
+    pool: _Processes | _Cluster = (
+        _Processes(jobs, doing, environment) if scheduler is None else _Cluster(scheduler, doing)
+    )
     waiting: set[Future[Result]] = set()
     rest = iter(items)
-    try:
+    with pool:
         while True:
-            waiting |= {pool.submit(work, item) for item in islice(rest, jobs - len(waiting))}
+            room = max(0, pool.room() - len(waiting))
+            waiting |= {pool.executor.submit(piece, item) for item in islice(rest, room)}
             if not waiting:
                 return
             finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in finished:
                 yield future.result()
-    except BrokenProcessPool:
-        raise OutputError(
-            f"a process that {doing} was killed, probably for want of memory: run the same command "
-            "again with fewer processes; what was finished is kept"
-        ) from None
+
+
+@dataclass(frozen=True)
+class _Piece(Generic[Item, Result]):
+    """Work as it is sent: one item at a time in each process, with one thread."""
+
+    work: Callable[[Item], Result]
+    version: str
+
+    def __call__(self, item: Item) -> Result:
+        if self.version != __version__:
+            raise InputError(
+                f"a worker has xr2mri {__version__}, this is {self.version}: install one version "
+                "everywhere",
+                option="scheduler",
+            )
+        with _ALONE, _one_thread():
+            return self.work(item)
+
+
+_ALONE = threading.RLock()
+"""Dask's workers may have several threads; networks and their settings are one for all of them."""
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    import torch  # here: the command line counts cores without it
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with _libraries().limit(limits=1, user_api="blas"):
+            yield
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        torch.set_num_threads(threads)
 
 
-def new_pool(jobs: int) -> ProcessPoolExecutor:
-    """Processes with one torch thread each that end with this one, however that ends."""
-    return ProcessPoolExecutor(jobs, get_context("spawn"), _start_process, (os.getpid(),))
+@cache
+def _libraries() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+class _Processes:
+    """Processes of this machine that end with this one, however that ends."""
+
+    def __init__(self, jobs: int, doing: str, environment: Mapping[str, str] | None) -> None:
+        from joblib.externals.loky import ProcessPoolExecutor
+
+        self._jobs, self._doing = jobs, doing
+        self.executor: Executor = ProcessPoolExecutor(
+            jobs,
+            initializer=_start_process,
+            initargs=(os.getpid(),),
+            env={k: v for k, v in (environment or {}).items() if k not in os.environ},
+        )
+
+    def room(self) -> int:
+        """Items that may be under way."""
+        return self._jobs
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        self.executor.shutdown(wait=True)
+        if isinstance(error, BrokenExecutor):
+            raise OutputError(
+                f"a process that {self._doing} was killed, probably for want of memory: run the "
+                "same command again with fewer processes; what was finished is kept"
+            ) from None
+
+
+_CONNECT_SECONDS = 10
+
+
+class _Cluster:
+    """The workers of a Dask scheduler."""
+
+    def __init__(self, address: str, doing: str) -> None:
+        try:
+            from distributed import Client
+        except ImportError:
+            raise InputError(
+                "a scheduler needs Dask: pip install 'xr2mri[cluster]'", option="scheduler"
+            ) from None
+        self._address, self._doing = address, doing
+        for name in ("distributed", "distributed.client"):  # what is lost is told below
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        try:
+            self._client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"no Dask scheduler answers at {address} ({shown(error)}); start one with "
+                "'dask scheduler', or leave the option out",
+                option="scheduler",
+            ) from error
+        self.executor: Executor = self._client.get_executor(pure=False)
+        if not self._client.nthreads():
+            log.warning("the scheduler %s has no worker yet; waiting for one", address)
+
+    def room(self) -> int:
+        """One item that is being done by each worker, and one that is on its way to it."""
+        return 2 * max(1, len(self._client.nthreads()))
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        from distributed import CancelledError
+        from distributed.scheduler import KilledWorker
+
+        lost = self._client.status != "running" or isinstance(error, CancelledError | OSError)
+        with suppress(Exception):  # whether or not there is someone to tell
+            self.executor.shutdown(wait=False)
+        with suppress(Exception):
+            self._client.close(timeout=2)
+        if isinstance(error, KilledWorker):
+            raise OutputError(
+                f"the same piece of what {self._doing} has killed {error.allowed_failures + 1} "
+                "workers, probably for want of memory: run the same command again with workers "
+                "that have more; what was finished is kept"
+            ) from None
+        if lost and error is not None and not isinstance(error, GeneratorExit | XR2MRIError):
+            raise OutputError(
+                f"the scheduler {self._address} was lost: run the same command again when it is "
+                "back; what was finished is kept"
+            ) from None
 
 
 def _start_process(parent: int) -> None:
-    import torch
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _watch(parent, os.getpid())
-    torch.set_num_threads(1)
+    os.environ[WORKER] = current_process().name.rpartition("-")[2]  # LokyProcess-3
 
 
 def end_with(parent: int | None) -> None:

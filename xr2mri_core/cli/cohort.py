@@ -1,14 +1,15 @@
-"""``xr2mri generate --datalist`` and ``--folder``: the knees of a cohort, one after another."""
+"""``xr2mri generate --datalist`` and ``--folder``: the knees of a cohort."""
 
 from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xr2mri_core.cli.options import generated_here, generator, sampling
+from xr2mri_core.cli.options import generated_here, generator, sampling, worker_options, workers
 from xr2mri_core.cli.terminal import interrupted, progress_bar
 from xr2mri_core.errors import InputError, XR2MRIError
 
@@ -22,7 +23,10 @@ _OF_ONE = {
     "features": "--features", "set": "--set", "age": "--age", "sex": "--sex", "bmi": "--bmi",
     "box": "--box", "server": "--server",
 }  # fmt: skip
-_OF_COHORTS = {"split": "--split", "forms": "--forms", "layout": "--layout"}
+_OF_COHORTS = {
+    "split": "--split", "forms": "--forms", "layout": "--layout", "jobs": "--jobs",
+    "scheduler": "--scheduler",
+}  # fmt: skip
 
 
 def add_sources(parser: argparse.ArgumentParser, what: Any) -> None:
@@ -37,6 +41,7 @@ def add_sources(parser: argparse.ArgumentParser, what: Any) -> None:
         "--layout", choices=("folders", "bids"),
         help="of a cohort's results: a folder for each knee (default), or BIDS names",
     )  # fmt: skip
+    worker_options(parser, "of a cohort: ")
 
 
 def refuse_options_of_cohorts(arguments: argparse.Namespace) -> None:
@@ -53,35 +58,28 @@ def generate(arguments: argparse.Namespace) -> None:
     _refuse(arguments, _OF_ONE, "is for one radiograph; a cohort has its forms in its list")
     if arguments.laterality != "auto":
         raise InputError("--laterality is for one radiograph; a cohort has its sides in its list")
+    who = workers(arguments)
     knees = _knees(arguments)
     write = _writing(arguments, knees)
     check_writable(arguments.out)
     model = generator(arguments)
     request = {"num_slices": arguments.num_slices, **sampling(arguments)}
     seed = request.pop("seed")
-
-    def one(
-        radiograph: Path, features: Any, *, demographics: Any, **options: Any
-    ) -> GeneratedVolume:
-        told = demographics if model.uses_demographics else None  # lists often hold more
-        options |= {**request, "demographics": told, "cancelled": interrupted}
-        generated: GeneratedVolume = generated_here(model, radiograph, features, **options)
-        return generated
-
     with progress_bar("generate") as progress:
         counts = generate_cohort(
             knees,
-            one,
+            partial(_one, model, request),
             write,
             arguments.out,
             settings={
-                "model": model.describe(),
+                "model": model.describe() | {"device": model.recipe.device},
                 "request": request,
                 "version": __version__,
                 "format": arguments.format,
                 "layout": arguments.layout,
             },
             seed=seed,
+            **who,
             progress=progress,
             failed=lambda row: log.warning("%s: %s", row.name, row.error),
         )
@@ -94,15 +92,35 @@ def generate(arguments: argparse.Namespace) -> None:
         )
 
 
+def _one(
+    model: Any,
+    request: Mapping[str, Any],
+    radiograph: Path,
+    features: Any,
+    *,
+    demographics: Any,
+    **options: Any,
+) -> GeneratedVolume:
+    told = demographics if model.uses_demographics else None  # lists often hold more
+    options |= {**request, "demographics": told, "cancelled": interrupted}
+    generated: GeneratedVolume = generated_here(model, radiograph, features, **options)
+    return generated
+
+
+def _write(
+    name: str, volume_format: Any, generated: GeneratedVolume, knee: CohortKnee, out: Path
+) -> Mapping[str, Path]:
+    from xr2mri_core.export import write_generated
+
+    return write_generated(generated, out / knee.name, name, volume_format)
+
+
 def _writing(arguments: argparse.Namespace, knees: Sequence[CohortKnee]) -> Any:
     """How results are named."""
     from xr2mri_core.cohort import bids
-    from xr2mri_core.export import write_generated
 
     if arguments.layout != "bids":
-        return lambda generated, knee, out: write_generated(
-            generated, out / knee.name, arguments.name, arguments.format
-        )
+        return partial(_write, arguments.name, arguments.format)
     if arguments.format != "nifti":
         raise InputError(f"--layout bids is NIfTI; leave out --format {arguments.format}")
     bids.check_bids(knees)

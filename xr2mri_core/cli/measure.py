@@ -14,6 +14,8 @@ from xr2mri_core.cli.options import (
     positive,
     sampling,
     split_options,
+    worker_options,
+    workers,
 )
 from xr2mri_core.cli.terminal import progress_bar
 
@@ -31,20 +33,21 @@ def add(commands: Commands) -> None:
     evaluate.add_argument(
         "--mean-cases", type=positive, default=200, help="training volumes in the mean volume"
     )
-    evaluate.add_argument("--jobs", type=positive, default=1, help="processes beside the model")
     generation_options(evaluate, kind=False)
+    worker_options(evaluate)
 
     robustness = commands.add(
         "robustness", _robustness, "how the volume moves with another radiograph of the same knee"
     )
     split_options(robustness)
     generation_options(robustness)
+    worker_options(robustness)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from xr2mri_core.evaluation.compare import evaluate
 
-    names = ("response_cases", "spacing_cases", "mean_cases", "jobs")
+    names = ("response_cases", "spacing_cases", "mean_cases")
     _measure(arguments, evaluate, **{name: getattr(arguments, name) for name in names})
 
 
@@ -58,6 +61,7 @@ def _measure(arguments: argparse.Namespace, measure: Callable[..., str], **setti
     """Print the table that a measurement of the model on the chosen cases returns."""
     from xr2mri_core.files import check_writable
 
+    settings |= workers(arguments)
     check_writable(arguments.out)
     model = generator(arguments)
     with progress_bar(measure.__name__) as progress:

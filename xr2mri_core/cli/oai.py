@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from xr2mri_core.cli.options import Commands, cores, count, positive, seed
+from xr2mri_core.cli.options import Commands, count, positive, seed, worker_options, workers
 from xr2mri_core.cli.terminal import progress_bar
 
 
@@ -48,13 +48,14 @@ def add(commands: Commands) -> None:
         help="CSV of drawn joint boxes (barcode, side, top, left, bottom, right): they win",
     )  # fmt: skip
     index.add_argument("--seed", type=seed, default=0, help="of the split (default 0)")
-    index.add_argument("--jobs", type=positive, default=cores(), help="processes (default all)")
+    worker_options(index)
 
 
 def _index(arguments: argparse.Namespace) -> None:
     from xr2mri_core.oai import pictures
     from xr2mri_core.oai.index import Settings, index_release
 
+    who = workers(arguments)
     settings = Settings(
         visits=tuple(arguments.visit),
         sequence=arguments.sequence,
@@ -71,7 +72,7 @@ def _index(arguments: argparse.Namespace) -> None:
             arguments.tables,
             arguments.out,
             settings,
-            jobs=arguments.jobs,
+            **who,
             locate=getattr(pictures, arguments.locate) if arguments.locate else None,
             boxes=arguments.boxes,
             progress=progress,

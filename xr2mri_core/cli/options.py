@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -75,6 +76,63 @@ def generation_options(parser: argparse.ArgumentParser, kind: bool = True) -> No
         knob_option(parser, name)
 
 
+def worker_options(parser: argparse.ArgumentParser, what: str = "") -> None:
+    """Who works on many items; `workers` takes them.
+
+    Args:
+        parser: of the command.
+        what: said before the help, e.g. which of the command's uses they are for.
+    """
+    parser.add_argument(
+        "--jobs",
+        type=positive,
+        help=f"{what}processes (default: one for each core, or for each GPU that is used)",
+    )
+    parser.add_argument(
+        "--scheduler",
+        type=_scheduler,
+        metavar="tcp://HOST:8786",
+        help=f"{what}Dask scheduler whose workers do the work, under the same paths, in place of "
+        "processes of this machine",
+    )
+
+
+def workers(arguments: argparse.Namespace) -> dict[str, Any]:
+    """``jobs`` and ``scheduler`` of `xr2mri_core.processes.each_done`.
+
+    Paths become absolute for a scheduler: its workers stand in other folders.
+    """
+    if arguments.scheduler is None:
+        return {"jobs": arguments.jobs or _processes(arguments), "scheduler": None}
+    if arguments.jobs is not None:
+        raise InputError("--jobs is for processes of this machine; a scheduler has its workers")
+    for name, value in vars(arguments).items():
+        if isinstance(value, Path):
+            setattr(arguments, name, value.absolute())
+        elif isinstance(value, list) and all(isinstance(each, Path) for each in value):
+            setattr(arguments, name, [each.absolute() for each in value])
+    return {"jobs": 1, "scheduler": arguments.scheduler}
+
+
+def _processes(arguments: argparse.Namespace) -> int:
+    if not hasattr(arguments, "device"):
+        return cores()
+    import torch
+
+    from xr2mri_core.devices import best_device
+
+    device = arguments.device or best_device()
+    if device == "cpu":
+        return cores()
+    return max(1, torch.cuda.device_count()) if device == "cuda" else 1
+
+
+def _scheduler(text: str) -> str:
+    if not re.fullmatch(r"(tcp|tls)://[^\s/]+:\d+", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not tcp://HOST:PORT or tls://HOST:PORT")
+    return text
+
+
 _SAMPLING = tuple(name for name in KNOBS if name not in ("num_slices", "depths"))
 
 
@@ -113,16 +171,25 @@ def sampling(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def generator(arguments: argparse.Namespace) -> Any:
-    """The generator that `generation_options` name."""
+    """The generator that `generation_options` name.
+
+    Where a scheduler's workers generate, theirs is the device, and this machine need not have it.
+    """
+    from xr2mri_core.devices import best_device
     from xr2mri_core.generation import KneeMRIGenerator
 
-    return KneeMRIGenerator.from_bundle(
+    device = arguments.device or best_device()
+    elsewhere = getattr(arguments, "scheduler", None) is not None
+    model = KneeMRIGenerator.from_bundle(
         arguments.bundle,
-        device=arguments.device,
+        device="cpu" if elsewhere else device,
         precision=arguments.precision,
         size=arguments.size,
         weights=arguments.weights,
     )
+    if elsewhere:
+        model.bound_for(device)
+    return model
 
 
 def generated_here(

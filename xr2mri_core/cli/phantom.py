@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from xr2mri_core.cli.options import Commands, cores, positive, seed
+from xr2mri_core.cli.options import Commands, positive, seed, worker_options, workers
 from xr2mri_core.cli.terminal import progress_bar
 from xr2mri_core.errors import InputError
 
@@ -16,7 +16,7 @@ def add(commands: Commands) -> None:
     phantom.add_argument("--cases", type=positive, required=True, help="number of knees")
     phantom.add_argument("--seed", type=seed, default=0, help="same seed, same files (default 0)")
     phantom.add_argument("--out", type=Path, required=True, help="folder to write to")
-    phantom.add_argument("--jobs", type=positive, default=cores(), help="processes (default all)")
+    worker_options(phantom)
     phantom.add_argument(
         "--enrichment",
         type=float,
@@ -36,13 +36,14 @@ def _phantom(arguments: argparse.Namespace) -> None:
     from xr2mri_core.files import check_writable
     from xr2mri_core.phantom.cohort import DEFAULT_ENRICHMENT
 
+    who = workers(arguments)
     out = check_writable(arguments.out)
     if arguments.enrichment is None:
         arguments.enrichment = DEFAULT_ENRICHMENT
     with progress_bar("phantom") as progress:
         settings = {
             "seed": arguments.seed,
-            "jobs": arguments.jobs,
+            **who,
             "enrichment": arguments.enrichment,
             "progress": progress,
         }

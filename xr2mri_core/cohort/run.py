@@ -7,6 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from typing import Any
 from xr2mri_core.bundle import digest
 from xr2mri_core.cohort.knees import CohortKnee
 from xr2mri_core.condition import Condition
-from xr2mri_core.errors import Cancelled, InputError, OutputError
+from xr2mri_core.errors import Cancelled, InputError, OutputError, WeightsError
 from xr2mri_core.files import atomic_files
+from xr2mri_core.processes import each_done
 from xr2mri_core.volume import NOTICE, GeneratedVolume
 
 JOURNAL = "manifest.jsonl"
@@ -76,6 +78,8 @@ def generate_cohort(
     *,
     settings: Mapping[str, Any],
     seed: int = 0,
+    jobs: int = 1,
+    scheduler: str | None = None,
     progress: Callable[..., None] | None = None,
     failed: Callable[[Row], None] | None = None,
 ) -> Counts:
@@ -83,41 +87,48 @@ def generate_cohort(
 
     ``manifest.csv`` and ``manifest.json`` tell what became of each knee, also of those of an
     interrupted run. What an earlier run has done is kept if its inputs, its settings and its files
-    are the same to the bit.
+    are the same to the bit. Whoever works on a knee reads and writes its files; only its row
+    travels.
 
     Args:
         knees: names are unique.
-        generate: called with the radiograph's path and the features.
+        generate: called with the radiograph's path and the features; where others work too, it and
+            ``write`` are sent to them.
         write: called with what came of it.
         out: created if needed.
         settings: whatever else the files depend on: model, request, format.
         seed: with the knee's name it gives the knee's own seed, in the manifest, so that noise
             differs between knees and depends on no order.
+        jobs, scheduler: who works on the knees; see `xr2mri_core.processes.each_done`.
         progress: ``progress(done, total, name)``.
         failed: called with the row of a knee that failed.
 
     Raises:
-        OutputError: ``out`` cannot be written to.
+        OutputError: ``out`` cannot be written to, or a process or the scheduler was lost.
         Cancelled: whoever `generate` asks said so; the manifest holds what is done.
     """
     out = Path(out)
     earlier = _read_journal(out / JOURNAL)
     settings = {**settings, "seed": seed}
-    rows: list[Row] = []
+    rows: dict[str, Row] = {}
+    one = _Knee(generate, write, out, settings)
+    todo = [(knee, earlier.get(knee.name)) for knee in knees]
+    report = progress or (lambda done, total, name: None)
+    report(0, len(knees), "generate")
     try:
-        for index, knee in enumerate(knees):
-            if progress is not None:
-                progress(index, len(knees), knee.name)
-            row = _one(knee, generate, write, out, settings, earlier.get(knee.name))
-            if row.status != KEPT:
-                _append(out / JOURNAL, row)
-            if row.status == FAILED and failed is not None:
-                failed(row)
-            rows.append(row)
+        done = each_done(one, todo, min(jobs, len(todo)), "generates", scheduler=scheduler)
+        with closing(done):
+            for row in done:
+                if row.status != KEPT:
+                    _append(out / JOURNAL, row)
+                if row.status == FAILED and failed is not None:
+                    failed(row)
+                rows[row.name] = row
+                report(len(rows), len(knees), row.name)
     finally:  # an interrupted run did not reach what an earlier one may have done
-        later = [earlier[knee.name] for knee in knees[len(rows) :] if knee.name in earlier]
-        _write_manifest(out, [*rows, *later])
-    states = [row.status for row in rows]
+        known = earlier | rows
+        _write_manifest(out, [known[knee.name] for knee in knees if knee.name in known])
+    states = [row.status for row in rows.values()]
     return Counts(*(states.count(state) for state in (GENERATED, KEPT, FAILED)))
 
 
@@ -126,15 +137,27 @@ def knee_seed(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:4], "big") >> 1
 
 
+@dataclass(frozen=True)
+class _Knee:
+    """Generates one knee, or keeps it; whatever is wrong with it becomes its row."""
+
+    generate: Generate
+    write: Write
+    out: Path
+    settings: Mapping[str, Any]
+
+    def __call__(self, job: tuple[CohortKnee, Row | None]) -> Row:
+        return _one(*job, self.generate, self.write, self.out, self.settings)
+
+
 def _one(
     knee: CohortKnee,
+    earlier: Row | None,
     generate: Generate,
     write: Write,
     out: Path,
     settings: Mapping[str, Any],
-    earlier: Row | None,
 ) -> Row:
-    """Generate one knee, or keep it; whatever is wrong with it becomes its row."""
     started = time.perf_counter()
     told: dict[str, Any] = {"name": knee.name, "radiograph": str(knee.radiograph)}
     try:
@@ -158,7 +181,7 @@ def _one(
             **given,
         )
         written = write(generated, knee, out)
-    except (Cancelled, OutputError):
+    except (Cancelled, OutputError, WeightsError):  # the last is not this knee's alone
         raise
     except InputError as error:
         return Row(**told, error=str(error), seconds=_since(started))

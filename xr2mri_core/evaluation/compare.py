@@ -20,13 +20,14 @@ from __future__ import annotations
 import csv
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import joblib
 import numpy as np
 
 from xr2mri_core.datalist import load_datalist
@@ -36,9 +37,9 @@ from xr2mri_core.evaluation.planes import coherence, in_planes, spread_error, te
 from xr2mri_core.evaluation.summary import markdown, summarise
 from xr2mri_core.export import write_json, write_nifti
 from xr2mri_core.features import VARIABLES
-from xr2mri_core.files import atomic_files
+from xr2mri_core.files import atomic_files, scratch_folder
 from xr2mri_core.geometry import IMAGE_SIZE, Laterality, mirror_picture, volume_to_slices
-from xr2mri_core.processes import new_pool
+from xr2mri_core.processes import each_done
 from xr2mri_core.volume import NOTICE
 
 if TYPE_CHECKING:
@@ -201,6 +202,7 @@ def evaluate(
     spacing_cases: int = 2,
     mean_cases: int = 200,
     jobs: int = 1,
+    scheduler: str | None = None,
     progress: Callable[[int, int, str], None] | None = None,
     **request: Any,
 ) -> str:
@@ -220,7 +222,7 @@ def evaluate(
         spacing_cases: how many cases are also generated at 30 to 500 slices, with the model's noise
             and with the paper's independent one (its Fig. 6).
         mean_cases: training volumes in the mean volume.
-        jobs: processes that read, render and measure beside the generation.
+        jobs, scheduler: who works on the cases; see `xr2mri_core.processes.each_done`.
         request: further arguments of `KneeMRIGenerator.generate` (steps, sampler, ...).
 
     Returns:
@@ -235,29 +237,36 @@ def evaluate(
     others = [next_patient(items, index) for index in range(len(items))]
     synthetic = all(phantom_origin(item) for item in items)
     responding = (len(items) if response_cases is None else response_cases) if synthetic else 0
-    size = generator.image_size
-    plans = [(item, _variables(i) if i < responding else (), size) for i, item in enumerate(items)]
+    todo = [
+        _Case(
+            index,
+            item,
+            other,
+            _variables(index) if index < responding else (),
+            spaced=index < spacing_cases,
+            pictured=index < figures.PICTURED,
+        )
+        for index, (item, other) in enumerate(zip(items, others, strict=True))
+    ]
     report = progress or (lambda done, total, stage: None)
     report(0, len(items), "mean volume")
-    run = _Run(generator, _mean_of_training(datalist, mean_cases, size), samples, request)
-
-    measured: list[Measured] = []
-    spacing: list[dict[str, Any]] = []
-    pictured: list[figures.Pictured] = []
-    report(0, len(items), "cases")
-    with _workers(jobs) as pool:
-        pending = []
-        for index, truth in enumerate(_ahead(pool, read_truth, plans, 2 * jobs)):
-            predictions, switched, std = run.case(truth, others[index], seed + index)
-            if index < spacing_cases:
-                spacing += run.spacing(truth, predictions[SAMPLE], seed + index)
-            if index < figures.PICTURED:
-                pictured.append(figures.Pictured(truth, predictions, switched))
-            pending.append(pool.submit(measure, truth, predictions, switched, std))
-            if len(pending) > 2 * jobs:  # bounds the volumes in flight
-                measured.append(pending.pop(0).result())
-            report(index + 1, len(items), "cases")
-        measured += [future.result() for future in pending]
+    mean = _mean_of_training(datalist, mean_cases, generator.image_size)
+    out = Path(out)
+    with scratch_folder(out) as scratch:
+        if mean is not None:
+            np.save(scratch / _MEAN, mean)
+        run = _Run(generator, scratch, seed, samples, request)
+        report(0, len(items), "cases")
+        done: list[_Done] = []
+        working = each_done(run, todo, min(jobs, len(todo)), "evaluates", scheduler=scheduler)
+        with closing(working):
+            for one in working:
+                done.append(one)
+                report(len(done), len(items), "cases")
+        done.sort(key=lambda one: one.index)
+        pictured = [joblib.load(one.pictured) for one in done if one.pictured is not None]
+    measured = [one.measured for one in done]
+    spacing = [row for one in done for row in one.spacing]
 
     settings = {"datalist": Path(datalist).name, "split": split, "cases": len(items), "seed": seed}
     settings |= {"samples": samples, "phantom": synthetic, **request}
@@ -266,7 +275,6 @@ def evaluate(
     ) | {"settings": settings, "model": generator.describe()}
     text = markdown(summary)
     rows = [{"case": m.case, "method": k, **v} for m in measured for k, v in m.methods.items()]
-    out = Path(out)
     with atomic_files(out) as files:
         write_csv(files.path(out / "metrics.csv"), rows)
         write_csv(files.path(out / "response.csv"), [row for m in measured for row in m.response])
@@ -279,13 +287,53 @@ def evaluate(
 
 
 @dataclass(frozen=True)
+class _Case:
+    """One case to measure, with the next patient's, and what is wanted of it besides numbers."""
+
+    index: int
+    item: Item
+    other: Item
+    variables: tuple[str, ...]
+    spaced: bool
+    pictured: bool
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What came of one case; a file holds what figures are drawn from."""
+
+    index: int
+    measured: Measured
+    spacing: list[dict[str, Any]]
+    pictured: Path | None
+
+
+_MEAN = "mean_volume.npy"
+
+
+@dataclass(frozen=True)
 class _Run:
-    """What is generated for each case."""
+    """What is generated for each case, and measured. Volumes go by way of files."""
 
     generator: KneeMRIGenerator
-    mean_volume: np.ndarray | None
+    scratch: Path
+    seed: int
     samples: int
     request: Mapping[str, Any]
+
+    def __call__(self, case: _Case) -> _Done:
+        """Measure one case."""
+        from xr2mri_core.evaluation.figures import Pictured
+
+        truth = read_truth(case.item, case.variables, self.generator.image_size)
+        seed = self.seed + case.index
+        predictions, switched, std = self.case(truth, case.other, seed)
+        spacing = self.spacing(truth, predictions[SAMPLE], seed) if case.spaced else []
+        kept = None
+        if case.pictured:
+            kept = self.scratch / f"{case.index}.joblib"
+            joblib.dump(Pictured(truth, predictions, switched), kept)
+        return _Done(case.index, measure(truth, predictions, switched, std), spacing, kept)
 
     def case(
         self, truth: Truth, other: Item, seed: int
@@ -301,8 +349,8 @@ class _Run:
         drawn = self._generate(item, form, seed, count, kind="sample", samples=self.samples)
         predictions = {MODEL: best(item, form), SAMPLE: frame_slices(drawn)}
         std = None if drawn.std is None else frame_slices(drawn, drawn.std)
-        if self.mean_volume is not None:
-            predictions[MEAN_VOLUME] = _resampled(self.mean_volume, count)
+        if (mean := self.scratch / _MEAN).is_file():
+            predictions[MEAN_VOLUME] = _resampled(np.load(mean), count)
         predictions[OTHER_PATIENT] = _resampled(
             read_slices(other, self.generator.image_size)[0], count
         )
@@ -392,35 +440,6 @@ def _resampled(slices: np.ndarray, count: int) -> np.ndarray:
     high = np.minimum(low + 1, len(slices) - 1)
     weight = (positions - low).astype(np.float32)[:, None, None]
     return (1 - weight) * slices[low] + weight * slices[high]
-
-
-class _Inline(Executor):
-    """An executor that works at once, in this process."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result(fn(*args, **kwargs))
-        return future
-
-
-def _workers(jobs: int) -> Executor:
-    if jobs <= 1:
-        return _Inline()
-    return new_pool(jobs)
-
-
-def _ahead(
-    pool: Executor, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], depth: int
-) -> Iterator[Any]:
-    """``function(*call)`` for every call in order, with at most ``depth`` of them in the making."""
-    if isinstance(pool, _Inline):
-        depth = 1
-    pending = [pool.submit(function, *call) for call in calls[:depth]]
-    for index in range(len(calls)):
-        result = pending.pop(0).result()
-        if index + depth < len(calls):
-            pending.append(pool.submit(function, *calls[index + depth]))
-        yield result
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -12,7 +12,9 @@ nowhere: therefore the similarity to the true volume is given too, which must no
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,7 @@ from xr2mri_core.evaluation.metrics import psnr, ssim
 from xr2mri_core.evaluation.summary import table
 from xr2mri_core.export import write_json
 from xr2mri_core.files import atomic_files
+from xr2mri_core.processes import each_done
 from xr2mri_core.transforms.augmentation import CHANGES, change
 from xr2mri_core.transforms.radiograph import middle_square
 
@@ -53,6 +56,8 @@ def robustness(
     split: str = "test",
     cases: int | None = None,
     seed: int = 0,
+    jobs: int = 1,
+    scheduler: str | None = None,
     progress: Callable[[int, int, str], None] | None = None,
     **request: Any,
 ) -> str:
@@ -63,6 +68,7 @@ def robustness(
         split: which of its lists.
         cases: the first so many only.
         seed: case i is generated from ``seed + i``, and its changes are drawn from it.
+        jobs, scheduler: who works on the cases; see `xr2mri_core.processes.each_done`.
         request: further arguments of `KneeMRIGenerator.generate` (steps, sampler, ...).
 
     Returns:
@@ -75,11 +81,15 @@ def robustness(
     items = load_datalist(datalist, split)[:cases]
     others = [next_patient(items, index) for index in range(len(items))]
     report = progress or (lambda done, total, stage: None)
-    rows: list[dict[str, Any]] = []
+    todo = [(seed + i, *pair) for i, pair in enumerate(zip(items, others, strict=True))]
+    one = partial(_case, generator, request)
+    found: dict[int, list[dict[str, Any]]] = {}
     report(0, len(items), "cases")
-    for index, (item, other) in enumerate(zip(items, others, strict=True)):
-        rows += _case(generator, item, other, seed + index, request)
-        report(index + 1, len(items), "cases")
+    with closing(each_done(one, todo, min(jobs, len(todo)), "measures", scheduler=scheduler)) as of:
+        for own_seed, measured in of:
+            found[own_seed] = measured
+            report(len(found), len(items), "cases")
+    rows = [row for _, measured in sorted(found.items()) for row in measured]
     summary = summarised(rows)
     text = markdown(summary, len(items), split)
     out = Path(out)
@@ -91,7 +101,14 @@ def robustness(
 
 
 def _case(
-    generator: KneeMRIGenerator, item: Item, other: Item, seed: int, request: Mapping[str, Any]
+    generator: KneeMRIGenerator, request: Mapping[str, Any], case: tuple[int, Item, Item]
+) -> tuple[int, list[dict[str, Any]]]:
+    """The seed of a case, and a row for each change of it."""
+    return case[0], list(_rows(generator, request, *case))
+
+
+def _rows(
+    generator: KneeMRIGenerator, request: Mapping[str, Any], seed: int, item: Item, other: Item
 ) -> Iterator[dict[str, Any]]:
     truth, _ = read_slices(item, generator.image_size)
 

@@ -106,7 +106,10 @@ class Converted:
 
 
 def convert(
-    jobs: Sequence[Job], processes: int = 1, progress: Progress | None = None
+    jobs: Sequence[Job],
+    processes: int = 1,
+    progress: Progress | None = None,
+    scheduler: str | None = None,
 ) -> tuple[list[Converted], list[Excluded]]:
     """Make the files of all knees that have none yet.
 
@@ -114,6 +117,7 @@ def convert(
         jobs: the knees.
         processes: 1 works in this process.
         progress: called after each knee; what it raises stops the work, finished knees stay.
+        scheduler: of a Dask cluster that takes the place of the processes; see `each_done`.
 
     Returns:
         The knees with files, and those that cannot be used or not now, both in the order of the
@@ -129,7 +133,8 @@ def convert(
     report(done, len(jobs), "convert")
     processes = min(processes, len(missing))
     not_now: dict[Knee, Excluded] = {}
-    with closing(each_done(_convert_one, missing, processes, "converts volumes")) as made:
+    made = each_done(_convert_one, missing, processes, "converts volumes", scheduler=scheduler)
+    with closing(made):
         for count, left_out in enumerate(made, done + 1):
             if left_out is not None:
                 not_now[left_out.knee] = left_out

@@ -101,6 +101,7 @@ def index_release(
     locate: Locate | None = None,
     boxes: Path | str | None = None,
     progress: Progress | None = None,
+    scheduler: str | None = None,
 ) -> str:
     """Make a datalist of the radiograph-MRI pairs of a release, with everything it needs.
 
@@ -116,6 +117,7 @@ def index_release(
         locate: finds the knee on a film; None takes the shipped detector, see `pictures`.
         boxes: CSV of joint boxes that were drawn, by barcode and side: they win over ``locate``.
         progress: called after each knee; what it raises stops the work.
+        scheduler: of a Dask cluster that takes the place of the processes; see `each_done`.
 
     Returns:
         The flow as text.
@@ -146,7 +148,7 @@ def index_release(
         raise DatalistError(
             f"{boxes}: none of its barcodes is among the radiographs; is it of this release?"
         )
-    converted, unreadable = convert(work, jobs, progress)
+    converted, unreadable = convert(work, jobs, progress, scheduler)
     excluded = [*selection.excluded, *unreadable]
     try:
         splits = _split(_items(converted, sequence, settings), settings) if converted else {}

@@ -14,11 +14,12 @@ it stopped. The same seed gives the same bytes, whatever the number of processes
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from PIL import Image
@@ -79,6 +80,7 @@ def write_cases(
     progress: Progress | None = None,
     enrichment: float = DEFAULT_ENRICHMENT,
     start: int = 0,
+    scheduler: str | None = None,
 ) -> Path:
     """Makes phantom patients and the datalist over all that are in the folder.
 
@@ -90,6 +92,7 @@ def write_cases(
         progress: called after each case; what it raises stops the work, finished cases stay.
         enrichment: how much commoner rare findings are than in OAI, 0 (as OAI) to 1 (flat).
         start: index of the first case, so that a corpus can be extended, or unseen patients made.
+        scheduler: of a Dask cluster that takes the place of the processes; see `each_done`.
 
     Returns:
         Path of `datalist.json`: all cases in the folder, split by participant 7:2:1. The split is
@@ -110,14 +113,25 @@ def write_cases(
         folder.mkdir(parents=True, exist_ok=True)
     _refuse_strangers(folder, todo[0])
     missing = [job for job in todo if not job.folder.is_dir()]
+    _clear_parts(todo)
     report = progress or (lambda done, total: None)
     kept = len(todo) - len(missing)
     report(kept, len(todo))
     processes = min(jobs or os.cpu_count() or 1, len(missing))
-    with closing(each_done(_write_case, missing, processes, "makes phantoms", _ALLOCATOR)) as made:
+    made = each_done(_write_case, missing, processes, "makes phantoms", _ALLOCATOR, scheduler)
+    with closing(made):
         for count, _ in enumerate(made, 1):
             report(kept + count, len(todo))
+    _clear_parts(todo)
     return _write_datalist(Path(out), seed, float(enrichment))
+
+
+def _clear_parts(jobs: Sequence[_Job]) -> None:
+    """Removes what killed processes left of these cases."""
+    cases = {job.case for job in jobs}
+    for part in jobs[0].folder.parent.glob(".phantom-*.part"):
+        if part.name.split(".")[1] in cases:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def _check(cases: int, seed: int, jobs: int | None, enrichment: float, start: int) -> None:
@@ -155,17 +169,29 @@ def _read_record(path: Path) -> dict[str, Any]:
 
 def _write_case(job: _Job) -> str:
     """Makes one case and puts it in its place, whole."""
+    if job.folder.is_dir():  # by a worker that died before it could tell
+        return job.case
     case = phantom.make_case(case_seed(job.seed, job.index), enrichment=job.enrichment)
-    part = job.folder.with_name(f".{job.case}.part")
+    part = job.folder.with_name(f".{job.case}.{uuid4().hex[:8]}.part")
     with _writing(part):
-        shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         try:
             _write_files(part, job, case)
-            os.replace(part, job.folder)
+            with _unless_there(job.folder):
+                os.replace(part, job.folder)
         finally:
             shutil.rmtree(part, ignore_errors=True)
     return job.case
+
+
+@contextmanager
+def _unless_there(folder: Path) -> Iterator[None]:
+    """Passes over a failure to make what has been made by another worker meanwhile."""
+    try:
+        yield
+    except OSError:
+        if not folder.is_dir():
+            raise
 
 
 def _write_files(folder: Path, job: _Job, case: Any) -> None:

@@ -117,6 +117,7 @@ def write_release(
     matrix: int = IMAGE_SIZE,
     enrichment: float = DEFAULT_ENRICHMENT,
     progress: Progress | None = None,
+    scheduler: str | None = None,
 ) -> Path:
     """Write a release of phantoms; the same seed gives the same bytes.
 
@@ -129,6 +130,7 @@ def write_release(
         matrix: rows and columns of an MRI slice, a divisor of 256.
         enrichment: how much commoner rare findings are than in OAI, see `cohort`.
         progress: called after each participant.
+        scheduler: of a Dask cluster that takes the place of the processes; see `each_done`.
 
     Returns:
         ``out``.
@@ -154,7 +156,10 @@ def write_release(
         for index in range(participants)
     ]
     made = []
-    with closing(each_done(_write_participant, work, min(jobs, len(work)), "makes knees")) as done:
+    done = each_done(
+        _write_participant, work, min(jobs, len(work)), "makes knees", scheduler=scheduler
+    )
+    with closing(done):
         for participant in done:
             made.append(participant)
             if progress:
