@@ -82,8 +82,9 @@ def measured_grain(
     """How strong lost texture is by band and grey value, and how long it goes on along depth.
 
     Borders of tissues, which the autoencoder blurs, are no texture: where the decoded slice is
-    steep nothing is measured, strength is the median absolute deviation, and grey values met at
-    borders alone get what lies between those of their neighbours.
+    steep nothing is measured, and grey values met at borders alone get what lies between those of
+    their neighbours. Strength is the root mean square, which a power spectrum sees: trabeculae and
+    small vessels are rare and strong, and the median deviation misses a third of their power.
 
     Args:
         pairs: neighbouring slices 1.5 mm apart, (n, H, W) in [-1, 1], and what the autoencoder
@@ -114,7 +115,7 @@ def measured_grain(
         for level in range(BINS):
             values = np.concatenate(found[band][level])
             enough = values.size > _ENOUGH
-            std[band, level] = np.median(np.abs(values)) / 0.6745 if enough else np.nan
+            std[band, level] = np.sqrt(np.square(values).mean()) if enough else np.nan
         known = np.isfinite(std[band])
         if known.any():
             std[band] = np.interp(np.arange(BINS), np.flatnonzero(known), std[band, known])
