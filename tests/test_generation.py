@@ -261,3 +261,27 @@ def test_the_gpu_generates_the_same_knee(tiny_bundle, generator, radiograph):
     one, two = (gpu.generate(radiograph, num_slices=10).volume for _ in range(2))
     np.testing.assert_array_equal(one, two)
     np.testing.assert_allclose(one, generator.generate(radiograph, num_slices=10).volume, atol=0.02)
+
+
+def test_too_little_memory_halves_the_batch_and_the_record_says_so(generator, monkeypatch):
+    usual, passes = generator.model.denoise, []
+
+    def small(z, *arguments):
+        passes.append(len(z))
+        if len(z) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return usual(z, *arguments)
+
+    told = []
+    expected = generator.generate(draw_knee(), num_slices=5, batch_size=2).volume
+    monkeypatch.setattr(generator.model, "denoise", small)
+    generated = generator.generate(
+        draw_knee(), num_slices=5, progress=lambda done, total, stage: told.append(done)
+    )
+    assert passes[:3] == [8, 2, 2] and np.array_equal(generated.volume, expected)
+    assert told == sorted(told) and told[-1] == 5
+    assert generated.record["batch_size"] == 2
+    assert "sufficed for 2 slices in one pass, not for 8" in generated.record["warnings"][-1]
+    monkeypatch.setattr(generator.model, "denoise", lambda *arguments: exec("raise MemoryError"))
+    with pytest.raises(MemoryError):
+        generator.generate(draw_knee(), num_slices=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import torch
 
@@ -18,6 +19,26 @@ def name_of_best_device() -> str:
 def best_device() -> str:
     """A GPU where there is one."""
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def devices_named(names: str | None) -> tuple[str, ...]:
+    """The devices of a list with commas; ``cuda`` is every GPU, None the same where there is one.
+
+    Raises:
+        InputError: a name is none of a device, or of a GPU that is not there.
+    """
+    found: list[str] = []
+    for name in (names or best_device()).split(","):
+        name = name.strip()
+        gpus = torch.cuda.device_count() if name.startswith("cuda") else 0
+        if name == "cuda" and gpus > 1:
+            found += [f"cuda:{index}" for index in range(gpus)]
+            continue
+        number = re.fullmatch(r"cuda:(\d+)", name)
+        if number and int(number[1]) >= gpus:
+            raise InputError(f"device '{name}': this machine has {gpus} GPUs; try cpu")
+        found.append(name)
+    return tuple(found)
 
 
 def usable_device(name: torch.device | str) -> torch.device:
@@ -39,3 +60,15 @@ def device_of_worker(name: str) -> str:
     if name == "cuda" and WORKER in os.environ:
         return f"cuda:{int(os.environ[WORKER]) % torch.cuda.device_count()}"
     return name
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the memory of a device, or of the machine, did not suffice."""
+    full = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return full or "can't allocate memory" in str(error)  # so torch says of the machine's
+
+
+def release_memory(device: torch.device) -> None:
+    """Give back what torch keeps of a device's memory for later."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

@@ -10,12 +10,13 @@ What happens in between stands in `algorithm`.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -23,7 +24,13 @@ import torch
 from xr2mri_core.algorithm import Algorithm2, Knee, Part
 from xr2mri_core.bundle import load_bundle
 from xr2mri_core.condition import Condition
-from xr2mri_core.devices import best_device, device_of_worker, usable_device
+from xr2mri_core.devices import (
+    best_device,
+    device_of_worker,
+    is_out_of_memory,
+    release_memory,
+    usable_device,
+)
 from xr2mri_core.errors import InputError, WeightsError, shown
 from xr2mri_core.geometry import (
     FIELD_OF_VIEW_MM,
@@ -44,6 +51,9 @@ MEAN_OF = 8
 """Samples that make the mean of a model without a regression."""
 
 Arrived = Callable[[int, np.ndarray], None]
+Computed = TypeVar("Computed")
+
+log = logging.getLogger("xr2mri")
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,7 @@ class Recipe:
         return _loaded(self)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def _loaded(recipe: Recipe) -> KneeMRIGenerator:
     generator = KneeMRIGenerator.from_bundle(
         recipe.path,
@@ -244,34 +254,44 @@ class KneeMRIGenerator:
         report("radiograph")
         if not isinstance(radiograph, PreparedRadiograph):
             radiograph = self.read(radiograph, laterality, box)
-        side = radiograph.side
-        knee = self.algorithm.encode(radiograph.picture, condition, wanted, cancelled)
+        picture, side = radiograph.picture, radiograph.side
         prepared = time.perf_counter()
 
         def tell(part: slice, images: np.ndarray) -> None:
             if arrived is not None:
                 arrived(part.start, _volume(images, side))
 
-        best, spread = self._volumes(knee, report, tell)
+        def compute(request: GenerationRequest) -> tuple[np.ndarray, Spread]:
+            knee = self.algorithm.encode(picture, condition, request, cancelled)
+            return self._volumes(knee, report, tell)
+
+        asked = wanted.batch_size
+        (best, spread), wanted = self._within_memory(compute, wanted, report)
         several = wanted.samples > 1
         ended = time.perf_counter()
+        record = record_of(
+            radiograph,
+            condition,
+            wanted,
+            self.affine(wanted.positions),
+            grading=self.model.grading,
+            uses_demographics=self.uses_demographics,
+            mean_by=self._mean_by(wanted),
+            seconds={"prepare": prepared - started, "generate": ended - prepared},
+            model=self.describe(),
+        )
+        if wanted.batch_size != asked:
+            record["warnings"].append(
+                f"the memory of the device sufficed for {wanted.batch_size} slices in one pass, "
+                f"not for {asked}"
+            )
         return GeneratedVolume(
             volume=_volume(best, side),
             affine=self.affine(wanted.positions),
             mean=_volume(spread.mean, side) if several and wanted.kind == "sample" else None,
             std=_volume(spread.std, side) if several else None,
             radiograph=radiograph.shown,
-            record=record_of(
-                radiograph,
-                condition,
-                wanted,
-                self.affine(wanted.positions),
-                grading=self.model.grading,
-                uses_demographics=self.uses_demographics,
-                mean_by=self._mean_by(wanted),
-                seconds={"prepare": prepared - started, "generate": ended - prepared},
-                model=self.describe(),
-            ),
+            record=record,
             source=radiograph.header,
         )
 
@@ -287,6 +307,30 @@ class KneeMRIGenerator:
     def affine(self, depths: Sequence[float] | np.ndarray) -> np.ndarray:
         """(4, 4) voxel to RAS mm of a volume with slices at these depths."""
         return volume_affine(depths, FIELD_OF_VIEW_MM / self.image_size, self.image_size)
+
+    def _within_memory(
+        self,
+        compute: Callable[[GenerationRequest], Computed],
+        wanted: GenerationRequest,
+        report: SliceProgress,
+    ) -> tuple[Computed, GenerationRequest]:
+        """``compute(wanted)``, the batch halved each time that the device's memory is too small.
+
+        Returns:
+            What came of it, and the request with the batch that was taken.
+        """
+        while True:
+            try:
+                return compute(wanted), wanted
+            except (MemoryError, RuntimeError) as error:
+                batch = min(wanted.batch_size, wanted.count)
+                if batch == 1 or not is_out_of_memory(error):
+                    raise
+            # after the handler, whose traceback holds the tensors
+            wanted = replace(wanted, batch_size=batch // 2)
+            log.warning("out of memory on %s: %d slices in one pass", self.device, batch // 2)
+            release_memory(self.device)
+            report.again()
 
     def _volumes(
         self, knee: Knee, report: SliceProgress, tell: Callable[[slice, np.ndarray], None]

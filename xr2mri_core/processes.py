@@ -183,7 +183,7 @@ class _Processes:
         self._jobs, self._doing = jobs, doing
         self.executor: Executor = ProcessPoolExecutor(
             jobs,
-            initializer=_start_process,
+            initializer=begin_worker,
             initargs=(os.getpid(),),
             env={k: v for k, v in (environment or {}).items() if k not in os.environ},
         )
@@ -259,9 +259,15 @@ class _Cluster:
             ) from None
 
 
-def _start_process(parent: int) -> None:
+def begin_worker(parent: int, last_signal: signal.Signals = signal.SIGTERM) -> None:
+    """In a process that works for another: an interrupt is the other's, and its end is this one's.
+
+    Args:
+        parent: the other.
+        last_signal: that this process gets once the other has died.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _watch(parent, os.getpid())
+    _watch(parent, os.getpid(), last_signal)
     os.environ[WORKER] = current_process().name.rpartition("-")[2]  # LokyProcess-3
 
 
@@ -297,12 +303,12 @@ def end_with_stdin() -> None:
     threading.Thread(target=wait_and_end, daemon=True).start()
 
 
-def _watch(parent: int, whom: int) -> None:
-    """Once the parent has died, send SIGTERM to `whom`, as `os.kill` takes it: 0 is the group."""
+def _watch(parent: int, whom: int, last_signal: signal.Signals = signal.SIGTERM) -> None:
+    """Once the parent has died, send a signal to `whom`, as `os.kill` takes it: 0 is the group."""
 
     def wait_and_end() -> None:
         while os.getppid() == parent:
             time.sleep(0.5)
-        os.kill(whom, signal.SIGTERM)
+        os.kill(whom, last_signal)
 
     threading.Thread(target=wait_and_end, daemon=True).start()

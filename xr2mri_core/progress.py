@@ -24,5 +24,9 @@ class SliceProgress:
         """All slices have taken a step; a tenth of the work is left for the decoder."""
         self("slices", int(0.9 * self.count * done / of))
 
+    def again(self) -> None:
+        """The work begins anew; what has been told stays the least."""
+        self._before = 0
+
     def next_volume(self) -> None:
         self._before += self.count

@@ -1,16 +1,18 @@
-"""One line per device: generations run one at a time, in the order in which they were asked for."""
+"""One line before all devices: each runs one generation at a time, in the order of asking."""
 
 from __future__ import annotations
 
+import heapq
 import logging
 import os
 import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 from xr2mri_core.errors import Cancelled, XR2MRIError
@@ -45,6 +47,10 @@ class QueueFull(XR2MRIError):
         self.retry_after = retry_after
 
 
+class DeviceLost(XR2MRIError):
+    """What computes on a device ended in the middle of a job."""
+
+
 class Job:
     """One piece of work in a `DeviceQueue`.
 
@@ -54,6 +60,7 @@ class Job:
         id: unguessable.
         total: units of work (slices) in all; `done` of them are.
         owner: user who asked for it; None where that makes no difference.
+        device: place of the device that it runs on, or ran on, in `DeviceQueue.devices`.
         result: what the work returned, once `state` is DONE.
         error: what it raised, once `state` is FAILED.
     """
@@ -64,10 +71,12 @@ class Job:
         self.state = State.QUEUED
         self.result: Any = None
         self.error: Exception | None = None
+        self.device: int | None = None
         self.created = time.monotonic()
         self.started: float | None = None
         self.finished: float | None = None
         self._work: Work | None = work
+        self._lost_on: int | None = None
         self._cancel, self._final = threading.Event(), threading.Event()
         self._watchers: list[Callable[[], object]] = []
 
@@ -95,14 +104,23 @@ class Job:
             return 0.0
         return (self.finished or time.monotonic()) - self.started
 
-    def _run(self) -> None:
-        work, self._work = self._work, None  # whatever it holds on to goes with the job
-        assert work is not None
+    def _run(self, device: int) -> None:
+        assert self._work is not None
+        self.device = device
         self.started, self.state = time.monotonic(), State.RUNNING
         try:
-            self.result = work(self)
+            self.result = self._work(self)
         except Cancelled:
             self._end(State.CANCELLED)
+        except DeviceLost as error:
+            if self._cancel.is_set():
+                self._end(State.CANCELLED)
+            elif self._lost_on is None:
+                self._lost_on, self.started, self.state = device, None, State.QUEUED
+                self.done = 0
+            else:
+                self.error = error.with_traceback(None)
+                self._end(State.FAILED)
         except Exception as error:
             if not isinstance(error, XR2MRIError):
                 log.exception("job %s failed", self.id)
@@ -112,7 +130,7 @@ class Job:
             self._end(State.DONE)
 
     def _end(self, state: State) -> None:
-        self._work = None
+        self._work = None  # whatever it holds on to goes with it
         self.finished, self.state = time.monotonic(), state
         self._final.set()
         self._tell()
@@ -127,10 +145,13 @@ class Job:
 
 
 class DeviceQueue:
-    """A thread that runs jobs in their order, and the line before it.
+    """A thread for each device that runs jobs in their order, and the line before them.
+
+    A job whose device is lost goes back to the head of the line, once, and another device takes it
+    where there is one.
 
     Args:
-        name: of the device, for the thread's name.
+        devices: their names, or that of the only one.
         max_waiting: jobs that may wait; one more is refused.
         expected_seconds: for one unit of work, until the first job has been timed.
         most_of_one: jobs of one owner that may wait; None: as many as of all.
@@ -138,19 +159,26 @@ class DeviceQueue:
 
     def __init__(
         self,
-        name: str,
+        devices: str | Sequence[str],
         max_waiting: int = 8,
         expected_seconds: float = 0.2,
         most_of_one: int | None = None,
     ) -> None:
+        self.devices = (devices,) if isinstance(devices, str) else tuple(devices)
+        self.lost = [0] * len(self.devices)
+        self.ended = dict.fromkeys((state for state in State if state.final), 0)
         self.max_waiting, self.most_of_one = max_waiting, most_of_one
         self._seconds_per_unit = expected_seconds
         self._waiting: deque[Job] = deque()
-        self._current: Job | None = None
+        self._running: dict[int, Job] = {}
         self._changed = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._serve, name=f"xr2mri-{name}", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._serve, args=(k,), name=f"xr2mri-{name}", daemon=True)
+            for k, name in enumerate(self.devices)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, work: Work, total: int, owner: str | None = None) -> Job:
         """Put work of `total` units at the end of the line.
@@ -178,22 +206,27 @@ class DeviceQueue:
 
     @property
     def waiting(self) -> int:
-        """Jobs that wait, the running one not counted."""
+        """Jobs that wait, the running ones not counted."""
         return len(self._waiting)
+
+    @property
+    def running(self) -> list[Job | None]:
+        """The job of each device."""
+        return [self._running.get(device) for device in range(len(self.devices))]
 
     def position(self, job: Job) -> int:
         """How many jobs run or wait before this one; 0 when it runs or has ended."""
         with self._changed:
             if job not in self._waiting:
                 return 0
-            return self._waiting.index(job) + (self._current is not None)
+            return self._waiting.index(job) + len(self._running)
 
     def remaining(self, job: Job) -> float | None:
         """Expected seconds until this job is done, the wait included; None when it has ended."""
         with self._changed:
             if job.state.final:
                 return None
-            if job is self._current:
+            if job in self._running.values():
                 return self._left(job)
             place = self._waiting.index(job) if job in self._waiting else 0
             return self._until(place + 1)
@@ -207,41 +240,70 @@ class DeviceQueue:
                 job._end(State.CANCELLED)
 
     def close(self) -> None:
-        """Cancel everything and end the thread."""
+        """Cancel everything and end the threads."""
         with self._changed:
             self._closed = True
             for job in list(self._waiting):
                 self._waiting.remove(job)
                 job._cancel.set()
                 job._end(State.CANCELLED)
-            if self._current is not None:
-                self._current._cancel.set()
+            for job in self._running.values():
+                job._cancel.set()
             self._changed.notify_all()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
+
+    def drain(self, seconds: float) -> None:
+        """Refuse new jobs and wait for those that are there, `seconds` at most."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._waiting and not self._running, seconds)
 
     def _left(self, job: Job) -> float:
         return max(0.0, (job.total - job.done) * self._seconds_per_unit)
 
     def _until(self, count: int) -> float:
-        """Expected seconds until the running job and the first `count` waiting ones are done."""
-        running = self._left(self._current) if self._current is not None else 0.0
-        return running + sum(self._left(job) for job in list(self._waiting)[:count])
+        """Expected seconds until the last of the first `count` waiting jobs is done; without any,
+        until a device is free."""
+        free = [0.0 if job is None else self._left(job) for job in self.running]
+        heapq.heapify(free)
+        until = free[0]
+        for job in islice(self._waiting, count):
+            until = free[0] + self._left(job)
+            heapq.heapreplace(free, until)
+        return until
 
-    def _serve(self) -> None:
+    def _next(self, device: int) -> Job | None:
+        """The first job in the line that this device may take: not one that was lost here, where
+        there is another device."""
+        for job in self._waiting:
+            if job._lost_on != device or len(self.devices) == 1:
+                self._waiting.remove(job)
+                return job
+        return None
+
+    def _serve(self, device: int) -> None:
         with suppress(AttributeError, OSError):  # answering requests goes before computing
             thread = threading.get_native_id()
             usual = os.getpriority(os.PRIO_PROCESS, thread)
             os.setpriority(os.PRIO_PROCESS, thread, usual + NICE)
         while True:
             with self._changed:
-                while not self._waiting and not self._closed:
+                while (job := self._next(device)) is None and not self._closed:
                     self._changed.wait()
-                if self._closed:
+                if job is None:
                     return
-                self._current = job = self._waiting.popleft()
-            job._run()
+                self._running[device] = job
+            job._run(device)
             with self._changed:
-                self._current = None
+                del self._running[device]
+                if job.state is State.QUEUED:
+                    self.lost[device] += 1
+                    self._waiting.appendleft(job)
+                else:
+                    self.ended[job.state] += 1
                 if job.state is State.DONE and job.total:
                     self._seconds_per_unit = job.seconds / job.total
+                self._changed.notify_all()
             del job

@@ -30,6 +30,7 @@ def api_info(service: GenerationService, most_bytes: int) -> dict[str, Any]:
         "max_upload_bytes": most_bytes,
         "max_work": service.max_work,
         "queue": {"max": service.queue.max_waiting, "waiting": service.queue.waiting},
+        "devices": service.devices(),
     }
 
 

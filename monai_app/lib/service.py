@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from monai_app.lib.device_queue import DeviceQueue, Job
+from monai_app.lib.device_queue import DeviceLost, DeviceQueue, Job
+from monai_app.lib.device_worker import DeviceWorker
 from monai_app.lib.parameters import GenerationParameters
 from monai_app.lib.reading_box import ClientGone, ReadingBox
 from xr2mri_core.bundle import describe_bundle, weights_path
+from xr2mri_core.devices import devices_named, is_out_of_memory
 from xr2mri_core.errors import InputError, OutputError, WeightsError, XR2MRIError, shown
 from xr2mri_core.export import patient_and_study
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.geometry import depths_of
 from xr2mri_core.localization import KneeDetector
+from xr2mri_core.processes import cores
 from xr2mri_core.reading import PreparedRadiograph
 from xr2mri_core.volume import GeneratedVolume
 
@@ -64,8 +66,9 @@ class Generation:
         parameters: GenerationParameters,
         batch_size: int | None,
         deliver: Deliver | None = None,
+        workers: Sequence[DeviceWorker] = (),
     ) -> None:
-        self.parameters = parameters
+        self.parameters, self._workers = parameters, workers
         self._deliver = deliver
         depths = depths_of(parameters.count) if parameters.depths is None else parameters.depths
         self.affine = generator.affine(depths)
@@ -87,23 +90,33 @@ class Generation:
         assert generator is not None and radiograph is not None
         p = self.parameters
         side = generator.image_size
+        told: dict[str, Any] = {
+            "progress": lambda done, total, stage: job.advance(done),
+            "arrived": self._arrived,
+            "cancelled": job.is_cancelled,
+        }
+        request = {**p.request, "batch_size": self._batch_size}
+        again = False
         try:
             with _memory():
                 self._partial = np.zeros((side, p.count, side), np.float32)
-                generated = generator.generate(
-                    radiograph,
-                    p.condition,
-                    **p.request,
-                    batch_size=self._batch_size,
-                    progress=lambda done, total, stage: job.advance(done),
-                    arrived=self._arrived,
-                    cancelled=job.is_cancelled,
-                )
+                if self._workers:
+                    assert job.device is not None and generator.recipe is not None
+                    generated = self._workers[job.device].generate(
+                        generator.recipe, radiograph, p.condition, request, **told
+                    )
+                else:
+                    generated = generator.generate(radiograph, p.condition, **request, **told)
             if self._deliver is not None:
                 generated.record["stored"] = self._deliver(generated)
             return generated
+        except DeviceLost:
+            again = True
+            raise
         finally:  # whatever comes of it, the job holds no more than its result
-            self._generator = self._radiograph = self._partial = self._deliver = None
+            self._partial, self.slices = (None, 0) if again else (None, self.slices)
+            if not again:
+                self._generator = self._radiograph = self._deliver = None
 
     def _arrived(self, index: int, volume: np.ndarray) -> None:
         assert self._partial is not None
@@ -121,22 +134,23 @@ def _memory() -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        full = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not full and "can't allocate memory" not in str(error):
+        if not is_out_of_memory(error):
             raise
         log.error("a generation needs more memory than there is: %s", error)
         raise OutputError(
             "the memory of the server does not suffice for this volume: lower num_slices (or give "
-            "fewer depths) or samples, or have its administrator lower batch_size"
+            "fewer depths) or samples"
         ) from error.with_traceback(None)  # a traceback keeps the tensors of its frames
 
 
 class GenerationService:
-    """Generators by model name, loaded when first needed, and one queue for their device.
+    """Generators by model name, loaded when first needed, and one queue for their devices.
 
     Args:
         bundles: folder of each model.
-        device: ``cpu``, ``cuda``, ``cuda:1``, ...; None takes a GPU where there is one.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ...; None takes a GPU where there is one. Several,
+            separated by commas, generate in a process each (`DeviceWorker`), while this one reads
+            and answers.
         max_queue: generations that may wait.
         batch_size: slices at a time; None is the bundle's.
         precision: ``fp32`` or ``bf16``.
@@ -164,9 +178,13 @@ class GenerationService:
         self.bundles, self.size = dict(bundles), size
         self.box = box or ReadingBox.shared()
         self.max_work, self.max_memory_mb = max_work, max_memory_mb
-        self.device, self.batch_size, self.precision = device, batch_size, precision
+        self.batch_size, self.precision = batch_size, precision
+        devices = devices_named(device)
+        threads = max(1, cores() // max(1, devices.count("cpu")))
+        self.workers = tuple(DeviceWorker(name, threads) for name in devices if len(devices) > 1)
+        self.device = "cpu" if self.workers else devices[0]
         share = max(1, (max_queue + 1) // 2) if shared else None
-        self.queue = DeviceQueue(device or "default", max_queue, most_of_one=share)
+        self.queue = DeviceQueue(devices, max_queue, most_of_one=share)
         self._generators: dict[str, KneeMRIGenerator] = {}
         self._cards: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
         self._loading, self._looking = threading.Lock(), threading.Semaphore(_LOOK_AT_ONCE)
@@ -279,7 +297,7 @@ class GenerationService:
         """
         generator = self.generator(model)
         self._check_cost(parameters, generator)
-        return Generation(generator, radiograph, parameters, self.batch_size, deliver)
+        return Generation(generator, radiograph, parameters, self.batch_size, deliver, self.workers)
 
     def submit(
         self,
@@ -329,3 +347,13 @@ class GenerationService:
     def close(self) -> None:
         """Cancel all work."""
         self.queue.close()
+        for worker in self.workers:
+            worker.close()
+
+    def devices(self) -> list[dict[str, Any]]:
+        """Each device: its name, whether it generates, and how many jobs it has lost."""
+        queue = self.queue
+        return [
+            {"name": name, "busy": job is not None, "lost": lost}
+            for name, job, lost in zip(queue.devices, queue.running, queue.lost, strict=True)
+        ]

@@ -17,7 +17,8 @@ class Settings:
     Attributes:
         bundles: folder of each served model (`models`: names separated by commas; by default every
             bundle in the app's folder `model`).
-        device: `cpu`, `cuda`, `cuda:1`, ...; by default a GPU where there is one.
+        device: `cpu`, `cuda:1`, ..., or several, `cuda:0,cuda:1`; `cuda`, and the default where
+            there is a GPU, are all GPUs. See `GenerationService`.
         batch_size: slices at a time, bounds the memory (default: the bundle's).
         precision: `fp32` (default) or `bf16`, faster on recent GPUs.
         size: overlay of the bundles, `compact` (default) or `paper`.
