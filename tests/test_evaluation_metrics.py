@@ -17,7 +17,7 @@ def random():
     return np.random.default_rng(0)
 
 
-def knee(height=128, shift=0):
+def joint_and_labels(height=128, shift=0):
     """A dark femur and tibia in bright tissue (H, W), and their labels."""
     image = np.full((height, height), 0.7, np.float32)
     labels = np.full((height, height), int(Tissue.MUSCLE), np.uint8)
@@ -93,7 +93,7 @@ def test_ssim_equals_monai_and_scikit_image(random):
 
 
 def test_the_region_runs_from_the_lower_femur_to_the_upper_tibia():
-    _, labels = knee()
+    _, labels = joint_and_labels()
     rows, columns = metrics.joint_region(labels)
     assert rows == slice(57 - 57 // 3, 70 + 57 // 3 + 1)
     assert columns == slice(30 - 8, 97 + 9)
@@ -106,9 +106,9 @@ def test_without_labels_the_region_is_the_middle():
 
 
 def test_edges_reward_the_right_place_and_not_emptiness():
-    image, labels = knee()
-    moved, _ = knee(shift=6)
-    near, _ = knee(shift=1)
+    image, labels = joint_and_labels()
+    moved, _ = joint_and_labels(shift=6)
+    near, _ = joint_and_labels(shift=1)
     reference = metrics.Reference.of(image[None], labels[None])
     same, close, off = (reference.compare(a[None]) for a in (image, near, moved))
     empty = reference.compare(np.full_like(image, 0.5)[None])
@@ -122,7 +122,7 @@ def test_edges_reward_the_right_place_and_not_emptiness():
 
 
 def test_slices_without_a_joint_do_not_count():
-    image, labels = knee()
+    image, labels = joint_and_labels()
     muscle = np.full_like(image, 0.7)
     pair = np.stack([image, muscle]), np.stack([labels, np.full_like(labels, Tissue.MUSCLE)])
     reference = metrics.Reference.of(*pair)
@@ -141,7 +141,7 @@ def test_adjacent_correlation_of_identical_and_independent_slices(random):
 
 
 def test_background_noise_does_not_lower_the_correlation(random):
-    slices = np.repeat(knee()[0][None], 2, 0)
+    slices = np.repeat(joint_and_labels()[0][None], 2, 0)
     slices[:, :, :20] = slices[:, :, 108:] = 0
     clean = metrics.adjacent_correlation(slices)[0]
     noisy = slices + (slices == 0) * 0.02 * random.random(slices.shape)

@@ -18,7 +18,7 @@ MM = np.array([0.625, 1.5, 0.625])
 
 
 @lru_cache(maxsize=24)
-def knee(seed: int, *features: tuple[str, int]) -> PhantomCase:
+def phantom(seed: int, *features: tuple[str, int]) -> PhantomCase:
     return make_case(seed, {**HEALTHY, **dict(features)})
 
 
@@ -70,7 +70,7 @@ def test_volumes_have_the_coherence_of_real_ones() -> None:
     """Adjacent-slice correlation of the 50 slices: real 0.85 and 0.90."""
     found = []
     for seed in range(50, 54):
-        v = unit(knee(seed))
+        v = unit(phantom(seed))
         pairs = [np.corrcoef(v[:, i].ravel(), v[:, i + 1].ravel())[0, 1] for i in range(49)]
         found.append(np.mean(pairs))
     assert 0.82 <= np.mean(found) <= 0.92
@@ -78,7 +78,7 @@ def test_volumes_have_the_coherence_of_real_ones() -> None:
 
 def test_two_knees_differ_as_two_patients_do() -> None:
     """Float PSNR between the two real volumes of the paper's page: 11.2 to 11.5 dB."""
-    volumes = [unit(knee(seed)) for seed in range(50, 54)]
+    volumes = [unit(phantom(seed)) for seed in range(50, 54)]
     psnr = [
         -10 * np.log10(np.mean((a - b) ** 2)) for i, a in enumerate(volumes) for b in volumes[:i]
     ]
@@ -88,7 +88,7 @@ def test_two_knees_differ_as_two_patients_do() -> None:
 @pytest.mark.parametrize("variable", [v for v in VARIABLES if v.compartment], ids=lambda v: v.name)
 def test_a_feature_changes_its_own_compartment(variable) -> None:
     """The largest change of the anatomy lies on the feature's side of the knee."""
-    off, on = knee(7), knee(7, (variable.name, max(variable.grades)))
+    off, on = phantom(7), phantom(7, (variable.name, max(variable.grades)))
     changed = off.labels != on.labels
     assert changed.any()
     # RAS: axis 0 grows to the patient's right, which is lateral in a right knee.
@@ -101,11 +101,11 @@ def test_a_feature_changes_its_own_compartment(variable) -> None:
 
 
 def test_kl_grade_alone_has_no_shape() -> None:
-    assert np.array_equal(knee(7).labels, knee(7, ("V00XRKL", 4)).labels)
+    assert np.array_equal(phantom(7).labels, phantom(7, ("V00XRKL", 4)).labels)
 
 
 def test_a_cyst_is_bright_in_mri_and_lucent_on_the_radiograph() -> None:
-    off, on = knee(7), knee(7, ("V00XRCYTM", 1))
+    off, on = phantom(7), phantom(7, ("V00XRCYTM", 1))
     cyst = on.labels == Tissue.CYST
     assert cyst.sum() * MM.prod() > 150
     assert on.mri[cyst].mean() > 3 * off.mri[cyst].mean()
@@ -114,7 +114,7 @@ def test_a_cyst_is_bright_in_mri_and_lucent_on_the_radiograph() -> None:
 
 
 def test_chondrocalcinosis_is_dark_in_mri_and_dense_on_the_radiograph() -> None:
-    off, on = knee(7), knee(7, ("V00XRCHL", 1))
+    off, on = phantom(7), phantom(7, ("V00XRCHL", 1))
     crystals = on.labels == Tissue.CHONDROCALCINOSIS
     assert crystals.any()
     assert on.mri[crystals].mean() < 0.6 * off.mri[crystals].mean()
@@ -124,7 +124,7 @@ def test_chondrocalcinosis_is_dark_in_mri_and_dense_on_the_radiograph() -> None:
 
 def test_narrowing_takes_cartilage_and_closes_the_joint_by_grade() -> None:
     def cartilage(grade: int) -> int:
-        labels = knee(7, ("V00XRJSM", grade)).labels
+        labels = phantom(7, ("V00XRJSM", grade)).labels
         return int((labels == Tissue.TIBIAL_CARTILAGE_MEDIAL).sum())
 
     volumes = [cartilage(grade) for grade in range(4)]
@@ -133,7 +133,7 @@ def test_narrowing_takes_cartilage_and_closes_the_joint_by_grade() -> None:
 
 @pytest.mark.parametrize("name", ["V00XROSFM", "V00XROSTL"])
 def test_osteophytes_grow_with_their_grade(name: str) -> None:
-    sizes = [int((knee(7, (name, g)).labels == Tissue.OSTEOPHYTE).sum()) for g in range(4)]
+    sizes = [int((phantom(7, (name, g)).labels == Tissue.OSTEOPHYTE).sum()) for g in range(4)]
     assert sizes[0] == 0 and sizes == sorted(sizes) and sizes[3] > 2 * sizes[1]
 
 

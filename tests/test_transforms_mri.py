@@ -17,7 +17,7 @@ REFERENCE = Path(__file__).parents[2] / "shared" / "reference"
 SPACING = (5.0, 1.5, 5.0)  # 32 x 5 mm is the field of view
 
 
-def knee(count: int = 80, size: int = 32) -> np.ndarray:
+def ramps(count: int = 80, size: int = 32) -> np.ndarray:
     """A RAS volume (size, count, size) that tells every direction."""
     x, y, z = np.meshgrid(*map(np.arange, (size, count, size)), indexing="ij")
     return (x + 40 * z + 100 * (y == count // 2)).astype(np.int16)
@@ -33,7 +33,7 @@ def write(path: Path, volume: np.ndarray, spacing=SPACING, axes: str = "RAS") ->
 
 
 def test_the_papers_window_as_pictures_in_range(tmp_path):
-    volume = knee()
+    volume = ramps()
     data = mri_transforms(32)({"mri": write(tmp_path / "a.nii.gz", volume)})
     slices = data["mri"]
     assert slices.shape == (50, 1, 32, 32) and slices.dtype == torch.float32
@@ -50,13 +50,13 @@ def test_the_papers_window_as_pictures_in_range(tmp_path):
 @pytest.mark.parametrize("axes", ["LPS", "ASR", "SPL", "RAI", "PIR"])
 def test_the_order_of_the_file_does_not_matter(tmp_path, axes):
     chain = mri_transforms(32)
-    plain = chain({"mri": write(tmp_path / "a.nii", knee())})["mri"]
-    turned = chain({"mri": write(tmp_path / "b.nii", knee(), axes=axes)})["mri"]
+    plain = chain({"mri": write(tmp_path / "a.nii", ramps())})["mri"]
+    turned = chain({"mri": write(tmp_path / "b.nii", ramps(), axes=axes)})["mri"]
     assert torch.equal(torch.as_tensor(plain), torch.as_tensor(turned))
 
 
 def test_nrrd_reads_as_nifti_does(tmp_path):
-    path = write(tmp_path / "a.nii", knee())
+    path = write(tmp_path / "a.nii", ramps())
     sitk.WriteImage(sitk.ReadImage(str(path)), str(tmp_path / "a.nrrd"))
     nifti, nrrd = read_volume(path), read_volume(tmp_path / "a.nrrd")
     assert torch.equal(torch.as_tensor(nifti), torch.as_tensor(nrrd))
@@ -65,7 +65,7 @@ def test_nrrd_reads_as_nifti_does(tmp_path):
 
 
 def test_slices_stack_back_into_the_volume(tmp_path):
-    volume = knee(50)
+    volume = ramps(50)
     data = mri_transforms(32, window=False)({"mri": write(tmp_path / "a.nii", volume)})
     back = slices_to_volume(np.asarray(data["mri"])[:, 0])
     assert back.shape == volume.shape
@@ -74,9 +74,9 @@ def test_slices_stack_back_into_the_volume(tmp_path):
 
 
 def test_a_left_knee_is_mirrored_with_its_labels(tmp_path):
-    labels = (knee() > 800).astype(np.uint8) * 3
+    labels = (ramps() > 800).astype(np.uint8) * 3
     item = {
-        "mri": write(tmp_path / "a.nii", knee()),
+        "mri": write(tmp_path / "a.nii", ramps()),
         "labels": write(tmp_path / "b.nii", labels),
     }
     chain = mri_transforms(32)
@@ -92,7 +92,7 @@ def test_a_left_knee_is_mirrored_with_its_labels(tmp_path):
 
 def test_labels_stay_labels_when_resized(tmp_path):
     labels = np.random.default_rng(0).choice([0, 4, 9], (32, 80, 32)).astype(np.uint8)
-    item = {"mri": write(tmp_path / "a.nii", knee()), "labels": write(tmp_path / "b.nii", labels)}
+    item = {"mri": write(tmp_path / "a.nii", ramps()), "labels": write(tmp_path / "b.nii", labels)}
     data = mri_transforms(47)(item)
     assert data["labels"].shape == data["mri"].shape == (50, 1, 47, 47)
     assert set(np.unique(data["labels"])) == {0, 4, 9}
@@ -100,7 +100,7 @@ def test_labels_stay_labels_when_resized(tmp_path):
 
 @pytest.mark.parametrize(("spacing", "shown"), [(2.5, 32), (5.0, 64), (10.0, 64)])
 def test_the_field_of_view_is_160_mm(tmp_path, spacing, shown):
-    path = write(tmp_path / "a.nii", knee() + 1, (spacing, 1.5, spacing))  # 80, 160, 320 mm
+    path = write(tmp_path / "a.nii", ramps() + 1, (spacing, 1.5, spacing))  # 80, 160, 320 mm
     data = mri_transforms(64)({"mri": path})
     assert data["mri"].shape == (50, 1, 64, 64)
     rows = (np.asarray(data["mri"][0, 0]) > -1).any(axis=1).sum()
@@ -108,7 +108,7 @@ def test_the_field_of_view_is_160_mm(tmp_path, spacing, shown):
 
 
 def test_equal_channels_for_pretrained_weights(tmp_path):
-    data = mri_transforms(32, channels=3)({"mri": write(tmp_path / "a.nii", knee())})
+    data = mri_transforms(32, channels=3)({"mri": write(tmp_path / "a.nii", ramps())})
     assert data["mri"].shape == (50, 3, 32, 32)
     assert torch.equal(data["mri"][:, 0], data["mri"][:, 2])
 
@@ -132,11 +132,11 @@ def test_what_is_no_volume_is_refused(tmp_path):
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
-    assert "three axes" in refusal(knee()[:, 0])
-    assert "three axes" in refusal(np.stack([knee()] * 2, -1))
-    assert "none in the window" in refusal(knee()[:, :1])
-    assert "the same value" in refusal(knee() * 0)
-    assert "NaN" in refusal(np.where(knee() == 50, np.nan, knee()).astype(np.float32))
+    assert "three axes" in refusal(ramps()[:, 0])
+    assert "three axes" in refusal(np.stack([ramps()] * 2, -1))
+    assert "none in the window" in refusal(ramps()[:, :1])
+    assert "the same value" in refusal(ramps() * 0)
+    assert "NaN" in refusal(np.where(ramps() == 50, np.nan, ramps()).astype(np.float32))
     spot = np.zeros((32, 80, 32), np.int16)
     spot[3, 30, 3] = 1
     assert "almost empty" in refusal(spot)
@@ -150,11 +150,11 @@ def test_missing_damaged_and_mismatched_files_are_refused(tmp_path):
         (tmp_path / name).write_bytes(b"nothing of the kind")
         with pytest.raises(VolumeError, match="cannot be read"):
             chain({"mri": tmp_path / name})
-    path = write(tmp_path / "whole.nii.gz", knee())
+    path = write(tmp_path / "whole.nii.gz", ramps())
     (tmp_path / "cut.nii.gz").write_bytes(path.read_bytes()[:2000])
     with pytest.raises(VolumeError, match="cannot be read"):
         chain({"mri": tmp_path / "cut.nii.gz"})
-    labels = write(tmp_path / "labels.nii", knee(79))
+    labels = write(tmp_path / "labels.nii", ramps(79))
     with pytest.raises(VolumeError, match="same grid"):
         chain({"mri": path, "labels": labels})
 

@@ -18,6 +18,7 @@ from full_disk import full_disk
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from security_support import AUDIENCE, ISSUER
+from waiting import until_state
 
 from monai_app.lib.bounds import Bounds
 
@@ -244,17 +245,10 @@ def start(server, **params):
     return f"{server}/jobs/{reply.json()['id']}"
 
 
-def until_done(job):
-    limit = time.monotonic() + 60
-    while requests.get(job, timeout=20).json()["state"] != "done":
-        assert time.monotonic() < limit
-        time.sleep(0.05)
-
-
 @pytest.mark.server
 def test_a_full_disk_costs_nobody_a_result(server, running):
     job = start(server, samples=2)
-    until_done(job)
+    until_state(lambda: requests.get(job, timeout=20), "done", pause=0.05)
     forms = [{"form": form} for form in ("nifti", "nrrd", "dicom")]
     forms += [{"form": "nrrd", "kind": kind} for kind in ("mean", "std")]
     before = [requests.get(f"{job}/result", params=form, timeout=60).content for form in forms]

@@ -18,6 +18,7 @@ import pytest
 import requests
 from full_disk import full_disk
 from security_support import PASSWORD, ask, guarded, make_users, serving
+from waiting import until_state
 
 from monai_app.lib.security.connections import BoundedConnection, most_connections
 from monai_app.lib.security.settings import SecuritySettings, SettingsError
@@ -220,11 +221,8 @@ def fetched(server, job, part="", **who):
     return requests.get(f"{server.url}/jobs/{job}{part}", timeout=60, **who)
 
 
-def until_done(server, job, **who):
-    limit = time.monotonic() + 120
-    while (state := fetched(server, job, **who).json()["state"]) != "done":
-        assert state in ("queued", "running") and time.monotonic() < limit, state
-        time.sleep(0.1)
+def until_kept(server, job, **who):
+    until_state(lambda: fetched(server, job, **who), "done", seconds=120, pause=0.1)
     return job
 
 
@@ -245,9 +243,9 @@ def files_in(server):
 @pytest.mark.server
 def test_a_result_that_somebody_waits_for_is_not_evicted_for_others(bounded):
     """The own ones go first; others' only when they have been fetched."""
-    mine = until_done(bounded, big(bounded, auth=ADA).json()["id"], auth=ADA)
-    others = [until_done(bounded, big(bounded, auth=ROOT).json()["id"], auth=ROOT)]
-    others += [until_done(bounded, big(bounded, auth=ROOT).json()["id"], auth=ROOT)]
+    mine = until_kept(bounded, big(bounded, auth=ADA).json()["id"], auth=ADA)
+    others = [until_kept(bounded, big(bounded, auth=ROOT).json()["id"], auth=ROOT)]
+    others += [until_kept(bounded, big(bounded, auth=ROOT).json()["id"], auth=ROOT)]
     told = [fetched(bounded, job, auth=ROOT).status_code for job in others]
     assert told == [404, 200], "of one's own, the older one goes"
     who = stranger("198.51.100.7")
@@ -269,7 +267,7 @@ def test_a_result_that_somebody_waits_for_is_not_evicted_for_others(bounded):
 
 @pytest.mark.server
 def test_replies_that_nobody_reads_hold_one_volume_and_end(bounded):
-    job = until_done(bounded, big(bounded, auth=ROOT).json()["id"], auth=ROOT)
+    job = until_kept(bounded, big(bounded, auth=ROOT).json()["id"], auth=ROOT)
     basic = b64encode(f"root:{PASSWORD}".encode()).decode()
     before, deaf = memory(bounded), []
     for number in range(16):
@@ -409,7 +407,7 @@ def test_a_strangers_jobs_are_those_of_address_and_session(bounded):
     one, other = stranger("192.0.2.1", "s" * 16), stranger("192.0.2.1", "t" * 16)
     elsewhere, nameless = stranger("192.0.2.2", "s" * 16), stranger("192.0.2.1")
     url = f"{bounded.url}/jobs/infer/knee_xr2mri?image=knee"
-    job = until_done(bounded, requests.post(url, data=small, timeout=60, **one).json()["id"], **one)
+    job = until_kept(bounded, requests.post(url, data=small, timeout=60, **one).json()["id"], **one)
     theirs = requests.post(url, data=small, timeout=60, auth=ROOT).json()["id"]
     for who in (other, elsewhere, nameless):
         assert requests.get(f"{bounded.url}/jobs", timeout=60, **who).json() == []

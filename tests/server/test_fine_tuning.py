@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from monailabel.client import MONAILabelClient
+from waiting import until_state
 
 from xr2mri_core.bundle import describe_bundle
 from xr2mri_core.local_server import LocalServer, app_with
@@ -58,12 +59,8 @@ def client(runs):
         yield client
 
 
-def until(client, *states, seconds=240):
-    limit = time.monotonic() + seconds
-    while (found := client.get("/train/").json())["state"] not in states:
-        assert time.monotonic() < limit, found
-        time.sleep(0.3)
-    return found
+def until_trained(client, *states):
+    return until_state(lambda: client.get("/train/"), *states, seconds=240, pause=0.3)
 
 
 def test_new_weights_are_served_and_the_old_ones_kept(client, runs, service, bundle):
@@ -71,7 +68,7 @@ def test_new_weights_are_served_and_the_old_ones_kept(client, runs, service, bun
     before = service.generator("knee_xr2mri")
     assert client.post("/train/knee_xr2mri", json=QUICK).json()["state"] == "running"
     assert client.post("/train/knee_xr2mri", json=QUICK).status_code == 409
-    done = until(client, "done", "failed")
+    done = until_trained(client, "done", "failed")
     assert done["state"] == "done", (runs._run.folder / "training.log").read_text()[-3000:]
     assert done["step"] == 4 and done["epoch"] == 2 and done["progress"] == 1
     assert done["losses"]["loss"] > 0 and done["validation"]["val_loss"] > 0
@@ -96,7 +93,7 @@ def test_weights_that_do_not_load_are_never_served(client, runs, service, bundle
 
     monkeypatch.setattr(TrainingRun, "_take_over", spoiled)
     client.post("/train/knee_xr2mri", json=QUICK)
-    failed = until(client, "done", "failed")
+    failed = until_trained(client, "done", "failed")
     assert failed["state"] == "failed" and "not used" in failed["error"]
     assert describe_bundle(bundle)["sha256"] == old
     assert service.generator("knee_xr2mri") is before
@@ -151,7 +148,7 @@ def test_weights_are_not_served_when_their_trial_is_stopped(
         service.queue.submit(lambda job: free.wait(60), 1)
     try:
         client.post("/train/knee_xr2mri", json=QUICK)
-        until(client, "checking")
+        until_trained(client, "checking")
         limit = time.monotonic() + 60
         while not (running.is_set() or (trial == "waits" and service.queue.waiting)):
             assert time.monotonic() < limit

@@ -34,6 +34,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000, JPEGBaseline8Bit, RLELossless
 from samples import draw_knee
 from security_support import issued
+from waiting import until
 
 from monai_app.lib.reading_box import ClientGone, Crowded, ReadingBox
 from monai_app.lib.reading_box.answer import told, understood
@@ -207,14 +208,6 @@ def readers(server) -> list[psutil.Process]:
         for child in box_of(server).children()
         if child.is_running() and child.status() != psutil.STATUS_ZOMBIE
     ]
-
-
-def until(condition, seconds=60):
-    limit = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < limit, "it does not come"
-        time.sleep(0.02)
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from samples import draw_knee
 from starlette.routing import Mount
+from waiting import until_state
 
 from monai_app.lib.jobs import Entry, Key
 from monai_app.lib.parameters import GenerationParameters
@@ -245,7 +246,7 @@ def test_doubts_about_a_radiograph_reach_every_reply(client, knee, service, monk
     assert located["warnings"] == [doubt] and located["localization"]["kind"] == "none"
     started = start(client, knee).json()
     assert started["warnings"] == [doubt]
-    until(client, started["id"], "done")
+    until_job(client, started["id"], "done")
     assert client.get(f"/jobs/{started['id']}/record").json()["warnings"] == [doubt]
 
 
@@ -441,21 +442,16 @@ def start(client, knee, user="", **more):
     )
 
 
-def until(client, job, state, seconds=30, user=""):
-    limit = time.monotonic() + seconds
-    while time.monotonic() < limit:
-        found = client.get(f"/jobs/{job}", headers={"X-User": user}).json()
-        if found["state"] == state:
-            return found
-        time.sleep(0.02)
-    raise AssertionError(found)
+def until_job(client, job, state, seconds=30, user=""):
+    who = {"X-User": user}
+    return until_state(lambda: client.get(f"/jobs/{job}", headers=who), state, seconds=seconds)
 
 
 def test_a_job_from_start_to_result(client, knee, tmp_path):
     reply = start(client, knee, samples=2)
     assert reply.status_code == 202
     job = reply.json()["id"]
-    done = until(client, job, "done")
+    done = until_job(client, job, "done")
     assert (
         done["done"] == done["total"] == 8 and done["slices"] == 4 and done["seconds_left"] is None
     )
@@ -492,7 +488,7 @@ def test_slices_can_be_seen_as_they_come(client, knee, service):
         assert reply.headers["x-slices-done"] == "2"
         assert partial[:, :2].std() > 0 and not partial[:, 2:].any()
         hold.set()
-        until(client, job, "done")
+        until_job(client, job, "done")
         whole = np.load(io.BytesIO(client.get(f"/jobs/{job}/volume?form=npy").content))
         np.testing.assert_array_equal(whole[:, :2], partial[:, :2])
     finally:
@@ -502,18 +498,18 @@ def test_slices_can_be_seen_as_they_come(client, knee, service):
 
 def test_cancelling_ends_the_work_and_frees_the_line(client, knee, gate, service):
     job, second = (start(client, knee).json()["id"] for _ in range(2))
-    until(client, job, "running")
+    until_job(client, job, "running")
     assert client.get(f"/jobs/{second}").json()["queue_position"] == 1
     entry = service.queue._current
     gate.set()
     assert client.delete(f"/jobs/{job}").json()["state"] in ("cancelled", "done")
     assert entry.wait(5)
-    until(client, second, "done")
+    until_job(client, second, "done")
 
 
 def test_a_full_line_says_when_to_come_back(client, knee, gate):
     job = start(client, knee).json()["id"]
-    until(client, job, "running")
+    until_job(client, job, "running")
     replies = [start(client, knee) for _ in range(4)]
     assert [reply.status_code for reply in replies] == [202, 202, 202, 429]
     assert int(replies[-1].headers["retry-after"]) >= 1
@@ -522,7 +518,7 @@ def test_a_full_line_says_when_to_come_back(client, knee, gate):
 
 def test_one_user_leaves_room_in_the_line_for_others(client, knee, gate, service):
     service.queue.most_of_one = 2
-    until(client, start(client, knee, user="ann").json()["id"], "running", user="ann")
+    until_job(client, start(client, knee, user="ann").json()["id"], "running", user="ann")
     replies = [start(client, knee, user="ann") for _ in range(3)]
     assert [reply.status_code for reply in replies] == [202, 202, 429]
     assert "2 generations of yours" in replies[-1].json()["detail"]
@@ -544,7 +540,7 @@ def test_an_administrator_sees_and_ends_all_jobs_but_gets_no_result(client, knee
 
     running, waiting = (start(client, knee, user="ann").json() for _ in range(2))
     assert running["warnings"], "about the radiograph, and for its sender"
-    until(client, running["id"], "running", user="ann")
+    until_job(client, running["id"], "running", user="ann")
     assert [job["owner"] for job in ask("GET", "/jobs", "ann").json()] == ["ann", "ann"]
     assert ask("GET", "/jobs", "bob").json() == []
     assert ask("GET", f"/jobs/{waiting['id']}", "bob").status_code == 404
@@ -562,7 +558,7 @@ def test_an_administrator_sees_and_ends_all_jobs_but_gets_no_result(client, knee
     assert ended["state"] == "cancelled" and ended["warnings"] == []
     assert ask("GET", f"/jobs/{waiting['id']}", "ann").status_code == 404
     gate.set()
-    until(client, running["id"], "done", user="ann")
+    until_job(client, running["id"], "done", user="ann")
     for part in ("result", "record", "volume"):
         refused = ask("GET", f"/jobs/{running['id']}/{part}", "root")
         assert refused.status_code == 403 and "nobody else" in refused.json()["detail"]
@@ -600,7 +596,7 @@ def test_a_failed_job_tells_nothing_of_the_server(client, knee, service, monkeyp
 
     monkeypatch.setattr(service.generator("knee_xr2mri").algorithm, "_denoise", broken)
     job = start(client, knee).json()["id"]
-    assert "secret" not in json.dumps(until(client, job, "failed"))
+    assert "secret" not in json.dumps(until_job(client, job, "failed"))
     reply = client.get(f"/jobs/{job}/result")
     assert reply.status_code == 500 and "secret" not in reply.text
 
@@ -610,7 +606,7 @@ def test_results_expire_by_age_and_by_size(client, knee, store):
     jobs = []
     for _ in range(2):
         jobs.append(start(client, knee).json()["id"])
-        until(client, jobs[-1], "done")
+        until_job(client, jobs[-1], "done")
     assert [client.get(f"/jobs/{job}").status_code for job in jobs] == [404, 200]
     store.keep_seconds = 0
     assert client.get(f"/jobs/{jobs[1]}").status_code == 404
@@ -676,7 +672,7 @@ def test_two_that_come_at_once_are_one_job_and_owners_are_kept_apart(store, serv
 
 def test_a_result_comes_in_any_form(client, knee, tmp_path):
     job = start(client, knee, output_format="dicom", samples=2).json()["id"]
-    until(client, job, "done")
+    until_job(client, job, "done")
 
     def result(**query):
         return client.get(f"/jobs/{job}/result", params=query)
@@ -703,7 +699,7 @@ def test_warnings_are_told_before_anything_is_generated(client, knee, gate):
 
 def test_a_cancelled_job_lets_go_of_its_memory(client, knee, gate, service, store):
     job = start(client, knee, samples=4).json()["id"]
-    until(client, job, "running")
+    until_job(client, job, "running")
     generation = store.get(job, "anonymous").generation
     voxels = weakref.ref(generation._partial)
     gate.set()

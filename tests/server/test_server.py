@@ -16,6 +16,7 @@ import requests
 from checks import without_paths
 from monailabel.client import MONAILabelClient
 from monailabel.client.client import MONAILabelUtils
+from waiting import until_state
 
 from xr2mri_core.geometry import volume_affine
 from xr2mri_core.local_server import LocalServer
@@ -123,18 +124,15 @@ def state(server, job):
     return requests.get(f"{server}/jobs/{job}", timeout=20).json()
 
 
-def until(server, job, *states, seconds=60):
-    limit = time.monotonic() + seconds
-    while (found := state(server, job))["state"] not in states:
-        assert time.monotonic() < limit, found
-        time.sleep(0.05)
-    return found
+def until_seen(server, job, *states, seconds=60):
+    url = f"{server}/jobs/{job}"
+    return until_state(lambda: requests.get(url, timeout=20), *states, seconds=seconds, pause=0.05)
 
 
 def test_info_answers_at_once_while_a_volume_is_generated(server):
     job = start(server, **LONG)
     try:
-        until(server, job, "running")
+        until_seen(server, job, "running")
         seconds = []
         with requests.Session() as session:
             for _ in range(30):
@@ -149,12 +147,12 @@ def test_info_answers_at_once_while_a_volume_is_generated(server):
 
 def test_deleting_a_job_ends_it_at_once(server):
     job = start(server, **LONG)
-    until(server, job, "running")
+    until_seen(server, job, "running")
     before = time.monotonic()
     assert requests.delete(f"{server}/jobs/{job}", timeout=20).json()["state"] == "cancelled"
     assert time.monotonic() - before < 5
     other = start(server, **SMALL)
-    assert until(server, other, "done", seconds=30)["queue_position"] == 0
+    assert until_seen(server, other, "done", seconds=30)["queue_position"] == 0
 
 
 def test_a_client_that_hangs_up_stops_its_work(server):
@@ -167,7 +165,7 @@ def test_a_client_that_hangs_up_stops_its_work(server):
         time.sleep(1.0)
     job = start(server, **SMALL)  # waits in line behind what is no longer wanted
     before = time.monotonic()
-    until(server, job, "done", seconds=30)
+    until_seen(server, job, "done", seconds=30)
     assert time.monotonic() - before < 15
 
 
@@ -211,7 +209,7 @@ def test_many_clients_get_their_own_volumes(server):
 def test_a_killed_server_leaves_nothing_behind_for_the_next(app_folder, studies_folder, tmp_path):
     server = LocalServer(app_folder, studies_folder, tmp_path).wait()
     job = start(server.url, **LONG)
-    until(server.url, job, "running")
+    until_seen(server.url, job, "running")
     server.stop(9)
     again = LocalServer(app_folder, studies_folder, tmp_path / "again", TMPDIR=str(server.temp))
     try:
@@ -239,7 +237,7 @@ def _ends_when_told(server):
         return connection
 
     job = start(server.url, **LONG)
-    until(server.url, job, "running")
+    until_seen(server.url, job, "running")
     asked = urllib.parse.urlencode({"params": json.dumps(LONG)}).encode()
     connections = [
         send("POST", "/infer/knee_xr2mri?image=knee", asked),

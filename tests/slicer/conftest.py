@@ -122,6 +122,16 @@ def mocked(slicer):
     yield from _in_front(slicer, MockedUser)
 
 
+@pytest.fixture
+def ready(user, faulty, radiograph):
+    """Somebody whose panel is connected to a healthy server, with a radiograph chosen; files whose
+    panels need more, or another logic, add to it under the same name."""
+    user.connect(faulty.url)
+    user.choose(radiograph)
+    assert user.ui.generateButton.enabled, user.says()
+    return user
+
+
 def _in_front(slicer, kind):
     import threading
 

@@ -47,7 +47,7 @@ def affine_of(spacing, centre=(0, 0, 0), shape=(1, 1, 1)):
 
 
 @pytest.fixture
-def knee():
+def smooth():
     """A smooth volume (24, 6, 30) in [0, 1], a tenth of it at the top grey, with its affine."""
     noise = np.random.default_rng(5).random((24, 6, 30))
     smooth = ndimage.gaussian_filter(noise, 2)
@@ -56,8 +56,8 @@ def knee():
     return array.astype(np.float32), affine_of((2, 3, 2), shape=array.shape)
 
 
-def test_the_same_volume_in_other_axes_and_units_does_not_differ(knee):
-    array, affine = knee
+def test_the_same_volume_in_other_axes_and_units_does_not_differ(smooth):
+    array, affine = smooth
     turned = np.transpose(array[::-1], (2, 0, 1)) * 900  # (Z, flipped X, Y), as a scanner's
     there = np.eye(4)
     there[:3, 0], there[:3, 1], there[:3, 2] = affine[:3, 2], -affine[:3, 0], affine[:3, 1]
@@ -68,8 +68,8 @@ def test_the_same_volume_in_other_axes_and_units_does_not_differ(knee):
     assert found.volume_ssim > 0.98 and found.volume_psnr > 30 and np.abs(found.edges).max() < 0.1
 
 
-def test_resampling_is_trilinear(knee):
-    array, affine = knee
+def test_resampling_is_trilinear(smooth):
+    array, affine = smooth
     moved = affine.copy()
     moved[:3, 3] += (0.5, -1.0, 0.3)
     found = compare(array, affine, array, moved)
@@ -85,8 +85,8 @@ def test_a_real_volume_is_normalised_as_those_of_the_training():
     assert CLIP_PERCENTILES == transforms_mri.CLIP_PERCENTILES
 
 
-def test_volumes_that_lie_apart_are_refused_or_aligned(knee):
-    array, affine = knee
+def test_volumes_that_lie_apart_are_refused_or_aligned(smooth):
+    array, affine = smooth
     far = affine.copy()
     far[:3, 3] += 500
     with pytest.raises(NoOverlap, match="covers 0 %"):
@@ -95,12 +95,12 @@ def test_volumes_that_lie_apart_are_refused_or_aligned(knee):
     assert found.covered == 1 and found.volume_ssim > 0.9
 
 
-def test_a_comparison_can_be_ended(knee):
+def test_a_comparison_can_be_ended(smooth):
     def stop():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        compare(*knee, *knee, check=stop)
+        compare(*smooth, *smooth, check=stop)
 
 
 TYPES = ("?", "u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "g")
@@ -140,8 +140,8 @@ def test_pixels_that_are_no_numbers_are_refused():
 
 
 @pytest.mark.parametrize("dtype", [bool, np.float16, np.int64, np.uint64])
-def test_a_real_volume_of_any_type_is_compared(knee, dtype):
-    generated, affine = knee
+def test_a_real_volume_of_any_type_is_compared(smooth, dtype):
+    generated, affine = smooth
     real = (generated > 0.5).astype(dtype)
     found = compare(generated, affine, real, affine)
     assert np.array_equal(found.real, real.astype(np.float32))

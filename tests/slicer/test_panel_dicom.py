@@ -187,13 +187,11 @@ def test_export_puts_a_series_beside_the_radiograph(user, server, database, impo
 
 
 @pytest.fixture
-def ready(user, faulty, radiograph, database):
-    """A volume that may be exported."""
-    user.connect(faulty.url)
-    user.choose(radiograph)
-    user.generate()
+def ready(ready, faulty, database):
+    """With a volume that may be exported."""
+    ready.generate()
     faulty.plan[RESULT] = Answer(body=zipped(6))
-    return user
+    return ready
 
 
 def zipped(count: int) -> bytes:

@@ -109,15 +109,6 @@ def test_a_server_that_asks_for_a_login_gets_one(user, faulty, ca_file):
     assert "t0ken" not in kept and "geheim" not in kept
 
 
-@pytest.fixture
-def ready(user, faulty, radiograph):
-    """The panel, connected to a healthy server, a radiograph chosen."""
-    user.connect(faulty.url)
-    user.choose(radiograph)
-    assert user.ui.generateButton.enabled, user.says()
-    return user
-
-
 GENERATING = {
     "too large": ({POST: Answer(413, {"detail": "At most 64 MiB."})}, "Send a smaller file"),
     "wrong type": ({POST: Answer(415, {"detail": "Not an image."})}, "Choose another radiograph"),

@@ -13,14 +13,6 @@ pytestmark = pytest.mark.gui
 ROW = "ID\tSIDE\tV00XRKL\tV00XROSFM\tV00XRJSM\n9000099\t1\t3: Moderate\t2\t.\n"
 
 
-@pytest.fixture
-def ready(user, faulty, radiograph):
-    """The panel with the whole form of the real server."""
-    user.connect(faulty.url)
-    user.choose(radiograph)
-    return user
-
-
 def bound() -> dict[str, tuple[str, str]]:
     """Of the .ui file: parameter -> (name, class) of the widget that is bound to it."""
     from user import MODULE

@@ -25,7 +25,7 @@ SPACING = (0.55, 73.5 / (SLICES - 1), 0.55)
 
 
 @pytest.fixture(scope="module")
-def knee() -> np.ndarray:
+def every_slice() -> np.ndarray:
     """(256, 500, 256) in [0, 1], every slice another one: 125 MiB."""
     values = np.zeros((SIDE, SLICES, SIDE), np.float32, order="F")
     slice_ = np.random.default_rng(0).random((SIDE, SIDE), np.float32)
@@ -35,7 +35,7 @@ def knee() -> np.ndarray:
 
 
 @pytest.fixture
-def big(faulty, knee):
+def big(faulty, every_slice):
     """A server with the largest volume that the panel can ask for: 200 slices, 400, then all."""
     affine = np.diag([*SPACING, 1.0])
     affine[:3, 3] = -np.multiply(SPACING, (SIDE, SLICES, SIDE)) / 2
@@ -46,12 +46,12 @@ def big(faulty, knee):
 
     def so_far(_asked) -> Answer:
         done = 200 if faulty.count("GET", f"{JOB}/volume") == 1 else 400
-        values = knee.copy(order="K")
+        values = every_slice.copy(order="K")
         values[:, done:] = 0
         return Answer(body=fake.npy(values), headers={"X-Slices-Done": str(done)})
 
     def whole(asked) -> Answer:
-        values = knee * np.float32(0.1) if "kind=std" in asked.query else knee
+        values = every_slice * np.float32(0.1) if "kind=std" in asked.query else every_slice
         return Answer(body=fake.npy(values))
 
     def standing(_asked) -> Answer:
@@ -94,7 +94,7 @@ def quick():
     gc.unfreeze()
 
 
-def test_a_generation_of_500_slices_holds_nothing_up(user, big, knee, quick):
+def test_a_generation_of_500_slices_holds_nothing_up(user, big, every_slice, quick):
     slicer = user.slicer
     user.connect(big.url)
     quick("connecting and building the form")
@@ -109,9 +109,9 @@ def test_a_generation_of_500_slices_holds_nothing_up(user, big, knee, quick):
     volume = user.generate()
     quick("generating 500 slices, with mean and standard deviation")
     assert grown == [200, 400], "partial volumes were shown"
-    assert np.array_equal(slicer.util.arrayFromVolume(volume).T, knee)
+    assert np.array_equal(slicer.util.arrayFromVolume(volume).T, every_slice)
     std = volume.GetNodeReference("XR2MRI.std")
-    assert slicer.util.arrayFromVolume(std).max() == pytest.approx(0.1 * knee.max())
+    assert slicer.util.arrayFromVolume(std).max() == pytest.approx(0.1 * every_slice.max())
     combo = user.ui.overlayComboBox
     combo.setCurrentIndex(combo.findData("XR2MRI.std"))
     user.events()

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from faulty_server import JOB, SLICES, Answer, info, npy, record, state, volume
+from waiting import until
 
 import xr2mri_client
 from xr2mri_client import errors, worker
@@ -56,13 +57,6 @@ def until_over(working, seconds=20):
         time.sleep(0.005)
     assert working.over
     return events
-
-
-def until(condition, seconds=10):
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.005)
 
 
 def generate(client, **more):
