@@ -78,7 +78,7 @@ def test_a_method_trains_by_the_bundle_and_generates_by_the_one_generator(
     (stage,) = METHODS[name].stages
     run(
         config_file=[
-            str(CONFIGS / "train_diffusion.yaml"),
+            *(str(CONFIGS / f"{name}.yaml") for name in ("training", "train_diffusion")),
             str(overlay),
             *(str(CONFIGS / f"{part}.yaml") for part in stage),
         ],
@@ -126,7 +126,7 @@ def test_overlays_fit_either_size(name, size):
 
     parser = ConfigParser()
     stage = METHODS[name].stages[0]
-    files = [f"{part}.yaml" for part in ("train_diffusion", size, *stage)]
+    files = [f"{part}.yaml" for part in ("training", "train_diffusion", size, *stage)]
     parser.read_config([str(CONFIGS / file) for file in files])
     parser["cache_dir"] = "none"
     with torch.device("meta"):

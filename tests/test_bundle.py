@@ -46,7 +46,8 @@ def overlay(tmp_path_factory) -> Path:
 
 
 def config_files(stage: str, *overlays: Path) -> list[str]:
-    return [str(CONFIGS / f"{stage}.yaml"), *map(str, overlays)]
+    names = ["training", stage] if stage.startswith("train_") else [stage]
+    return [*(str(CONFIGS / f"{name}.yaml") for name in names), *map(str, overlays)]
 
 
 def command(stage: str, overlays: list[Path], launcher: list[str], **settings) -> list[str]:

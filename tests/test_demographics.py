@@ -160,6 +160,7 @@ def tuned(people, tiny_bundle, tmp_path_factory) -> Path:
     bundle = Path(shutil.copytree(tiny_bundle, folder / "knee_xr2mri"))
     run(
         config_file=[
+            str(BUNDLE / "configs" / "training.yaml"),
             str(BUNDLE / "configs" / "train_diffusion.yaml"),
             str(bundle / "configs" / "inference.yaml"),
             str(bundle / "configs" / "compact.yaml"),

@@ -60,7 +60,7 @@ git clone ... && cd xr2mri && make env
 . .venv/bin/activate
 B=monai_app/model/knee_xr2mri; C=$B/configs    # a comment
 python -m monai.bundle run --bundle_root $B \\
-    --config_file "['$C/train_diffusion.yaml','$C/compact.yaml']" \\
+    --config_file "['$C/training.yaml','$C/train_diffusion.yaml','$C/compact.yaml']" \\
     --steps 5 --autoencoder_dir '$None' --guidance#demographics True
 python -m monai_app.lib.security.users add ada --role user
 curl -F file=@knee.dcm 'http://127.0.0.1:8000/infer/knee_xr2mri?output=image' -o volume.nii

@@ -48,7 +48,8 @@ def test_a_release_becomes_trained_and_evaluated_weights(datalist, tmp_path):
     common = {"bundle_root": str(BUNDLE), "datalist": str(datalist), **EPOCH}
 
     def files(stage: str) -> list[str]:
-        return [str(BUNDLE / "configs" / f"{stage}.yaml"), str(overlay)]
+        names = ["training", stage] if stage.startswith("train_") else [stage]
+        return [*(str(BUNDLE / "configs" / f"{name}.yaml") for name in names), str(overlay)]
 
     run(
         config_file=files("train_autoencoder"),

@@ -28,7 +28,13 @@ from xr2mri_core.reading import prepare_radiograph
 from xr2mri_core.training import cache as cache_module
 from xr2mri_core.training import handlers
 from xr2mri_core.training.batches import case_weights, to_device
-from xr2mri_core.training.cache import from_bytes, label_emphasis, pick_slices, to_bytes
+from xr2mri_core.training.cache import (
+    from_bytes,
+    label_emphasis,
+    label_values,
+    pick_slices,
+    to_bytes,
+)
 from xr2mri_core.training.diffusion import clean_latent
 from xr2mri_core.transforms import radiograph_augmentation, radiograph_transforms
 from xr2mri_core.transforms.polarity import DOUBTED
@@ -101,8 +107,14 @@ def test_more_slices_than_there_are_come_with_repeats():
     assert set(chosen.tolist()) == set(range(23))
 
 
+@pytest.mark.parametrize("label", ["cysts", "", -1, 256, 1.5, None])
+def test_labels_that_are_none_are_told(label):
+    with pytest.raises(TrainingError, match=r"emphasis label .*accepted are"):
+        label_values(["cyst", label])
+
+
 def test_emphasis_weighs_the_named_labels():
-    weights = label_emphasis(torch.tensor([[0, 34], [5, 36]]), [34, 36], 3.0)
+    weights = label_emphasis(torch.tensor([[0, 34], [5, 36]]), ["cyst", 36], 3.0)
     assert weights.tolist() == [[1, 4], [1, 4]]
 
 

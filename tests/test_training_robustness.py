@@ -17,13 +17,14 @@ import torch
 from ignite.engine import Events
 from monai.bundle import ConfigParser, run
 from monai.handlers import ValidationHandler
+from test_bundle import config_files
 from torch import nn
 from torch.utils.data import Dataset
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from xr2mri_core import training
-from xr2mri_core.bundle_command import check_options
+from xr2mri_core.bundle_command import check_complete, check_options
 from xr2mri_core.errors import InputError, TrainingError, WeightsError
 from xr2mri_core.training import handlers, progress
 
@@ -322,7 +323,8 @@ def test_no_bar_elsewhere(tmp_path, capsys):
 
 def parsed(stage: str, *overlays: str, **override) -> dict:
     parser = ConfigParser()
-    parser.read_config([str(CONFIGS / f"{name}.yaml") for name in (stage, *overlays)])
+    names = [*(["training"] if stage.startswith("train_") else []), stage, *overlays]
+    parser.read_config([str(CONFIGS / f"{name}.yaml") for name in names])
     parser.update(override)
     return parser.get()
 
@@ -376,7 +378,7 @@ def test_a_misspelt_key_of_a_file_is_told_as_well(tmp_path):
 
 
 def test_the_bundle_command_refuses_before_anything_else(monkeypatch, capsys):
-    config = str(CONFIGS / "train_autoencoder.yaml")
+    config = str([str(CONFIGS / f"{name}.yaml") for name in ("training", "train_autoencoder")])
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(sys, "argv", ["-m", "run", "--config_file", config, "--stesp", "5"])
     with pytest.raises(RuntimeError) as raised:
@@ -388,8 +390,19 @@ def test_the_bundle_command_refuses_before_anything_else(monkeypatch, capsys):
 
 def test_a_python_call_is_refused_as_well():
     with pytest.raises(RuntimeError) as raised:
-        run(config_file=str(CONFIGS / "train_autoencoder.yaml"), stesp=5)
+        run(config_file=config_files("train_autoencoder"), stesp=5)
     assert "did you mean steps?" in str(raised.value.__cause__)
+
+
+def test_a_configuration_that_is_not_named_is_told():
+    """As of a command from before the trainings shared one."""
+    files = config_files("train_diffusion", CONFIGS / "compact.yaml")[1:]
+    with pytest.raises(RuntimeError) as raised:
+        run(config_file=files, bundle_root=str(CONFIGS.parent))
+    assert "name training.yaml too" in str(raised.value.__cause__)
+    check_complete(parsed("train_diffusion", "compact"), CONFIGS)
+    with pytest.raises(InputError, match=r"has autoencoder: name compact\.yaml or paper\.yaml too"):
+        check_complete(parsed("train_autoencoder"), CONFIGS)
 
 
 # --- nothing frozen is random ---------------------------------------------------------------------

@@ -31,13 +31,16 @@ def begin() -> None:
 
     Raises:
         InputError: an option or a key of a configuration file is misspelt, or belongs to another
-            command; the message names the nearest one.
+            command; the message names the nearest one. Or a configuration is not named that others
+            need.
     """
     if _is_command():
         sys.excepthook = _plainly
     workflow = _running()
     if workflow is not None:
-        check_options(workflow.parser.get(), Path(workflow.config_root_path), command_options())
+        config, configs = workflow.parser.get(), Path(workflow.config_root_path)
+        check_options(config, configs, command_options())
+        check_complete(config, configs)
 
 
 def check_options(
@@ -70,6 +73,33 @@ def check_options(
     for name in own:
         if name not in read | elsewhere:
             raise InputError(_unknown(name, name, options))
+
+
+def check_complete(config: Mapping[str, Any], configs: Path) -> None:
+    """Refuse a configuration that runs what another file of the bundle defines.
+
+    Args:
+        config: the whole configuration, overrides included.
+        configs: the bundle's folder of configurations.
+
+    Raises:
+        InputError: naming what is missing and the files that have it.
+    """
+    needed, look = set(_STRUCTURE), list(_STRUCTURE)
+    while look:
+        texts = _texts(config.get(look.pop()))
+        more = {name for text in texts for name in _REFERENCE.findall(text)} - needed
+        needed |= more
+        look += more
+    missing = needed - _STRUCTURE - config.keys()
+    found = {path.name: missing & _keys_in(path) for path in sorted(configs.glob("*.yaml"))}
+    most = max(map(len, found.values()), default=0)
+    if most:
+        names = [name for name, keys in found.items() if len(keys) == most]
+        what = min(found[names[0]])
+        raise InputError(
+            f"no configuration has {what}: name {' or '.join(names)} too", option="config_file"
+        )
 
 
 def command_options() -> list[str]:
@@ -114,7 +144,12 @@ def _unknown(what: str, name: str, known: Iterable[str], prefix: str = "") -> st
 def _keys_of(configs: Path) -> set[str]:
     """Keys at the top of all of a bundle's configurations."""
     files = [path for kind in ("*.yaml", "*.yml", "*.json") for path in configs.rglob(kind)]
-    return {str(key) for path in files for key in ConfigParser.load_config_file(path)}
+    return {key for path in files for key in _keys_in(path)}
+
+
+def _keys_in(path: Path) -> set[str]:
+    """Keys at the top of one configuration, those included that it merges (`+key`)."""
+    return {str(key).removeprefix("+") for key in ConfigParser.load_config_file(path)}
 
 
 def _is_content(value: Any) -> bool:

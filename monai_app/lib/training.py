@@ -153,11 +153,10 @@ class TrainingRun:
             "parent": os.getpid(),
         }
         overlay.write_text(yaml.safe_dump(settings))
-        configs = [bundle / "configs" / "train_diffusion.yaml"]
-        configs.append(bundle / "configs" / f"{self.service.size}.yaml")
+        stages = ["training", "train_diffusion", self.service.size]
         if is_volumetric(weights):
-            configs.append(bundle / "configs" / "volume.yaml")
-        configs.append(overlay)
+            stages.append("volume")
+        configs = [*(bundle / "configs" / f"{stage}.yaml" for stage in stages), overlay]
         files = json.dumps([str(path) for path in configs])
         command = [sys.executable, "-m", "monai.bundle", "run", "--bundle_root", str(bundle)]
         return [*command, "--config_file", files]

@@ -26,7 +26,8 @@ def bundle(tiny_bundle, tmp_path):
     from test_bundle import BUNDLE
 
     own = shutil.copytree(tiny_bundle, tmp_path / "model" / "knee_xr2mri")
-    shutil.copy(BUNDLE / "configs" / "train_diffusion.yaml", own / "configs")
+    for name in ("training", "train_diffusion"):
+        shutil.copy(BUNDLE / "configs" / f"{name}.yaml", own / "configs")
     (own / "models" / "model_card.json").write_text("{}")
     return own
 

@@ -24,6 +24,7 @@ from xr2mri_core.training.cache import (
     SliceCache,
     from_bytes,
     label_emphasis,
+    label_values,
 )
 
 Batch = dict[str, Any]
@@ -70,7 +71,8 @@ class SliceBatches(Dataset[Batch]):
         cache: slices of a split.
         batch_size: B.
         seed: of the whole stream.
-        emphasis_labels: values of the label map whose pixels weigh 1 + `emphasis`.
+        emphasis_labels: of the label map, by value or by name (`label_values`): their pixels weigh
+            1 + `emphasis`.
         rank: process of a distributed run: each draws its own batches.
     """
 
@@ -79,12 +81,12 @@ class SliceBatches(Dataset[Batch]):
         cache: SliceCache,
         batch_size: int,
         seed: int = 0,
-        emphasis_labels: Sequence[int] = (),
+        emphasis_labels: Sequence[int | str] = (),
         emphasis: float = 0.0,
         rank: int = 0,
     ) -> None:
         self.cache, self.batch_size, self.seed, self.rank = cache, batch_size, seed, rank
-        self.emphasis_labels, self.emphasis = list(emphasis_labels), emphasis
+        self.emphasis_labels, self.emphasis = label_values(emphasis_labels), emphasis
 
     def __getitem__(self, step: int) -> Batch:
         rng = np.random.default_rng([self.seed, self.rank, step])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -26,8 +26,9 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from xr2mri_core.demographics import demographics_of
-from xr2mri_core.errors import DatalistError, shown
+from xr2mri_core.errors import DatalistError, TrainingError, shown
 from xr2mri_core.localization import LocateKneed
+from xr2mri_core.phantom.tissues import Tissue
 from xr2mri_core.processes import each_done
 from xr2mri_core.transforms import mri_transforms, radiograph_transforms
 from xr2mri_core.transforms.compose import TypedCompose
@@ -64,10 +65,33 @@ def pick_slices(available: int, wanted: int | None, rng: np.random.Generator) ->
     return np.floor(rng.uniform(edges[:-1], edges[1:])).astype(int)
 
 
-def label_emphasis(labels: Tensor, emphasis_labels: Sequence[int], emphasis: float) -> Tensor:
+def label_values(labels: Iterable[int | str]) -> list[int]:
+    """Values of a label map: numbers stay, names are those of the phantom's tissues.
+
+    Example:
+        >>> label_values(["cyst", "ACL", 7])
+        [34, 24, 7]
+
+    Raises:
+        TrainingError: no tissue is called that, or it is no value of a label map.
+    """
+    values = []
+    for label in labels:
+        known = label.upper() in Tissue.__members__ if isinstance(label, str) else None
+        value = Tissue[str(label).upper()] if known else label
+        if known is False or not isinstance(value, int) or not 0 <= value <= 255:
+            raise TrainingError(
+                f"emphasis label {shown(label)}: accepted are numbers from 0 to 255 and names of "
+                f"tissues ({', '.join(tissue.name.lower() for tissue in Tissue)})"
+            )
+        values.append(int(value))
+    return values
+
+
+def label_emphasis(labels: Tensor, emphasis_labels: Iterable[int | str], emphasis: float) -> Tensor:
     """Weight maps (..., H, W) float32 from label maps (..., H, W): `1 + emphasis` on the labels."""
     table = torch.ones(256)
-    table[torch.as_tensor(list(emphasis_labels), dtype=torch.long)] += emphasis
+    table[torch.as_tensor(label_values(emphasis_labels), dtype=torch.long)] += emphasis
     return table.to(labels.device)[labels.long()]
 
 
@@ -174,13 +198,13 @@ class LatentCache(_Cache):
         slices: SliceCache,
         autoencoder: Any,
         root: str | Path,
-        emphasis_labels: Sequence[int] = (),
+        emphasis_labels: Sequence[int | str] = (),
         emphasis: float = 0.0,
         device: str | torch.device = "cpu",
         batch_size: int = 32,
     ) -> LatentCache:
         """Find or make the latents z_0 = mean of E_1(x), times `config.scaling_factor` (Eq. 1)."""
-        settings = {"labels": sorted(emphasis_labels), "emphasis": emphasis}
+        settings = {"labels": sorted(label_values(emphasis_labels)), "emphasis": emphasis}
         weights = weights_digest(autoencoder)
         fingerprint = _digest([LATENTS_VERSION, settings, weights, slices.fingerprint])
         target = Path(root) / f"latents-{fingerprint}"
