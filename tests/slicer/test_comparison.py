@@ -32,7 +32,7 @@ def test_psnr_and_ssim_are_those_of_the_evaluation(pair):
     assert psnr(truth, truth) == np.inf and ssim(truth, truth) == pytest.approx(1)
 
 
-def test_sobel_is_scipys(pair):
+def test_sobel_is_one_at_a_step(pair):
     down, across = (ndimage.sobel(pair[0], axis, mode="nearest") for axis in (0, 1))
     np.testing.assert_allclose(sobel(pair[0]), np.hypot(down, across) / 4, atol=1e-6)
     step = np.zeros((5, 6))

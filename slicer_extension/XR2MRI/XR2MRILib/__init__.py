@@ -7,5 +7,5 @@
   what the module can do, for scripts and for the panel.
 - `panel`: a section of the panel a file.
 
-Runs on Python 3.9 to 3.12 with numpy and requests, which Slicer bundles.
+Runs on Python 3.9 to 3.12 with numpy, SciPy and requests, which Slicer bundles.
 """
