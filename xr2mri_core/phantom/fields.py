@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -73,7 +74,6 @@ class Canvas:
         size: tuple[int, int] = (SIZE, SIZE),
     ) -> None:
         self.slices_y = torch.tensor(np.asarray(slices_y), dtype=torch.float32)
-        self.spacing_y = torch.from_numpy(np.gradient(np.asarray(slices_y)).astype(np.float32))
         n = len(self.slices_y)
         self.label = torch.zeros(n, *size, dtype=torch.uint8)
         self.signal = torch.zeros(n, *size)
@@ -208,8 +208,17 @@ def ellipsoid(x: Tensor, y: Tensor, z: Tensor, centre: Point, radii: Point) -> T
     return k0 * (k0 - 1) / k1.clamp_min(1e-4)
 
 
+class Placed(Protocol):
+    """What has coordinates across the leg."""
+
+    @property
+    def x(self) -> Tensor: ...
+    @property
+    def y(self) -> Tensor: ...
+
+
 def tube(
-    region: Region, cx: Tensor, cy: Tensor, rx: Tensor, ry: Tensor, power: float = 2
+    region: Placed, cx: Tensor, cy: Tensor, rx: Tensor, ry: Tensor, power: float = 2
 ) -> Tensor:
     """A tube along the leg with an elliptic (power 2) or squarish (power > 2) section.
 

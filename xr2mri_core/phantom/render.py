@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .fields import SIZE, SLICE, Canvas, Region, Texture, double
-from .knee import paint_knee
+from .joint import paint_joint
 from .mri import sample_contrast, signal_of
 from .pathology import Disease
 from .shape import KneeShape
@@ -74,7 +74,7 @@ def paint_on(
         )
 
     paint_limb(canvas, shape, brush)
-    paint_knee(canvas, shape, Disease(features, seed), brush)
+    paint_joint(canvas, shape, Disease(features, seed), brush)
     return canvas
 
 

@@ -26,8 +26,6 @@ class KneeShape:
     medial_radius: float = 21.0
     """Radius of the posterior medial condyle; the lateral one adds `lateral_radius_offset`."""
     lateral_radius_offset: float = -0.8
-    condyle_offset: float = 0.8
-    """How much lower the medial condyle reaches."""
     intercondylar: float = 46.0
     """Distance between the middles of the condyles."""
     notch_width: float = 19.0
@@ -48,7 +46,6 @@ class KneeShape:
     patella_height: float = 41.0
     patella_z: float = 33.0
     """z of the middle of the patella."""
-    patella_tilt: float = 0.0
     varus: float = 0.0
     flexion: float = 6.0
     rotation: float = 0.0
@@ -67,48 +64,57 @@ class KneeShape:
         return {k: round(float(v), 4) for k, v in asdict(self).items()}
 
 
+_SCALE = {"F": 0.95, "M": 1.05}
+_MUSCULARITY = {"F": 0.97, "M": 1.05}
+_SPREAD = {
+    "condyle_width": (27.0, 1.4),
+    "medial_radius": (21.0, 1.2),
+    "lateral_radius_offset": (-0.8, 0.7),
+    "condyle_offset": (0.8, 0.7),
+    "intercondylar": (46.0, 1.6),
+    "notch_width": (19.0, 1.8),
+    "notch_height": (23.0, 2.2),
+    "trochlea_depth": (3.6, 0.8),
+    "femoral_shaft": (19.0, 1.6),
+    "plateau_width": (74.0, 2.2),
+    "plateau_depth": (48.0, 2.2),
+    "plateau_slope": (6.0, 2.2),
+    "medial_concavity": (2.2, 0.6),
+    "lateral_convexity": (1.0, 0.5),
+    "spine_height": (7.0, 1.4),
+    "tibial_shaft": (17.0, 1.4),
+    "fibula_height": (-11.0, 2.2),
+    "patella_width": (43.0, 2.6),
+    "patella_height": (41.0, 2.6),
+    "patella_z": (33.0, 4.0),
+    "patella_tilt": (0.0, 4.0),
+    "varus": (1.0, 2.2),
+    "flexion": (6.0, 4.0),
+    "rotation": (0.0, 4.5),
+    "cartilage": (2.2, 0.3),
+    "meniscus_width": (10.0, 1.0),
+    "meniscus_height": (6.0, 0.7),
+    "fluid": (0.4, 0.25),
+    # Where the slab is prescribed on the scouts: no radiograph shows it, so what varies here is
+    # what no model can know.
+    "field_x": (-2.0, 0.8),
+    "field_y": (-3.5, 0.8),
+    "field_z": (19.0, 1.0),
+}
+"""Mean and standard deviation of each parameter, in the order in which they are drawn."""
+_UNUSED = ("condyle_offset", "patella_tilt")
+"""Drawn, though nothing depends on them any more: what is drawn after them stays what it was."""
+_MOST_DEVIATIONS = 2.2
+
+
 def sample_shape(rng: np.random.Generator, sex: str = "F", bmi: float = 28.0) -> KneeShape:
     """Draws a knee. Sexes differ in size, not in form, as in the morphometry cited above."""
 
-    def n(mean: float, sd: float) -> float:
-        return float(mean + sd * np.clip(rng.standard_normal(), -2.2, 2.2))
+    def draw(mean: float, sd: float) -> float:
+        deviations = np.clip(rng.standard_normal(), -_MOST_DEVIATIONS, _MOST_DEVIATIONS)
+        return float(mean + sd * deviations)
 
-    scale = n(0.95 if sex == "F" else 1.05, 0.035)
-    return KneeShape(
-        scale=scale,
-        bmi=float(bmi),
-        muscularity=n(0.97 if sex == "F" else 1.05, 0.07),
-        condyle_width=n(27.0, 1.4),
-        medial_radius=n(21.0, 1.2),
-        lateral_radius_offset=n(-0.8, 0.7),
-        condyle_offset=n(0.8, 0.7),
-        intercondylar=n(46.0, 1.6),
-        notch_width=n(19.0, 1.8),
-        notch_height=n(23.0, 2.2),
-        trochlea_depth=n(3.6, 0.8),
-        femoral_shaft=n(19.0, 1.6),
-        plateau_width=n(74.0, 2.2),
-        plateau_depth=n(48.0, 2.2),
-        plateau_slope=n(6.0, 2.2),
-        medial_concavity=n(2.2, 0.6),
-        lateral_convexity=n(1.0, 0.5),
-        spine_height=n(7.0, 1.4),
-        tibial_shaft=n(17.0, 1.4),
-        fibula_height=n(-11.0, 2.2),
-        patella_width=n(43.0, 2.6),
-        patella_height=n(41.0, 2.6),
-        patella_z=n(33.0, 4.0),
-        patella_tilt=n(0.0, 4.0),
-        varus=n(1.0, 2.2),
-        flexion=n(6.0, 4.0),
-        rotation=n(0.0, 4.5),
-        cartilage=n(2.2, 0.3),
-        meniscus_width=n(10.0, 1.0),
-        meniscus_height=n(6.0, 0.7),
-        fluid=float(np.clip(n(0.4, 0.25), 0, 1)),
-        # Where the slab is prescribed on the scouts: no radiograph shows it, so what varies here is
-        # what no model can know.
-        field_x=n(-2.0, 0.8),
-        field_y=n(-3.5, 0.8),
-        field_z=n(19.0, 1.0),
-    )
+    drawn = {"scale": draw(_SCALE[sex], 0.035), "muscularity": draw(_MUSCULARITY[sex], 0.07)}
+    drawn |= {name: draw(mean, sd) for name, (mean, sd) in _SPREAD.items()}
+    drawn["fluid"] = float(np.clip(drawn["fluid"], 0, 1))
+    return KneeShape(bmi=float(bmi), **{n: v for n, v in drawn.items() if n not in _UNUSED})
