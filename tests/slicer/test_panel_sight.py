@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from harness import dialogs
-from test_panel_mock import made, ready, result  # noqa: F401  (fixtures)
+from test_panel_mock import info, made, ready, result  # noqa: F401  (fixtures)
 
 pytestmark = pytest.mark.gui
 
@@ -68,7 +68,7 @@ def test_the_server_folds_once_it_is_connected_and_opens_where_it_is_wanted(mock
 
     user, ui = mocked, mocked.ui
     assert not ui.serverSection.collapsed and ui.serverSection.text == "Server"
-    user.logic.connect(sys.modules["test_panel_mock"].info())
+    user.logic.connect(info())
     assert ui.serverSection.collapsed
     assert ui.serverSection.text == "Server: http://mri.hospital.example"
     ui.serverSection.collapsed = False
@@ -95,7 +95,7 @@ def test_the_shortcut_is_on_the_button_and_works(user):
 
 def test_the_keys_are_told_below_the_form(mocked):
     assert not mocked.shown("keysNote"), "there is no form yet"
-    mocked.logic.connect(sys.modules["test_panel_mock"].info())
+    mocked.logic.connect(info())
     assert mocked.shown("keysNote") and "digit" in mocked.ui.keysNote.text
 
 

@@ -334,7 +334,7 @@ class FeatureForm:
             raise FormError(told.format(n=len(cells), m=len(header)), remedy)
         features = self.read((header[k], cells[k]) for k in columns)
         sides = [cells[k] for k, name in enumerate(header) if name.lower() == "side"]
-        return ReadRow(features, _side(sides[0]) if sides else "")
+        return ReadRow(features, side_of(sides[0]) if sides else "")
 
 
 class _Pairs(list):
@@ -385,5 +385,6 @@ def _number(value: Any) -> float | None:
     return None if math.isnan(number) else number
 
 
-def _side(cell: str) -> str:
+def side_of(cell: str) -> str:
+    """`R` or `L` by a word, a letter or OAI's number; empty where it is none."""
     return _SIDES.get(cell.split(":")[0].strip().lower(), "")

@@ -37,7 +37,7 @@ def upload_of(node: slicer.vtkMRMLVolumeNode, pixels_only: bool = False) -> Uplo
     if not pixels_only and holds_patient_data(node):
         return dicom_source.file_of(node)
     negative = dicom_source.value(node, dicom_source.PHOTOMETRIC) == "MONOCHROME1"
-    source = dicom_source.file_of(node) if negative else None
+    source = dicom_source.file_of(node) or dicom_source.loose_file_of(node) if negative else None
     lies = dicom_source.value(node, dicom_source.PATIENT_ORIENTATION) if _as_filed(node) else ""
     return partial(_encoded, pixels_of(node), frame_of(node).spacing, negative, source, lies)
 

@@ -17,6 +17,12 @@ STORED = {
     "vtkMRMLMarkupsNode": "vtkMRMLMarkupsJsonStorageNode",
 }
 
+FORMATS = {
+    "vtkMRMLVolumeNode": {"NRRD": ".nrrd", "NIfTI": ".nii.gz", "MetaImage": ".mha"},
+    "vtkMRMLTableNode": {"Comma-separated values": ".csv"},
+    "vtkMRMLMarkupsNode": {"Markups JSON": ".mrk.json"},
+}
+
 
 class Files:
     """What the core IO manager does for the kinds of file that a radiograph or a volume is in."""
@@ -39,7 +45,8 @@ class Files:
             node.AddDefaultStorageNode(str(path))
             done = bool(node.GetStorageNode().ReadData(node))
         elif path.suffix.lower() in PICTURES:
-            node, done = _read_picture(path), True
+            node = _read_picture(path)
+            done = node is not None
         else:
             logic = slicer.modules.volumes.logic()
             name = properties.get("name") or path.name.split(".")[0]
@@ -69,10 +76,12 @@ class Files:
         return all(_write(node, name, keep=False) for node, name in zip(nodes, names, strict=True))
 
     def extractKnownExtension(self, name: str, node: Any = None) -> str:
-        return "".join(Path(name).suffixes[-2:])
+        known = (e for kind in FORMATS.values() for e in kind.values() if str(name).endswith(e))
+        return max(known, key=len, default="")
 
     def fileWriterExtensions(self, node: Any) -> tuple[str, ...]:
-        return ()
+        fitting = (formats for kind, formats in FORMATS.items() if node.IsA(kind))
+        return tuple(f"{name} ({ending})" for kind in fitting for name, ending in kind.items())
 
     def registeredFileReaderCount(self, kind: str) -> int:
         return 1
@@ -94,10 +103,13 @@ class Files:
 
 def _read_picture(path: Path) -> Any:
     """A picture as Slicer reads it: one slice, 1 mm, rows downwards, colours as a vector."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
-    with Image.open(path) as image:
-        pixels = np.asarray(image)
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image)
+    except UnidentifiedImageError:
+        return None
     kind = "vtkMRMLVectorVolumeNode" if pixels.ndim == 3 else "vtkMRMLScalarVolumeNode"
     directions = np.diag([-1.0, -1.0, 1.0, 1.0])
     node = slicer.util.addVolumeFromArray(pixels[None], directions, path.stem, kind)

@@ -10,6 +10,7 @@ import slicer
 from ..logic import XR2MRILogic
 from ..parameters import XR2MRIParameterNode
 from ..scene import layout
+from .batch import BatchSection
 from .compare import CompareSection
 from .computer import ComputerSection
 from .features import FeatureSection
@@ -45,6 +46,7 @@ class Panel:
         )
         self.result = ResultSection(ui, logic, self.generate, self._turns)
         self.compare = CompareSection(ui, logic, self.generate)
+        self.batch = BatchSection(ui, logic, self.generate)
         self._sections = (
             self.server,
             self.computer,
@@ -55,6 +57,7 @@ class Panel:
             self.generate,
             self.result,
             self.compare,
+            self.batch,
         )
         self._updating = False
         self._layouts = slicer.app.layoutManager()
@@ -75,6 +78,7 @@ class Panel:
     def enter(self) -> None:
         """The user looks at the panel now."""
         self.radiograph.enter()
+        self.batch.enter()
 
     def leave(self) -> None:
         """The user looks at another module; a job goes on."""

@@ -94,12 +94,18 @@ class GenerateSection(Section):
         self._waiting = False
         super().close()
 
-    def permitted(self) -> bool:
-        """Whether radiographs may go to the server: asks once for each that is not this machine."""
+    def permitted(self, whole: bool | None = None) -> bool:
+        """Whether radiographs may go to the server: asks once for each that is not this machine.
+
+        Args:
+            whole: whether DICOM files may be among them, where it is not the chosen radiograph.
+        """
         if self.logic.uploadAllowed():
             return True
         node = self._radiograph.radiograph
-        whole = node is not None and not self.node.pixelsOnly and holds_patient_data(node)
+        if whole is None:
+            whole = node is not None and holds_patient_data(node)
+        whole = whole and not self.node.pixelsOnly
         what = (
             _("The radiograph and its DICOM header, with the patient's name and ID,")
             if whole

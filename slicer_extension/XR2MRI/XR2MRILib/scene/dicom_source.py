@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import slicer
@@ -15,6 +16,20 @@ PHOTOMETRIC = "0028,0004"
 MODALITY, PATIENT_ORIENTATION = "0008,0060", "0020,0020"
 PATIENT_AGE, PATIENT_SEX = "0010,1010", "0010,0040"
 
+_ASKED = {
+    IMAGE_LATERALITY: "ImageLaterality",
+    LATERALITY: "Laterality",
+    ROWS: "Rows",
+    COLUMNS: "Columns",
+    PHOTOMETRIC: "PhotometricInterpretation",
+    MODALITY: "Modality",
+    PATIENT_AGE: "PatientAge",
+    PATIENT_SEX: "PatientSex",
+}
+"""Without the orientation: how Slicer turns a picture that it reads as a mere file is not known."""
+_NO_DICOM = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd", ".png", ".jpg", ".jpeg", ".tif",
+             ".tiff", ".bmp")  # fmt: skip
+
 
 def file_of(node: slicer.vtkMRMLNode) -> Path | None:
     """The DICOM file that a node holds; None where it is none, or several, or has gone."""
@@ -24,9 +39,34 @@ def file_of(node: slicer.vtkMRMLNode) -> Path | None:
 
 
 def value(node: slicer.vtkMRMLNode, tag: str) -> str:
-    """A DICOM element such as `0020,0062`; empty where the database has none."""
+    """A DICOM element such as `0020,0062`, of the database, else of the file that the node was read
+    from without it; empty where there is none."""
     uid, database = _instance(node), _database()
-    return str(database.instanceValue(uid, tag) or "").strip() if uid and database else ""
+    if uid and database:
+        return str(database.instanceValue(uid, tag) or "").strip()
+    path = loose_file_of(node)
+    return _header(path).get(tag, "") if path else ""
+
+
+def loose_file_of(node: slicer.vtkMRMLNode) -> str:
+    """The file that a node was read from, where that may be a DICOM file of no database; else
+    empty."""
+    storage = node.GetStorageNode() if node.IsA("vtkMRMLStorableNode") else None
+    path = (storage.GetFileName() or "") if storage is not None else ""
+    return "" if path.lower().endswith(_NO_DICOM) else path
+
+
+@lru_cache(maxsize=256)
+def _header(path: str) -> dict[str, str]:
+    """What is asked for of a DICOM file, by tag; empty where it is none."""
+    try:
+        import pydicom  # Slicer brings it
+
+        data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_ASKED.values()))
+        found = {tag: data.get(keyword) for tag, keyword in _ASKED.items()}
+    except Exception:  # no file, no DICOM, no pydicom: it tells nothing
+        return {}
+    return {tag: str(value).strip() for tag, value in found.items() if value is not None}
 
 
 def laterality(node: slicer.vtkMRMLNode) -> str:

@@ -1,0 +1,197 @@
+"""The forms of a folder of radiographs: a JSON file beside each, or a table of all of them.
+
+As `xr2mri generate --folder` takes them: `knee.json` beside `knee.png`, or one CSV file in the
+folder (also with `;` or tabs) with a column `file`: a path below the folder, a file's name, or that
+without its ending. Columns are `laterality` or `side`, the features in any spelling, `age`, `sex`
+and `bmi`; others are passed over. Without either, a file that is called as in the usual public
+collections, `2/9003175L.png` in folders 0 to 4 by KL grade, brings side and grade.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from xr2mri_client.errors import FormError, one_line
+from xr2mri_client.texts import tr as _
+
+from ..form import LARGEST_FILE, SEPARATORS, FeatureForm, side_of
+
+_COLUMNS = ("file", "radiograph", "name", "case")
+_PEOPLE = ("age", "sex", "bmi")
+_GRADED = re.compile(r"\d{5,}(?P<side>[LR])", re.IGNORECASE)
+_KL = "kl_grade"
+
+
+@dataclass(frozen=True)
+class Form:
+    """What is told of one radiograph.
+
+    Attributes:
+        features: grades by name.
+        demographics: what is told of the patient, as it stands there.
+        laterality: `R`, `L` or `auto`.
+        problem: why it cannot be used; empty where it can.
+    """
+
+    features: Mapping[str, int] = field(default_factory=dict)
+    demographics: Mapping[str, Any] = field(default_factory=dict)
+    laterality: str = "auto"
+    problem: str = ""
+
+
+def forms_of(
+    folder: Path, paths: Sequence[str], form: FeatureForm
+) -> tuple[dict[str, Form], list[str]]:
+    """The forms of radiographs.
+
+    Args:
+        folder: of the radiographs.
+        paths: of each below it, with `/`.
+        form: of the server.
+
+    Returns:
+        Forms by path, those that there are, and notes on rows that belong to no radiograph.
+    """
+    found = {path: named for path in paths if (named := _of_name(path, form)) is not None}
+    rows, notes = _of_tables(folder, paths, form)
+    found.update(rows)
+    for path in paths:
+        beside = folder / f"{_without_ending(path)}.json"
+        if beside.is_file():
+            found[path] = _of_json(beside, form)
+    return found, notes
+
+
+def _of_json(path: Path, form: FeatureForm) -> Form:
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise FormError(_("{path} is too large for a form.").format(path=path.name))
+        text = path.read_text(encoding="utf-8-sig")
+        features = form.parse_json(text)
+        content = json.loads(text)
+        people = content.get("demographics") if "features" in content else None
+        side = content.get("laterality", "") if "features" in content else ""
+        return Form(features, people if isinstance(people, dict) else {}, _laterality(side))
+    except FormError as error:
+        return Form(problem=f"{path.name}: {error.message}")
+    except (OSError, UnicodeDecodeError):
+        return Form(problem=_("{path} cannot be read.").format(path=path.name))
+
+
+def _of_name(path: str, form: FeatureForm) -> Form | None:
+    place = PurePosixPath(path)
+    graded = _GRADED.fullmatch(_without_ending(place.name))
+    if graded is None:
+        return None
+    features = {}
+    if place.parent.name in ("0", "1", "2", "3", "4"):
+        try:
+            features = form.read([(_KL, int(place.parent.name))])
+        except FormError:  # a server whose model knows no such grade
+            features = {}
+    return Form(features, laterality=graded["side"].upper())
+
+
+def _of_tables(
+    folder: Path, paths: Sequence[str], form: FeatureForm
+) -> tuple[dict[str, Form], list[str]]:
+    """Of all tables in the folder that have a column with files."""
+    known: dict[str, set[str]] = {}
+    for path in paths:
+        for spelling in _spellings(path):
+            known.setdefault(spelling, set()).add(path)
+    found: dict[str, Form] = {}
+    notes = []
+    for table in sorted(folder.glob("*.csv")):
+        try:
+            rows = _rows(table)
+        except FormError as error:
+            notes.append(error.message)
+            continue
+        for line, row in rows:
+            wanted = row[_column(row)].replace("\\", "/")
+            wanted = wanted[2:] if wanted.startswith("./") else wanted
+            fitting = known.get(wanted, set())
+            path = next(iter(fitting)) if len(fitting) == 1 else ""
+            where = f"{table.name}, {line}: {one_line(wanted, 60)}: "
+            if not fitting:
+                notes.append(where + _("no such radiograph in the folder"))
+            elif not path:
+                notes.append(where + _("several are called so; give the path below the folder"))
+            elif path in found:
+                notes.append(where + _("an earlier row is of the same radiograph"))
+            else:
+                found[path] = _of_row(row, form, f"{table.name}, {line}")
+    return found, notes
+
+
+def _rows(table: Path) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a table with their lines; none where no column says whose they are."""
+    try:
+        if table.stat().st_size > 16 * LARGEST_FILE:
+            raise FormError(_("{path} is too large for a form.").format(path=table.name))
+        lines = table.read_text(encoding="utf-8-sig").splitlines()
+        separator = max(SEPARATORS, key=lines[0].count) if lines else ","
+        header, *cells = csv.reader(lines, delimiter=separator)
+    except (OSError, UnicodeDecodeError, csv.Error):
+        raise FormError(_("{path} cannot be read.").format(path=table.name)) from None
+    except ValueError:  # it is empty
+        return []
+    names = [name.strip().lower() for name in header]
+    if not any(name in names for name in _COLUMNS):
+        return []
+    rows = ((number, row) for number, row in enumerate(cells, 2) if any(map(str.strip, row)))
+    return [
+        (number, dict(zip(names, (cell.strip() for cell in [*row, *[""] * len(names)]))))
+        for number, row in rows
+    ]
+
+
+def _column(row: Mapping[str, str]) -> str:
+    return next(name for name in _COLUMNS if name in row)
+
+
+def _of_row(row: Mapping[str, str], form: FeatureForm, where: str) -> Form:
+    features = [(name, cell) for name, cell in row.items() if _is_feature(name, form)]
+    people = {name: row[name] for name in _PEOPLE if row.get(name)}
+    try:
+        side = _laterality(row.get("laterality") or row.get("side") or "")
+        return Form(form.read(features), people, side)
+    except FormError as error:
+        return Form(problem=f"{where}: {error.message}")
+
+
+def _is_feature(name: str, form: FeatureForm) -> bool:
+    try:
+        form.field(name)
+    except FormError:
+        return False
+    return True
+
+
+def _laterality(told: Any) -> str:
+    """`R`, `L` or `auto`; raises FormError."""
+    text = str(told or "").strip()
+    if text.lower() in ("", "auto"):
+        return "auto"
+    side = side_of(text)
+    if not side:
+        raise FormError(_("The side cannot be {value}.").format(value=one_line(text, 40)))
+    return side
+
+
+def _spellings(path: str) -> Iterable[str]:
+    name = PurePosixPath(path).name
+    return {path, _without_ending(path), name, _without_ending(name)}
+
+
+def _without_ending(path: str) -> str:
+    from .items import ending_of
+
+    return path[: len(path) - len(ending_of(path))]

@@ -1,0 +1,240 @@
+"""Radiographs of a batch: from a folder, from the DICOM database, from the subject hierarchy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import slicer
+import vtk
+
+from xr2mri_client.errors import BadRadiograph
+from xr2mri_client.texts import tr as _
+
+from ..form import FeatureForm
+from ..scene import attributes
+from ..scene.picture import problem
+from ..upload import holds_patient_data
+from .forms import Form, forms_of
+
+ENDINGS = (
+    ".nii.gz", ".nii", ".nrrd", ".mha", ".dcm", ".dicom", ".dic", ".ima", ".png", ".jpg", ".jpeg",
+)  # fmt: skip
+"""Of files that may be radiographs, in any case; DICOM files often have none."""
+MOST = 1000
+"""Radiographs in a table: what is more goes to `xr2mri generate --folder`."""
+
+
+class Standing(str, Enum):
+    """Of one radiograph."""
+
+    WAITING = "waiting"
+    GENERATING = "generating"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(eq=False)
+class Item:
+    """One radiograph and what comes of it.
+
+    Attributes:
+        name: to show.
+        load: brings it into the scene, if it is not there; its nodes, mostly one.
+        form: what is told of it; None where nothing is beside it.
+        whole: whether a DICOM file with the patient's name may be sent.
+        standing, told: how far it is, and a word more.
+        radiograph, volume: ids of nodes, once there are any.
+    """
+
+    name: str
+    load: Callable[[], list]
+    form: Form | None = None
+    whole: bool = False
+    standing: Standing = Standing.WAITING
+    told: str = ""
+    radiograph: str = ""
+    volume: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def own_grades(self) -> Mapping[str, Any]:
+        """The grades that the radiograph itself knows, once it is in the scene."""
+        node = slicer.mrmlScene.GetNodeByID(self.radiograph) if self.radiograph else None
+        return attributes.read_json(node, attributes.FEATURES) if node is not None else {}
+
+    @property
+    def volume_node(self) -> slicer.vtkMRMLScalarVolumeNode | None:
+        """What was generated; None where it is not there, or not there any more."""
+        return slicer.mrmlScene.GetNodeByID(self.volume) if self.volume else None
+
+
+def of_folder(folder: str | Path, form: FeatureForm) -> tuple[list[Item], list[str]]:
+    """The radiographs of a folder and of those below it, in the order of their paths.
+
+    Args:
+        folder: hidden files and folders in it are passed over.
+        form: of the server.
+
+    Returns:
+        The items, and what of the tables of forms belongs to none of them, a line each.
+
+    Raises:
+        BadRadiograph: there are none, or more than `MOST`.
+    """
+    folder = Path(folder)
+    paths = []
+    for path in _files(folder):
+        paths.append(path.relative_to(folder).as_posix())
+        if len(paths) > MOST:
+            told = _("{folder} has more than {n} radiographs.").format(folder=folder, n=MOST)
+            raise BadRadiograph(told)
+    if not paths:
+        raise BadRadiograph(_("There is no radiograph in {folder}.").format(folder=folder))
+    forms, notes = forms_of(folder, paths, form)
+    return [_of_file(folder / path, path, forms.get(path)) for path in paths], notes
+
+
+def of_series(series: Iterable[str]) -> list[Item]:
+    """The series of the DICOM database with these UIDs."""
+    return [_of_series(uid) for uid in series]
+
+
+def selected_series() -> list[str]:
+    """UIDs of the series that are selected in the browser of the module DICOM."""
+    widget = getattr(slicer.modules, "DICOMWidget", None)
+    browser = getattr(widget, "browserWidget", None)
+    lists = getattr(browser, "fileLists", None) or []
+    found = (slicer.dicomDatabase.seriesForFile(files[0]) for files in lists if files)
+    return [uid for uid in dict.fromkeys(found) if uid]
+
+
+def of_hierarchy(parent: int) -> list[Item]:
+    """The radiographs below an item of the subject hierarchy."""
+    return [of_node(node) for node in radiographs_below(parent)]
+
+
+def folders() -> list[tuple[str, int]]:
+    """Names and items of all folders, patients and studies with radiographs below them."""
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    if hierarchy is None:
+        return []
+    found = []
+    for item in _below(hierarchy, hierarchy.GetSceneItemID()):
+        if hierarchy.GetItemDataNode(item) is None and radiographs_below(item):
+            found.append((_path_of(hierarchy, item), item))
+    return found
+
+
+def radiographs_below(parent: int) -> list[slicer.vtkMRMLVolumeNode]:
+    """The radiographs below an item of the subject hierarchy."""
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    nodes = (hierarchy.GetItemDataNode(item) for item in _below(hierarchy, parent))
+    return [node for node in nodes if is_radiograph(node)]
+
+
+def is_radiograph(node: slicer.vtkMRMLNode | None) -> bool:
+    volume = node is not None and node.IsA("vtkMRMLScalarVolumeNode")
+    if not volume or node.IsA("vtkMRMLLabelMapVolumeNode") or attributes.is_synthetic(node):
+        return False
+    return not problem(node)
+
+
+# --- each of them ---------------------------------------------------------------------------------
+
+
+def _of_file(path: Path, name: str, form: Form | None) -> Item:
+    def load() -> list:
+        known = slicer.mrmlScene.GetNodeByID(item.radiograph) if item.radiograph else None
+        if known is not None:
+            return [known]
+        title = name[: len(name) - len(ending_of(name))]
+        try:
+            node = slicer.util.loadVolume(
+                str(path), {"singleFile": True, "show": False, "name": title}
+            )
+        except RuntimeError:
+            node = None
+        if node is None:
+            raise BadRadiograph(_("{path} cannot be read.").format(path=path))
+        return [node]
+
+    item = Item(name, load, form)
+    return item
+
+
+def _of_series(uid: str) -> Item:
+    def load() -> list:
+        known = slicer.mrmlScene.GetNodeByID(item.radiograph) if item.radiograph else None
+        if known is not None:
+            return [known]
+        from DICOMLib import DICOMUtils
+
+        nodes = map(slicer.mrmlScene.GetNodeByID, DICOMUtils.loadSeriesByUID([uid]))
+        volumes = [n for n in nodes if n is not None and n.IsA("vtkMRMLScalarVolumeNode")]
+        if not volumes:
+            raise BadRadiograph(_("{name} has no picture.").format(name=item.name))
+        return volumes
+
+    item = Item(slicer.dicomDatabase.descriptionForSeries(uid) or uid, load, whole=True)
+    return item
+
+
+def of_node(node: slicer.vtkMRMLVolumeNode, form: Form | None = None) -> Item:
+    """A radiograph of the scene; its own grades count where no form is given."""
+    node_id, name = node.GetID(), node.GetName()
+
+    def load() -> list:
+        found = slicer.mrmlScene.GetNodeByID(node_id)
+        if found is None:
+            raise BadRadiograph(_("{name} has gone.").format(name=name))
+        return [found]
+
+    return Item(name, load, form, holds_patient_data(node), radiograph=node_id)
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    for where, below, files in os.walk(folder):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith(".") and _may_be_radiograph(Path(where) / name):
+                yield Path(where) / name
+
+
+def _may_be_radiograph(path: Path) -> bool:
+    if ending_of(path.name):
+        return True
+    if path.suffix and not path.suffix[1:].isdigit():  # of 1.2.840.113 the end is no ending
+        return False
+    if path.name.upper() == "DICOMDIR":
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def ending_of(name: str) -> str:
+    """The ending of a file's name that tells a radiograph; empty where it has none."""
+    found = next((ending for ending in ENDINGS if name.lower().endswith(ending)), "")
+    return name[len(name) - len(found) :]
+
+
+def _below(hierarchy: Any, parent: int) -> list[int]:
+    ids = vtk.vtkIdList()
+    hierarchy.GetItemChildren(parent, ids, True)
+    return [ids.GetId(index) for index in range(ids.GetNumberOfIds())]
+
+
+def _path_of(hierarchy: Any, item: int) -> str:
+    names = []
+    while item and item != hierarchy.GetSceneItemID():
+        names.append(hierarchy.GetItemName(item))
+        item = hierarchy.GetItemParent(item)
+    return " / ".join(reversed(names))

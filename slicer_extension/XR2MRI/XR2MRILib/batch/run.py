@@ -1,0 +1,187 @@
+"""What drives a batch: one radiograph after another, each a generation of the logic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import qt
+import slicer
+
+from xr2mri_client.errors import (
+    BadRadiograph,
+    Busy,
+    FormError,
+    LoginNeeded,
+    PermissionNeeded,
+    ServerEnded,
+    TlsProblem,
+    Unreachable,
+    XR2MRIClientError,
+)
+from xr2mri_client.texts import tr as _
+from xr2mri_client.worker import Progress
+
+from ..generation import Result
+from ..logic import XR2MRILogic
+from ..request import Request
+from ..scene.picture import problem
+from ..signals import Signal
+from ..states import State
+from .items import Item, Standing, of_node
+
+_ENDING = (LoginNeeded, PermissionNeeded, ServerEnded, TlsProblem, Unreachable)
+"""What would befall all that follow as well."""
+_LEAST_WAIT_S = 1.0
+
+
+class Batch:
+    """Radiographs and how far each of them is.
+
+    Args:
+        logic: that generates.
+        request: what is asked for of an item and its radiograph; may raise FormError.
+
+    Attributes:
+        items: in their order.
+        running: whether one follows another by itself.
+        changed: signal (): an item stands otherwise than before.
+    """
+
+    def __init__(
+        self, logic: XR2MRILogic, request: Callable[[Item, slicer.vtkMRMLVolumeNode], Request]
+    ) -> None:
+        self.items: list[Item] = []
+        self.running = False
+        self.changed = Signal()
+        self._logic, self._request = logic, request
+        self._current: Item | None = None
+        self._heard = (
+            (logic.finished, self._on_finished),
+            (logic.failed, self._on_failed),
+            (logic.cancelled, self._on_cancelled),
+            (logic.progressed, self._on_progressed),
+        )
+        for signal, listener in self._heard:
+            signal.connect(listener)
+
+    @property
+    def left(self) -> int:
+        """Radiographs without a volume."""
+        return sum(item.standing is not Standing.DONE for item in self.items)
+
+    def add(self, items: list[Item]) -> None:
+        self.items.extend(items)
+        self.changed.emit()
+
+    def clear(self) -> None:
+        """Forget all of them; what is in the scene stays."""
+        self.items = []
+        self.changed.emit()
+
+    def start(self) -> None:
+        """Generate from each that has no volume yet."""
+        for item in self.items:
+            if item.standing is not Standing.DONE:
+                item.standing, item.told = Standing.WAITING, ""
+        self.running = True
+        self._next()
+
+    def stop(self) -> None:
+        """Begin no other one, and end the one that is being generated."""
+        self.running = False
+        if self._current is not None:
+            self._logic.cancel()
+        self.changed.emit()
+
+    def close(self) -> None:
+        self.running = False
+        for signal, listener in self._heard:
+            signal.disconnect(listener)
+
+    def _later(self, seconds: float = 0.0) -> None:
+        qt.QTimer.singleShot(round(1000 * seconds), self._next)
+
+    def _next(self) -> None:
+        """Begin the next, unless something else is being done."""
+        if not self.running or self._current is not None:
+            return
+        waiting = (item for item in self.items if item.standing is Standing.WAITING)
+        item = next(waiting, None)
+        if item is None:
+            self.running = False
+        elif self._logic.state is not State.IDLE:
+            self._later(_LEAST_WAIT_S)  # somebody compares, exports or generates meanwhile
+        else:
+            self._begin(item)
+        self.changed.emit()
+
+    def _begin(self, item: Item) -> None:
+        try:
+            if item.form is not None and item.form.problem:
+                raise FormError(item.form.problem)
+            node = self._loaded(item)
+            self._logic.start(node, self._request(item, node))
+        except XR2MRIClientError as error:
+            self._fail(item, error)
+            return
+        self._current = item
+        item.standing, item.told = Standing.GENERATING, ""
+
+    def _loaded(self, item: Item) -> slicer.vtkMRMLVolumeNode:
+        """The radiograph of an item. A series may hold several: the others become items of their
+        own, the next ones."""
+        nodes = item.load()
+        fitting = [node for node in nodes if not problem(node)]
+        if not fitting:
+            raise BadRadiograph(problem(nodes[0]))
+        item.radiograph = fitting[0].GetID()
+        place = self.items.index(item) + 1
+        self.items[place:place] = [of_node(node, item.form) for node in fitting[1:]]
+        return fitting[0]
+
+    def _fail(self, item: Item, error: XR2MRIClientError) -> None:
+        if isinstance(error, Busy):
+            item.standing, item.told = Standing.WAITING, error.message
+            self._later(max(_LEAST_WAIT_S, error.retry_after))
+        elif isinstance(error, _ENDING):
+            item.standing, item.told = Standing.WAITING, error.message
+            self.running = False
+        else:
+            item.standing, item.told = Standing.FAILED, error.message
+            self._later()
+        self.changed.emit()
+
+    # --- what the logic tells ---------------------------------------------------------------------
+
+    def _mine(self) -> Item | None:
+        item, self._current = self._current, None
+        return item
+
+    def _on_finished(self, outcome: Any) -> None:
+        if self._current is None or not isinstance(outcome, Result):
+            return
+        item = self._mine()
+        item.standing, item.volume = Standing.DONE, outcome.volume.GetID()
+        item.warnings = outcome.warnings
+        item.told = _("seed {n}").format(n=outcome.seed)
+        self.changed.emit()
+        self._later()
+
+    def _on_failed(self, error: XR2MRIClientError) -> None:
+        item = self._mine()
+        if item is not None:
+            self._fail(item, error)
+
+    def _on_cancelled(self) -> None:
+        item = self._mine()
+        if item is not None:
+            item.standing, item.told, self.running = Standing.CANCELLED, "", False
+            self.changed.emit()
+
+    def _on_progressed(self, progress: Progress) -> None:
+        if self._current is not None and progress.phase == "running":
+            told = _("{n} of {m} slices").format(n=progress.slices, m=progress.num_slices)
+            if told != self._current.told:
+                self._current.told = told
+                self.changed.emit()

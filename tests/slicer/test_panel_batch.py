@@ -1,0 +1,262 @@
+"""Several radiographs: their forms, the order, faults on the way, export."""
+
+from __future__ import annotations
+
+import csv
+import json
+import types
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from harness import dialogs
+from PIL import Image
+from test_panel_mock import info
+
+pytestmark = pytest.mark.gui
+
+TABLE = "file;laterality;KL_GRADE;V00XRJSM;age;station\n"
+
+
+@pytest.fixture
+def folder(tmp_path, radiograph) -> Path:
+    """Five pictures, told of by a JSON file, a table, their names, and nothing."""
+    place = tmp_path / "knees"
+    picture = radiograph.read_bytes()
+    for name in ("a.png", "below/b.png", "3/9003175L.png", "d.png", "e.PNG", ".hidden.png"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(picture)
+    told = {"features": {"V00XRKL": 4, "V00XRJSL": None}, "laterality": "left"}
+    (place / "a.json").write_text(json.dumps(told))
+    rows = "b;R;1: Doubtful;2;61;X\n./d.png;R;9;;;\nnone.png;R;1;;;\n"
+    (place / "forms.csv").write_text(TABLE + rows, encoding="utf-8-sig")
+    (place / "else.csv").write_text("station,room\n1,2\n")
+    (place / "notes.txt").write_text("no radiograph")
+    return place
+
+
+def states(user) -> list[str]:
+    table = user.ui.batchTable
+    return [table.item(row, 2).text() for row in range(table.rowCount)]
+
+
+def take(user, folder: Path) -> None:
+    dialogs.answer(str(folder))
+    user.ui.batchFolderButton.click()
+
+
+def finish(user) -> None:
+    batch = user.widget.panel.batch.batch
+    user.until(lambda: not batch.running and user.logic.state == "idle", "all of them", 90)
+    user.until_idle()
+
+
+def test_a_folder_is_generated_one_after_another_and_exported(user, folder, tmp_path):
+    user.rehearse()
+    take(user, folder)
+    table, ui = user.ui.batchTable, user.ui
+    names = [table.item(row, 0).text() for row in range(table.rowCount)]
+    assert sorted(names) == ["3/9003175L.png", "a.png", "below/b.png", "d.png", "e.PNG"]
+    assert "forms.csv, 4: none.png: no such radiograph" in ui.batchNote.text
+    assert set(states(user)) == {"waiting"}
+    user.set_slices(30)
+    ui.newSeedCheckBox.checked, ui.seedSpinBox.value = False, 5
+    began = []
+    user.logic.started.connect(lambda job: began.append(len(user.logic._client.server.slices)))
+    ui.batchStartButton.click()
+    assert ui.batchStartButton.text == "Stop" and not ui.batchFolderButton.enabled
+    finish(user)
+    told = dict(zip(names, states(user), strict=True))
+    assert "V00XRKL" in told.pop("d.png") and "4 of 5 done" in ui.batchNote.text
+    assert set(told.values()) == {"done: seed 5"} and len(began) == 4
+    jobs = user.logic._client.server.started.values()
+    asked = {json.dumps(job.parameters["features"]): job.parameters["laterality"] for job in jobs}
+    assert asked == {
+        '{"V00XRKL": 4}': "L", '{"V00XRKL": 1, "V00XRJSM": 2}': "R", '{"V00XRKL": 3}': "L",
+        "{}": "auto",
+    }  # fmt: skip
+    volumes = [node for node in user.volumes() if node.GetAttribute("XR2MRI.Kind") == "volume"]
+    hierarchy = user.slicer.mrmlScene.GetSubjectHierarchyNode()
+    assert len(volumes) == 4 and all(hierarchy.GetItemByDataNode(node) for node in volumes)
+    table.cellClicked.emit(names.index("a.png"), 0)
+    user.events()
+    assert user.node.result.GetName().startswith("a synthetic MRI"), "a row shows its volume"
+    out = tmp_path / "out"
+    out.mkdir()
+    dialogs.answer(str(out))
+    ui.batchExportButton.click()
+    user.until(lambda: "xr2mri.csv" in ui.batchNote.text, ui.batchNote.text, 60)
+    rows = list(csv.DictReader((out / "xr2mri.csv").open()))
+    assert {row["file"] for row in rows} == {path.name for path in out.glob("*.nrrd")}
+    assert "3_9003175L_synthetic.nrrd" in {row["file"] for row in rows}
+    assert {row["seed"] for row in rows} == {"5"} and "not for diagnosis" in rows[0]["notice"]
+    read = user.slicer.util.loadVolume(str(out / "a_synthetic.nrrd"))
+    assert user.slicer.util.arrayFromVolume(read).shape[1] == 30
+    dialogs.answer(str(out))
+    ui.batchExportButton.click()
+    user.until(lambda: user.colour("batchNote") == "bad", "nothing is written over", 30)
+    assert "is there already" in ui.batchNote.text
+
+
+def test_a_batch_is_stopped_and_goes_on_where_it_was(user, folder):
+    user.rehearse()
+    take(user, folder)
+    user.set_slices(100)
+    user.ui.batchStartButton.click()
+    user.until(
+        lambda: any("of 100 slices" in told for told in states(user)), "progress is told", 60
+    )
+    user.ui.batchStartButton.click()
+    user.events()
+    assert user.logic.state == "idle" and "cancelled" in states(user)
+    assert user.ui.batchStartButton.text == "Generate all"
+    user.set_slices(30)
+    user.ui.batchStartButton.click()
+    finish(user)
+    assert sum(told.startswith("done") for told in states(user)) == 4
+    user.ui.batchClearButton.click()
+    assert states(user) == [] and not user.ui.batchStartButton.enabled
+
+
+def test_what_would_befall_all_ends_the_batch(mocked, folder):
+    from xr2mri_client.errors import Busy, Unreachable
+
+    user = mocked
+    user.logic.connect(info())
+    take(user, folder)
+    user.logic.refuses = Unreachable("The server has gone.", "Start it.")
+    user.ui.batchStartButton.click()
+    assert states(user)[0] == "waiting: The server has gone." and user.logic.asked == []
+    assert user.ui.batchStartButton.text == "Generate all"
+    user.logic.refuses = Busy("The line is full.", retry_after=0.1)
+    user.ui.batchStartButton.click()
+    assert states(user)[0] == "waiting: The line is full."
+    assert user.ui.batchStartButton.text == "Stop", "it waits and asks again"
+    user.until(lambda: user.logic.asked, "asked again", 5)
+    assert user.logic.asked[0][0] == "start"
+
+
+@pytest.mark.parametrize("what", ["empty", "absent selection"])
+def test_what_cannot_be_taken_is_told(user, tmp_path, what):
+    user.rehearse()
+    if what == "empty":
+        take(user, tmp_path)
+        assert "There is no radiograph in" in user.ui.batchNote.text
+    else:
+        user.ui.batchBrowserButton.click()
+        assert "No series is selected." in user.ui.batchNote.text
+    assert user.colour("batchNote") == "bad"
+
+
+def test_a_file_that_is_no_picture_fails_alone(user, folder):
+    (folder / "a.png").write_bytes(b"no picture")
+    (folder / "3" / "9003175L.png").unlink()
+    user.rehearse()
+    take(user, folder)
+    user.set_slices(30)
+    user.ui.batchStartButton.click()
+    finish(user)
+    told = states(user)
+    assert sum(text.startswith("failed") for text in told) == 2
+    assert sum(text.startswith("done") for text in told) == 2
+
+
+def test_radiographs_of_a_folder_of_the_hierarchy_are_taken(user):
+    slicer, ui = user.slicer, user.ui
+    user.rehearse()
+    from XR2MRILib import sample_data
+
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    parent = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "Clinic")
+    for sample in sample_data.SAMPLES:
+        node = sample_data.load(sample)
+        hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), parent)
+    ui.batchSection.collapsed = False
+    user.events()
+    combo = ui.batchHierarchyComboBox
+    index = combo.findText("Clinic")
+    assert index > 0
+    combo.setCurrentIndex(index)
+    combo.activated.emit(index)
+    assert len(states(user)) == 2
+    user.set_slices(30)
+    ui.batchStartButton.click()
+    finish(user)
+    assert all(text.startswith("done") for text in states(user))
+    jobs = user.logic._client.server.started.values()
+    sent = {job.parameters["laterality"]: job.parameters["features"]["V00XRKL"] for job in jobs}
+    assert sent == {"R": 4, "L": 0}, "their own side and grades"
+    parents = {hierarchy.GetItemParent(hierarchy.GetItemByDataNode(n)) for n in user.volumes()}
+    assert parents == {parent}, "volumes lie beside their radiographs"
+
+
+def test_the_selection_of_the_dicom_browser_is_taken(user, tmp_path):
+    from DICOMLib import DICOMUtils
+    from samples import draw_knee
+
+    from xr2mri_core.phantom.dicom import write_radiograph_dicom
+
+    slicer = user.slicer
+    database = slicer.dicomDatabase
+    database.openDatabase(str(tmp_path / "database" / "ctkDICOM.sql"))
+    for index, side in enumerate("RL"):
+        path = tmp_path / f"{index}" / "knee.dcm"
+        path.parent.mkdir()
+        write_radiograph_dicom(path, draw_knee(), 0.4, patient_id=side, laterality=side)
+        DICOMUtils.importDicom(str(path.parent))
+    lists = [
+        database.filesForSeries(series)
+        for patient in database.patients()
+        for study in database.studiesForPatient(patient)
+        for series in database.seriesForStudy(study)
+    ]
+    browser = types.SimpleNamespace(fileLists=lists)
+    slicer.modules.DICOMWidget = types.SimpleNamespace(browserWidget=browser)
+    try:
+        user.rehearse()
+        user.ui.batchBrowserButton.click()
+        user.set_slices(30)
+        user.ui.batchStartButton.click()
+        finish(user)
+    finally:
+        del slicer.modules.DICOMWidget
+    assert len(states(user)) == 2 and all(text.startswith("done") for text in states(user))
+    jobs = user.logic._client.server.started.values()
+    assert {job.parameters["laterality"] for job in jobs} == {"R", "L"}
+
+
+def test_a_dicom_file_of_no_database_tells_its_side_and_is_sent_as_a_positive(user, tmp_path):
+    from samples import draw_knee
+
+    from xr2mri_core.phantom.dicom import write_radiograph_dicom
+
+    path = tmp_path / "knees" / "1.2.840.7"
+    path.parent.mkdir()
+    write_radiograph_dicom(path, draw_knee(), 0.4, patient_id="7", laterality="L")
+    data = pydicom.dcmread(path)
+    data.PatientAge, data.PatientSex = "061Y", "F"
+    data.save_as(path)
+    user.rehearse()
+    take(user, path.parent)
+    user.ui.batchStartButton.click()
+    finish(user)
+    (job,) = user.logic._client.server.started.values()
+    assert job.parameters["laterality"] == "L"
+    from XR2MRILib.scene import dicom_source
+
+    item = user.widget.panel.batch.batch.items[0]
+    node = user.slicer.mrmlScene.GetNodeByID(item.radiograph)
+    assert dicom_source.demographics(node) == {"age": "61", "sex": "F"}
+    assert not item.whole and dicom_source.file_of(node) is None, "the header stays here"
+
+
+def test_nothing_of_an_oversized_folder_is_read(slicer, tmp_path, monkeypatch):
+    from xr2mri_client.errors import BadRadiograph
+    from XR2MRILib.batch import items
+
+    monkeypatch.setattr(items, "MOST", 3)
+    for index in range(5):
+        Image.fromarray(np.zeros((20, 20), np.uint8)).save(tmp_path / f"{index}.png")
+    with pytest.raises(BadRadiograph, match="more than 3"):
+        items.of_folder(tmp_path, None)
