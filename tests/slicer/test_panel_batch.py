@@ -203,7 +203,9 @@ def test_the_selection_of_the_dicom_browser_is_taken(user, tmp_path):
     for index, side in enumerate("RL"):
         path = tmp_path / f"{index}" / "knee.dcm"
         path.parent.mkdir()
-        write_radiograph_dicom(path, draw_knee(), 0.4, patient_id=side, laterality=side)
+        write_radiograph_dicom(
+            path, draw_knee().astype(np.uint16) * 16, 0.4, patient_id=side, laterality=side
+        )
         DICOMUtils.importDicom(str(path.parent))
     lists = [
         database.filesForSeries(series)
@@ -233,7 +235,9 @@ def test_a_dicom_file_of_no_database_tells_its_side_and_is_sent_as_a_positive(us
 
     path = tmp_path / "knees" / "1.2.840.7"
     path.parent.mkdir()
-    write_radiograph_dicom(path, draw_knee(), 0.4, patient_id="7", laterality="L")
+    write_radiograph_dicom(
+        path, draw_knee().astype(np.uint16) * 16, 0.4, patient_id="7", laterality="L"
+    )
     data = pydicom.dcmread(path)
     data.PatientAge, data.PatientSex = "061Y", "F"
     data.save_as(path)
