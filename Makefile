@@ -12,7 +12,7 @@ MKDOCS = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # What some tests talk to; without these Debian packages those tests are skipped.
 DEBIAN = dicom3tools orthanc orthanc-dicomweb nginx-light \
-	libegl1 libgl1-mesa-dri libgl1 libxkbcommon0 libdbus-1-3 libfontconfig1 fonts-dejavu-core
+	chromium libegl1 libgl1-mesa-dri libgl1 libxkbcommon0 libdbus-1-3 libfontconfig1 fonts-dejavu-core
 
 .PHONY: help env packages demo test test-all lint format docs bench bench-server serve wheels clean
 

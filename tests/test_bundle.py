@@ -229,7 +229,7 @@ def _trained_autoencoder(overlay, tiny_bundle, small_datalist, folder, **setting
 
 
 def test_generation_and_evaluation_are_commands(
-    overlay, tiny_bundle, small_datalist, radiograph, tmp_path
+    overlay, tiny_bundle, labelled_datalist, radiograph, tmp_path
 ):
     bundle = tmp_path / "knee_xr2mri"
     shutil.copytree(tiny_bundle / "models", bundle / "models")
@@ -249,7 +249,7 @@ def test_generation_and_evaluation_are_commands(
     run(
         config_file=str(bundle / "configs" / "evaluate.yaml"),
         bundle_root=str(bundle),
-        datalist=str(small_datalist),
+        datalist=str(labelled_datalist),
         spacing_cases=0,
         output_dir=str(tmp_path / "evaluation"),
     )

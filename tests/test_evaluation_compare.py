@@ -31,7 +31,7 @@ class Oracle:
     def generate(self, radiograph, features, num_slices, seed, laterality, box, samples=1, **more):
         self.calls.append((radiograph.name, dict(features), num_slices, seed, laterality, more))
         slices, _ = compare.read_slices(self.known[str(radiograph)], self.image_size)
-        slices = compare._resampled(slices, num_slices)
+        slices = compare.resampled(slices, num_slices)
         if not features:
             slices = 0.8 * slices
         if laterality == "L":

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from monai.metrics import compute_roc_auc
 from scipy import linalg, ndimage
 from scipy.spatial.distance import cdist
 from scipy.stats import mannwhitneyu
@@ -129,7 +130,10 @@ def test_area_under_the_curve_is_the_share_of_pairs_in_order(random):
     known = truth[:, 0] == 1
     rank = mannwhitneyu(scores[known, 0], scores[~known, 0]).statistic
     expected = rank / known.sum() / (~known).sum()
-    assert readers.feature_auc(scores, truth)[VARIABLES[0].name] == pytest.approx(expected)
+    found = readers.feature_auc(scores, truth)[VARIABLES[0].name]
+    assert found == pytest.approx(expected)
+    pair = (torch.from_numpy(v[:, 0]) for v in (scores, truth))
+    assert found == pytest.approx(float(compute_roc_auc(*pair)), abs=1e-6)
 
 
 # --- calibration ------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from xr2mri_core import __version__
-from xr2mri_core.cli import generate, info, localize, measure, oai, phantom, serve
+from xr2mri_core.cli import compare, generate, info, localize, measure, oai, phantom, serve
 from xr2mri_core.cli.options import Commands, Parser
 from xr2mri_core.cli.terminal import set_up
 from xr2mri_core.errors import Cancelled, InputError, XR2MRIError, with_option
@@ -72,6 +72,6 @@ def _parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"xr2mri {__version__}")
     commands = Commands(parser, "COMMAND", common)
-    for family in (phantom, oai, localize, generate, serve, measure, info):
+    for family in (phantom, oai, localize, generate, serve, measure, compare, info):
         family.add(commands)
     return parser

@@ -125,7 +125,7 @@ def mean_volume(
     first, *others = rng.permutation(len(items))[:cases]
     total = read_slices(items[first], size)[0].astype(np.float64)
     for index in others:
-        total += _resampled(read_slices(items[index], size)[0], len(total))
+        total += resampled(read_slices(items[index], size)[0], len(total))
     return np.asarray(total / (1 + len(others)), np.float32)
 
 
@@ -350,8 +350,8 @@ class _Run:
         predictions = {MODEL: best(item, form), SAMPLE: frame_slices(drawn)}
         std = None if drawn.std is None else frame_slices(drawn, drawn.std)
         if (mean := self.scratch / _MEAN).is_file():
-            predictions[MEAN_VOLUME] = _resampled(np.load(mean), count)
-        predictions[OTHER_PATIENT] = _resampled(
+            predictions[MEAN_VOLUME] = resampled(np.load(mean), count)
+        predictions[OTHER_PATIENT] = resampled(
             read_slices(other, self.generator.image_size)[0], count
         )
         predictions[OTHER_RADIOGRAPH] = best(other, form)
@@ -431,7 +431,7 @@ def _mean_of_training(datalist: Path | str, cases: int, size: int) -> np.ndarray
     return mean_volume(items, cases, size)
 
 
-def _resampled(slices: np.ndarray, count: int) -> np.ndarray:
+def resampled(slices: np.ndarray, count: int) -> np.ndarray:
     """``count`` slices of the same window, linearly between the given ones."""
     if len(slices) == count:
         return slices

@@ -57,7 +57,7 @@ def save(figure: Figure, path: Path) -> None:
     plt.close(figure)
 
 
-def _subplots(rows: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
+def subplots(rows: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
     import matplotlib
 
     matplotlib.use("Agg")
@@ -98,7 +98,7 @@ def show_slice(
 def boxplots(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """PSNR, SSIM, RSSIM and adjacent-slice correlation of every method over the cases (Fig. 5)."""
     shown = {"psnr": "PSNR, dB", "ssim": "SSIM", "rssim": "RSSIM", "adjacent": "adjacent corr."}
-    figure, axes = _subplots(1, len(shown), 3.2, 4.2)
+    figure, axes = subplots(1, len(shown), 3.2, 4.2)
     for axis, (metric, title) in zip(axes[0], shown.items(), strict=True):
         groups: dict[str, list[float]] = {}
         for row in rows:
@@ -116,7 +116,7 @@ def boxplots(rows: Sequence[Mapping[str, Any]]) -> Figure:
 
 def spacing_plot(spacing: Sequence[Mapping[str, Any]]) -> Figure:
     """Adjacent-slice correlation against the number of slices, the truth as a line (Fig. 6)."""
-    figure, axes = _subplots(1, 1, 5, 3.6)
+    figure, axes = subplots(1, 1, 5, 3.6)
     axis = axes[0, 0]
     truth = [row["adjacent"] for row in spacing if row["slices"] == "truth"]
     generated = [row for row in spacing if row["slices"] != "truth"]
@@ -181,7 +181,7 @@ def draw_planes(figure: Any, volumes: Mapping[str, np.ndarray], depth: int) -> N
 def cases_montage(pictured: Sequence[Pictured]) -> Figure:
     """For each case the slice with most of the joint: truth, predictions, model - truth."""
     names = list(pictured[0].predictions)
-    figure, axes = _subplots(len(pictured), len(names) + 2, 1.9, 2.05)
+    figure, axes = subplots(len(pictured), len(names) + 2, 1.9, 2.05)
     for line, case in zip(axes, pictured, strict=True):
         reference = case.truth.reference
         k = joint_slice(case.truth)
@@ -212,7 +212,7 @@ def response_maps(pictured: Sequence[Pictured]) -> Figure | None:
     ]
     if not lines:
         return None
-    figure, axes = _subplots(len(lines), 6, 1.9, 2.05)
+    figure, axes = subplots(len(lines), 6, 1.9, 2.05)
     for line, (case, name, off, on) in zip(axes, lines, strict=True):
         k = int(np.abs(on - off).sum((1, 2)).argmax())
         for axis, (who, pair) in zip(

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.metrics import compute_average_surface_distance, compute_dice, compute_roc_auc
+from monai.metrics import compute_average_surface_distance, compute_dice
 from monai.networks.nets import UNet
 from safetensors.torch import save_file
+from scipy.stats import rankdata
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -285,11 +286,11 @@ def feature_auc(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     values = {}
     for index, variable in enumerate(VARIABLES):
         known = ~np.isnan(truth[:, index])
-        target = truth[known, index]
-        if 0 < target.sum() < len(target):
-            score = torch.from_numpy(scores[known, index])
-            area = compute_roc_auc(score, torch.from_numpy(target))
-            values[variable.name] = float(np.asarray(area))
-        else:
-            values[variable.name] = float("nan")
+        present = truth[known, index] > 0
+        count, absent = int(present.sum()), int((~present).sum())
+        area = float("nan")
+        if count and absent:  # the share of pairs in the right order, by their ranks
+            ranks = rankdata(scores[known, index])
+            area = float((ranks[present].sum() - count * (count + 1) / 2) / (count * absent))
+        values[variable.name] = area
     return values

@@ -1,0 +1,342 @@
+"""`xr2mri compare`: statistics, trainings of equal budget, resuming, the report and its viewer."""
+
+from __future__ import annotations
+
+import csv
+import html
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import PROGRAM, Browser
+from monai.bundle import run as bundle_run
+from scipy import ndimage
+from scipy.stats import wilcoxon
+
+from xr2mri_core.baselines import METHODS
+from xr2mri_core.cli import main
+from xr2mri_core.comparison import experiments, figures, report, statistics, training
+from xr2mri_core.comparison.measure import Lines, Row, keep_volume, kept_volume
+from xr2mri_core.comparison.run import Plan, compare
+from xr2mri_core.comparison.training import Budget
+from xr2mri_core.errors import InputError, TrainingError
+from xr2mri_core.features import VARIABLES
+from xr2mri_core.volume import NOTICE
+
+CONFIGS = Path(__file__).resolve().parents[1] / "monai_app/model/knee_xr2mri/configs"
+OPTIONS = {
+    "epoch_length": 1,
+    "cache_processes": 1,
+    "validation_steps": 1,
+    "cases_per_batch": 2,
+    "slices_per_case": 4,
+    "picture_steps": 1,
+    "augmentation": "$None",
+}
+PLAN = Plan(
+    methods=("ours", "ldm"),
+    budget=Budget(samples=32),
+    curve_cases=1,
+    samples=2,
+    steps=2,
+    slice_counts=(3, 5),
+    step_counts=(1, 2),
+    reader_steps=2,
+    options=OPTIONS,
+    image_size=64,
+)
+
+
+@pytest.fixture(scope="module")
+def training_bundle(tiny_bundle, tmp_path_factory) -> Path:
+    """The tiny bundle with the configurations of the trainings."""
+    bundle = tmp_path_factory.mktemp("bundle") / "knee_xr2mri"
+    shutil.copytree(tiny_bundle, bundle)
+    for name in ("training.yaml", "train_diffusion.yaml", "train_regression.yaml", "logging.conf"):
+        shutil.copy(CONFIGS / name, bundle / "configs" / name)
+    return bundle
+
+
+@pytest.fixture(scope="module")
+def compared(training_bundle, labelled_datalist, tmp_path_factory):
+    """A whole comparison of two methods, whose trainings run in this process."""
+    out, commands = tmp_path_factory.mktemp("compared"), []
+
+    def run(options, told):
+        commands.append(dict(options))
+        bundle_run(**options)
+
+    text = compare(labelled_datalist, out, PLAN, bundle=training_bundle, device="cpu", run=run)
+    return out, text, commands
+
+
+def test_methods_are_trained_alike_and_measured_in_one_table(compared):
+    out, text, commands = compared
+    stages = [(Path(c["output_dir"]).parent.name, c["steps"]) for c in commands]
+    assert stages == [("ours", 2), ("ours", 2), ("ldm", 4)]  # 32 slices each, 8 a step
+    assert {c["seed"] for c in commands} == {0}
+    assert {c["autoencoder_dir"] for c in commands} == {str(out / "autoencoder")}
+    assert commands[1]["initial_weights"] == str(out / "training/ours/1/knee_xr2mri.safetensors")
+
+    with (out / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    names = ["truth", "ours", "ours_mean", "ours_blank", "ldm", "mean_volume", "other_patient",
+             "nearest"]  # fmt: skip
+    assert list(dict.fromkeys(row["row"] for row in rows)) == names
+    assert all({r["case"] for r in rows if r["row"] == n} == {"case-3", "case-4"} for n in names)
+    scores = {(row["row"], row["case"]): row for row in rows}
+    for name in names[1:]:
+        for metric in ("ssim", "psnr", "edge_f1", "dice_femur", "histogram", "spectrum", "rough"):
+            assert np.isfinite(float(scores[name, "case-3"][metric])), (name, metric)
+        assert METHODS.get(name) is None or METHODS[name].title in text
+    # The neighbours' knees are alike but for a pixel's shift: a real volume beats an untrained net.
+    assert float(scores["nearest", "case-3"]["ssim"]) > float(scores["ldm", "case-3"]["ssim"])
+
+    with (out / "provenance.csv").open() as file:
+        told = {row["method"]: row for row in csv.DictReader(file)}
+    ours = told[METHODS["ours"].title]
+    assert ours["slices seen"] == "32" == told["LDM"]["slices seen"]
+    assert len(ours["weights"]) == 64 and ours["weights"] != told["LDM"]["weights"]
+    assert ours["command"].count("monai.bundle run") == 2 and "volume.yaml" in ours["command"]
+    assert ours["commit"] and ours["seed"] == "0"
+
+    with (out / "experiments.csv").open() as file:
+        kinds = [row["experiment"] for row in csv.DictReader(file)]
+    assert kinds.count("ablation") == 5 * 2  # variants, cases
+    assert kinds.count("slices") == 2 * 2 + 1  # noises, counts; the truth
+    assert kinds.count("steps") == 2 * 2  # methods, counts
+    assert kinds.count("spread") == 1
+
+
+def test_a_second_run_computes_nothing(compared, training_bundle, labelled_datalist, monkeypatch):
+    out, _, _ = compared
+    before = (out / "lines.jsonl").read_text()
+
+    def forbidden(*_):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr("xr2mri_core.comparison.measure.compared", forbidden)
+    monkeypatch.setattr(report, "write_report", lambda *_: "reported")
+    options = {"bundle": training_bundle, "device": "cpu", "run": forbidden}
+    assert compare(labelled_datalist, out, PLAN, **options) == "reported"
+    assert (out / "lines.jsonl").read_text() == before
+
+
+def test_the_report_is_one_file_with_everything_in_it(compared):
+    out, _, _ = compared
+    page = (out / "report.html").read_text()
+    assert not re.findall(r"""(?:src|href)=["'](?!data:|#)[^"']+""", page)
+    assert "Research only" in page and html.escape(NOTICE) in page
+    for title in ("Methods", "Feature recovery", "Ablation of features", "Viewer",
+                  "Slices by grade", "Coherence along depth", "Between two slices",
+                  "Greys by place", "Calibration", "Quality, time and memory",
+                  "Where each row comes from"):  # fmt: skip
+        assert f"<h2>{title}" in page, title
+    data = json.loads(re.search(r'id="viewer-data">(.*?)</script>', page, re.S)[1])
+    (case,) = data["cases"][:1]
+    volumes = [volume["title"] for volume in case["volumes"]]
+    assert volumes[:2] == ["truth", METHODS["ours"].title] and "nearest radiograph" in volumes
+
+
+@pytest.mark.skipif(PROGRAM is None, reason="Chromium is not installed")
+def test_the_viewer_scrolls_and_shows_the_slices_of_the_volume(compared, tmp_path):
+    out, _, _ = compared
+    case = sorted(path.name for path in (out / "volumes").iterdir() if path.is_dir())[0]
+    volume = report.smaller(kept_volume(out / "volumes" / case / "truth.npy"))
+    count, height, _ = volume.shape
+    browser = Browser(out / "report.html", tmp_path / "profile")
+    try:
+        browser.wait("typeof viewer !== 'undefined' && viewer.ready === true")
+        browser.value("document.getElementById('crosshair').click()")
+
+        def shown(plane: str) -> np.ndarray:
+            """A volume's canvas in the screenshot, at the volume's own size."""
+            picture = browser.picture(f"view-0-{plane}")[..., 0].astype(int)
+            across, down = browser.value(
+                f"[viewer.volumes[0].canvases.{plane}.width,"
+                f" viewer.volumes[0].canvases.{plane}.height]"
+            )
+            rows = ((np.arange(down) + 0.5) / down * picture.shape[0]).astype(int)
+            columns = ((np.arange(across) + 0.5) / across * picture.shape[1]).astype(int)
+            return picture[np.ix_(rows, columns)]
+
+        def alike(plane: str, expected: np.ndarray) -> bool:
+            return float(np.mean(np.abs(shown(plane) - expected) <= 1)) > 0.9
+
+        middle = count // 2
+        assert alike("coronal", volume[middle])
+        for _ in range(3):
+            browser.mouse("mouseWheel", "view-1-coronal", deltaX=0, deltaY=100)
+        browser.wait(f"viewer.index.coronal === {middle + 3}")  # another volume's canvas: linked
+        assert alike("coronal", volume[middle + 3]) and not alike("coronal", volume[0] // 2)
+        for kind in ("mousePressed", "mouseReleased"):
+            browser.mouse(kind, "view-0-coronal", (0.3, 0.7), button="left", clickCount=1)
+        column, row = browser.value("[viewer.index.sagittal, viewer.index.axial]")
+        assert abs(column - 0.3 * height) <= 1 and abs(row - 0.7 * height) <= 1
+        assert alike("sagittal", volume[:, :, column].T)
+        assert alike("axial", volume[::-1, row])
+
+        first = "document.querySelector('table.sortable')"
+        order = f"[...{first}.tBodies[0].rows].map(r => r.cells[1].dataset.value || '')"
+        browser.value(f"{first}.querySelectorAll('th')[1].click()")
+        values = [float(text) for text in browser.value(order) if text]
+        assert values == sorted(values, reverse=True) and len(values) == 7
+        browser.value(f"{first}.querySelectorAll('th')[1].click()")
+        assert [float(text) for text in browser.value(order) if text] == sorted(values)
+        asked = [e["params"]["request"]["url"] for e in browser.events
+                 if e.get("method") == "Network.requestWillBeSent"]  # fmt: skip
+        assert all(url.startswith(("file:", "data:")) for url in asked)
+        assert not [e for e in browser.events if e.get("method") == "Runtime.exceptionThrown"]
+    finally:
+        browser.close()
+
+
+# --- parts ------------------------------------------------------------------------------------
+
+
+def test_a_patient_counts_once():
+    rows = [
+        {"row": "a", "participant": "p", "metrics": {"ssim": 0.2}},
+        {"row": "a", "participant": "p", "metrics": {"ssim": 0.4}},
+        {"row": "a", "participant": "q", "metrics": {"ssim": float("nan")}},
+        {"row": "b", "participant": "q", "metrics": {"ssim": 1.0}},
+    ]
+    assert statistics.per_patient(rows, "a", "ssim") == {"p": pytest.approx(0.3)}
+
+
+def test_intervals_cover_the_mean_as_often_as_they_say():
+    random = np.random.default_rng(0)
+    covered = []
+    for _ in range(120):
+        mean, low, high = statistics.interval(random.normal(1, 2, 60).tolist())
+        assert low < mean < high
+        covered.append(low < 1 < high)
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.06)
+    assert np.isnan(statistics.interval([])).all()
+
+
+def test_pairs_are_of_the_same_patient_and_tests_are_corrected():
+    random = np.random.default_rng(1)
+    own = {str(n): float(v) for n, v in enumerate(random.normal(0.3, 0.1, 30))}
+    other = {name: value - 0.05 + 0.01 * random.normal() for name, value in own.items()}
+    other["stranger"] = 9.0
+    result = statistics.paired(own, other)
+    differences = [own[name] - other[name] for name in own]
+    assert result["mean"] == pytest.approx(np.mean(differences)) and result["n"] == 30
+    assert result["p"] == pytest.approx(wilcoxon(differences).pvalue) and result["won"] > 0.9
+    assert statistics.paired(own, own)["p"] == 1
+    assert statistics.holm([0.01, 0.04, float("nan"), 0.03]) == pytest.approx(
+        [0.03, 0.06, float("nan"), 0.06], nan_ok=True
+    )
+
+
+def test_budgets_are_shared_by_the_stages():
+    assert Budget(samples=1000).options(batch=64, stages=1) == {"steps": 16}
+    assert Budget(samples=1000).options(batch=64, stages=2) == {"steps": 8}
+    assert Budget(minutes=5).options(batch=64, stages=2) == {"max_minutes": 2.5}
+
+
+@pytest.mark.slow
+def test_a_failed_training_names_its_log(training_bundle, labelled_datalist, tmp_path):
+    setting = training.Setting(
+        training_bundle, "compact", labelled_datalist, tmp_path / "no_autoencoder", tmp_path, 0,
+        Budget(samples=8), {"stesp": 3},
+    )  # fmt: skip
+    with pytest.raises(TrainingError, match=r"stesp.*did you mean.*steps.*log\.txt"):
+        training.train(METHODS["ldm"], setting)
+
+
+def test_unknown_methods_and_options_are_one_line(labelled_datalist, tmp_path, capsys):
+    common = ["compare", "--datalist", str(labelled_datalist), "--out", str(tmp_path / "o")]
+    assert main([*common, "--methods", "ours,gan"]) == 2
+    assert "method 'gan': accepted are ours" in capsys.readouterr().err
+    assert main([*common, "--set", "steps"]) == 2
+    assert "is no name and value with '=' between (--set)" in capsys.readouterr().err
+    with pytest.raises(InputError, match="no method to compare"):
+        compare(labelled_datalist, tmp_path / "o", Plan(methods=()))
+
+
+def test_lines_survive_a_killed_run(tmp_path):
+    lines = Lines(tmp_path / "lines.jsonl")
+    lines.add({"row": "a", "case": "1", "of": {"sha256": "x"}, "value": 1})
+    with lines.path.open("a") as file:
+        file.write('{"row": "b", "ca')
+    again = Lines(lines.path)
+    assert again.find(row="a", case="1", of={"sha256": "x"})["value"] == 1
+    assert again.find(row="a", case="1", of={"sha256": "y"}) is None and len(again.rows) == 1
+
+
+def test_results_of_other_weights_are_not_reported():
+    rows = [Row("ours", "ours", lambda *_: np.empty(0), {"sha256": "new", "kind": "mean"})]
+    items = [{"case": "1"}]
+    line = {"row": "ours", "case": "1", "of": {"sha256": "new", "kind": "mean"}, "readers": "r"}
+    assert report._is_of(line, rows, items, "r") and not report._is_of(line, rows, items, "other")
+    old = {**line, "of": {"sha256": "old", "kind": "mean"}}
+    assert not report._is_of(old, rows, items, "r")
+    assert not report._is_of({**line, "case": "2"}, rows, items, "r")
+
+
+def test_what_was_trained_otherwise_is_trained_anew(training_bundle, labelled_datalist, tmp_path):
+    made = []
+
+    def run(options, told):
+        folder = Path(options["output_dir"])
+        made.append((options["steps"], (folder / "checkpoint.pt").exists()))
+        (folder / "checkpoint.pt").touch()
+        if len(made) == 1:
+            raise TrainingError("interrupted")
+        (folder / "knee_xr2mri.safetensors").write_bytes(b"weights")
+        (folder / "model_card.json").write_text('{"steps": 1}')
+
+    def trained(samples):
+        setting = training.Setting(
+            training_bundle, "compact", labelled_datalist, tmp_path / "a", tmp_path, 0,
+            Budget(samples=samples), OPTIONS,
+        )  # fmt: skip
+        return training.train(METHODS["ldm"], setting, run)
+
+    with pytest.raises(TrainingError):
+        trained(8)
+    trained(8)  # goes on from its checkpoint
+    assert trained(8).samples == 8  # and is not done again
+    trained(16)  # another budget: nothing of the old one is left
+    assert made == [(1, False), (1, True), (2, False)]
+
+
+def test_ablations_leave_out_one_finding_each():
+    form = {variable.name: 1 for variable in VARIABLES}
+    left = {name: leave(form) for name, leave in experiments.ablations().items()}
+    assert left["none"] == {} and left["all"] == form
+    assert set(form) - set(left["without attrition"]) == {"V00XRATTM", "V00XRATTL"}
+    assert len(left["without cysts"]) == 15 and len(left["without chondrocalcinosis"]) == 17
+
+
+def test_recovery_of_a_finding_is_the_mean_over_its_variables():
+    names = [variable.name for variable in VARIABLES]
+    truth = {str(n): np.full(len(names), np.nan) for n in range(40)}
+    scores = {str(n): np.zeros(len(names)) for n in range(40)}
+    medial, lateral = names.index("V00XRCHM"), names.index("V00XRCHL")
+    for n in range(40):
+        truth[str(n)][[medial, lateral]] = n % 2
+        scores[str(n)][medial] = n % 2  # perfect; the lateral one is chance
+    found = report.recovered(scores, truth, draws=30)
+    assert found["V00XRCHM"][0] == 1 and found["V00XRCHL"][0] == 0.5
+    assert found["chondrocalcinosis"][0] == found["all"][0] == 0.75
+    assert np.isnan(found["cysts"]).all()
+
+
+def test_sobel_is_the_slope():
+    ramp = np.tile(np.arange(20) * 0.02, (20, 1))
+    assert np.allclose(figures.sobel(ramp)[1:-1, 1:-1], 0.02)
+    turned = figures.sobel(ndimage.rotate(ramp, 90))
+    assert np.allclose(turned[1:-1, 1:-1], 0.02)
+
+
+def test_kept_volumes_are_true_to_half_a_grey(tmp_path):
+    slices = np.random.default_rng(0).random((3, 8, 8)).astype(np.float32)
+    keep_volume(tmp_path / "a" / "v.npy", slices)
+    assert np.abs(kept_volume(tmp_path / "a" / "v.npy") - slices).max() <= 0.501 / 255
+    assert report.smaller(np.full((2, 9, 9), 0.5)).shape == (2, 4, 4)

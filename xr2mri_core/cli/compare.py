@@ -1,0 +1,134 @@
+"""``xr2mri compare``: the methods trained alike, measured and reported."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from xr2mri_core.cli.options import Commands, bundle_options, count, knob_option, positive, seed
+from xr2mri_core.cli.terminal import progress_bar
+from xr2mri_core.errors import InputError
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    parser = commands.add(
+        "compare", _compare, "train, generate and measure the compared methods on one datalist"
+    )
+    parser.add_argument("--datalist", type=Path, required=True, help="MONAI datalist of pairs")
+    parser.add_argument("--out", type=Path, required=True, help="folder of everything; resumed")
+    parser.add_argument(
+        "--methods", default=None, help="names, with commas between (default: all; see the manual)"
+    )
+    parser.add_argument(
+        "--load", action="append", default=[], metavar="METHOD=FILE",
+        help="weights that are not trained here; again for each",
+    )  # fmt: skip
+    spent = parser.add_mutually_exclusive_group()
+    spent.add_argument(
+        "--budget", type=positive, default=64_000, help="slices that each training sees (64000)"
+    )
+    spent.add_argument("--minutes", type=_minutes, help="instead: minutes of each training")
+    parser.add_argument("--training-cases", type=positive, help="the first N (default all)")
+    parser.add_argument("--cases", type=positive, help="the first N test cases (default all)")
+    parser.add_argument(
+        "--ablation-cases", type=positive, help="cases of the ablation of features (default all)"
+    )
+    parser.add_argument(
+        "--curve-cases", type=positive, default=2, help="cases over slices and steps (default 2)"
+    )
+    parser.add_argument(
+        "--samples", type=count, default=6, help="draws for calibration; 0: none (default 6)"
+    )
+    parser.add_argument(
+        "--slice-counts", type=_counts, help="of the curve over slices (default 30,50,100,...,500)"
+    )
+    parser.add_argument(
+        "--step-counts", type=_counts, help="of the curve over steps (default 1,2,4,8,16,32)"
+    )
+    parser.add_argument(
+        "--reader-steps", type=positive, default=600,
+        help="training steps of the network that reads bones; the grader's are 3 times that (600)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE",
+        help="an option of the bundle's training, for all methods, such as precision=bf16",
+    )  # fmt: skip
+    parser.add_argument("--autoencoder", type=Path, help="folder (default: that of the weights)")
+    parser.add_argument("--weights", type=Path, help="model of the autoencoder (the bundle's own)")
+    parser.add_argument("--size", default="compact", help="size overlay of the bundle (compact)")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument(
+        "--lpips", type=Path, nargs=2, metavar=("ALEXNET", "LINEAR"),
+        help="weights that you bring, of torchvision's AlexNet and of LPIPS",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=seed, default=0, help="of trainings and noise (default 0)")
+    for name in ("steps", "sampler", "noise_length"):
+        knob_option(parser, name)
+    bundle_options(parser)
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from xr2mri_core.baselines import METHODS
+    from xr2mri_core.comparison.run import Plan, compare
+    from xr2mri_core.comparison.training import Budget
+
+    chosen = {
+        "steps": arguments.steps,
+        "sampler": arguments.sampler,
+        "noise_length": arguments.noise_length,
+        "slice_counts": arguments.slice_counts,
+        "step_counts": arguments.step_counts,
+    }
+    plan = Plan(
+        methods=arguments.methods.split(",") if arguments.methods else tuple(METHODS),
+        budget=Budget(None if arguments.minutes else arguments.budget, arguments.minutes),
+        load={name: Path(file) for name, file in _pairs(arguments.load, "load")},
+        training_cases=arguments.training_cases,
+        cases=arguments.cases,
+        curve_cases=arguments.curve_cases,
+        ablation_cases=arguments.ablation_cases,
+        samples=arguments.samples,
+        reader_steps=arguments.reader_steps,
+        seed=arguments.seed,
+        options=dict(_pairs(arguments.set, "set")),
+        lpips=tuple(arguments.lpips) if arguments.lpips else None,
+        **{name: value for name, value in chosen.items() if value is not None},
+    )
+    with progress_bar("compare") as progress:
+        text = compare(
+            arguments.datalist,
+            arguments.out,
+            plan,
+            bundle=arguments.bundle,
+            size=arguments.size,
+            weights=arguments.weights,
+            autoencoder=arguments.autoencoder,
+            device=arguments.device,
+            precision=arguments.precision,
+            progress=progress,
+        )
+    print(text)
+    print(arguments.out / "report.html")
+
+
+def _pairs(given: list[str], option: str) -> list[tuple[str, str]]:
+    parts = [text.partition("=") for text in given]
+    for text, (name, sign, value) in zip(given, parts, strict=True):
+        if not (name and sign and value):
+            raise InputError(f"'{text}' is no name and value with '=' between", option=option)
+    return [(name, value) for name, _, value in parts]
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(positive(part) for part in text.split(","))
+
+
+def _minutes(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of minutes above 0")
+    return value

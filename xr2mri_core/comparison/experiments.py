@@ -1,0 +1,191 @@
+"""The paper's experiments beside the comparison itself: ablation, slices, steps, frames, spread.
+
+Each keeps its lines (`Lines`) as it goes, so that an interrupted run goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from xr2mri_core.comparison.measure import Item, Lines, PeakMemory, Readers, Truths, asked
+from xr2mri_core.evaluation.calibration import coverage, spread_skill
+from xr2mri_core.evaluation.compare import SPACINGS, frame_slices, mean_adjacent
+from xr2mri_core.evaluation.distribution import spectrum_distance
+from xr2mri_core.evaluation.metrics import ssim
+from xr2mri_core.evaluation.planes import coherence, spread_error
+from xr2mri_core.features import VARIABLES
+from xr2mri_core.generation import KneeMRIGenerator
+
+FINDINGS = ("chondrocalcinosis", "attrition", "cysts")
+"""What the paper leaves out in turn (Table III)."""
+STEPS = (1, 2, 4, 8, 16, 32)
+FRAMES = 6
+"""Pictures of the interpolation, the two ends among them."""
+
+Told = Callable[[str], None]
+
+
+def ablations() -> dict[str, Callable[[Mapping[str, int]], dict[str, int]]]:
+    """Variant -> what it leaves of a form: none, all but one finding, all."""
+
+    def without(finding: str) -> Callable[[Mapping[str, int]], dict[str, int]]:
+        left_out = {v.name for v in VARIABLES if v.finding == finding}
+        return lambda form: {name: grade for name, grade in form.items() if name not in left_out}
+
+    return {
+        "none": lambda form: {},
+        **{f"without {finding}": without(finding) for finding in FINDINGS},
+        "all": dict,
+    }
+
+
+def ablation(
+    generator: KneeMRIGenerator,
+    items: Sequence[Item],
+    truths: Truths,
+    readers: Readers,
+    lines: Lines,
+    seed: int,
+    of: Mapping[str, Any],
+    **request: Any,
+) -> None:
+    """Feature recovery and SSIM with features left out, the same noise and radiograph.
+
+    What is left out is missing as it is where a reading is missing, which training did at random to
+    every variable: no variant is asked for what it was never shown.
+    """
+    for name, leave in ablations().items():
+        for index, item in enumerate(items):
+            key = {"experiment": "ablation", "variant": name, "case": item["case"], "of": dict(of)}
+            if lines.find(**key) is not None:
+                continue
+            truth, _ = truths(item)
+            form = leave(generator.form_of(item)["features"])
+            made = asked(generator, item, seed + index, len(truth.slices), form, **request)
+            slices = frame_slices(made)
+            scores = None if readers.grader is None else readers.grader.grade(slices).tolist()
+            values = {"ssim": float(np.mean(ssim(truth.slices, slices))), "scores": scores}
+            lines.add({**key, "participant": item["participant"], **values})
+
+
+def slice_counts(
+    generators: Mapping[str, tuple[KneeMRIGenerator, Mapping[str, Any]]],
+    items: Sequence[Item],
+    truths: Truths,
+    lines: Lines,
+    seed: int,
+    of: Mapping[str, Any],
+    counts: Sequence[int] = SPACINGS,
+) -> None:
+    """Adjacent-slice correlation, rough and comb at s slices over the same window (Fig. 6).
+
+    Args:
+        generators: curve -> generator and request (noise correlated or not).
+        items: cases.
+        truths: what is true, drawn as lines.
+        lines: where results are kept.
+        seed: of the noise.
+        of: what the curves depend on.
+        counts: s.
+    """
+    for index, item in enumerate(items):
+        truth, _ = truths(item)
+        for curve, (generator, request) in generators.items():
+            for count in counts:
+                key = {"experiment": "slices", "curve": curve, "slices": count,
+                       "case": item["case"], "of": dict(of)}  # fmt: skip
+                if lines.find(**key) is None:
+                    slices = frame_slices(asked(generator, item, seed + index, count, **request))
+                    values = {"adjacent": mean_adjacent(slices), **coherence(slices)}
+                    lines.add({**key, **values})
+        key = {"experiment": "slices", "curve": "truth", "slices": len(truth.slices),
+               "case": item["case"], "of": {}}  # fmt: skip
+        if lines.find(**key) is None:
+            values = {"adjacent": mean_adjacent(truth.slices), **coherence(truth.slices)}
+            lines.add({**key, **values})
+
+
+def steps(
+    title: str,
+    generator: KneeMRIGenerator,
+    items: Sequence[Item],
+    truths: Truths,
+    lines: Lines,
+    seed: int,
+    of: Mapping[str, Any],
+    counts: Sequence[int] = STEPS,
+    **request: Any,
+) -> None:
+    """Quality, time and memory against the number of passes through the network."""
+    for count in counts:
+        for index, item in enumerate(items):
+            key = {"experiment": "steps", "row": title, "steps": count, "case": item["case"],
+                   "of": dict(of)}  # fmt: skip
+            if lines.find(**key) is not None:
+                continue
+            truth, _ = truths(item)
+            started = time.perf_counter()
+            with PeakMemory(generator.device) as memory:
+                made = asked(
+                    generator, item, seed + index, len(truth.slices), steps=count, **request
+                )
+            seconds, slices = time.perf_counter() - started, frame_slices(made)
+            lines.add(
+                {
+                    **key,
+                    "seconds": seconds,
+                    "megabytes": memory.megabytes,
+                    "ssim": float(np.mean(ssim(truth.slices, slices))),
+                    "spectrum": spectrum_distance(truth.slices, slices),
+                    "adjacent": mean_adjacent(slices),
+                }
+            )
+
+
+def frames(
+    generator: KneeMRIGenerator, item: Item, count: int, seed: int, **request: Any
+) -> np.ndarray:
+    """Slices between two neighbours of `count`, as muscle gives way to bone (Table IV).
+
+    Returns:
+        (FRAMES, H, W): the two neighbours at a sixth of the window, and evenly spaced ones between.
+    """
+    first, last = np.linspace(0, 1, count)[[count // 6, count // 6 + 1]]
+    depths = np.linspace(float(first), float(last), FRAMES)
+    made = asked(generator, item, seed, 0, depths=depths, **request)
+    return frame_slices(made)
+
+
+def spread(
+    generator: KneeMRIGenerator,
+    items: Sequence[Item],
+    truths: Truths,
+    lines: Lines,
+    seed: int,
+    of: Mapping[str, Any],
+    samples: int,
+    **request: Any,
+) -> None:
+    """Calibration of several samples: coverage of intervals, and deviation against error."""
+    for index, item in enumerate(items):
+        key = {"experiment": "spread", "case": item["case"], "samples": samples, "of": dict(of)}
+        if lines.find(**key) is not None:
+            continue
+        truth, _ = truths(item)
+        made = asked(
+            generator, item, seed + index, len(truth.slices), kind="sample", samples=samples,
+            **request,
+        )  # fmt: skip
+        mean, std = (frame_slices(made, volume) for volume in (made.mean, made.std))
+        lines.add(
+            {
+                **key,
+                "ratio": spread_error(truth.slices, mean, std),
+                **coverage(truth.slices, mean, std, samples, truth.body),
+                "curve": spread_skill(truth.slices, mean, std, truth.body),
+            }
+        )

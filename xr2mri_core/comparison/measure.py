@@ -1,0 +1,289 @@
+"""Volumes of every row for every case, and what is measured on them; kept line by line.
+
+A row of the comparison is a method and how it is asked: ours as a sample, its mean, ours without
+the features. The file of lines is the run's memory: what it holds is not computed again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+
+from xr2mri_core.evaluation.compare import frame_slices, mean_adjacent, read_slices
+from xr2mri_core.evaluation.distribution import histogram_distance, spectrum_distance
+from xr2mri_core.evaluation.metrics import Reference
+from xr2mri_core.evaluation.planes import coherence, in_planes
+from xr2mri_core.evaluation.readers import Grader, Segmenter, structure_scores, structures_of
+from xr2mri_core.generation import KneeMRIGenerator
+
+Item = Mapping[str, Any]
+Predict = Callable[[Item, int, int], np.ndarray]
+"""(case, seed, slices) -> slices (n, H, W) in [0, 1], right-knee frame."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the tables.
+
+    Attributes:
+        name: in files.
+        title: for people.
+        predict: makes its volumes.
+        of: what they depend on (weights' digest, request), by which old results are known.
+    """
+
+    name: str
+    title: str
+    predict: Predict
+    of: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Readers:
+    """The networks that read volumes; any may be missing.
+
+    Attributes:
+        segmenter, grader, lpips: see there.
+        of: what they were trained on, by which old results are known.
+    """
+
+    segmenter: Segmenter | None = None
+    grader: Grader | None = None
+    lpips: Callable[[np.ndarray, np.ndarray], float] | None = None
+    of: str = ""
+
+
+class Truths:
+    """True slices and labels of cases, the last so many kept in memory.
+
+    Args:
+        size: of slices in pixels.
+        kept: cases in memory.
+    """
+
+    def __init__(self, size: int, kept: int = 24) -> None:
+        self.size = size
+        self._items: dict[str, Item] = {}
+        self._read = lru_cache(maxsize=kept)(self._load)
+
+    def __call__(self, item: Item) -> tuple[Reference, np.ndarray | None]:
+        """The reference and the label maps (n, H, W), or None."""
+        self._items[item["case"]] = item
+        return self._read(item["case"])
+
+    def _load(self, case: str) -> tuple[Reference, np.ndarray | None]:
+        slices, labels = read_slices(self._items[case], self.size)
+        return Reference.of(slices, labels), labels
+
+
+class Lines:
+    """Results as lines of JSON, appended as they come.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, Any]] = []
+        if path.is_file():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                try:
+                    self.rows.append(json.loads(line))
+                except ValueError:  # the last line of a killed run
+                    continue
+
+    def find(self, **key: Any) -> dict[str, Any] | None:
+        """The newest line with these entries."""
+        for row in reversed(self.rows):
+            if all(row.get(name) == value for name, value in key.items()):
+                return row
+        return None
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Keep a line, on disk at once."""
+        plain = json.loads(json.dumps(row))
+        self.rows.append(plain)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(plain) + "\n")
+
+
+class PeakMemory:
+    """Largest memory within a block, in MB: of the GPU where there is one, else of this process."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.megabytes = device, 0.0
+
+    def __enter__(self) -> PeakMemory:
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        else:
+            self._over = Event()
+            self._thread = Thread(target=self._watch, daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.device.type == "cuda":
+            self.megabytes = torch.cuda.max_memory_allocated(self.device) / 1e6
+        else:
+            self._over.set()
+            self._thread.join()
+
+    def _watch(self) -> None:
+        process = psutil.Process()
+        while True:
+            self.megabytes = max(self.megabytes, process.memory_info().rss / 1e6)
+            if self._over.wait(0.05):
+                return
+
+
+def asked(
+    generator: KneeMRIGenerator,
+    item: Item,
+    seed: int,
+    count: int,
+    features: Mapping[str, Any] | None = None,
+    **request: Any,
+) -> Any:
+    """What a generator makes of a case: a `GeneratedVolume`.
+
+    Args:
+        generator: of a method.
+        item: of the datalist.
+        seed: of the noise.
+        count: slices.
+        features: instead of the case's own.
+        request: see `GenerationRequest`; ``depths`` instead of ``count`` slices.
+    """
+    form = generator.form_of(item)
+    if features is not None:
+        form = {**form, "features": dict(features)}
+    if "depths" not in request:
+        request["num_slices"] = count
+    return generator.generate(
+        Path(item["radiograph"]),
+        **form,
+        seed=seed,
+        laterality=item.get("laterality") or "auto",
+        box=item.get("box"),
+        **request,
+    )
+
+
+def generated(generator: KneeMRIGenerator, **request: Any) -> Predict:
+    """A row that asks a generator; `request` as of `asked`."""
+
+    def predict(item: Item, seed: int, count: int) -> np.ndarray:
+        return frame_slices(asked(generator, item, seed, count, **request))
+
+    return predict
+
+
+def compared(
+    truth: Reference, labels: np.ndarray | None, slices: np.ndarray, readers: Readers
+) -> dict[str, float]:
+    """All metrics of a volume against the truth."""
+    values = truth.compare(slices) | in_planes(truth.slices, slices) | coherence(slices)
+    values["histogram"] = histogram_distance(truth.slices, slices)
+    values["spectrum"] = spectrum_distance(truth.slices, slices)
+    if readers.segmenter is not None and labels is not None:
+        values |= structure_scores(structures_of(labels), readers.segmenter.segment(slices))
+    if readers.lpips is not None:
+        values["lpips"] = readers.lpips(truth.slices, slices)
+    return values
+
+
+def measure(
+    row: Row,
+    items: Sequence[Item],
+    truths: Truths,
+    readers: Readers,
+    lines: Lines,
+    shown: Mapping[str, Path],
+    seed: int,
+) -> Iterator[int]:
+    """Measure one row on all cases; yields the number of those that are done.
+
+    Args:
+        row: which.
+        items: cases; case i is drawn from ``seed + i``, by every row alike.
+        truths: what is true.
+        readers: networks that read volumes.
+        lines: where results are kept.
+        shown: case -> folder, of those whose volumes are kept for pictures.
+        seed: of the noise.
+    """
+    for index, item in enumerate(items):
+        case, kept = str(item["case"]), None
+        if case in shown:
+            kept = shown[case] / f"{row.name}.npy"
+        key = {"row": row.name, "case": case, "of": dict(row.of), "readers": readers.of}
+        if lines.find(**key) is None or (kept is not None and not kept.is_file()):
+            truth, labels = truths(item)
+            started = time.perf_counter()
+            slices = row.predict(item, seed + index, len(truth.slices))
+            seconds = time.perf_counter() - started
+            result: dict[str, Any] = {
+                **key,
+                "participant": item["participant"],
+                "seconds": seconds,
+                "metrics": compared(truth, labels, slices, readers),
+                "greys": slices.mean((1, 2)).tolist(),
+            }
+            if readers.grader is not None:
+                result["scores"] = readers.grader.grade(slices).tolist()
+            if kept is not None:
+                keep_volume(kept, slices)
+            lines.add(result)
+        yield index + 1
+
+
+def truth_row(
+    items: Sequence[Item], truths: Truths, readers: Readers, lines: Lines, shown: Mapping[str, Path]
+) -> None:
+    """The truth as a row: its own coherence, and what the readers reach on it, their ceiling."""
+    for item in items:
+        case = str(item["case"])
+        key = {"row": "truth", "case": case, "of": {}, "readers": readers.of}
+        kept = shown[case] / "truth.npy" if case in shown else None
+        if lines.find(**key) is not None and (kept is None or kept.is_file()):
+            continue
+        reference, labels = truths(item)
+        slices = reference.slices
+        metrics = {"adjacent": mean_adjacent(slices), **coherence(slices)}
+        metrics["empty_rssim"] = reference.floor()
+        if readers.segmenter is not None and labels is not None:
+            metrics |= structure_scores(structures_of(labels), readers.segmenter.segment(slices))
+        result: dict[str, Any] = {
+            **key,
+            "participant": item["participant"],
+            "metrics": metrics,
+            "greys": slices.mean((1, 2)).tolist(),
+        }
+        if readers.grader is not None:
+            result["scores"] = readers.grader.grade(slices).tolist()
+        if kept is not None:
+            keep_volume(kept, slices)
+        lines.add(result)
+
+
+def keep_volume(path: Path, slices: np.ndarray) -> None:
+    """Slices in [0, 1] as bytes, for pictures."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, np.rint(np.clip(slices, 0, 1) * 255).astype(np.uint8))
+
+
+def kept_volume(path: Path) -> np.ndarray:
+    """The inverse of `keep_volume`: float32 in [0, 1]."""
+    return np.load(path).astype(np.float32) / 255

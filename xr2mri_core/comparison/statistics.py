@@ -1,0 +1,75 @@
+"""Intervals over patients and paired tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import wilcoxon
+
+DRAWS = 2000
+
+
+def per_patient(rows: Sequence[Mapping[str, Any]], row: str, metric: str) -> dict[str, float]:
+    """Patient -> mean of a metric over the patient's cases; what is not finite is left out.
+
+    Args:
+        rows: with ``row``, ``participant`` and ``metrics``.
+        row: which.
+        metric: of ``metrics``.
+    """
+    values: dict[str, list[float]] = {}
+    for one in rows:
+        value = one["metrics"].get(metric)
+        if one["row"] == row and value is not None and np.isfinite(value):
+            values.setdefault(str(one["participant"]), []).append(float(value))
+    return {person: float(np.mean(several)) for person, several in values.items()}
+
+
+def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
+    """Mean and percentile bootstrap interval of the mean over patients; NaN without any."""
+    if not len(values):
+        return float("nan"), float("nan"), float("nan")
+    known = np.asarray(values, np.float64)
+    draws = np.random.default_rng(0).choice(known, (DRAWS, known.size)).mean(1)
+    low, high = np.quantile(draws, ((1 - level) / 2, (1 + level) / 2))
+    return float(known.mean()), float(low), float(high)
+
+
+def paired(own: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    """Own minus other, patient by patient.
+
+    Args:
+        own, other: of `per_patient`.
+
+    Returns:
+        ``mean`` with ``low`` and ``high`` (95 %), ``won`` (share of patients above 0), ``p`` of the
+        two-sided Wilcoxon signed-rank test (1 where all are equal, NaN without pairs), ``n``.
+    """
+    people = [person for person in own if person in other]
+    differences = np.array([own[person] - other[person] for person in people])
+    mean, low, high = interval(differences.tolist())
+    p = float("nan")
+    if differences.size:
+        p = float(wilcoxon(differences).pvalue) if differences.any() else 1.0
+    won = float((differences > 0).mean()) if differences.size else float("nan")
+    return {
+        "mean": mean,
+        "low": low,
+        "high": high,
+        "won": won,
+        "p": p,
+        "n": float(differences.size),
+    }
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """p-values corrected for their number (Holm, 1979); NaN stays and does not count."""
+    values = np.asarray(p, np.float64)
+    known = np.flatnonzero(~np.isnan(values))
+    corrected, highest = np.full(len(values), np.nan), 0.0
+    for rank, index in enumerate(known[np.argsort(values[known], kind="stable")]):
+        highest = max(highest, min(1.0, (len(known) - rank) * values[index]))
+        corrected[index] = highest
+    return corrected.tolist()

@@ -1,0 +1,208 @@
+"""Train the compared methods with the bundle's own commands, an equal budget for each."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from xr2mri_core.baselines import Method
+from xr2mri_core.bundle import digest, load_bundle
+from xr2mri_core.errors import TrainingError
+from xr2mri_core.files import write_text
+
+log = logging.getLogger("xr2mri")
+
+Run = Callable[[Mapping[str, Any], Path], None]
+"""(options of the bundle command, file for what it says) -> nothing, or TrainingError."""
+
+WEIGHTS = "knee_xr2mri.safetensors"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What each method may spend on training.
+
+    Attributes:
+        samples: slices seen; a method's stages share them.
+        minutes: instead, minutes of the clock, shared likewise; the run is not reproducible then.
+    """
+
+    samples: int | None = None
+    minutes: float | None = None
+
+    def options(self, batch: int, stages: int) -> dict[str, Any]:
+        """Options of one of so many stages, whose steps see `batch` slices."""
+        if self.minutes is not None:
+            return {"max_minutes": self.minutes / stages}
+        return {"steps": max(1, math.ceil((self.samples or 0) / (batch * stages)))}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all methods have in common.
+
+    Attributes:
+        bundle: its folder.
+        size: its size overlay.
+        datalist: that all see.
+        autoencoder: folder of the one autoencoder.
+        out: where trainings and their caches lie.
+        seed: of every training.
+        budget: of every method.
+        options: further options of the bundle command, e.g. ``learning_rate``.
+    """
+
+    bundle: Path
+    size: str
+    datalist: Path
+    autoencoder: Path
+    out: Path
+    seed: int
+    budget: Budget
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A method's weights and where they come from.
+
+    Attributes:
+        method: which.
+        weights: file.
+        sha256: of it.
+        command: that made it; "given" where it was handed in.
+        card: what the training wrote of itself: commit, seed, steps, minutes, results.
+        samples: slices seen, all stages together; None where it was handed in.
+    """
+
+    method: Method
+    weights: Path
+    sha256: str
+    command: str
+    card: Mapping[str, Any]
+    samples: int | None
+
+
+def frames_of(out: Path, trained: Trained) -> Path:
+    """Where the interpolated slices of a method's weights lie."""
+    return out / "volumes" / f"frames-{trained.sha256[:12]}.npy"
+
+
+def common_autoencoder(bundle: Path, size: str, weights: Path | None, out: Path) -> Path:
+    """The autoencoder of a model's weights as the folder that trainings take; made once."""
+    folder = out / "autoencoder"
+    if not (folder / "config.json").is_file():
+        load_bundle(bundle, size, weights).model.autoencoder.save_pretrained(folder)
+    return folder
+
+
+def given(method: Method, weights: Path) -> Trained:
+    """Weights that need no training."""
+    return Trained(method, weights, digest(weights), "given", {}, None)
+
+
+def train(method: Method, setting: Setting, run: Run | None = None) -> Trained:
+    """Train a method's stages, one after the other; what is finished is not done again.
+
+    An interrupted stage goes on from its checkpoint.
+
+    Args:
+        method: which.
+        setting: the same for all.
+        run: carries out one bundle command; None: in a process of its own.
+
+    Raises:
+        TrainingError: a stage failed; the message names its log.
+    """
+    start: Path | None = None
+    commands, samples = [], 0
+    card: dict[str, Any] = {}
+    for number, overlays in enumerate(method.stages, start=1):
+        folder = setting.out / "training" / method.name / str(number)
+        options, batch = _stage(method, setting, overlays, folder, start)
+        if not _finished(folder, _asked(options, setting, start)):
+            log.info("training %s, stage %d of %d", method.title, number, len(method.stages))
+            (run or _in_a_process)(options, folder / "log.txt")
+        card = json.loads((folder / "model_card.json").read_text(encoding="utf-8"))
+        commands.append(shlex.join(_words(options)))
+        samples += int(card["steps"]) * batch
+        start = folder / WEIGHTS
+    assert start is not None
+    return Trained(method, start, digest(start), "\n".join(commands), card, samples)
+
+
+def _stage(
+    method: Method, setting: Setting, overlays: Sequence[str], folder: Path, start: Path | None
+) -> tuple[dict[str, Any], int]:
+    """Options of a stage's command, and the slices that its steps see."""
+    configs = setting.bundle / "configs"
+    names = ("training", "train_diffusion", setting.size, *overlays)
+    files = [str(configs / f"{name}.yaml") for name in names]
+    parser = ConfigParser()
+    parser.read_config(files)
+    parser.update(dict(setting.options))
+    batch = int(parser["cases_per_batch"]) * int(parser["slices_per_case"])
+    options: dict[str, Any] = {
+        "bundle_root": str(setting.bundle),
+        "config_file": files,
+        "datalist": str(setting.datalist),
+        "cache_dir": str(setting.out / "cache"),
+        "autoencoder_dir": str(setting.autoencoder),
+        "output_dir": str(folder),
+        "seed": setting.seed,
+        "cached_slices": "$None",  # all of them: one cache for all methods
+        **setting.options,
+        **setting.budget.options(batch, len(method.stages)),
+    }
+    if start is not None:
+        options["initial_weights"] = str(start)
+    return options, batch
+
+
+def _asked(options: Mapping[str, Any], setting: Setting, start: Path | None) -> dict[str, str]:
+    """What a training's result depends on: its options, and the files that they name."""
+    named = [setting.datalist, *sorted(setting.autoencoder.glob("*.safetensors"))]
+    named += [] if start is None else [start]
+    return {"options": json.dumps(options, default=str)} | {p.name: digest(p) for p in named}
+
+
+def _finished(folder: Path, asked: Mapping[str, str]) -> bool:
+    """Whether what is asked has been trained here; what was trained otherwise is removed."""
+    told = folder / "asked.json"
+    try:
+        same = json.loads(told.read_text(encoding="utf-8")) == asked
+    except (OSError, ValueError):
+        same = False
+    if same:
+        return (folder / WEIGHTS).is_file() and (folder / "model_card.json").is_file()
+    if folder.is_dir():
+        shutil.rmtree(folder)
+    write_text(told, json.dumps(asked))
+    return False
+
+
+def _words(options: Mapping[str, Any]) -> list[str]:
+    words = ["python", "-m", "monai.bundle", "run"]
+    for name, value in options.items():
+        words += [f"--{name}", str(value)]
+    return words
+
+
+def _in_a_process(options: Mapping[str, Any], told: Path) -> None:
+    with told.open("a", encoding="utf-8") as file:
+        command = [sys.executable, *_words(options)[1:]]
+        status = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode
+    if status:
+        last = told.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+        raise TrainingError(f"a training failed: {' '.join(last)[:300]} (all of it: {told})")
