@@ -20,8 +20,9 @@ class Method:
     Attributes:
         name: of its overlay `configs/baselines/<name>.yaml`, its folder and its option.
         title: for people.
-        stages: overlays of each training in order, behind `training`, `train_diffusion` and the size; a later
-            one starts from the weights of the one before, and all share the budget equally.
+        stages: overlays of each training in order, behind `training`, `train_diffusion` and the
+            size; a later one starts from the weights of the one before, and all share the budget
+            equally.
         kind: what it is asked for: "sample", or "mean" where it draws nothing.
         independent: whether each slice draws its own noise, as a part of the method.
         features: whether the features guide it; what others are given, it does not see.

@@ -89,7 +89,7 @@ class Plan:
     curve_cases: int = 2
     ablation_cases: int | None = None
     samples: int = 6
-    steps: int = 8
+    steps: int = 6
     sampler: str = "unipc"
     noise_length: float = 6.0
     slice_counts: Sequence[int] = experiments.SPACINGS
