@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from xr2mri_core.phantom.fields import Canvas
+from xr2mri_core.phantom.limb import paint_limb
 from xr2mri_core.phantom.mri import signal_of
 from xr2mri_core.phantom.shape import KneeShape
-from xr2mri_core.phantom.soft_tissue import paint_limb
 from xr2mri_core.phantom.tissues import PROPERTIES, Tissue
 
 SLICES_Y = np.arange(-78.0, 79.0, 6.0)

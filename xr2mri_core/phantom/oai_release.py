@@ -24,7 +24,6 @@ import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ from pydicom import dcmread
 
 from xr2mri_core.errors import InputError
 from xr2mri_core.files import check_writable, write_text
-from xr2mri_core.geometry import IMAGE_SIZE, mirror_volume
+from xr2mri_core.geometry import IMAGE_SIZE
 from xr2mri_core.processes import each_done
 
 from .bilateral import Film, Shadow, cast_shadow, sample_layout, take_film
@@ -41,7 +40,8 @@ from .case import case_person, make_case
 from .cohort import DEFAULT_ENRICHMENT
 from .dataset import case_seed
 from .dicom import write_radiograph_dicom
-from .mr_dicom import Acquisition, Plane, coronal_planes, write_mr_series
+from .mr_dicom import Acquisition
+from .oai_scans import scans_of
 from .oai_tables import (
     ListedSeries,
     Participant,
@@ -58,7 +58,6 @@ VISITS = {"V00": ("00m", "0.C.2", "20040914"), "V01": ("12m", "1.C.2", "20050920
 LATER = "0.E.1"
 """Image release of the baseline that some participants' pictures came with, beside 0.C.2."""
 _STREAM = 34  # of a participant's random numbers, within those of a seed
-_RIGHT_MM = 85.0  # of the scanner's middle lies a right knee
 
 Progress = Callable[[int, int], None]
 
@@ -281,7 +280,9 @@ def _write_visit(
     barcode = person.barcodes[visit]
     path = listed(number, "Bilateral PA Fixed Flexion Knee", barcode)
     _write_film(path / "001", film, person, barcode, date)
-    for index, (name, write) in enumerate(_scans(knees, person, job.matrix).items(), 2):
+    for index, (name, write) in enumerate(
+        scans_of(knees.volume, knees.affine, person.index, job.matrix).items(), 2
+    ):
         number = f"1{job.index:04d}{index:03d}"
         description = name.split("#")[0]
         acquisition = Acquisition(person.identifier, description, number, date)
@@ -333,117 +334,6 @@ def _write_film(path: Path, film: Film, person: Participant, barcode: str, date:
         header.PixelData = (header.pixel_array >> 2).astype("<u2").tobytes()
         header.WindowCenter, header.WindowWidth = "512", "1024"
     header.save_as(path, write_like_original=False)
-
-
-def _scans(knees: Knees, person: Participant, matrix: int) -> dict[str, Callable[..., None]]:
-    """The MR series of a visit in the order of acquisition: name (#n if repeated) -> writer."""
-    volume, affine = _reduced(knees.volume, knees.affine, matrix)
-    planes = coronal_planes(volume, affine)
-    small, coarse = _reduced(knees.volume, knees.affine, min(matrix, 64))
-    other_side = coarse.copy()
-    other_side[0, 3] -= 2 * _RIGHT_MM
-    right = _thinned(small, coarse, 2, 35)
-    left = _thinned(mirror_volume(small), other_side, 2, 35)
-    names: Sequence[str] = ()
-    if person.index % 4 == 2:  # names say nothing about positions
-        order = np.random.default_rng(person.index).permutation(len(planes)) + 1
-        names = [f"{number:03d}" for number in order]
-    scans: dict[str, Callable[..., None]] = {
-        "MP_LOCATOR_RIGHT": partial(write_mr_series, planes=_localizer(small, coarse)),
-        "SAG_T2_MAP_RIGHT": partial(write_mr_series, planes=_echoes(small, coarse)),
-        "COR_IW_TSE_RIGHT": partial(write_mr_series, planes=coronal_planes(*right)),
-        "COR_MPR_RIGHT": partial(write_mr_series, planes=_reformat(small, coarse)),
-        "COR_T1_3D_FLASH_RIGHT": partial(write_mr_series, planes=planes, names=names),
-        "AX_T1_THIGH": partial(write_mr_series, planes=_thigh(small, coarse)),
-        "COR_IW_TSE_LEFT": partial(write_mr_series, planes=coronal_planes(*left)),
-    }
-    if person.index % 4 == 0:  # the patient moved: stopped half way, and done again
-        aborted = partial(write_mr_series, planes=planes[:32])
-        scans = {"COR_T1_3D_FLASH_RIGHT#1": aborted, **scans}
-    return scans
-
-
-def _reduced(volume: np.ndarray, affine: np.ndarray, matrix: int) -> tuple[np.ndarray, np.ndarray]:
-    """The volume with fewer rows and columns, moved to where a right knee lies in the scanner."""
-    step = max(1, volume.shape[0] // matrix)
-    moved = affine.copy()
-    moved[0, 3] += _RIGHT_MM
-    for axis in (0, 2):
-        moved[axis, 3] += moved[axis, axis] * (step - 1) / 2
-        moved[axis, axis] *= step
-    return _means(volume, step), moved
-
-
-def _means(volume: np.ndarray, step: int) -> np.ndarray:
-    width, slices, height = (
-        count // size for count, size in zip(volume.shape, (step, 1, step), strict=True)
-    )
-    blocks = volume[: width * step, :, : height * step]
-    blocks = blocks.reshape(width, step, slices, height, step)
-    return np.rint(blocks.mean(axis=(1, 4))).astype(np.uint16)
-
-
-def _thinned(
-    volume: np.ndarray, affine: np.ndarray, step: int, count: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Every so many slices of a volume, ``count`` of them from its middle."""
-    start = (volume.shape[1] - step * count) // 2
-    moved = affine.copy()
-    moved[1, 3] += affine[1, 1] * start
-    moved[1, 1] *= step
-    return volume[:, start : start + step * count : step], moved
-
-
-def _localizer(volume: np.ndarray, affine: np.ndarray) -> list[Plane]:
-    """One picture in each of the three planes."""
-    coronal = coronal_planes(volume, affine)
-    return [coronal[len(coronal) // 2], *_sagittal(volume, affine, 1), *_thigh(volume, affine)[:1]]
-
-
-def _sagittal(volume: np.ndarray, affine: np.ndarray, count: int) -> list[Plane]:
-    planes = []
-    for index in np.linspace(0, volume.shape[0] - 1, count + 2)[1:-1].astype(int):
-        x = -(affine[0, 3] + index * affine[0, 0])
-        corner = (x, -(affine[1, 3] + affine[1, 1] * (volume.shape[1] - 1)), _top(volume, affine))
-        pixels = np.ascontiguousarray(volume[index, ::-1, ::-1].T)
-        spacing = (affine[2, 2], affine[1, 1])
-        planes.append(Plane(pixels, (0.0, 1.0, 0.0), (0.0, 0.0, -1.0), corner, spacing))
-    return planes
-
-
-def _top(volume: np.ndarray, affine: np.ndarray) -> float:
-    return float(affine[2, 3] + affine[2, 2] * (volume.shape[2] - 1))
-
-
-def _echoes(volume: np.ndarray, affine: np.ndarray) -> list[Plane]:
-    """Seven echoes of each of three slices: positions come seven times."""
-    return [
-        replace(
-            plane, pixels=(plane.pixels * 0.8**echo).astype(np.uint16), echo_ms=10.0 * (echo + 1)
-        )
-        for plane in _sagittal(volume, affine, 3)
-        for echo in range(7)
-    ]
-
-
-def _reformat(volume: np.ndarray, affine: np.ndarray) -> list[Plane]:
-    """A reformatted series: a reference image in another plane, then 66 coronal slices."""
-    return [*_sagittal(volume, affine, 1), *coronal_planes(volume, affine)[7:73]]
-
-
-def _thigh(volume: np.ndarray, affine: np.ndarray) -> list[Plane]:
-    """Fifteen axial slices."""
-    planes = []
-    for index in np.arange(15) * (volume.shape[2] // 15):
-        corner = (
-            -(affine[0, 3] + affine[0, 0] * (volume.shape[0] - 1)),
-            -(affine[1, 3] + affine[1, 1] * (volume.shape[1] - 1)),
-            affine[2, 3] + affine[2, 2] * index,
-        )
-        pixels = np.ascontiguousarray(volume[::-1, ::-1, index].T)
-        spacing = (affine[1, 1], affine[0, 0])
-        planes.append(Plane(pixels, (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), corner, spacing))
-    return planes
 
 
 def _archive(folder: Path, path: Path) -> None:

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from .fields import SIZE, SLICE, Canvas, Region, Texture, double
 from .joint import paint_joint
+from .limb import paint_limb
 from .mri import sample_contrast, signal_of
 from .pathology import Disease
 from .shape import KneeShape
-from .soft_tissue import paint_limb
 from .tissues import PROPERTIES, Tissue
 
 FATTY = (Tissue.SUBCUTANEOUS_FAT, Tissue.INTERMUSCULAR_FAT, Tissue.FAT_PAD)
