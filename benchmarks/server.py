@@ -24,14 +24,11 @@ import hashlib
 import json
 import os
 import random
-import signal
-import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -39,24 +36,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import psutil
 import requests
 import torch
 from attacker import Attacker
+from clients import CLIENTS, MODEL, SMALL, Item, infer, located, start, voxels
+from served import ATTACKER, Served
 
 from xr2mri_core.generation import KneeMRIGenerator
-from xr2mri_core.local_server import LocalServer
 from xr2mri_core.phantom.dataset import write_cases
-from xr2mri_core.shipped import app_folder
 
 UNSEEN_SEED = 8_500_000
-SMALL: dict[str, Any] = {"num_slices": 2, "steps": 2}
-MODEL = "knee_xr2mri"
-ATTACKER = ("mallory", "correct horse battery")
 NICE = 5  # `monai_app.lib.device_queue.NICE`, by which the thread that generates stands back
-
-Item = tuple[str, str, int]
-"""What a client does (a key of `CLIENTS`), with which image and which seed."""
 
 
 def main() -> None:
@@ -96,95 +86,6 @@ def _run(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     return results
 
 
-class Served:
-    """The server, which may be killed and come back at another address with the same temp folder.
-
-    Args:
-        studies: folder of radiographs.
-        folder: for its files.
-    """
-
-    def __init__(self, studies: Path, folder: Path) -> None:
-        self.studies, self.folder = studies, folder
-        self.temp = folder / "temp"
-        self.temp.mkdir()
-        self.server = self._started()
-        self.idle = self.files()
-
-    def _started(self) -> LocalServer:
-        folder = self.folder / uuid.uuid4().hex
-        options = ["--conf", "max_queue", "64", "--conf", "allow_anonymous_remote", "yes"]
-        options += ["--conf", "users_file", str(self._users())]
-        server = LocalServer(app_folder(), self.studies, folder, *options, TMPDIR=str(self.temp))
-        return server.wait(600)
-
-    def _users(self) -> Path:
-        """A file with the attacker; the others do not log in."""
-        path = self.folder / "users.json"
-        command = [sys.executable, "-m", "monai_app.lib.security.users", "--file", str(path), "add"]
-        environment = {**os.environ, "PYTHONPATH": str(app_folder().parent)}
-        name, password = ATTACKER
-        subprocess.run([*command, name], input=password, env=environment, text=True, check=True)
-        return path
-
-    def kill(self) -> None:
-        """`kill -9`, and start it again."""
-        self.server.stop(signal.SIGKILL)
-        self.server = self._started()
-
-    def insist(self, ask: Callable[[str], Any], seconds: float = 900) -> Any:
-        """What ``ask(url)`` returns, asked again while there is no server or its line is full."""
-        limit = time.monotonic() + seconds
-        while True:
-            try:
-                reply = ask(self.server.url)
-                if not isinstance(reply, requests.Response) or reply.status_code != 429:
-                    return reply
-            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
-                if time.monotonic() > limit:
-                    raise
-            time.sleep(0.5)
-
-    def most_memory(self, seconds: float = 0.5) -> Callable[[], int]:
-        """Watches the resident MB from now on; call what is returned for the highest level."""
-        levels, done = [0], threading.Event()
-        process = psutil.Process(self.server.process.pid)
-
-        def watch() -> None:
-            while not done.wait(seconds):
-                levels.append(process.memory_info().rss >> 20)
-
-        thread = threading.Thread(target=watch, daemon=True)
-        thread.start()
-
-        def highest() -> int:
-            done.set()
-            thread.join()
-            return max(levels)
-
-        return highest
-
-    def files(self) -> set[str]:
-        """Files in its temp folder, the log settings of MONAI Label left out."""
-        found = (path for path in self.temp.rglob("*") if path.is_file())
-        return {str(path) for path in found if path.suffix != ".json"}
-
-    def memory(self) -> int:
-        """Resident MB, after it had a moment to let go."""
-        time.sleep(3)
-        return psutil.Process(self.server.process.pid).memory_info().rss >> 20
-
-    def cpu(self) -> float:
-        """CPU seconds that it has used."""
-        used = psutil.Process(self.server.process.pid).cpu_times()
-        return used.user + used.system
-
-    def cpu_of_threads(self) -> dict[int, float]:
-        """The same of each thread."""
-        threads = psutil.Process(self.server.process.pid).threads()
-        return {thread.id: thread.user_time + thread.system_time for thread in threads}
-
-
 # --- overhead and latency -------------------------------------------------------------------------
 
 
@@ -193,19 +94,19 @@ def _overhead(
 ) -> dict[str, Any]:
     """The same volume by HTTP and by the bare generator; a first pair warms both up."""
     study = sorted(served.studies.iterdir())[0]
-    box = _located(served.server.url, study.stem)  # looking for the knee is the generator's work
+    box = located(served.server.url, study.stem)  # looking for the knee is the generator's work
     alike = ThreadPoolExecutor(1, initializer=_stand_back)
 
     around = []
 
     def by_http(seed: int) -> bytes:
         params, before = {"num_slices": slices, "seed": seed, "box": box}, served.cpu_of_threads()
-        reply = _infer(served.server.url, study.stem, params, "image")
+        reply = infer(served.server.url, study.stem, params, "image")
         reply.raise_for_status()
         used = {t: s - before.get(t, 0.0) for t, s in served.cpu_of_threads().items()}
         generating = max(used.values())
         around.append((sum(used.values()) - generating) / generating)
-        return _voxels(reply.content)
+        return voxels(reply.content)
 
     def bare(seed: int) -> bytes:
         work = alike.submit(generator.generate, study, num_slices=slices, seed=seed, box=box)
@@ -243,7 +144,7 @@ def _stand_back() -> None:
 def _while_generating(served: Served) -> dict[str, Any]:
     """`/info/` while one long volume is generated."""
     url = served.server.url
-    job = _start(url, sorted(served.studies.iterdir())[0].stem, {"num_slices": 900})
+    job = start(url, sorted(served.studies.iterdir())[0].stem, {"num_slices": 900})
     with _latencies(served) as seconds:
         time.sleep(15)
     assert requests.delete(f"{url}/jobs/{job}", timeout=300).json()["state"] == "cancelled"
@@ -387,133 +288,6 @@ def _attacked(
     told["memory afterwards, MB"] = served.memory()
     told["files left in temp"] = len(served.files() - served.idle)
     return told
-
-
-def _good(served: Served, item: Item, expected: dict[Any, str]) -> str:
-    """A plain inference: the volume of this image and seed, and of no other."""
-    _, image, seed = item
-    reply = served.insist(lambda url: _infer(url, image, {**SMALL, "seed": seed}, "image"))
-    digest = hashlib.sha256(_voxels(reply.content)).hexdigest() if reply.ok else ""
-    return "good" if digest == expected[image, seed] else f"WRONG good {reply.status_code}"
-
-
-def _job(served: Served, item: Item, expected: dict[Any, str]) -> str:
-    """A job that is followed to its end, and started again when a restart has forgotten it."""
-    _, image, seed = item
-    key = uuid.uuid4().hex
-    job = served.insist(lambda url: _start(url, image, {**SMALL, "seed": seed}, key))
-
-    def get(part: str = "") -> requests.Response:
-        return served.insist(lambda url: requests.get(f"{url}/jobs/{job}{part}", timeout=300))
-
-    while (state := get()).ok and state.json()["state"] in ("queued", "running"):
-        time.sleep(0.3)
-    reply = get("/result")
-    if reply.status_code == 404:
-        return _job(served, item, expected)
-    if not reply.ok:
-        return f"WRONG job {reply.status_code}"
-    served.insist(lambda url: requests.delete(f"{url}/jobs/{job}", timeout=300))
-    digest = hashlib.sha256(_voxels(reply.content)).hexdigest()
-    return "job" if digest == expected[image, seed] else "WRONG job"
-
-
-def _cancelled(served: Served, item: Item, _: dict[Any, str]) -> str:
-    """A long job that is cancelled at once; nothing is left of it."""
-    job = served.insist(lambda url: _start(url, item[1], {"num_slices": 200, "seed": item[2]}))
-    deleted = served.insist(lambda url: requests.delete(f"{url}/jobs/{job}", timeout=300))
-    gone = served.insist(lambda url: requests.get(f"{url}/jobs/{job}", timeout=300))
-    fine = deleted.status_code in (200, 404) and gone.status_code == 404  # 404: killed between
-    return "cancel" if fine else f"WRONG cancel {deleted.status_code} {gone.status_code}"
-
-
-def _hangs_up(served: Served, item: Item, _: dict[Any, str]) -> str:
-    """A client that does not wait for its long volume."""
-    params = {"num_slices": 400, "seed": item[2]}
-    try:
-        reply = _infer(served.server.url, item[1], params, "image", timeout=0.5)
-    except requests.RequestException:
-        return "hang up"
-    return "hang up" if reply.status_code == 429 else f"WRONG hang up {reply.status_code}"
-
-
-def _refused(
-    status: int, model: str = MODEL, image: str = "", upload: bytes = b"", **params: Any
-) -> Callable[[Served, Item, dict[Any, str]], str]:
-    """A client that sends what is wrong, and is told so."""
-
-    def ask(served: Served, item: Item, _: dict[Any, str]) -> str:
-        files = {"file": ("a.png", upload)} if upload else None
-        given = {**SMALL, **params}
-
-        def send(url: str) -> requests.Response:
-            return _infer(url, image or item[1], given, "json", model, files)
-
-        reply = served.insist(send)
-        fine = reply.status_code == status and reply.json()["detail"]
-        return item[0] if fine else f"WRONG {item[0]} {reply.status_code}"
-
-    return ask
-
-
-CLIENTS: dict[str, Callable[[Served, Item, dict[Any, str]], str]] = {
-    "good": _good,
-    "job": _job,
-    "cancel": _cancelled,
-    "hang up": _hangs_up,
-    "bad grade": _refused(422, features={"V00XRKL": 17}),
-    "no image": _refused(404, image="nobody"),
-    "unknown model": _refused(404, model="nothing"),
-    "not a picture": _refused(415, upload=b"no picture"),
-}
-
-
-def _start(url: str, image: str, params: dict[str, Any], key: str | None = None) -> str:
-    """Start a job; returns its id."""
-    while True:
-        reply = requests.post(
-            f"{url}/jobs/infer/{MODEL}",
-            params={"image": image},
-            data={"params": json.dumps(params)},
-            headers={"Idempotency-Key": key} if key else None,
-            timeout=300,
-        )
-        if reply.status_code != 429:
-            reply.raise_for_status()
-            return str(reply.json()["id"])
-        time.sleep(0.5)
-
-
-def _located(url: str, image: str) -> list[int]:
-    """The crop that generation would take."""
-    reply = requests.post(f"{url}/locate/{MODEL}", params={"image": image}, timeout=600)
-    reply.raise_for_status()
-    return list(reply.json()["box"])
-
-
-def _infer(
-    url: str,
-    image: str,
-    params: dict[str, Any],
-    output: str,
-    model: str = MODEL,
-    files: dict[str, Any] | None = None,
-    timeout: float = 900,
-) -> requests.Response:
-    """Plain inference."""
-    return requests.post(
-        f"{url}/infer/{model}",
-        params={"image": image, "output": output},
-        data={"params": json.dumps(params)},
-        files=files,
-        timeout=timeout,
-    )
-
-
-def _voxels(content: bytes) -> bytes:
-    """The voxels of a NIfTI file, in file order."""
-    offset = int(np.frombuffer(content, "<f4", 1, 108)[0])
-    return content[offset:]
 
 
 if __name__ == "__main__":

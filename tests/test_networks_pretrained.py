@@ -9,7 +9,8 @@ from safetensors.torch import load_file, save_file
 from test_networks_model import tiny
 
 from xr2mri_core.errors import OutputError, WeightsError
-from xr2mri_core.networks.pretrained import import_weights, load_parts, read_checkpoint
+from xr2mri_core.networks.checkpoint_file import read_checkpoint
+from xr2mri_core.networks.pretrained import import_weights, load_parts
 
 WIDTH = 16
 

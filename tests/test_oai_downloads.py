@@ -24,9 +24,10 @@ from xr2mri_core.oai.index import Settings, index_release
 from xr2mri_core.oai.people import read_people
 from xr2mri_core.oai.pictures import middle_of_half, read_knee
 from xr2mri_core.oai.readings import read_readings
-from xr2mri_core.oai.release import opened, read_release
+from xr2mri_core.oai.release import read_release
 from xr2mri_core.oai.selection import select_knees
 from xr2mri_core.oai.sequences import sequence_named
+from xr2mri_core.oai.series_files import opened
 from xr2mri_core.oai.tables import read_table, visit_of, visit_of_path
 from xr2mri_core.oai.values import barcode, date_of, identifier, participant_of, read_cell
 from xr2mri_core.oai.volumes import read_series

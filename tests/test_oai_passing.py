@@ -13,7 +13,7 @@ import pytest
 from oai_samples import MATRIX, cheap_knees, copied, series_of
 
 from xr2mri_core.errors import UndecodableError, VolumeError, WeightsError
-from xr2mri_core.oai import convert, passing, pictures, release, volumes
+from xr2mri_core.oai import convert, passing, pictures, release, series_files, volumes
 from xr2mri_core.oai.convert import Converted, Job
 from xr2mri_core.oai.people import read_people
 from xr2mri_core.oai.pictures import Locate, middle_of_half
@@ -130,7 +130,7 @@ def test_the_last_scan_is_not_replaced_for_a_passing_failure(phantoms, tmp_path,
 def test_an_archive_that_cannot_be_opened_now(phantoms, tmp_path, monkeypatch):
     error = OSError(errno.EMFILE, "Too many open files")
     with monkeypatch.context() as patch:
-        patch.setattr(release.tarfile, "open", failing(release.tarfile.open, error))
+        patch.setattr(series_files.tarfile, "open", failing(series_files.tarfile.open, error))
         found = once(phantoms, tmp_path, form="nda")
         assert isinstance(found, Excluded) and "Too many open files" in found.detail
     assert isinstance(once(phantoms, tmp_path, form="nda"), Converted)
@@ -138,8 +138,10 @@ def test_an_archive_that_cannot_be_opened_now(phantoms, tmp_path, monkeypatch):
 
 def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(phantoms, tmp_path, monkeypatch):
     folder = series_of(phantoms, "COR_T1_3D_FLASH_RIGHT")
-    monkeypatch.setattr(release.os, "scandir", failing(release.os.scandir, EIO, folder.name))
-    with pytest.raises(OSError, match="Input/output"), release.opened(folder):
+    monkeypatch.setattr(
+        series_files.os, "scandir", failing(series_files.os.scandir, EIO, folder.name)
+    )
+    with pytest.raises(OSError, match="Input/output"), series_files.opened(folder):
         pass
 
 

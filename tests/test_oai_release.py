@@ -29,8 +29,9 @@ from xr2mri_core.oai import convert
 from xr2mri_core.oai import index as index_module
 from xr2mri_core.oai.index import Settings, index_release
 from xr2mri_core.oai.pictures import Located, middle_of_half, read_knee
-from xr2mri_core.oai.release import opened, read_release
+from xr2mri_core.oai.release import read_release
 from xr2mri_core.oai.sequences import sequence_named
+from xr2mri_core.oai.series_files import opened
 from xr2mri_core.oai.values import barcode
 from xr2mri_core.oai.volumes import read_series
 from xr2mri_core.phantom import oai_release

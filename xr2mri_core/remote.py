@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from xr2mri_client import worker as client
+from xr2mri_client import events
 from xr2mri_client.client import XR2MRIClient
 from xr2mri_client.errors import XR2MRIClientError
+from xr2mri_client.worker import GenerationWorker
 from xr2mri_core.errors import Cancelled
 from xr2mri_core.local_server import ServerError
 from xr2mri_core.reading import prepare_radiograph
@@ -81,13 +82,13 @@ def _worked(
     ca_file: str | None,
     progress: Callable[[int, int, str], None],
     cancelled: Callable[[], bool],
-) -> Any:
-    """The client's `Finished` event."""
+) -> events.Finished:
+    """Send, wait, and return what came."""
     try:
         connection = XR2MRIClient(url, ca_file)
         if token:
             connection.use_token(token)
-        work = client.GenerationWorker(
+        work = GenerationWorker(
             connection, model, str(radiograph), dict(parameters), partials=False
         )
     except XR2MRIClientError as error:
@@ -96,13 +97,13 @@ def _worked(
     try:
         while True:
             for event in work.drain():
-                if isinstance(event, client.Progress):
+                if isinstance(event, events.Progress):
                     progress(event.slices, event.num_slices, event.phase)
-                elif isinstance(event, client.Failed):
+                elif isinstance(event, events.Failed):
                     raise ServerError(str(event.error)) from event.error
-                elif isinstance(event, client.Cancelled):
+                elif isinstance(event, events.Stopped):
                     raise Cancelled
-                elif isinstance(event, client.Finished):
+                elif isinstance(event, events.Finished):
                     return event
             if cancelled():
                 raise Cancelled

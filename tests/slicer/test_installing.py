@@ -15,6 +15,7 @@ from built_wheel import built
 
 from xr2mri_client import errors
 from xr2mri_client.client import XR2MRIClient
+from xr2mri_client.events import Failed, Returned, Stopped
 from xr2mri_client.installation import (
     VERSION,
     Installation,
@@ -24,7 +25,6 @@ from xr2mri_client.installation import (
 )
 from xr2mri_client.installing import InstallWorker, Line, RemoveWorker, Step, why_it_failed
 from xr2mri_client.own_server import OwnServer
-from xr2mri_client.worker import Cancelled, Failed, Returned
 
 UV = """
 import pathlib, subprocess, sys, time, venv
@@ -144,7 +144,7 @@ def test_a_cancelled_installation_ends_at_once_and_is_none(uv, wheel, tmp_path):
         assert time.monotonic() < limit
         time.sleep(0.02)
     worker.cancel()
-    assert isinstance(worker.drain()[-1], Cancelled)
+    assert isinstance(worker.drain()[-1], Stopped)
     assert worker.join(10), "the program has gone, and the thread"
     assert place.installed() is None
 

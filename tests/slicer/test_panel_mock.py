@@ -127,7 +127,7 @@ PROGRESS = [
 
 @pytest.mark.parametrize(("progress", "text", "percent"), PROGRESS)
 def test_progress_is_told(ready, progress, text, percent):
-    from xr2mri_client.worker import Progress
+    from xr2mri_client.events import Progress
     from XR2MRILib.states import State
 
     ready.logic.be(State.RUNNING)

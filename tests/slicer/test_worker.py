@@ -15,22 +15,20 @@ from waiting import until
 import xr2mri_client
 from xr2mri_client import errors, worker
 from xr2mri_client.client import XR2MRIClient, check_record
-from xr2mri_client.jobs import JobHandle
-from xr2mri_client.worker import (
-    CallWorker,
-    Cancelled,
+from xr2mri_client.events import (
     Connected,
-    ConnectionWorker,
     Failed,
     Final,
     Finished,
-    GenerationWorker,
     Partial,
     Progress,
     Ready,
     Returned,
     Started,
+    Stopped,
 )
+from xr2mri_client.jobs import JobHandle
+from xr2mri_client.worker import CallWorker, ConnectionWorker, GenerationWorker
 
 MODULE = Path(xr2mri_client.__file__).parents[1]
 STATE = f"GET /jobs/{JOB}"
@@ -312,7 +310,7 @@ def cancel_and_check(working, faulty, deletes=1):
     working.cancel()
     assert time.monotonic() - began < 0.05
     events = working.drain()
-    assert isinstance(events[-1], Cancelled) and working.over
+    assert isinstance(events[-1], Stopped) and working.over
     assert working.join(10)
     assert faulty.count("DELETE") == deletes and working.drain() == []
 
@@ -332,7 +330,7 @@ def test_cancelling_does_not_wait_for_a_server_that_is_slow(client, faulty):
     until(lambda: faulty.count("GET", JOB))
     working.cancel()
     until(lambda: faulty.count("DELETE"), seconds=1)
-    assert isinstance(working.drain()[-1], Cancelled)
+    assert isinstance(working.drain()[-1], Stopped)
 
 
 def test_cancelling_before_the_server_has_answered_leaves_no_orphan(client, faulty):
@@ -365,7 +363,7 @@ def test_cancelling_before_the_start_does_nothing(client, faulty):
     working = generate(client)
     working.cancel()
     working.start()
-    assert working.join(5) and isinstance(working.drain()[-1], Cancelled) and faulty.asked == []
+    assert working.join(5) and isinstance(working.drain()[-1], Stopped) and faulty.asked == []
 
 
 def test_the_server_is_told_again_if_it_does_not_hear(client, faulty):

@@ -28,9 +28,10 @@ from xr2mri_core.files import atomic_files
 from xr2mri_core.oai.passing import UNREAD, Unread, unread
 from xr2mri_core.oai.pictures import KneePicture, Locate, described, middle_of_half, read_knee
 from xr2mri_core.oai.readings import Knee
-from xr2mri_core.oai.release import Series, opened
+from xr2mri_core.oai.release import Series
 from xr2mri_core.oai.selection import Candidate, Excluded
 from xr2mri_core.oai.sequences import Sequence as MRISequence
+from xr2mri_core.oai.series_files import opened
 from xr2mri_core.oai.volumes import Volume, read_series
 from xr2mri_core.processes import each_done
 

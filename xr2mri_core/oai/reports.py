@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xr2mri_core.oai.release import Series, Unusable, count_files
+from xr2mri_core.oai.release import Series, Unusable
 from xr2mri_core.oai.selection import STEPS, Excluded, Selection
 from xr2mri_core.oai.sequences import RADIOGRAPH
 from xr2mri_core.oai.sequences import Sequence as MRISequence
+from xr2mri_core.oai.series_files import count_files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from xr2mri_client.worker import Event, Final, Task
+from xr2mri_client.events import Event, Final
+from xr2mri_client.tasks import Task
 
 from .states import State
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 
+from xr2mri_client.events import Final, Returned
+from xr2mri_client.tasks import Computation
 from xr2mri_client.texts import tr as _
 from xr2mri_client.volume import Volume, measure
-from xr2mri_client.worker import Computation, Final, Returned
 
 from .activity import Activity, Steps
 from .comparison import Comparison, NotComparable, compare

@@ -8,10 +8,10 @@ import sys
 
 import slicer
 
+from xr2mri_client.events import Event, Final, Returned
 from xr2mri_client.installation import Installation, Installed
 from xr2mri_client.installing import InstallWorker, RemoveWorker
 from xr2mri_client.own_server import Access, OpenWorker, OwnServer
-from xr2mri_client.worker import Event, Final, Returned
 
 from . import settings
 from .activity import Activity, Steps

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from xr2mri_client.client import XR2MRIClient
+from xr2mri_client.events import Final, Ready
 from xr2mri_client.jobs import ServerInfo
-from xr2mri_client.worker import ConnectionWorker, Final, Ready
+from xr2mri_client.worker import ConnectionWorker
 
 from .activity import Activity, Steps
 from .form import FeatureForm

@@ -12,9 +12,10 @@ import slicer
 from xr2mri_client.client import XR2MRIClient
 from xr2mri_client.dicom import unpack
 from xr2mri_client.errors import BadRadiograph, JobLost, NotSaved, Refused
+from xr2mri_client.events import Final, Returned
 from xr2mri_client.jobs import JobHandle
 from xr2mri_client.texts import tr as _
-from xr2mri_client.worker import Final, GenerationWorker, Returned
+from xr2mri_client.worker import GenerationWorker
 
 from .activity import Activity, Steps
 from .generation import Result

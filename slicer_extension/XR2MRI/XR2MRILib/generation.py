@@ -11,10 +11,11 @@ import slicer
 
 from xr2mri_client.client import XR2MRIClient
 from xr2mri_client.errors import FormError, Refused
+from xr2mri_client.events import Event, Final, Finished, Partial, Started
 from xr2mri_client.jobs import JobHandle, ServerInfo
 from xr2mri_client.texts import tr as _
 from xr2mri_client.volume import Volume
-from xr2mri_client.worker import Event, Final, Finished, GenerationWorker, Partial, Started
+from xr2mri_client.worker import GenerationWorker
 
 from .activity import Activity, Steps
 from .request import Request

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import slicer
 
 from xr2mri_client.client import XR2MRIClient
+from xr2mri_client.events import Final, Returned
 from xr2mri_client.jobs import Located, ServerInfo
-from xr2mri_client.worker import CallWorker, Final, Returned
+from xr2mri_client.worker import CallWorker
 
 from .activity import Activity, Steps
 from .generation import model_of, sided

@@ -34,11 +34,11 @@ from xr2mri_client.errors import (
     Unreachable,
     XR2MRIClientError,
 )
+from xr2mri_client.events import Failed, Final, Progress, Started, Stopped
 from xr2mri_client.jobs import ServerInfo
 from xr2mri_client.own_server import Access
+from xr2mri_client.tasks import Task
 from xr2mri_client.texts import tr as _
-from xr2mri_client.worker import Cancelled as WasCancelled
-from xr2mri_client.worker import Failed, Final, Progress, Started, Task
 
 from . import settings
 from .activity import Activity, Steps
@@ -454,7 +454,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
                 self.progressed.emit(event)
             elif isinstance(event, Failed):
                 self._fail(event.error, event.job)
-            elif isinstance(event, WasCancelled):
+            elif isinstance(event, Stopped):
                 self.cancel()
             elif isinstance(event, Final):
                 self._steps = activity.steps(event)

@@ -6,7 +6,10 @@ requests, which Slicer bundles, and without `xr2mri_core`.
 
     client        one method a request, typed errors
     worker        the same in a thread, with events for a user interface
+    events, tasks what threads tell, and the thread itself
     transport     connections, retries, limits, TLS
+    multipart     the body of a request with a file
+    network_errors  what an exception of the network means
     jobs, volume  what comes back, checked
     installation, installing, own_server, programs
                   the server on this computer: installed, started, found again

@@ -47,8 +47,9 @@ from .jobs import (
     read_located,
     read_state,
 )
+from .multipart import MultipartForm
 from .texts import tr as _
-from .transport import MOST_JSON, Login, Reply, Transport, Upload
+from .transport import MOST_JSON, Login, Reply, Transport
 from .volume import MOST_BYTES, Volume, read_npy
 
 SECONDS_TO_START = 180.0
@@ -278,7 +279,9 @@ class XR2MRIClient:
         file, size = _opened(radiograph)
         with closing(file):
             check = self._http.check
-            form = Upload({"params": text}, file, size, sent or (lambda done, total: None), check)
+            form = MultipartForm(
+                {"params": text}, file, size, sent or (lambda done, total: None), check
+            )
             check()
             self._http.close()  # a connection that has idled may be dead, and this is sent once
             return self._http.request(

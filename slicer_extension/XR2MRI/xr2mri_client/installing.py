@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import errors
+from .events import Event, Final, Returned
 from .installation import Installation, Installed, needed_gb, wheel_of
 from .programs import WINDOWS, Program, environment_of_its_own
+from .tasks import Task
 from .texts import tr as _
-from .worker import Event, Final, Returned, Task
 
 PYTHON = "3.11"
 _KEPT_LINES = 60

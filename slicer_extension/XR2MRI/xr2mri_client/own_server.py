@@ -31,11 +31,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import Cancelled, ServerEnded, one_line
+from .events import Final, Returned
 from .installation import Installation
 from .installing import Line, Narrator
 from .programs import WINDOWS, end, environment_of_its_own, start
 from .texts import tr as _
-from .worker import Final, Returned
 
 SECONDS_TO_START = 300.0
 SECONDS_TO_END = 10.0

@@ -6,20 +6,17 @@ and must be whole. Whatever goes wrong becomes one of `errors`.
 
 from __future__ import annotations
 
-import http.client
 import json
 import logging
 import os
-import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import urlsplit
 
 from .address import is_local, normalise
 from .errors import (
-    BadAddress,
     BadReply,
     Busy,
     Cancelled,
@@ -27,15 +24,15 @@ from .errors import (
     Refused,
     ServerFault,
     TlsProblem,
-    Unreachable,
     WrongServer,
     XR2MRIClientError,
     one_line,
 )
+from .multipart import PIECE
+from .network_errors import cut_off, meaning_of, needs_https
 from .texts import tr as _
 
 MOST_JSON = 8 << 20
-_PIECE = 1 << 16
 
 
 class Login:
@@ -82,68 +79,6 @@ class Reply:
         """What the server says about a refusal; empty where it says nothing a user can read."""
         detail = self.fields.get("detail", "")
         return one_line(detail if isinstance(detail, str) else json.dumps(detail))
-
-
-class Upload:
-    """A multipart form with one file, made while it is sent.
-
-    Args:
-        fields: of the form.
-        file: open for reading, at its start.
-        size: bytes of the file.
-        sent: told how many bytes of how many are gone.
-        check: called between the pieces; what it raises ends the upload.
-    """
-
-    def __init__(
-        self,
-        fields: Mapping[str, str],
-        file: BinaryIO,
-        size: int,
-        sent: Callable[[int, int], None],
-        check: Callable[[], None],
-    ) -> None:
-        edge = f"xr2mri-{os.urandom(16).hex()}"
-        head = "".join(
-            f'--{edge}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-            for name, value in fields.items()
-        )
-        # never the file's own name: it may be the patient's
-        head += f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="radiograph"'
-        head += "\r\nContent-Type: application/octet-stream\r\n\r\n"
-        self.content_type = f"multipart/form-data; boundary={edge}"
-        self._head, self._tail = head.encode(), f"\r\n--{edge}--\r\n".encode()
-        self._file, self._left, self._size = file, size, size
-        self._sent, self._check = sent, check
-
-    def __len__(self) -> int:
-        """Of all bytes, for Content-Length."""
-        return len(self._head) + self._size + len(self._tail)
-
-    def __iter__(self) -> Iterator[bytes]:
-        while True:
-            piece = self.read(_PIECE)
-            if not piece:
-                return
-            yield piece
-
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes, up to `size` of them."""
-        self._check()
-        if size < 0:
-            return b"".join(self)
-        if self._head:
-            piece, self._head = self._head[:size], self._head[size:]
-            return piece
-        if self._left:
-            piece = self._file.read(min(size, self._left))
-            if not piece:  # it has shrunk since it was measured
-                raise BadReply(_("The radiograph changed while it was being sent."))
-            self._left -= len(piece)
-            self._sent(self._size - self._left, self._size)
-            return piece
-        piece, self._tail = self._tail[:size], self._tail[size:]
-        return piece
 
 
 class Transport:
@@ -242,7 +177,7 @@ class Transport:
         except XR2MRIClientError:
             raise
         except Exception as error:
-            raise self._translated(error, timeout[1]) from error
+            raise meaning_of(error, self.url, self.ca_file, timeout[1]) from error
         reply = Reply(response.status_code, response.headers, content)
         if reply.status not in accept:
             raise self._fault(reply)
@@ -255,7 +190,7 @@ class Transport:
         if announced is not None and announced > most:
             raise too_long
         content = bytearray()
-        for piece in response.iter_content(_PIECE):
+        for piece in response.iter_content(PIECE):
             content += piece
             if len(content) > most:
                 raise too_long
@@ -263,7 +198,7 @@ class Transport:
                 self.check()
         plain = "Content-Encoding" not in response.headers
         if plain and announced is not None and len(content) < announced:
-            raise _cut_off()
+            raise cut_off()
         return content
 
     def _fault(self, reply: Reply) -> XR2MRIClientError:
@@ -283,7 +218,7 @@ class Transport:
                 _("If that is the server, enter it as the address."),
             )
         if status == 400 and b"HTTP request was sent to HTTPS port" in reply.content:
-            return self._needs_https()
+            return needs_https(self.url)
         if 400 <= status < 500:
             told = detail or _plain_words(status)
             return Refused(_sentence(told), status)
@@ -294,92 +229,6 @@ class Transport:
             passing = status in (502, 503, 504) and not detail
             return ServerFault(told, status, str(known), passing)
         return BadReply(_("The server answers with status {n}.").format(n=status))
-
-    def _translated(self, error: Exception, seconds: float) -> XR2MRIClientError:
-        """The error that an exception of `requests`, or of what it uses, means."""
-        from requests import exceptions
-
-        causes = list(_causes(error))
-        where = {"url": self.url, "host": urlsplit(self.url).hostname}
-
-        def caused_by(*kinds: Any) -> bool:
-            return any(isinstance(cause, kinds) for cause in causes)
-
-        if isinstance(error, exceptions.SSLError):
-            return self._tls(" ".join(map(str, causes)))
-        if isinstance(error, exceptions.ProxyError):
-            return Unreachable(
-                _("The proxy between here and {url} does not let us through.").format(**where),
-                _("Check the proxy settings of this machine (HTTPS_PROXY, NO_PROXY)."),
-            )
-        if isinstance(error, exceptions.ConnectTimeout):
-            return Unreachable(_("{url} does not answer.").format(**where))
-        if isinstance(error, exceptions.ReadTimeout) or caused_by(socket.timeout, TimeoutError):
-            return Unreachable(
-                _("{url} takes longer than {n:.0f} s to answer.").format(n=seconds, **where),
-                _("It may be overloaded: try again later."),
-            )
-        cut = (exceptions.ChunkedEncodingError, exceptions.ContentDecodingError)
-        if isinstance(error, cut) or caused_by(http.client.IncompleteRead):
-            return _cut_off()
-        if isinstance(error, (exceptions.InvalidURL, exceptions.InvalidSchema, UnicodeError)):
-            return BadAddress(_("{url} is not an address.").format(**where))
-        if caused_by(socket.gaierror) or "NameResolution" in repr(causes):
-            return Unreachable(
-                _("No machine is called {host}.").format(**where),
-                _("Check the address, and whether this machine is on the network."),
-            )
-        if caused_by(ConnectionRefusedError):
-            return Unreachable(
-                _("Nothing answers at {url}.").format(**where),
-                _("Start the server there, or check host and port."),
-            )
-        garbage = (http.client.BadStatusLine, http.client.LineTooLong, http.client.UnknownProtocol)
-        if any(isinstance(c, garbage) and not isinstance(c, OSError) for c in causes):
-            if self.url.startswith("http:") and "\\x15\\x03" in repr(causes):
-                return self._needs_https()  # the alert of a TLS server
-            return WrongServer(_("{url} does not speak HTTP.").format(**where))
-        if isinstance(error, exceptions.RequestException):
-            return Unreachable(
-                _("The connection to {url} broke.").format(**where),
-                _("Try again; if it stays so, check address, network and size of the file."),
-            )
-        if isinstance(error, OSError):
-            return Unreachable(f"{self.url}: {error}")
-        raise error
-
-    def _tls(self, told: str) -> TlsProblem:
-        said = told.lower()
-        if "wrong_version_number" in said or "wrong version number" in said:
-            plain = self.url.replace("https:", "http:", 1)
-            return TlsProblem(
-                _("{url} does not speak TLS.").format(url=self.url),
-                _("Write {url} if you trust the network in between.").format(url=plain),
-            )
-        if "record_layer_failure" in said or "unexpected_eof" in said:
-            return TlsProblem(_("{url} breaks off the TLS handshake.").format(url=self.url))
-        if "expired" in said:
-            reason = _("The certificate of {url} has expired.")
-            return TlsProblem(
-                reason.format(url=self.url), _("Tell the administrator; check this machine's date.")
-            )
-        if "hostname mismatch" in said or "doesn't match" in said or "ip address mismatch" in said:
-            reason = _("The certificate of {url} is for another name.")
-            return TlsProblem(
-                reason.format(url=self.url), _("Use the name that the certificate is made out to.")
-            )
-        if "no_certificate_or_crl" in said or "no certificate or crl" in said:
-            return TlsProblem(_("There is no certificate in {x}.").format(x=self.ca_file))
-        if "certificate" in said:
-            return TlsProblem(_("The certificate of {url} is not trusted.").format(url=self.url))
-        return TlsProblem(_("No secure connection to {url}.").format(url=self.url))
-
-    def _needs_https(self) -> TlsProblem:
-        secure = self.url.replace("http:", "https:", 1)
-        return TlsProblem(
-            _("{url} speaks TLS only.").format(url=self.url),
-            _("Write {url}.").format(url=secure),
-        )
 
 
 class _Asking(threading.local):
@@ -411,23 +260,6 @@ def _quieten() -> None:
             if getattr(known, "__name__", "") == _of_others.__name__:
                 logger.removeFilter(known)  # of this module before it was loaded again
         logger.addFilter(_of_others)
-
-
-def _cut_off() -> BadReply:
-    return BadReply(_("The server's answer was cut off."), passing=True)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An exception and all that it came from, by any of the ways in which urllib3 tells it."""
-    seen: list[BaseException] = []
-    waiting: list[Any] = [error]
-    while waiting:
-        found = waiting.pop()
-        if not isinstance(found, BaseException) or any(found is other for other in seen):
-            continue
-        seen.append(found)
-        yield found
-        waiting += [found.__cause__, found.__context__, getattr(found, "reason", None), *found.args]
 
 
 def _sentence(text: str) -> str:

@@ -6,7 +6,7 @@
     for event in worker.drain():
         ...
 
-The last event is a `Final` one: Finished, Failed, Cancelled, or what the other workers end with.
+The last event is a `Final` one: Finished, Failed, Stopped, or what the other workers end with.
 Nothing comes after it. Threads here touch neither MRML nor anything of Qt but its translator, which
 any thread may ask.
 """
@@ -28,7 +28,20 @@ import numpy as np
 
 from . import errors
 from .client import XR2MRIClient, check_record
-from .jobs import JobHandle, JobState, ServerInfo
+from .events import (
+    Connected,
+    Event,
+    Failed,
+    Final,
+    Finished,
+    Partial,
+    Progress,
+    Ready,
+    Returned,
+    Started,
+)
+from .jobs import JobHandle, JobState
+from .tasks import Task
 from .texts import tr as _
 from .volume import Volume, measure
 
@@ -46,207 +59,6 @@ PROGRESS_PAUSE = 0.1
 """Least seconds between two events of the upload."""
 PATIENCE = 120.0
 """Seconds for which a server may stay away during a job before it counts as lost."""
-
-
-# --- events -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Event:
-    """Something that happened, in plain data."""
-
-
-@dataclass(frozen=True, eq=False)
-class Final(Event):
-    """The last event of a worker."""
-
-
-@dataclass(frozen=True, eq=False)
-class Connected(Event):
-    """The server is one that we can talk to."""
-
-    info: ServerInfo
-
-
-@dataclass(frozen=True, eq=False)
-class Ready(Final):
-    """A `ConnectionWorker` is done: the server is one that we can talk to."""
-
-    info: ServerInfo
-
-
-@dataclass(frozen=True, eq=False)
-class Progress(Event):
-    """How far a generation is.
-
-    Attributes:
-        phase: `connecting`, `uploading`, `queued`, `running`, `fetching` or `waiting` (for a
-            server that stays away; `message` says why).
-        fraction: of the phase, in [0, 1].
-        slices, num_slices: of the first sample, that have come.
-        queue_position: jobs before this one.
-        seconds_left: expected; None where nobody knows.
-    """
-
-    phase: str
-    fraction: float = 0.0
-    slices: int = 0
-    num_slices: int = 0
-    queue_position: int = 0
-    seconds_left: float | None = None
-    message: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Started(Event):
-    """The server has the radiograph and a job."""
-
-    job: JobHandle
-
-
-@dataclass(frozen=True, eq=False)
-class Partial(Event):
-    """A volume with the slices that have come so far, zeros elsewhere."""
-
-    volume: Volume
-    slices_done: int
-
-
-@dataclass(frozen=True, eq=False)
-class Finished(Final):
-    """A whole volume.
-
-    Attributes:
-        extras: `mean` and `std` where several samples were asked for, `difference` to the baseline
-            of a worker that has one.
-        record: what it was made from and with.
-    """
-
-    job: JobHandle
-    volume: Volume
-    extras: Mapping[str, Volume]
-    record: Mapping[str, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Failed(Final):
-    """It did not work.
-
-    Attributes:
-        error: with its remedy.
-        job: where the server may still have one, which another worker can take up again.
-    """
-
-    error: errors.XR2MRIClientError
-    job: JobHandle | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Cancelled(Final):
-    """The user wanted no more of it."""
-
-
-@dataclass(frozen=True, eq=False)
-class Returned(Final):
-    """What the function of a `CallWorker` or a `Computation` returned."""
-
-    value: Any
-
-
-# --- workers ----------------------------------------------------------------------------------
-
-
-class Task:
-    """A thread that ends with one `Final` event.
-
-    Args:
-        events: where events go, a queue of its own when left out.
-    """
-
-    def __init__(self, events: queue.Queue[Event] | None = None) -> None:
-        self.events: queue.Queue[Event] = events if events is not None else queue.Queue()
-        self._stop = threading.Event()
-        self._last: Final | None = None
-        self._lock = threading.RLock()
-        name = f"XR2MRI {type(self).__name__}"
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> Task:
-        self._thread.start()
-        return self
-
-    def drain(self) -> list[Event]:
-        """All events that have come since, of several partial volumes the last; never waits."""
-        drained: list[Event] = []
-        while True:
-            try:
-                event = self.events.get_nowait()
-            except queue.Empty:
-                return drained
-            if isinstance(event, Partial):
-                drained = [other for other in drained if not isinstance(other, Partial)]
-            drained.append(event)
-
-    def cancel(self) -> None:
-        """End it: returns at once, and the last event is there at once."""
-        with self._lock:
-            self._stop.set()
-            self._emit(Cancelled())
-
-    @property
-    def over(self) -> bool:
-        """Whether the last event has been sent."""
-        return self._last is not None
-
-    def join(self, seconds: float | None = None) -> bool:
-        """Wait for the thread, also for what it does after its last event; whether it ended."""
-        if self._thread.ident is not None:
-            self._thread.join(seconds)
-        return not self._thread.is_alive()
-
-    def _work(self) -> Final:
-        raise NotImplementedError
-
-    def _failed(self, error: errors.XR2MRIClientError) -> Final:
-        return Failed(error)
-
-    def _emit(self, event: Event) -> None:
-        """Send an event, unless the last one has been sent."""
-        with self._lock:
-            if self._last is None:
-                self._last = event if isinstance(event, Final) else None
-                self.events.put(event)
-
-    def _run(self) -> None:
-        try:
-            self._emit(self._work())
-        except errors.Cancelled:
-            self._emit(Cancelled())
-        except errors.XR2MRIClientError as error:
-            self._emit(self._failed(error))
-        except Exception as error:
-            log.exception("%s failed", threading.current_thread().name)
-            self._emit(self._failed(errors.Unexpected(error)))
-
-
-class Computation(Task):
-    """Computes something here; ends with Returned.
-
-    Args:
-        function: called with a function that raises `errors.Cancelled` once nobody wants it any
-            more, to be called now and then.
-    """
-
-    def __init__(self, function: Callable[[Callable[[], None]], Any]) -> None:
-        super().__init__()
-        self._function = function
-
-    def _work(self) -> Final:
-        return Returned(self._function(self._check))
-
-    def _check(self) -> None:
-        if self._stop.is_set():
-            raise errors.Cancelled
 
 
 class Worker(Task):
@@ -390,7 +202,7 @@ class GenerationWorker(Worker):
         key = uuid.uuid4().hex
 
         def start() -> JobHandle:
-            return self._client.start(model, radiograph, parameters, _Upload(self._emit), key)
+            return self._client.start(model, radiograph, parameters, _Sending(self._emit), key)
 
         try:
             return start()
@@ -515,7 +327,7 @@ class _Preview:
         self.next_at = time.monotonic() + max(PARTIAL_PAUSE, PARTIAL_SHARE * seconds)
 
 
-class _Upload:
+class _Sending:
     """Makes events of the bytes that have gone, not too many."""
 
     def __init__(self, emit: Callable[[Event], None]) -> None:

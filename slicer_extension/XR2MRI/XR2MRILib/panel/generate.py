@@ -9,9 +9,9 @@ import qt
 import slicer
 
 from xr2mri_client.errors import InstallFailed, NotOffered, ServerEnded, XR2MRIClientError
+from xr2mri_client.events import Progress
 from xr2mri_client.jobs import JobHandle, ServerInfo
 from xr2mri_client.texts import tr as _
-from xr2mri_client.worker import Progress
 
 from ..compare import Compared
 from ..dicom_export import Exported

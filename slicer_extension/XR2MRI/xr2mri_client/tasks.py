@@ -1,0 +1,107 @@
+"""A thread in the background, and a queue of what it tells."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from . import errors
+from .events import Event, Failed, Final, Partial, Returned, Stopped
+
+log = logging.getLogger("xr2mri")
+
+
+class Task:
+    """A thread that ends with one `Final` event.
+
+    Args:
+        events: where events go, a queue of its own when left out.
+    """
+
+    def __init__(self, events: queue.Queue[Event] | None = None) -> None:
+        self.events: queue.Queue[Event] = events if events is not None else queue.Queue()
+        self._stop = threading.Event()
+        self._last: Final | None = None
+        self._lock = threading.RLock()
+        name = f"XR2MRI {type(self).__name__}"
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> Task:
+        self._thread.start()
+        return self
+
+    def drain(self) -> list[Event]:
+        """All events that have come since, of several partial volumes the last; never waits."""
+        drained: list[Event] = []
+        while True:
+            try:
+                event = self.events.get_nowait()
+            except queue.Empty:
+                return drained
+            if isinstance(event, Partial):
+                drained = [other for other in drained if not isinstance(other, Partial)]
+            drained.append(event)
+
+    def cancel(self) -> None:
+        """End it: returns at once, and the last event is there at once."""
+        with self._lock:
+            self._stop.set()
+            self._emit(Stopped())
+
+    @property
+    def over(self) -> bool:
+        """Whether the last event has been sent."""
+        return self._last is not None
+
+    def join(self, seconds: float | None = None) -> bool:
+        """Wait for the thread, also for what it does after its last event; whether it ended."""
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _work(self) -> Final:
+        raise NotImplementedError
+
+    def _failed(self, error: errors.XR2MRIClientError) -> Final:
+        return Failed(error)
+
+    def _emit(self, event: Event) -> None:
+        """Send an event, unless the last one has been sent."""
+        with self._lock:
+            if self._last is None:
+                self._last = event if isinstance(event, Final) else None
+                self.events.put(event)
+
+    def _run(self) -> None:
+        try:
+            self._emit(self._work())
+        except errors.Cancelled:
+            self._emit(Stopped())
+        except errors.XR2MRIClientError as error:
+            self._emit(self._failed(error))
+        except Exception as error:
+            log.exception("%s failed", threading.current_thread().name)
+            self._emit(self._failed(errors.Unexpected(error)))
+
+
+class Computation(Task):
+    """Computes something here; ends with Returned.
+
+    Args:
+        function: called with a function that raises `errors.Cancelled` once nobody wants it any
+            more, to be called now and then.
+    """
+
+    def __init__(self, function: Callable[[Callable[[], None]], Any]) -> None:
+        super().__init__()
+        self._function = function
+
+    def _work(self) -> Final:
+        return Returned(self._function(self._check))
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise errors.Cancelled
