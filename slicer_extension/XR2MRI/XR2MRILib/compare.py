@@ -97,7 +97,7 @@ class RealComparison(Activity):
         return Compared(generated, difference, edges, table, found.volume_psnr, found.volume_ssim)
 
     def _add_map(
-        self, generated: slicer.vtkMRMLNode, name: str, kind: str, values: Volume
+        self, generated: slicer.vtkMRMLScalarVolumeNode, name: str, kind: str, values: Volume
     ) -> slicer.vtkMRMLScalarVolumeNode:
         real = slicer.mrmlScene.GetNodeByID(self._ids[1])
         name = name.format(a=generated.GetName(), b=real.GetName())

@@ -114,9 +114,8 @@ def compare(
             ssim(resampled[:, k], generated[:, k]),
         )
     difference = generated - resampled
-    return Comparison(
-        resampled, difference, edges, *scores, psnr(resampled, generated), share
-    )  # fmt: skip
+    whole = psnr(resampled, generated)
+    return Comparison(resampled, difference, edges, scores[0], scores[1], whole, share)
 
 
 def psnr(truth: np.ndarray, image: np.ndarray) -> float:

@@ -198,7 +198,7 @@ class Generation(Activity):
         self._slices = slices
         return node
 
-    def _describe(self, node: slicer.vtkMRMLNode, event: Finished) -> None:
+    def _describe(self, node: slicer.vtkMRMLScalarVolumeNode, event: Finished) -> None:
         result.describe(node, event.record, self._radiograph, self._request, self.url)
 
     def _add_extra(

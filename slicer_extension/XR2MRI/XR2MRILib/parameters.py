@@ -2,7 +2,7 @@
 
 # Slicer reads the annotations below as types, so they must not become text (PEP 563).
 
-from typing import Annotated, Any, Dict
+from typing import Annotated, Any, Dict, List, Optional
 
 import slicer
 from slicer import vtkMRMLDisplayableNode, vtkMRMLScalarVolumeNode
@@ -63,7 +63,7 @@ class XR2MRIParameterNode(_Parameters):
     version of Slicer: `connectGui` gives no tag up to 5.8, and up to 5.10 `disconnectGui` leaves
     its observer on the node. See docs/slicer_versions.md."""
 
-    _noted = None  # tags of observers, while widgets are being connected
+    _noted: Optional[List[Any]] = None  # tags of observers, while widgets are being connected
 
     def connectGui(self, gui: Any) -> tuple:
         """Bind the widgets whose property `SlicerParameterName` names a parameter.
@@ -75,7 +75,8 @@ class XR2MRIParameterNode(_Parameters):
             What `disconnectGui` wants.
         """
         named = ((w.property(SlicerParameterNamePropertyName), w) for w in vars(gui).values())
-        self._noted = observers = []
+        observers: List[Any] = []
+        self._noted = observers
         try:
             tag = self.connectParametersToGui({name: w for name, w in named if name})
         finally:

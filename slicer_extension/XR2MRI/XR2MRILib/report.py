@@ -110,8 +110,10 @@ def _form_rows(made: Result, form: FeatureForm | None) -> list[tuple[str, str]]:
     rows = []
     for name, grade in made.request.features.items():
         field = form.fields.get(name) if form is not None else None
-        known = field is not None and grade in field.labels
-        rows.append((field.title, field.told(grade)) if known else (name, str(grade)))
+        if field is not None and grade in field.labels:
+            rows.append((field.title, field.told(grade)))
+        else:
+            rows.append((name, str(grade)))
     for name, value in made.request.demographics.items():
         rows.append((name.capitalize() if name != "bmi" else "BMI", str(value)))
     left = len(form.fields) - len(made.request.features) if form is not None else 0

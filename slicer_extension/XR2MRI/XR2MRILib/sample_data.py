@@ -65,11 +65,11 @@ def is_sample(node: slicer.vtkMRMLVolumeNode) -> bool:
     """Whether a node was read from the file of a sample, also from a copy of it, as Sample Data
     makes."""
     storage = node.GetStorageNode()
-    path = storage.GetFileName() if storage is not None else None
-    return bool(path) and Path(path).name in {sample.path.name for sample in SAMPLES}
+    path = (storage.GetFileName() if storage is not None else None) or ""
+    return Path(path).name in {sample.path.name for sample in SAMPLES}
 
 
-def load(sample: Sample) -> slicer.vtkMRMLVolumeNode:
+def load(sample: Sample) -> slicer.vtkMRMLScalarVolumeNode:
     """The radiograph as a volume node that knows its features and its side, and is not shown."""
     node = slicer.util.loadVolume(str(sample.path), {"name": sample.name, "show": False})
     file_keys.take(node)

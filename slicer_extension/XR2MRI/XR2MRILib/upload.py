@@ -20,7 +20,7 @@ Upload = Union[Path, Callable[[], bytes]]
 """A file, or what a thread calls for the content of one."""
 
 
-def upload_of(node: slicer.vtkMRMLVolumeNode, pixels_only: bool = False) -> Upload:
+def upload_of(node: slicer.vtkMRMLVolumeNode | None, pixels_only: bool = False) -> Upload:
     """A radiograph as the server takes it.
 
     A radiograph from the DICOM database goes as its file, from which the server takes the patient
@@ -32,12 +32,13 @@ def upload_of(node: slicer.vtkMRMLVolumeNode, pixels_only: bool = False) -> Uplo
         BadRadiograph: the node is no radiograph.
     """
     why_not = problem(node)
-    if why_not:
+    if why_not or node is None:
         raise BadRadiograph(why_not)
-    if not pixels_only and holds_patient_data(node):
-        return dicom_source.file_of(node)
+    file = dicom_source.file_of(node)
+    if not pixels_only and file is not None and _as_filed(node):
+        return file
     negative = dicom_source.value(node, dicom_source.PHOTOMETRIC) == "MONOCHROME1"
-    source = dicom_source.file_of(node) or dicom_source.loose_file_of(node) if negative else None
+    source = file or dicom_source.loose_file_of(node) if negative else None
     lies = dicom_source.value(node, dicom_source.PATIENT_ORIENTATION) if _as_filed(node) else ""
     return partial(_encoded, pixels_of(node), frame_of(node).spacing, negative, source, lies)
 
@@ -58,7 +59,7 @@ def _encoded(
     picture: np.ndarray,
     spacing: tuple[float, float],
     negative: bool,
-    source: Path | None,
+    source: Path | str | None,
     orientation: str = "",
 ) -> bytes:
     """The file of a picture, in which bone is bright.
@@ -75,7 +76,7 @@ def _encoded(
     return nrrd.encode(picture, spacing, orientation)
 
 
-def _as_stored(picture: np.ndarray, source: Path | None) -> bool:
+def _as_stored(picture: np.ndarray, source: Path | str | None) -> bool:
     """Whether a picture has the values of its DICOM file. Of Slicer's readers DCMTK turns a
     MONOCHROME1 picture into a positive and GDCM does not, so that the file is looked at."""
     try:

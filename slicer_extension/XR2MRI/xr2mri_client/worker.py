@@ -252,7 +252,7 @@ class GenerationWorker(Worker):
             self._emit(Partial(volume, slices))
         self._preview.fetched(slices, time.monotonic() - began)
 
-    def _fetched(self, job: JobHandle) -> Finished:
+    def _fetched(self, job: JobHandle) -> Final:
         """The volumes and the record of a job that is done."""
         kinds = ["volume"]
         if job.samples > 1:  # a volume that is the mean itself has none beside it

@@ -138,7 +138,8 @@ def radiographs_below(parent: int) -> list[slicer.vtkMRMLVolumeNode]:
     return [node for node in nodes if is_radiograph(node)]
 
 
-def is_radiograph(node: slicer.vtkMRMLNode | None) -> bool:
+def is_radiograph(node: Any) -> bool:
+    """Whether a node, or None, may be generated from."""
     volume = node is not None and node.IsA("vtkMRMLScalarVolumeNode")
     if not volume or node.IsA("vtkMRMLLabelMapVolumeNode") or attributes.is_synthetic(node):
         return False

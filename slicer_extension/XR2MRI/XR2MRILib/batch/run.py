@@ -19,8 +19,8 @@ from xr2mri_client.errors import (
     Unreachable,
     XR2MRIClientError,
 )
+from xr2mri_client.events import Progress
 from xr2mri_client.texts import tr as _
-from xr2mri_client.worker import Progress
 
 from ..generation import Result
 from ..logic import XR2MRILogic
@@ -159,9 +159,11 @@ class Batch:
         return item
 
     def _on_finished(self, outcome: Any) -> None:
-        if self._current is None or not isinstance(outcome, Result):
+        if not isinstance(outcome, Result):
             return
         item = self._mine()
+        if item is None:
+            return
         item.standing, item.volume = Standing.DONE, outcome.volume.GetID()
         item.warnings = outcome.warnings
         item.told = _("seed {n}").format(n=outcome.seed)

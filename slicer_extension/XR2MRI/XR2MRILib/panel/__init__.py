@@ -19,6 +19,7 @@ from .options import OptionsSection
 from .patient import PatientSection
 from .radiograph import RadiographSection
 from .result import ResultSection
+from .section import Section
 from .server import ServerSection
 from .turns import Turns
 
@@ -47,7 +48,7 @@ class Panel:
         self.result = ResultSection(ui, logic, self.generate, self._turns)
         self.compare = CompareSection(ui, logic, self.generate)
         self.batch = BatchSection(ui, logic, self.generate)
-        self._sections = (
+        self._sections: tuple[Section, ...] = (
             self.server,
             self.computer,
             self.radiograph,

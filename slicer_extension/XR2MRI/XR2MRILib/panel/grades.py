@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import qt
 
@@ -99,13 +100,12 @@ class Keys:
     def __init__(self, parent: qt.QWidget, fields: list[GradeField]) -> None:
         self._parent, self._fields = parent, fields
         self._shortcuts = [
-            self._shortcut(str(digit), lambda field, digit=digit: field.choose(digit))
-            for digit in range(10)
+            self._shortcut(str(digit), partial(_choose, digit)) for digit in range(10)
         ]
         for key in ("Del", "Backspace", "-"):
-            self._shortcuts.append(self._shortcut(key, lambda field: field.choose(None)))
+            self._shortcuts.append(self._shortcut(key, partial(_choose, None)))
         for key, by in (("Left", -1), ("Right", 1)):
-            self._shortcuts.append(self._shortcut(key, lambda field, by=by: field.step(by)))
+            self._shortcuts.append(self._shortcut(key, partial(_step, by)))
 
     def _shortcut(self, key: str, act: Callable[[GradeField], None]) -> qt.QShortcut:
         shortcut = qt.QShortcut(qt.QKeySequence(key), self._parent)
@@ -118,3 +118,11 @@ class Keys:
             if field.focused:
                 act(field)
                 return
+
+
+def _choose(grade: int | None, field: GradeField) -> None:
+    field.choose(grade)
+
+
+def _step(by: int, field: GradeField) -> None:
+    field.step(by)

@@ -144,7 +144,7 @@ class PatientSection(Section):
 
     def _widget(self, field: PatientField) -> qt.QWidget:
         if field.labels:
-            widget = qt.QComboBox()
+            widget: qt.QWidget = qt.QComboBox()
             widget.addItem(_("not given"), "")
             for choice, word in field.labels.items():
                 widget.addItem(word, choice)

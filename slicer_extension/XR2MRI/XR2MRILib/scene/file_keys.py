@@ -79,7 +79,7 @@ class _Watch(VTKObservationMixin):
             _take_once(node)
 
 
-def _take_once(node: slicer.vtkMRMLVolumeNode) -> None:
+def _take_once(node: slicer.vtkMRMLNode) -> None:
     """Take the keys when the node is told its file. Nothing here holds the node: volumes come and
     go without ever having a file, and their memory must go with them."""
     tags: list[int] = []

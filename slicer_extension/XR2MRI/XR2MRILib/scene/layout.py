@@ -58,7 +58,7 @@ def _offer() -> None:
     a layout's number says."""
     bars = slicer.util.findChildren(slicer.util.mainWindow(), name="ViewToolBar")
     button = bars[0].widgetForAction(bars[0].actions()[0]) if bars and bars[0].actions() else None
-    menu = button.menu() if hasattr(button, "menu") else None
+    menu = button.menu() if button is not None and hasattr(button, "menu") else None
     if menu is None or any(entry.data() == LAYOUT_ID for entry in menu.actions()):
         return
     entry = menu.addAction(_("XR2MRI: radiograph and volume"))

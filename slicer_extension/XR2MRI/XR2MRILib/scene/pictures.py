@@ -49,8 +49,9 @@ def radiograph(node: slicer.vtkMRMLVolumeNode, box: Sequence[int] | None) -> Pic
     row, column = frame.spacing
     shares = None
     if box is not None:
-        sides = (frame.rows, frame.columns, frame.rows, frame.columns)
-        shares = tuple(edge / side for edge, side in zip(box, sides))
+        top, left, bottom, right = box
+        rows, columns = frame.rows, frame.columns
+        shares = (top / rows, left / columns, bottom / rows, right / columns)
     height, width = frame.rows * row, frame.columns * column
     return Picture(_bytes(grey, low, high), height, width, shares)
 
