@@ -11,22 +11,10 @@ Where nobody can log in, there is one user, who may have what all may have.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
-
-def whole(lowest: int, highest: int) -> Callable[[str], int]:
-    """Reads a whole number of a range from the text of an option; a ValueError says what it is."""
-
-    def read(value: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,12}", value) or not lowest <= int(value) <= highest:
-            raise ValueError(f"a whole number from {lowest} to {highest} is accepted")
-        return int(value)
-
-    return read
-
+from monai_app.lib.options import whole
 
 _Megabytes = Annotated[int, whole(1, 1_000_000)]
 _Seconds = Annotated[int, whole(1, 3600)]
@@ -34,7 +22,7 @@ _Seconds = Annotated[int, whole(1, 3600)]
 
 @dataclass(frozen=True)
 class Bounds:
-    """What stands in ``Annotated`` reads the text of an option."""
+    """What stands in ``Annotated`` is what is accepted."""
 
     # connections and messages
     max_connections: Annotated[int, whole(16, 100_000)] = 512

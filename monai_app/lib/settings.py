@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
-from monai_app.lib.bounds import whole
+from monai_app.lib.options import read_options, whole
 from xr2mri_core.errors import InputError, shown
 
 
@@ -27,9 +28,9 @@ class Settings:
 
     bundles: Mapping[str, Path]
     device: str | None = None
-    batch_size: int | None = None
-    precision: str = "fp32"
-    size: str = "compact"
+    batch_size: Annotated[int | None, whole(0, 10_000)] = None
+    precision: Literal["fp32", "bf16"] = "fp32"
+    size: Literal["compact", "paper"] = "compact"
     train_dir: Path = Path("runs")
 
     @classmethod
@@ -50,26 +51,9 @@ class Settings:
                 f"models {shown(unknown[0])}: the bundles in the app's folder 'model' are "
                 f"{', '.join(found) or 'none'}"
             )
-        return cls(
-            bundles={name: found[name] for name in names or found},
-            device=conf.get("device") or None,
-            batch_size=_whole(conf, "batch_size", 0) or None,
-            precision=_one_of(conf, "precision", ("fp32", "bf16")),
-            size=_one_of(conf, "size", ("compact", "paper")),
-            train_dir=Path(conf.get("train_dir") or app / "runs"),
-        )
-
-
-def _whole(conf: Mapping[str, str], name: str, default: int) -> int:
-    text = conf.get(name, str(default))
-    try:
-        return whole(0, 10_000)(text)
-    except ValueError as error:
-        raise InputError(f"{name} {shown(text)}: {error}") from None
-
-
-def _one_of(conf: Mapping[str, str], name: str, accepted: tuple[str, ...]) -> str:
-    value = conf.get(name, accepted[0])
-    if value not in accepted:
-        raise InputError(f"{name} {shown(value)}: accepted are {' and '.join(accepted)}")
-    return value
+        try:
+            read = read_options(cls, {"train_dir": app / "runs", **conf})
+        except ValueError as error:
+            raise InputError(str(error)) from None
+        read["batch_size"] = read["batch_size"] or None
+        return cls(bundles={name: found[name] for name in names or found}, **read)

@@ -14,15 +14,22 @@ DOCS = Path(__file__).parents[2] / "monai_app" / "docs" / "security.md"
 
 
 def test_the_defaults_open_nothing():
-    settings = SecuritySettings.from_conf({"models": "all", "device": "cpu"}, {})
+    settings = SecuritySettings.from_conf({"models": "all", "device": "cpu"})
     assert settings == SecuritySettings()
     assert not settings.authentication and not settings.hosts and not settings.allowed_origins
 
 
-def test_the_command_line_precedes_the_environment():
-    environment = {"XR2MRI_TOKEN_MINUTES": "5", "XR2MRI_DOCS": "off"}
-    settings = SecuritySettings.from_conf({"token_minutes": "7"}, environment)
+def test_the_command_line_precedes_the_environment(monkeypatch):
+    for name, text in (("TOKEN_MINUTES", "5"), ("DOCS", "off"), ("MAX_QUEUE", ""),
+                       ("ALLOWED_HOSTS", "a.org, b.org"), ("ISSUER", "")):  # fmt: skip
+        monkeypatch.setenv(f"XR2MRI_{name}", text)
+    settings = SecuritySettings.from_conf({"token_minutes": "7", "docs": ""})
     assert (settings.token_minutes, settings.docs) == (7, "off")
+    assert settings.allowed_hosts == ("a.org", "b.org")
+    assert settings.max_queue == SecuritySettings.max_queue, "empty is not given"
+    monkeypatch.setenv("XR2MRI_TOKEN_MINUTES", "many")
+    with pytest.raises(SettingsError, match=r"token_minutes 'many': a whole number from 1 to 1440"):
+        SecuritySettings.from_conf({})
 
 
 def test_lists_and_paths_are_read():

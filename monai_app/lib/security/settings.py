@@ -6,17 +6,20 @@ pages of other origins. Whatever opens more has to be said, and half of a config
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, get_type_hints
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from monai_app.lib.bounds import Bounds, whole
+from pydantic import AfterValidator, BeforeValidator
+from pydantic_settings import NoDecode
+
+from monai_app.lib.bounds import Bounds
+from monai_app.lib.options import read_options, whole
 from monai_app.lib.quotas import Quota
-from xr2mri_core.errors import InputError, shown
+from xr2mri_core.errors import InputError
 
 ENVIRONMENT_PREFIX = "XR2MRI_"
 ANY_ORIGIN = "*"
@@ -34,14 +37,6 @@ _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
 
 class SettingsError(InputError):
     """A setting has a value that cannot be used, or does not go with the others."""
-
-
-def _text(value: str) -> str:
-    return value
-
-
-def _path(value: str) -> Path:
-    return Path(value).expanduser()
 
 
 def _host(value: str) -> str:
@@ -67,58 +62,45 @@ def _origins(value: str) -> tuple[str, ...]:
     return tuple(_origin(item.strip()) for item in value.split(",") if item.strip())
 
 
-def _yes(value: str) -> bool:
-    answers = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
-    if value.lower() not in answers:
-        raise ValueError("yes and no are accepted")
-    return answers[value.lower()]
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def read(value: str) -> str:
-        if value.lower() not in choices:
-            raise ValueError(f"accepted are {', '.join(choices)}")
-        return value.lower()
-
-    return read
+_Path = Annotated[Path | None, AfterValidator(lambda path: path.expanduser())]
 
 
 @dataclass(frozen=True)
 class SecuritySettings(Bounds):
     """How the server is guarded. Every field, the bounds' too, is the name of its ``--conf`` key.
 
-    What stands in ``Annotated`` reads the text of a value.
+    The annotations say what is accepted; see `monai_app.lib.options`.
     """
 
-    public_host: Annotated[str, _host] = ""
+    public_host: Annotated[str, AfterValidator(_host)] = ""
     """The name by which others reach the server, that of the reverse proxy. Default: none."""
-    allowed_hosts: Annotated[tuple[str, ...], _hosts] = ()
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)] = ()
     """More names that a ``Host`` header may carry, with commas between. Default: none."""
-    allowed_origins: Annotated[tuple[str, ...], _origins] = ()
+    allowed_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = ()
     """Origins of web pages that may call the server, or ``*`` with a login. Default: none."""
-    users_file: Annotated[Path | None, _path] = None
+    users_file: _Path = None
     """Users who may log in, made by the command of `users`. Default: no login."""
     token_minutes: Annotated[int, whole(1, 24 * 60)] = 60
     """Life of a bearer token of this server, 1 to 1440. Default: 60."""
-    token_secret_file: Annotated[Path | None, _path] = None
+    token_secret_file: _Path = None
     """At least 32 random bytes that sign the tokens. Default: made anew at each start."""
-    session_token_file: Annotated[Path | None, _path] = None
+    session_token_file: _Path = None
     """A secret of 32 characters or more, of the program that starts this server for one user.
 
     Whoever has it may everything, nobody else anything. Default: none."""
-    issuer: Annotated[str, _text] = ""
+    issuer: str = ""
     """``iss`` of tokens that another server issues, a Keycloak realm say. Default: none."""
-    issuer_audience: Annotated[str, _text] = ""
+    issuer_audience: str = ""
     """``aud`` that such tokens must carry. No default: set with ``issuer``."""
-    issuer_key_file: Annotated[Path | None, _path] = None
+    issuer_key_file: _Path = None
     """The issuer's public key, PEM: RSA for RS256, P-256 for ES256. Set with ``issuer``."""
-    issuer_roles_claim: Annotated[str, _text] = "realm_access.roles"
+    issuer_roles_claim: str = "realm_access.roles"
     """Where such a token lists roles. Default: ``realm_access.roles``."""
-    allow_anonymous_remote: Annotated[bool, _yes] = False
+    allow_anonymous_remote: bool = False
     """Serve other machines without a login (yes or no). Default: no."""
-    docs: Annotated[str, _one_of("auto", "on", "off")] = "auto"
+    docs: Annotated[Literal["auto", "on", "off"], BeforeValidator(str.lower)] = "auto"
     """The pages that describe the API: ``auto`` shows them on this machine. Default: auto."""
-    audit_file: Annotated[Path | None, _path] = None
+    audit_file: _Path = None
     """The audit log, a line a request; rotated. Default: standard error."""
     audit_max_mb: Annotated[int, whole(1, 1024)] = 16
     """Size at which the audit log is rotated, 1 to 1024 MiB. Default: 16."""
@@ -149,30 +131,21 @@ class SecuritySettings(Bounds):
             )
 
     @classmethod
-    def from_conf(
-        cls, conf: Mapping[str, str], environment: Mapping[str, str] | None = None
-    ) -> SecuritySettings:
-        """Read the settings; ``conf`` has precedence, and its other keys are left alone.
+    def from_conf(cls, conf: Mapping[str, str]) -> SecuritySettings:
+        """Read the settings; ``conf`` precedes the environment, and its other keys are left alone.
 
         Args:
             conf: as MONAI Label hands it to the app.
-            environment: of the process by default.
 
         Raises:
             SettingsError: a value is not accepted, or does not go with the others.
         """
-        environment = os.environ if environment is None else environment
-        values = {}
-        for name, hint in get_type_hints(cls, include_extras=True).items():
-            variable = f"{ENVIRONMENT_PREFIX}{name.upper()}"
-            text = str(conf.get(name) or environment.get(variable) or "").strip()
-            if text:
-                (read,) = hint.__metadata__
-                try:
-                    values[name] = read(text)
-                except ValueError as error:
-                    raise SettingsError(f"{name} {shown(text)}: {error}") from None
-        return cls(**values)
+        try:
+            return cls(**read_options(cls, conf, ENVIRONMENT_PREFIX))
+        except SettingsError:
+            raise
+        except ValueError as error:
+            raise SettingsError(str(error)) from None
 
     @classmethod
     def names(cls) -> tuple[str, ...]:

@@ -1,0 +1,85 @@
+"""What an administrator sets, as text, read by pydantic-settings into the fields of a dataclass.
+
+The annotations of the fields say what is accepted: a range, a choice, a validator. Where the
+environment counts, an option that is given on the command line precedes it; what is empty is not
+given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any, get_type_hints
+
+from annotated_types import Ge, Le
+from pydantic import Field, ValidationError, create_model
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from xr2mri_core.errors import shown
+
+
+def whole(lowest: int, highest: int) -> Any:
+    """The annotation of a whole number within a range."""
+    return Field(ge=lowest, le=highest)
+
+
+class _FromEnvironment(BaseSettings):
+    model_config = SettingsConfigDict(
+        extra="ignore",
+        env_ignore_empty=True,
+        str_strip_whitespace=True,
+        validate_default=False,  # a validator reads text
+    )
+
+
+class _FromOptions(_FromEnvironment):
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *_others: PydanticBaseSettingsSource,
+        **_more: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+def read_options(
+    kind: type, conf: Mapping[str, Any], environment_prefix: str | None = None
+) -> dict[str, Any]:
+    """Read the options that are fields of a dataclass.
+
+    Args:
+        kind: the dataclass; fields without a default are left out.
+        conf: name -> text, as MONAI Label hands it to the app; other names are left alone.
+        environment_prefix: of the variables that are read too; None reads none.
+
+    Returns:
+        The values of all of these fields.
+
+    Raises:
+        ValueError: one sentence that names the option, its text and what is accepted.
+    """
+    hints = get_type_hints(kind, include_extras=True)
+    known = {item.name: item for item in fields(kind) if item.default is not MISSING}
+    base = _FromOptions if environment_prefix is None else _FromEnvironment
+    definitions: dict[str, Any] = {n: (hints[n], item.default) for n, item in known.items()}
+    model = create_model(kind.__name__, __base__=base, **definitions)
+    given = {n: str(conf[n]).strip() for n in known if str(conf.get(n) or "").strip()}
+    try:
+        read = model(_env_prefix=environment_prefix or "", **given)
+    except ValidationError as error:
+        raise ValueError(_sentence(model, error.errors()[0])) from None
+    return {name: getattr(read, name) for name in known}
+
+
+def _sentence(model: type[BaseSettings], wrong: ErrorDetails) -> str:
+    name = str(wrong["loc"][0])
+    limits = model.model_fields[name].metadata
+    low = next((limit.ge for limit in limits if isinstance(limit, Ge)), None)
+    high = next((limit.le for limit in limits if isinstance(limit, Le)), None)
+    why = f"{wrong['msg'][0].lower()}{wrong['msg'][1:]}".removeprefix("value error, ")
+    if low is not None and high is not None:
+        why = f"a whole number from {low} to {high} is accepted"
+    return f"{name} {shown(wrong['input'])}: {why}"
