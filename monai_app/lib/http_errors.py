@@ -84,7 +84,7 @@ def speak_plainly(app: FastAPI) -> None:
         return _reply(error)
 
     async def malformed(_: Request, error: RequestValidationError) -> Response:
-        return _reply(HTTPException(422, _told(error.errors())))
+        return _reply(HTTPException(422, _sentence_of(error.errors())))
 
     app.add_exception_handler(XR2MRIError, ours)  # type: ignore[arg-type]
     app.add_exception_handler(PlainHTTPException, theirs)  # type: ignore[arg-type]
@@ -95,7 +95,7 @@ def _reply(error: PlainHTTPException) -> Response:
     return Json({"detail": error.detail}, error.status_code, error.headers)
 
 
-def _told(faults: Any) -> str:
+def _sentence_of(faults: Any) -> str:
     """The first fault of a request as one line: where, with which value, and what is accepted."""
     first: Mapping[str, Any] = next(iter(faults), {})
     where = ".".join(str(part) for part in first.get("loc", ()) if part != "body")

@@ -79,6 +79,8 @@ class JobStore:
         self.queue, self.keep_seconds = queue, keep_seconds
         self.results = results or Quota("results", 512 << 20)
         self._archiving = CapacityLimiter(1)
+        # No cache of cachetools: those count from when something is put in, a result's life begins
+        # when its job has ended; and what is forgotten here gives its room back.
         self._entries: dict[str, Entry] = {}
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None

@@ -68,7 +68,8 @@ def read_options(
     model = create_model(kind.__name__, __base__=base, **definitions)
     given = {n: str(conf[n]).strip() for n in known if str(conf.get(n) or "").strip()}
     try:
-        read = model(_env_prefix=environment_prefix or "", **given)
+        arguments: dict[str, Any] = {"_env_prefix": environment_prefix or "", **given}
+        read = model(**arguments)
     except ValidationError as error:
         raise ValueError(_sentence(model, error.errors()[0])) from None
     return {name: getattr(read, name) for name in known}

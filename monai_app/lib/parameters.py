@@ -161,7 +161,7 @@ class GenerationParameters(BaseModel):
         try:
             parameters = cls.model_validate(given)
         except ValidationError as error:
-            raise InputError(told(error, cls)) from None
+            raise InputError(sentence_of(error, cls)) from None
         condition = Condition.parse(parameters.features, parameters.demographics)
         update: dict[str, Any] = {
             "features": condition.features,
@@ -188,7 +188,7 @@ def check_model(named: object, model: str | None) -> None:
         )
 
 
-def told(error: ValidationError, model: type[BaseModel]) -> str:
+def sentence_of(error: ValidationError, model: type[BaseModel]) -> str:
     """The first complaint about a model's fields as one line that says what is accepted."""
     first = error.errors(include_url=False, include_context=False)[0]
     name = ".".join(str(part) for part in first["loc"])

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from monai_app.lib.device_queue import Job, QueueFull, State, Work
 from monai_app.lib.json_text import plain
-from monai_app.lib.parameters import check_model, told
+from monai_app.lib.parameters import check_model, sentence_of
 from monai_app.lib.service import GenerationService
 from xr2mri_core.bundle import describe_bundle
 from xr2mri_core.datalist import load_datalist
@@ -72,7 +72,7 @@ class TrainingParameters(BaseModel):
         try:
             return cls.model_validate(own)
         except ValidationError as error:
-            raise InputError(told(error, cls)) from None
+            raise InputError(sentence_of(error, cls)) from None
 
 
 class TrainingRun:

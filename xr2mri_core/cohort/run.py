@@ -159,37 +159,37 @@ def _one(
     settings: Mapping[str, Any],
 ) -> Row:
     started = time.perf_counter()
-    told: dict[str, Any] = {"name": knee.name, "radiograph": str(knee.radiograph)}
+    entry: dict[str, Any] = {"name": knee.name, "radiograph": str(knee.radiograph)}
     try:
         if not knee.radiograph.is_file():
             raise InputError(f"no file '{knee.radiograph}'")
         known = Condition.parse(knee.features, knee.demographics)
-        told["radiograph_sha256"] = digest(knee.radiograph)
-        told["seed"] = knee_seed(settings["seed"], knee.name)
+        entry["radiograph_sha256"] = digest(knee.radiograph)
+        entry["seed"] = knee_seed(settings["seed"], knee.name)
         given = {"laterality": knee.laterality, "box": knee.box}
         form = {"features": known.features, "demographics": known.demographics}
-        told["key"] = _key(
-            {**told, "radiograph": knee.radiograph.name, **form, **given, **settings}
+        entry["key"] = _key(
+            {**entry, "radiograph": knee.radiograph.name, **form, **given, **settings}
         )
-        if earlier is not None and earlier.key == told["key"] and _whole(earlier, out):
+        if earlier is not None and earlier.key == entry["key"] and _whole(earlier, out):
             return Row(**{**asdict(earlier), "status": KEPT})
         generated = generate(
             knee.radiograph,
             known.features,
             demographics=known.demographics or None,
-            seed=told["seed"],
+            seed=entry["seed"],
             **given,
         )
         written = write(generated, knee, out)
     except (Cancelled, OutputError, WeightsError):  # the last is not this knee's alone
         raise
     except InputError as error:
-        return Row(**told, error=str(error), seconds=_since(started))
+        return Row(**entry, error=str(error), seconds=_since(started))
     except Exception as error:  # also a shortage of memory for one huge picture is that knee's row
         text = " ".join(f"unexpected {type(error).__name__}: {error}".split())[:300]
-        return Row(**told, error=text, seconds=_since(started))
+        return Row(**entry, error=text, seconds=_since(started))
     return Row(
-        **told,
+        **entry,
         laterality=generated.record["laterality"],
         status=GENERATED,
         files={path.relative_to(out).as_posix(): digest(path) for path in _files(written)},

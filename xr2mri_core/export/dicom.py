@@ -189,8 +189,8 @@ def _slices(
     shared.SeriesDescription = f"{knee}, {what}: {NOTICE}"
     value = kind if number else generated.kind
     shared.ImageType = ["DERIVED", "SECONDARY", "OTHER", "SYNTHETIC", value.upper()]
-    told = what if number else f"{what}, {KINDS[generated.kind]}"
-    shared.DerivationDescription = joined(1024, told, shared.DerivationDescription)
+    derivation = what if number else f"{what}, {KINDS[generated.kind]}"
+    shared.DerivationDescription = joined(1024, derivation, shared.DerivationDescription)
     if value == "mean":
         shared.DerivationCodeSequence.append(code("113049", "DCM", "Pixel by pixel mean"))
     highest = LEVELS if kind != "std" else max(1, int(pixels.max()))  # std is dark without

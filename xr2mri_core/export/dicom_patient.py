@@ -88,13 +88,13 @@ def patient_as_text(source: Dataset) -> dict[str, Any]:
     return _as_text(patient_and_study(source))
 
 
-def patient_from_text(told: Mapping[str, Any]) -> Dataset:
+def patient_from_text(values: Mapping[str, Any]) -> Dataset:
     """The way back; what a series does not take over, or is against the rules, is left out.
 
     Raises:
         TypeError, ValueError: it is of another form.
     """
-    return patient_and_study(_from_text(told))
+    return patient_and_study(_from_text(values))
 
 
 def _as_text(dataset: Dataset) -> dict[str, Any]:
@@ -110,11 +110,11 @@ def _text_of(value: Any) -> str:
     return str(value.original_string if isinstance(value, DSfloat | IS) else value)
 
 
-def _from_text(told: object) -> Dataset:
-    if not isinstance(told, dict):
+def _from_text(values: object) -> Dataset:
+    if not isinstance(values, dict):
         raise TypeError("no attributes")
     dataset = Dataset()
-    for keyword, value in told.items():
+    for keyword, value in values.items():
         if tag_for_keyword(keyword) is None or not isinstance(value, str | list):
             raise ValueError(f"no attribute: {shown(keyword)}")
         items = isinstance(value, list)

@@ -83,8 +83,8 @@ def _nifti(volume: np.ndarray, affine: np.ndarray, description: str) -> Any:
 def npy_pieces(volume: np.ndarray, known: int | None = None) -> Iterator[bytes]:
     """A NumPy file (format 1.0, C order) of ``volume`` (X, Y, Z) piece by piece."""
     head = io.BytesIO()
-    told = {"descr": volume.dtype.str, "fortran_order": False, "shape": volume.shape}
-    np.lib.format.write_array_header_1_0(head, told)
+    layout = {"descr": volume.dtype.str, "fortran_order": False, "shape": volume.shape}
+    np.lib.format.write_array_header_1_0(head, layout)
     yield head.getvalue()
     rows = max(1, _PIECE // max(1, volume[:1].nbytes))
     for first in range(0, len(volume), rows):

@@ -262,9 +262,14 @@ class _Cache:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._stream = self._path.open("a", encoding="utf-8")
             self._stream.write("\n")  # the last line may have been cut off
-        told = [series.participant, series.date, series.description, series.barcode, series.uid,
+        stored = [series.participant, series.date, series.description, series.barcode, series.uid,
                 series.problem]  # fmt: skip
-        record = {"version": VERSION, "path": str(place.path), "stamp": place.stamp, "found": told}
+        record = {
+            "version": VERSION,
+            "path": str(place.path),
+            "stamp": place.stamp,
+            "found": stored,
+        }
         self._stream.write(json.dumps(record) + "\n")
         self._stream.flush()
 

@@ -51,13 +51,13 @@ class People:
     """What the tables tell of the participants, visit by visit."""
 
     def __init__(self) -> None:
-        self._told: dict[tuple[str, str, str], float | str] = {}
+        self._values: dict[tuple[str, str, str], float | str] = {}
         self._doubts: dict[tuple[str, str, str], str] = {}
 
     def tell(self, participant: str, visit: str, what: str, value: float | str | None) -> None:
         """Note a fact; the first one told is kept."""
         if value is not None and value != "":
-            self._told.setdefault((participant, visit, what), value)
+            self._values.setdefault((participant, visit, what), value)
 
     def doubt(self, participant: str, visit: str, what: str, problem: str) -> None:
         """Note that a table says nonsense of a fact; what another table tells of it counts."""
@@ -68,18 +68,18 @@ class People:
 
         problems: list[str] = []
 
-        def told(what: str, when: str = visit) -> float | str | None:
-            value = self._told.get((participant, when, what))
+        def value_of(what: str, when: str = visit) -> float | str | None:
+            value = self._values.get((participant, when, what))
             if value is None and (doubt := self._doubts.get((participant, when, what))):
                 problems.append(doubt)
             return value
 
-        months = told("months")
-        if months is None and (enrolled := told("months", _ENROLMENT)) is not None:
+        months = value_of("months")
+        if months is None and (enrolled := value_of("months", _ENROLMENT)) is not None:
             months = float(enrolled) + VISITS[visit]
-        bmi = told("bmi")
+        bmi = value_of("bmi")
         if bmi is None:
-            bmi = told("bmi", _ENROLMENT)
+            bmi = value_of("bmi", _ENROLMENT)
         age = None if months is None else int(float(months)) // 12
         bmi = None if bmi is None else round(float(bmi), 1)
         try:
@@ -87,10 +87,10 @@ class People:
         except InputError as error:
             problems.append(str(error))
         return Person(
-            sex=str(told("sex") or told("sex", _ENROLMENT) or ""),
+            sex=str(value_of("sex") or value_of("sex", _ENROLMENT) or ""),
             age=age,
             bmi=bmi,
-            site=str(told("site") or told("site", _ENROLMENT) or ""),
+            site=str(value_of("site") or value_of("site", _ENROLMENT) or ""),
             problem=problems[0] if problems else "",
         )
 
@@ -119,7 +119,7 @@ def _tell(people: People, table: Table, visit: str | None) -> None:
         "months": table.column("interview_age"),
         "bmi": table.column("p01bmi", "bmi"),
     }
-    for row, odd in table.told_rows(**columns):
+    for row, odd in table.rows_and_doubts(**columns):
         who = participant_of(row["id"])
         when = (visit_of(row["visit"]) if nda else visit) or _ENROLMENT
         numbers: dict[str, float | None] = dict.fromkeys(_NUMBERS)

@@ -162,7 +162,7 @@ def _rows(table: Table) -> Iterable[tuple[Knee, Reading]]:
     names = {item.name: table.column(item.name[3:]) for item in VARIABLES}
     if not any(names.values()):
         raise ReleaseError(f"{table.path}: none of the features of Table I; is it kxr_sq_bu?")
-    for row, odd in table.told_rows(**columns, **names):
+    for row, odd in table.rows_and_doubts(**columns, **names):
         visit = visit_of(row["visit"]) if nda else visit_of_stem(table.path)
         if not visit:
             continue
@@ -171,8 +171,8 @@ def _rows(table: Table) -> Iterable[tuple[Knee, Reading]]:
         if side is None and _is_missing(row["side"]):
             continue
         if side is None:  # of either knee, unless another row tells of it
-            told = f"{where}: side {shown(row['side'])} is neither 1 nor 2"
-            reading = Reading({}, barcode=reading.barcode, problem=told)
+            problem = f"{where}: side {shown(row['side'])} is neither 1 nor 2"
+            reading = Reading({}, barcode=reading.barcode, problem=problem)
         for knee in (side,) if side else tuple(Laterality):
             yield (participant_of(row["id"]), visit, knee), reading
 

@@ -129,9 +129,9 @@ class _Listed:
     notes: list[str] = field(default_factory=list)
     forms: list[str] = field(default_factory=list)
 
-    def take(self, form: str, where: object, told: Sequence[Series | Unusable]) -> None:
+    def take(self, form: str, where: object, entries: Sequence[Series | Unusable]) -> None:
         """Keep what one list tells of the visits that are wanted."""
-        kept = [item for item in told if not self.wanted or item.visit in (*self.wanted, "")]
+        kept = [item for item in entries if not self.wanted or item.visit in (*self.wanted, "")]
         series = [item for item in kept if isinstance(item, Series)]
         unusable = [item for item in kept if isinstance(item, Unusable)]
         for item in series:  # another list may tell of it too, and of files that are at hand
@@ -178,14 +178,14 @@ def read_release(
         listed.take("nda", path, list(_image03(read_table(path), places)))
     contents = [path for folder in image_folders for path in find_contents([folder])]
     for path in dict.fromkeys(contents):
-        told = list(_contents(read_table(path), path, wanted, image_folders))
-        listed.take("folders", path, told)
+        entries = list(_contents(read_table(path), path, wanted, image_folders))
+        listed.take("folders", path, entries)
     unlisted = _unlisted(image_folders, contents, listed.series.values())
     found = headers.scan(unlisted, cache, progress) if unlisted else []
     if found:
-        told, notes = _from_headers(found, wanted)
+        entries, notes = _from_headers(found, wanted)
         listed.notes += notes
-        listed.take("headers", "headers", told)
+        listed.take("headers", "headers", entries)
     if not listed.forms:
         raise ReleaseError(
             f"{', '.join(map(str, image_folders))}: neither contents.csv nor image03.txt, and no "
@@ -248,7 +248,7 @@ def _contents(
     near = Places([path.parent, *folders])
     own = visit_of_path(path.parent) or visit_of_path(path.resolve().parent)
     only = wanted[0] if len(wanted) == 1 else ""
-    for row, odd in table.told_rows(**columns):
+    for row, odd in table.rows_and_doubts(**columns):
         listed = _posix(row["folder"])
         visit = own or visit_of_path(listed) or only
         yield _series(row, odd, visit, listed, near, path)
@@ -267,7 +267,7 @@ def _image03(table: Table, places: Places) -> Iterator[Series | Unusable]:
         "date": table.column("interview_date"),
     }
     package = visit_of_path(table.path.parent)
-    for row, odd in table.told_rows(**columns):
+    for row, odd in table.rows_and_doubts(**columns):
         listed = _posix(row["file"].removeprefix("s3://"))
         visit = visit_of(row["visit"]) or visit_of_path(listed) or package or ""
         yield _series(row, odd, visit, listed, places, table.path)
@@ -281,25 +281,25 @@ def _unlisted(
 ) -> list[Path]:
     """The image folders, or those of visits and image releases in them, that no list tells of."""
     whole = {path.parent.resolve() for path in contents}
-    told = {item.path.resolve() for item in listed if item.path is not None} | whole
-    above = {parent for path in told for parent in path.parents}
+    known = {item.path.resolve() for item in listed if item.path is not None} | whole
+    above = {parent for path in known for parent in path.parents}
 
-    def untold(folder: Path, levels: int) -> list[Path]:
+    def unlisted(folder: Path, levels: int) -> list[Path]:
         real = folder.resolve()
         if real in whole or whole & set(real.parents):
             return []
         if real not in above:
             return [folder]
         inside = sorted(folders_in(folder)) if levels else []
-        return [found for path in inside for found in untold(path, levels - 1)]
+        return [found for path in inside for found in unlisted(path, levels - 1)]
 
-    return list(dict.fromkeys(path for folder in folders for path in untold(folder, 4)))
+    return list(dict.fromkeys(path for folder in folders for path in unlisted(folder, 4)))
 
 
 def _from_headers(
     found: Sequence[headers.Found], wanted: tuple[str, ...]
 ) -> tuple[list[Series | Unusable], list[str]]:
-    told: list[Series | Unusable] = []
+    entries: list[Series | Unusable] = []
     seen: dict[tuple[str, ...], Path] = {}
     repeated = 0
     only = wanted[0] if len(wanted) == 1 else ""
@@ -312,16 +312,16 @@ def _from_headers(
         kind = kind_of(item.description)
         if item.problem or not visit:
             reason, _, detail = (item.problem or f"{UNKNOWN_VISIT}: {item.path}").partition(": ")
-            told.append(Unusable(item.participant, visit, kind, reason, detail))
+            entries.append(Unusable(item.participant, visit, kind, reason, detail))
             continue
-        told.append(
+        entries.append(
             Series(
                 item.participant, visit, item.date, stem_of(item.path.name),
                 barcode(item.barcode), item.description, kind, item.path,
             )
         )  # fmt: skip
     notes = [f"headers: {repeated} series lie there twice and are taken once"] if repeated else []
-    return told, notes
+    return entries, notes
 
 
 # --- both -----------------------------------------------------------------------------------------
@@ -360,10 +360,10 @@ def _series(
     )
 
 
-def _date(listed: PurePosixPath, told: str) -> str:
+def _date(listed: PurePosixPath, study_date: str) -> str:
     """The date of the study: of its folder, which leaves no doubt of month and day, or as told."""
     folder = date_of(listed.parent.name) if re.fullmatch(r"\d{8}", listed.parent.name) else ""
-    return folder or date_of(told)
+    return folder or date_of(study_date)
 
 
 def _order(series: Series) -> tuple[str, ...]:

@@ -152,8 +152,8 @@ def _with_what_was_lost(excluded: Excluded, lost: SequenceOf[Unusable]) -> Exclu
     """Say why an image is lacking, where a series of the knee is listed but cannot be used."""
     if excluded.step not in ("mri", "radiograph") or excluded.detail or not lost:
         return excluded
-    told = "; ".join(f"{item.reason}: {item.detail}" for item in lost)
-    return replace(excluded, detail=told)
+    reasons = "; ".join(f"{item.reason}: {item.detail}" for item in lost)
+    return replace(excluded, detail=reasons)
 
 
 def _by_knee(series: Iterable[Series]) -> dict[Knee, list[Series]]:

@@ -93,7 +93,7 @@ class Table:
         for values in zip(*series, strict=True):
             yield dict(zip(columns, values, strict=True))
 
-    def told_rows(self, **columns: str | None) -> Iterator[tuple[dict[str, str], str]]:
+    def rows_and_doubts(self, **columns: str | None) -> Iterator[tuple[dict[str, str], str]]:
         """Yield the rows, each with what is wrong with its line: mostly an empty text."""
         for number, row in enumerate(self.rows(**columns)):
             yield row, self.odd.get(number, "")

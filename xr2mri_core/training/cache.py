@@ -168,7 +168,7 @@ class SliceCache(_Cache):
         if not items:
             raise ValueError("SliceCache: the split has no cases")
         settings = {"slices": slices_per_case, "size": size, "seed": seed}
-        identity = [{**item, "files": _file_stamps(item), **_told(item)} for item in items]
+        identity = [{**item, "files": _file_stamps(item), **_demographics(item)} for item in items]
         fingerprint = _digest([SLICES_VERSION, settings, identity])
         labelled = all(item.get("labels") for item in items)
         with _made_once(Path(root) / f"slices-{fingerprint}") as folder:
@@ -259,14 +259,14 @@ def _made_once(target: Path) -> Iterator[Path | None]:
 
 def _write_record(folder: Path, items: Sequence[Mapping[str, Any]], fingerprint: str) -> None:
     kept = [
-        {"case": item["case"], "features": dict(item.get("features") or {}), **_told(item)}
+        {"case": item["case"], "features": dict(item.get("features") or {}), **_demographics(item)}
         for item in items
     ]
     record = {"fingerprint": fingerprint, "items": kept}
     (folder / "cache.json").write_text(json.dumps(record))
 
 
-def _told(item: Mapping[str, Any]) -> dict[str, Any]:
+def _demographics(item: Mapping[str, Any]) -> dict[str, Any]:
     """The demographics of a datalist's item, or of a cache's."""
     known = item.get("demographics") or demographics_of(item)
     return {"demographics": known} if known else {}

@@ -149,15 +149,15 @@ class Checkpoints:
         self._best = float(value)
         keep(last, self.folder / self.FILES["best"])
         record = {"step": trainer.state.iteration, "metric": name, "value": self._best}
-        write_record(self._told_best, record)
+        write_record(self._best_record, record)
 
     @property
-    def _told_best(self) -> Path:
+    def _best_record(self) -> Path:
         return (self.folder / self.FILES["best"]).with_suffix(".json")
 
     def _known_best(self) -> float:
         try:
-            return float(json.loads(self._told_best.read_text())["value"])
+            return float(json.loads(self._best_record.read_text())["value"])
         except (OSError, ValueError, KeyError, TypeError):
             return math.inf
 

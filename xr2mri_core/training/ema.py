@@ -22,6 +22,8 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
     return {name: p for name, p in module.named_parameters() if p.requires_grad}
 
 
+# Not `diffusers.training_utils.EMAModel`: its first steps have another momentum, so that no weight
+# comes out the same, and checkpoints of earlier trainings would not go on.
 class EMA:
     """Handler: w' <- m w' + (1 - m) w after every step, for a module's trained weights w.
 

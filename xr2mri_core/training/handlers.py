@@ -167,6 +167,8 @@ class Pictures:
         Image.fromarray(pixels).save(self.folder / f"step-{engine.state.iteration:07d}.png")
 
 
+# MONAI's StatsHandler would leave all of this to be written (its hooks are handed the engine, and
+# neither the time of the steps alone nor the schedule), and logs each error a second time.
 class Log:
     """Every `every` steps: losses to the log and to TensorBoard, with the rate and the speed.
 
