@@ -30,7 +30,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -244,50 +244,56 @@ def _attacked(
     images = sorted(path.stem for path in served.studies.iterdir())
     work = [(chance.choice(list(CLIENTS)), chance.choice(images), n) for n in range(count)]
     expected = _expected(served, generator, work)
-    told: dict[str, Any] = {"requests, each time": count, "clients": clients}
+    found: dict[str, Any] = {"requests, each time": count, "clients": clients}
     times: dict[str, dict[str, float]] = {}
+    attacker = Attacker(lambda: served.server.url, ATTACKER, MODEL, images[0])
     for name in ("alone", "attacked"):
-        attacker = Attacker(lambda: served.server.url, ATTACKER, MODEL, images[0])
-        outcomes: Counter[str] = Counter()
-        taken: dict[str, list[float]] = {}
-
-        def one(item: Item, outcomes: Counter[str] = outcomes, taken: dict = taken) -> None:
-            before = time.perf_counter()
-            outcomes[CLIENTS[item[0]](served, item, expected)] += 1
-            taken.setdefault(item[0], []).append(time.perf_counter() - before)
-
-        highest = served.most_memory()
-        with ExitStack() as open_:
-            if name == "attacked":
-                open_.enter_context(attacker)
-            seconds = open_.enter_context(_latencies(served))
-            pool = open_.enter_context(ThreadPoolExecutor(clients))
-            started = time.perf_counter()
-            for future in [pool.submit(one, item) for item in work]:
-                future.result()
-            whole = time.perf_counter() - started
-        times[name] = {kind: float(np.median(taken[kind])) for kind in ("good", "job")}
-        told |= {
-            f"{name}: seconds": round(whole, 1),
-            f"{name}: outcomes": dict(sorted(outcomes.items())),
-            f"{name}: wrong or lost": sum(
-                n for kind, n in outcomes.items() if kind.startswith("WRONG")
-            ),
-            f"{name}: seconds of good requests, of jobs": [
-                round(value, 1) for value in times[name].values()
-            ],
-            **_told(f"{name}: info", seconds),
-            f"{name}: memory at most, MB": highest(),
-        }
-        print(f"{name}: {whole:.0f} s, {dict(outcomes)}", file=sys.stderr, flush=True)
-    told["attacks"] = dict(attacker.done)
-    told["time beside an attacker over alone"] = [
+        beside = attacker if name == "attacked" else nullcontext()
+        figures, times[name] = _good_users(served, work, expected, clients, beside)
+        found |= {f"{name}: {what}": value for what, value in figures.items()}
+    found["attacks"] = dict(attacker.done)
+    found["time beside an attacker over alone"] = [
         round(times["attacked"][kind] / times["alone"][kind], 2) for kind in ("good", "job")
     ]
     time.sleep(30)  # what was cut off is given that time to go
-    told["memory afterwards, MB"] = served.memory()
-    told["files left in temp"] = len(served.files() - served.idle)
-    return told
+    found["memory afterwards, MB"] = served.memory()
+    found["files left in temp"] = len(served.files() - served.idle)
+    return found
+
+
+def _good_users(
+    served: Served,
+    work: list[Item],
+    expected: dict[Any, str],
+    clients: int,
+    beside: AbstractContextManager[Any],
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """All of the work by so many clients: the figures, and the median seconds of good requests."""
+    outcomes: Counter[str] = Counter()
+    taken: dict[str, list[float]] = {}
+
+    def one(item: Item) -> None:
+        before = time.perf_counter()
+        outcomes[CLIENTS[item[0]](served, item, expected)] += 1
+        taken.setdefault(item[0], []).append(time.perf_counter() - before)
+
+    highest = served.most_memory()
+    with beside, _latencies(served) as seconds, ThreadPoolExecutor(clients) as pool:
+        started = time.perf_counter()
+        for future in [pool.submit(one, item) for item in work]:
+            future.result()
+        whole = time.perf_counter() - started
+    print(f"{whole:.0f} s, {dict(outcomes)}", file=sys.stderr, flush=True)
+    medians = {kind: float(np.median(taken[kind])) for kind in ("good", "job")}
+    figures = {
+        "seconds": round(whole, 1),
+        "outcomes": dict(sorted(outcomes.items())),
+        "wrong or lost": sum(n for kind, n in outcomes.items() if kind.startswith("WRONG")),
+        "seconds of good requests, of jobs": [round(value, 1) for value in medians.values()],
+        **_told("info", seconds),
+        "memory at most, MB": highest(),
+    }
+    return figures, medians
 
 
 if __name__ == "__main__":

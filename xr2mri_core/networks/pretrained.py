@@ -182,16 +182,7 @@ def import_zero123(path: Path, model: XR2MRIModel) -> Imported:
     )
 
     checkpoint = read_checkpoint(path)
-    for prefix, what in (
-        (_UNET, "no U-Net in ldm format"),
-        (_AUTOENCODER, "no autoencoder in ldm format"),
-        (_PROJECTION, "no pose projection, so this is another latent diffusion model"),
-    ):
-        if not any(name.startswith(prefix) for name in checkpoint):
-            raise WeightsError(
-                f"{path}: not a Zero-123 checkpoint: nothing is called '{prefix}...' ({what}); "
-                f"it begins with {shown(list(checkpoint)[:2])}"
-            )
+    _check_zero123(checkpoint, path)
     parts: State = {}
     unet, autoencoder = cast(Any, model.unet), cast(Any, model.autoencoder)
     kept = {n: v for n, v in checkpoint.items() if n.startswith((_UNET, _AUTOENCODER))}
@@ -215,6 +206,19 @@ def import_zero123(path: Path, model: XR2MRIModel) -> Imported:
     if not clip:
         notes += ("CLIP is not inside: import it from a file of its own",)
     return parts, _ignored(n for n in checkpoint if not n.startswith(used)), notes
+
+
+def _check_zero123(checkpoint: State, path: Path) -> None:
+    for prefix, what in (
+        (_UNET, "no U-Net in ldm format"),
+        (_AUTOENCODER, "no autoencoder in ldm format"),
+        (_PROJECTION, "no pose projection, so this is another latent diffusion model"),
+    ):
+        if not any(name.startswith(prefix) for name in checkpoint):
+            raise WeightsError(
+                f"{path}: not a Zero-123 checkpoint: nothing is called '{prefix}...' ({what}); "
+                f"it begins with {shown(list(checkpoint)[:2])}"
+            )
 
 
 def import_clip(path: Path, model: XR2MRIModel) -> Imported:

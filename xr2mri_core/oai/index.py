@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -260,19 +260,8 @@ def _write_reports(
     text = f"{title}\n{reports.flow_text(stages, counts)}{_doubts(converted)}"
     known = {knee.candidate.mri.path: knee.slices for knee in converted}
     slices = reports.slice_counts(release.series, {p: n for p, n in known.items() if p})
-    record = {
-        "xr2mri": __version__,
-        "form": release.form,
-        "visits": release.visits,
-        "settings": asdict(settings),
-        "series": dict(sorted(selection.listed.items())),
-        "repeated_series": selection.repeated,
-        "flow": [asdict(stage) for stage in stages],
-        "splits": counts,
-        "reading_projects": dict(Counter(k.candidate.reading.project for k in converted)),
-        "located": dict(Counter(knee.located for knee in converted)),
-        "notes": release.notes,
-    }
+    flow = [asdict(stage) for stage in stages]
+    record = _record(release, selection, converted, settings, {"flow": flow, "splits": counts})
     with atomic_files(out) as files:
         reports.write_excluded(files.path(out / "excluded.csv"), excluded, selection.unknown)
         files.path(out / "flow.txt").write_text(text, encoding="utf-8")
@@ -290,3 +279,25 @@ def _write_reports(
         content = json.dumps(record, indent=1, default=str) + "\n"
         files.path(out / "index.json").write_text(content, encoding="utf-8")
     return text
+
+
+def _record(
+    release: Release,
+    selection: Selection,
+    converted: Sequence[Converted],
+    settings: Settings,
+    results: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What went into an index, and what came of it."""
+    return {
+        "xr2mri": __version__,
+        "form": release.form,
+        "visits": release.visits,
+        "settings": asdict(settings),
+        "series": dict(sorted(selection.listed.items())),
+        "repeated_series": selection.repeated,
+        **results,
+        "reading_projects": dict(Counter(k.candidate.reading.project for k in converted)),
+        "located": dict(Counter(knee.located for knee in converted)),
+        "notes": release.notes,
+    }

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from pydicom import Dataset
 
 from xr2mri_core.errors import DatalistError, InputError, RadiographError, XR2MRIError, shown
 from xr2mri_core.geometry import Laterality
@@ -213,6 +214,33 @@ def read_knee(
     if len(files) != 1:
         raise RadiographError(f"several projections in one series: {len(files)} files")
     path = files[0]
+    header = _checked_header(path, side, both, listed_barcode, participant)
+    try:
+        pixels, info = read_radiograph(path)
+    except XR2MRIError as error:
+        raise RadiographError(f"a radiograph that cannot be read: {error}") from error
+    turn = info.get("turn", UPRIGHT)
+    _check_letters(pixels, turn, side, both)
+    if isinstance(locate, Drawn):
+        locate = Drawn(turn.edges_upright(locate.joint, pixels.shape))
+    try:
+        found, cut, doubt = _found(locate, pixels, info["spacing_mm"], side, both)
+    except RuntimeError as error:  # so torch reports a lack of memory, or a device that failed
+        raise Unread(f"{path.name}: the detector failed: {shown(error)}") from error
+    return KneePicture(
+        _sixteen_bits(cut),
+        turn.box_in_file(found.box, pixels.shape),
+        info["spacing_mm"],
+        is_synthetic(header),
+        found.how,
+        tuple(filter(None, (*info["warnings"], found.warning, doubt))),
+    )
+
+
+def _checked_header(
+    path: Path, side: Laterality, both: bool, listed_barcode: str, participant: str
+) -> Dataset:
+    """The header of a radiograph, if it is the one that is listed; see `read_knee`."""
     try:
         header = read_header(path)
     except Exception as error:
@@ -228,40 +256,32 @@ def read_knee(
             tagged = Laterality.parse(text_of(header, keyword))
         if tagged is not None:
             _check_shows(tagged, side, both)
-    try:
-        pixels, info = read_radiograph(path)
-    except XR2MRIError as error:
-        raise RadiographError(f"a radiograph that cannot be read: {error}") from error
-    turn = info.get("turn", UPRIGHT)
-    _check_letters(pixels, turn, side, both)
-    if isinstance(locate, Drawn):
-        locate = Drawn(turn.edges_upright(locate.joint, pixels.shape))
+    return header
+
+
+def _found(
+    locate: Locate,
+    pixels: np.ndarray,
+    spacing: tuple[float, float] | None,
+    side: Laterality,
+    both: bool,
+) -> tuple[Located, np.ndarray, str]:
+    """Where the knee is, its pixels, and a doubt about the polarity; refuses a negative."""
     looks: list[tuple[Located, np.ndarray]] = []
 
     def judged(picture: np.ndarray) -> Judged:
-        found = locate(picture, info["spacing_mm"], side, both)
+        found = locate(picture, spacing, side, both)
         looks.append((found, _cut(picture, found.box)))
         # the gap between two knees looks like a negative of one
         seen = found.how in (DETECTED, DRAWN)
         return polarity(looks[-1][1]), Shows.KNEE if seen else Shows.NONE
 
-    try:
-        negative = is_negative(pixels, judged)
-    except RuntimeError as error:  # so torch reports a lack of memory, or a device that failed
-        raise Unread(f"{path.name}: the detector failed: {shown(error)}") from error
+    negative = is_negative(pixels, judged)
     if negative:
         raise RadiographError("a negative film: bone is dark, and its header does not say so")
     found, cut = looks[0]
     unsure = negative is None and found.how in (DETECTED, DRAWN)
-    doubts = (found.warning, DOUBTED if unsure else "")
-    return KneePicture(
-        _sixteen_bits(cut),
-        turn.box_in_file(found.box, pixels.shape),
-        info["spacing_mm"],
-        is_synthetic(header),
-        found.how,
-        tuple(filter(None, (*info["warnings"], *doubts))),
-    )
+    return found, cut, DOUBTED if unsure else ""
 
 
 def _check_letters(pixels: np.ndarray, turn: Turn, side: Laterality, both: bool) -> None:

@@ -55,29 +55,13 @@ def write_radiograph_dicom(
         InputError: for pixels, a spacing or a photometric interpretation that are not accepted.
         OutputError: if the file cannot be written.
     """
-    path = Path(path)
-    pixels = np.asarray(pixels)
-    if pixels.ndim != 2 or pixels.dtype != np.uint16 or pixels.max(initial=0) > 4095:
-        raise InputError(
-            f"pixels {pixels.dtype} {pixels.shape}: a 12-bit uint16 picture (H, W) is accepted"
-        )
-    if not spacing_mm > 0:
-        raise InputError(f"pixel spacing {spacing_mm} mm: a positive number is accepted")
-    if photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        raise InputError(f"{photometric!r}: MONOCHROME1 and MONOCHROME2 are accepted")
+    path, pixels = Path(path), np.asarray(pixels)
+    _check(pixels, spacing_mm, photometric)
     side = Laterality.parse(laterality) or Laterality.RIGHT
     stored = pixels if photometric == "MONOCHROME2" else 4095 - pixels
 
     uid = _uids(patient_id, stored)
-    meta = FileMetaDataset()
-    meta.FileMetaInformationVersion = b"\x00\x01"
-    meta.MediaStorageSOPClassUID = DX_FOR_PRESENTATION
-    meta.MediaStorageSOPInstanceUID = UID(uid("instance"))
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = _IMPLEMENTATION_UID
-    meta.ImplementationVersionName = f"XR2MRI_{__version__}"[:16]
-
-    ds = FileDataset(str(path), {}, file_meta=meta, preamble=b"\x00" * 128)
+    ds = FileDataset(str(path), {}, file_meta=_meta(uid("instance")), preamble=b"\x00" * 128)
     ds.is_little_endian, ds.is_implicit_VR = True, False
     _describe_patient(ds, patient_id, demographics or {})
     _describe_study(ds, uid)
@@ -92,6 +76,28 @@ def write_radiograph_dicom(
             "choose a folder with space that you may write to"
         ) from error
     return path
+
+
+def _check(pixels: np.ndarray, spacing_mm: float, photometric: str) -> None:
+    if pixels.ndim != 2 or pixels.dtype != np.uint16 or pixels.max(initial=0) > 4095:
+        raise InputError(
+            f"pixels {pixels.dtype} {pixels.shape}: a 12-bit uint16 picture (H, W) is accepted"
+        )
+    if not spacing_mm > 0:
+        raise InputError(f"pixel spacing {spacing_mm} mm: a positive number is accepted")
+    if photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        raise InputError(f"{photometric!r}: MONOCHROME1 and MONOCHROME2 are accepted")
+
+
+def _meta(instance: str) -> FileMetaDataset:
+    meta = FileMetaDataset()
+    meta.FileMetaInformationVersion = b"\x00\x01"
+    meta.MediaStorageSOPClassUID = DX_FOR_PRESENTATION
+    meta.MediaStorageSOPInstanceUID = UID(instance)
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = _IMPLEMENTATION_UID
+    meta.ImplementationVersionName = f"XR2MRI_{__version__}"[:16]
+    return meta
 
 
 def _uids(patient_id: str, pixels: np.ndarray) -> Callable[[str], str]:

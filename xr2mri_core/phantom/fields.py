@@ -146,15 +146,9 @@ class Canvas:
         if region is None:
             return
         distance = distance.expand(region.x.shape)
-        flat = distance.amin(dim=0)
-        spans = []
-        for nearest in (distance.amin(dim=(1, 2)), flat.amin(dim=1), flat.amin(dim=0)):
-            hit = torch.nonzero(nearest < 2.0).ravel()
-            if len(hit) == 0:
-                return
-            # One cell of margin, for the slope and the interpolation.
-            spans.append(slice(max(int(hit[0]) - 1, 0), min(int(hit[-1]) + 2, len(nearest))))
-        crop = (spans[0], spans[1], spans[2])
+        crop = _near(distance)
+        if crop is None:
+            return
         distance = distance[crop]
         slope = _slope_along_slices(distance)
         scaled = distance / torch.sqrt(PIXEL**2 + (0.8 * slope) ** 2)
@@ -176,6 +170,19 @@ class Canvas:
             else:
                 value = double(texture.expand(region.x.shape)[crop]) * signal
             self.signal[target].lerp_(value, alpha)
+
+
+def _near(distance: Tensor) -> Crop | None:
+    """The part of a field within 2 mm of the surface or inside; None where there is none."""
+    flat = distance.amin(dim=0)
+    spans = []
+    for nearest in (distance.amin(dim=(1, 2)), flat.amin(dim=1), flat.amin(dim=0)):
+        hit = torch.nonzero(nearest < 2.0).ravel()
+        if len(hit) == 0:
+            return None
+        # One cell of margin, for the slope and the interpolation.
+        spans.append(slice(max(int(hit[0]) - 1, 0), min(int(hit[-1]) + 2, len(nearest))))
+    return spans[0], spans[1], spans[2]
 
 
 def double(field: Tensor) -> Tensor:

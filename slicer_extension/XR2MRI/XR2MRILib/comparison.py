@@ -91,15 +91,8 @@ def compare(
     low, high = np.percentile(real[::2, ::2, ::2], CLIP_PERCENTILES)
     if not float(high) > float(low):  # no numbers are not above each other, either
         raise NotComparable(_("The real volume has no contrast, or values that are no numbers."))
-    scale = 1.0 / (float(high) - float(low))
-    resampled = np.zeros(generated.shape, np.float32, order="F")
-    covered = 0
-    for k in range(generated.shape[1]):
-        check()
-        values, inside = _resampled_slice(real, to_real, generated.shape, k)
-        resampled[:, k] = np.where(inside, np.clip((values - low) * scale, 0, 1), 0)
-        covered += int(inside.sum())
-    share = covered / generated.size
+    window = (float(low), float(high))
+    resampled, share = _resampled(real, to_real, window, generated.shape, check)
     if share < LEAST_OVERLAP:
         told = _("The real volume covers {x:.0f} % of the generated one.")
         raise NoOverlap(told.format(x=100 * share))
@@ -116,6 +109,25 @@ def compare(
     difference = generated - resampled
     whole = psnr(resampled, generated)
     return Comparison(resampled, difference, edges, scores[0], scores[1], whole, share)
+
+
+def _resampled(
+    real: np.ndarray,
+    to_real: np.ndarray,
+    window: tuple[float, float],
+    shape: tuple,
+    check: Callable[[], None],
+) -> tuple[np.ndarray, float]:
+    """A real volume on another grid, its window to [0, 1], and the share of it that it covers."""
+    low, scale = window[0], 1.0 / (window[1] - window[0])
+    resampled = np.zeros(shape, np.float32, order="F")
+    covered = 0
+    for k in range(shape[1]):
+        check()
+        values, inside = _resampled_slice(real, to_real, shape, k)
+        resampled[:, k] = np.where(inside, np.clip((values - low) * scale, 0, 1), 0)
+        covered += int(inside.sum())
+    return resampled, covered / resampled.size
 
 
 def psnr(truth: np.ndarray, image: np.ndarray) -> float:
