@@ -102,6 +102,8 @@ def test_methods_are_trained_alike_and_measured_in_one_table(compared):
     assert len(ours["weights"]) == 64 and ours["weights"] != told["LDM"]["weights"]
     assert ours["command"].count("monai.bundle run") == 2 and "volume.yaml" in ours["command"]
     assert ours["commit"] and ours["seed"] == "0"
+    for name in ("ours", "ours_mean", "ours_blank"):
+        assert scores[name, "case-3"]["weights"] == ours["weights"]
 
     with (out / "experiments.csv").open() as file:
         kinds = [row["experiment"] for row in csv.DictReader(file)]

@@ -51,7 +51,8 @@ def oracle(small_datalist):
     return Oracle(load_datalist(small_datalist))
 
 
-def test_rows_and_files_of_an_evaluation(small_datalist, oracle, tmp_path):
+def test_rows_and_files_of_an_evaluation(small_datalist, oracle, tmp_path, monkeypatch):
+    monkeypatch.setattr(compare, "SPACINGS", (3, 50, 60))
     text = compare.evaluate(
         small_datalist, oracle, tmp_path, samples=2, spacing_cases=1, seed=5, steps=4
     )

@@ -16,9 +16,9 @@ from xr2mri_core.transforms.augmentation import CHANGES
 
 
 def test_every_change_of_every_case_is_measured_beside_the_scale(
-    generator, small_datalist, tmp_path
+    generator, labelled_datalist, tmp_path
 ):
-    text = robustness(small_datalist, generator, tmp_path, steps=1)
+    text = robustness(labelled_datalist, generator, tmp_path, steps=1)
     with (tmp_path / "robustness.csv").open() as file:
         rows = list(csv.DictReader(file))
     names = ["unchanged", "other noise", "other patient", *CHANGES]
@@ -34,11 +34,11 @@ def test_every_change_of_every_case_is_measured_beside_the_scale(
 
 
 def test_a_generator_that_ignores_its_radiograph_does_not_move(
-    generator, small_datalist, tmp_path, monkeypatch
+    generator, labelled_datalist, tmp_path, monkeypatch
 ):
     code = generator.model.encode_radiograph(torch.zeros(1, 1, 64, 64))
     monkeypatch.setattr(generator.model, "encode_radiograph", lambda radiograph: code)
-    robustness(small_datalist, generator, tmp_path, cases=2, steps=1)
+    robustness(labelled_datalist, generator, tmp_path, cases=2, steps=1)
     summary = json.loads((tmp_path / "robustness.json").read_text())
     assert all(summary[name]["self_rms"] == 0 for name in ["other patient", *CHANGES])
     assert summary["other noise"]["self_rms"] > 0

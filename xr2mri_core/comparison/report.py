@@ -110,7 +110,9 @@ def write_report(
     text = _markdown(summary, recovery, titles, len(items), datalist)
     with atomic_files(out) as new:
         flat = [
-            {k: one.get(k, "") for k in ("row", "case", "participant", "seconds")} | one["metrics"]
+            {k: one.get(k, "") for k in ("row", "case", "participant", "seconds")}
+            | {"weights": one["of"].get("sha256", ""), "seed": one["of"].get("seed", "")}
+            | one["metrics"]
             for one in measured
         ]
         write_csv(new.path(out / "metrics.csv"), flat)
