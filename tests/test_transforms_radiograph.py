@@ -214,7 +214,10 @@ def test_dicom_without_a_picture_is_refused(tmp_path):
     del data.PixelData
     data.save_as(path)
     assert "pixels are missing" in refusal(path)
-    del data.Rows
+    data.FloatPixelData = bytes(4 * data.Rows * data.Columns)
+    data.save_as(path)
+    assert "real numbers, in FloatPixelData (7FE0,0008)" in refusal(path)
+    del data.FloatPixelData, data.Rows
     data.save_as(path)
     assert "without a picture" in refusal(path)
 

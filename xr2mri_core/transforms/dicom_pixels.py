@@ -136,6 +136,11 @@ def grey_values(dataset: Dataset, form: Form) -> tuple[np.ndarray, tuple[str, ..
 
 def _decoded(dataset: Dataset, form: Form) -> np.ndarray:
     """Values as they are stored: (rows, columns) or (rows, columns, 3)."""
+    for keyword in ("FloatPixelData", "DoubleFloatPixelData"):
+        if keyword in dataset:
+            raise UndecodableError(
+                f"its pixels are real numbers, in {named(keyword)}; export it with integer pixels"
+            )
     if "PixelData" not in dataset or not dataset.PixelData:
         raise UndecodableError(
             f"its pixels are missing: there is no {named('PixelData')}, the file is cut short; "
