@@ -79,6 +79,8 @@ def test_every_item_is_done_once_with_one_thread(cluster):
     done = list(each_done(squared, range(12), 1, "squares", scheduler=cluster.scheduler_address))
     assert sorted(number for number, _, _ in done) == [n**2 for n in range(12)]
     assert {threads for _, threads, _ in done} == {1}
+    with pytest.raises(TypeError):  # an error of the work is the caller's
+        list(each_done(squared, ["word"], 1, "squares", scheduler=cluster.scheduler_address))
 
 
 def test_a_worker_killed_in_the_middle_costs_nothing(cluster, generate, tmp_path, monkeypatch):
@@ -106,11 +108,6 @@ def test_a_piece_that_kills_its_workers_is_told(cluster):
             list(each_done(shot, range(3, 4), 1, "shoots", scheduler=cluster.scheduler_address))
     finally:
         cluster.scheduler.allowed_failures = usual
-
-
-def test_an_error_of_the_work_is_the_callers(cluster):
-    with pytest.raises(TypeError):
-        list(each_done(squared, ["word"], 1, "squares", scheduler=cluster.scheduler_address))
 
 
 SCHEDULER = """

@@ -61,7 +61,7 @@ def test_the_processes_end_with_a_killed_parent(how):
     while len(found := psutil.Process(parent.pid).children(recursive=True)) < 3:  # and the tracker
         assert time.monotonic() < limit and parent.poll() is None, found
         time.sleep(0.1)
-    time.sleep(3)  # they have something to do
+    time.sleep(1)  # they have something to do
     parent.send_signal(how)
     parent.wait(30)
     assert psutil.wait_procs(found, timeout=30)[1] == []

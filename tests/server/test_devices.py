@@ -143,8 +143,6 @@ def test_a_crash_costs_a_retry_on_another_device(tiny_bundle):
         assert told[1 - place] == {"name": "cpu", "busy": True, "lost": 0}
         service.queue.cancel(victim)
         assert victim.wait(20) and victim.state is State.CANCELLED
-        again = service.submit("m", radiograph, small)[0]
-        assert again.wait(60) and np.array_equal(again.result.volume, own)
     finally:
         service.close()
     assert not [child for child in psutil.Process().children() if child.pid == pid]
