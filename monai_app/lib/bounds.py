@@ -78,11 +78,11 @@ class Bounds:
 
     # files in the reading box
     read_seconds: _Seconds = 30
-    """To decode a file."""
+    """To decode a file and find its knee."""
     read_cpu_seconds: _Seconds = 20
     """Of processor time for it."""
     read_memory_mb: Annotated[int, whole(64, 1_000_000)] = 1024
-    """MiB for it, beside what the readers themselves take."""
+    """MiB for it, beside what readers and detector themselves take."""
     read_at_once: Annotated[int, whole(1, 64)] = 4
     """Files that are decoded at once; of one user one less."""
     read_waiting: Annotated[int, whole(2, 1000)] = 64

@@ -10,7 +10,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,12 @@ import numpy as np
 from monai_app.lib.device_queue import DeviceLost, DeviceQueue, Job
 from monai_app.lib.device_worker import DeviceWorker
 from monai_app.lib.parameters import GenerationParameters
-from monai_app.lib.reading_box import ClientGone, ReadingBox
+from monai_app.lib.reading_box import ReadingBox
 from xr2mri_core.bundle import describe_bundle, weights_path
 from xr2mri_core.devices import devices_named, is_out_of_memory
 from xr2mri_core.errors import InputError, OutputError, WeightsError, XR2MRIError, shown
-from xr2mri_core.export import patient_and_study
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.geometry import depths_of
-from xr2mri_core.localization import KneeDetector
 from xr2mri_core.processes import cores
 from xr2mri_core.reading import PreparedRadiograph
 from xr2mri_core.volume import GeneratedVolume
@@ -37,7 +34,6 @@ SLICE_WORK = 12
 """What a slice costs besides its denoising steps (decoding, copying), counted in steps."""
 _ARRAYS_OF_ONE, _ARRAYS_OF_SEVERAL = 4, 8  # volumes that are held at once; see `generate`
 _RECORD = 256 << 10  # bytes of a record, and of what is kept of a header
-_LOOK_AT_ONCE = 2  # looking for the knee takes up to some 100 MB, and all cores
 
 Deliver = Callable[[GeneratedVolume], dict[str, str]]
 """Takes a result elsewhere; what it returns goes into the record as `stored`."""
@@ -187,7 +183,7 @@ class GenerationService:
         self.queue = DeviceQueue(devices, max_queue, most_of_one=share)
         self._generators: dict[str, KneeMRIGenerator] = {}
         self._cards: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
-        self._loading, self._looking = threading.Lock(), threading.Semaphore(_LOOK_AT_ONCE)
+        self._loading = threading.Lock()
 
     def generator(self, model: str) -> KneeMRIGenerator:
         """The generator of a model.
@@ -205,8 +201,6 @@ class GenerationService:
         """Load all models in the background, so that the first request finds them there."""
 
         def load_all() -> None:
-            with suppress(WeightsError):
-                KneeDetector.shipped()
             for model in self.bundles:
                 with suppress(WeightsError):  # told to those who ask for it
                     self.generator(model)
@@ -261,27 +255,21 @@ class GenerationService:
     ) -> PreparedRadiograph:
         """Read a radiograph as this model takes it.
 
-        The file is decoded in the reading box; what comes out of that, numbers of a checked count,
-        is looked at and cut here.
+        All of it happens in the reading box; what comes back is the picture that the model takes.
 
         Args:
             model: of which name.
             source: a file, or the content of one.
             parameters: with side and box.
-            owner, gone: see `ReadingBox.read`.
+            owner, gone: see `ReadingBox.prepare`.
 
         Raises:
             RadiographError: it cannot be used.
             Crowded, ClientGone, OutputError: as the box says.
         """
-        generator = self.generator(model)
-        file = self.box.read(source, owner=owner, gone=gone)
-        with self._looking:
-            if gone():
-                raise ClientGone
-            read = generator.read(file, parameters.laterality, parameters.box)
-        header = None if read.header is None else patient_and_study(read.header)
-        return replace(read, header=header)  # a result keeps it: no more than its export needs
+        size = self.generator(model).image_size
+        side, box = parameters.laterality, parameters.box
+        return self.box.prepare(source, size, side, box, owner=owner, gone=gone)
 
     def prepare(
         self,

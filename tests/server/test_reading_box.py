@@ -18,6 +18,7 @@ import textwrap
 import threading
 import time
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ import psutil
 import pydicom
 import pytest
 import requests
+import torch
 from checks import without_paths
 from dicom_samples import encoded, knee, write_dicom
 from hypothesis import given, settings
@@ -40,7 +42,8 @@ from monai_app.lib.reading_box import ClientGone, Crowded, ReadingBox
 from monai_app.lib.reading_box.answer import told, understood
 from monai_app.lib.reading_box.turns import SOON, Turns
 from xr2mri_core.errors import RadiographError
-from xr2mri_core.transforms.radiograph_file import RadiographFile, open_radiograph
+from xr2mri_core.geometry import Laterality
+from xr2mri_core.reading import PreparedRadiograph, prepare_radiograph
 
 # --- files that cost more than they look ----------------------------------------------------------
 
@@ -203,11 +206,14 @@ def box_of(server) -> psutil.Process:
 
 
 def readers(server) -> list[psutil.Process]:
-    return [
-        child
-        for child in box_of(server).children()
-        if child.is_running() and child.status() != psutil.STATUS_ZOMBIE
-    ]
+    """Processes that have a file; one without waits for the next."""
+    return [child for child in box_of(server).children() if _has_a_file(child.pid)]
+
+
+def _has_a_file(pid: int) -> bool:
+    with suppress(OSError):
+        return any("memfd:" in os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir())
+    return False
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +244,7 @@ def test_a_reader_holds_nothing_of_the_server(secured, slow_file, issuer_key):
 
 def _check_confined(secured, reader: psutil.Process) -> None:
     known = {"PYTHONPATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}
-    known |= {"LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ"}
+    known |= {"GLIBC_TUNABLES", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ"}
     for process in (reader, box_of(secured)):
         assert set(process.environ()) <= known
         named = [file.path for file in process.open_files()]
@@ -362,35 +368,53 @@ def test_a_file_is_the_same_in_the_box(box, tmp_path):
         "a.png": png(draw_knee()),
         "a.jpg": encoded(draw_knee(), "JPEG"),
     }
-    for name, content in files.items():
+    asked = {"laterality": "L", "box": [2, 3, 60, 62]}
+    for (name, content), options in zip(files.items(), ({}, {}, asked), strict=True):
         (tmp_path / name).write_bytes(content)
-        here = open_radiograph(tmp_path / name)
-        for there in (box.read(tmp_path / name), box.read(content, name)):
-            assert np.array_equal(here.pixels, there.pixels) and here.info == there.info
-            assert there.name == name
-    assert str(box.read(tmp_path / "a.dcm").header.PatientName) == "Ωμέγα"
-    assert box.read(tmp_path / "a.dcm").header.PatientWeight.original_string == "70.50"
+        here = prepare_radiograph(tmp_path / name, 64, **options)
+        for there in (
+            box.prepare(tmp_path / name, 64, **options),
+            box.prepare(content, 64, **options, name=name),
+        ):
+            assert np.array_equal(here.picture, there.picture) and there.name == name
+            assert json.dumps(there.info["localization"]) == json.dumps(
+                here.info.get("localization")
+            )
+            for told_of in ("box", "laterality", "mirrored", "spacing_mm", "warnings", "format"):
+                assert there.info[told_of] == here.info[told_of]
+    there = box.prepare(tmp_path / "a.dcm", 64)
+    assert str(there.header.PatientName) == "Ωμέγα"
+    assert there.header.PatientWeight.original_string == "70.50"
 
 
 def test_the_box_starts_again_after_its_process_was_killed(box):
-    box.read(png(draw_knee()))
+    box.prepare(png(draw_knee()), 64)
     box._forks._process.kill()
-    assert box.read(png(draw_knee())).pixels.shape == (96, 96)
+    assert box.prepare(png(draw_knee()), 64).picture.shape == (1, 1, 64, 64)
 
 
-def test_without_a_box_the_same_is_read_here(radiograph, monkeypatch, caplog):
+def test_a_process_that_was_killed_while_it_waited_costs_no_file(box):
+    """The one that is made ahead, by somebody who is short of memory."""
+    box.prepare(png(draw_knee()), 64)
+    waiting = psutil.Process(box._forks._process.pid)
+    until(waiting.children)[0].kill()
+    assert box.prepare(png(draw_knee()), 64).picture.shape == (1, 1, 64, 64)
+
+
+def test_without_a_box_the_same_is_read_here(radiograph, box, monkeypatch, caplog):
+    there = box.prepare(radiograph, 64)
     monkeypatch.setattr("sys.platform", "other")
     here = ReadingBox()
     assert "server's process" in caplog.text
-    assert np.array_equal(here.read(radiograph).pixels, draw_knee())
-    assert np.array_equal(here.read(radiograph.read_bytes(), "a").pixels, draw_knee())
+    assert np.array_equal(here.prepare(radiograph, 64).picture, there.picture)
+    assert np.array_equal(here.prepare(radiograph.read_bytes(), 64).picture, there.picture)
     with pytest.raises(RadiographError, match="not a radiograph"):
-        here.read(b"nonsense")
+        here.prepare(b"nonsense", 64)
 
 
 def test_nobody_waits_for_a_client_that_has_gone(box):
     with pytest.raises(ClientGone):
-        box.read(many_scans(2048), gone=lambda: True)
+        box.prepare(many_scans(2048), 64, gone=lambda: True)
 
 
 # --- what comes back ------------------------------------------------------------------------------
@@ -402,36 +426,58 @@ VALUES = st.recursive(
     ),
     max_leaves=6,
 )
-KEYS = ["shape", "spacing_mm", "laterality", "format", "warnings", "turn", "patient"]
+KNEE = {"side": "R", "score": 0.9, "source": "detector", "joint": [1, 2, 3, 4], "box": [1, 2, 3, 4]}
+FOUND = {"kind": "single", "rows": 64, "columns": 64, "spacing_mm": None, "scale": None,
+         "knees": [KNEE], "warnings": []}  # fmt: skip
+INFO = {"spacing_mm": None, "laterality": "R", "mirrored": False, "box": (0, 0, 64, 64),
+        "format": "PNG", "warnings": [], "localization": FOUND}  # fmt: skip
+KEYS = [*INFO, "inverted", "refused", "undecodable", "patient", "pixels", *FOUND, *KNEE]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the box is Linux's")
-@settings(max_examples=80, deadline=None)
-@given(st.sampled_from([*KEYS, "refused", "undecodable"]), VALUES | st.sampled_from([
+@settings(max_examples=120, deadline=None)
+@given(st.sampled_from(KEYS), VALUES | st.sampled_from([
     {"PatientName": {"a": 1}}, {"PatientID": "x" * 99}, {"PatientName": "a\nb"},
     {"IssuerOfPatientIDQualifiersSequence": [{}]}, {"IssuerOfPatientIDQualifiersSequence": "x"},
-    {"StudyInstanceUID": "../x"}, [10**9, 10**9], [64, 65], [64.0, 64], [32, 128],
+    {"StudyInstanceUID": "../x"}, [10**9, 10**9], [64, 65], [KNEE] * 3, "x" * 3000, ["x" * 3000],
+    ["x"] * 65, b"", b"x", b"\xff" * 64 * 64 * 4, np.full((64, 64), 2, np.float32).tobytes(),
 ]))  # fmt: skip
 def test_whatever_a_reader_says_is_checked(key, value):
-    pixels = os.memfd_create("pixels", os.MFD_ALLOW_SEALING)
-    try:
-        info = {"spacing_mm": None, "laterality": None, "format": "PNG", "warnings": []}
-        plain = json.loads(told(RadiographFile("a", knee(64, 64), info), pixels))
-        try:
-            read = understood(json.dumps(plain | {key: value}).encode(), pixels, "a")
-        except RadiographError as error:
-            assert len(str(error)) < 2100
+    good = PreparedRadiograph("a", torch.zeros(1, 1, 64, 64), INFO)
+    line, pixels = told(good).split(b"\n", 1)
+    plain = json.loads(line)
+    if isinstance(value, bytes):
+        pixels = value
+    else:
+        for part in (KNEE, FOUND, INFO):
+            if key in part:
+                found = plain["info"]["localization"]
+                {id(KNEE): found["knees"][0], id(FOUND): found, id(INFO): plain["info"]}[id(part)][
+                    key
+                ] = value
+                break
         else:
-            assert read.pixels.size == 64 * 64 and read.pixels.dtype == np.float32
-            assert all(isinstance(warning, str) for warning in read.info["warnings"])
-    finally:
-        os.close(pixels)
+            plain[key] = value
+    try:
+        read = understood(json.dumps(plain).encode() + b"\n" + pixels, "a", 64)
+    except RadiographError as error:
+        assert len(str(error)) < 2100
+    else:
+        assert read.picture.shape == (1, 1, 64, 64) and float(read.picture.abs().max()) <= 1
+        assert len(json.dumps(read.info)) < 10_000
+        assert all(isinstance(warning, str) for warning in read.info["warnings"])
+
+
+def test_what_was_prepared_is_understood():
+    prepared = PreparedRadiograph("a", torch.linspace(-1, 1, 4096).reshape(1, 1, 64, 64), INFO)
+    read = understood(told(prepared), "a", 64)
+    assert torch.equal(read.picture, prepared.picture) and read.side is Laterality.RIGHT
+    assert json.loads(json.dumps(read.info)) == {**json.loads(json.dumps(INFO)), "inverted": False}
 
 
 @pytest.mark.parametrize("answer", [b"", b"{", b"[]", b"7", b"[" * 100_000, b'"\xff"'])
 def test_what_is_no_answer_is_refused(answer):
     with pytest.raises(RadiographError, match="damaged"):
-        understood(answer, 0, "a")
+        understood(answer, "a", 64)
 
 
 # --- turns ----------------------------------------------------------------------------------------

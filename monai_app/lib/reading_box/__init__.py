@@ -1,12 +1,13 @@
 """The reading box: foreign files are parsed in processes that hold nothing and may do nothing.
 
     box = ReadingBox()
-    read = box.read(upload, "knee.dcm", owner="alice")    # a RadiographFile, as in-process
+    radiograph = box.prepare(upload, 256, name="knee.dcm", owner="alice")    # as in-process
 
-A radiograph from a client, a studies folder or a PACS goes through parsers and native decoders,
-any of which may have a fault that a file can use. So each file is read by a process of its own:
+A radiograph from a client, a studies folder or a PACS goes through parsers, native decoders and a
+network, any of which may have a fault that a file can use. So each file is read, its knee found and
+cut out by a process of its own; the server gets 256 x 256 numbers.
 
-- `child` is the program: a process that has loaded the readers, and nothing else, waits and forks
+- `child` is the program: a process that has loaded readers and detector, and nothing else, forks
   for every file. It was started with an empty environment and without any file of the server.
 - `confinement` is what such a fork gives up before it sees the first byte.
 - `turns` is who may have a file read, and for how long, while others wait.

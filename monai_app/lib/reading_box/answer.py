@@ -1,136 +1,154 @@
-"""What a process that has read a file says: JSON for what is known of it, numbers for its pixels.
+"""What a process that has prepared a file says: a line of JSON, then the picture as plain numbers.
 
 What comes from there is checked as if a stranger had written it, for that may be so.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
-import mmap
-import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypedDict
 
 import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xr2mri_core.errors import InputError, RadiographError, UndecodableError, XR2MRIError
 from xr2mri_core.export.dicom_patient import patient_as_text, patient_from_text
-from xr2mri_core.geometry import Laterality
-from xr2mri_core.transforms.orientation import Turn
-from xr2mri_core.transforms.picture import check_size, plausible_spacing
-from xr2mri_core.transforms.radiograph_file import RadiographFile
+from xr2mri_core.reading import PreparedRadiograph
 
-LONGEST = 1 << 20
-"""Bytes of JSON."""
-_MOST_WARNINGS, _LONGEST_WARNING, _LONGEST_FORMAT = 64, 2000, 16
-_SEALS = 0x0002 | 0x0004 | 0x0008  # F_SEAL_SHRINK, _GROW, _WRITE
+LONGEST_TEXT = 1 << 20
+"""Bytes of the line."""
+_MOST_WARNINGS, _LONGEST_WARNING = 64, 2000
+
+Warnings = Annotated[
+    list[Annotated[str, Field(max_length=_LONGEST_WARNING)]], Field(max_length=_MOST_WARNINGS)
+]
+Spacing = tuple[Annotated[float, Field(gt=0, lt=1e6)], Annotated[float, Field(gt=0, lt=1e6)]]
+Edge = Annotated[float, Field(gt=-1e6, lt=1e6)]
+Whole = Annotated[int, Field(gt=-(10**6), lt=10**6)]
+Word = Annotated[str, Field(max_length=16)]
+Score = Annotated[float, Field(ge=0, le=1)]
+
+
+class Request(TypedDict):
+    """What a process is asked, beside the open file.
+
+    Attributes:
+        name: of the file.
+        size: rows and columns of the picture to be made.
+        laterality, box: see `prepare_radiograph`.
+    """
+
+    name: str
+    size: int
+    laterality: str
+    box: Sequence[int] | None
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class _Knee(_Strict):
+    side: Literal["R", "L"] | None
+    score: Score
+    source: Word
+    joint: tuple[Edge, Edge, Edge, Edge]
+    box: tuple[Whole, Whole, Whole, Whole]
+
+
+class _Scale(_Strict):
+    spacing_mm: Spacing
+    relative_error: Score
+    source: Word
+
+
+class _Localization(_Strict):
+    kind: Word
+    rows: Annotated[int, Field(gt=0, lt=10**6)]
+    columns: Annotated[int, Field(gt=0, lt=10**6)]
+    spacing_mm: Spacing | None
+    scale: _Scale | None
+    knees: Annotated[list[_Knee], Field(max_length=2)]
+    warnings: Warnings
+
+
+class _Info(_Strict):
+    """What is told of ``PreparedRadiograph.info``: what records and replies tell of it."""
+
+    format: Word
+    laterality: Literal["R", "L"]
+    mirrored: bool
+    inverted: bool = False
+    box: tuple[Whole, Whole, Whole, Whole]
+    spacing_mm: Spacing | None
+    localization: _Localization | None = None
+    warnings: Warnings
+
+
+class _Told(_Strict):
+    info: _Info
+    patient: dict[str, Any] | None
 
 
 def refused(error: XR2MRIError) -> bytes:
     """The answer to a file that cannot be used."""
     kind = "undecodable" if isinstance(error, UndecodableError) else "refused"
-    return json.dumps({kind: str(error)[:_LONGEST_WARNING]}).encode()
+    return json.dumps({kind: str(error)[:_LONGEST_WARNING]}).encode() + b"\n"
 
 
-def told(read: RadiographFile, pixels: int) -> bytes:
-    """The answer to a file that was read; its pixels go into the open file `pixels`."""
-    rest = np.ascontiguousarray(read.pixels, np.float32).data.cast("B")
-    while rest:
-        rest = rest[os.write(pixels, rest) :]
-    turn = read.info.get("turn")
-    return json.dumps(
-        {
-            "shape": read.pixels.shape,
-            "spacing_mm": read.info["spacing_mm"],
-            "laterality": read.info["laterality"],
-            "format": read.info["format"],
-            "warnings": read.info["warnings"][:_MOST_WARNINGS],
-            "turn": None if turn is None else [turn.stretch, turn.transposed, turn.flipped],
-            "patient": None if read.header is None else patient_as_text(read.header),
-        }
-    ).encode()
+def told(prepared: PreparedRadiograph) -> bytes:
+    """The answer to a file that was prepared."""
+    info = {name: prepared.info[name] for name in _Info.model_fields if name in prepared.info}
+    info["warnings"] = _bounded(info["warnings"])
+    if found := info.get("localization"):
+        info["localization"] = {**found, "warnings": _bounded(found["warnings"])}
+    patient = None if prepared.header is None else patient_as_text(prepared.header)
+    line = _Told(info=_Info(**info), patient=patient).model_dump_json()
+    return line.encode() + b"\n" + prepared.picture.numpy().astype(np.float32).tobytes()
 
 
-def understood(answer: bytes, pixels: int, name: str) -> RadiographFile:
-    """The file that an answer tells of.
+def _bounded(warnings: Sequence[str]) -> list[str]:
+    return [warning[:_LONGEST_WARNING] for warning in warnings[:_MOST_WARNINGS]]
+
+
+def understood(answer: bytes, name: str, size: int) -> PreparedRadiograph:
+    """The radiograph that an answer tells of.
 
     Args:
         answer: what a process has said.
-        pixels: open file (memfd) with what it has written.
-        name: of the file that was read.
+        name: of the file that was prepared.
+        size: rows and columns of the picture.
 
     Raises:
         RadiographError: that is the answer, or the answer makes no sense.
     """
+    line, _, pixels = bytes(answer).partition(b"\n")
     try:
-        said = json.loads(answer)
-        if "undecodable" in said:
-            raise UndecodableError(_text(said["undecodable"], _LONGEST_WARNING))
-        if "refused" in said:
-            raise RadiographError(_text(said["refused"], _LONGEST_WARNING))
-        header = None if said["patient"] is None else patient_from_text(said["patient"])
-        return RadiographFile(name, _pixels(said["shape"], pixels), _info(said), header)
+        said = json.loads(line)
+        for kind, error in (("undecodable", UndecodableError), ("refused", RadiographError)):
+            if kind in said:
+                raise error(str(said[kind])[:_LONGEST_WARNING])
+        told = _Told.model_validate_json(line)
+        header = None if told.patient is None else patient_from_text(told.patient)
+        return PreparedRadiograph(name, _picture(pixels, size), told.info.model_dump(), header)
     except RadiographError:
         raise
-    except (InputError, ValueError, KeyError, TypeError, OSError, RecursionError) as error:
+    except (InputError, ValidationError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UndecodableError(
             f"{name}: a damaged file that cannot be decoded; export the radiograph again"
         ) from error
 
 
-def _pixels(shape: object, pixels: int) -> np.ndarray:
-    """What lies in memory that both processes have: from here on it changes for neither.
-
-    Sealing fails while the other process has it mapped; an honest one has written it.
-    """
-    rows, columns = map(_whole, _list(shape, 2))
-    check_size((rows, columns))
-    fcntl.fcntl(pixels, fcntl.F_ADD_SEALS, _SEALS)
-    size = rows * columns * np.dtype(np.float32).itemsize
-    if os.fstat(pixels).st_size != size:
-        raise ValueError("not as many pixels as it says")
-    memory = mmap.mmap(pixels, size, access=mmap.ACCESS_COPY)
-    return np.frombuffer(memory, np.float32).reshape(rows, columns)
+def length(size: int) -> int:
+    """Bytes that an answer may have."""
+    return LONGEST_TEXT + size * size * np.dtype(np.float32).itemsize
 
 
-def _info(said: Mapping[str, Any]) -> dict[str, Any]:
-    spacing, side, turn = said["spacing_mm"], said["laterality"], said["turn"]
-    warnings = _list(said["warnings"])[:_MOST_WARNINGS]
-    info: dict[str, Any] = {
-        "spacing_mm": None if spacing is None else plausible_spacing(_numbers(spacing)),
-        "laterality": None if side is None else str(Laterality(_text(side, 1))),
-        "format": _text(said["format"], _LONGEST_FORMAT),
-        "warnings": [_text(warning, _LONGEST_WARNING) for warning in warnings],
-    }
-    if turn is not None:
-        stretch, transposed, flipped = _list(turn, 3)
-        down, across = _numbers(stretch)
-        first, second = _list(flipped, 2)
-        info["turn"] = Turn((down, across), transposed is True, (first is True, second is True))
-    return info
-
-
-def _list(value: object, count: int | None = None) -> list[Any]:
-    if not isinstance(value, list) or count not in (None, len(value)):
-        raise TypeError("no list of that length")
-    return value
-
-
-def _whole(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise TypeError("no count")
-    return value
-
-
-def _numbers(value: object) -> tuple[float, float]:
-    first, second = (float(number) for number in _list(value, 2))
-    if not (0 < first < 1e6 and 0 < second < 1e6):
-        raise ValueError("out of range")
-    return first, second
-
-
-def _text(value: object, longest: int) -> str:
-    if not isinstance(value, str):
-        raise TypeError("no text")
-    return value[:longest]
+def _picture(pixels: bytes, size: int) -> torch.Tensor:
+    """(1, 1, size, size) in [-1, 1]; raises ValueError."""
+    picture = np.frombuffer(pixels, np.float32).reshape(1, 1, size, size).copy()
+    if not np.all(np.abs(picture) <= 1):  # nor is NaN
+        raise ValueError("no picture")
+    return torch.from_numpy(picture)

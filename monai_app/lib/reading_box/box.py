@@ -14,33 +14,42 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-from monai_app.lib.reading_box.answer import LONGEST, understood
+from monai_app.lib.reading_box.answer import Request, length, understood
 from monai_app.lib.reading_box.confinement import Limits
 from monai_app.lib.reading_box.turns import ClientGone, Turn, Turns
 from xr2mri_core.errors import OutputError, UndecodableError, shown
+from xr2mri_core.export import patient_and_study
+from xr2mri_core.reading import PreparedRadiograph, prepare_radiograph
 from xr2mri_core.transforms.formats import FormatError, open_regular
-from xr2mri_core.transforms.radiograph_file import RadiographFile, open_radiograph, read_stream
+from xr2mri_core.transforms.radiograph_file import open_radiograph, read_stream
 
 log = logging.getLogger("xr2mri")
 
 _HOUSE = Path(__file__).parents[3]
 _START_SECONDS = 120.0
 _KEPT = ("LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
-_PIECE = 1 << 16
+_SET = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
+"""One thread, which forks well; and large pages, where the system has them: half of what a new
+process costs are its page faults."""
+_PIECE = 1 << 18
 _LOOK_MS = 100
+_SAME_TIME = 0.2  # seconds in which a process and what it has forked are seen to have ended
 _POLITE = 10  # the niceness of a slow file
 _NO_MEMORY = "the server has no memory for this file now; send it later, or tell the administrator"
 
 
 class ReadingBox:
-    """Reads each file in a process of its own, which can be killed; see the package.
+    """Prepares each file in a process of its own, which can be killed; see the package.
 
     Args:
         limits: for one file.
@@ -49,7 +58,7 @@ class ReadingBox:
 
     def __init__(self, limits: Limits | None = None, turns: Turns | None = None) -> None:
         self.limits, self.turns = limits or Limits(), turns or Turns()
-        self._forks = _Forks() if sys.platform == "linux" else None
+        self._forks = _Forks(self.limits) if sys.platform == "linux" else None
         if self._forks is None:
             log.warning("no reading box on this system: files are read in the server's process")
 
@@ -60,7 +69,7 @@ class ReadingBox:
         return cls()
 
     def start(self) -> None:
-        """Begin to load the readers, so that the first file need not wait for it."""
+        """Begin to load readers and detector, so that the first file need not wait for it."""
         if self._forks is not None:
             threading.Thread(target=self._forks.start, name="xr2mri-box", daemon=True).start()
 
@@ -69,17 +78,24 @@ class ReadingBox:
         if self._forks is not None:
             self._forks.close()
 
-    def read(
+    def prepare(
         self,
         source: bytes | Path,
+        size: int,
+        laterality: str = "auto",
+        box: Sequence[int] | None = None,
+        *,
         name: str = "radiograph",
         owner: str = "",
         gone: Callable[[], bool] = lambda: False,
-    ) -> RadiographFile:
-        """Read a radiograph, as `open_radiograph`.
+    ) -> PreparedRadiograph:
+        """Read and prepare a radiograph, as `prepare_radiograph`.
+
+        Its ``info`` has what records and replies tell; its header what an export takes over.
 
         Args:
             source: the content of a file, or its path.
+            size, laterality, box: as there.
             name: of a content, for messages.
             owner: whose turn it is.
             gone: asked while it works, whether nobody waits for it any more.
@@ -94,19 +110,44 @@ class ReadingBox:
             name = source.name
         with self.turns.turn(owner, gone) as turn:
             if self._forks is None:
-                return _read_here(source, name)
-            with ExitStack() as stack:
-                file = stack.enter_context(_opened(source, name))
-                pixels = stack.enter_context(_memory())
-                fork = stack.enter_context(self._forks.fork(file.fileno(), pixels.fileno()))
-                answer = fork.answer(self.limits, name, turn, gone)
-                return understood(answer, pixels.fileno(), name)
+                return _prepared_here(source, name, size, laterality, box)
+            request = Request(name=name, size=size, laterality=laterality, box=box)
+            with _opened(source, name) as file:
+                answer = self._answer(self._forks, file.fileno(), request, turn, gone)
+            return understood(answer, name, size)
+
+    def _answer(
+        self, forks: _Forks, file: int, request: Request, turn: Turn, gone: Callable[[], bool]
+    ) -> bytes:
+        """What a process says; where all of them were ended from outside, one more is asked."""
+        for _ in range(2):
+            try:
+                with forks.fork() as fork:
+                    said = fork.answer(file, request, self.limits, turn, gone)
+            finally:
+                forks.order()
+            if said:
+                return said
+            if not fork.origin_has_died():
+                break
+        log.info("a process that read a file has died")
+        raise UndecodableError(
+            f"{request['name']}: cannot be decoded: its decoder failed, or took more than "
+            f"{self.limits.cpu_seconds} seconds or {self.limits.memory_mb} MB; export it again, "
+            "uncompressed"
+        )
 
 
-def _read_here(source: bytes | Path, name: str) -> RadiographFile:
+def _prepared_here(
+    source: bytes | Path, name: str, size: int, laterality: str, box: Sequence[int] | None
+) -> PreparedRadiograph:
     if isinstance(source, Path):
-        return open_radiograph(source)
-    return read_stream(io.BytesIO(source), name)
+        read = open_radiograph(source)
+    else:
+        read = read_stream(io.BytesIO(source), name)
+    prepared = prepare_radiograph(read, size, laterality, box)
+    header = None if prepared.header is None else patient_and_study(prepared.header)
+    return replace(prepared, header=header)
 
 
 def _opened(source: bytes | Path, name: str) -> BinaryIO:
@@ -129,25 +170,33 @@ def _opened(source: bytes | Path, name: str) -> BinaryIO:
 
 
 def _memory() -> BinaryIO:
-    """A file in memory, without a name, which can be sealed."""
+    """A file in memory, without a name."""
     try:
-        file = os.memfd_create("radiograph", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        file = os.memfd_create("radiograph", os.MFD_CLOEXEC)
     except OSError as error:
         raise OutputError(_NO_MEMORY) from error
     return open(file, "w+b", 0)
 
 
 class _Fork:
-    """A process that reads one file; it is killed at the end of a `with`.
+    """A process that prepares one file; it is killed at the end of a `with`.
 
     Args:
         connection: to it.
         process: its number.
         descriptor: of the process, which cannot be another's as a number can.
+        origin: that forked it.
     """
 
-    def __init__(self, connection: socket.socket, process: int, descriptor: int) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        process: int,
+        descriptor: int,
+        origin: subprocess.Popen[bytes],
+    ) -> None:
         self._connection, self._process, self._descriptor = connection, process, descriptor
+        self._origin = origin
 
     def __enter__(self) -> _Fork:
         return self
@@ -158,18 +207,28 @@ class _Fork:
         self._connection.close()
         os.close(self._descriptor)
 
-    def answer(self, limits: Limits, name: str, turn: Turn, gone: Callable[[], bool]) -> bytes:
-        """Tell it what to do, and hear what it says until it has no more to say.
+    def origin_has_died(self) -> bool:
+        """Whether what has forked it is gone, with which it goes, too."""
+        try:
+            self._origin.wait(_SAME_TIME)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def answer(
+        self, file: int, request: Request, limits: Limits, turn: Turn, gone: Callable[[], bool]
+    ) -> bytes:
+        """Tell it what to do, and hear what it says until it has no more to say; b"" for nothing.
 
         Raises:
-            UndecodableError: it says nothing, or not in time.
+            UndecodableError: it does not answer in time.
             Crowded: its turn was revoked.
             ClientGone: `gone` said so.
         """
         said, end, polite = bytearray(), time.monotonic() + limits.seconds, False
         with suppress(BrokenPipeError):
-            self._connection.sendall(json.dumps({"limits": asdict(limits), "name": name}).encode())
-        while len(said) <= LONGEST:
+            socket.send_fds(self._connection, [json.dumps(request).encode()], [file])
+        while len(said) <= length(request["size"]):
             if _ready(self._connection.fileno(), _LOOK_MS):
                 piece = b""
                 with suppress(ConnectionResetError):  # it was killed before it had read all
@@ -183,74 +242,88 @@ class _Fork:
                 raise turn.crowded_out()
             if time.monotonic() > end:
                 raise UndecodableError(
-                    f"{name}: takes more than {limits.seconds:g} seconds to decode; export it "
-                    "again, uncompressed"
+                    f"{request['name']}: takes more than {limits.seconds:g} seconds to decode; "
+                    "export it again, uncompressed"
                 )
             if turn.slow and not polite:
                 polite = True
                 with suppress(OSError):
                     os.setpriority(os.PRIO_PROCESS, self._process, _POLITE)
-        if not said:
-            log.info("a process that read a file has died")
-            raise UndecodableError(
-                f"{name}: cannot be decoded: its decoder failed, or took more than "
-                f"{limits.cpu_seconds} seconds or {limits.memory_mb} MB; export it again, "
-                "uncompressed"
-            )
         return bytes(said)
 
 
 class _Forks:
-    """The process that has loaded the readers and forks for every file; see `child`."""
+    """The process that has loaded readers and detector and forks for every file; see `child`.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    One fork is ordered ahead, confines itself and waits, so that no file does.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits, self._lock = limits, threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._ordered: socket.socket | None = None
 
-    def fork(self, file: int, pixels: int) -> _Fork:
-        """A process that has these open; raises OutputError where there is none to be had."""
+    def fork(self) -> _Fork:
+        """A process that waits for its file; raises OutputError where there is none to be had."""
         for attempt in (1, 2):
-            ours, its = socket.socketpair()
             try:
                 with self._lock:
-                    control = self._started()
-                    socket.send_fds(control, [b"f"], [its.fileno(), file, pixels])
-                    told, descriptors, _, _ = socket.recv_fds(control, 4, 1)
-                if len(told) == 4 and descriptors:
-                    return _Fork(ours, struct.unpack("<i", told)[0], descriptors[0])
-                raise OSError("it has ended")
+                    return self._collected(self._order())
             except OSError as error:
-                ours.close()
                 log.error("the reading box: %s%s", error, "; once more" if attempt == 1 else "")
                 self.close()
-            finally:
-                its.close()
         raise OutputError("the server cannot start its process that reads files; send it later")
 
     def start(self) -> None:
-        """Load the readers, if nobody has begun to."""
+        """Load readers and detector, if nobody has begun to."""
         with self._lock, suppress(OSError):
-            self._started()
+            self._order()
+
+    def order(self) -> None:
+        """Have the next fork made, if there is what makes it."""
+        with self._lock, suppress(OSError):
+            if self._control is not None:
+                self._order()
 
     def close(self) -> None:
         """End the process: it does so when it finds nobody at the other end."""
         with self._lock:
-            if self._control is not None:
-                self._control.close()
-                self._control = None
+            for connection in (self._control, self._ordered):
+                if connection is not None:
+                    connection.close()
+            self._control = self._ordered = None
             if self._process is not None:
                 self._process.kill()
                 self._process.wait()
                 self._process = None
+
+    def _order(self) -> socket.socket:
+        """Ask for a fork, if none is on its way; returns the way to what makes it."""
+        control = self._started()
+        if self._ordered is None:
+            ours, its = socket.socketpair()
+            with its:
+                socket.send_fds(control, [b"f"], [its.fileno()])
+            self._ordered = ours
+        return control
+
+    def _collected(self, control: socket.socket) -> _Fork:
+        """The fork that was ordered; raises OSError."""
+        connection, self._ordered = self._ordered, None
+        told, descriptors, _, _ = socket.recv_fds(control, 4, 1)
+        if len(told) != 4 or not descriptors or connection is None or self._process is None:
+            raise OSError("it has ended")
+        return _Fork(connection, struct.unpack("<i", told)[0], descriptors[0], self._process)
 
     def _started(self) -> socket.socket:
         """The way to it; raises OSError."""
         if self._control is None:
             ours, its = socket.socketpair()
             with its:
+                limits = json.dumps(asdict(self._limits))
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "monai_app.lib.reading_box.child"],
+                    [sys.executable, "-P", "-m", "monai_app.lib.reading_box.child", limits],
                     stdin=its.fileno(),
                     stdout=subprocess.DEVNULL,
                     env=_environment(),
@@ -270,8 +343,7 @@ def _environment() -> dict[str, str]:
     """What it finds set: where Python's packages are, and nothing that the server knows."""
     folders = [str(_HOUSE), *(str(Path(folder).resolve()) for folder in sys.path if folder)]
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return {**kept, **threads, "PYTHONPATH": os.pathsep.join(folders)}
+    return {**kept, **_SET, "PYTHONPATH": os.pathsep.join(folders)}
 
 
 def _tell(layers: list[str]) -> None:

@@ -1,9 +1,13 @@
-"""The program of the reading box: it loads the readers, then forks for every file.
+"""The program of the reading box: it loads readers and detector, then forks for every file.
 
 It is started by `box` with an empty environment, and talks to the server over its standard input,
-a socket: a byte and three open files ask for a fork, its number and its descriptor answer. Nothing
-of a client's comes this way. A fork hears of its file over a socket of its own, confines itself,
-reads the file, says what it has read, and ends.
+a socket: a byte with an open connection asks for a fork, whose number and descriptor answer.
+Nothing of a client's comes this way. The fork confines itself, and waits: it hears of one file over
+the connection, prepares it, says what it has found, and ends.
+
+Torch and the detector's weights are loaded before anything is forked, and have run once. That is
+safe for this process has one thread, and never another: torch forks badly where its pool of threads
+has been started, and here it has none.
 """
 
 from __future__ import annotations
@@ -16,24 +20,30 @@ import os
 import signal
 import socket
 import struct
+import sys
 from contextlib import suppress
 
 import numpy as np
 import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageFont
 import pydicom.charset
 import pydicom.config
+import torch
 
 from monai_app.lib.reading_box import answer
 from monai_app.lib.reading_box.confinement import Limits, confine, layers
 from xr2mri_core.errors import UndecodableError, XR2MRIError
+from xr2mri_core.reading import prepare_radiograph
 from xr2mri_core.transforms.radiograph_file import read_stream
 
-_LONGEST_REQUEST = 1 << 16
+LONGEST_REQUEST = 1 << 14
 _CONTROL = 0
 
 
 def main() -> None:
-    """Serve until the server is gone."""
+    """Serve until the server is gone; the limits of a fork are the only argument, as JSON."""
+    limits = Limits(**json.loads(sys.argv[1]))
     for name in (signal.SIGINT, signal.SIGTERM):  # of a terminal, a group: the server ends this
         signal.signal(name, signal.SIG_IGN)
     control = socket.socket(fileno=os.dup(_CONTROL))
@@ -44,18 +54,18 @@ def main() -> None:
     os.dup2(_CONTROL, 2)  # from here on no word of it gets into the log
     control.sendall(json.dumps(layers()).encode() + b"\n")
     while True:
-        asked, files, _, _ = socket.recv_fds(control, 1, 3)
+        asked, connections, _, _ = socket.recv_fds(control, 1, 1)
         if not asked:
             return
         _reap()
         process = os.fork()
         if process == 0:
             control.close()
-            _fork(*files)
+            _fork(connections[0], limits)
         descriptor = os.pidfd_open(process)  # before it is reaped, so that it is this one's
         socket.send_fds(control, [struct.pack("<i", process)], [descriptor])
-        for file in (*files, descriptor):
-            os.close(file)
+        os.close(connections[0])
+        os.close(descriptor)
 
 
 def _reap() -> None:
@@ -64,22 +74,27 @@ def _reap() -> None:
             pass
 
 
-def _fork(connection: int, file: int, pixels: int) -> None:
-    """Read one file; does not return."""
+def _fork(connection: int, limits: Limits) -> None:
+    """Prepare one file; does not return."""
     try:
         with socket.socket(fileno=connection) as server:
-            said = json.loads(server.recv(_LONGEST_REQUEST))
-            confine(Limits(**said["limits"]))
-            server.sendall(_read(file, pixels, said["name"]))
-            server.shutdown(socket.SHUT_WR)  # said before the memory is given back, which takes ms
+            confine(limits)
+            request, files, _, _ = socket.recv_fds(server, LONGEST_REQUEST, 1)
+            if request:
+                server.sendall(_prepared(files[0], json.loads(request)))
+                server.shutdown(socket.SHUT_WR)  # before memory is given back, which takes ms
     finally:
         os._exit(0)
 
 
-def _read(file: int, pixels: int, name: str) -> bytes:
+def _prepared(file: int, asked: answer.Request) -> bytes:
+    name = asked["name"]
     try:
         with open(file, "rb") as stream:
-            return answer.told(read_stream(stream, name), pixels)
+            read = read_stream(stream, name)
+        return answer.told(
+            prepare_radiograph(read, asked["size"], asked["laterality"], asked["box"])
+        )
     except XR2MRIError as error:
         return answer.refused(error)
     except MemoryError:
@@ -87,19 +102,32 @@ def _read(file: int, pixels: int, name: str) -> bytes:
 
 
 def _warm_up() -> None:
-    """Load what the readers load late: forks share it, and may have no way to load it."""
+    """Load what is otherwise loaded late: forks share it, and may have no way to load it."""
     PIL.Image.init()
     for handler in pydicom.config.pixel_data_handlers:
         handler.is_available()
     for name in set(pydicom.charset.python_encoding.values()):
         with suppress(LookupError):
             codecs.lookup(name)
-    picture = PIL.Image.fromarray(np.arange(4096, dtype=np.uint8).reshape(64, 64))
+    picture = _picture()
     for kind in ("PNG", "JPEG", "JPEG2000"):
         with suppress(OSError):  # a Pillow without it
             picture.save(buffer := io.BytesIO(), kind)
             buffer.seek(0)
             PIL.Image.open(buffer).load()
+    torch.set_num_threads(1)
+    for laterality in ("auto", "L"):  # the letter is read, and contradicted
+        answer.told(prepare_radiograph(np.asarray(picture), 256, laterality))
+
+
+def _picture() -> PIL.Image.Image:
+    """Something that is looked at as a knee is, with a letter: they are compared with fonts."""
+    rows, columns = np.mgrid[-1:1:256j, -1:1:256j]
+    knee = np.exp(-4 * columns**2) * (1 - 0.7 * np.exp(-((rows / 0.03) ** 2)))
+    picture = PIL.Image.fromarray((150 * knee).astype(np.uint8))
+    draw = PIL.ImageDraw.Draw(picture)
+    draw.text((10, 10), "R", 255, PIL.ImageFont.load_default(16))
+    return picture
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 Three layers, each of them enough to keep files and secrets from it:
 
-- limits of the system on memory, processor time, what it writes, and open files;
+- limits of the system on memory, processor time, files that it writes, and open files;
 - Landlock (Linux 5.13, `landlock` on PyPI): it can read Python's own folders, and write nothing;
 - seccomp: it can do what a decoder does, and nothing else: no socket, no other program, no other
   process. Where there is no Landlock it cannot open any file either; what the readers need has been
@@ -23,9 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import xr2mri_core
-from xr2mri_core.transforms.picture import LARGEST_PIXELS
 
-_LARGEST_ANSWER = 4 * LARGEST_PIXELS + (1 << 20)
 _MORE_FILES = 16  # beside those that are open: modules that are loaded late
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _PR_GET_SECCOMP = 1, 38, 22, 21
 _SIGKILL = 9
@@ -33,12 +31,12 @@ _SIGKILL = 9
 
 @dataclass(frozen=True)
 class Limits:
-    """What reading one file may take.
+    """What preparing one file may take.
 
     Attributes:
         seconds: from the beginning to the answer.
         cpu_seconds: of processor time.
-        memory_mb: beside what the readers themselves take.
+        memory_mb: beside what readers and detector themselves take.
     """
 
     seconds: float = 30.0
@@ -78,7 +76,7 @@ def _limit(limits: Limits) -> None:
     for what, most in (
         (resource.RLIMIT_AS, taken + (limits.memory_mb << 20)),
         (resource.RLIMIT_CPU, limits.cpu_seconds),
-        (resource.RLIMIT_FSIZE, _LARGEST_ANSWER),
+        (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NOFILE, opened + _MORE_FILES),
         (resource.RLIMIT_CORE, 0),
     ):
@@ -128,8 +126,9 @@ _DECODING = {
     "pwrite64": (18, 68), "readv": (19, 65), "writev": (20, 66), "access": (21, None),
     "sched_yield": (24, 124), "mremap": (25, 216), "madvise": (28, 233), "dup": (32, 23),
     "nanosleep": (35, 101), "getpid": (39, 172), "sendto": (44, 206), "recvfrom": (45, 207),
-    "exit": (60, 93), "uname": (63, 160), "fcntl": (72, 25), "ftruncate": (77, 46),
-    "getdents": (78, None), "getcwd": (79, 17), "readlink": (89, None), "gettimeofday": (96, 169),
+    "recvmsg": (47, 212), "exit": (60, 93), "uname": (63, 160), "fcntl": (72, 25),
+    "ftruncate": (77, 46), "getdents": (78, None), "getcwd": (79, 17), "readlink": (89, None),
+    "gettimeofday": (96, 169),
     "getrusage": (98, 165), "sysinfo": (99, 179), "times": (100, 153), "getuid": (102, 174),
     "getgid": (104, 176), "geteuid": (107, 175), "getegid": (108, 177), "sigaltstack": (131, 132),
     "gettid": (186, 178), "futex": (202, 98), "sched_getaffinity": (204, 123),
