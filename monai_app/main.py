@@ -124,8 +124,7 @@ class XR2MRIApp(MONAILabelApp):
         runs = TrainingRuns(self.service, self.studies, self.options.train_dir)
         atexit.register(runs.stop)
         application.user_middleware.clear()  # the stock one answers pages of every origin
-        mount(
-            application,
+        routers = (
             info_router(self.info),
             inference_router(self.service, sources, store),
             jobs_router(self.service, sources, store),
@@ -133,7 +132,8 @@ class XR2MRIApp(MONAILabelApp):
             studies_router(studies),
             training_router(runs),
         )
-        protect(application, self.security, (self.app_dir, self.studies))
+        mount(application, *routers)
+        protect(application, self.security, (self.app_dir, self.studies), routers)
         model = next(iter(self.options.bundles), "MODEL")
         greet_when_ready(start_of(application).config, self.security, studies, model)
         when_told_to_end(self.service.close, runs.stop, at_last=self.security.end_seconds)

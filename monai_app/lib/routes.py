@@ -21,6 +21,7 @@ from fastapi import (
     Form,
     Header,
     HTTPException,
+    Path,
     Query,
     Request,
     UploadFile,
@@ -37,7 +38,7 @@ from monai_app.lib.json_text import Json, read_object
 from monai_app.lib.parameters import GenerationParameters
 from monai_app.lib.replies import infer_reply, partial_reply, record_of, result_reply
 from monai_app.lib.security.auth import unnamed
-from monai_app.lib.security.routes import Role
+from monai_app.lib.security.routes import Role, allowed
 from monai_app.lib.service import GenerationService
 from monai_app.lib.sources import Named, Sources, hung_up
 from monai_app.lib.studies import ReadOnlyStudies, suffix_of
@@ -48,6 +49,7 @@ _TRAINING = TrainingParameters.model_json_schema()
 
 Kind = Literal["volume", "mean", "std"]
 Radiograph = Annotated[Named, Depends()]
+Id = Annotated[str, Path(alias="id")]
 Params = Annotated[str, Form(max_length=65536, description="JSON object, see /info/")]
 
 
@@ -121,6 +123,7 @@ def info_router(info: Callable[[], dict[str, Any]]) -> APIRouter:
     router = APIRouter(tags=["App"])
 
     @router.get("/info/", summary="What is served: models, parameters, limits, versions")
+    @allowed(Role.USER)
     async def told() -> Response:
         return Json(info())
 
@@ -135,6 +138,7 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
     router = APIRouter(tags=["Inference"], default_response_class=Json)
 
     @router.post("/infer/{model}", summary="Generate a volume and wait for it")
+    @allowed(Role.USER, upload=True)
     async def infer(
         request: Request,
         model: str,
@@ -163,6 +167,7 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
             store.forget(entry)
 
     @router.post("/locate/{model}", summary="Which part of a radiograph generation would take")
+    @allowed(Role.USER, upload=True)
     async def locate(
         request: Request, model: str, named: Radiograph, params: Params = "{}"
     ) -> Located:
@@ -203,6 +208,7 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
         return entry
 
     @router.post("/infer/{model}", status_code=202, summary="Start a generation")
+    @allowed(Role.USER, upload=True)
     async def start(
         request: Request,
         model: str,
@@ -234,25 +240,29 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
         return JobState(**store.describe(entry))
 
     @router.get("", summary="All my jobs; as an administrator, everybody's")
+    @allowed(Role.USER)
     async def jobs(request: Request) -> list[ListedJob]:
         """Of a stranger who names no session, none: by their ids alone they are found."""
         owner = whose(request)
         entries = [] if owner is not None and unnamed(owner) else store.of(owner)
         return [ListedJob(**told(request, entry), owner=entry.owner) for entry in entries]
 
-    @router.get("/{job_id}", summary="Where a job stands")
-    async def state(request: Request, job_id: str) -> JobState:
+    @router.get("/{id}", summary="Where a job stands")
+    @allowed(Role.USER)
+    async def state(request: Request, job_id: Id) -> JobState:
         return JobState(**told(request, store.get(job_id, whose(request))))
 
-    @router.get("/{job_id}/record", summary="The JSON record of a result")
-    async def record(request: Request, job_id: str) -> dict[str, Any]:
+    @router.get("/{id}/record", summary="The JSON record of a result")
+    @allowed(Role.USER)
+    async def record(request: Request, job_id: Id) -> dict[str, Any]:
         entry = _finished(owned(request, job_id))
         return record_of(entry.job.result, entry.warnings)
 
-    @router.get("/{job_id}/result", summary="A volume of a result, as a file")
+    @router.get("/{id}/result", summary="A volume of a result, as a file")
+    @allowed(Role.USER)
     async def result(
         request: Request,
-        job_id: str,
+        job_id: Id,
         kind: Kind = "volume",
         form: Annotated[
             Literal["nifti", "nrrd", "npy", "dicom"] | None,
@@ -267,9 +277,10 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
             raise HTTPException(422, f"the {kind} comes as nifti, nrrd or npy, see form")
         return await result_reply(entry, kind, form)
 
-    @router.get("/{job_id}/volume", summary="What is there of the volume so far")
+    @router.get("/{id}/volume", summary="What is there of the volume so far")
+    @allowed(Role.USER)
     async def volume(
-        request: Request, job_id: str, form: Literal["nifti", "nrrd", "npy"] = "nifti"
+        request: Request, job_id: Id, form: Literal["nifti", "nrrd", "npy"] = "nifti"
     ) -> Response:
         """Slices that have not come yet are zero; `X-Slices-Done` counts those that have."""
         entry = owned(request, job_id)
@@ -283,8 +294,9 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
             raise HTTPException(409, "no slice has come yet: ask again when the job runs")
         return partial_reply(entry, voxels, slices, form)
 
-    @router.delete("/{job_id}", summary="Cancel a job, or forget its result")
-    async def delete(request: Request, job_id: str) -> JobState:
+    @router.delete("/{id}", summary="Cancel a job, or forget its result")
+    @allowed(Role.USER)
+    async def delete(request: Request, job_id: Id) -> JobState:
         entry = store.remove(job_id, whose(request))
         note(request, model=entry.model, job=entry.job.id)
         await run_in_threadpool(entry.job.wait, 5.0)
@@ -298,6 +310,7 @@ def session_router(sources: Sources) -> APIRouter:
     router = APIRouter(prefix="/session", tags=["Session"], default_response_class=Json)
 
     @router.put("/", summary="Send a radiograph")
+    @allowed(Role.USER, upload=True)
     async def create(
         request: Request,
         files: Annotated[list[UploadFile], File(max_length=1)],
@@ -308,12 +321,14 @@ def session_router(sources: Sources) -> APIRouter:
         session = sources.sessions.add(content, owner_of(request), expiry, account_of(request))
         return {"session_id": session.id, "session_info": session.describe()}
 
-    @router.get("/{session_id}", summary="Is it still there?")
-    async def get(request: Request, session_id: str) -> dict[str, Any]:
+    @router.get("/{id}", summary="Is it still there?")
+    @allowed(Role.USER)
+    async def get(request: Request, session_id: Id) -> dict[str, Any]:
         return sources.sessions.get(session_id, owner_of(request)).describe()
 
-    @router.delete("/{session_id}", summary="Forget it")
-    async def remove(request: Request, session_id: str) -> dict[str, Any]:
+    @router.delete("/{id}", summary="Forget it")
+    @allowed(Role.USER)
+    async def remove(request: Request, session_id: Id) -> dict[str, Any]:
         return sources.sessions.remove(session_id, owner_of(request)).describe()
 
     return router
@@ -324,11 +339,13 @@ def studies_router(studies: ReadOnlyStudies) -> APIRouter:
     router = APIRouter(prefix="/datastore", tags=["Studies"], default_response_class=Json)
 
     @router.get("/", summary="The ids of all images, or how many there are")
+    @allowed(Role.USER)
     async def ids(output: Literal["all", "stats", "train"] = "stats") -> Any:
         told = {"all": studies.json, "stats": studies.status, "train": studies.datalist}
         return await to_thread.run_sync(told[output], limiter=studies.limiter)
 
     @router.get("/image", summary="An image, as it lies in the folder")
+    @allowed(Role.USER)
     async def image(image: Annotated[str, Query(max_length=128)]) -> Response:
         path = await run_in_threadpool(studies.get_image_uri, image)
         if not path:
@@ -350,6 +367,7 @@ def training_router(runs: TrainingRuns) -> APIRouter:
         summary="Start training on the studies",
         openapi_extra={"requestBody": {"content": {"application/json": {"schema": _TRAINING}}}},
     )
+    @allowed(Role.ADMIN)
     async def start(request: Request, model: str) -> dict[str, Any]:
         try:
             given = read_object(await request.body(), "the body")
@@ -360,12 +378,14 @@ def training_router(runs: TrainingRuns) -> APIRouter:
         return started
 
     @router.get("/", summary="How the last training stands")
+    @allowed(Role.ADMIN)
     async def status(check_if_running: bool = False) -> dict[str, Any]:
         if check_if_running and not runs.active:
             raise HTTPException(404, "no training runs")
         return await run_in_threadpool(runs.status)
 
     @router.delete("/", summary="Stop training; the last checkpoint stays")
+    @allowed(Role.ADMIN)
     async def stop() -> dict[str, Any]:
         return await run_in_threadpool(runs.stop)
 
@@ -375,11 +395,10 @@ def training_router(runs: TrainingRuns) -> APIRouter:
 def mount(app: FastAPI, *routers: APIRouter) -> None:
     """Serve these routers and nothing else, with errors in words.
 
-    What an application had before goes, but for its OpenAPI schema: MONAI Label mounts routes that
-    run, write and delete, and those that are needed are ours.
+    What an application had before goes: MONAI Label mounts routes that run, write and delete, and
+    those that are needed are ours. Each of them declares who may use it (`allowed`).
     """
-    routes = app.router.routes
-    routes[:] = [route for route in routes if getattr(route, "path", None) == app.openapi_url]
+    app.router.routes.clear()
     for router in routers:
         app.include_router(router)
     app.openapi_schema = None

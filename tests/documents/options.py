@@ -199,12 +199,14 @@ def conf_keys() -> frozenset[str]:
 
 def is_route(method: str | None, path: str) -> bool:
     """Whether the server has a route, or, without a method, routes that begin so."""
-    from monai_app.lib.security.routes import ROUTES
+    from served import everything
+
+    routes = everything().routes
 
     path = re.sub(r"[{<]\w+[}>]", "x", path.partition("?")[0])
-    if method is None and any(route.path.startswith(path) for route in ROUTES):
+    if method is None and any(route.path.startswith(path) for route in routes):
         return True
-    return any(route.matches(path) and method in (None, route.method) for route in ROUTES)
+    return any(route.matches(path) and method in (None, route.method) for route in routes)
 
 
 @cache

@@ -15,6 +15,7 @@ import httpx
 import jwt
 import uvicorn
 from fastapi import FastAPI, Request
+from served import everything
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -22,7 +23,7 @@ from starlette.routing import Route
 from monai_app.lib.security.audit import AuditLog
 from monai_app.lib.security.guard import Guard
 from monai_app.lib.security.protect import protect
-from monai_app.lib.security.routes import Role
+from monai_app.lib.security.routes import Role, allowed
 from monai_app.lib.security.settings import SecuritySettings
 from monai_app.lib.security.users import StoredUser, hash_password, write_users
 
@@ -88,7 +89,9 @@ async def _pieces():
 def guarded(audit: AuditLog | None = None, host: str = "127.0.0.1", **settings: Any):
     """A guard and what is behind it."""
     behind = Behind()
-    guard = Guard(behind.app, SecuritySettings(**settings), audit=audit or NoAudit(), host=host)
+    guard = Guard(
+        behind.app, SecuritySettings(**settings), everything(), audit=audit or NoAudit(), host=host
+    )
     guard.authenticator.failure_seconds = 0.0
     return guard, behind
 
@@ -148,6 +151,7 @@ def make_app(settings: SecuritySettings, failures: list) -> FastAPI:
     app = FastAPI(lifespan=lifespan)
 
     @app.post("/infer/{model}")
+    @allowed(Role.USER, upload=True)
     async def infer(model: str, request: Request):
         return {"bytes": len(await request.body())}
 

@@ -232,15 +232,14 @@ def test_locating_tells_what_generation_takes(client, knee, tmp_path):
 
 
 def test_doubts_about_a_radiograph_reach_every_reply(client, knee, service, monkeypatch):
-    doubt, generator = "no knee found: is this a knee radiograph?", service.generator("knee_xr2mri")
-    read = generator.read
+    doubt, prepare = "no knee found: is this a knee radiograph?", service.box.prepare
 
-    def doubtful(*arguments):
-        prepared = read(*arguments)
+    def doubtful(*arguments, **options):
+        prepared = prepare(*arguments, **options)
         seen = {"kind": "none", "knees": []}
         return replace(prepared, info={**prepared.info, "warnings": [doubt], "localization": seen})
 
-    monkeypatch.setattr(generator, "read", doubtful)
+    monkeypatch.setattr(service.box, "prepare", doubtful)
     assert infer(client, knee, output="json").json()["warnings"] == [doubt]
     located = locate(client, knee).json()
     assert located["warnings"] == [doubt] and located["localization"]["kind"] == "none"
@@ -613,7 +612,7 @@ def test_results_expire_by_age_and_by_size(client, knee, store):
 
 
 def test_openapi_documents_all_of_it(client):
-    paths = client.get("/openapi.json").json()["paths"]
+    paths = client.app.openapi()["paths"]
     assert {"/infer/{model}", "/jobs/infer/{model}", "/jobs/{job_id}", "/session/"} <= set(paths)
     assert {"/locate/{model}", "/datastore/image"} <= set(paths)
     assert all(method["summary"] for path in paths.values() for method in path.values())
@@ -629,7 +628,7 @@ def test_nothing_of_the_stock_application_is_left():
         assert client.get("/info/").json() == {"ours": True}
         assert client.post("/info/").status_code == 405
         assert client.post("/reload").status_code == client.get("/session/").status_code == 404
-        assert list(client.get("/openapi.json").json()["paths"]) == ["/info/"]
+        assert list(client.app.openapi()["paths"]) == ["/info/"]
     assert not any(isinstance(route, Mount) for route in app.router.routes)
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from security_support import PASSWORD, make_users, serving
+from served import everything
 
 from monai_app.lib.security.protect import protect
-from monai_app.lib.security.routes import ROUTES
 from monai_app.lib.security.settings import SecuritySettings, SettingsError
 
 
@@ -72,5 +72,5 @@ def test_the_stock_login_is_refused(monkeypatch):
 
 def test_the_documentation_names_every_route():
     text = (Path(__file__).parents[2] / "monai_app" / "docs" / "security.md").read_text("utf-8")
-    for route in ROUTES:
+    for route in everything().routes:
         assert f"`{route.path}`" in text, route.path

@@ -2,17 +2,20 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 from security_support import PASSWORD, REMOTE, NoAudit, ask, guarded, make_users
+from served import everything, routers
 
 from monai_app.lib.bounds import Bounds
 from monai_app.lib.security.guard import Guard
-from monai_app.lib.security.routes import ID, IMAGE_ID, ROUTES, Role, methods_of, served_only
+from monai_app.lib.security.routes import ID, IMAGE_ID, Role, Served, allowed
 from monai_app.lib.security.settings import SecuritySettings
 
 SMALL_BODY = Bounds.max_body_kb << 10
@@ -24,8 +27,10 @@ def filled(path: str) -> str:
     return path.replace("{model}", "knee_xr2mri").replace("{id}", "4f1c")
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
-def test_every_route_of_the_table_is_let_through(route):
+@pytest.mark.parametrize(
+    "route", everything().routes, ids=lambda route: f"{route.method} {route.path}"
+)
+def test_every_route_is_let_through(route):
     guard, behind = guarded()
     assert ask(guard, route.method, filled(route.path)).status_code == 200
     assert behind.calls == [f"{route.method} {filled(route.path)}"]
@@ -99,7 +104,7 @@ def test_an_id_is_never_a_path(text):
 
 @given(st.text(max_size=60))
 def test_no_path_matches_two_segments_of_a_route(text):
-    for route in methods_of(f"/session/{text}").values():
+    for route in everything().methods_of(f"/session/{text}").values():
         assert "/" not in text and route.path.startswith("/session/")
 
 
@@ -133,18 +138,54 @@ def test_a_session_is_never_unpacked():
     assert reply.status_code == 422 and "uncompress" in reply.json()["detail"]
 
 
+def test_every_route_declares_who_may_use_it():
+    """One that forgot it would not be served."""
+    declared = {(route.method, route.path) for route in everything().routes}
+    there = {
+        (m, route.path) for router in routers() for route in router.routes for m in route.methods
+    }
+    assert declared == there and len(there) > 20
+
+
+def test_what_declares_nothing_is_not_served():
+    app = FastAPI()
+
+    @app.get("/open")
+    async def forgotten(): ...
+
+    @app.get("/closed/{id}")
+    @allowed(Role.ADMIN)
+    async def declared(id: str, kind: str = ""): ...
+
+    served = Served.by(app)
+    assert served.methods_of("/open") == {}
+    route = served.methods_of("/closed/7")["GET"]
+    assert (route.role, route.query, route.upload) == (Role.ADMIN, ("kind",), False)
+
+
+def test_the_page_states_the_roles_that_the_routes_declare():
+    page = Path(__file__).parents[2] / "monai_app" / "docs" / "security.md"
+    table = page.read_text("utf-8").split("| Route | Role |")[1].split("\n\n")[0]
+    for route in everything().routes:
+        row = next(
+            row for row in table.splitlines() if f"`{route.path}`" in row and route.method in row
+        )
+        told = row.rstrip(" |").rpartition("|")[2].strip()
+        assert told.startswith({Role.NOBODY: "none"}.get(route.role, route.role.name.lower())), row
+
+
 def test_only_what_is_served_is_described():
     schema = {
         "openapi": "3.1.0",
         "paths": {
-            "/infer/{name}": {"post": {}, "get": {}},
+            "/infer/{model}": {"post": {}, "get": {}},
             "/reload": {"post": {}},
             "/datastore/": {"get": {}, "put": {}},
         },
     }
-    assert served_only(schema)["paths"] == {
-        "/infer/{name}": {"post": {}},
-        "/datastore/": {"get": {}},
+    assert everything().only(schema)["paths"] == {
+        "/infer/{model}": {"post": {"x-role": "user"}},
+        "/datastore/": {"get": {"x-role": "user"}},
     }
 
 
@@ -404,7 +445,7 @@ def test_a_disconnect_reaches_the_application():
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 8000),
     }
-    asyncio.run(Guard(app, SecuritySettings(), audit=audit)(scope, receive, send))
+    asyncio.run(Guard(app, SecuritySettings(), everything(), audit=audit)(scope, receive, send))
     assert [message["type"] for message in seen] == ["http.request", *["http.disconnect"]]
     assert not sent and audit.lines[0]["status"] is None
 
@@ -416,7 +457,7 @@ def test_half_a_reply_is_cut_off():
         await send({"type": "http.response.body", "body": b"half", "more_body": True})
         raise RuntimeError("no more")
 
-    guard = Guard(app, SecuritySettings(), audit=NoAudit())
+    guard = Guard(app, SecuritySettings(), everything(), audit=NoAudit())
     with pytest.raises(RuntimeError, match="no more"):
         ask(guard)
 
@@ -426,7 +467,7 @@ def test_half_a_reply_is_cut_off():
     method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "X"]),
     path=st.one_of(
         st.text(max_size=30).map(lambda text: "/" + text),
-        st.sampled_from([filled(route.path) for route in ROUTES]),
+        st.sampled_from([filled(route.path) for route in everything().routes]),
     ),
     query=st.binary(max_size=40),
     headers=st.lists(
@@ -461,10 +502,10 @@ def test_no_request_makes_it_stumble(method, path, query, headers):
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 8000),
     }
-    asyncio.run(Guard(app, SecuritySettings(), audit=NoAudit())(scope, receive, send))
+    asyncio.run(Guard(app, SecuritySettings(), everything(), audit=NoAudit())(scope, receive, send))
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
     assert sent[0]["status"] == 200 if reached else 400 <= sent[0]["status"] < 500
     if reached:
-        assert method in methods_of(path)
+        assert method in everything().methods_of(path)
     else:
         assert json.loads(sent[1]["body"])["detail"]

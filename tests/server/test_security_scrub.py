@@ -6,11 +6,11 @@ import os
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from served import everything
 
-from monai_app.lib.security.routes import ROUTES
 from monai_app.lib.security.scrub import ScrubbedStream, Scrubber
 
-SCRUBBER = Scrubber(["/info-of/studies", "/usr/share/my studies"])
+SCRUBBER = Scrubber(["/info-of/studies", "/usr/share/my studies"], everything())
 ROOTS = [name for name in os.listdir("/") if name in ("home", "tmp", "etc", "usr", "var", "root")]
 segments = st.text(
     st.characters(
@@ -49,7 +49,7 @@ def test_paths_go(text, expected):
 @pytest.mark.parametrize(
     "text",
     [
-        *[route.path for route in ROUTES],
+        *[route.path for route in everything().routes],
         "POST /infer/knee_xr2mri, then /jobs/4f1c/result",
         "application/json, 1/2 of a/home/b",
         "https://github.com/usr/repo",

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from served import everything
 
-from monai_app.lib.security.routes import ROUTES
 from monai_app.lib.sources import IMAGE_ID
 from monai_app.lib.studies import Studies
 from xr2mri_core.errors import InputError, OutputError
@@ -73,7 +73,7 @@ def test_ids_are_recognised_and_every_name_of_a_dicom_file_is_offered(tmp_path, 
     assert studies.list_images() == [image] and IMAGE_ID.fullmatch(image)
     assert studies.radiograph(image) == path
     assert studies.radiograph(unicodedata.normalize("NFD", image)) == path
-    route = next(r for r in ROUTES if "image" in r.query)
+    route = next(r for r in everything().routes if "image" in r.query)
     route.check_query(urlencode({"image": image}).encode())
 
 

@@ -15,7 +15,8 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import HTMLResponse
 
-from monai_app.lib.security.routes import ROUTES
+from monai_app.lib.json_text import Json
+from monai_app.lib.security.routes import Role, allowed
 
 _STYLE = (
     "body{font:15px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
@@ -28,7 +29,7 @@ POLICY = f"default-src 'none'; style-src 'sha256-{_DIGEST}'; frame-ancestors 'no
 
 
 def description_router(schema: Callable[[], Mapping[str, Any]]) -> APIRouter:
-    """``/`` and ``/docs``.
+    """``/``, ``/docs`` and ``/openapi.json``.
 
     Args:
         schema: returns the OpenAPI schema of what is served.
@@ -37,8 +38,14 @@ def description_router(schema: Callable[[], Mapping[str, Any]]) -> APIRouter:
 
     @router.get("/")
     @router.get("/docs")
+    @allowed(Role.USER, docs=True)
     async def described() -> HTMLResponse:
         return HTMLResponse(page(schema()))
+
+    @router.get("/openapi.json")
+    @allowed(Role.USER, docs=True)
+    async def raw() -> Json:
+        return Json(schema())
 
     return router
 
@@ -60,11 +67,6 @@ def page(schema: Mapping[str, Any]) -> str:
 def _operation(
     schema: Mapping[str, Any], method: str, path: str, operation: Mapping[str, Any]
 ) -> str:
-    roles = [
-        route.role.name.lower()
-        for route in ROUTES
-        if route.method == method and route.matches(path.replace("{", "").replace("}", ""))
-    ]
     rows = [
         (each["name"], f"{each['in']}: {_told(each)}") for each in operation.get("parameters", ())
     ]
@@ -74,7 +76,7 @@ def _operation(
     table = "".join(f"<tr><td>{escape(name)}<td>{escape(text)}" for name, text in rows)
     return (
         f"<h2>{method} {escape(path)}</h2><p>{escape(operation.get('summary', ''))}"
-        f" (role: {roles[0] if roles else 'nobody'})<p>{escape(operation.get('description', ''))}"
+        f" (role: {operation.get('x-role', 'nobody')})<p>{escape(operation.get('description', ''))}"
         f"<table>{table}</table>"
     )
 

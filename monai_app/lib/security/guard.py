@@ -18,6 +18,7 @@ from monai_app.lib.security.binding import LOOPBACK, is_loopback
 from monai_app.lib.security.hosts import KnownHosts
 from monai_app.lib.security.limits import BodyLimits, HeaderLimits, Requests
 from monai_app.lib.security.origins import KnownOrigins
+from monai_app.lib.security.routes import Served
 from monai_app.lib.security.scrub import Scrubber
 from monai_app.lib.security.served import KnownParameters, ServedMethods, ServedPaths
 from monai_app.lib.security.settings import SecuritySettings
@@ -29,6 +30,7 @@ class Guard:
     Args:
         app: the application behind.
         settings: what is allowed.
+        served: its routes, with who may use them.
         authenticator: tells who asks; made from the settings by default.
         audit: the audit log; made from the settings by default.
         host: that the server was told to listen on. With a loopback address, requests that came
@@ -40,6 +42,7 @@ class Guard:
         self,
         app: ASGIApp,
         settings: SecuritySettings,
+        served: Served,
         *,
         authenticator: Authenticator | None = None,
         audit: AuditLog | None = None,
@@ -59,10 +62,10 @@ class Guard:
         guarded = WhileAudited(guarded, self.audit)
         guarded = ServedMethods(guarded)
         guarded = KnownOrigins(guarded, settings)
-        guarded = ServedPaths(guarded)
+        guarded = ServedPaths(guarded, served)
         guarded = KnownHosts(guarded, settings, loopback_only=is_loopback(host))
         guarded = HeaderLimits(guarded, settings)
-        guarded = Answers(guarded, Scrubber(folders))
+        guarded = Answers(guarded, Scrubber(folders, served))
         self._guarded = Audited(guarded, self.audit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

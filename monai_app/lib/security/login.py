@@ -10,7 +10,7 @@ from fastapi.security import OAuth2PasswordRequestForm
 from monai_app.lib.json_text import Json
 from monai_app.lib.security.auth import Authenticator
 from monai_app.lib.security.refusal import Refusal
-from monai_app.lib.security.routes import Role
+from monai_app.lib.security.routes import Role, allowed
 
 
 def login_router(authenticator: Authenticator) -> APIRouter:
@@ -19,11 +19,13 @@ def login_router(authenticator: Authenticator) -> APIRouter:
     settings = authenticator.settings
 
     @router.get("/health", summary="Does the server answer, and is it the one of this session?")
+    @allowed(Role.NOBODY)
     async def health(nonce: str = "") -> dict[str, str]:
         proof = authenticator.session.proof(nonce) if nonce and authenticator.session else None
         return {"status": "ok"} if proof is None else {"status": "ok", "proof": proof}
 
     @router.get("/auth/", summary="Is a login needed?")
+    @allowed(Role.NOBODY)
     async def login_needed() -> dict[str, Any]:
         return {
             "enabled": settings.login_needed,
@@ -32,6 +34,7 @@ def login_router(authenticator: Authenticator) -> APIRouter:
         }
 
     @router.post("/auth/token", summary="Log in with name and password: a bearer token")
+    @allowed(Role.NOBODY)
     async def token(
         request: Request, form: Annotated[OAuth2PasswordRequestForm, Depends()]
     ) -> dict[str, Any]:
@@ -49,6 +52,7 @@ def login_router(authenticator: Authenticator) -> APIRouter:
         return reply
 
     @router.get("/auth/token/valid", summary="Who am I?")
+    @allowed(Role.USER)
     async def valid(request: Request) -> dict[str, Any]:
         name = request.scope.get("xr2mri.user")
         role = Role(request.scope.get("xr2mri.role", Role.NOBODY)).name.lower()

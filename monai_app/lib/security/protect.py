@@ -7,27 +7,34 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from monai_app.lib.security.auth import Authenticator
 from monai_app.lib.security.binding import bind, start_of
 from monai_app.lib.security.description import description_router
 from monai_app.lib.security.guard import Guard
 from monai_app.lib.security.login import login_router
-from monai_app.lib.security.routes import served_only
+from monai_app.lib.security.routes import Served
 from monai_app.lib.security.settings import SecuritySettings, SettingsError
 
 
-def protect(app: FastAPI, settings: SecuritySettings, folders: Iterable[Path | str] = ()) -> Guard:
+def protect(
+    app: FastAPI,
+    settings: SecuritySettings,
+    folders: Iterable[Path | str] = (),
+    routers: Iterable[APIRouter] = (),
+) -> Guard:
     """Guard an application that is just starting, and tell its server where to listen.
 
     To be called once all routes are there, while the server starts (in MONAI Label:
     ``on_init_complete``, which runs in the server only).
 
     Args:
-        app: with its routes; those of the login are added, before the others.
+        app: with its routes, of which those are served that declare who may use them; those of the
+            login are added, before the others.
         settings: what is allowed.
         folders: that no reply may name: those of the app and of the studies.
+        routers: that the application includes.
 
     Returns:
         The guard, which every request passes from now on.
@@ -42,23 +49,25 @@ def protect(app: FastAPI, settings: SecuritySettings, folders: Iterable[Path | s
         )
     host = bind(settings, start_of(app))
     authenticator = Authenticator(settings)
-    _describe_only_what_is_served(app)
+    own = login_router(authenticator), description_router(lambda: app.openapi())
     before = len(app.router.routes)
-    app.include_router(login_router(authenticator))
-    app.include_router(description_router(app.openapi))
+    for router in own:
+        app.include_router(router)
     app.router.routes[:] = app.router.routes[before:] + app.router.routes[:before]
+    served = Served.by(*own, app, *routers)
+    _describe_only(app, served)
     inner = app.build_middleware_stack()  # anew: handlers of errors were added to the application
-    guard = Guard(inner, settings, authenticator=authenticator, host=host, folders=folders)
+    guard = Guard(inner, settings, served, authenticator=authenticator, host=host, folders=folders)
     app.middleware_stack = guard
     return guard
 
 
-def _describe_only_what_is_served(app: FastAPI) -> None:
+def _describe_only(app: FastAPI, served: Served) -> None:
     describe = type(app).openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = served_only(describe(app))
+            app.openapi_schema = served.only(describe(app))
         return app.openapi_schema
 
     app.openapi_schema = None

@@ -1,7 +1,11 @@
-"""The allow-list: every route that the app serves, who may use it, and with which parameters.
+"""The allow-list: each route declares who may use it, and what does not is not served.
 
-What is not in `ROUTES` does not exist for a client, whatever MONAI Label mounts. Left out on
-purpose, with the reason:
+    @router.get("/info/")
+    @allowed(Role.USER)
+    async def info(): ...
+
+Path, method and parameters are those of the route itself. What declares nothing does not exist for
+a client, whatever MONAI Label mounts. Left out on purpose, with the reason:
 
 - ``POST /reload``: runs what lies in the app folder, with no login;
 - ``/logs/``: show the requests of everyone, and paths of the server;
@@ -21,10 +25,15 @@ purpose, with the reason:
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 
 from monai_app.lib.security.refusal import Refusal
 from xr2mri_core.errors import shown
@@ -49,6 +58,35 @@ class Role(IntEnum):
     """Generates volumes."""
     ADMIN = 2
     """Trains, too; sees where everybody's jobs stand, and may end them, but gets no result."""
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What a route declares of itself.
+
+    Args:
+        role: that it needs.
+        upload: whether the body may be a file (``max_upload_mb``); if not, it is small.
+        docs: whether it describes the API (setting ``docs``).
+    """
+
+    role: Role
+    upload: bool = False
+    docs: bool = False
+
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+_DECLARED = "xr2mri_allowed"
+
+
+def allowed(role: Role, upload: bool = False, docs: bool = False) -> Callable[[Endpoint], Endpoint]:
+    """Declare who may use a route; stands right above its function. See `Allowed`."""
+
+    def declare(endpoint: Endpoint) -> Endpoint:
+        setattr(endpoint, _DECLARED, Allowed(role, upload, docs))
+        return endpoint
+
+    return declare
 
 
 @dataclass(frozen=True)
@@ -99,56 +137,55 @@ class Route:
             seen.add(name)
 
 
-_IMAGE = ("image", "session_id")
-
-ROUTES: tuple[Route, ...] = (
-    Route("GET", "/health", Role.NOBODY, ("nonce",)),
-    Route("GET", "/auth/", Role.NOBODY),
-    Route("POST", "/auth/token", Role.NOBODY),
-    Route("GET", "/auth/token/valid", Role.USER),
-    Route("GET", "/info/", Role.USER),
-    Route("POST", "/infer/{model}", Role.USER, (*_IMAGE, "output"), upload=True),
-    Route("POST", "/locate/{model}", Role.USER, _IMAGE, upload=True),
-    Route("POST", "/jobs/infer/{model}", Role.USER, _IMAGE, upload=True),
-    Route("GET", "/jobs", Role.USER),
-    Route("GET", "/jobs/{id}", Role.USER),
-    Route("DELETE", "/jobs/{id}", Role.USER),
-    Route("GET", "/jobs/{id}/record", Role.USER),
-    Route("GET", "/jobs/{id}/result", Role.USER, ("kind", "form")),
-    Route("GET", "/jobs/{id}/volume", Role.USER, ("form",)),
-    Route("PUT", "/session/", Role.USER, ("expiry", "client_id"), upload=True),
-    Route("GET", "/session/{id}", Role.USER),
-    Route("DELETE", "/session/{id}", Role.USER),
-    Route("GET", "/datastore/", Role.USER, ("output",)),
-    Route("GET", "/datastore/image", Role.USER, ("image",)),
-    Route("GET", "/train/", Role.ADMIN, ("check_if_running",)),
-    Route("POST", "/train/{model}", Role.ADMIN),
-    Route("DELETE", "/train/", Role.ADMIN),
-    Route("GET", "/", Role.USER, docs=True),
-    Route("GET", "/docs", Role.USER, docs=True),
-    Route("GET", "/openapi.json", Role.USER, docs=True),
-)
-"""Everything that is served."""
+def _query_of(dependant: Dependant) -> Iterator[str]:
+    """Names of the query parameters of a route, with those of what it depends on."""
+    yield from (field.alias for field in dependant.query_params)
+    for other in dependant.dependencies:
+        yield from _query_of(other)
 
 
-def methods_of(path: str) -> dict[str, Route]:
-    """The routes of a path by their method; empty for a path that is not served."""
-    return {route.method: route for route in ROUTES if route.matches(path)}
+class Served:
+    """Everything that is served.
 
+    Args:
+        routes: of the application.
+    """
 
-def served_only(schema: dict[str, Any]) -> dict[str, Any]:
-    """An OpenAPI schema without the operations that no client can reach."""
-    served = {(route.method.lower(), _nameless(route.path)) for route in ROUTES}
-    paths = {
-        path: {
-            method: operation
-            for method, operation in item.items()
-            if (method, _nameless(path)) in served
+    def __init__(self, routes: Iterable[Route] = ()) -> None:
+        self.routes = tuple(routes)
+
+    @classmethod
+    def by(cls, *parts: FastAPI | APIRouter) -> Served:
+        """The routes of applications or routers that declare who may use them."""
+        return cls(
+            Route(
+                method,
+                route.path,
+                declared.role,
+                tuple(_query_of(route.dependant)),
+                declared.upload,
+                declared.docs,
+            )
+            for part in parts
+            for route in part.routes
+            if isinstance(route, APIRoute)
+            and (declared := getattr(route.endpoint, _DECLARED, None)) is not None
+            for method in sorted(route.methods or ())
+        )
+
+    def methods_of(self, path: str) -> dict[str, Route]:
+        """The routes of a path by their method; empty for a path that is not served."""
+        return {route.method: route for route in self.routes if route.matches(path)}
+
+    def only(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """An OpenAPI schema without the operations that no client can reach; with ``x-role``."""
+        roles = {(r.method.lower(), r.path): r.role.name.lower() for r in self.routes}
+        paths = {
+            path: {
+                method: {**operation, "x-role": roles[method, path]}
+                for method, operation in item.items()
+                if (method, path) in roles
+            }
+            for path, item in schema.get("paths", {}).items()
         }
-        for path, item in schema.get("paths", {}).items()
-    }
-    return {**schema, "paths": {path: item for path, item in paths.items() if item}}
-
-
-def _nameless(path: str) -> str:
-    return re.sub(r"\{\w+\}", "{}", path)
+        return {**schema, "paths": {path: item for path, item in paths.items() if item}}

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from monai_app.lib.security.routes import ROUTES
+from monai_app.lib.security.routes import Served
 
 WITHHELD_PATH = b"[path]"
 WITHHELD_TRACE = b"[traceback withheld]"
@@ -23,11 +23,12 @@ class Scrubber:
 
     Args:
         folders: that must not be named even where they look like a route.
+        served: routes, which are no paths of the server.
     """
 
-    def __init__(self, folders: Iterable[Path | str] = ()) -> None:
-        served = {route.path.split("/")[1] for route in ROUTES}
-        roots = {f"/{name}" for name in _root_folders() if name not in served}
+    def __init__(self, folders: Iterable[Path | str], served: Served) -> None:
+        first = {route.path.split("/")[1] for route in served.routes}
+        roots = {f"/{name}" for name in _root_folders() if name not in first}
         roots |= {str(folder).rstrip("/") for folder in folders if len(str(folder)) > 1}
         longest_first = sorted(roots, key=len, reverse=True)
         root = b"|".join(re.escape(name.encode()) for name in longest_first)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from monai_app.lib.security.asgi import ASGIApp, Receive, Scope, Send
 from monai_app.lib.security.refusal import Refusal
-from monai_app.lib.security.routes import methods_of
+from monai_app.lib.security.routes import Served
 
 
 class ServedPaths:
@@ -14,16 +14,17 @@ class ServedPaths:
 
     Args:
         app: the application behind.
+        served: its routes.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, served: Served) -> None:
+        self.app, self.served = app, served
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, root = scope["path"], scope.get("root_path", "").rstrip("/")
         if root and path.startswith(f"{root}/"):
             path = path[len(root) :]
-        scope["xr2mri.served"] = methods_of(path)
+        scope["xr2mri.served"] = self.served.methods_of(path)
         if not scope["xr2mri.served"]:
             raise not_served()
         await self.app(scope, receive, send)
