@@ -613,7 +613,7 @@ def test_results_expire_by_age_and_by_size(client, knee, store):
 
 def test_openapi_documents_all_of_it(client):
     paths = client.app.openapi()["paths"]
-    assert {"/infer/{model}", "/jobs/infer/{model}", "/jobs/{job_id}", "/session/"} <= set(paths)
+    assert {"/infer/{model}", "/jobs/infer/{model}", "/jobs/{id}", "/session/"} <= set(paths)
     assert {"/locate/{model}", "/datastore/image"} <= set(paths)
     assert all(method["summary"] for path in paths.values() for method in path.values())
 
