@@ -21,7 +21,6 @@ from monai_app.lib.ending import when_told_to_end
 from monai_app.lib.greeting import greet_when_ready
 from monai_app.lib.info import api_info
 from monai_app.lib.jobs import JobStore
-from monai_app.lib.json_text import plain
 from monai_app.lib.reading_box import Limits, ReadingBox, Turns
 from monai_app.lib.routes import (
     inference_router,
@@ -63,7 +62,7 @@ class XR2MRIApp(MONAILabelApp):
             self.options.batch_size,
             self.options.precision,
             self.options.size,
-            self.security.max_work,
+            self.security.max_seconds,
             shared=self.security.shared,
             max_memory_mb=self.security.max_memory_mb,
             box=box,
@@ -106,8 +105,7 @@ class XR2MRIApp(MONAILabelApp):
         return None  # the stock ones lie on the disk; ours are in memory (`uploads.Sessions`)
 
     def info(self) -> dict[str, Any]:
-        told = {**super().info(), **api_info(self.service, self.security.max_upload_bytes)}
-        return dict(plain(told))  # a model card may hold anything
+        return {**super().info(), **api_info(self.service, self.security.max_upload_bytes)}
 
     def on_init_complete(self) -> None:
         """The server is about to answer: our routes instead of the stock ones, the guard before."""

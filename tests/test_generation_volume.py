@@ -128,3 +128,24 @@ def test_a_request_keeps_what_it_says_and_takes_the_rest_from_the_model():
     assert (request.steps, request.noise_length) == (3, 0)
     assert (request.sampler, request.batch_size, request.seed) == ("unipc", 64, 0)
     assert GenerationRequest(depths=[0.0, 0.5]).count == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "passes"),
+    [
+        ({}, 5 * (1 + 4)),
+        ({"samples": 2}, 5 * (1 + 2 * 4)),
+        ({"guidance": 2.0}, 5 * (2 + 7)),
+        ({"kind": "mean"}, 5 * (1 + 1)),
+        ({"kind": "mean", "samples": 2}, 5 * (1 + 1 + 2 * 4)),
+    ],
+)
+def test_what_a_request_costs_is_told_before(volume_generator, asked, passes):
+    """By slices: a regression, the steps of each sample, and each one's decoding."""
+    request = GenerationRequest(num_slices=5, steps=3, **asked)
+    assert volume_generator.passes(request) == passes
+
+
+def test_a_model_of_single_slices_fills_its_last_batch_up(generator):
+    asked = GenerationRequest(num_slices=5, steps=3, batch_size=4, kind="mean")
+    assert generator.passes(asked) == 8 * 8 * 4, "eight samples make its mean"

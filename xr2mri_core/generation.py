@@ -371,6 +371,21 @@ class KneeMRIGenerator:
             return max(request.samples, MEAN_OF)
         return 1 + (request.samples if request.samples > 1 else 0)
 
+    def passes(self, request: GenerationRequest) -> int:
+        """What a request costs: how often a slice goes through denoiser, regression or decoder.
+
+        Args:
+            request: with the steps filled in (`GenerationRequest.filled`).
+        """
+        slices, steps, draws = request.count, request.steps or 1, self._draws(request)
+        if self.model.depth_mixing is None:  # the last batch is filled up
+            batch = request.batch_size or slices
+            slices = -(-slices // batch) * batch
+        looks = 1 if request.guidance in (None, 1.0) else 2  # with the features and without
+        regression = looks if self.model.regression is not None else 0
+        best = int(request.kind == "mean" and regression > 0)  # is decoded, and not drawn
+        return slices * (regression + best + (draws - best) * (steps * looks + 1))
+
     def _mean_by(self, request: GenerationRequest) -> str | None:
         """How the volume is the mean: "regression", or "8 samples"; None for a sample."""
         if request.kind == "sample":

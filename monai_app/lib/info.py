@@ -28,7 +28,8 @@ def api_info(service: GenerationService, most_bytes: int) -> dict[str, Any]:
         "form": _form(),
         "software": {"xr2mri": __version__, **_versions()},
         "max_upload_bytes": most_bytes,
-        "max_work": service.max_work,
+        "max_seconds": service.max_seconds,
+        "pace": service.pace.describe(),
         "queue": {"max": service.queue.max_waiting, "waiting": service.queue.waiting},
         "devices": service.devices(),
     }

@@ -118,14 +118,18 @@ def info_router(info: Callable[[], dict[str, Any]]) -> APIRouter:
     """`GET /info/`, by which clients make themselves up; stock ones know it.
 
     Args:
-        info: returns what there is to be told.
+        info: returns what there is to be told; it becomes text anew where it says something new.
     """
     router = APIRouter(tags=["App"])
+    said: list[tuple[dict[str, Any], Response]] = []
 
     @router.get("/info/", summary="What is served: models, parameters, limits, versions")
     @allowed(Role.USER)
     async def told() -> Response:
-        return Json(info())
+        now = info()
+        if not said or said[0][0] != now:
+            said[:] = [(now, Json(now))]
+        return Response(said[0][1].body, media_type=Json.media_type)
 
     return router
 

@@ -7,6 +7,7 @@ job = service.submit("knee_xr2mri", service.read("knee_xr2mri", file, parameters
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,21 +18,30 @@ import numpy as np
 
 from monai_app.lib.device_queue import DeviceLost, DeviceQueue, Job
 from monai_app.lib.device_worker import DeviceWorker
+from monai_app.lib.pace import Pace
 from monai_app.lib.parameters import GenerationParameters
 from monai_app.lib.reading_box import ReadingBox
 from xr2mri_core.bundle import describe_bundle, weights_path
 from xr2mri_core.devices import devices_named, is_out_of_memory
-from xr2mri_core.errors import InputError, OutputError, WeightsError, XR2MRIError, shown
+from xr2mri_core.errors import (
+    Cancelled,
+    InputError,
+    OutputError,
+    WeightsError,
+    XR2MRIError,
+    shown,
+)
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.geometry import depths_of
 from xr2mri_core.processes import cores
 from xr2mri_core.reading import PreparedRadiograph
+from xr2mri_core.request import GenerationRequest
 from xr2mri_core.volume import GeneratedVolume
 
 log = logging.getLogger("xr2mri")
 
-SLICE_WORK = 12
-"""What a slice costs besides its denoising steps (decoding, copying), counted in steps."""
+TIMED_SLICES = 8
+"""Of a generation that is made to find out how long others will take."""
 _ARRAYS_OF_ONE, _ARRAYS_OF_SEVERAL = 4, 8  # volumes that are held at once; see `generate`
 _RECORD = 256 << 10  # bytes of a record, and of what is kept of a header
 
@@ -63,6 +73,8 @@ class Generation:
         batch_size: int | None,
         deliver: Deliver | None = None,
         workers: Sequence[DeviceWorker] = (),
+        pace: Pace | None = None,
+        most_seconds: float = math.inf,
     ) -> None:
         self.parameters, self._workers = parameters, workers
         self._deliver = deliver
@@ -79,6 +91,7 @@ class Generation:
         self._radiograph: PreparedRadiograph | None = radiograph
         self._batch_size = batch_size
         self._partial: np.ndarray | None = None
+        self._pace, self._most_seconds = pace, most_seconds
 
     def __call__(self, job: Job) -> GeneratedVolume:
         """Run on the device's thread."""
@@ -86,10 +99,14 @@ class Generation:
         assert generator is not None and radiograph is not None
         p = self.parameters
         side = generator.image_size
+
+        def is_over() -> bool:
+            return job.is_cancelled() or job.seconds > self._most_seconds
+
         told: dict[str, Any] = {
             "progress": lambda done, total, stage: job.advance(done),
             "arrived": self._arrived,
-            "cancelled": job.is_cancelled,
+            "cancelled": is_over,
         }
         request = {**p.request, "batch_size": self._batch_size}
         again = False
@@ -103,12 +120,22 @@ class Generation:
                     )
                 else:
                     generated = generator.generate(radiograph, p.condition, **request, **told)
+            if self._pace is not None:
+                passes = generator.passes(request_of(p, self._batch_size, generator))
+                self._pace.timed(passes, generated.record["seconds"]["generate"])
             if self._deliver is not None:
                 generated.record["stored"] = self._deliver(generated)
             return generated
         except DeviceLost:
             again = True
             raise
+        except Cancelled:
+            if job.is_cancelled():
+                raise
+            raise InputError(
+                f"this generation has run for {job.seconds:.0f} s, twice what one may: lower "
+                "num_slices (or give fewer depths), samples or steps"
+            ) from None
         finally:  # whatever comes of it, the job holds no more than its result
             self._partial, self.slices = (None, 0) if again else (None, self.slices)
             if not again:
@@ -122,6 +149,15 @@ class Generation:
     def partial(self) -> np.ndarray | None:
         """What has arrived so far, not a copy; None before the start and after the end."""
         return self._partial
+
+
+def request_of(
+    parameters: GenerationParameters, batch_size: int | None, generator: KneeMRIGenerator
+) -> GenerationRequest:
+    """What parameters ask of a generator, with its defaults filled in."""
+    own: dict[str, Any] = {} if batch_size is None else {"batch_size": batch_size}
+    asked = GenerationRequest(**parameters.request, **own)
+    return asked.filled(generator.settings)
 
 
 @contextmanager
@@ -151,8 +187,7 @@ class GenerationService:
         batch_size: slices at a time; None is the bundle's.
         precision: ``fp32`` or ``bf16``.
         size: overlay of the bundles, ``compact`` or ``paper``.
-        max_work: slices x samples x (steps + SLICE_WORK) of one generation at most; the device
-            does nothing else meanwhile.
+        max_seconds: of one generation, which has the device for itself.
         max_memory_mb: of the arrays of one generation, its reply included.
         box: that reads files; by default the one that this process shares.
         shared: whether there are several users; one may hold half of the places in the line.
@@ -166,14 +201,14 @@ class GenerationService:
         batch_size: int | None = None,
         precision: str = "fp32",
         size: str = "compact",
-        max_work: int = 200_000,
+        max_seconds: float = 900,
         shared: bool = False,
         max_memory_mb: int = 2048,
         box: ReadingBox | None = None,
     ) -> None:
         self.bundles, self.size = dict(bundles), size
         self.box = box or ReadingBox.shared()
-        self.max_work, self.max_memory_mb = max_work, max_memory_mb
+        self.max_seconds, self.max_memory_mb = max_seconds, max_memory_mb
         self.batch_size, self.precision = batch_size, precision
         devices = devices_named(device)
         threads = max(1, cores() // max(1, devices.count("cpu")))
@@ -181,9 +216,10 @@ class GenerationService:
         self.device = "cpu" if self.workers else devices[0]
         share = max(1, (max_queue + 1) // 2) if shared else None
         self.queue = DeviceQueue(devices, max_queue, most_of_one=share)
+        self.pace = Pace(devices[0].partition(":")[0])
         self._generators: dict[str, KneeMRIGenerator] = {}
         self._cards: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
-        self._loading = threading.Lock()
+        self._loading, self._timing = threading.Lock(), threading.Lock()
 
     def generator(self, model: str) -> KneeMRIGenerator:
         """The generator of a model.
@@ -285,7 +321,16 @@ class GenerationService:
         """
         generator = self.generator(model)
         self._check_cost(parameters, generator)
-        return Generation(generator, radiograph, parameters, self.batch_size, deliver, self.workers)
+        return Generation(
+            generator,
+            radiograph,
+            parameters,
+            self.batch_size,
+            deliver,
+            self.workers,
+            self.pace,
+            2 * self.max_seconds,
+        )
 
     def submit(
         self,
@@ -307,19 +352,20 @@ class GenerationService:
     def _check_cost(self, parameters: GenerationParameters, generator: KneeMRIGenerator) -> None:
         """Refuse a request that would take the device or the memory for itself; raises InputError.
 
-        Time goes with the slices and their steps, and a slice costs some even with a single step;
-        memory goes with the slices, and with samples for their mean and standard deviation.
+        Memory goes with the slices, and with samples for their mean and standard deviation.
         """
         slices, samples = parameters.count, parameters.samples
-        steps = parameters.steps or int(generator.settings["steps"])
-        if parameters.kind == "mean" and generator.model.regression is not None and samples == 1:
-            steps = 1
-        work = slices * samples * (steps + SLICE_WORK)
-        if work > self.max_work:
+        request = request_of(parameters, self.batch_size, generator)
+        passes = generator.passes(request)
+        slow = self.pace.seconds(passes) > self.max_seconds
+        if slow and not self.pace.measured and not self.workers:
+            self._time(generator)
+        needed_seconds = self.pace.seconds(passes)
+        if needed_seconds > self.max_seconds:
             raise InputError(
-                f"{slices} slices x {samples} samples x ({steps} steps + {SLICE_WORK} for the "
-                f"slice itself) are {work}: one generation may have {self.max_work}; lower "
-                "num_slices (or give fewer depths), samples or steps"
+                f"{slices} slices, {samples} samples and {request.steps} steps would take some "
+                f"{needed_seconds:.0f} s on this device: one generation may take "
+                f"{self.max_seconds:g}; lower num_slices (or give fewer depths), samples or steps"
             )
         arrays = _ARRAYS_OF_ONE if samples == 1 else _ARRAYS_OF_SEVERAL
         needed = arrays * slices * generator.image_size**2 * np.dtype(np.float32).itemsize
@@ -331,6 +377,19 @@ class GenerationService:
                 f"{slices} slices{kind} need some {needed >> 20} MB: one generation may have "
                 f"{self.max_memory_mb}; lower num_slices (or give fewer depths){hint}"
             )
+
+    def _time(self, generator: KneeMRIGenerator) -> None:
+        """Find out this device's pace, with slices of nothing, until enough of them are timed."""
+        with self._timing:
+            asked = GenerationRequest(num_slices=self.batch_size or TIMED_SLICES, kind="sample")
+            request = asked.filled(generator.settings)
+            noise = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
+            box = (0, 0, 64, 64)
+            while not self.pace.measured:
+                made = generator.generate(
+                    noise, box=box, num_slices=request.count, steps=request.steps
+                )
+                self.pace.timed(generator.passes(request), made.record["seconds"]["generate"])
 
     def close(self) -> None:
         """Cancel all work."""

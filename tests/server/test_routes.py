@@ -32,6 +32,7 @@ from monai_app.lib.tasks import KneeMRITask
 from xr2mri_core.geometry import volume_affine
 from xr2mri_core.phantom.dicom import write_radiograph_dicom
 from xr2mri_core.reading import prepare_radiograph
+from xr2mri_core.request import GenerationRequest
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"
 NOISE = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
@@ -313,28 +314,50 @@ def test_wrong_parameters(client, knee, params, status, told):
 
 
 @pytest.mark.parametrize(
-    ("more", "told", "work"),
+    ("more", "told"),
     [
-        ({"samples": 2, "steps": 9}, "4 slices x 2 samples x (9 steps + 12", 168),
-        ({"samples": 6}, "4 slices x 6 samples x (3 steps + 12", 360),  # the bundle's steps
-        ({"depths": [0.1, 0.2], "samples": 12}, "2 slices x 12 samples x (3 steps + 12", 360),
+        ({"samples": 2, "steps": 9}, "4 slices, 2 samples and 9 steps"),
+        ({"samples": 6}, "4 slices, 6 samples and 3 steps"),
+        ({"depths": [0.1, 0.2], "samples": 12}, "2 slices, 12 samples and 3 steps"),
     ],
 )
-def test_a_request_that_would_hold_the_device_too_long(client, knee, service, more, told, work):
+def test_a_request_that_would_hold_the_device_too_long(client, knee, service, more, told):
+    """By what was timed: here a pass took a second."""
     asked = {**SMALL, **more}
     if "depths" in more:
         del asked["num_slices"]
-    service.max_work = work - 1
+    service.pace.timed(100, 100)
+    generator = service.generator("knee_xr2mri")
+    request = GenerationRequest(**{k: v for k, v in asked.items() if k != "features"})
+    needed = generator.passes(request.filled(generator.settings))
+    service.max_seconds = needed - 1
     for route in ("infer", "jobs/infer"):
         files = {"file": ("a.png", knee)}
         data = {"params": json.dumps(asked)}
         reply = client.post(f"/{route}/knee_xr2mri", data=data, files=files)
         detail = reply.json()["detail"]
-        assert reply.status_code == 422 and told in detail and f"are {work}:" in detail
-        assert f"may have {work - 1}; lower num_slices" in detail and "samples or steps" in detail
+        assert reply.status_code == 422, detail
+        assert f"{told} would take some {needed} s on this device" in detail
+        assert f"may take {needed - 1}; lower num_slices" in detail and "or steps" in detail
     assert service.queue.waiting == 0 and client.get("/jobs").json() == []
-    service.max_work = work
+    service.max_seconds = needed
     assert infer(client, knee, asked, output="json").status_code == 200
+    assert service.pace.seconds_a_pass < 1, "what was generated was timed, too"
+
+
+def test_a_fast_device_is_timed_before_a_large_request_is_refused(client, knee, service):
+    service.max_seconds = 5
+    assert not service.pace.measured and service.pace.seconds(32) > 5
+    assert infer(client, knee, {**SMALL, "steps": 7}, output="json").status_code == 200
+    assert service.pace.measured and service.pace.seconds(32) < 5
+
+
+def test_what_runs_for_much_longer_than_was_expected_is_ended(client, knee, service):
+    service.max_seconds = 1
+    service.pace.timed(1e9, 100)
+    job = start(client, knee, num_slices=1000, steps=1000).json()["id"]
+    state = until(client, job, "failed")
+    assert "twice what one may" in state["error"] and 2 <= state["seconds"] < 20
 
 
 def test_a_request_that_would_take_the_memory(client, knee, service):

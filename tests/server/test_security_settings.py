@@ -64,9 +64,9 @@ def test_lists_and_paths_are_read():
         ("max_upload_mb", "129"),  # more than a user's uploads may be
         ("results_mb", "255"),  # less than one user's
         ("max_queue", "many"),
-        ("max_work", "0"),
-        ("max_work", "²"),
-        ("max_work", "9" * 5000),
+        ("max_seconds", "0"),
+        ("max_seconds", "²"),
+        ("max_seconds", "9" * 5000),
         ("allow_anonymous_remote", "perhaps"),
         ("docs", "loopback"),
         ("allowed_origins", "*"),  # without a login

@@ -24,6 +24,8 @@ from pathlib import Path
 
 import xr2mri_core
 
+NICE = 5
+"""By how much it stands back behind what answers requests, as generations do."""
 _MORE_FILES = 16  # beside those that are open: modules that are loaded late
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _PR_GET_SECCOMP = 1, 38, 22, 21
 _SIGKILL = 9
@@ -63,6 +65,7 @@ def confine(limits: Limits) -> None:
     have = layers()
     _call("prctl", _PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)  # ends with the process that forked it
     _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    os.nice(NICE)
     _limit(limits)
     if "Landlock" in have:
         _only_python_can_be_read()
