@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +73,21 @@ class Served:
             time.sleep(0.5)
 
     def most_memory(self, seconds: float = 0.5) -> Callable[[], int]:
-        """Watches the resident MB from now on; call what is returned for the highest level."""
+        """Watches the MB of the server and of what reads files for it from now on.
+
+        Counted are the resident memory of the server and the reading box's own: what its processes
+        share with one another counts once. Call what is returned for the highest level.
+        """
         levels, done = [0], threading.Event()
         process = psutil.Process(self.server.process.pid)
 
         def watch() -> None:
             while not done.wait(seconds):
-                levels.append(process.memory_info().rss >> 20)
+                level = process.memory_info().rss
+                for child in process.children(recursive=True):
+                    with suppress(psutil.Error):
+                        level += child.memory_full_info().uss
+                levels.append(level >> 20)
 
         thread = threading.Thread(target=watch, daemon=True)
         thread.start()
