@@ -71,7 +71,7 @@ class Bounds:
     # work
     max_queue: Annotated[int, whole(0, 10_000)] = 8
     """Generations that wait; of one user half of it, rounded up."""
-    max_seconds: Annotated[int, whole(1, 10**6)] = 900
+    max_seconds: Annotated[int, whole(1, 10**6)] = 3600
     """Seconds of the device for one generation, by the pace of those before; ended at twice it."""
     max_memory_mb: Annotated[int, whole(16, 1_000_000)] = 2048
     """MiB of the volumes of one generation while it is made."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-ASSUMED = {"cpu": 0.3, "cuda": 0.03}
+ASSUMED = {"cpu": 0.15, "cuda": 0.015}
 """Seconds of a pass, a slow machine's, until one has been timed."""
 _ENOUGH = 2.0  # seconds of work that were timed, from which it is believed
 _KEPT = 0.8  # weight of what came before: the machine may have other work now

@@ -201,7 +201,7 @@ class GenerationService:
         batch_size: int | None = None,
         precision: str = "fp32",
         size: str = "compact",
-        max_seconds: float = 900,
+        max_seconds: float = 3600,
         shared: bool = False,
         max_memory_mb: int = 2048,
         box: ReadingBox | None = None,

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 from security_support import PASSWORD, NoAudit, ask, guarded, make_users
+from served import everything
 
 from monai_app.lib.security import users as users_module
 from monai_app.lib.security.auth import FAILURES_OF_A_USER, FAILURES_OF_AN_ADDRESS, Authenticator
@@ -100,7 +101,7 @@ def application(**settings):
     settings = SecuritySettings(**settings)
     authenticator, app, audit = Authenticator(settings, failure_seconds=0.0), FastAPI(), NoAudit()
     app.include_router(login_router(authenticator))
-    return Guard(app, settings, authenticator=authenticator, audit=audit), audit
+    return Guard(app, settings, everything(), authenticator=authenticator, audit=audit), audit
 
 
 def log_in(app, name="ada", password=PASSWORD):
@@ -542,7 +543,7 @@ def test_a_server_proves_that_it_has_the_secret_of_the_session(tmp_path):
         app = FastAPI()
         authenticator = Authenticator(settings)
         app.include_router(login_router(authenticator))
-        guard = Guard(app, settings, authenticator=authenticator, audit=NoAudit())
+        guard = Guard(app, settings, everything(), authenticator=authenticator, audit=NoAudit())
         told = ask(guard, url="/health?nonce=n1").json()
         assert told == {"status": "ok"} | proof
         assert ask(guard, url="/health").json() == {"status": "ok"}

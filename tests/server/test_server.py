@@ -45,7 +45,7 @@ def test_info_is_enough_to_build_a_form(server):
     assert len(model["weights"]["sha256"]) == 64
     assert info["software"]["xr2mri"] == info["version"]
     assert info["max_upload_bytes"] == 64 << 20 and info["queue"]["max"] == 8
-    assert info["max_seconds"] == 900 and info["pace"]["seconds_a_pass"] > 0
+    assert info["max_seconds"] == 3600 and info["pace"]["seconds_a_pass"] > 0
     assert without_paths(reply.text)
 
 
