@@ -6,7 +6,7 @@ import threading
 
 ASSUMED = {"cpu": 0.15, "cuda": 0.015}
 """Seconds of a pass, a slow machine's, until one has been timed."""
-_ENOUGH = 2.0  # seconds of work that were timed, from which it is believed
+_ENOUGH = 1.0  # seconds of work that were timed, from which it is believed
 _KEPT = 0.8  # weight of what came before: the machine may have other work now
 
 
@@ -22,7 +22,7 @@ class Pace:
 
     def __init__(self, device: str) -> None:
         self.assumed = ASSUMED.get(device, ASSUMED["cpu"])
-        self._passes = self._seconds = 0.0
+        self._passes = self._seconds = self._ever = 0.0
         self._lock = threading.Lock()
 
     def timed(self, passes: float, seconds: float) -> None:
@@ -31,11 +31,12 @@ class Pace:
             with self._lock:
                 self._passes = _KEPT * self._passes + passes
                 self._seconds = _KEPT * self._seconds + seconds
+                self._ever += seconds
 
     @property
     def measured(self) -> bool:
         """Whether enough has been timed to tell by it what else will take."""
-        return self._seconds >= _ENOUGH
+        return self._ever >= _ENOUGH
 
     @property
     def seconds_a_pass(self) -> float:

@@ -42,6 +42,7 @@ log = logging.getLogger("xr2mri")
 
 TIMED_SLICES = 8
 """Of a generation that is made to find out how long others will take."""
+_MOST_TIMED = 100  # of these generations
 _ARRAYS_OF_ONE, _ARRAYS_OF_SEVERAL = 4, 8  # volumes that are held at once; see `generate`
 _RECORD = 256 << 10  # bytes of a record, and of what is kept of a header
 
@@ -385,7 +386,9 @@ class GenerationService:
             request = asked.filled(generator.settings)
             noise = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
             box = (0, 0, 64, 64)
-            while not self.pace.measured:
+            for _ in range(_MOST_TIMED):
+                if self.pace.measured:
+                    break
                 made = generator.generate(
                     noise, box=box, num_slices=request.count, steps=request.steps
                 )
