@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +18,7 @@ def service(tiny_bundle):
 
     bare = tiny_bundle.with_name("bare")
     if not bare.exists():
-        (bare / "configs").mkdir(parents=True)
-        for config in (tiny_bundle / "configs").iterdir():
-            (bare / "configs" / config.name).write_text(config.read_text())
+        shutil.copytree(tiny_bundle / "configs", bare / "configs")
     service = GenerationService({"knee_xr2mri": tiny_bundle, "bare": bare}, "cpu", max_queue=3)
     yield service
     service.close()

@@ -356,7 +356,7 @@ def test_what_runs_for_much_longer_than_was_expected_is_ended(client, knee, serv
     service.max_seconds = 1
     service.pace.timed(1e9, 100)
     job = start(client, knee, num_slices=1000, steps=1000).json()["id"]
-    state = until(client, job, "failed")
+    state = until_job(client, job, "failed")
     assert "twice what one may" in state["error"] and 2 <= state["seconds"] < 20
 
 
