@@ -199,7 +199,7 @@ def conf_keys() -> frozenset[str]:
 
 def is_route(method: str | None, path: str) -> bool:
     """Whether the server has a route, or, without a method, routes that begin so."""
-    from served import everything
+    from served_routes import everything
 
     routes = everything().routes
 

@@ -15,7 +15,7 @@ import httpx
 import jwt
 import uvicorn
 from fastapi import FastAPI, Request
-from served import everything
+from served_routes import everything
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route

@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from monailabel.client import MONAILabelClient
-from served import everything
+from served_routes import everything
 from waiting import until_state
 
 from xr2mri_core.bundle import describe_bundle

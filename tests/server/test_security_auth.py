@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 from security_support import PASSWORD, NoAudit, ask, guarded, make_users
-from served import everything
+from served_routes import everything
 
 from monai_app.lib.security import users as users_module
 from monai_app.lib.security.auth import FAILURES_OF_A_USER, FAILURES_OF_AN_ADDRESS, Authenticator

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from security_support import PASSWORD, make_users, serving
-from served import everything
+from served_routes import everything
 
 from monai_app.lib.security.protect import protect
 from monai_app.lib.security.settings import SecuritySettings, SettingsError

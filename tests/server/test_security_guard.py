@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 from security_support import PASSWORD, REMOTE, NoAudit, ask, guarded, make_users
-from served import everything, routers
+from served_routes import everything, routers
 
 from monai_app.lib.bounds import Bounds
 from monai_app.lib.security.guard import Guard

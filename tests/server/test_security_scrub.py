@@ -6,7 +6,7 @@ import os
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from served import everything
+from served_routes import everything
 
 from monai_app.lib.security.scrub import ScrubbedStream, Scrubber
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from served import everything
+from served_routes import everything
 
 from monai_app.lib.sources import IMAGE_ID
 from monai_app.lib.studies import Studies
