@@ -14,7 +14,8 @@ MKDOCS = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 DEBIAN = dicom3tools orthanc orthanc-dicomweb nginx-light \
 	chromium libegl1 libgl1-mesa-dri libgl1 libxkbcommon0 libdbus-1-3 libfontconfig1 fonts-dejavu-core
 
-.PHONY: help env packages demo test test-all lint format docs bench bench-server serve wheels clean
+.PHONY: help env packages demo test test-all lint format docs bench bench-server serve wheels clean \
+	slicer-repository
 
 help:
 	@echo "make demo      build the environment, generate the MRI of an unseen phantom patient (demo/)"
@@ -28,6 +29,7 @@ help:
 	@echo "make serve     start the server (STUDIES=folder or PACS; by default"
 	@echo "                phantom patients; OPTIONS=more, such as '--port 8001')"
 	@echo "make wheels    all wheels that the Slicer module installs where there is no network (wheels/)"
+	@echo "make slicer-repository  the Slicer extension as a repository of its own, for OWNER=account (build/)"
 	@echo "make packages  Debian packages that some tests talk to (root; without them those skip)"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -95,6 +97,12 @@ serve: $(STAMP)
 wheels: $(STAMP)
 	SAM2_BUILD_CUDA=0 $(BIN)/python -m pip wheel --quiet --no-build-isolation -c constraints.txt \
 		-w wheels '.[server]' uv setuptools
+
+# The one place where the account is named: topic, addresses, the wheel that the module downloads.
+OWNER ?= OWNER
+slicer-repository:
+	rm -rf build/SlicerXR2MRI
+	$(PYTHON) slicer_extension/tools/repository.py $(OWNER) build/SlicerXR2MRI
 
 clean:
 	rm -rf demo out build .pytest_cache .ruff_cache .mypy_cache

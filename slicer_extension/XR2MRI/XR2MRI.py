@@ -3,6 +3,7 @@
 This file only wires; see XR2MRILib.logic for use from a script.
 """
 
+import html
 import os
 import sys
 import unittest
@@ -18,10 +19,13 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
+from xr2mri_client.installation import OWNER
 from XR2MRILib import sample_data
 from XR2MRILib.logic import XR2MRILogic
 from XR2MRILib.panel import Panel
 from XR2MRILib.scene import file_keys, layout, notice
+
+REPOSITORY = "https://github.com/{owner}/SlicerXR2MRI"
 
 
 class XR2MRI(ScriptedLoadableModule):
@@ -37,12 +41,21 @@ class XR2MRI(ScriptedLoadableModule):
             "Generates a synthetic knee MRI from one knee radiograph and its graded features, on an"
             " XR2MRI server: that of an institution, or one that it installs on this computer. For"
             " research, never for diagnosis."
-        )
+        ) + _links({_("Tutorial"): "/blob/main/Docs/tutorial.md", _("Questions"): "/issues"})
         parent.acknowledgementText = _(
             "After Wang et al., Feasibility Study of a Diffusion-Based Model for Cross-Modal"
-            " Generation of Knee MRI from X-ray. Independent of its authors."
-        )
+            " Generation of Knee MRI from X-ray. Independent of its authors. Built on MONAI,"
+            " MONAI Label, PyTorch and diffusers."
+        ) + _links({"MONAI": "https://monai.io", "3D Slicer": "https://www.slicer.org"})
         slicer.app.connect("startupCompleted()", start)
+
+
+def _links(pages):
+    """A line of links below a text, of the extension's repository where no host is named."""
+    home = REPOSITORY.format(owner=OWNER)
+    urls = {title: url if url.startswith("https:") else home + url for title, url in pages.items()}
+    shown = (f'<a href="{url}">{html.escape(title)}</a>' for title, url in urls.items())
+    return f"<p>{' - '.join(shown)}</p>"
 
 
 def start():

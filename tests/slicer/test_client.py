@@ -731,14 +731,16 @@ def test_inside_slicer_texts_are_translated():
     code = (
         "import sys, types\n"
         "slicer, i18n = types.ModuleType('slicer'), types.ModuleType('slicer.i18n')\n"
-        "i18n.tr = lambda text: f'<{text}>'\n"
+        "i18n.getContext = lambda path: path.rsplit('/', 1)[1]\n"
+        "i18n.translate = lambda context, text: f'<{context}: {text}>'\n"
         "sys.modules.update({'slicer': slicer, 'slicer.i18n': i18n})\n"
         "from xr2mri_client.errors import Unreachable, Busy\n"
         "print(Unreachable('x').remedy, Busy('x', 3).remedy)"
     )
     command = [sys.executable, "-c", code]
     told = subprocess.run(command, cwd=MODULE, capture_output=True, text=True, check=True).stdout
-    assert told.startswith("<Is the server running") and "<Try again in 3 s.>" in told
+    assert told.startswith("<errors.py: Is the server running")
+    assert "<errors.py: Try again in 3 s.>" in told
 
 
 def test_every_error_is_one_line_whatever_the_server_says(client, faulty):

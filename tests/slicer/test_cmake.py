@@ -50,7 +50,7 @@ def test_every_script_is_listed_once():
 
 def test_every_resource_is_listed_once():
     resources = listed("MODULE_PYTHON_RESOURCES")
-    assert sorted(resources) == found(MODULE / "Resources", {".png", ".ui", ".nrrd"})
+    assert sorted(resources) == found(MODULE / "Resources", {".png", ".ui", ".nrrd", ".ts", ".qm"})
     everything = [path for path in (MODULE / "Resources").rglob("*") if path.is_file()]
     assert len(resources) == len(everything)
 

@@ -178,10 +178,12 @@ def test_without_uv_it_is_fetched_beside_the_rest(wheel, tmp_path, monkeypatch):
         ("error: No interpreter found for Python 3.11 in managed installations", "python.org"),
         ("error: Request failed after 3 retries; dns error", "network is not there"),
         ("error: something else", "error: something else"),
+        ("error: no build\n  cause: a\nhint: `b` was included", "error: no build"),
+        ("  cause: Timeout: is another uv process running?", "Another program is installing"),
     ],
 )
 def test_a_step_that_fails_says_what_to_mend(line, said):
-    assert said in str(why_it_failed(["Resolved 3 packages", line], 2))
+    assert said in str(why_it_failed(["Resolved 3 packages", *line.split("\n")], 2))
 
 
 def test_where_it_comes_from(tmp_path):

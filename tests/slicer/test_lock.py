@@ -10,6 +10,7 @@ import ctypes
 import gc
 import sys
 import time
+import types
 import weakref
 
 import faulty_server as fake
@@ -63,6 +64,33 @@ def test_a_volume_arrives(user, logic, faulty):
     user.press_generate()
     loop(logic)
     assert len(user.volumes()) == 1
+
+
+def test_while_the_server_works_nobody_waits_for_the_thread(user, logic, faulty, monkeypatch):
+    """The GUI's thread neither polls nor sleeps between two questions to the server."""
+    module = sys.modules["XR2MRILib.logic"]
+    slept, ticks = [], 0
+    user.press_generate()
+    user.until(lambda: faulty.count("GET", JOB) >= 9, "the pauses have grown", 60)
+    clock = types.SimpleNamespace(
+        sleep=lambda seconds: (slept.append(seconds), time.sleep(seconds)), monotonic=time.monotonic
+    )
+    monkeypatch.setattr(module, "time", clock)
+    asked, began, used = faulty.count("GET", JOB), time.monotonic(), time.thread_time()
+    while time.monotonic() < began + 5:
+        ctypes.PyDLL(None).usleep(1000 * logic._timer.interval)
+        logic._tick()
+        ticks += 1
+    took, used = time.monotonic() - began, time.thread_time() - used
+    monkeypatch.undo()
+    assert faulty.count("GET", JOB) > asked, "it is asked all the same"
+    told = (
+        f"{ticks} looks, {sum(slept):.2f} s asleep, {used:.2f} s of the processor in {took:.1f} s"
+    )
+    assert ticks < 20 * took and sum(slept) < 0.15 * took and used < 0.1 * took, told
+    logic.cancel()
+    loop(logic)
+    assert faulty.count("DELETE") == 1, "a cancellation is told at once"
 
 
 def test_nothing_keeps_a_logic_that_a_script_is_through_with(slicer, user, faulty, radiograph):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -223,9 +225,10 @@ def test_generate_starts_the_server_and_a_killed_one_is_told(
 
 @pytest.mark.slow
 @pytest.mark.server
-def test_from_nothing_to_a_volume_without_a_terminal(user, tmp_path, monkeypatch):
+def test_from_nothing_to_a_volume_without_a_terminal(user, tmp_path, monkeypatch, request):
     """Install from a wheel of this checkout, Sample, Generate, Uninstall, by clicking; all of it
-    for real. `XR2MRI_PICTURES` names a folder for a picture of each step."""
+    for real. `XR2MRI_PICTURES` names a folder for a picture of each step: those of the tutorial,
+    which show `/tmp/xr2mri` as the place where it is installed."""
     import qt
     from built_wheel import built
 
@@ -235,36 +238,50 @@ def test_from_nothing_to_a_volume_without_a_terminal(user, tmp_path, monkeypatch
     cache = subprocess.run([uv, "cache", "dir"], capture_output=True, text=True, check=True)
     monkeypatch.setenv("UV_CACHE_DIR", cache.stdout.strip())  # or this would download gigabytes
     monkeypatch.setenv("PATH", f"{uv.parent}{os.pathsep}{os.environ['PATH']}")
-    (tmp_path / "wheel").mkdir()
-    built(tmp_path / "wheel")
     pictures = os.environ.get("XR2MRI_PICTURES")
+    place = Path(tempfile.gettempdir()) / "xr2mri" if pictures else tmp_path / "here"
+    wheel = place.with_name("xr2mri-wheel")
+    wheel.mkdir()
+    built(wheel)
+    request.addfinalizer(lambda: shutil.rmtree(wheel))
 
     def step(name: str) -> None:
         if pictures:
-            window = user.slicer.util.mainWindow()
-            window.resize(1600, 1000)
-            window.show()
-            user.events(5)
-            user.picture(Path(pictures) / f"{name}.png")
+            from screenshot import save
 
+            save(user, Path(pictures) / f"tutorial_{name}.png")
+
+    manager = user.slicer.app.layoutManager()
+    manager.setLayout(user.slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+    user.slicer.app.settings().remove("XR2MRI/OwnLayout")  # as nobody has been asked yet
     user.ui.hereRadio.click()
-    user.ui.installFolderEdit.currentPath = str(tmp_path / "here")
-    user.ui.sourceEdit.currentPath = str(tmp_path / "wheel")
-    step("nothing")
+    user.ui.installFolderEdit.currentPath = str(place)
+    user.ui.sourceEdit.currentPath = str(wheel)
+    step("1_nothing")
     dialogs.answer(qt.QMessageBox.Yes)
+    user.ui.logButton.checked = True
     user.ui.installButton.click()
+    user.until(lambda: "step 4 of" in user.ui.computerStatus.text, "PyTorch comes", 900)
+    step("2_installing")
     user.until(lambda: user.logic.state != "installing", "installed", 1500)
-    step("installed")
+    user.ui.logButton.checked = False
+    step("3_installed")
     assert "Installed: XR2MRI" in user.ui.computerStatus.text, user.ui.logEdit.toPlainText()
     user.ui.sampleButton.click()
     user.events()
+    assert user.shown("layoutFrame")
+    step("4_sample")
+    user.ui.layoutYesButton.click()
     user.set_slices(30)
     user.press_generate()
     user.until(
         lambda: user.node.result is not None or user.colour("computerStatus") == "bad", "", 900
     )
     user.until_idle()
-    step("generated")
+    step("5_volume")
+    for name in ("Green", "Yellow", "Red"):
+        composite = manager.sliceWidget(name).mrmlSliceCompositeNode()
+        assert composite.GetBackgroundVolumeID() == user.node.result.GetID(), "in three planes"
     assert user.ui.serverStatus.text.endswith("XR2MRI 0.1.0."), "nobody has logged in"
     assert "19 of 19 read" in user.ui.summaryLabel.text, "as the sample says"
     values = user.slicer.util.arrayFromVolume(user.node.result)
@@ -272,4 +289,4 @@ def test_from_nothing_to_a_volume_without_a_terminal(user, tmp_path, monkeypatch
     dialogs.answer(qt.QMessageBox.Yes)
     user.ui.uninstallButton.click()
     user.until(lambda: user.logic.state == "idle", "removed", 300)
-    assert not (tmp_path / "here").exists() and offered(user) == ["Install..."]
+    assert not place.exists() and offered(user) == ["Install..."]

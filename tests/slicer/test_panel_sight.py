@@ -203,6 +203,7 @@ def test_one_click_writes_a_report(ready, result, tmp_path, ending):  # noqa: F8
     path = tmp_path / f"page.{ending}"
     dialogs.answer(str(path))
     user.ui.reportButton.click()
+    user.events()
     assert str(path) in user.ui.messageLabel.text and user.colour("messageLabel") == "good"
     content = path.read_bytes()
     if ending == "pdf":
@@ -225,6 +226,7 @@ def test_a_report_that_cannot_be_written_is_told(ready, result, tmp_path):  # no
     for path in (tmp_path / "no" / "page.pdf", tmp_path / "no" / "page.html"):
         dialogs.answer(str(path))
         user.ui.reportButton.click()
+        user.events()
         assert "cannot be written" in user.ui.messageLabel.text
         assert user.colour("messageLabel") == "bad"
 

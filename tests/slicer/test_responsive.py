@@ -15,6 +15,7 @@ import faulty_server as fake
 import numpy as np
 import pytest
 from faulty_server import Answer
+from harness import dialogs
 
 pytestmark = pytest.mark.gui
 
@@ -94,7 +95,7 @@ def quick():
     gc.unfreeze()
 
 
-def test_a_generation_of_500_slices_holds_nothing_up(user, big, every_slice, quick):
+def test_a_generation_of_500_slices_holds_nothing_up(user, big, every_slice, quick, tmp_path):
     slicer = user.slicer
     user.connect(big.url)
     quick("connecting and building the form")
@@ -116,6 +117,12 @@ def test_a_generation_of_500_slices_holds_nothing_up(user, big, every_slice, qui
     combo.setCurrentIndex(combo.findData("XR2MRI.std"))
     user.events()
     quick("overlaying the uncertainty")
+    for ending in ("pdf", "html"):
+        dialogs.answer(str(tmp_path / f"page.{ending}"))
+        user.ui.reportButton.click()
+        user.events()
+        assert (tmp_path / f"page.{ending}").stat().st_size > 10_000
+        quick(f"writing a report, {ending}")
     user.ui.samplesSpinBox.value = 1
     big.asked.clear()
     user.ui.whatIfFeature.setCurrentIndex(user.ui.whatIfFeature.findData("V00XRKL"))
@@ -199,7 +206,6 @@ def test_voxels_are_shown_where_they_are_and_freed_with_their_node(slicer):
 def test_installing_holds_nothing_up(user, quick, tmp_path, monkeypatch):
     """However much is printed at once."""
     import qt
-    from harness import dialogs
 
     (tmp_path / "uv").write_text("#!/bin/sh\nseq 5000\nexit 1\n")
     (tmp_path / "uv").chmod(0o755)

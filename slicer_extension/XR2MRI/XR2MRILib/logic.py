@@ -56,11 +56,12 @@ from .states import State
 
 log = logging.getLogger("xr2mri")
 
-TICK_MS, YIELD_S = 20, 0.01
+TICK_MS, YIELD_S, LONGEST_TICK_MS = 20, 0.01, 500
 """Between two looks at what a thread has done, and for how long a look waits. Slicer's event loop
 keeps Python's lock while it waits for something to happen, so that a thread gets on only while
 Python runs on the GUI's thread: with these two, downloads take as long as they would by themselves.
-Results are imported without pauses, a step a turn of the event loop."""
+While the thread rests between two questions to the server, which is nearly always, nobody looks and
+nothing waits. Results are imported without pauses, a step a turn of the event loop."""
 SECONDS_TO_END = 3.0
 """That closing waits for the server to hear of a cancelled job."""
 
@@ -379,6 +380,8 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         while self._activity is not None:
             slicer.app.processEvents()
             self._tick()
+            if self._activity is not None and self._activity.worker.rest:
+                time.sleep(YIELD_S)
         if isinstance(self._outcome, XR2MRIClientError):
             raise self._outcome
         return self._outcome
@@ -434,7 +437,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             elif activity is not None:
                 self._drain(activity)
             if self._steps is None and (self._activity or self._ending):
-                time.sleep(YIELD_S)
+                self._yield()
         except StopIteration as done:
             self._end(done.value)
             self._setState(State.IDLE)
@@ -447,6 +450,16 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         finally:
             self._ticking = False
             self._watch()
+
+    def _yield(self) -> None:
+        """Let threads get on, and look again when they may have done something."""
+        workers = [*self._ending, *([self._activity.worker] if self._activity else [])]
+        rest = min(worker.rest for worker in workers)
+        if not rest:
+            time.sleep(YIELD_S)
+        pause = min(max(TICK_MS, round(1000 * rest)), LONGEST_TICK_MS)
+        if self._timer.interval != pause:
+            self._timer.setInterval(pause)
 
     def _drain(self, activity: Activity) -> None:
         for event in activity.worker.drain():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,36 +54,20 @@ class Page:
     """
 
     title: str
-    images: Mapping[str, qt.QImage]
-    captions: Mapping[str, str]
+    images: dict[str, qt.QImage]
+    captions: dict[str, str]
     tables: Sequence[tuple[str, Sequence[tuple[str, str]]]]
     warnings: Sequence[str]
 
 
-def page_of(made: Result, form: FeatureForm | None) -> Page:
-    """The page of a generated volume.
+def write(made: Result, form: FeatureForm | None, path: str | Path) -> Iterator[None]:
+    """Write the page of a generated volume into a file, as PDF or HTML by its ending, in pieces
+    that hold nothing up.
 
     Args:
         made: the volume, and what it was made from.
         form: of the server, for the words of the grades; None where none is connected.
-    """
-    images, captions = {}, {}
-    if made.radiograph is not None and not problem(made.radiograph):
-        box = made.record.get("box") or made.request.box
-        images["radiograph"] = _drawn(pictures.radiograph(made.radiograph, box), marked=False)
-        captions["radiograph"] = (
-            _("Radiograph, with the box that the server looked at") if box else _("Radiograph")
-        )
-    words = {"coronal": _("Coronal"), "sagittal": _("Sagittal"), "axial": _("Axial")}
-    for name in pictures.PLANES:
-        images[name] = _drawn(pictures.plane(made.volume, name), marked=True)
-        captions[name] = _("{plane}, synthetic").format(plane=words[name])
-    tables = [(_("Form"), _form_rows(made, form)), (_("Made with"), _made_with(made))]
-    return Page(made.volume.GetName(), images, captions, tables, made.warnings)
-
-
-def write(page: Page, path: str | Path) -> None:
-    """Write a page into a file, as PDF or HTML by its ending.
+        path: of the file.
 
     Raises:
         NotSaved: another ending, or the file cannot be written.
@@ -91,16 +75,45 @@ def write(page: Page, path: str | Path) -> None:
     path = Path(path)
     if path.suffix.lower() not in ENDINGS:
         raise NotSaved(_("{path}: a report is a .pdf or a .html file.").format(path=path))
+    try:
+        path.touch()  # Qt does not say why it cannot write
+    except OSError as error:
+        raise _not_written(path, error.strerror) from None
+    page = Page(
+        made.volume.GetName(),
+        {},
+        {},
+        [(_("Form"), _form_rows(made, form)), (_("Made with"), _made_with(made))],
+        made.warnings,
+    )
+    yield from _add_pictures(page, made)
     if path.suffix.lower() == ".pdf":
-        _write_pdf(page, path)
+        yield from _write_pdf(page, path)
         return
-    sources = {
-        name: f"data:image/png;base64,{_base64(image)}" for name, image in page.images.items()
-    }
+    sources = {}
+    for name, image in page.images.items():
+        sources[name] = f"data:image/png;base64,{_base64(image)}"
+        yield
     try:
         path.write_text(_html(page, sources, _STYLE + _ACROSS), encoding="utf-8")
     except OSError as error:
         raise _not_written(path, error.strerror) from None
+
+
+def _add_pictures(page: Page, made: Result) -> Iterator[None]:
+    """The radiograph and three planes, one a step."""
+    if made.radiograph is not None and not problem(made.radiograph):
+        box = made.record.get("box") or made.request.box
+        page.images["radiograph"] = _drawn(pictures.radiograph(made.radiograph, box), marked=False)
+        page.captions["radiograph"] = (
+            _("Radiograph, with the box that the server looked at") if box else _("Radiograph")
+        )
+        yield
+    words = {"coronal": _("Coronal"), "sagittal": _("Sagittal"), "axial": _("Axial")}
+    for name in pictures.PLANES:
+        page.images[name] = _drawn(pictures.plane(made.volume, name), marked=True)
+        page.captions[name] = _("{plane}, synthetic").format(plane=words[name])
+        yield
 
 
 # --- what it says ---------------------------------------------------------------------------------
@@ -243,18 +256,15 @@ def _base64(image: qt.QImage) -> str:
         return base64.b64encode(path.read_bytes()).decode()
 
 
-def _write_pdf(page: Page, path: Path) -> None:
+def _write_pdf(page: Page, path: Path) -> Iterator[None]:
     """One sheet of A4: the page as wide as the sheet, or as high where it is longer."""
-    try:
-        path.touch()  # Qt does not say why it cannot write
-    except OSError as error:
-        raise _not_written(path, error.strerror) from None
     document = qt.QTextDocument()
     for name, image in page.images.items():
         document.addResource(qt.QTextDocument.ImageResource, qt.QUrl(name), image)
     document.setHtml(_html(page, {name: name for name in page.images}, _STYLE))
     document.setTextWidth(_PAGE)
     length = document.size.height()
+    yield
     writer = qt.QPdfWriter(str(path))
     writer.setTitle(page.title)
     painter = qt.QPainter()
@@ -263,6 +273,7 @@ def _write_pdf(page: Page, path: Path) -> None:
     scale = min(writer.width() / _PAGE, writer.height() / length)
     painter.scale(scale, scale)
     document.drawContents(painter)
+    yield
     _write_across(painter, _PAGE, min(length, writer.height() / scale), 0.25)
     painter.end()
 

@@ -299,13 +299,20 @@ def why_it_failed(lines: Sequence[str], status: int) -> errors.InstallFailed:
         return errors.InstallFailed(
             _("A package is missing: {x}").format(x=last), _("Add its wheel to the folder.")
         )
+    if said("failed to acquire lock", "another uv"):
+        return errors.InstallFailed(
+            _("Another program is installing packages at the moment."),
+            _("Wait until it is done, and install again."),
+            passing=True,
+        )
     if status < 0:
         return errors.InstallFailed(
             _("The installing program was killed."),
             _("Close other programs for want of memory, and install again."),
         )
-    last = next((line.strip() for line in reversed(lines) if line.strip()), f"status {status}")
-    return errors.InstallFailed(last)
+    said_last = [line.strip() for line in lines if line.strip()] or [f"status {status}"]
+    faults = [line for line in said_last if line.lower().startswith("error")]  # hints come after it
+    return errors.InstallFailed((faults or said_last)[-1])
 
 
 class RemoveWorker(Task):

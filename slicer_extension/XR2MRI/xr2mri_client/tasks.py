@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ class Task:
     def __init__(self, events: queue.Queue[Event] | None = None) -> None:
         self.events: queue.Queue[Event] = events if events is not None else queue.Queue()
         self._stop = threading.Event()
+        self._rests_until = 0.0
         self._last: Final | None = None
         self._lock = threading.RLock()
         name = f"XR2MRI {type(self).__name__}"
@@ -50,6 +52,12 @@ class Task:
         with self._lock:
             self._stop.set()
             self._emit(Stopped())
+
+    @property
+    def rest(self) -> float:
+        """Seconds for which the thread is going to do nothing, unless it is cancelled; 0 while it
+        works or waits for somebody else."""
+        return 0.0 if self._stop.is_set() else max(0.0, self._rests_until - time.monotonic())
 
     @property
     def over(self) -> bool:

@@ -1,4 +1,4 @@
-"""`slicer.i18n`: texts as they stand, or as a table says that a test sets.
+"""`slicer.i18n`: texts as Qt's translators have them, by the file that they stand in.
 
 A translation that lost a placeholder is refused, as Slicer refuses it.
 """
@@ -6,21 +6,25 @@ A translation that lost a placeholder is refused, as Slicer refuses it.
 from __future__ import annotations
 
 import re
+import sys
+from pathlib import Path
 
-TABLE: dict[str, str] = {}
+from PySide6.QtCore import QCoreApplication
 
 
 def tr(text: str) -> str:
-    return translate("", text)
-
-
-def translate(context: str, text: str) -> str:
-    found = TABLE.get(text, text)
+    found = translate(getContext(sys._getframe(1).f_code.co_filename), text)
     return found if _fields(found) == _fields(text) else text
 
 
+def translate(context: str, text: str) -> str:
+    return QCoreApplication.translate(context, text)
+
+
 def getContext(source: str) -> str:
-    return source
+    path = Path(source)
+    package = f"{path.parent.name}." if (path.parent / "__init__.py").is_file() else ""
+    return f"{package}{path.stem}" if path.is_file() else path.name
 
 
 def _fields(text: str) -> set[str]:

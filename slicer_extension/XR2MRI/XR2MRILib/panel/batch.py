@@ -262,7 +262,7 @@ def _row(item: Item) -> tuple[str, str, str]:
         told = _("cannot be used")
     else:
         features = form.features if form is not None else item.own_grades
-        told = _("{n} features").format(n=len(features)) if features else _("none")
+        told = _("{n} read").format(n=len(features)) if features else _("none")
     state = _WORDS[item.standing]
     return item.name, told, f"{state}: {item.told}" if item.told else state
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import qt
 import slicer
 
-from xr2mri_client.errors import FormError
+from xr2mri_client.errors import FormError, XR2MRIClientError
 from xr2mri_client.texts import tr as _
 
 from .. import report, settings
@@ -157,11 +157,15 @@ class ResultSection(Section):
         )
         if path and not path.lower().endswith(report.ENDINGS):
             path += ".pdf"  # as the first of the kinds
-        if path and self._generate.attempt(lambda: self._write_report(chosen, path)):
-            tell(self.ui.messageLabel, _("The report is in {path}.").format(path=path), "good")
+        if path:
+            self._turns.walk(self._reported(chosen, path))
 
-    def _write_report(self, chosen: slicer.vtkMRMLScalarVolumeNode, path: str) -> None:
-        report.write(report.page_of(result_of(chosen), self.logic.form), path)
+    def _reported(self, chosen: slicer.vtkMRMLScalarVolumeNode, path: str) -> Iterator[None]:
+        try:
+            yield from report.write(result_of(chosen), self.logic.form, path)
+            tell(self.ui.messageLabel, _("The report is in {path}.").format(path=path), "good")
+        except XR2MRIClientError as error:
+            tell(self.ui.messageLabel, str(error), "bad")
 
     def _wanted(self) -> tuple:
         chosen = self.node.result

@@ -68,7 +68,9 @@ def plane(node: slicer.vtkMRMLScalarVolumeNode, name: str) -> Picture:
     axis_of = {letter: int(np.abs(to_ras[index]).argmax()) for letter, index in _AXES.items()}
     top, left = (axis_of[letter] for letter in _SHOWN[name])
     (across,) = {0, 1, 2} - {top, left}
-    picture = np.take(array, array.shape[across] // 2, axis=across)
+    middle: list = [slice(None)] * 3  # np.take would copy the whole volume
+    middle[across] = array.shape[across] // 2
+    picture = array[tuple(middle)]
     rows, columns = (axis - (axis > across) for axis in (top, left))
     picture = picture.transpose(rows, columns)
     for axis, letter in enumerate(_SHOWN[name]):
