@@ -2083,98 +2083,14 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
   </message>
  </context>
  <context>
-  <name>xr2mri_client.own_server</name>
-  <message>
-   <source>The server cannot be started: {why}.</source>
-   <translation>Der Server kann nicht gestartet werden: {why}.</translation>
-  </message>
-  <message>
-   <source>Uninstall it, and install it again.</source>
-   <translation>Deinstallieren Sie ihn, und installieren Sie ihn noch einmal.</translation>
-  </message>
-  <message>
-   <source>The server did not answer within {n:.0f} s.</source>
-   <translation>Der Server hat binnen {n:.0f} s nicht geantwortet.</translation>
-  </message>
-  <message>
-   <source>The server ran out of memory and has ended.</source>
-   <translation>Dem Server fehlte Speicher, und er ist beendet.</translation>
-  </message>
-  <message>
-   <source>Close other programs, ask for fewer slices, and start it again.</source>
-   <translation>Schließen Sie andere Programme, verlangen Sie weniger Schichten, und starten Sie ihn noch einmal.</translation>
-  </message>
-  <message>
-   <source>The server was killed, probably for want of memory.</source>
-   <translation>Der Server wurde beendet, wohl weil Speicher fehlte.</translation>
-  </message>
-  <message>
-   <source>Another program has taken the port of the server.</source>
-   <translation>Ein anderes Programm hat den Port des Servers genommen.</translation>
-  </message>
-  <message>
-   <source>Start it again.</source>
-   <translation>Starten Sie ihn noch einmal.</translation>
-  </message>
-  <message>
-   <source>The weights of the model are missing.</source>
-   <translation>Die Gewichte des Modells fehlen.</translation>
-  </message>
-  <message>
-   <source>The installation is damaged: {x}</source>
-   <translation>Die Installation ist beschädigt: {x}</translation>
-  </message>
-  <message>
-   <source>The server was ended by signal {n}.</source>
-   <translation>Der Server wurde durch das Signal {n} beendet.</translation>
-  </message>
-  <message>
-   <source>The server has ended with status {n}: {x}</source>
-   <translation>Der Server endete mit dem Status {n}: {x}</translation>
-  </message>
- </context>
- <context>
-  <name>xr2mri_client.transport</name>
-  <message>
-   <source>The server's answer is not JSON.</source>
-   <translation>Die Antwort des Servers ist kein JSON.</translation>
-  </message>
+  <name>xr2mri_client.multipart</name>
   <message>
    <source>The radiograph changed while it was being sent.</source>
    <translation>Die Röntgenaufnahme hat sich geändert, während sie gesendet wurde.</translation>
   </message>
-  <message>
-   <source>There is no CA file {x}.</source>
-   <translation>Es gibt keine CA-Datei {x}.</translation>
-  </message>
-  <message>
-   <source>The server's answer is too long.</source>
-   <translation>Die Antwort des Servers ist zu lang.</translation>
-  </message>
-  <message>
-   <source>Your login has expired, or is of another server.</source>
-   <translation>Ihre Anmeldung ist abgelaufen oder gilt für einen anderen Server.</translation>
-  </message>
-  <message>
-   <source>The server asks for a login.</source>
-   <translation>Der Server verlangt eine Anmeldung.</translation>
-  </message>
-  <message>
-   <source>The server takes no more at the moment.</source>
-   <translation>Der Server nimmt zurzeit nichts mehr an.</translation>
-  </message>
-  <message>
-   <source>{url} sends on to {where}.</source>
-   <translation>{url} verweist auf {where}.</translation>
-  </message>
-  <message>
-   <source>If that is the server, enter it as the address.</source>
-   <translation>Wenn das der Server ist, geben Sie es als Adresse ein.</translation>
-  </message>
-  <message>
-   <source>The server answers with status {n}.</source>
-   <translation>Der Server antwortet mit dem Status {n}.</translation>
-  </message>
+ </context>
+ <context>
+  <name>xr2mri_client.network_errors</name>
   <message>
    <source>The proxy between here and {url} does not let us through.</source>
    <translation>Der Proxy zwischen hier und {url} lässt uns nicht durch.</translation>
@@ -2278,6 +2194,96 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
   <message>
    <source>The server's answer was cut off.</source>
    <translation>Die Antwort des Servers brach ab.</translation>
+  </message>
+ </context>
+ <context>
+  <name>xr2mri_client.own_server</name>
+  <message>
+   <source>The server cannot be started: {why}.</source>
+   <translation>Der Server kann nicht gestartet werden: {why}.</translation>
+  </message>
+  <message>
+   <source>Uninstall it, and install it again.</source>
+   <translation>Deinstallieren Sie ihn, und installieren Sie ihn noch einmal.</translation>
+  </message>
+  <message>
+   <source>The server did not answer within {n:.0f} s.</source>
+   <translation>Der Server hat binnen {n:.0f} s nicht geantwortet.</translation>
+  </message>
+  <message>
+   <source>The server ran out of memory and has ended.</source>
+   <translation>Dem Server fehlte Speicher, und er ist beendet.</translation>
+  </message>
+  <message>
+   <source>Close other programs, ask for fewer slices, and start it again.</source>
+   <translation>Schließen Sie andere Programme, verlangen Sie weniger Schichten, und starten Sie ihn noch einmal.</translation>
+  </message>
+  <message>
+   <source>The server was killed, probably for want of memory.</source>
+   <translation>Der Server wurde beendet, wohl weil Speicher fehlte.</translation>
+  </message>
+  <message>
+   <source>Another program has taken the port of the server.</source>
+   <translation>Ein anderes Programm hat den Port des Servers genommen.</translation>
+  </message>
+  <message>
+   <source>Start it again.</source>
+   <translation>Starten Sie ihn noch einmal.</translation>
+  </message>
+  <message>
+   <source>The weights of the model are missing.</source>
+   <translation>Die Gewichte des Modells fehlen.</translation>
+  </message>
+  <message>
+   <source>The installation is damaged: {x}</source>
+   <translation>Die Installation ist beschädigt: {x}</translation>
+  </message>
+  <message>
+   <source>The server was ended by signal {n}.</source>
+   <translation>Der Server wurde durch das Signal {n} beendet.</translation>
+  </message>
+  <message>
+   <source>The server has ended with status {n}: {x}</source>
+   <translation>Der Server endete mit dem Status {n}: {x}</translation>
+  </message>
+ </context>
+ <context>
+  <name>xr2mri_client.transport</name>
+  <message>
+   <source>The server's answer is not JSON.</source>
+   <translation>Die Antwort des Servers ist kein JSON.</translation>
+  </message>
+  <message>
+   <source>There is no CA file {x}.</source>
+   <translation>Es gibt keine CA-Datei {x}.</translation>
+  </message>
+  <message>
+   <source>The server's answer is too long.</source>
+   <translation>Die Antwort des Servers ist zu lang.</translation>
+  </message>
+  <message>
+   <source>Your login has expired, or is of another server.</source>
+   <translation>Ihre Anmeldung ist abgelaufen oder gilt für einen anderen Server.</translation>
+  </message>
+  <message>
+   <source>The server asks for a login.</source>
+   <translation>Der Server verlangt eine Anmeldung.</translation>
+  </message>
+  <message>
+   <source>The server takes no more at the moment.</source>
+   <translation>Der Server nimmt zurzeit nichts mehr an.</translation>
+  </message>
+  <message>
+   <source>{url} sends on to {where}.</source>
+   <translation>{url} verweist auf {where}.</translation>
+  </message>
+  <message>
+   <source>If that is the server, enter it as the address.</source>
+   <translation>Wenn das der Server ist, geben Sie es als Adresse ein.</translation>
+  </message>
+  <message>
+   <source>The server answers with status {n}.</source>
+   <translation>Der Server antwortet mit dem Status {n}.</translation>
   </message>
   <message>
    <source>The server does not allow this</source>
