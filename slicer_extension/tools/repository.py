@@ -41,10 +41,10 @@ def write(owner: str, out: Path) -> None:
     shutil.copy(ROOT / "LICENSE", out / "LICENSE")
     _write_tutorial(owner, out / "Docs")
     _write_root(owner, out)
-    readme = out / "README.md"
-    readme.write_text(
-        readme.read_text(encoding="utf-8").replace("@OWNER@", owner), encoding="utf-8"
-    )
+    template = out / "README.md.in"  # its links hold in the tree that is written
+    text = template.read_text(encoding="utf-8").replace("@OWNER@", owner)
+    (out / "README.md").write_text(text, encoding="utf-8")
+    template.unlink()
     installation = out / "XR2MRI" / "xr2mri_client" / "installation.py"
     _replace(installation, f'OWNER = "{PLACEHOLDER}"', f'OWNER = "{owner}"')
     entry = (EXTENSION / "XR2MRI.json").read_text(encoding="utf-8")

@@ -1,7 +1,5 @@
-"""Run a test script inside Slicer and leave with its verdict, where no CTest is at hand:
-
-Slicer --testing --additional-module-paths XR2MRI --python-script run_in_slicer.py SCRIPT
-"""
+"""Run a test script inside Slicer and leave with its verdict, where no CTest is at hand: what the
+workflow of the extension's repository gives Slicer as its Python script, with the test after it."""
 
 import importlib.util
 import os
