@@ -308,6 +308,15 @@ def test_what_was_trained_otherwise_is_trained_anew(training_bundle, labelled_da
     assert made == [(1, False), (1, True), (2, False)]
 
 
+def test_weights_that_were_given_are_told_apart(tmp_path):
+    (tmp_path / "w.safetensors").write_bytes(b"weights")
+    given = training.given(METHODS["ldm"], tmp_path / "w.safetensors")
+    data = {"name": "<pair>", "training": [1, 2]}
+    about = report._about(PLAN, [given], 3, data)
+    assert "Weights of LDM were given" in about and "&lt;pair&gt;</b> (acquired data), 2" in about
+    assert "were given" not in report._about(PLAN, [], 3, data)
+
+
 def test_ablations_leave_out_one_finding_each():
     form = {variable.name: 1 for variable in VARIABLES}
     left = {name: leave(form) for name, leave in experiments.ablations().items()}

@@ -314,13 +314,6 @@ def _page(
     body = "".join(f"<h2>{html.escape(title)}</h2>{text}" for title, text in sections if text)
     command = shlex.join(["xr2mri", *sys.argv[1:]])
     made = datetime.now(UTC).isoformat(timespec="seconds")
-    synthetic = "synthetic phantoms" if data.get("synthetic") else "acquired data"
-    about = (
-        f"{len(items)} test cases of <b>{html.escape(str(data['name']))}</b> ({synthetic}), "
-        f"{len(data.get('training', []))} for training. Methods share autoencoder, U-Net size, "
-        f"data, training budget, sampler ({plan.sampler}, {plan.steps} steps), seeds and noise; "
-        "each mean has its 95 % bootstrap interval over patients."
-    )
     return "\n".join(
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
@@ -328,7 +321,8 @@ def _page(
             "<title>XR2MRI: methods compared</title>",
             f"<style>{_asset('report.css')}</style></head><body>",
             "<h1>Methods compared</h1>",
-            f'<p class="notice">Research only. {html.escape(NOTICE)}</p><p>{about}</p>',
+            f'<p class="notice">Research only: {html.escape(NOTICE)}</p>',
+            f"<p>{_about(plan, trained, len(items), data)}</p>",
             body,
             f"<p><small>xr2mri {__version__}, commit {html.escape(str(git_commit()))}, {made}, "
             f"{html.escape(hardware())}<br><code>{html.escape(command)}</code></small></p>",
@@ -337,6 +331,19 @@ def _page(
             f"<script>{_asset('tables.js')}</script><script>{_asset('viewer.js')}</script>",
             "</body></html>",
         ]
+    )
+
+
+def _about(plan: Plan, trained: Sequence[Trained], cases: int, data: Mapping[str, Any]) -> str:
+    """What was compared on what, as HTML."""
+    synthetic = "synthetic phantoms" if data.get("synthetic") else "acquired data"
+    known = [html.escape(one.method.title) for one in trained if one.samples is None]
+    apart = f" Weights of {', '.join(known)} were given: their budgets are others." if known else ""
+    return (
+        f"{cases} test cases of <b>{html.escape(str(data['name']))}</b> ({synthetic}), "
+        f"{len(data.get('training', []))} for training. Methods share autoencoder, U-Net size, "
+        f"data, training budget, sampler ({plan.sampler}, {plan.steps} steps), seeds and noise."
+        f"{apart} Each mean has its 95 % bootstrap interval over patients."
     )
 
 
