@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import logging
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from monai_app.lib.ending import when_told_to_end
 from monai_app.lib.greeting import greet_when_ready
 from monai_app.lib.info import api_info
 from monai_app.lib.jobs import JobStore
+from monai_app.lib.operations import operations_router
 from monai_app.lib.reading_box import Limits, ReadingBox, Turns
 from monai_app.lib.routes import (
     inference_router,
@@ -129,11 +131,18 @@ class XR2MRIApp(MONAILabelApp):
             session_router(sources),
             studies_router(studies),
             training_router(runs),
+            operations_router(self.service),
         )
         mount(application, *routers)
         protect(application, self.security, (self.app_dir, self.studies), routers)
         model = next(iter(self.options.bundles), "MODEL")
         greet_when_ready(start_of(application).config, self.security, studies, model)
-        when_told_to_end(self.service.close, runs.stop, at_last=self.security.end_seconds)
+        drain = self.security.drain_seconds
+        when_told_to_end(
+            self.service.close,
+            runs.stop,
+            at_last=self.security.end_seconds,
+            drain=partial(store.drain, drain) if drain else None,
+        )
         self.service.preload()
         log.info("XR2MRI %s serves %s", __version__, ", ".join(self.options.bundles))

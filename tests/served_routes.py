@@ -5,6 +5,7 @@ from functools import cache
 from fastapi import APIRouter
 
 from monai_app.lib import routes
+from monai_app.lib.operations import operations_router
 from monai_app.lib.security.auth import Authenticator
 from monai_app.lib.security.description import description_router
 from monai_app.lib.security.login import login_router
@@ -23,6 +24,7 @@ def routers() -> list[APIRouter]:
         routes.session_router(nothing),
         routes.studies_router(nothing),
         routes.training_router(nothing),
+        operations_router(nothing),
     ]
 
 

@@ -111,6 +111,8 @@ class Bounds:
     """MiB of an answer of the PACS that is no image."""
 
     # the end
+    drain_seconds: Annotated[int, whole(0, 3600)] = 0
+    """That jobs have to end and to be fetched on SIGTERM, before what follows; 0: none."""
     grace_seconds: Annotated[int, whole(0, 60)] = 4
     """That replies have to end once the server is told to."""
     end_seconds: Annotated[int, whole(1, 120)] = 8

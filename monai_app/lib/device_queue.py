@@ -47,6 +47,14 @@ class QueueFull(XR2MRIError):
         self.retry_after = retry_after
 
 
+class LineClosed(QueueFull):
+    """The server is about to end."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 60)
+        self.args = ("the server is about to end; try again in a minute",)
+
+
 class DeviceLost(XR2MRIError):
     """What computes on a device ended in the middle of a job."""
 
@@ -150,6 +158,13 @@ class DeviceQueue:
     A job whose device is lost goes back to the head of the line, once, and another device takes it
     where there is one.
 
+    Attributes:
+        devices: their names.
+        lost: jobs in whose middle each device was lost.
+        ended: jobs by their end.
+        units: of all jobs that were done.
+        seconds: that devices worked, all together.
+
     Args:
         devices: their names, or that of the only one.
         max_waiting: jobs that may wait; one more is refused.
@@ -166,6 +181,7 @@ class DeviceQueue:
     ) -> None:
         self.devices = (devices,) if isinstance(devices, str) else tuple(devices)
         self.lost = [0] * len(self.devices)
+        self.units, self.seconds = 0, 0.0
         self.ended = dict.fromkeys((state for state in State if state.final), 0)
         self.max_waiting, self.most_of_one = max_waiting, most_of_one
         self._seconds_per_unit = expected_seconds
@@ -189,7 +205,7 @@ class DeviceQueue:
         job = Job(work, total, owner)
         with self._changed:
             if self._closed:
-                raise QueueFull(0, 60)
+                raise LineClosed
             if len(self._waiting) >= self.max_waiting:
                 raise QueueFull(len(self._waiting), self._until(len(self._waiting) // 2))
             self._check_share(owner)
@@ -238,6 +254,12 @@ class DeviceQueue:
             if job in self._waiting:
                 self._waiting.remove(job)
                 job._end(State.CANCELLED)
+                self.ended[State.CANCELLED] += 1
+
+    @property
+    def closed(self) -> bool:
+        """Whether it takes no more jobs."""
+        return self._closed
 
     def close(self) -> None:
         """Cancel everything and end the threads."""
@@ -303,7 +325,9 @@ class DeviceQueue:
                     self._waiting.appendleft(job)
                 else:
                     self.ended[job.state] += 1
+                    self.seconds += job.seconds
                 if job.state is State.DONE and job.total:
+                    self.units += job.total
                     self._seconds_per_unit = job.seconds / job.total
                 self._changed.notify_all()
             del job

@@ -59,6 +59,9 @@ class Entry:
     archiving: CapacityLimiter | None = None
 
 
+_LOOK_SECONDS = 0.1
+
+
 class JobStore:
     """Jobs by id. A finished one is forgotten after `keep_seconds`, or when its user needs room.
 
@@ -216,6 +219,22 @@ class JobStore:
         entry = self.get(job_id, owner)
         self.forget(entry)
         return entry
+
+    def drain(self, seconds: float) -> None:
+        """Take no new jobs, and wait until those that are there have ended and been fetched.
+
+        Args:
+            seconds: at most.
+        """
+        limit = time.monotonic() + seconds
+        self.queue.drain(seconds)
+        while time.monotonic() < limit and self._awaited():
+            time.sleep(_LOOK_SECONDS)
+
+    def _awaited(self) -> bool:
+        with self._lock:
+            entries = list(self._entries.values())
+        return any(entry.job.state is State.DONE and not entry.fetched for entry in entries)
 
     def forget(self, entry: Entry) -> None:
         """Cancel a job if it has not ended, and drop it with its result."""

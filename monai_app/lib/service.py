@@ -220,6 +220,7 @@ class GenerationService:
         self.pace = Pace(devices[0].partition(":")[0])
         self._generators: dict[str, KneeMRIGenerator] = {}
         self._cards: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
+        self._preloaded = threading.Event()
         self._loading, self._timing = threading.Lock(), threading.Lock()
 
     def generator(self, model: str) -> KneeMRIGenerator:
@@ -242,6 +243,7 @@ class GenerationService:
                 with suppress(WeightsError):  # told to those who ask for it
                     self.generator(model)
                     self.card(model)
+            self._preloaded.set()
 
         threading.Thread(target=load_all, name="xr2mri-loading", daemon=True).start()
 
@@ -399,6 +401,12 @@ class GenerationService:
         self.queue.close()
         for worker in self.workers:
             worker.close()
+
+    def not_ready(self) -> str:
+        """Why new work is to go elsewhere, ``loading`` or ``ending``; empty where it may come."""
+        if self.queue.closed:
+            return "ending"
+        return "" if self._preloaded.is_set() else "loading"
 
     def devices(self) -> list[dict[str, Any]]:
         """Each device: its name, whether it generates, and how many jobs it has lost."""
