@@ -123,7 +123,7 @@ def test_a_crash_costs_a_retry_on_another_device(tiny_bundle):
         generator = service.generator("m")
         radiograph = generator.read(draw_knee())
         small = GenerationParameters.from_json({"num_slices": 4, "seed": 3})[0]
-        large = GenerationParameters.from_json({"num_slices": 500, "steps": 300})[0]
+        large = GenerationParameters.from_json({"num_slices": 300, "steps": 100})[0]
         jobs = [service.submit("m", radiograph, small)[0] for _ in range(2)]
         assert all(job.wait(120) for job in jobs)
         assert {job.device for job in jobs} == {0, 1}
