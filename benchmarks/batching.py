@@ -13,6 +13,7 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -57,7 +58,8 @@ def _costs(
     code = model.encode_radiograph(picture)
     features = torch.from_numpy(model.guidance.encode({}, {}))[None].expand(count, -1).to(device)
     height, width = code.latent.shape[-2:]
-    z = torch.randn(count, int(model.unet.config.out_channels), height, width, device=device)
+    channels = int(cast(Any, model.unet).config.out_channels)
+    z = torch.randn(count, channels, height, width, device=device)
     depths = torch.linspace(0, 1, count, device=device)
     step = torch.full((count,), 500, device=device)
     mean = None if model.regression is None else z

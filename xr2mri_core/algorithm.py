@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor
 from xr2mri_core.condition import Condition
 from xr2mri_core.diffusion import (
     DepthNoise,
+    Scheduler,
     build_scheduler,
     guided,
     sample,
@@ -29,6 +30,7 @@ from xr2mri_core.diffusion import (
     windows,
 )
 from xr2mri_core.errors import Cancelled
+from xr2mri_core.networks import XR2MRIModel
 from xr2mri_core.progress import SliceProgress
 from xr2mri_core.request import GenerationRequest
 from xr2mri_core.transforms.steps import unit_range
@@ -77,7 +79,9 @@ class Algorithm2:
         precision: ``fp32``, or ``bf16`` for autocast.
     """
 
-    def __init__(self, model: Any, scheduler: Any, device: torch.device, precision: str) -> None:
+    def __init__(
+        self, model: XR2MRIModel, scheduler: Scheduler, device: torch.device, precision: str
+    ) -> None:
         self.model, self.scheduler = model, scheduler
         self.device, self.precision = device, precision
 
@@ -102,19 +106,20 @@ class Algorithm2:
         with self._autocast():
             code = self.model.encode_radiograph(picture)
         knee = Knee(request, code, vector.to(self.device), None, cancelled or (lambda: False))
-        if self.model.regression is None:
+        regression = self.model.regression
+        if regression is None:
             return knee
         with self._autocast():
-            own = self.model.regression.encode_radiograph(picture)
+            own = regression.encode_radiograph(picture)
         strength = request.guidance
 
         def regress(depths: Tensor) -> Tensor:
             features = knee.features.expand(len(depths), -1)
             with self._autocast():
-                mean = self.model.regression(own, depths, features).float()
+                mean = regression(own, depths, features).float()
                 if strength == 1.0:
                     return mean
-                without = self.model.regression(own, depths, torch.zeros_like(features)).float()
+                without = regression(own, depths, torch.zeros_like(features)).float()
             return without + strength * (mean - without)
 
         depths = torch.as_tensor(request.positions, dtype=torch.float32, device=self.device)
@@ -153,7 +158,8 @@ class Algorithm2:
         request, n = knee.request, len(depths)
         where = torch.as_tensor(depths, dtype=torch.float32, device=self.device)
         features = knee.features.expand(n, -1)
-        reach = self.model.depth_mixing.reach if together else 0
+        mixing = self.model.depth_mixing
+        reach = mixing.reach if together and mixing is not None else 0
 
         def predict(z_t: Tensor, t: Tensor) -> Tensor:
             out = torch.empty_like(z_t)
@@ -200,7 +206,7 @@ class Algorithm2:
 
     def _latent_shape(self, knee: Knee) -> tuple[int, int, int]:
         height, width = knee.code.latent.shape[-2:]
-        return int(self.model.unet.config.out_channels), int(height), int(width)
+        return int(cast(Any, self.model.unet).config.out_channels), int(height), int(width)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")

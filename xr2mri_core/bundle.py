@@ -14,7 +14,9 @@ import torch
 
 from xr2mri_core import __version__
 from xr2mri_core.demographics import demographics_schema
+from xr2mri_core.diffusion import Scheduler
 from xr2mri_core.errors import WeightsError, shown
+from xr2mri_core.networks import XR2MRIModel
 from xr2mri_core.networks.model import guided_by_demographics, is_volumetric, method_of
 from xr2mri_core.shipped import bundle_folder
 
@@ -30,8 +32,8 @@ class Bundle:
         origin: bundle, size and weights, for records.
     """
 
-    model: Any
-    scheduler: Any
+    model: XR2MRIModel
+    scheduler: Scheduler
     settings: dict[str, Any]
     origin: dict[str, Any]
 

@@ -31,6 +31,7 @@ from xr2mri_core.devices import (
     release_memory,
     usable_device,
 )
+from xr2mri_core.diffusion import Scheduler
 from xr2mri_core.errors import InputError, WeightsError, shown
 from xr2mri_core.geometry import (
     FIELD_OF_VIEW_MM,
@@ -39,6 +40,7 @@ from xr2mri_core.geometry import (
     slices_to_volume,
     volume_affine,
 )
+from xr2mri_core.networks import XR2MRIModel
 from xr2mri_core.progress import Progress, SliceProgress
 from xr2mri_core.reading import PreparedRadiograph, prepare_radiograph
 from xr2mri_core.record import record_of
@@ -124,8 +126,8 @@ class KneeMRIGenerator:
 
     def __init__(
         self,
-        model: Any,
-        scheduler: Any,
+        model: XR2MRIModel,
+        scheduler: Scheduler,
         settings: Mapping[str, Any],
         device: torch.device | str = "cpu",
         precision: str = "fp32",
@@ -134,7 +136,7 @@ class KneeMRIGenerator:
         if precision not in ("fp32", "bf16"):
             raise InputError(f"precision {shown(precision)}: accepted are fp32 and bf16")
         self.device = usable_device(device)
-        self.model = model.to(self.device, memory_format=torch.channels_last).eval()
+        self.model = model.to(self.device).to(memory_format=torch.channels_last).eval()
         self.model.requires_grad_(False)
         self.scheduler, self.settings, self.precision = scheduler, dict(settings), precision
         self.algorithm = Algorithm2(self.model, scheduler, self.device, precision)

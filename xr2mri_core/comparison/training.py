@@ -103,7 +103,8 @@ def common_autoencoder(bundle: Path, size: str, weights: Path | None, out: Path)
     """The autoencoder of a model's weights as the folder that trainings take; made once."""
     folder = out / "autoencoder"
     if not (folder / "config.json").is_file():
-        load_bundle(bundle, size, weights).model.autoencoder.save_pretrained(folder)
+        autoencoder: Any = load_bundle(bundle, size, weights).model.autoencoder
+        autoencoder.save_pretrained(folder)
     return folder
 
 

@@ -2,12 +2,13 @@
 
 from xr2mri_core.diffusion.noise import DepthNoise, sample_seed
 from xr2mri_core.diffusion.samplers import SAMPLERS, build_scheduler, guided, sample
-from xr2mri_core.diffusion.schedule import interpolated_betas
+from xr2mri_core.diffusion.schedule import Scheduler, interpolated_betas
 from xr2mri_core.diffusion.windows import windows
 
 __all__ = [
     "SAMPLERS",
     "DepthNoise",
+    "Scheduler",
     "build_scheduler",
     "guided",
     "interpolated_betas",

@@ -14,6 +14,7 @@ import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
 from torch import Tensor
 
+from xr2mri_core.diffusion.schedule import Scheduler
 from xr2mri_core.errors import Cancelled, InputError, shown
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
@@ -69,7 +70,7 @@ def build_scheduler(config: Any, name: str = "ddim") -> Any:
 def sample(
     denoise: Denoise,
     noise: Tensor,
-    scheduler: Any,
+    scheduler: Scheduler,
     steps: int,
     callback: Callable[[int, int, Tensor], None] | None = None,
     cancelled: Callable[[], bool] | None = None,

@@ -14,7 +14,29 @@ the bundle's size overlays. The reverse process p_theta(z_{t-1} | z_t, y) (Eq. 5
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import numpy as np
+from torch import Tensor
+
+
+class Scheduler(Protocol):
+    """What is used of a diffusers scheduler: noise in training, steps in sampling."""
+
+    config: Any
+    alphas_cumprod: Tensor
+    timesteps: Tensor
+    init_noise_sigma: Any
+
+    def add_noise(self, original_samples: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor: ...
+
+    def get_velocity(self, sample: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor: ...
+
+    def set_timesteps(self, num_inference_steps: int, device: Any = None) -> None: ...
+
+    def step(
+        self, model_output: Tensor, timestep: Any, sample: Tensor, *, return_dict: bool = True
+    ) -> Any: ...
 
 
 def interpolated_betas(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from xr2mri_core.baselines.medm2g import MedM2GInspired
+from xr2mri_core.diffusion import Scheduler
 from xr2mri_core.training.batches import Batch
 from xr2mri_core.training.diffusion import DiffusionStage
 
@@ -23,7 +24,7 @@ class AlignedStage(DiffusionStage):
     """
 
     def __init__(
-        self, model: MedM2GInspired, scheduler: Any, alignment: float = 0.1, **settings: Any
+        self, model: MedM2GInspired, scheduler: Scheduler, alignment: float = 0.1, **settings: Any
     ) -> None:
         super().__init__(model, scheduler, **settings)
         self.alignment = alignment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ logger = logging.getLogger("xr2mri")
 
 
 def fit_bones(
-    model: Any,
+    model: CoLaDiff,
     slices: SliceCache,
     file: str | Path,
     device: torch.device,
@@ -73,7 +73,12 @@ def projected_bones(labels: np.ndarray) -> np.ndarray:
 
 
 def _train(
-    model: Any, slices: SliceCache, device: torch.device, steps: int, batch_size: int, seed: int
+    model: CoLaDiff,
+    slices: SliceCache,
+    device: torch.device,
+    steps: int,
+    batch_size: int,
+    seed: int,
 ) -> None:
     arrays, bones = slices.arrays, model.bones
     optimizer = torch.optim.AdamW(bones.parameters(), lr=1e-3)

@@ -11,7 +11,7 @@ import ignite.distributed as idist
 import torch
 from torch import Tensor, nn
 
-from xr2mri_core.diffusion import DepthNoise, build_scheduler, guided, sample
+from xr2mri_core.diffusion import DepthNoise, Scheduler, build_scheduler, guided, sample
 from xr2mri_core.networks import RadiographCode, XR2MRIModel
 from xr2mri_core.networks.model import METHOD
 from xr2mri_core.training.batches import Batch
@@ -57,7 +57,7 @@ class DiffusionStage(ConditionedStage):
     def __init__(
         self,
         model: XR2MRIModel,
-        scheduler: Any,
+        scheduler: Scheduler,
         noisy_share: float = 0.5,
         drop_variable: float = 0.1,
         drop_features: float = 0.1,
@@ -165,7 +165,7 @@ class DiffusionStage(ConditionedStage):
         raise ValueError(f"prediction_type must be epsilon or v_prediction, got {kind!r}")
 
 
-def clean_latent(scheduler: Any, z_t: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
+def clean_latent(scheduler: Scheduler, z_t: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
     """z_0 as a prediction (noise or velocity, by the scheduler) at z_t and t (B,) implies it."""
     alpha_bar = like(scheduler.alphas_cumprod.to(z_t.device)[t], z_t)
     alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
@@ -185,7 +185,7 @@ class OneStep(nn.Module):
         depth: position of the slice in [0, 1].
     """
 
-    def __init__(self, model: XR2MRIModel, scheduler: Any, depth: float = 0.5) -> None:
+    def __init__(self, model: XR2MRIModel, scheduler: Scheduler, depth: float = 0.5) -> None:
         super().__init__()
         self.model, self.scheduler, self.depth = model, scheduler, depth
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Any
 
 import ignite.distributed as idist
 import numpy as np
 import torch
 
+from xr2mri_core.networks import XR2MRIModel
 from xr2mri_core.networks.grain import measured_grain
 from xr2mri_core.training.cache import SliceCache, from_bytes
 
@@ -18,7 +18,11 @@ logger = logging.getLogger("xr2mri")
 
 @torch.no_grad()
 def measure_grain(
-    model: Any, slices: SliceCache, device: torch.device, cases: int = 12, neighbours: int = 8
+    model: XR2MRIModel,
+    slices: SliceCache,
+    device: torch.device,
+    cases: int = 12,
+    neighbours: int = 8,
 ) -> None:
     """Set `model.grain` from slices and what the autoencoder makes of them; without one, nothing.
 
