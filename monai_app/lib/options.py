@@ -83,4 +83,9 @@ def _sentence(model: type[BaseSettings], wrong: ErrorDetails) -> str:
     why = f"{wrong['msg'][0].lower()}{wrong['msg'][1:]}".removeprefix("value error, ")
     if low is not None and high is not None:
         why = f"a whole number from {low} to {high} is accepted"
+    elif wrong["type"] == "literal_error":
+        choices = wrong["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
+        why = f"accepted are {choices}"
+    elif wrong["type"].startswith("bool"):
+        why = "accepted are yes and no"
     return f"{name} {shown(wrong['input'])}: {why}"
