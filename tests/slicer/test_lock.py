@@ -77,7 +77,7 @@ def test_while_the_server_works_nobody_waits_for_the_thread(user, logic, faulty,
     )
     monkeypatch.setattr(module, "time", clock)
     asked, began, used = faulty.count("GET", JOB), time.monotonic(), time.thread_time()
-    while time.monotonic() < began + 5:
+    while time.monotonic() < began + 3:
         ctypes.PyDLL(None).usleep(1000 * logic._timer.interval)
         logic._tick()
         ticks += 1

@@ -110,6 +110,7 @@ def cut_off(user) -> list[str]:
 
 @pytest.mark.gui
 def test_nothing_is_cut_off_in_german_and_a_generation_speaks_it(german):
+    """Whose words are the longer ones."""
     user, ui = german, german.ui
     assert ui.elsewhereRadio.text == "Ein Server Ihrer Einrichtung", "of the .ui file"
     assert ui.serverStatus.text == "Nicht verbunden.", "of the code"
@@ -120,14 +121,6 @@ def test_nothing_is_cut_off_in_german_and_a_generation_speaks_it(german):
     volume = user.generate()
     assert "synthetische MRT" in volume.GetName() and "Startwert 7" in ui.messageLabel.text
     assert "befundet" in ui.summaryLabel.text and ui.generateButton.text.startswith("MRT erzeugen")
-    assert cut_off(user) == []
-
-
-@pytest.mark.gui
-def test_nothing_is_cut_off_in_english(user):
-    user.rehearse()
-    user.ui.sampleButton.click()
-    user.events()
     assert cut_off(user) == []
 
 
