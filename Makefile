@@ -19,7 +19,7 @@ DEBIAN = dicom3tools orthanc orthanc-dicomweb nginx-light \
 
 help:
 	@echo "make demo      build the environment, generate the MRI of an unseen phantom patient (demo/)"
-	@echo "make test      the tests that take minutes on two cores"
+	@echo "make test      the tests that take minutes, in two processes"
 	@echo "make test-all  every test, slow ones and GPU ones included"
 	@echo "make lint      ruff (lint and format), mypy, and the documentation"
 	@echo "make docs      the documentation as a site (build/site/index.html)"
@@ -50,7 +50,7 @@ demo: $(STAMP)
 	$(BIN)/xr2mri demo --out demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not slow and not gpu"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not gpu"
 
 test-all: $(STAMP)
 	$(BIN)/python -m pytest -q
