@@ -522,7 +522,7 @@ def test_cancelling_ends_the_work_and_frees_the_line(client, knee, gate, service
     job, second = (start(client, knee).json()["id"] for _ in range(2))
     until_job(client, job, "running")
     assert client.get(f"/jobs/{second}").json()["queue_position"] == 1
-    entry = service.queue._current
+    (entry,) = service.queue._running.values()
     gate.set()
     assert client.delete(f"/jobs/{job}").json()["state"] in ("cancelled", "done")
     assert entry.wait(5)
