@@ -50,7 +50,8 @@ demo: $(STAMP)
 	$(BIN)/xr2mri demo --out demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not gpu"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not gpu" --ignore tests/slicer
+	$(BIN)/python -m pytest -q -m "not slow and not gpu" tests/slicer  # one process for all windows
 
 test-all: $(STAMP)
 	$(BIN)/python -m pytest -q
