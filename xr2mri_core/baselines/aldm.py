@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from xr2mri_core.features import one_hot_slices
 from xr2mri_core.networks import RadiographCode, XR2MRIModel
-from xr2mri_core.networks.depth_mixing import DepthMixing
 
 
 class SwitchableSpade(nn.Module):
@@ -90,14 +89,13 @@ class ALDM(XR2MRIModel):
         source = self.lift(torch.cat([code.latent.expand(count, -1, -1, -1), place], 1))
         parts = [z_t, source.to(z_t.dtype), self.spade(source, kind).to(z_t.dtype)]
         signals = self.guidance(code.embedding.expand(count, -1), depth, features)
-        alone = self.depth_mixing is None or slab == 1
         time = signals.down_time + self.class_time(kind).to(signals.down_time.dtype)
         return self.unet(
             torch.cat(parts, 1),
-            t if self.timestep_scale == 1.0 else t * self.timestep_scale,
+            self.timestep(t),
             signals.down_context,
             down_time_addition=time,
             up_time_addition=time,
-            after_block=None if alone else cast(DepthMixing, self.depth_mixing).over(depth, slab),
+            after_block=self.along_depth(depth, slab),
             return_dict=False,
         )[0]

@@ -92,5 +92,5 @@ class CoLaDiff(XR2MRIModel):
         where = (2 * depth - 1).to(latent.dtype).view(-1, 1, 1, 1).expand(-1, 1, height, width)
         conditions = [part.to(z_t.dtype) for part in self.gate([latent, mask, where])]
         context = z_t.new_zeros(count, 1, self.guidance.cross_attention_dim)
-        scaled = t if self.timestep_scale == 1.0 else t * self.timestep_scale
-        return self.unet(torch.cat([z_t, *conditions], 1), scaled, context, return_dict=False)[0]
+        z = torch.cat([z_t, *conditions], 1)
+        return self.unet(z, self.timestep(t), context, return_dict=False)[0]

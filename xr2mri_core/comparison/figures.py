@@ -96,38 +96,34 @@ def grades(shown: Mapping[str, tuple[str, np.ndarray | None, Mapping[str, np.nda
 
 def over_slices(lines: Lines) -> Any:
     """Adjacent-slice correlation, rough and comb against s, with lines for the truth (Fig. 6)."""
-    own = [one for one in lines if one.get("experiment") == "slices"]
     shown = {"adjacent": "adjacent-slice correlation", "rough": "rough", "comb": "comb"}
-    figure, axes = subplots(1, len(shown), 4.2, 3.4)
-    for axis, (metric, title) in zip(axes[0], shown.items(), strict=True):
-        for curve in dict.fromkeys(one["curve"] for one in own):
-            rows = [one for one in own if one["curve"] == curve]
-            counts = sorted({one["slices"] for one in rows})
-            means = [_mean(one[metric] for one in rows if one["slices"] == n) for n in counts]
-            if curve == "truth":
-                axis.axhline(means[0], color="tab:red", label=f"truth, {counts[0]} slices")
-            else:
-                axis.plot(counts, means, "o-", label=curve, markersize=4)
-        axis.set_xlabel("slices s over the window of 73.5 mm")
-        axis.set_title(title, fontsize=10)
-        axis.grid(alpha=0.3)
-    axes[0, 0].legend(fontsize=7)
-    return figure
+    across = "slices s over the window of 73.5 mm"
+    return _curves(lines, "slices", "curve", shown, across)
 
 
 def over_steps(lines: Lines) -> Any:
     """SSIM, texture and time against the number of passes through the network."""
-    own = [one for one in lines if one.get("experiment") == "steps"]
     shown = {"ssim": "SSIM", "spectrum": "spectrum, dB from the truth's", "seconds": "s a volume"}
+    figure = _curves(lines, "steps", "row", shown, "function evaluations")
+    for axis in figure.axes:
+        axis.set_xscale("log", base=2)
+    return figure
+
+
+def _curves(lines: Lines, what: str, by: str, shown: Mapping[str, str], across: str) -> Any:
+    """Metrics of the experiment ``what`` against its counts, a curve for each ``by``."""
+    own = [one for one in lines if one.get("experiment") == what]
     figure, axes = subplots(1, len(shown), 4.2, 3.4)
     for axis, (metric, title) in zip(axes[0], shown.items(), strict=True):
-        for row in dict.fromkeys(one["row"] for one in own):
-            rows = [one for one in own if one["row"] == row]
-            counts = sorted({one["steps"] for one in rows})
-            means = [_mean(one[metric] for one in rows if one["steps"] == n) for n in counts]
-            axis.plot(counts, means, "o-", label=row, markersize=4)
-        axis.set_xscale("log", base=2)
-        axis.set_xlabel("function evaluations")
+        for curve in dict.fromkeys(one[by] for one in own):
+            rows = [one for one in own if one[by] == curve]
+            counts = sorted({one[what] for one in rows})
+            means = [_mean(one[metric] for one in rows if one[what] == n) for n in counts]
+            if curve == "truth":
+                axis.axhline(means[0], color="tab:red", label=f"truth, {counts[0]} {what}")
+            else:
+                axis.plot(counts, means, "o-", label=curve, markersize=4)
+        axis.set_xlabel(across)
         axis.set_title(title, fontsize=10)
         axis.grid(alpha=0.3)
     axes[0, 0].legend(fontsize=7)

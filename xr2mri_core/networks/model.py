@@ -112,17 +112,26 @@ class XR2MRIModel(nn.Module):
         latent = code.latent.expand(count, -1, -1, -1)
         signals = self.guidance(code.embedding.expand(count, -1), depth, features)
         parts = [z_t, latent.to(z_t.dtype)] + ([] if mean is None else [mean.to(z_t.dtype)])
-        alone = self.depth_mixing is None or slab == 1
         return self.unet(
             torch.cat(parts, 1),
-            t if self.timestep_scale == 1.0 else t * self.timestep_scale,
+            self.timestep(t),
             signals.down_context,
             up_encoder_hidden_states=signals.up_context,
             down_time_addition=signals.down_time,
             up_time_addition=signals.up_time,
-            after_block=None if alone else cast(DepthMixing, self.depth_mixing).over(depth, slab),
+            after_block=self.along_depth(depth, slab),
             return_dict=False,
         )[0]
+
+    def timestep(self, t: Tensor | int) -> Tensor | float:
+        """t as the U-Net counts it, see `timestep_scale`."""
+        return t if self.timestep_scale == 1.0 else t * self.timestep_scale
+
+    def along_depth(self, depth: Tensor, slab: int) -> Any:
+        """`after_block` of the U-Net for slabs of slices; None where each stands alone."""
+        if self.depth_mixing is None or slab == 1:
+            return None
+        return self.depth_mixing.over(depth, slab)
 
     def forward(
         self, z_t: Tensor, t: Tensor, radiograph: Tensor, depth: Tensor, features: Tensor
