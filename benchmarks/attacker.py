@@ -1,4 +1,4 @@
-"""An attacker for the server's benchmark: each attack in turn, until it is told to stop.
+"""An attacker for the server's benchmark: each attack in turn, until it is stopped.
 
 Every one of them once took the server's memory, disk, connections or time from everybody else. The
 attacker is a user like others, and means harm.

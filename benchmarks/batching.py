@@ -32,7 +32,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/bench"))
     parser.add_argument("--device", default=best_device())
     parser.add_argument("--slices", type=int, nargs="+", default=[5, 10, 25, 50, 100])
-    parser.add_argument("--repeats", type=int, default=3, help="the least of so many is told")
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="the shortest of so many is reported"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     generator = KneeMRIGenerator.from_bundle(device=arguments.device)

@@ -71,7 +71,7 @@ def _hangs_up(served: Served, item: Item, _: dict[Any, str]) -> str:
 def _refused(
     status: int, model: str = MODEL, image: str = "", upload: bytes = b"", **params: Any
 ) -> Callable[[Served, Item, dict[Any, str]], str]:
-    """A client that sends what is wrong, and is told so."""
+    """A client that sends what is wrong, and is refused."""
 
     def ask(served: Served, item: Item, _: dict[Any, str]) -> str:
         files = {"file": ("a.png", upload)} if upload else None

@@ -51,8 +51,8 @@ def main() -> None:
     Console().print(table)
     row = figures["prepare"]
     share = row["more_ms"] / row["here_ms"]
-    told = "holds" if row["more_ms"] <= MOST_MS and share <= MOST_SHARE else "does not hold"
-    print(f"{told}: at most {MOST_MS:g} ms and {MOST_SHARE:.0%} more (now {share:.1%})")
+    verdict = "holds" if row["more_ms"] <= MOST_MS and share <= MOST_SHARE else "does not hold"
+    print(f"{verdict}: at most {MOST_MS:g} ms and {MOST_SHARE:.0%} more (now {share:.1%})")
 
 
 def write_sample(folder: Path) -> Path:

@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/scale.py --radiograph demo/radiograph.dcm --out out/bench
 
-Each row is a command of its own, started as a user starts it. Processor time is told beside that of
-the clock, since other programs disturb it less; memory is the most that one process held.
+Each row is a command of its own, started as a user starts it. Processor time is reported beside
+that of the clock, since other programs disturb it less; memory is the most that one process held.
 """
 
 from __future__ import annotations

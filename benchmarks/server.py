@@ -2,7 +2,7 @@
 
 Starts the real server on a free loopback port with the shipped model and a few phantom radiographs.
 
-- **Overhead** of a 50-slice volume by HTTP, told in two ways. Against the bare generator in a
+- **Overhead** of a 50-slice volume by HTTP, measured in two ways. Against the bare generator in a
   thread of this process, of the same priority, in pairs of alternating order: wall clock and CPU
   seconds. And within each request, which other work of the machine hardly disturbs: CPU seconds of
   the server's other threads (HTTP, the reading of the radiograph, the file of the reply) against
@@ -123,7 +123,7 @@ def _overhead(
         assert made[0] == made[1], "another volume"
     http, alone = (np.array(spent[way][1:]) for way in ("http", "bare"))
     ratios, fastest = http / alone, http.min(axis=0) / alone.min(axis=0)
-    # With more threads those that help the generating one cannot be told from the others.
+    # With more threads those that help the generating one cannot be separated from the others.
     share = round(float(np.median(around[1:])), 3) if torch.get_num_threads() == 1 else None
     return {
         "slices": slices,
@@ -148,7 +148,7 @@ def _while_generating(served: Served) -> dict[str, Any]:
     with _latencies(served) as seconds:
         time.sleep(15)
     assert requests.delete(f"{url}/jobs/{job}", timeout=300).json()["state"] == "cancelled"
-    return _told("info while generating", seconds)
+    return _percentiles("info while generating", seconds)
 
 
 @contextmanager
@@ -176,7 +176,7 @@ def _latencies(served: Served) -> Iterator[list[float]]:
         watcher.join()
 
 
-def _told(name: str, seconds: list[float]) -> dict[str, Any]:
+def _percentiles(name: str, seconds: list[float]) -> dict[str, Any]:
     half, most = np.percentile(seconds, [50, 95]) * 1000
     return {f"{name}, median, ms": round(half, 1), f"{name}, 95 %, ms": round(most, 1)}
 
@@ -216,7 +216,7 @@ def _load(served: Served, generator: KneeMRIGenerator, clients: int, count: int)
         "seconds": round(seconds_in_all, 1),
         "outcomes": dict(sorted(outcomes.items())),
         "wrong or lost": sum(n for name, n in outcomes.items() if name.startswith("WRONG")),
-        **_told("info under load", seconds),
+        **_percentiles("info under load", seconds),
         "memory after the first half, MB": level,
         "memory after the second half, MB": served.memory(),
         "files left in temp": len(served.files() - served.idle),
@@ -290,7 +290,7 @@ def _good_users(
         "outcomes": dict(sorted(outcomes.items())),
         "wrong or lost": sum(n for kind, n in outcomes.items() if kind.startswith("WRONG")),
         "seconds of good requests, of jobs": [round(value, 1) for value in medians.values()],
-        **_told("info", seconds),
+        **_percentiles("info", seconds),
         "memory at most, MB": highest(),
     }
     return figures, medians

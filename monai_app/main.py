@@ -18,7 +18,7 @@ from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore
 
 from monai_app.lib.dicomweb import DicomWebStudies
-from monai_app.lib.ending import when_told_to_end
+from monai_app.lib.ending import when_asked_to_end
 from monai_app.lib.greeting import greet_when_ready
 from monai_app.lib.info import api_info
 from monai_app.lib.jobs import JobStore
@@ -138,7 +138,7 @@ class XR2MRIApp(MONAILabelApp):
         model = next(iter(self.options.bundles), "MODEL")
         greet_when_ready(start_of(application).config, self.security, studies, model)
         drain = self.security.drain_seconds
-        when_told_to_end(
+        when_asked_to_end(
             self.service.close,
             runs.stop,
             at_last=self.security.end_seconds,

@@ -40,7 +40,7 @@ def serve(
     ssl_keyfile: Path | None = None,
     root_path: str = "",
 ) -> None:
-    """Serve until the process is told to end.
+    """Serve until the process is asked to end.
 
     Args:
         studies: folder of radiographs, or the DICOMweb address of a PACS.

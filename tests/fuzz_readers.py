@@ -53,13 +53,13 @@ def check(content: bytes) -> None:
     try:
         read_stream(io.BytesIO(content), "fuzzed")
     except RadiographError as error:
-        told, cause = str(error), error.__cause__
+        message, cause = str(error), error.__cause__
         while cause is not None:
             if isinstance(cause, MemoryError | RecursionError):
                 raise Finding(f"no bound: {cause!r}") from error
             cause = cause.__cause__ or cause.__context__
-        if not told.startswith("fuzzed: ") or "\n" in told or len(told) > 1000:
-            raise Finding(f"not one line: {told[:200]!r}") from error
+        if not message.startswith("fuzzed: ") or "\n" in message or len(message) > 1000:
+            raise Finding(f"not one line: {message[:200]!r}") from error
     if time.process_time() - started > CPU_SECONDS:
         raise Finding(f"{time.process_time() - started:.0f} s")
 

@@ -1,4 +1,4 @@
-"""Everything that the server serves, told without one."""
+"""Everything that the server serves, found without starting one."""
 
 from functools import cache
 

@@ -86,9 +86,13 @@ def test_metadata_tells_the_figures_of_the_model_card():
     card = (CONFIGS.parent / "models" / "model_card.md").read_text()
     titles, _, model = card[card.index("|  | PSNR, dB") :].splitlines()[:3]
     cells = zip(titles.split("|"), model.split("|"), strict=True)
-    told = {title.strip(): float(cell.split()[0]) for title, cell in cells if "(" in cell}
+    figures = {title.strip(): float(cell.split()[0]) for title, cell in cells if "(" in cell}
     metrics = json.loads(METADATA.read_text())["eval_metrics"]
-    assert metrics == {"ssim": told["SSIM"], "rssim": told["RSSIM"], "psnr": told["PSNR, dB"]}
+    assert metrics == {
+        "ssim": figures["SSIM"],
+        "rssim": figures["RSSIM"],
+        "psnr": figures["PSNR, dB"],
+    }
 
 
 def test_metadata_tells_the_versions_of_this_project():
@@ -163,8 +167,8 @@ def test_both_stages_train_and_export(overlay, small_datalist, tmp_path):
         run(**command)
         again, _ = read_safetensors(weights)
         assert all(torch.equal(again[name], value) for name, value in state.items())
-        told = json.loads(weights.with_name("model_card.json").read_text())
-        assert told["steps"] == 6 and told["results"] == pytest.approx(card["results"])
+        model_card = json.loads(weights.with_name("model_card.json").read_text())
+        assert model_card["steps"] == 6 and model_card["results"] == pytest.approx(card["results"])
 
     run(run_id="export", export_path=str(tmp_path / "again" / "m.safetensors"), **settings)
     again, _ = read_safetensors(tmp_path / "again" / "m.safetensors")

@@ -58,8 +58,8 @@ def test_generate_writes_volume_record_and_montage(generate, radiograph, form, t
     assert sorted(path.name for path in printed) == [
         "generated.json", "generated.png", "generated_sample.nii.gz",
     ]  # fmt: skip
-    told = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
-    assert all(f"`{path.name}`" in told for path in printed)
+    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    assert all(f"`{path.name}`" in readme for path in printed)
     record = json.loads((tmp_path / "out" / "generated.json").read_text())
     assert record["features"] == {"V00XRJSM": 1, "V00XRKL": 2, "V00XRJSL": 1}
     assert nib.load(tmp_path / "out" / "generated_sample.nii.gz").shape == (64, 3, 64)
@@ -135,8 +135,8 @@ def test_phantom_writes_a_datalist_that_generate_takes(generate, tmp_path):
 
 def test_info_names_versions_and_weights(tiny_bundle, capsys):
     assert run("info", "--bundle", tiny_bundle) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["device"] and len(told["bundle"]["sha256"]) == 64 and "torch" in told["versions"]
+    info = json.loads(capsys.readouterr().out)
+    assert info["device"] and len(info["bundle"]["sha256"]) == 64 and "torch" in info["versions"]
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
@@ -167,10 +167,10 @@ def test_idle_threads_sleep_unless_the_user_wants_them_to_spin(chosen):
     code = f"import os; from xr2mri_core.cli import main; main([]); {policy}"
     environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
     environment |= {} if chosen is None else {"OMP_WAIT_POLICY": chosen}
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True
     )
-    assert told.stdout.split()[-1] == (chosen or "passive")
+    assert result.stdout.split()[-1] == (chosen or "passive")
 
 
 # --- what is handed in wrong ----------------------------------------------------------------------

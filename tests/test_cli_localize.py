@@ -60,8 +60,8 @@ def test_score_looks_at_its_output_first(tmp_path, capsys):
 
 def test_score_of_nothing_is_refused(capsys):
     assert main(["localize", "score"]) == 2
-    told = capsys.readouterr()
-    assert told.out == "" and "--films, --crops, --boxes or --datalist" in told.err
+    printed = capsys.readouterr()
+    assert printed.out == "" and "--films, --crops, --boxes or --datalist" in printed.err
 
 
 @pytest.mark.parametrize("action", ["films", "score"])

@@ -210,7 +210,7 @@ def test_the_commands_of_the_page_literally(tmp_path):
                 words = ["bash", "-c", line]
                 ran = subprocess.run(words, **here, capture_output=True, text=True)
                 assert ran.returncode == 0, (line, ran.stderr)
-                said += [told for told in ran.stdout.splitlines() if "generated, " in told]
+                said += [printed for printed in ran.stdout.splitlines() if "generated, " in printed]
     finally:
         for process in reversed(running):
             process.terminate()

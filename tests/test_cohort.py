@@ -48,12 +48,12 @@ def run(tiny_bundle, tmp_path, capsys):
             ["generate", "--bundle", str(tiny_bundle), "--device", "cpu", "--slices", "2",
              "--jobs", "1", "--out", str(out), *map(str, arguments)]
         )  # fmt: skip
-        told = "".join(capsys.readouterr())
+        printed = "".join(capsys.readouterr())
         rows = {}
         if (out / "manifest.csv").is_file():
             with (out / "manifest.csv").open(encoding="utf-8", newline="") as file:
                 rows = {row["name"]: row for row in csv.DictReader(file)}
-        return status, rows, told
+        return status, rows, printed
 
     return cohort
 
@@ -91,8 +91,8 @@ def test_forms_win_over_names_and_a_bad_file_costs_its_row(run, collection, tmp_
         encoding="utf-8",
     )
     (collection / "0" / "9003176R.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
-    status, rows, told = run("--folder", collection, "--forms", forms)
-    assert status == 1 and "2 of 3 knees failed" in told and "1 generated" in told
+    status, rows, printed = run("--folder", collection, "--forms", forms)
+    assert status == 1 and "2 of 3 knees failed" in printed and "1 generated" in printed
     assert rows["0/9003176R"]["status"] == "failed" and rows["0/9003176R"]["error"]
     assert "9" in rows["ward/knee"]["error"] and "V00XRKL" in rows["ward/knee"]["error"]
     record = json.loads((tmp_path / "out" / "2" / "9003175L" / "generated.json").read_text())
@@ -169,8 +169,8 @@ def test_bids_has_the_volume_of_either_kind(kind, run, collection, tmp_path):
 
 def test_bids_needs_to_tell_two_knees_apart(run, collection):
     picture(collection / "3" / "9003175L.png", 7)
-    status, rows, told = run("--folder", collection, "--layout", "bids")
-    assert status == 2 and not rows and "several knees" in told
+    status, rows, printed = run("--folder", collection, "--layout", "bids")
+    assert status == 2 and not rows and "several knees" in printed
 
 
 def test_a_killed_run_goes_on_where_it_was(run, collection, tmp_path, tiny_bundle):
@@ -220,8 +220,8 @@ def test_a_table_that_does_not_fit_is_refused_before_anything_is_generated(
 def test_a_case_names_no_folder_outside(case, run, collection, tmp_path):
     item = {"case": case, "participant": "a", "radiograph": "collection/0/9003176R.png"}
     write_text(tmp_path / "list.json", json.dumps({"test": [item]}))
-    status, rows, told = run("--datalist", tmp_path / "list.json")
-    assert status == 2 and not rows and "case" in told
+    status, rows, printed = run("--datalist", tmp_path / "list.json")
+    assert status == 2 and not rows and "case" in printed
     assert sorted(path.name for path in tmp_path.iterdir()) == ["collection", "list.json"]
 
 
@@ -237,8 +237,8 @@ def test_a_case_names_no_folder_outside(case, run, collection, tmp_path):
     ],
 )
 def test_options_of_one_radiograph_are_refused(more, says, run, collection):
-    status, _, told = run("--folder", collection, *more)
-    assert status == 2 and says in told
+    status, _, printed = run("--folder", collection, *more)
+    assert status == 2 and says in printed
 
 
 def test_dicom_files_without_an_ending_are_found_and_results_are_not(collection, tmp_path):

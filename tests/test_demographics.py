@@ -47,7 +47,7 @@ def test_what_is_not_given_is_left_out_and_encodes_as_zeros(nothing):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ({"age": 12}, "age 12: accepted is a number of years from 18 to 110"),
         ({"age": True}, "age True"),
@@ -58,8 +58,8 @@ def test_what_is_not_given_is_left_out_and_encodes_as_zeros(nothing):
         ({"height": 180}, "unknown 'height'; accepted are age, sex, bmi"),
     ],
 )
-def test_what_cannot_be_is_refused(wrong, told):
-    with pytest.raises(InputError, match=told):
+def test_what_cannot_be_is_refused(wrong, message):
+    with pytest.raises(InputError, match=message):
         parse_demographics(wrong)
 
 

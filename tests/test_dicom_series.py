@@ -533,8 +533,8 @@ def test_of_letters_that_nobody_knows_the_bytes_are_kept(
     others = "".join(str(e.value) for e in made.iterall() if e.keyword != "PatientName")
     assert others.isascii() and "an odd thing" in others
     if shutil.which("dciodvfy"):
-        told = ("character repertoire", "invalid data values for Value Representations")
-        assert [e for e in dciodvfy_errors(path) if not any(words in e for words in told)] == []
+        known = ("character repertoire", "invalid data values for Value Representations")
+        assert [e for e in dciodvfy_errors(path) if not any(words in e for words in known)] == []
 
 
 @pytest.mark.parametrize(

@@ -122,9 +122,9 @@ def test_the_side_that_only_the_radiograph_tells_is_everybodys(small_datalist, t
     item = load_datalist(small_datalist, "training")[0]
     item |= {"radiograph": str(tmp_path / "left.dcm"), "laterality": "auto"}
     slices, _ = compare.read_slices(item, 64)
-    told, _ = compare.read_slices({**item, "laterality": "L"}, 64)
+    sided, _ = compare.read_slices({**item, "laterality": "L"}, 64)
     other, _ = compare.read_slices({**item, "laterality": "R"}, 64)
-    np.testing.assert_array_equal(slices, told)
+    np.testing.assert_array_equal(slices, sided)
     np.testing.assert_array_equal(slices, other[:, :, ::-1])
     np.testing.assert_array_equal(compare.mean_volume([item], size=64), slices)
     assert prepare_radiograph(item["radiograph"], 64).side == "L"

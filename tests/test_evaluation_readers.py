@@ -97,10 +97,10 @@ class _Cache(SimpleNamespace):
 
 
 def test_presence_of_a_feature_and_of_none():
-    told = readers.presence({"V00XRKL": 1, "V00XROSFM": 1, "V00XRCYTL": 0})
+    present = readers.presence({"V00XRKL": 1, "V00XROSFM": 1, "V00XRCYTL": 0})
     names = [variable.name for variable in VARIABLES]
-    assert told[names.index("V00XRKL")] == 0 and told[names.index("V00XROSFM")] == 1
-    assert told[names.index("V00XRCYTL")] == 0 and np.isnan(told).sum() == 16
+    assert present[names.index("V00XRKL")] == 0 and present[names.index("V00XROSFM")] == 1
+    assert present[names.index("V00XRCYTL")] == 0 and np.isnan(present).sum() == 16
 
 
 def test_a_grader_finds_a_cyst_and_on_which_side(random):

@@ -58,9 +58,9 @@ def test_no_two_modules_import_each_other():
             for node in ast.parse(file.read_text("utf-8")).body
             if isinstance(node, ast.ImportFrom) and not node.level and node.module
         ]
-        told = {f"{node.module}.{alias.name}" for node in scope for alias in node.names}
-        told |= {str(node.module) for node in scope}
-        graph[name] = {other for other in told if other in names and other != name}
+        imported = {f"{node.module}.{alias.name}" for node in scope for alias in node.names}
+        imported |= {str(node.module) for node in scope}
+        graph[name] = {other for other in imported if other in names and other != name}
     done: set[str] = set()
 
     def follow(name: str, way: tuple[str, ...]) -> None:
@@ -75,11 +75,11 @@ def test_no_two_modules_import_each_other():
 
 
 @pytest.mark.parametrize(
-    ("option", "told"),
+    ("option", "message"),
     [("", "no"), ("out", "no (--out)"), ("resume False", "no (--resume False)")],
 )
-def test_a_command_line_tells_the_option_that_mends_an_error(option, told):
-    assert with_option(InputError("no", option=option)) == told
+def test_a_command_line_tells_the_option_that_mends_an_error(option, message):
+    assert with_option(InputError("no", option=option)) == message
 
 
 def test_each_command_line_has_its_spelling():

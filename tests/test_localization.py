@@ -209,7 +209,7 @@ class TestDecision:
 
 
 class Looks(KneeDetector):
-    """A detector that sees what it is told at each margin about the picture."""
+    """A detector that sees what the test says at each margin about the picture."""
 
     def __init__(self, seen):
         self.seen = seen
@@ -245,7 +245,7 @@ class TestFilling:
 
 
 class Told:
-    """A detector that finds what it is told."""
+    """A detector that finds what the test says."""
 
     def __init__(self, *boxes):
         self.boxes = boxes
@@ -368,10 +368,10 @@ class TestLegs:
         monkeypatch.setattr(legs, "shadow_of", lambda s: Shadow(layer, layer, layer, 70.0, s))
 
     def test_are_resumed_and_extended(self, tmp_path):
-        told = []
+        messages = []
         legs.write_legs(tmp_path, 2, seed=77)
-        legs.write_legs(tmp_path, 3, seed=77, progress=lambda *done: told.append(done))
-        assert told == [(2, 3), (3, 3)]
+        legs.write_legs(tmp_path, 3, seed=77, progress=lambda *done: messages.append(done))
+        assert messages == [(2, 3), (3, 3)]
         assert [s.seed for s in legs.read_legs(tmp_path)] == [case_seed(77, i) for i in range(3)]
 
     def test_of_another_seed_are_refused(self, tmp_path):

@@ -64,7 +64,7 @@ def linked(source: Path, target: Path) -> Path:
 
 
 def known(series, *names: str) -> list[tuple]:
-    """What tells series from each other, whatever told of them."""
+    """What distinguishes series, whatever stated it."""
     chosen = names or ("participant", "visit", "date", "number", "barcode", "description")
     return sorted(tuple(str(getattr(item, name)) for name in chosen) for item in series)
 
@@ -111,18 +111,18 @@ def test_archives_without_a_list_tell_the_same(phantoms):
 
 
 def test_headers_are_read_once_and_again_where_something_changed(unlisted, tmp_path, monkeypatch):
-    cache, read, told = tmp_path / "cache" / "headers.jsonl", [], []
+    cache, read, progress = tmp_path / "cache" / "headers.jsonl", [], []
     original = headers._first_header
     monkeypatch.setattr(headers, "_first_header", lambda path: read.append(path) or original(path))
 
     def again():
         read.clear()
-        return read_release([unlisted], [tmp_path], (), cache, lambda *done: told.append(done))
+        return read_release([unlisted], [tmp_path], (), cache, lambda *done: progress.append(done))
 
     first = again()
     count = len(read)
-    assert count == len(first.series) and told[-1] == (count, count, "read headers")
-    assert [done for done, total, _ in told if total] == list(range(count + 1))
+    assert count == len(first.series) and progress[-1] == (count, count, "read headers")
+    assert [done for done, total, _ in progress if total] == list(range(count + 1))
     assert again().series == first.series and read == []
     changed = first.series[3].path
     os.utime(changed, ns=(1, 1))
@@ -427,9 +427,9 @@ def test_lines_of_an_unknown_visit_stand_in_the_table(phantoms, tmp_path):
     (nda / "image03.txt").write_text("\n".join(text) + "\n")
     index(nda, nda, tmp_path / "out")
     row = excluded(tmp_path / "out")[f"{SECOND}--R"]
-    assert (row["step"], row["reason"]) == ("list", "its visit is not told")
+    assert (row["step"], row["reason"]) == ("list", "its visit is not stated")
     assert row["detail"].startswith("image03.txt: ")
-    assert "its visit is not told" in (tmp_path / "out" / "flow.txt").read_text()
+    assert "its visit is not stated" in (tmp_path / "out" / "flow.txt").read_text()
 
 
 # --- dates ----------------------------------------------------------------------------------------
@@ -603,15 +603,15 @@ def test_decimal_commas_are_numbers():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("9000099.0", "9000099"), ("9000099.000", "9000099"), ("9000099,0", "9000099"),
         ("'9000099", "9000099"), ("9.000099E+06", "9000099"), (" 9000099 ", "9000099"),
         ("9000099", "9000099"), ("9.0E+06", "9.0E+06"), ("NDAR_INV1", "NDAR_INV1"), ("nan", ""),
     ],
 )  # fmt: skip
-def test_numbers_of_spreadsheets_are_identifiers(text, told):
-    assert identifier(text) == told
+def test_numbers_of_spreadsheets_are_identifiers(text, expected):
+    assert identifier(text) == expected
 
 
 def test_zeros_in_front_are_no_part_of_a_participant_and_part_of_a_barcode():
@@ -682,16 +682,16 @@ ODD_CELLS = [
 ]
 
 
-@pytest.mark.parametrize(("form", "name", "column", "value", "step", "told"), ODD_CELLS)
+@pytest.mark.parametrize(("form", "name", "column", "value", "step", "message"), ODD_CELLS)
 def test_one_odd_cell_costs_a_knee_and_no_run(
-    phantoms, tmp_path, form, name, column, value, step, told
+    phantoms, tmp_path, form, name, column, value, step, message
 ):
     root = linked(phantoms / form, tmp_path / form)
     spoil(root / name, column, value)
     index(root, root, tmp_path / "out")
     assert cases(tmp_path / "out") == [f"{FIRST}-V00-R"]
     row = excluded(tmp_path / "out")[f"{SECOND}-V00-R"]
-    assert row["step"] == step and told in row["detail"]
+    assert row["step"] == step and message in row["detail"]
 
 
 @pytest.mark.parametrize(

@@ -82,13 +82,13 @@ FAILURES = {
 
 @pytest.mark.parametrize("what", FAILURES)
 def test_what_failed_in_passing_is_tried_again(phantoms, tmp_path, monkeypatch, what):
-    module, name, failure, told = FAILURES[what]
+    module, name, failure, message = FAILURES[what]
     with monkeypatch.context() as patch:
         call = failure if callable(failure) else failing(getattr(module, name), failure)
         patch.setattr(module, name, call)
         found = once(phantoms, tmp_path)
         assert isinstance(found, Excluded) and found.reason == passing.UNREAD
-        assert told in found.detail and "corrupt" not in found.detail
+        assert message in found.detail and "corrupt" not in found.detail
         assert found.step == ("picture" if module is pictures else "volume")
         assert not (tmp_path / "records").exists()
     assert isinstance(once(phantoms, tmp_path), Converted)

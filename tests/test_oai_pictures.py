@@ -1,4 +1,4 @@
-"""Where a knee is on a film, and how that is told of each knee."""
+"""Where a knee is on a film, and how that is stated for each knee."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def film(path, pixels, orientation, **tags):
 
 @pytest.mark.parametrize("locate", [None, Drawn((200.0, 90.0, 320.0, 210.0))])
 def test_a_mirrored_film_gives_the_same_knees(tmp_path, locate):
-    """The header turns it; boxes, drawn and told, are in pixels of the file."""
+    """The header turns it; boxes, drawn and reported, are in pixels of the file."""
     upright = np.ascontiguousarray(bilateral_film() + np.arange(600, dtype=np.uint16)[:, None])
     plain = film(tmp_path / "plain", upright, ["L", "F"])
     mirrored = film(tmp_path / "mirrored", upright[:, ::-1].copy(), ["R", "F"])

@@ -266,14 +266,14 @@ def test_drawn_boxes_win_and_name_their_knees(release, indexed, tmp_path):
     assert 80 - 0.2 * 80 < middle[0] < 80  # a little above the joint space
     assert before["located"] != "drawn box"
 
-    for text, told in (
+    for text, message in (
         (head + f"016699999999,{side},1,1,9,9\n", "none of its barcodes"),
         (head + line + line, "line 3: a second box"),
         (head + f"{film},,1,1,9,9\n", "line 2: give the radiograph's barcode and the side"),
         (head + "knee.png,R,1,1,9,9\n", "line 2: give the radiograph's barcode"),
     ):
         table.write_text(text)
-        with pytest.raises(DatalistError, match=told):
+        with pytest.raises(DatalistError, match=message):
             run(table)
 
 
@@ -437,9 +437,12 @@ def test_every_package_of_the_nda_lists_its_own_images(release, tmp_path):
     whole = read_release([release / "nda"], [release / "nda"])
     lines = (release / "nda" / "image03.txt").read_text().splitlines()
     head, rows = lines[:2], lines[2:]
-    for told in ("Bilateral", '"V00"'):
-        root = tmp_path / told.strip('"')
-        parts = [row for row in rows if told in row], [row for row in rows if told not in row]
+    for expected in ("Bilateral", '"V00"'):
+        root = tmp_path / expected.strip('"')
+        parts = (
+            [row for row in rows if expected in row],
+            [row for row in rows if expected not in row],
+        )
         packages = []
         for number, part in enumerate((*parts, rows)):
             package = root / f"package{number}"
@@ -723,10 +726,10 @@ def test_a_film_of_one_knee_is_taken_from_its_middle(film):
 
 def test_a_locator_decides_where_the_knee_is(film):
     def locate(pixels, spacing, side, both):
-        return Located((10, 20, 60, 70), "told", "doubtful")
+        return Located((10, 20, 60, 70), "given", "doubtful")
 
     knee = read_knee([film], R, locate=locate)
-    assert knee.pixels.shape == (50, 50) and (knee.located, knee.notes) == ("told", ("doubtful",))
+    assert knee.pixels.shape == (50, 50) and (knee.located, knee.notes) == ("given", ("doubtful",))
 
 
 def test_without_a_pixel_size_the_half_is_taken_whole():
@@ -810,9 +813,9 @@ def test_phantoms_fill_a_release(tmp_path):
     assert volume.shape == (64, 80, 64)
     greys = volume.mean(axis=(0, 2))
     assert greys[:40].max() > 1.3 * greys[50:].max()  # the calf, as in the paper's Fig. 4b
-    told = truth(tmp_path)["9000000"]
-    assert told["grades"]["R"] != told["grades"]["L"]
+    recorded = truth(tmp_path)["9000000"]
+    assert recorded["grades"]["R"] != recorded["grades"]["L"]
     film = pydicom.dcmread(series_of(tmp_path, "Bilateral PA Fixed Flexion Knee") / "001")
-    for side, (top, left, bottom, right) in told["joints"]["V00"].items():
+    for side, (top, left, bottom, right) in recorded["joints"]["V00"].items():
         assert 60 < (bottom - top) * float(film.PixelSpacing[0]) < 140
         assert ((left + right) / 2 < film.Columns / 2) == (side == "R")

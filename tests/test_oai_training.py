@@ -94,7 +94,7 @@ def test_training_sees_the_crop_that_was_cut(datalist, tmp_path):
 
 
 class FakeDetector:
-    """A detector that has seen what it is told."""
+    """A detector that sees what the test says."""
 
     found = None
 

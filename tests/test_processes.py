@@ -1,4 +1,4 @@
-"""Work in this process or in several: the same results, and a killed process is told."""
+"""Work in this process or in several: the same results, and a killed process is reported."""
 
 from __future__ import annotations
 

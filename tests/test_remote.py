@@ -55,8 +55,8 @@ def test_nobody_there_is_told_in_one_line(radiograph, tmp_path, capsys):
     address = f"http://127.0.0.1:{free_port()}"
     arguments = ["--server", address, "--radiograph", str(radiograph), "--out", str(tmp_path / "o")]
     assert main(["generate", *arguments]) == 1
-    told = capsys.readouterr().err
-    assert address in told and "Traceback" not in told
+    printed = capsys.readouterr().err
+    assert address in printed and "Traceback" not in printed
     assert not (tmp_path / "o").exists() or not list((tmp_path / "o").iterdir())
 
 

@@ -206,12 +206,12 @@ def test_a_film_is_cropped_and_warned_of_as_in_generation(
     read = prepare_radiograph(film, 64, side)
     assert read.info["localization"]["kind"] == "bilateral"
     assert np.array_equal(made.arrays["radiographs"][0], to_bytes(read.picture.numpy()[0, 0]))
-    told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    logged = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     spacing = "pixel spacing unknown: taken as 0.89 mm a pixel (± 12%)"
     average = "as if the knee were of average size"
     case = "1 radiograph(s), such as that of case-0: "
     # of noise nobody can tell whether it is a negative
-    assert told == [case + DOUBTED, f"{case}{spacing}, {average}"]
+    assert logged == [case + DOUBTED, f"{case}{spacing}, {average}"]
 
 
 @pytest.mark.parametrize("name", ["phantom_right_KL4", "phantom_left_KL0"])
@@ -438,14 +438,14 @@ def test_a_finished_training_does_no_more(slices, tmp_path, caplog):
     with caplog.at_level("INFO", "xr2mri"):
         trainer, _, evaluator = training_of(again, batches, tmp_path, 17)
         progress = training.ProgressFile(tmp_path / "p.json", SimpleNamespace(), evaluator)
-        progress.path.write_text("told by the run before")
+        progress.path.write_text("written by the run before")
         progress.attach(trainer)
         trainer.run()
     assert trainer.state.iteration == 17 and "finished at step 17" in caplog.text
     for a, b in zip(first.parameters(), again.parameters(), strict=True):
         assert torch.equal(a, b)
     assert (tmp_path / "checkpoint.pt").read_bytes() == checkpoint
-    assert progress.path.read_text() == "told by the run before"
+    assert progress.path.read_text() == "written by the run before"
     more = autoencoder_stage()
     longer, _, _ = training_of(more, batches, tmp_path, 19)
     longer.run()

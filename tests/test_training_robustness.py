@@ -153,8 +153,8 @@ def test_checkpoints_of_before_the_count_are_read(tmp_path):
 def test_progress_is_json_where_a_loss_is_none(tmp_path):
     trainer, _, _ = fit(tmp_path, 5, {4: NAN}, Numbers({0: NAN}))
     trainer.run()
-    told = json.loads((tmp_path / "progress.json").read_text(), parse_constant=pytest.fail)
-    assert told["losses"]["loss"] is None and told["validation"]["val_loss"] is None
+    progress = json.loads((tmp_path / "progress.json").read_text(), parse_constant=pytest.fail)
+    assert progress["losses"]["loss"] is None and progress["validation"]["val_loss"] is None
 
 
 # --- checkpoints ----------------------------------------------------------------------------------
@@ -175,8 +175,8 @@ def test_the_last_two_and_the_best_are_kept(tmp_path):
     trainer.add_event_handler(Events.EPOCH_STARTED, lambda: values.append(next(losses)))
     trainer.run()
     assert steps_of(tmp_path) == {"last": 20, "previous": 15, "best": 10}
-    told = json.loads((tmp_path / "checkpoint-best.json").read_text())
-    assert told == {"step": 10, "metric": "val_loss", "value": 1.0}
+    record = json.loads((tmp_path / "checkpoint-best.json").read_text())
+    assert record == {"step": 10, "metric": "val_loss", "value": 1.0}
     assert all(
         (tmp_path / n).stat().st_mode & 0o777 == 0o644 for n in training.Checkpoints.FILES.values()
     )
@@ -245,7 +245,7 @@ def test_a_checkpoint_of_another_model_is_refused_in_a_sentence(tmp_path):
     assert refused.value.option == "resume False"
 
 
-# --- what is told ---------------------------------------------------------------------------------
+# --- what is reported -----------------------------------------------------------------------------
 
 
 class Clock:
@@ -277,11 +277,11 @@ def test_speed_is_that_of_steps_also_right_after_a_resume(tmp_path, monkeypatch,
         first = timed(10)
         first.run()
         timed(20).run()
-    told = [r.getMessage() for r in caplog.records if r.getMessage().startswith("step ")]
-    assert [line.split(",")[0] for line in told] == [
+    logged = [r.getMessage() for r in caplog.records if r.getMessage().startswith("step ")]
+    assert [line.split(",")[0] for line in logged] == [
         "step 5 of 10", "step 10 of 10", "step 15 of 20", "step 20 of 20"
     ]  # fmt: skip
-    assert all(line.endswith("ms_per_step 10") for line in told)
+    assert all(line.endswith("ms_per_step 10") for line in logged)
 
 
 def test_the_end_and_the_time_left_follow_steps_or_the_clock():

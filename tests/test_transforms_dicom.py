@@ -71,8 +71,8 @@ def test_modalities_that_are_read(tmp_path, modality):
 
 @pytest.mark.parametrize(("modality", "note"), [("cr", "capitals"), ("Dx", "capitals"), ("dr", "")])
 def test_a_modality_in_lower_case_is_read(tmp_path, modality, note):
-    _, (told,) = read(tmp_path, Modality=modality)
-    assert modality in told and note in told
+    _, (warning,) = read(tmp_path, Modality=modality)
+    assert modality in warning and note in warning
 
 
 @pytest.mark.parametrize("modality", ["MR", "CT", "US", "MG", "PT", "SR", "mr"])
@@ -125,7 +125,7 @@ FRONTAL = item(CodeValue="399348003", CodingSchemeDesignator="SCT", CodeMeaning=
 
 
 @pytest.mark.parametrize(
-    ("tags", "told"),
+    ("tags", "message"),
     [
         ({"ImageLaterality": "R", "Laterality": "L"}, "Laterality (0020,0060) L"),
         ({"ImageLaterality": "L", "SeriesDescription": "Right knee PA"}, "SeriesDescription"),
@@ -141,9 +141,9 @@ FRONTAL = item(CodeValue="399348003", CodingSchemeDesignator="SCT", CodeMeaning=
         ({"PresentationLUTShape": "INVERSE"}, "PresentationLUTShape (2050,0020) is INVERSE"),
     ],
 )
-def test_a_header_that_contradicts_itself_is_told(tmp_path, tags, told):
+def test_a_header_that_contradicts_itself_is_told(tmp_path, tags, message):
     _, notes = read(tmp_path, **tags)
-    assert len(notes) == 1 and told in notes[0]
+    assert len(notes) == 1 and message in notes[0]
 
 
 def test_presentation_of_monochrome1_may_contradict_it_too(tmp_path):
@@ -523,7 +523,7 @@ def test_cases_of_spacing(name, spacing):
 
 @with_cases
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("04_mono2_shape_inverse", ["PresentationLUTShape"]),
         ("09_image_R_series_L", ["Laterality (0020,0060) L"]),
@@ -532,6 +532,6 @@ def test_cases_of_spacing(name, spacing):
         ("12_bits_stored_too_small", ["BitsStored"]),
     ],
 )
-def test_cases_that_are_told(name, told):
+def test_cases_that_are_told(name, message):
     notes = read_radiograph(CASES / f"{name}.dcm")[1]["warnings"]
-    assert all(any(text in note for note in notes) for text in told), notes
+    assert all(any(text in note for note in notes) for text in message), notes

@@ -82,10 +82,10 @@ def test_a_left_knee_is_mirrored_with_its_labels(tmp_path):
     chain = mri_transforms(32)
     right = chain({**item, "laterality": "R"})
     left = chain({**item, "laterality": "L"})
-    told = chain({**item, "radiograph_info": {"laterality": "L", "warnings": []}})
+    located = chain({**item, "radiograph_info": {"laterality": "L", "warnings": []}})
     for key in ("mri", "labels"):
         assert torch.equal(left[key].as_tensor(), right[key].as_tensor().flip(-1))
-        assert torch.equal(told[key].as_tensor(), left[key].as_tensor())
+        assert torch.equal(located[key].as_tensor(), left[key].as_tensor())
     assert right["labels"].dtype == torch.uint8
     assert (right["labels"][:, 0].numpy() == volume_to_slices(labels[:, 13:63])).all()
 

@@ -1,4 +1,4 @@
-"""However a film lies in its file: it is read upright, and its places are told as it lies."""
+"""However a film lies in its file: it is read upright, and its places are given as it lies."""
 
 from pathlib import Path
 
@@ -153,7 +153,7 @@ def test_slicers_pixels_say_how_they_lie(tmp_path, orientation):
 
 
 @pytest.mark.parametrize(
-    ("columns", "told"),
+    ("columns", "message"),
     [
         ([[0, 0, 1], [-0.3, 0, 0], [0, 0.3, 0]], True),  # rows to posterior, columns to superior
         ([[-0.3, 0, 0], [0, 0, 1], [0, 0.3, 0]], False),
@@ -161,13 +161,13 @@ def test_slicers_pixels_say_how_they_lie(tmp_path, orientation):
         ([[1, 0, 0], [0, 0.3, 0], [0, 0, 0.3]], False),  # what scripts write
     ],
 )
-def test_a_view_from_the_side_is_told_of_other_formats_too(tmp_path, columns, told):
+def test_a_view_from_the_side_is_told_of_other_formats_too(tmp_path, columns, message):
     affine = np.eye(4)
     affine[:3, :3] = columns
     pixels = knee(60, 50)[..., None] if columns[0][0] != 1 else knee(60, 50)[None]
     nib.save(nib.Nifti1Image(pixels.astype(np.int16), affine), tmp_path / "x.nii.gz")
     warnings = read_radiograph(tmp_path / "x.nii.gz")[1]["warnings"]
-    assert any("sagittal" in warning for warning in warnings) is told
+    assert any("sagittal" in warning for warning in warnings) is message
 
 
 # --- lead letters ---------------------------------------------------------------------------------
@@ -194,8 +194,8 @@ def test_the_doubt_reaches_whoever_asks(tmp_path):
     )
     load, locate = LoadRadiographd("radiograph"), LocateKneed("radiograph")
     for item in ({"radiograph": path}, {"radiograph": path, "box": (100, 100, 500, 500)}):
-        told = locate(load(item))["radiograph_info"]["warnings"]
-        assert sum("header may be wrong" in note for note in told) == 1
+        warnings = locate(load(item))["radiograph_info"]["warnings"]
+        assert sum("header may be wrong" in note for note in warnings) == 1
 
 
 def letters_of(path, item, step):
@@ -205,7 +205,7 @@ def letters_of(path, item, step):
 
 @pytest.mark.parametrize("box", [{}, {"box": (100, 100, 500, 500)}])
 @pytest.mark.parametrize(
-    ("letter", "mirrored", "side", "told"),
+    ("letter", "mirrored", "side", "message"),
     [
         ("R", False, "R", ""),
         ("R", False, None, ""),
@@ -215,7 +215,7 @@ def letters_of(path, item, step):
     ],
 )
 def test_a_letter_against_the_side_or_in_a_mirror_is_a_doubt(
-    tmp_path, box, letter, mirrored, side, told
+    tmp_path, box, letter, mirrored, side, message
 ):
     """Of one knee: whether the request, the header, or both tell the side."""
     pixels = bilateral_film(letter)
@@ -227,7 +227,7 @@ def test_a_letter_against_the_side_or_in_a_mirror_is_a_doubt(
         letters_of(by_header, box, step),
         letters_of(silent, {"laterality": side, **box}, step),
     ):
-        assert len(doubts) == bool(told) and all(told in doubt for doubt in doubts)
+        assert len(doubts) == bool(message) and all(message in doubt for doubt in doubts)
 
 
 @pytest.mark.parametrize("given", [False, True])
@@ -249,7 +249,7 @@ def test_a_letter_on_the_other_side_of_a_film_of_both_knees_is_a_doubt(tmp_path,
 def test_letters_of_parts_of_the_patient():
     assert turn_of("L", "F") == Turn() and turn_of("R", "F") == Turn(flipped=(False, True))
     assert turn_of("A", "F") is None and turn_of("", "") is None
-    assert Turn().told == "left as it lies"
+    assert Turn().text == "left as it lies"
 
 
 # --- the cases ------------------------------------------------------------------------------------

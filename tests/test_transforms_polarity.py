@@ -73,7 +73,7 @@ def test_a_template_is_fitted_from_pictures_with_bright_bone(tmp_path, phantoms,
     assert np.mean(scores) > 0 and np.mean(np.array(scores) > 0) > 0.8
 
 
-def told(data) -> list[str]:
+def warnings_of(data) -> list[str]:
     notes = data["radiograph_info"]["warnings"]
     return [note for note in notes if note in (INVERTED, DOUBTED)]
 
@@ -87,7 +87,7 @@ def test_a_negative_is_inverted_with_a_warning(phantoms, equalised):
     positive, negative = (
         chain({"radiograph": p, "laterality": "R"}) for p in (picture, 1 - picture)
     )
-    assert told(positive) == [] and told(negative) == [INVERTED]
+    assert warnings_of(positive) == [] and warnings_of(negative) == [INVERTED]
     assert negative["radiograph_info"]["inverted"] is True
     np.testing.assert_allclose(negative["radiograph"], positive["radiograph"], atol=1e-3)
 
@@ -97,7 +97,7 @@ def test_what_is_not_sure_is_doubted_and_left_alone(phantoms, monkeypatch):
     plain = chain({"radiograph": phantoms[0], "laterality": "R"})
     monkeypatch.setattr(module, "polarity", lambda crop: -0.5 * SURE)
     doubted = chain({"radiograph": 1 - phantoms[0], "laterality": "R"})
-    assert told(doubted) == [DOUBTED] and doubted["radiograph_info"]["inverted"] is False
+    assert warnings_of(doubted) == [DOUBTED] and doubted["radiograph_info"]["inverted"] is False
     pair = (np.asarray(data["radiograph"]).ravel() for data in (plain, doubted))
     assert np.corrcoef(*pair)[0, 1] < -0.9
 
@@ -106,7 +106,7 @@ def test_what_is_not_sure_is_doubted_and_left_alone(phantoms, monkeypatch):
     ("first", "then", "verdict"),
     [
         ((3.0, KNEE), None, False),
-        ((0.2, KNEE), (-0.2, KNEE), None),  # near zero nothing is told, so it is said
+        ((0.2, KNEE), (-0.2, KNEE), None),  # near zero nothing is sure, so it is doubted
         ((-1.5, KNEE), (1.5, KNEE), None),
         ((-3.0, KNEE), (3.0, KNEE), True),
         ((0.2, PERHAPS), None, False),
@@ -139,7 +139,7 @@ def test_a_negative_in_which_no_knee_is_found_is_inverted_for_its_negative(phant
     positive, negative = (
         chain({"radiograph": p, "laterality": "R"}) for p in (picture, 1 - picture)
     )
-    assert told(positive) == [] and told(negative) == [INVERTED]
+    assert warnings_of(positive) == [] and warnings_of(negative) == [INVERTED]
     np.testing.assert_allclose(negative["radiograph"], positive["radiograph"], atol=1e-3)
 
 
@@ -157,7 +157,7 @@ def test_a_given_box_is_judged_not_the_whole_picture(phantoms):
     framed = np.pad(picture, 200, constant_values=0.5)
     box = (200, 200, 200 + picture.shape[0], 200 + picture.shape[1])
     data = radiograph_transforms(64)({"radiograph": framed, "laterality": "R", "box": box})
-    assert told(data) == [INVERTED]
+    assert warnings_of(data) == [INVERTED]
 
 
 def test_the_release_is_not_indexed_with_a_negative(tmp_path, phantoms, monkeypatch):

@@ -612,8 +612,8 @@ def test_a_spacing_too_small_for_a_knee_is_not_believed(tmp_path):
     assert info["box"] == (12, 0, 212, 200) and info["spacing_mm"] is None
     assert "0.148 mm" in info["warnings"][0] and "spacing unknown" in info["warnings"][1]
     located = radiograph_transforms(64, locate=LocateKneed("radiograph"))({"radiograph": path})
-    told = located["radiograph_info"]["warnings"]
-    assert sum("0.148 mm" in note for note in told) == 1
+    warnings = located["radiograph_info"]["warnings"]
+    assert sum("0.148 mm" in note for note in warnings) == 1
 
 
 def test_a_given_box_is_squared_and_padded_with_the_edge():

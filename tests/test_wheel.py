@@ -151,7 +151,7 @@ def test_the_server_starts_from_anywhere(installed):
 
 @pytest.mark.slow
 def test_the_demo_runs_from_anywhere(installed):
-    told = installed.run("xr2mri", "demo", "--out", "demo")
-    assert "$ monailabel start_server" in told and "SSIM" in told
+    result = installed.run("xr2mri", "demo", "--out", "demo")
+    assert "$ monailabel start_server" in result and "SSIM" in result
     assert nib.load(installed.elsewhere / "demo/generated_mean.nii.gz").shape == (256, 50, 256)
     assert not (installed.packages / "monai_app" / "logs").exists()

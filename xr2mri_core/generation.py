@@ -343,11 +343,11 @@ class KneeMRIGenerator:
         """
         request, model = knee.request, self.model
 
-        def finished(parts: Iterator[Part], told: bool) -> np.ndarray:
+        def finished(parts: Iterator[Part], announced: bool) -> np.ndarray:
             slices = np.empty((request.count, self.image_size, self.image_size), np.float32)
             for part, images in parts:
                 slices[part] = images
-                if told:
+                if announced:
                     tell(part, images)
                 report("slices", part.stop)
             report.next_volume()

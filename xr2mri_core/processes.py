@@ -217,7 +217,7 @@ class _Cluster:
                 "a scheduler needs Dask: pip install 'xr2mri[cluster]'", option="scheduler"
             ) from None
         self._address, self._doing = address, doing
-        for name in ("distributed", "distributed.client"):  # what is lost is told below
+        for name in ("distributed", "distributed.client"):  # what is lost is reported below
             logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
             self._client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)

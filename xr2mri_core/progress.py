@@ -1,4 +1,4 @@
-"""How far a generation is, told to whoever asked."""
+"""How far a generation is, reported to a callback."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SliceProgress:
         self("slices", int(0.9 * self.count * done / of))
 
     def again(self) -> None:
-        """The work begins anew; what has been told stays the least."""
+        """The work begins anew; what has been reported stays the least."""
         self._before = 0
 
     def next_volume(self) -> None:

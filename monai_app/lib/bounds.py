@@ -114,6 +114,6 @@ class Bounds:
     drain_seconds: Annotated[int, whole(0, 3600)] = 0
     """That jobs have to end and to be fetched on SIGTERM, before what follows; 0: none."""
     grace_seconds: Annotated[int, whole(0, 60)] = 4
-    """That replies have to end once the server is told to."""
+    """That replies have to end once the server has been asked to end."""
     end_seconds: Annotated[int, whole(1, 120)] = 8
     """After which the process is gone, whatever it was doing."""

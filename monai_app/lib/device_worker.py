@@ -84,11 +84,11 @@ class DeviceWorker:
     def _followed(
         self, pipe: Connection, calls: Mapping[str, Callable[..., None]], asked: Callable[[], bool]
     ) -> GeneratedVolume:
-        told = False
+        sent = False
         while True:
-            if asked() and not told:
+            if asked() and not sent:
                 _send(pipe, None)
-                told = True
+                sent = True
             if not pipe.poll(_LOOK_SECONDS):
                 continue
             kind, content = _receive(pipe)
@@ -108,7 +108,7 @@ class DeviceWorker:
                 target=_serve, args=(theirs, self.threads, os.getpid()), daemon=True
             )
             self._process.start()
-            theirs.close()  # so that its end is told
+            theirs.close()  # so that the pipe reports its end
         return self._pipe
 
     def close(self) -> None:
@@ -152,8 +152,8 @@ def _answered(pipe: Connection, request: Request) -> tuple[str, Any]:
             radiograph,
             condition,
             **more,
-            progress=lambda *told: _send(pipe, ("progress", told)),
-            arrived=lambda *told: _send(pipe, ("arrived", told)),
+            progress=lambda *arguments: _send(pipe, ("progress", arguments)),
+            arrived=lambda *arguments: _send(pipe, ("arrived", arguments)),
             cancelled=pipe.poll,  # nothing but the end is said while a job runs
         )
     except Exception as error:

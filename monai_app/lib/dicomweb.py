@@ -108,7 +108,7 @@ class DicomWebStudies(ReadOnlyStudies):
         if not images:
             return None
         if len(chosen) != 1:
-            listed = "; ".join(map(_told, images[:8]))
+            listed = "; ".join(map(_described, images[:8]))
             reason = "none fits" if not chosen else f"{len(chosen)} fit"
             raise InputError(
                 f"{len(images)} images, {reason}: choose one with sop_instance_uid or "
@@ -191,7 +191,7 @@ class _Bounds(threading.local):
 
 
 class _Session(requests.Session):
-    """A session that never waits for ever, and takes no more than it was told.
+    """A session that never waits for ever, and takes no more bytes than it was allowed.
 
     An answer that is larger is not read to its end, and one to somewhere else is not followed.
     """
@@ -223,7 +223,7 @@ class _Session(requests.Session):
                 content = self._content_of(response)
             finally:
                 watch.cancel()
-            self._left()  # where the length is not told, what was cut off looks whole
+            self._left()  # where no length is stated, what was cut off looks whole
             response._content = content  # as if `stream` had not been asked for
         return response
 
@@ -274,6 +274,6 @@ def _value(entry: dict[str, Any], tag: str) -> str:
     return str(value) if isinstance(value, str | int | float) else ""
 
 
-def _told(image: dict[str, Any]) -> str:
+def _described(image: dict[str, Any]) -> str:
     view, side = _value(image, _VIEW) or "no view", _value(image, _LATERALITY) or "no side"
     return f"{view}, {side}: {shown(_value(image, _SOP))}"

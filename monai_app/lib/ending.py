@@ -21,12 +21,12 @@ from monai_app.lib.bounds import Bounds
 log = logging.getLogger("xr2mri")
 
 
-def when_told_to_end(
+def when_asked_to_end(
     *calls: Callable[[], object],
     at_last: float = Bounds.end_seconds,
     drain: Callable[[], object] | None = None,
 ) -> None:
-    """Have something called when the process is told to end; the signals' handlers stay.
+    """Have something called when the process is asked to end; the signals' handlers stay.
 
     To be called in the main thread, once uvicorn has set its handlers; does nothing elsewhere.
 
@@ -48,11 +48,11 @@ def _drained(handler: object, drain: Callable[[], object]) -> Callable[..., None
     begun = threading.Event()
 
     def work() -> None:
-        log.info("told to end: what is under way comes to its end first")
+        log.info("asked to end: what is under way comes to its end first")
         drain()
         os.kill(os.getpid(), signal.SIGTERM)
 
-    def told(number: int, frame: FrameType | None) -> None:
+    def drained_first(number: int, frame: FrameType | None) -> None:
         if begun.is_set():
             assert callable(handler)
             handler(number, frame)
@@ -60,7 +60,7 @@ def _drained(handler: object, drain: Callable[[], object]) -> Callable[..., None
             begun.set()
             threading.Thread(target=work, name="xr2mri-draining", daemon=True).start()
 
-    return told
+    return drained_first
 
 
 def _then(

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 _TICK_NS = 100_000_000
-"""File systems keep time in ticks: what changes within the tick of a look is not told apart."""
+"""File systems keep time in ticks: what changes within the tick of a look is not noticed."""
 
 
 class FolderTree:

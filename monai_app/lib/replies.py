@@ -124,8 +124,8 @@ def record_of(generated: GeneratedVolume, warnings: list[str]) -> dict[str, Any]
     record["warnings"] = [*record.get("warnings", []), *warnings]
     record["label_names"] = []
     record["latencies"] = {"total": round(sum(record["seconds"].values()), 2)}
-    told: dict[str, Any] = plain(record)
-    return told
+    fields: dict[str, Any] = plain(record)
+    return fields
 
 
 def _headers(form: str, name: str) -> dict[str, str]:

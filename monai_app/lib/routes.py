@@ -118,14 +118,14 @@ def info_router(info: Callable[[], dict[str, Any]]) -> APIRouter:
     """`GET /info/`, by which clients make themselves up; stock ones know it.
 
     Args:
-        info: returns what there is to be told; it becomes text anew where it says something new.
+        info: returns the content of `/info/`; it becomes text anew where something has changed.
     """
     router = APIRouter(tags=["App"])
     said: list[tuple[dict[str, Any], Response]] = []
 
     @router.get("/info/", summary="What is served: models, parameters, limits, versions")
     @allowed(Role.USER)
-    async def told() -> Response:
+    async def describe() -> Response:
         now = info()
         if not said or said[0][0] != now:
             said[:] = [(now, Json(now))]
@@ -199,7 +199,7 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
     """Generation without waiting: start, ask, look at what is there, fetch, cancel."""
     router = APIRouter(prefix="/jobs", tags=["Jobs"], default_response_class=Json)
 
-    def told(request: Request, entry: Entry) -> dict[str, Any]:
+    def described(request: Request, entry: Entry) -> dict[str, Any]:
         """Where a job stands; to others than its owner, nothing about the radiograph."""
         described = store.describe(entry)
         return described if entry.owner == owner_of(request) else {**described, "warnings": []}
@@ -249,12 +249,12 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
         """Of a stranger who names no session, none: by their ids alone they are found."""
         owner = whose(request)
         entries = [] if owner is not None and unnamed(owner) else store.of(owner)
-        return [ListedJob(**told(request, entry), owner=entry.owner) for entry in entries]
+        return [ListedJob(**described(request, entry), owner=entry.owner) for entry in entries]
 
     @router.get("/{id}", summary="Where a job stands")
     @allowed(Role.USER)
     async def state(request: Request, job_id: Id) -> JobState:
-        return JobState(**told(request, store.get(job_id, whose(request))))
+        return JobState(**described(request, store.get(job_id, whose(request))))
 
     @router.get("/{id}/record", summary="The JSON record of a result")
     @allowed(Role.USER)
@@ -304,7 +304,7 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
         entry = store.remove(job_id, whose(request))
         note(request, model=entry.model, job=entry.job.id)
         await run_in_threadpool(entry.job.wait, 5.0)
-        return JobState(**told(request, entry))
+        return JobState(**described(request, entry))
 
     return router
 
@@ -345,8 +345,8 @@ def studies_router(studies: ReadOnlyStudies) -> APIRouter:
     @router.get("/", summary="The ids of all images, or how many there are")
     @allowed(Role.USER)
     async def ids(output: Literal["all", "stats", "train"] = "stats") -> Any:
-        told = {"all": studies.json, "stats": studies.status, "train": studies.datalist}
-        return await to_thread.run_sync(told[output], limiter=studies.limiter)
+        replies = {"all": studies.json, "stats": studies.status, "train": studies.datalist}
+        return await to_thread.run_sync(replies[output], limiter=studies.limiter)
 
     @router.get("/image", summary="An image, as it lies in the folder")
     @allowed(Role.USER)

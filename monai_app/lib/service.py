@@ -104,7 +104,7 @@ class Generation:
         def is_over() -> bool:
             return job.is_cancelled() or job.seconds > self._most_seconds
 
-        told: dict[str, Any] = {
+        callbacks: dict[str, Any] = {
             "progress": lambda done, total, stage: job.advance(done),
             "arrived": self._arrived,
             "cancelled": is_over,
@@ -117,10 +117,10 @@ class Generation:
                 if self._workers:
                     assert job.device is not None and generator.recipe is not None
                     generated = self._workers[job.device].generate(
-                        generator.recipe, radiograph, p.condition, request, **told
+                        generator.recipe, radiograph, p.condition, request, **callbacks
                     )
                 else:
-                    generated = generator.generate(radiograph, p.condition, **request, **told)
+                    generated = generator.generate(radiograph, p.condition, **request, **callbacks)
             if self._pace is not None:
                 passes = generator.passes(request_of(p, self._batch_size, generator))
                 self._pace.timed(passes, generated.record["seconds"]["generate"])
@@ -240,7 +240,7 @@ class GenerationService:
 
         def load_all() -> None:
             for model in self.bundles:
-                with suppress(WeightsError):  # told to those who ask for it
+                with suppress(WeightsError):  # raised to those who ask for it
                     self.generator(model)
                     self.card(model)
             self._preloaded.set()

@@ -55,8 +55,8 @@ class Named:
         if self.file is not None:
             content = hashlib.sha256(self.file.file.read()).digest()
             self.file.file.seek(0)
-        told = repr((self.image, self.session_id, content, *more))
-        return hashlib.sha256(told.encode()).hexdigest()
+        content_and_parameters = repr((self.image, self.session_id, content, *more))
+        return hashlib.sha256(content_and_parameters.encode()).hexdigest()
 
 
 class Sources:
@@ -121,7 +121,7 @@ class Sources:
             InputError: none was given, or it cannot be used.
             NotFound, UnknownSession: there is none of that name.
         """
-        self.service.generator(model)  # an unknown model is told before anything is read
+        self.service.generator(model)  # an unknown model is refused before anything is read
         source = self._found(parameters, owner, named)
         return self.service.read(model, source, parameters, owner, named.gone.is_set)
 

@@ -126,17 +126,17 @@ class TrainingRun:
     def describe(self) -> dict[str, Any]:
         """How the training stands."""
         try:
-            told = plain(json.loads((self.folder / "progress.json").read_text()))
+            progress = plain(json.loads((self.folder / "progress.json").read_text()))
         except (OSError, ValueError):  # not there yet, or the disk was full when it was written
-            told = {}
+            progress = {}
         return {
             "model": self.model,
             "state": self.state,
             "error": self.error or None,
             "started": int(self.started),
-            "epoch": told.get("step", 0) // self.parameters.epoch_length,
+            "epoch": progress.get("step", 0) // self.parameters.epoch_length,
             "parameters": self.parameters.model_dump(),
-            **told,
+            **progress,
         }
 
     def _command(self) -> list[str]:
@@ -163,7 +163,7 @@ class TrainingRun:
 
     def _wait(self) -> None:
         status = self._process.wait()
-        shutil.rmtree(self.folder / CACHE, ignore_errors=True)  # before anybody is told of the end
+        shutil.rmtree(self.folder / CACHE, ignore_errors=True)  # before anybody hears of the end
         try:
             if self._stopped.is_set():
                 self.state = "stopped"
@@ -284,10 +284,10 @@ class TrainingRuns:
             for split in ("training", "validation"):
                 load_datalist(datalist, split)
         except DatalistError as error:
-            told = str(error)
+            message = str(error)
             for folder in {str(self.studies.resolve()), str(self.studies)}:
-                told = told.replace(f"{folder}{os.sep}", "")
-            raise InputError(told) from error
+                message = message.replace(f"{folder}{os.sep}", "")
+            raise InputError(message) from error
 
     def status(self) -> dict[str, Any]:
         """How the last training stands; empty when there was none."""

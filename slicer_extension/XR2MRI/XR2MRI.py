@@ -29,7 +29,7 @@ REPOSITORY = "https://github.com/{owner}/SlicerXR2MRI"
 
 
 class XR2MRI(ScriptedLoadableModule):
-    """What Slicer is told of the module."""
+    """What Slicer shows of the module."""
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)

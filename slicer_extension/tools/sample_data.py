@@ -26,16 +26,16 @@ def main(phantoms: Path) -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     for name, (case, side) in CASES.items():
         folder = phantoms / "cases" / case
-        told = json.loads((folder / "features.json").read_text(encoding="utf-8"))
+        record = json.loads((folder / "features.json").read_text(encoding="utf-8"))
         picture = np.asarray(Image.open(folder / "radiograph.png"))
         picture = picture[:, ::-1] if side == "L" else picture
-        origin = {**told["origin"], "case": case, "mirrored": side == "L"}
+        origin = {**record["origin"], "case": case, "mirrored": side == "L"}
         keys = {
             "XR2MRI.Laterality": side,
-            "XR2MRI.Features": json.dumps(told["features"]),
+            "XR2MRI.Features": json.dumps(record["features"]),
             "XR2MRI.Origin": json.dumps({"phantom": origin}),
         }
-        write_nrrd(OUT / f"{name}.nrrd", picture, told["radiograph_spacing_mm"], keys)
+        write_nrrd(OUT / f"{name}.nrrd", picture, record["radiograph_spacing_mm"], keys)
         thumbnail(picture).save(OUT / f"{name}.png", optimize=True)
 
 

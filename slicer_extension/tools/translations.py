@@ -58,7 +58,10 @@ def merged(wanted: Texts, known: Texts) -> Texts:
     """The texts that are wanted with the translations that are known, of the same text in another
     file where its own has none."""
     anywhere: Mapping[str, str] = {
-        text: told for part in known.values() for text, told in part.items() if told
+        text: translation
+        for part in known.values()
+        for text, translation in part.items()
+        if translation
     }
     return {
         name: {text: known.get(name, {}).get(text) or anywhere.get(text, "") for text in part}
@@ -73,12 +76,12 @@ def write(path: Path, content: Texts) -> None:
     for name, messages in content.items():
         part = ET.SubElement(root, "context")
         ET.SubElement(part, "name").text = name
-        for text, told in messages.items():
+        for text, translation in messages.items():
             message = ET.SubElement(part, "message")
             ET.SubElement(message, "source").text = text
             target = ET.SubElement(message, "translation")
-            target.text = told
-            if not told:
+            target.text = translation
+            if not translation:
                 target.set("type", "unfinished")
     ET.indent(root, " ")
     body = ET.tostring(root, encoding="unicode")
@@ -120,7 +123,7 @@ def main() -> None:
         content = merged(texts(), read(path))
         write(path, content)
         compile_(path, path.with_suffix(".qm"))
-        left = sum(not told for part in content.values() for told in part.values())
+        left = sum(not translation for part in content.values() for translation in part.values())
         print(f"{path.name}: {sum(map(len, content.values()))} texts, {left} not translated")
 
 

@@ -285,7 +285,7 @@ def _path(text: str, document: Path, root: Path) -> Iterator[str]:
 
 
 def _is_made(path: str, root: Path) -> bool:
-    """Whether Git is told to ignore it: what commands write."""
+    """Whether Git ignores it: what commands write."""
     ignored = ["git", "check-ignore", "--quiet", path.rstrip("/") + "/"]
     return subprocess.run(ignored, cwd=root).returncode == 0
 

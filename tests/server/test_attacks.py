@@ -385,7 +385,7 @@ def sends_a_form_from_a_page_of_another_origin(target: Target) -> str:
     return got(target.post("PUT", "/session/", files, {"Origin": "https://evil.example"}), "taken")
 
 
-# --- what is told, and what is there ------------------------------------------------------------
+# --- what is stated, and what is there ----------------------------------------------------------
 
 
 @attack

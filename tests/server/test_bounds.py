@@ -86,7 +86,7 @@ def silent(port, count):
 
 
 def test_silent_connections_make_room(monkeypatch, caplog):
-    monkeypatch.setattr(BoundedConnection, "_told", -1e9)
+    monkeypatch.setattr(BoundedConnection, "_logged", -1e9)
     with ExitStack() as open_:
         server, port = open_.enter_context(plain(monkeypatch, max_connections=20))
         (known,) = silent(port, 1)
@@ -103,8 +103,8 @@ def test_silent_connections_make_room(monkeypatch, caplog):
         for _ in range(3):
             assert requests.get(f"http://127.0.0.1:{port}/health", timeout=5).status_code == 200
         assert len(server.server_state.connections) <= 20
-    told = [record for record in caplog.records if "silent ones are closed" in record.message]
-    assert len(told) == 1 and not [r for r in caplog.records if r.levelno >= logging.ERROR]
+    logged = [record for record in caplog.records if "silent ones are closed" in record.message]
+    assert len(logged) == 1 and not [r for r in caplog.records if r.levelno >= logging.ERROR]
 
 
 def test_connections_that_all_work_are_left_alone(monkeypatch):
@@ -181,7 +181,7 @@ ADA, ROOT = ("ada", PASSWORD), ("root", PASSWORD)
 @pytest.fixture(scope="module")
 def bounded(app_folder, studies_folder, tmp_path_factory):
     """The real server with narrow bounds, users, and strangers; and which address a stranger has
-    is told by the header that a proxy on this machine would send."""
+    is identified by the header that a proxy on this machine would send."""
     folder = tmp_path_factory.mktemp("bounded")
     conf = {
         "users_file": make_users(folder),
@@ -246,8 +246,8 @@ def test_a_result_that_somebody_waits_for_is_not_evicted_for_others(bounded):
     mine = until_kept(bounded, big(bounded, auth=ADA).json()["id"], auth=ADA)
     others = [until_kept(bounded, big(bounded, auth=ROOT).json()["id"], auth=ROOT)]
     others += [until_kept(bounded, big(bounded, auth=ROOT).json()["id"], auth=ROOT)]
-    told = [fetched(bounded, job, auth=ROOT).status_code for job in others]
-    assert told == [404, 200], "of one's own, the older one goes"
+    statuses = [fetched(bounded, job, auth=ROOT).status_code for job in others]
+    assert statuses == [404, 200], "of one's own, the older one goes"
     who = stranger("198.51.100.7")
     full = big(bounded, **who)
     assert full.status_code == 429 and "results of all users" in full.json()["detail"]

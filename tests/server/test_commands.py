@@ -115,8 +115,8 @@ def test_a_documented_command_serves_and_ends_by_ctrl_c(typed, name, command, st
     assert list(info["models"]) == ["knee_xr2mri"]
     if name == "make" and shutil.which("curl"):
         line = next(line for line in server.printed.splitlines() if " curl " in line)
-        told = line.strip().removeprefix("curl").strip()
-        subprocess.run(f"{told} -sS --fail", shell=True, cwd=tmp_path, check=True, timeout=300)
+        address = line.strip().removeprefix("curl").strip()
+        subprocess.run(f"{address} -sS --fail", shell=True, cwd=tmp_path, check=True, timeout=300)
         image = nib.load(tmp_path / "volume.nii")
         assert image.shape == (256, 50, 256) and b"synthetic" in image.header["descrip"].item()
     assert server.interrupt() == status, server.printed  # "plain" still loads its weights

@@ -108,7 +108,7 @@ def test_a_line_that_drains_ends_what_is_there_and_takes_nothing_more(queue):
 
 def test_names_of_devices(monkeypatch):
     assert devices_named("cpu, cpu") == ("cpu", "cpu")
-    assert devices_named("cuda") == ("cuda",), "told where it is used"
+    assert devices_named("cuda") == ("cuda",), "refused where it is used"
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     assert devices_named("cuda") == ("cuda:0", "cuda:1")
     assert devices_named("cuda:1,cuda:0") == ("cuda:1", "cuda:0")
@@ -138,9 +138,9 @@ def test_a_crash_costs_a_retry_on_another_device(tiny_bundle):
         os.kill(pid, signal.SIGKILL)
         waited_for(lambda: victim.device == 1 - place and victim.done > 0)
         assert victim.state is State.RUNNING
-        told = api_info(service, 1)["devices"]
-        assert told[place] == {"name": "cpu", "busy": False, "lost": 1}
-        assert told[1 - place] == {"name": "cpu", "busy": True, "lost": 0}
+        devices = api_info(service, 1)["devices"]
+        assert devices[place] == {"name": "cpu", "busy": False, "lost": 1}
+        assert devices[1 - place] == {"name": "cpu", "busy": True, "lost": 0}
         service.queue.cancel(victim)
         assert victim.wait(20) and victim.state is State.CANCELLED
     finally:

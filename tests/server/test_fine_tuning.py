@@ -216,16 +216,16 @@ def test_a_killed_server_leaves_neither_a_training_nor_pixels(
 
 
 @pytest.mark.parametrize(
-    ("model", "params", "status", "told"),
+    ("model", "params", "status", "message"),
     [
         ("unknown", {}, 404, "unknown"),
         ("knee_xr2mri", {"steps": 0}, 422, "steps 0"),
         ("knee_xr2mri", {"run": "rm"}, 422, "unknown parameter 'run'; accepted are steps"),
     ],
 )
-def test_wrong_requests(client, model, params, status, told):
+def test_wrong_requests(client, model, params, status, message):
     reply = client.post(f"/train/{model}", json=params)
-    assert reply.status_code == status and told in reply.json()["detail"]
+    assert reply.status_code == status and message in reply.json()["detail"]
 
 
 def test_studies_without_a_datalist_cannot_be_trained_on(client, runs, tmp_path):
@@ -236,7 +236,7 @@ def test_studies_without_a_datalist_cannot_be_trained_on(client, runs, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("{", "datalist.json: not a JSON file"),
         ("{}", "datalist.json: none of the lists"),
@@ -248,7 +248,9 @@ def test_studies_without_a_datalist_cannot_be_trained_on(client, runs, tmp_path)
         ),
     ],
 )
-def test_a_datalist_is_told_by_its_path_within_the_studies(client, runs, tmp_path, content, told):
+def test_a_datalist_is_told_by_its_path_within_the_studies(
+    client, runs, tmp_path, content, message
+):
     """As it leaves the server, where other paths are taken out."""
     from monai_app.lib.security.scrub import Scrubber
 
@@ -258,4 +260,4 @@ def test_a_datalist_is_told_by_its_path_within_the_studies(client, runs, tmp_pat
     reply = client.post("/train/knee_xr2mri", json={})
     assert reply.status_code == 422
     detail = json.loads(Scrubber([tmp_path], everything()).scrub(reply.content))["detail"]
-    assert told in detail and "[path]" not in detail
+    assert message in detail and "[path]" not in detail

@@ -45,15 +45,15 @@ def test_metrics_count_what_the_line_and_its_devices_did():
             assert queue.submit(work, 20).wait(10)
     finally:
         queue.close()
-    told = values(text_of(registry).decode())
-    assert told["xr2mri_jobs_ended_total state=done"] == 2
-    assert told["xr2mri_jobs_ended_total state=failed"] == 1
-    assert told["xr2mri_slices_total"] == 40 and told["xr2mri_device_seconds_total"] > 0
-    assert told["xr2mri_jobs_waiting"] == 0 and told["xr2mri_jobs_waiting_most"] == 5
+    metrics = values(text_of(registry).decode())
+    assert metrics["xr2mri_jobs_ended_total state=done"] == 2
+    assert metrics["xr2mri_jobs_ended_total state=failed"] == 1
+    assert metrics["xr2mri_slices_total"] == 40 and metrics["xr2mri_device_seconds_total"] > 0
+    assert metrics["xr2mri_jobs_waiting"] == 0 and metrics["xr2mri_jobs_waiting_most"] == 5
     name = f" device=cuda:{lost_on[0]} place={lost_on[0]}"
-    assert told["xr2mri_device_jobs_lost_total" + name] == 1
-    assert told["xr2mri_device_busy" + name] == 0
-    assert told["process_resident_memory_bytes"] > 0
+    assert metrics["xr2mri_device_jobs_lost_total" + name] == 1
+    assert metrics["xr2mri_device_busy" + name] == 0
+    assert metrics["process_resident_memory_bytes"] > 0
 
 
 def test_readiness_follows_the_service():
@@ -61,14 +61,14 @@ def test_readiness_follows_the_service():
     service = SimpleNamespace(queue=queue, why="loading", not_ready=lambda: service.why)
     app = FastAPI()
     app.include_router(operations_router(service))
-    told = []
+    calls = []
     with TestClient(app) as client:
         for service.why in ("loading", "", "ending"):
             reply = client.get("/ready")
-            told.append((reply.status_code, reply.json()["status"]))
+            calls.append((reply.status_code, reply.json()["status"]))
         assert "xr2mri_jobs_waiting 0.0" in client.get("/metrics").text
     queue.close()
-    assert told == [(503, "loading"), (200, "ready"), (503, "ending")]
+    assert calls == [(503, "loading"), (200, "ready"), (503, "ending")]
 
 
 def test_the_server_tells_orchestrators_and_monitoring(server):
@@ -85,11 +85,11 @@ def test_the_server_tells_orchestrators_and_monitoring(server):
 
 ENDING = """
 import signal, sys, threading, time
-from monai_app.lib.ending import when_told_to_end
+from monai_app.lib.ending import when_asked_to_end
 over = threading.Event()
-signal.signal(signal.SIGTERM, lambda *told: over.set())
-signal.signal(signal.SIGINT, lambda *told: over.set())
-when_told_to_end(lambda: print("work ends", flush=True), at_last=20,
+signal.signal(signal.SIGTERM, lambda *arguments: over.set())
+signal.signal(signal.SIGINT, lambda *arguments: over.set())
+when_asked_to_end(lambda: print("work ends", flush=True), at_last=20,
                  drain=lambda: (print("drains", flush=True), time.sleep(float(sys.argv[1]))))
 print("runs", flush=True)
 while not over.wait(0.05):
@@ -112,14 +112,14 @@ def test_a_first_sigterm_lets_work_end_and_a_second_does_not_wait(drain, signals
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline() == "runs\n"
-        told = []
+        calls = []
         for name in signals:
             process.send_signal(signal.Signals[f"SIG{name}"])
-            told.append(process.stdout.readline().strip())
+            calls.append(process.stdout.readline().strip())
         rest, _ = process.communicate(timeout=30)
     finally:
         process.kill()
-    assert told + rest.split("\n")[:-1] == said
+    assert calls + rest.split("\n")[:-1] == said
 
 
 def test_a_closed_line_says_so():
@@ -148,9 +148,9 @@ def test_a_server_that_is_told_to_end_finishes_its_jobs(app_folder, studies_fold
         refused = requests.post(start, data=params, timeout=60)
         assert refused.status_code == 429 and "about to end" in refused.json()["detail"]
         state = f"{server.url}/jobs/{job['id']}"
-        while (told := requests.get(state, timeout=10).json())["state"] in ("queued", "running"):
+        while (now := requests.get(state, timeout=10).json())["state"] in ("queued", "running"):
             time.sleep(0.2)
-        assert told["state"] == "done"
+        assert now["state"] == "done"
         assert requests.get(f"{state}/result?form=npy", timeout=60).status_code == 200
         server.process.wait(30)
     finally:

@@ -1,4 +1,4 @@
-"""What a client may ask for, and how it is told what it may not."""
+"""What a client may ask for, and how what it may not is refused."""
 
 import json
 
@@ -31,7 +31,7 @@ def test_demographics_are_read_and_missing_ones_left_out():
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({"V00XRKL": 2}, r"unknown parameter 'V00XRKL'; accepted are features"),
         ({"steps": 0}, r"steps 0: .*greater than or equal to 1"),
@@ -50,8 +50,8 @@ def test_demographics_are_read_and_missing_ones_left_out():
         ({"demographics": {"weight": 80}}, "unknown 'weight'; accepted are age, sex, bmi"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_value(given, told):
-    with pytest.raises(InputError, match=told):
+def test_what_is_wrong_is_named_with_its_value(given, message):
+    with pytest.raises(InputError, match=message):
         parsed(**given)
 
 

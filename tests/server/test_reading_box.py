@@ -1,7 +1,7 @@
 """Foreign files and the process that reads them: what it may do, and what it can cost others.
 
 The attacks go to a running server. `secured` has users, so that one of them can be in another's
-way; each is told in words, and the next file is read at once.
+way; each is refused in words, and the next file is read at once.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from security_support import issued
 from waiting import until
 
 from monai_app.lib.reading_box import ClientGone, Crowded, ReadingBox
-from monai_app.lib.reading_box.answer import told, understood
+from monai_app.lib.reading_box.answer import packed, understood
 from monai_app.lib.reading_box.turns import SOON, Turns
 from xr2mri_core.errors import RadiographError
 from xr2mri_core.geometry import Laterality
@@ -380,8 +380,8 @@ def test_a_file_is_the_same_in_the_box(box, tmp_path):
             assert json.dumps(there.info["localization"]) == json.dumps(
                 here.info.get("localization")
             )
-            for told_of in ("box", "laterality", "mirrored", "spacing_mm", "warnings", "format"):
-                assert there.info[told_of] == here.info[told_of]
+            for key in ("box", "laterality", "mirrored", "spacing_mm", "warnings", "format"):
+                assert there.info[key] == here.info[key]
     there = box.prepare(tmp_path / "a.dcm", 64)
     assert str(there.header.PatientName) == "Ωμέγα"
     assert there.header.PatientWeight.original_string == "70.50"
@@ -443,7 +443,7 @@ KEYS = [*INFO, "inverted", "refused", "undecodable", "patient", "pixels", *FOUND
 ]))  # fmt: skip
 def test_whatever_a_reader_says_is_checked(key, value):
     good = PreparedRadiograph("a", torch.zeros(1, 1, 64, 64), INFO)
-    line, pixels = told(good).split(b"\n", 1)
+    line, pixels = packed(good).split(b"\n", 1)
     plain = json.loads(line)
     if isinstance(value, bytes):
         pixels = value
@@ -469,7 +469,7 @@ def test_whatever_a_reader_says_is_checked(key, value):
 
 def test_what_was_prepared_is_understood():
     prepared = PreparedRadiograph("a", torch.linspace(-1, 1, 4096).reshape(1, 1, 64, 64), INFO)
-    read = understood(told(prepared), "a", 64)
+    read = understood(packed(prepared), "a", 64)
     assert torch.equal(read.picture, prepared.picture) and read.side is Laterality.RIGHT
     assert json.loads(json.dumps(read.info)) == {**json.loads(json.dumps(INFO)), "inverted": False}
 

@@ -197,8 +197,8 @@ def test_every_parameter_has_its_effect(client, knee):
         "seed": 11,
     }
     record = infer(client, knee, wanted, output="json").json()
-    told = {name: record[name] for name in wanted if name != "depths"}
-    assert told == {name: value for name, value in wanted.items() if name != "depths"}
+    recorded = {name: record[name] for name in wanted if name != "depths"}
+    assert recorded == {name: value for name, value in wanted.items() if name != "depths"}
     assert record["slices"] == 3 and record["depths"] == [0.2, 0.6]
 
 
@@ -217,15 +217,15 @@ def test_locating_tells_what_generation_takes(client, knee, tmp_path):
         (knee, SMALL | {"box": [10, 12, 80, 90], "laterality": "L"}),
         (dicom(tmp_path), SMALL),
     ):
-        told, record = (
+        located, record = (
             locate(client, content, params),
             infer(client, content, params, output="json"),
         )
-        assert told.status_code == 200, told.text
-        told, record = told.json(), record.json()
-        assert told["box"] == record["box"] and told["laterality"] == record["laterality"]
-        assert told["spacing_mm"] == record["radiograph_spacing_mm"]
-        assert told["warnings"] == record["warnings"]
+        assert located.status_code == 200, located.text
+        located, record = located.json(), record.json()
+        assert located["box"] == record["box"] and located["laterality"] == record["laterality"]
+        assert located["spacing_mm"] == record["radiograph_spacing_mm"]
+        assert located["warnings"] == record["warnings"]
     assert (
         locate(client, image="case-7.radiograph").json()["box"]
         == locate(client, knee).json()["box"]
@@ -251,22 +251,22 @@ def test_doubts_about_a_radiograph_reach_every_reply(client, knee, service, monk
 
 
 def test_a_picture_without_a_knee_is_doubted(client):
-    told = locate(client, picture(NOISE[..., 0])).json()
-    assert any("is this a knee radiograph?" in warning for warning in told["warnings"])
-    assert told["localization"]["kind"] == "none" and told["localization"]["knees"] == []
+    located = locate(client, picture(NOISE[..., 0])).json()
+    assert any("is this a knee radiograph?" in warning for warning in located["warnings"])
+    assert located["localization"]["kind"] == "none" and located["localization"]["knees"] == []
 
 
 @pytest.mark.skipif(not CASES.is_dir(), reason="no cases here")
 @pytest.mark.parametrize("name", sorted(path.name for path in CASES.glob("[0-9]*")))
 def test_peculiar_files_are_read_here_as_on_the_command_line(client, name):
     path = CASES / name
-    told = locate(client, path.read_bytes(), {"laterality": "R"})
+    reply = locate(client, path.read_bytes(), {"laterality": "R"})
     read = prepare_radiograph(path, 64, "R").info
-    assert told.status_code == 200, told.text
-    told = told.json()
-    assert told["box"] == list(read["box"]) and told["laterality"] == read["laterality"]
-    assert told["warnings"] == [str(warning) for warning in read["warnings"]]
-    assert told["localization"] == read["localization"]
+    assert reply.status_code == 200, reply.text
+    reply = reply.json()
+    assert reply["box"] == list(read["box"]) and reply["laterality"] == read["laterality"]
+    assert reply["warnings"] == [str(warning) for warning in read["warnings"]]
+    assert reply["localization"] == read["localization"]
 
 
 @pytest.mark.parametrize("params", [{}, {"box": [20, 20, 500, 500]}])
@@ -278,8 +278,8 @@ def test_a_letter_of_the_other_side_is_doubted(client, tmp_path, params):
 
 def test_what_was_located_and_handed_back_gives_the_same_volume(client, tmp_path):
     content = dicom(tmp_path, laterality="L")
-    told = locate(client, content).json()
-    asked = SMALL | {"box": told["box"], "laterality": told["laterality"]}
+    located = locate(client, content).json()
+    asked = SMALL | {"box": located["box"], "laterality": located["laterality"]}
     given = infer(client, content, asked, output="image")
     found = infer(client, content, output="image")
     assert given.status_code == 200 and given.content == found.content
@@ -297,7 +297,7 @@ def test_what_cannot_be_located_is_refused_as_for_generation(client, content, qu
 
 
 @pytest.mark.parametrize(
-    ("params", "status", "told"),
+    ("params", "status", "message"),
     [
         ({"features": {"V00XRKL": 9}}, 422, "V00XRKL"),
         ({"features": {"nonsense": 1}}, 422, "nonsense"),
@@ -308,20 +308,20 @@ def test_what_cannot_be_located_is_refused_as_for_generation(client, content, qu
         ("not json", 422, "params is not JSON"),
     ],
 )  # fmt: skip
-def test_wrong_parameters(client, knee, params, status, told):
+def test_wrong_parameters(client, knee, params, status, message):
     reply = infer(client, knee, params)
-    assert reply.status_code == status and told in reply.json()["detail"]
+    assert reply.status_code == status and message in reply.json()["detail"]
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         ({"samples": 2, "steps": 9}, "4 slices, 2 samples and 9 steps"),
         ({"samples": 6}, "4 slices, 6 samples and 3 steps"),
         ({"depths": [0.1, 0.2], "samples": 12}, "2 slices, 12 samples and 3 steps"),
     ],
 )
-def test_a_request_that_would_hold_the_device_too_long(client, knee, service, more, told):
+def test_a_request_that_would_hold_the_device_too_long(client, knee, service, more, message):
     """By what was timed: here a pass took a second."""
     asked = {**SMALL, **more}
     if "depths" in more:
@@ -337,7 +337,7 @@ def test_a_request_that_would_hold_the_device_too_long(client, knee, service, mo
         reply = client.post(f"/{route}/knee_xr2mri", data=data, files=files)
         detail = reply.json()["detail"]
         assert reply.status_code == 422, detail
-        assert f"{told} would take some {needed} s on this device" in detail
+        assert f"{message} would take some {needed} s on this device" in detail
         assert f"may take {needed - 1}; lower num_slices" in detail and "or steps" in detail
     assert service.queue.waiting == 0 and client.get("/jobs").json() == []
     service.max_seconds = needed
@@ -371,7 +371,7 @@ def test_a_request_that_would_take_the_memory(client, knee, service):
 
 
 @pytest.mark.parametrize(
-    ("content", "status", "told"),
+    ("content", "status", "message"),
     [
         (b"", 415, "empty"),
         (b"hello, this is no picture", 415, "accepted are DICOM"),
@@ -383,9 +383,9 @@ def test_a_request_that_would_take_the_memory(client, knee, service):
     ],
     ids=["empty", "text", "constant", "photograph", "truncated", "volume", "large"],
 )  # fmt: skip
-def test_what_is_no_radiograph(client, content, status, told):
+def test_what_is_no_radiograph(client, content, status, message):
     reply = infer(client, content)
-    assert (reply.status_code, told in reply.json()["detail"]) == (status, True), reply.text
+    assert (reply.status_code, message in reply.json()["detail"]) == (status, True), reply.text
 
 
 @pytest.mark.parametrize(
@@ -589,7 +589,7 @@ def test_an_administrator_sees_and_ends_all_jobs_but_gets_no_result(client, knee
 
 
 def test_a_plain_request_is_a_job_while_it_works(client, knee, gate, service, store):
-    """So that an administrator can end it, which its client is told."""
+    """So that an administrator can end it, of which its client hears."""
     replies = []
     sent = {"data": {"params": json.dumps(SMALL)}, "files": {"file": ("a.png", knee)}}
 

@@ -544,8 +544,8 @@ def test_a_server_proves_that_it_has_the_secret_of_the_session(tmp_path):
         authenticator = Authenticator(settings)
         app.include_router(login_router(authenticator))
         guard = Guard(app, settings, everything(), authenticator=authenticator, audit=NoAudit())
-        told = ask(guard, url="/health?nonce=n1").json()
-        assert told == {"status": "ok"} | proof
+        reply = ask(guard, url="/health?nonce=n1").json()
+        assert reply == {"status": "ok"} | proof
         assert ask(guard, url="/health").json() == {"status": "ok"}
         assert ask(guard, url="/health?nonce=../x").status_code == 422
 

@@ -170,8 +170,8 @@ def test_the_page_states_the_roles_that_the_routes_declare():
         row = next(
             row for row in table.splitlines() if f"`{route.path}`" in row and route.method in row
         )
-        told = row.rstrip(" |").rpartition("|")[2].strip()
-        assert told.startswith({Role.NOBODY: "none"}.get(route.role, route.role.name.lower())), row
+        role = row.rstrip(" |").rpartition("|")[2].strip()
+        assert role.startswith({Role.NOBODY: "none"}.get(route.role, route.role.name.lower())), row
 
 
 def test_only_what_is_served_is_described():

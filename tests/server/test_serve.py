@@ -31,9 +31,9 @@ def test_what_cannot_be_used_is_one_line_before_a_port_is_open(
     monkeypatch.setattr("atexit.register", lambda *_: None)  # of a process that ends itself
     monkeypatch.setattr("uvicorn.Server.run", lambda _: pytest.fail("it has been started"))
     status = main(["serve", "--studies", str(tmp_path), "--port", "0", *words])
-    told = capsys.readouterr().err
-    assert status == 2 and said in told
-    assert told.splitlines()[-1].startswith("xr2mri: error: ") and "Traceback" not in told
+    printed = capsys.readouterr().err
+    assert status == 2 and said in printed
+    assert printed.splitlines()[-1].startswith("xr2mri: error: ") and "Traceback" not in printed
 
 
 def test_a_taken_port_is_said_at_once(tmp_path, capsys, monkeypatch):

@@ -217,12 +217,12 @@ def test_a_killed_server_leaves_nothing_behind_for_the_next(app_folder, studies_
         assert not [path for path in left_in(server.temp) if path.suffix != ".json"]  # log settings
         assert requests.get(f"{again.url}/jobs/{job}", timeout=20).status_code == 404
         assert len(os.listdir(studies_folder)) == 1, "the studies are only read"
-        _ends_when_told(again)
+        _ends_when_asked(again)
     finally:
         again.stop()
 
 
-def _ends_when_told(server):
+def _ends_when_asked(server):
     """Within 10 s, although it generates, sends what nobody reads, and waits for half a form."""
     host, port = server.url.removeprefix("http://").split(":")
 

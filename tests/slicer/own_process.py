@@ -79,11 +79,11 @@ def _reports(item: pytest.Item) -> Iterator[pytest.TestReport]:
     if "process" not in _child:
         _start(_wanted(item))
     for line in _child["lines"]:
-        told = json.loads(line)
-        if told["report"] is None:
+        line_report = json.loads(line)
+        if line_report["report"] is None:
             return
         hook = item.config.hook
-        yield hook.pytest_report_from_serializable(config=item.config, data=told["report"])
+        yield hook.pytest_report_from_serializable(config=item.config, data=line_report["report"])
     yield _died(item)
 
 
@@ -113,7 +113,7 @@ def _start(items: list[pytest.Item]) -> None:
 
 def _died(item: pytest.Item) -> pytest.TestReport:
     status = _child["process"].wait()
-    told = f"the process of the gui tests ended with status {status} before or in this test"
+    message = f"the process of the gui tests ended with status {status} before or in this test"
     _child["log"].seek(0)
-    told += f":\n{_child['log'].read()[-6000:]}"
-    return pytest.TestReport(item.nodeid, item.location, {}, "failed", told, "call")
+    message += f":\n{_child['log'].read()[-6000:]}"
+    return pytest.TestReport(item.nodeid, item.location, {}, "failed", message, "call")

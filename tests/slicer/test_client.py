@@ -58,7 +58,7 @@ def test_what_people_type_becomes_an_address(typed, meant):
 
 
 @pytest.mark.parametrize(
-    ("typed", "told"),
+    ("typed", "message"),
     [
         ("", "is empty"),
         ("ftp://host", "cannot start with ftp://"),
@@ -73,8 +73,8 @@ def test_what_people_type_becomes_an_address(typed, meant):
         ("a\nb", "is not an address"),
     ],
 )
-def test_what_is_no_address_is_told_without_the_password(typed, told):
-    with pytest.raises(errors.BadAddress, match=told) as caught:
+def test_what_is_no_address_is_told_without_the_password(typed, message):
+    with pytest.raises(errors.BadAddress, match=message) as caught:
         XR2MRIClient(typed)
     assert "secret" not in str(caught.value) and caught.value.remedy
 
@@ -109,7 +109,7 @@ STOCK = {"name": "Radiology", "version": "0.8", "models": {"deepedit": {}}, "tra
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind", "told"),
+    ("answer", "kind", "message"),
     [
         (Answer(body=STOCK), errors.WrongServer, "MONAI Label server without XR2MRI.*xr2mri serve"),
         (Answer(body={"hello": 1}), errors.WrongServer, "not an XR2MRI server.*host and port"),
@@ -139,9 +139,9 @@ STOCK = {"name": "Radiology", "version": "0.8", "models": {"deepedit": {}}, "tra
         (Answer(raw=HUGE), errors.BadReply, "too long"),
     ],
 )  # fmt: skip
-def test_who_is_no_server_for_us_is_told_with_a_remedy(client, faulty, answer, kind, told):
+def test_who_is_no_server_for_us_is_told_with_a_remedy(client, faulty, answer, kind, message):
     faulty.plan["GET /info/"] = answer
-    with pytest.raises(kind, match=told) as caught:
+    with pytest.raises(kind, match=message) as caught:
         client.connect()
     assert type(caught.value) is kind
     assert caught.value.remedy and "\n" not in str(caught.value)
@@ -337,12 +337,12 @@ def test_a_certificate_is_trusted_by_its_authority_only(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [({"name": "other.example"}, "is for another name"), ({"days": -1}, "has expired")],
 )
-def test_a_wrong_certificate_is_told(tmp_path, settings, told):
+def test_a_wrong_certificate_is_told(tmp_path, settings, message):
     context, ca_file = certificate(tmp_path / "wrong", **settings)
-    with FaultyServer(tls=context) as server, pytest.raises(errors.TlsProblem, match=told):
+    with FaultyServer(tls=context) as server, pytest.raises(errors.TlsProblem, match=message):
         XR2MRIClient(server.url, ca_file=ca_file).connect()
 
 
@@ -388,7 +388,7 @@ def test_a_radiograph_is_sent_without_its_name(client, faulty, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind", "told"),
+    ("answer", "kind", "message"),
     [
         (Answer(413, {"detail": "a file of more than 64 MB"}), errors.Refused, "64 MB. Send a sm"),
         (Answer(413, b"<html>"), errors.Refused, "larger than the server takes. Send a smaller"),
@@ -411,9 +411,9 @@ def test_a_radiograph_is_sent_without_its_name(client, faulty, tmp_path):
         (Answer(202, state(), cut=20), errors.BadReply, "cut off"),
     ],
 )
-def test_a_refused_start_is_told_and_not_repeated(client, faulty, answer, kind, told):
+def test_a_refused_start_is_told_and_not_repeated(client, faulty, answer, kind, message):
     faulty.plan[START] = answer
-    with pytest.raises(kind, match=told) as caught:
+    with pytest.raises(kind, match=message) as caught:
         client.start("knee_xr2mri", b"content")
     assert "\n" not in str(caught.value) and faulty.count("POST") == 1
 
@@ -449,13 +449,13 @@ def test_an_early_refusal_of_a_large_file_is_heard_or_the_cut_is_told(client):
 
 def test_what_cannot_be_sent_is_told_before_anything_is(client, faulty, tmp_path):
     (tmp_path / "empty").write_bytes(b"")
-    for radiograph, told in (
+    for radiograph, message in (
         (b"", "is empty"),
         (tmp_path / "empty", "is empty"),
         (tmp_path / "none", "cannot be read: No such file"),
         (tmp_path, "cannot be read: Is a directory"),
     ):
-        with pytest.raises(errors.BadRadiograph, match=told):
+        with pytest.raises(errors.BadRadiograph, match=message):
             client.start("knee_xr2mri", radiograph)
     for value in (float("nan"), object()):
         with pytest.raises(errors.Refused, match="cannot be sent"):
@@ -610,9 +610,9 @@ WRONG_VOLUMES = {
 
 @pytest.mark.parametrize("name", WRONG_VOLUMES)
 def test_a_volume_that_cannot_be_right_is_refused(client, faulty, name):
-    content, told = WRONG_VOLUMES[name]
+    content, message = WRONG_VOLUMES[name]
     faulty.plan[f"GET /jobs/{JOB}/result"] = Answer(body=content)
-    with np.errstate(all="ignore"), pytest.raises(errors.BadReply, match=told):
+    with np.errstate(all="ignore"), pytest.raises(errors.BadReply, match=message):
         client.result(JOB_HANDLE)
 
 
@@ -629,7 +629,7 @@ def test_voxels_of_either_order_are_read(order, endian):
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
         ({"seed": 8}, "another seed"),
         ({"slices": 5}, "another number"),
@@ -638,10 +638,10 @@ def test_voxels_of_either_order_are_read(order, endian):
         ({"spacing_mm": [2.5, "x", 2.5]}, "another voxel size"),
     ],
 )
-def test_a_record_of_another_volume_is_refused(changed, told):
+def test_a_record_of_another_volume_is_refused(changed, message):
     volume = Volume(voxels(), AFFINE)
     check_record(JOB_HANDLE, volume, record())
-    with pytest.raises(errors.BadReply, match=told):
+    with pytest.raises(errors.BadReply, match=message):
         check_record(JOB_HANDLE, volume, record(**changed))
 
 
@@ -676,8 +676,8 @@ def test_doubts_about_the_radiograph_come_with_the_job(client, faulty):
 
 
 def test_the_knee_is_located(client, faulty):
-    told = {"box": [-3, 4, 100, 107], "laterality": "L", "warnings": ["perhaps"]}
-    faulty.plan["POST /locate/knee_xr2mri"] = Answer(body=told)
+    located = {"box": [-3, 4, 100, 107], "laterality": "L", "warnings": ["perhaps"]}
+    faulty.plan["POST /locate/knee_xr2mri"] = Answer(body=located)
     found = client.locate("knee_xr2mri", b"picture", {"laterality": "auto"})
     assert (found.box, found.laterality, found.warnings) == ((-3, 4, 100, 107), "L", ("perhaps",))
     for box in ([1, 2, 3], [5, 0, 4, 9], [0.0, 0, 4, 4], None):
@@ -723,8 +723,8 @@ def test_the_http_side_imports_neither_requests_nor_slicer_nor_the_core_at_file_
         "print([name for name in heavy if name in sys.modules])"
     )
     command = [sys.executable, "-c", code]
-    told = subprocess.run(command, cwd=MODULE, capture_output=True, text=True, check=True).stdout
-    assert told.strip() == "[]"
+    result = subprocess.run(command, cwd=MODULE, capture_output=True, text=True, check=True).stdout
+    assert result.strip() == "[]"
 
 
 def test_inside_slicer_texts_are_translated():
@@ -738,9 +738,9 @@ def test_inside_slicer_texts_are_translated():
         "print(Unreachable('x').remedy, Busy('x', 3).remedy)"
     )
     command = [sys.executable, "-c", code]
-    told = subprocess.run(command, cwd=MODULE, capture_output=True, text=True, check=True).stdout
-    assert told.startswith("<errors.py: Is the server running")
-    assert "<errors.py: Try again in 3 s.>" in told
+    result = subprocess.run(command, cwd=MODULE, capture_output=True, text=True, check=True).stdout
+    assert result.startswith("<errors.py: Is the server running")
+    assert "<errors.py: Try again in 3 s.>" in result
 
 
 def test_every_error_is_one_line_whatever_the_server_says(client, faulty):
@@ -780,12 +780,12 @@ def test_the_real_server_from_radiograph_to_volume(server, radiograph, tmp_path)
         assert time.monotonic() < limit
         time.sleep(0.1)
     volumes = {kind: client.result(job, kind) for kind in ("volume", "mean", "std")}
-    told = client.record(job)
+    record = client.record(job)
     for volume in volumes.values():
         assert volume.array.shape == (64, 4, 64)
         np.testing.assert_allclose(volume.affine, volume_affine(4, 2.5, 64), atol=1e-5)
-        check_record(job, volume, told)
-    assert told["features"] == {"V00XRKL": 2} and "radiograph" not in told
+        check_record(job, volume, record)
+    assert record["features"] == {"V00XRKL": 2} and "radiograph" not in record
     after, done = client.partial(job)
     assert done == 4
     np.testing.assert_array_equal(after.array, volumes["volume"].array)
@@ -810,13 +810,13 @@ def test_the_real_server_makes_a_dicom_series(server, radiograph, tmp_path):
 @pytest.mark.server
 def test_the_real_server_says_what_to_mend(server, radiograph):
     client = XR2MRIClient(server)
-    for sent, asked, told in (
+    for sent, asked, message in (
         (b"no picture", {}, "Choose another radiograph"),
         (radiograph, {"features": {"V00XRKL": 9}}, "accepted are 0, 1, 2, 3, 4"),
         (radiograph, {"num_slices": 0}, "num_slices 0"),
         (radiograph, {"nonsense": 1}, "unknown parameter 'nonsense'"),
     ):
-        with pytest.raises(errors.Refused, match=told):
+        with pytest.raises(errors.Refused, match=message):
             client.start("knee_xr2mri", sent, asked)
     with pytest.raises(errors.Refused, match="no model 'other'"):
         client.start("other", radiograph)

@@ -162,10 +162,10 @@ def run(program: str, *arguments: str | Path) -> subprocess.CompletedProcess:
 @pytest.fixture(scope="module")
 def recent_cmake():
     """Skip where there is none that knows CMP0148 (3.27), or no compiler for it to look at."""
-    told = ""
+    printed = ""
     with contextlib.suppress(OSError):
-        told = run("cmake", "--version").stdout
-    version = re.search(r"version (\d+)\.(\d+)", told)
+        printed = run("cmake", "--version").stdout
+    version = re.search(r"version (\d+)\.(\d+)", printed)
     if version is None or tuple(map(int, version.groups())) < (3, 27):
         pytest.skip("no CMake of 3.27 or newer")
     if not shutil.which("cc") or not shutil.which("c++"):
@@ -178,15 +178,15 @@ def configured(source: Path, build: Path) -> subprocess.CompletedProcess:
 
 
 def test_a_recent_cmake_configures_and_installs_the_extension(recent_cmake, tmp_path):
-    told = configured(ROOT, tmp_path / "build")
-    assert told.returncode == 0, told.stderr
+    result = configured(ROOT, tmp_path / "build")
+    assert result.returncode == 0, result.stderr
     tests = re.findall(
         r"Test +#\d+: (\S+)", run("ctest", "-N", "--test-dir", tmp_path / "build").stdout
     )
     generic = "py_nomainwindow_qSlicerXR2MRIModuleGenericTest"
     assert sorted(tests) == sorted([generic, "py_XR2MRISelfTest", "py_XR2MRIStartTest"])
-    told = run("cmake", "--install", tmp_path / "build", "--prefix", tmp_path / "package")
-    assert told.returncode == 0, told.stderr
+    result = run("cmake", "--install", tmp_path / "build", "--prefix", tmp_path / "package")
+    assert result.returncode == 0, result.stderr
     package = tmp_path / "package" / "lib" / "Slicer" / "qt-scripted-modules"
     installed = {str(p.relative_to(package)) for p in package.rglob("*") if p.is_file()}
     assert installed == {*listed("MODULE_PYTHON_SCRIPTS"), *listed("MODULE_PYTHON_RESOURCES")}
@@ -199,5 +199,7 @@ def test_a_policy_range_up_to_329_would_not_configure(recent_cmake, tmp_path):
     wider = re.sub(r"VERSION 3\.16\.3\.\.\.[\d.]+", "VERSION 3.16.3...3.29", CMAKE)
     (source / "CMakeLists.txt").write_text(wider)
     (source / "slicer_extension").symlink_to(ROOT / "slicer_extension")
-    told = configured(source, tmp_path / "build")
-    assert wider != CMAKE and told.returncode != 0 and "PythonLibs" in told.stderr, told.stderr
+    result = configured(source, tmp_path / "build")
+    assert wider != CMAKE and result.returncode != 0 and "PythonLibs" in result.stderr, (
+        result.stderr
+    )

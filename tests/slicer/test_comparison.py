@@ -114,9 +114,9 @@ def test_the_server_reads_what_is_encoded(tmp_path, dtype, channels):
     if channels:
         picture[...] = picture[..., :1]
     (tmp_path / "sent").write_bytes(nrrd.encode(picture, (0.2, 0.3)))
-    pixels, told = read_radiograph(tmp_path / "sent")
+    pixels, info = read_radiograph(tmp_path / "sent")
     np.testing.assert_allclose(pixels, picture[..., 0] if channels else picture, atol=1e-3)
-    assert told["spacing_mm"] == pytest.approx((0.2, 0.3)) and told["laterality"] is None
+    assert info["spacing_mm"] == pytest.approx((0.2, 0.3)) and info["laterality"] is None
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_a_field_tells_what_its_grades_mean(form):
     field = form.field("V00XRKL")
     assert field.grades == (0, 1, 2, 3, 4) and field.group == "Whole knee" and field.part == ""
     assert "2: minimal" in field.tip.splitlines() and "not read" in field.tip
-    assert field.told(4) == "4 (severe)" and field.told(None) == "not read"
+    assert field.grade_text(4) == "4 (severe)" and field.grade_text(None) == "not read"
 
 
 @pytest.mark.parametrize("grading", ["oai", "paper"])
@@ -92,7 +92,7 @@ def test_what_if_tells_what_has_changed(form):
 
 
 @pytest.mark.parametrize(
-    ("name", "grade", "told"),
+    ("name", "grade", "message"),
     [
         ("V00XRKL", 5, r"V00XRKL \(Kellgren-Lawrence grade\) has 5. Accepted are 0, 1, 2, 3, 4"),
         ("V00XRKL", 1.5, "has 1.5"),
@@ -105,11 +105,11 @@ def test_what_if_tells_what_has_changed(form):
         (None, 1, "No feature is called None"),
     ],
 )
-def test_a_wrong_value_is_told_and_changes_nothing(form, name, grade, told):
+def test_a_wrong_value_is_told_and_changes_nothing(form, name, grade, message):
     form.replace({"V00XRKL": 1})
     with pytest.raises(FormError) as caught:
         form.set(name, grade)
-    assert re.search(told, str(caught.value))
+    assert re.search(message, str(caught.value))
     with pytest.raises(FormError):
         form.replace({name: grade})
     assert form.values == {"V00XRKL": 1}
@@ -134,7 +134,7 @@ def test_the_features_of_a_phantom_are_found_in_their_file(form, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "This is not JSON"),
         ("[" * 100_000, "This is not JSON"),
@@ -146,11 +146,11 @@ def test_the_features_of_a_phantom_are_found_in_their_file(form, tmp_path):
         ('{"V00XRKL": 1e999}', "has inf"),
     ],
 )
-def test_a_wrong_file_is_told_and_changes_nothing(form, tmp_path, text, told):
+def test_a_wrong_file_is_told_and_changes_nothing(form, tmp_path, text, message):
     form.replace({"V00XRKL": 1})
     path = tmp_path / "form.json"
     path.write_text(text)
-    with pytest.raises(FormError, match=told):
+    with pytest.raises(FormError, match=message):
         form.load(path)
     assert form.values == {"V00XRKL": 1}
 
@@ -188,7 +188,7 @@ def test_a_row_of_a_spreadsheet_with_quoted_cells_is_read(form):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "nothing to read"),
         ("\n \t\n", "nothing to read"),
@@ -203,8 +203,8 @@ def test_a_row_of_a_spreadsheet_with_quoted_cells_is_read(form):
         ("V00XRKL" * 200_000, "too long"),
     ],
 )
-def test_what_is_no_row_is_told(form, text, told):
-    with pytest.raises(FormError, match=told):
+def test_what_is_no_row_is_told(form, text, message):
+    with pytest.raises(FormError, match=message):
         form.parse_row(text)
 
 

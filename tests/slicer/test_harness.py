@@ -276,6 +276,6 @@ def test_nothing_is_left_in_the_home(tmp_path):
     unwanted = (*caches, own_process.VARIABLE)  # the pipe of that is this process's
     variables = {name: text for name, text in os.environ.items() if name not in unwanted}
     variables |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    told = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
-    assert "1 passed" in told.stdout, told.stdout[-2000:]
+    result = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    assert "1 passed" in result.stdout, result.stdout[-2000:]
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -84,13 +84,13 @@ def test_while_the_server_works_nobody_waits_for_the_thread(user, logic, faulty,
     took, used = time.monotonic() - began, time.thread_time() - used
     monkeypatch.undo()
     assert faulty.count("GET", JOB) > asked, "it is asked all the same"
-    told = (
+    message = (
         f"{ticks} looks, {sum(slept):.2f} s asleep, {used:.2f} s of the processor in {took:.1f} s"
     )
-    assert ticks < 20 * took and sum(slept) < 0.15 * took and used < 0.1 * took, told
+    assert ticks < 20 * took and sum(slept) < 0.15 * took and used < 0.1 * took, message
     logic.cancel()
     loop(logic)
-    assert faulty.count("DELETE") == 1, "a cancellation is told at once"
+    assert faulty.count("DELETE") == 1, "a cancellation is sent at once"
 
 
 def test_nothing_keeps_a_logic_that_a_script_is_through_with(slicer, user, faulty, radiograph):

@@ -132,11 +132,11 @@ def test_one_that_has_taken_its_port_learns_nothing(tmp_path):
         threading.Thread(target=impostor.serve_forever, daemon=True).start()
         server = OwnServer(Installation(tmp_path))
         server.folder.mkdir()
-        told = {"port": impostor.server_port, "token": "secret of a session"}
-        own_server._write_private(server.folder / "session.json", json.dumps(told))
+        session = {"port": impostor.server_port, "token": "secret of a session"}
+        own_server._write_private(server.folder / "session.json", json.dumps(session))
         assert server.find() is None
         impostor.shutdown()
-    assert len(heard) == 1 and told["token"] not in heard[0]
+    assert len(heard) == 1 and session["token"] not in heard[0]
 
 
 @pytest.mark.server
@@ -169,7 +169,7 @@ def test_a_server_that_is_killed_is_told_and_stopping_is_no_crash(tmp_path):
     error = server.ended()
     assert "was killed, probably for want of memory" in str(error)
     assert server.access is None and not (server.folder / "session.json").exists()
-    assert server.ended() is None, "it is told once"
+    assert server.ended() is None, "it is reported once"
     server.open()
     process = server._process
     server.stop()

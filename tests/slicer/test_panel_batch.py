@@ -21,14 +21,14 @@ TABLE = "file;laterality;KL_GRADE;V00XRJSM;age;station\n"
 
 @pytest.fixture
 def folder(tmp_path, radiograph) -> Path:
-    """Five pictures, told of by a JSON file, a table, their names, and nothing."""
+    """Five pictures, with features in a JSON file, a table, their names, and none."""
     place = tmp_path / "knees"
     picture = radiograph.read_bytes()
     for name in ("a.png", "below/b.png", "3/9003175L.png", "d.png", "e.PNG", ".hidden.png"):
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).write_bytes(picture)
-    told = {"features": {"V00XRKL": 4, "V00XRJSL": None}, "laterality": "left"}
-    (place / "a.json").write_text(json.dumps(told))
+    form = {"features": {"V00XRKL": 4, "V00XRJSL": None}, "laterality": "left"}
+    (place / "a.json").write_text(json.dumps(form))
     rows = "b;R;1: Doubtful;2;61;X\n./d.png;R;9;;;\nnone.png;R;1;;;\n"
     (place / "forms.csv").write_text(TABLE + rows, encoding="utf-8-sig")
     (place / "else.csv").write_text("station,room\n1,2\n")
@@ -67,9 +67,9 @@ def test_a_folder_is_generated_one_after_another_and_exported(user, folder, tmp_
     ui.batchStartButton.click()
     assert ui.batchStartButton.text == "Stop" and not ui.batchFolderButton.enabled
     finish(user)
-    told = dict(zip(names, states(user), strict=True))
-    assert "V00XRKL" in told.pop("d.png") and "4 of 5 done" in ui.batchNote.text
-    assert set(told.values()) == {"done: seed 5"} and len(began) == 4
+    shown = dict(zip(names, states(user), strict=True))
+    assert "V00XRKL" in shown.pop("d.png") and "4 of 5 done" in ui.batchNote.text
+    assert set(shown.values()) == {"done: seed 5"} and len(began) == 4
     jobs = user.logic._client.server.started.values()
     asked = {json.dumps(job.parameters["features"]): job.parameters["laterality"] for job in jobs}
     assert asked == {
@@ -105,7 +105,7 @@ def test_a_batch_is_stopped_and_goes_on_where_it_was(user, folder):
     user.set_slices(100)
     user.ui.batchStartButton.click()
     user.until(
-        lambda: any("of 100 slices" in told for told in states(user)), "progress is told", 60
+        lambda: any("of 100 slices" in text for text in states(user)), "progress is shown", 60
     )
     user.ui.batchStartButton.click()
     user.events()
@@ -114,7 +114,7 @@ def test_a_batch_is_stopped_and_goes_on_where_it_was(user, folder):
     user.set_slices(30)
     user.ui.batchStartButton.click()
     finish(user)
-    assert sum(told.startswith("done") for told in states(user)) == 4
+    assert sum(text.startswith("done") for text in states(user)) == 4
     user.ui.batchClearButton.click()
     assert states(user) == [] and not user.ui.batchStartButton.enabled
 
@@ -157,9 +157,9 @@ def test_a_file_that_is_no_picture_fails_alone(user, folder):
     user.set_slices(30)
     user.ui.batchStartButton.click()
     finish(user)
-    told = states(user)
-    assert sum(text.startswith("failed") for text in told) == 2
-    assert sum(text.startswith("done") for text in told) == 2
+    shown = states(user)
+    assert sum(text.startswith("failed") for text in shown) == 2
+    assert sum(text.startswith("done") for text in shown) == 2
 
 
 def test_radiographs_of_a_folder_of_the_hierarchy_are_taken(user):

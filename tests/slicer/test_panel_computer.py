@@ -125,8 +125,8 @@ def test_what_is_installed_is_told_and_generate_starts_it(here, radiograph):
     user = here
     install(user)
     user.logic.end("finished", user.logic.computer.installed)
-    told = user.ui.computerStatus.text
-    assert told.startswith("Installed: XR2MRI 0.1.0, 7.8 GB, NVIDIA H200. Not running")
+    shown = user.ui.computerStatus.text
+    assert shown.startswith("Installed: XR2MRI 0.1.0, 7.8 GB, NVIDIA H200. Not running")
     assert offered(user) == ["Start", "Uninstall..."] and not user.shown("sourceFrame")
     assert user.ui.progressNote.text == "Choose a radiograph."
     user.choose(radiograph)

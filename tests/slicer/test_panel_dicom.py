@@ -241,8 +241,8 @@ def test_export_without_an_open_database_is_told(ready, database, faulty):
 
 def test_a_disk_that_is_full_is_told_and_no_half_of_a_series_stays(ready, database):
     database.room = 4
-    told = export(ready)
-    assert "took 4 of 6 images" in told and "disk full" in told
+    message = export(ready)
+    assert "took 4 of 6 images" in message and "disk full" in message
     assert ready.colour("messageLabel") == "bad" and nothing_is_left(ready, database)
     database.room = None
     assert "6 images are in" in export(ready), "and then it works"
@@ -255,8 +255,8 @@ def test_a_folder_that_takes_no_files_is_told(ready, database, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    told = export(ready)
-    assert "cannot be written" in told and "No space left" in told and "disk full" in told
+    message = export(ready)
+    assert "cannot be written" in message and "No space left" in message and "disk full" in message
     monkeypatch.undo()
     assert nothing_is_left(ready, database)
 
@@ -285,9 +285,9 @@ def test_what_a_server_answers_instead_is_told(ready, database, faulty):
     wrong = []
     for name, (answer, text) in REFUSALS.items():
         faulty.plan[RESULT] = answer
-        told = export(ready)
-        if text not in told or ready.colour("messageLabel") != "bad":
-            wrong.append((name, told))
+        message = export(ready)
+        if text not in message or ready.colour("messageLabel") != "bad":
+            wrong.append((name, message))
         assert nothing_is_left(ready, database), name
     assert not wrong
 

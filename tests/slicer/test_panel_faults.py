@@ -173,9 +173,9 @@ def test_every_way_in_which_generating_fails_is_told_and_leaves_nothing(ready, f
         faulty.asked.clear()
         ready.press_generate()
         ready.until_idle()
-        told = ready.ui.messageLabel.text
-        if text not in told or ready.colour("messageLabel") != "bad" or len(told) > 400:
-            wrong.append((name, told))
+        message = ready.ui.messageLabel.text
+        if text not in message or ready.colour("messageLabel") != "bad" or len(message) > 400:
+            wrong.append((name, message))
         assert ready.volumes() == [], f"{name}: no half of a volume stays"
         assert ready.ui.generateButton.enabled and not ready.ui.cancelButton.enabled, name
         keys = [a.headers["Idempotency-Key"] for a in faulty.asked if a.method == "POST"]

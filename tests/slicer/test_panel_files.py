@@ -37,8 +37,8 @@ def test_a_file_tells_nothing_of_patient_and_server(user, faulty, radiograph, tm
     user.grade(V00XRKL=3)
     user.node.demographics = {"age": "1961.5"}
     volume = user.generate()
-    told = volume.GetDisplayNode().GetAttribute("XR2MRI.Record")
-    assert json.loads(told)["demographics"]["age"] == 1961.5, "the scene has it"
+    stored = volume.GetDisplayNode().GetAttribute("XR2MRI.Record")
+    assert json.loads(stored)["demographics"]["age"] == 1961.5, "the scene has it"
     headers = [
         written(user.slicer, node, tmp_path / f"{index}.nrrd")
         for index, node in enumerate((xray, volume))

@@ -20,9 +20,9 @@ POST = "POST /jobs/infer/knee_xr2mri"
 
 def info(schema: dict | None) -> dict:
     """A server whose model was trained with demographics."""
-    told = fake.info()
-    told["models"]["knee_xr2mri"]["demographics"] = schema
-    return told
+    answer = fake.info()
+    answer["models"]["knee_xr2mri"]["demographics"] = schema
+    return answer
 
 
 @pytest.fixture
@@ -159,13 +159,13 @@ def test_a_form_that_cannot_be_used_is_told(user, faulty):
 
 
 @pytest.mark.parametrize(
-    ("people", "expected"),
+    ("demographics", "expected"),
     [
         ({"age": 58, "sex": "F"}, ("58", "female", "")),
         ({}, ("", "not given", "")),
     ],
 )
-def test_dicom_tags_fill_it_in_where_they_are_there(user, faulty, tmp_path, people, expected):
+def test_dicom_tags_fill_it_in_where_they_are_there(user, faulty, tmp_path, demographics, expected):
     from DICOMLib import DICOMUtils
 
     from xr2mri_core.phantom.dicom import write_radiograph_dicom
@@ -174,7 +174,7 @@ def test_dicom_tags_fill_it_in_where_they_are_there(user, faulty, tmp_path, peop
     assert database.openDatabase(str(tmp_path / "ctkDICOM.sql"))
     path = tmp_path / "xray.dcm"
     pixels = draw_knee(64).astype(np.uint16)
-    write_radiograph_dicom(path, pixels, 0.4, patient_id="1", demographics=people)
+    write_radiograph_dicom(path, pixels, 0.4, patient_id="1", demographics=demographics)
     DICOMUtils.importDicom(str(tmp_path))
     series = database.seriesForFile(str(path))
     (node_id,) = DICOMUtils.loadSeriesByUID([series])

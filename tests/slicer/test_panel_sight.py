@@ -212,8 +212,8 @@ def test_one_click_writes_a_report(ready, result, tmp_path, ending):  # noqa: F8
         return
     text = content.decode()
     assert text.count("data:image/png;base64,") == 4, "the radiograph and three planes"
-    for told in (f"<td>{record['seed']}</td>", "SYNTHETIC", "Not for diagnosis", "ddim"):
-        assert told in text
+    for expected in (f"<td>{record['seed']}</td>", "SYNTHETIC", "Not for diagnosis", "ddim"):
+        assert expected in text
     assert "&lt;no&gt; knee was found" in text and "<no>" not in text
     assert re.search(r"Kellgren.*?2 \(", text), "the form in words"
     assert not re.search(r"https?://", text), "nothing of the server"

@@ -213,8 +213,8 @@ def compare(user, node) -> str:
 
 def test_a_volume_elsewhere_is_told_and_can_be_aligned(generated):
     real = like(generated, shift=500.0)
-    told = compare(generated, real)
-    assert "covers 0 %" in told and "Align the centres" in told
+    message = compare(generated, real)
+    assert "covers 0 %" in message and "Align the centres" in message
     assert generated.colour("messageLabel") == "bad"
     assert generated.node.result.GetNodeReference("XR2MRI.realDifference") is None
     generated.ui.alignCentresCheckBox.checked = True
@@ -240,8 +240,8 @@ def test_what_cannot_be_compared_is_told(generated, kind, text):
     else:
         values = np.ones(shape, np.float32)
         node = like(generated, values * np.nan if kind == "not numbers" else values)
-    told = compare(generated, node)
-    assert text in told and "Choose an MRI" in told, told
+    message = compare(generated, node)
+    assert text in message and "Choose an MRI" in message, message
     assert generated.colour("messageLabel") == "bad" and generated.ui.generateButton.enabled
 
 

@@ -43,7 +43,7 @@ def test_what_is_not_accepted_is_told_with_what_is(fields, name, value):
 
 
 @pytest.mark.parametrize(
-    ("age", "sex", "told"),
+    ("age", "sex", "expected"),
     [
         ("061Y", "F", {"age": "61", "sex": "F"}),
         ("018M", "O", {}),
@@ -51,8 +51,8 @@ def test_what_is_not_accepted_is_told_with_what_is(fields, name, value):
         ("61", "", {}),
     ],
 )
-def test_dicom_tags_tell_what_they_tell(age, sex, told):
-    assert from_tags(age, sex) == told
+def test_dicom_tags_tell_what_they_tell(age, sex, expected):
+    assert from_tags(age, sex) == expected
 
 
 @pytest.mark.parametrize(

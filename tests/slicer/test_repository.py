@@ -123,10 +123,10 @@ def test_the_workflow_is_one(tree):
             assert ("uses" in step) != ("run" in step)
             if "run" in step:
                 script = re.sub(r"\$\{\{.*?\}\}", "image", step["run"])
-                told = subprocess.run(
+                result = subprocess.run(
                     ["bash", "-n", "-c", script], capture_output=True, check=False
                 )
-                assert told.returncode == 0, told.stderr
+                assert result.returncode == 0, result.stderr
     named = re.findall(r"/extension/(XR2MRI[\w/.*]*)", path.read_text())
     assert named and all(list(tree.glob(name)) for name in named)
 
@@ -147,12 +147,12 @@ def test_a_folder_with_something_in_it_is_not_touched(tool, tmp_path):
 def test_the_tree_configures_and_its_tests_are_known(tree, tmp_path):
     from test_cmake import configured, listed, run
 
-    told = run("cmake", "--version").stdout
-    version = re.search(r"version (\d+)\.(\d+)", told)
+    printed = run("cmake", "--version").stdout
+    version = re.search(r"version (\d+)\.(\d+)", printed)
     if version is None or tuple(map(int, version.groups())) < (3, 27):
         pytest.skip("no CMake of 3.27 or newer")
-    told = configured(tree, tmp_path / "build")
-    assert told.returncode == 0, told.stderr
+    printed = configured(tree, tmp_path / "build")
+    assert printed.returncode == 0, printed.stderr
     tests = run("ctest", "-N", "--test-dir", tmp_path / "build").stdout
     assert "py_XR2MRISelfTest" in tests and "py_XR2MRIStartTest" in tests
     assert all((tree / "XR2MRI" / script).is_file() for script in listed("MODULE_PYTHON_SCRIPTS"))

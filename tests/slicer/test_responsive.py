@@ -42,8 +42,8 @@ def big(faulty, every_slice):
     affine[:3, 3] = -np.multiply(SPACING, (SIDE, SLICES, SIDE)) / 2
 
     def state(name: str, slices: int) -> Answer:
-        told = {"num_slices": SLICES, "total": SLICES, "affine": affine.tolist()}
-        return Answer(202, fake.state(name, slices, **told))
+        volume_state = {"num_slices": SLICES, "total": SLICES, "affine": affine.tolist()}
+        return Answer(202, fake.state(name, slices, **volume_state))
 
     def so_far(_asked) -> Answer:
         done = 200 if faulty.count("GET", f"{JOB}/volume") == 1 else 400
@@ -83,13 +83,13 @@ def quick():
     def check(what: str) -> None:
         slowest = sorted(pythonqt.handled, key=lambda one: -one.cpu)[:6]
         pythonqt.handled.clear()
-        told = [
+        lines = [
             f"{one.name} {1e3 * one.cpu:.0f} ms (and {1e3 * one.slicer:.0f} ms of Slicer's own)"
             for one in slowest
         ]
-        print(f"{what}: {'; '.join(told)}")
+        print(f"{what}: {'; '.join(lines)}")
         assert slowest, "nothing was measured"
-        assert slowest[0].cpu * 1e3 < MOST_MS, f"{what}: {'; '.join(told)}"
+        assert slowest[0].cpu * 1e3 < MOST_MS, f"{what}: {'; '.join(lines)}"
 
     yield check
     gc.unfreeze()

@@ -29,12 +29,14 @@ def test_every_text_is_in_the_file_and_translated(tool):
     """`python slicer_extension/tools/translations.py` brings the file up to date."""
     wanted, known = tool.texts(), tool.read(FOLDER / "XR2MRI_de.ts")
     assert {n: set(part) for n, part in wanted.items()} == {n: set(p) for n, p in known.items()}
-    assert [text for part in known.values() for text, told in part.items() if not told] == []
+    assert [
+        text for part in known.values() for text, translation in part.items() if not translation
+    ] == []
     fields = re.compile(r"(?<!\{)\{([^{}]+)\}(?!\})")
     for part in known.values():
-        for text, told in part.items():
-            assert set(fields.findall(text)) == set(fields.findall(told)), text
-            assert text.endswith("...") == told.endswith("..."), text
+        for text, translation in part.items():
+            assert set(fields.findall(text)) == set(fields.findall(translation)), text
+            assert text.endswith("...") == translation.endswith("..."), text
 
 
 def test_the_compiled_file_is_of_the_source(tool, tmp_path):

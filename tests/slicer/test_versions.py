@@ -32,9 +32,9 @@ def test_the_panel_works_with(package, tmp_path):
     command += ["-m", "gui and not server", str(HERE)]
     variables = {**os.environ, "SLICER_SOURCE": str(package.parents[2]), "HOME": str(tmp_path)}
     variables.pop(VARIABLE)
-    told = subprocess.run(
+    result = subprocess.run(
         command, cwd=HERE.parents[1], env=variables, capture_output=True, text=True, check=False
     )
-    assert told.returncode == 0, told.stdout[-6000:]
+    assert result.returncode == 0, result.stdout[-6000:]
     left = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert not left, f"the tests left files in the home: {left}"

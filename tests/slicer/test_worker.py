@@ -131,8 +131,8 @@ def test_nothing_that_the_panel_calls_takes_long(faulty):
         "print(time.thread_time() - began)"
     )
     command = [sys.executable, "-c", code]
-    told = subprocess.run(command, cwd=MODULE, capture_output=True, text=True, check=True)
-    assert float(told.stdout) < 0.05
+    result = subprocess.run(command, cwd=MODULE, capture_output=True, text=True, check=True)
+    assert float(result.stdout) < 0.05
 
 
 def test_partial_volumes_are_not_fetched_all_the_time(client, faulty, monkeypatch):
@@ -232,18 +232,18 @@ def test_what_fails_later_tells_which_job_it_was(client, faulty, part, answer, k
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind", "told"),
+    ("answer", "kind", "message"),
     [
         (Answer(500, {"detail": "the generation failed"}), errors.ServerFault, "generation failed"),
         (Answer(502, {"detail": "the PACS does not answer"}), errors.ServerFault, "the PACS"),
         (Answer(422, {"detail": "no knee in it"}), errors.Refused, "no knee in it"),
     ],
 )
-def test_a_failed_job_says_why(client, faulty, answer, kind, told):
+def test_a_failed_job_says_why(client, faulty, answer, kind, message):
     faulty.plan[STATE] = Answer(body=state("failed", error="see the log"))
     faulty.plan[STATE + "/record"] = answer
     failed = until_over(generate(client).start(), seconds=5)[-1]
-    assert type(failed.error) is kind and told in failed.error.message
+    assert type(failed.error) is kind and message in failed.error.message
 
 
 def test_a_failed_job_without_a_reason_is_a_fault_of_the_server(client, faulty):

@@ -101,8 +101,8 @@ def _one(
     demographics: Any,
     **options: Any,
 ) -> GeneratedVolume:
-    told = demographics if model.uses_demographics else None  # lists often hold more
-    options |= {**request, "demographics": told, "cancelled": interrupted}
+    given = demographics if model.uses_demographics else None  # lists often hold more
+    options |= {**request, "demographics": given, "cancelled": interrupted}
     generated: GeneratedVolume = generated_here(model, radiograph, features, **options)
     return generated
 

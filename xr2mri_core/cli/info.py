@@ -34,12 +34,12 @@ def _info(arguments: argparse.Namespace) -> None:
     from xr2mri_core.bundle import describe_bundle, versions
     from xr2mri_core.devices import name_of_best_device
 
-    told = {
+    info = {
         "versions": versions(),
         "device": name_of_best_device(),
         "bundle": describe_bundle(arguments.bundle),
     }
-    print(json.dumps(told, indent=2))
+    print(json.dumps(info, indent=2))
 
 
 def _app(arguments: argparse.Namespace) -> None:

@@ -73,8 +73,8 @@ def _find(arguments: argparse.Namespace) -> None:
     look = look_at(arguments.file, detached=True)
     for warning in look.found.warnings:
         log.warning(warning)
-    told = look.found.in_file(look.turn).to_dict()
-    text = json.dumps({"radiograph": arguments.file.name, **told}, indent=1)
+    found = look.found.in_file(look.turn).to_dict()
+    text = json.dumps({"radiograph": arguments.file.name, **found}, indent=1)
     if arguments.picture is not None:
         write_overlay(arguments.picture, look.picture, look.found)
     if arguments.out is None:

@@ -155,7 +155,7 @@ def _of(name: str) -> Callable[[str], Any]:
 
     def number(text: str) -> Any:
         value: Any = text
-        with suppress(ValueError):  # told below, with what is accepted
+        with suppress(ValueError):  # refused below, with what is accepted
             value = int(text) if KNOBS[name].metadata.get("whole") else float(text)
         try:
             return checked(name, value)

@@ -36,7 +36,7 @@ class DepthNoise:
     Args:
         shape: of one slice's noise, e.g. (16, 16, 16).
         length: correlation length in slices of the 50-slice volume (1.5 mm each). 0 is the paper's
-            independent noise (here reproducible per depth, told apart to a millionth of the
+            independent noise (here reproducible per depth, distinguished to a millionth of the
             window); infinity the same noise everywhere. About 1 gives generated volumes the
             correlation of real ones; more freezes the texture. Calibrate on validation cases.
         seed: any integer from 0.

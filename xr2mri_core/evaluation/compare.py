@@ -343,8 +343,8 @@ class _Run:
         form = self.generator.form_of(item)
         features = form["features"]
 
-        def best(knee: Item, told: Mapping[str, Any]) -> np.ndarray:
-            return frame_slices(self._generate(knee, told, seed, count, kind="mean"))
+        def best(knee: Item, form: Mapping[str, Any]) -> np.ndarray:
+            return frame_slices(self._generate(knee, form, seed, count, kind="mean"))
 
         drawn = self._generate(item, form, seed, count, kind="sample", samples=self.samples)
         predictions = {MODEL: best(item, form), SAMPLE: frame_slices(drawn)}

@@ -85,7 +85,7 @@ class Segmenter(nn.Module):
 
 
 class Grader(nn.Module):
-    """Volume -> is each of the 19 features present? Slices are looked at alone, then the best told.
+    """Volume -> is each of the 19 features present? Slices are looked at alone; the best counts.
 
     A finding such as a cyst is seen in a few slices and in one place: convolutions find it, the
     largest response over places and slices tells it.
@@ -102,7 +102,7 @@ class Grader(nn.Module):
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1),
                        nn.GroupNorm(8, after), nn.SiLU()]  # fmt: skip
         self.look = nn.Sequential(*layers, nn.Conv2d(channels[-1], channels[-1], 3, padding=1))
-        self.side = 2  # medial and lateral are told apart by where a response is
+        self.side = 2  # medial and lateral are distinguished by where a response is
         self.tell = nn.Linear(channels[-1] * (self.side + 1), len(VARIABLES))
 
     def forward(self, slices: Tensor) -> Tensor:
@@ -139,7 +139,7 @@ def presence(features: dict[str, Any]) -> np.ndarray:
 
 
 def load_or_train(
-    network: nn.Module, file: Path, train: Callable[[nn.Module], float], told: str
+    network: nn.Module, file: Path, train: Callable[[nn.Module], float], name: str
 ) -> nn.Module:
     """Fill a network from a safetensors file, or train it and write that file.
 
@@ -152,7 +152,7 @@ def load_or_train(
         network.load_state_dict(state)
     else:
         loss = train(network)
-        logger.info("%s: trained, loss %.3f", told, loss)
+        logger.info("%s: trained, loss %.3f", name, loss)
         file.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(file) as part:
             save_file({n: v.contiguous() for n, v in network.state_dict().items()}, part)
@@ -188,9 +188,9 @@ def train_segmenter(
 def train_grader(network: nn.Module, slices: SliceCache, steps: int = 1500, seed: int = 0) -> float:
     """Binary cross entropy of the features that were read, two volumes a step; the last loss."""
     rng = np.random.default_rng(seed)
-    told = np.stack([presence(item["features"]) for item in slices.items])
-    rate = np.clip(np.nan_to_num(np.nanmean(np.vstack([told, np.full(told.shape[1], 0.5)]), 0)),
-                   0.05, 0.95)  # fmt: skip
+    present = np.stack([presence(item["features"]) for item in slices.items])
+    with_prior = np.vstack([present, np.full(present.shape[1], 0.5)])
+    rate = np.clip(np.nan_to_num(np.nanmean(with_prior, 0)), 0.05, 0.95)
     weight = torch.from_numpy((1 - rate) / rate).float()  # rare ones count as much as their absence
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
     losses: list[float] = []
@@ -200,7 +200,7 @@ def train_grader(network: nn.Module, slices: SliceCache, steps: int = 1500, seed
         total = torch.zeros(())
         for case in rng.integers(len(slices), size=2):
             pictures = _changed(from_bytes(slices.arrays["slices"][case]).unsqueeze(1), rng)
-            truth, known = torch.from_numpy(told[case]).float(), ~np.isnan(told[case])
+            truth, known = torch.from_numpy(present[case]).float(), ~np.isnan(present[case])
             if known.any():
                 chosen = torch.from_numpy(known)
                 total = total + F.binary_cross_entropy_with_logits(

@@ -42,7 +42,7 @@ class DrawnBox:
     Attributes:
         where: the file and the line, for messages.
         image: as the file names the picture.
-        side: of the knee, where it is told.
+        side: side of the knee, where the file states it.
         edges: of its joint box, square.
     """
 

@@ -30,9 +30,9 @@ def side_of(item: Mapping[str, Any]) -> Laterality | None:
     Raises:
         RadiographError: the item says nothing, and its radiograph cannot be read.
     """
-    told = Laterality.parse(item.get("laterality"))
-    if told is not None or "radiograph" not in item:
-        return told
+    stated = Laterality.parse(item.get("laterality"))
+    if stated is not None or "radiograph" not in item:
+        return stated
     data = LoadRadiographd("radiograph")({key: item.get(key) for key in ("radiograph", "box")})
     if Laterality.parse(data["radiograph_info"]["laterality"]) is None:
         data = LocateKneed("radiograph")(data)
@@ -118,20 +118,20 @@ class LocateKneed(KeyedStep):
         for key in self.key_iterator(done):
             info = done[f"{key}_info"]
             turn, picture = info.get("turn", UPRIGHT), np.asarray(done[key])[0]
-            told = Laterality.parse(done.get("laterality"))
-            told = told or Laterality.parse(info.get("laterality"))
+            stated = Laterality.parse(done.get("laterality"))
+            stated = stated or Laterality.parse(info.get("laterality"))
             if given:
                 film = picture.shape[1] >= FILM * picture.shape[0]
-                doubts = letter_doubts(picture, turn, told, both=film)
+                doubts = letter_doubts(picture, turn, stated, both=film)
                 info = {**info, "warnings": [*info.get("warnings", ()), *doubts]}
                 done[f"{key}_info"] = info
                 continue
             detector = self.detector or KneeDetector.shipped()
             found = detector.locate(picture, info.get("spacing_mm"))
-            doubts = letter_doubts(picture, turn, told, both=found.kind == "bilateral")
-            knee = found.choose(told)
+            doubts = letter_doubts(picture, turn, stated, both=found.kind == "bilateral")
+            knee = found.choose(stated)
             notes = [
-                *info.get("warnings", ()), *doubts, *found.warnings, *_notes(found, told)
+                *info.get("warnings", ()), *doubts, *found.warnings, *_notes(found, stated)
             ]  # fmt: skip
             info = {
                 **info,
@@ -142,15 +142,15 @@ class LocateKneed(KeyedStep):
             }
             if knee is not None:
                 done["box"] = knee.box
-                if told is None and knee.side is not None:
+                if stated is None and knee.side is not None:
                     info["laterality"] = str(knee.side)
             done[f"{key}_info"] = info
         return done
 
 
-def _notes(found: Localization, told: Laterality | None) -> list[str]:
+def _notes(found: Localization, stated: Laterality | None) -> list[str]:
     notes = []
-    if found.kind == "bilateral" and told is None:
+    if found.kind == "bilateral" and stated is None:
         notes.append(
             "both knees are shown: the right one, on image left, is taken; "
             "give the laterality L for the left one"

@@ -31,7 +31,7 @@ def turned_wrongly(picture: np.ndarray, turn: Turn) -> str:
     if not legible:
         return ""
     return (
-        f"the picture is {turn.told} as its header says, but the letter {legible[0].side} can be "
+        f"the picture is {turn.text} as its header says, but the letter {legible[0].side} can be "
         "read as the picture lies in its file: the header may be wrong, and the knee the other one"
     )
 
@@ -72,7 +72,7 @@ def swapped(letters: Sequence[Marker], columns: int) -> str:
 
 
 def contradicted(letters: Sequence[Marker], side: Laterality | None) -> str:
-    """Every letter of one knee's picture says the other side than is told."""
+    """Every letter of one knee's picture says the other side than is stated."""
     if side is None or not letters or any(letter.side is side for letter in letters):
         return ""
     return (

@@ -50,7 +50,7 @@ class DepthMixing(nn.Module):
         torch.Size([8, 32, 4, 4])
     """
 
-    _OCTAVES = 4  # of log2(spacing): told apart from a sixteenth of a doubling on
+    _OCTAVES = 4  # of log2(spacing): distinguished from a sixteenth of a doubling on
 
     def __init__(
         self,

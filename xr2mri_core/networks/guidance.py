@@ -128,13 +128,13 @@ class Guidance(nn.Module):
         return [part.stop - part.start for part in parts]
 
     def encode(
-        self, features: Mapping[str, Any], people: Mapping[str, Any] | None = None
+        self, features: Mapping[str, Any], patient: Mapping[str, Any] | None = None
     ) -> np.ndarray:
         """The condition r of one knee: float32 (num_positions,).
 
         Args:
             features: grades by name; what is missing was not read.
-            people: demographics by name; passed over by a model that is not guided by them.
+            patient: Demographics by name; a model that is not guided by them ignores them.
 
         Raises:
             FeatureError: for features that are not accepted; InputError for demographics.
@@ -142,7 +142,7 @@ class Guidance(nn.Module):
         vector = encode_features(features, self.grading)
         if self.demographics is None:
             return vector
-        return np.concatenate([vector, demographics.encode_demographics(people)])
+        return np.concatenate([vector, demographics.encode_demographics(patient)])
 
     def forward(self, embedding: Tensor, depth: Tensor, features: Tensor) -> GuidanceSignals:
         """Conditions for B slices.
@@ -159,13 +159,13 @@ class Guidance(nn.Module):
             )
         fourier = self.fourier(depth).to(embedding.dtype)
         features = features.to(embedding.dtype)
-        features, people = features.tensor_split([self.membership.shape[1]], -1)
+        features, patient = features.tensor_split([self.membership.shape[1]], -1)
         down = self.down_token(torch.cat([embedding, fourier], -1)).unsqueeze(1)
         up = self.up_token(torch.cat([embedding, features], -1)).unsqueeze(1)
         up_time = self.up_time(features)
         if self.demographics is not None:
-            up = up + self.demographics.token(people).unsqueeze(1)
-            up_time = up_time + self.demographics.time(people)
+            up = up + self.demographics.token(patient).unsqueeze(1)
+            up_time = up_time + self.demographics.time(patient)
         if self.grade_embeddings is not None:
             # Row i of `membership` keeps the one-hot of variable i: (B, 19, positions) @ E.
             grades = (features.unsqueeze(1) * self.membership) @ self.grade_embeddings

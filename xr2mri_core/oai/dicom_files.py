@@ -60,7 +60,7 @@ def begins_as_dicom(start: bytes) -> bool:
 
 
 def is_bare(path: Path) -> bool:
-    """Whether it is a DICOM file without preamble, which pydicom reads if it is told to."""
+    """Whether it is a DICOM file without preamble, which pydicom reads only with `force`."""
     with path.open("rb") as stream:
         start = stream.read(_PREAMBLE + 4)
     return start[_PREAMBLE:] != b"DICM" and begins_as_dicom(start)

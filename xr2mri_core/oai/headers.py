@@ -1,4 +1,4 @@
-"""Which series a release holds, told by its files where no list does.
+"""Which series a release holds, found in its files where no list does.
 
 Newer downloads have no ``contents.csv``. Then the header of one picture of each series is read,
 once: what it says is kept in a file, line by line, so that a scan that was stopped goes on, and a

@@ -6,7 +6,7 @@ out/flow.txt, flow.png                 counts at each step
 out/slice_counts.csv, slice_counts.png slices of a series, by sequence (the paper's Fig. 4a)
 out/grey_values.csv, grey_values.png   grey value by proportional position (Fig. 4b)
 out/index.json                         settings, counts, notes, versions
-out/headers.jsonl                      what the files told of themselves, where no list does
+out/headers.jsonl                      what the files state of themselves, where no list does
 out/mri, radiographs, records          the converted files; see `convert`
 """
 

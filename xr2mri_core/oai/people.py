@@ -55,7 +55,7 @@ class People:
         self._doubts: dict[tuple[str, str, str], str] = {}
 
     def tell(self, participant: str, visit: str, what: str, value: float | str | None) -> None:
-        """Note a fact; the first one told is kept."""
+        """Note a fact; the first one stated is kept."""
         if value is not None and value != "":
             self._values.setdefault((participant, visit, what), value)
 

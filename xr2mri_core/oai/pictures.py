@@ -76,7 +76,7 @@ def detected(
 ) -> Located:
     """Find the knee with the shipped detector; where it sees no such film, `middle_of_half`.
 
-    Where it is not sure it guesses by itself, and that is what is told then.
+    Where it is not sure it guesses by itself, and that is what is reported then.
     """
     from xr2mri_core.localization import KneeDetector
 

@@ -33,7 +33,7 @@ from xr2mri_core.oai.tables import (
 )
 from xr2mri_core.oai.values import barcode, date_of, identifier, participant_of
 
-UNKNOWN_VISIT = "its visit is not told"
+UNKNOWN_VISIT = "its visit is not stated"
 ODD_LINE = "a line of a list that cannot be read"
 
 
@@ -74,7 +74,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Unusable:
-    """A series of a release that cannot be told from others, for the table of what is left out.
+    """A series of a release that cannot be distinguished from others: left out, and in a table.
 
     Attributes:
         participant: seven digits, empty where unknown.
@@ -103,7 +103,7 @@ class Release:
     """What a release lists, and where its tables are.
 
     Attributes:
-        form: ``folders``, ``nda``, ``headers`` (told by the files alone), or several of them.
+        form: ``folders``, ``nda``, ``headers`` (found in the files alone), or several of them.
         series: every listed series of the visits, in a fixed order, without repeated lines.
         tables: folders to search for tables.
         visits: the visits that occur.
@@ -345,7 +345,7 @@ def _series(
     if odd:
         return Unusable(participant, visit, kind, ODD_LINE, f"{table.name}: {odd}")
     if not participant:
-        return Unusable("", visit, kind, "its participant is not told", f"{table.name}: {listed}")
+        return Unusable("", visit, kind, "its participant is not stated", f"{table.name}: {listed}")
     if not visit:
         return Unusable(participant, "", kind, UNKNOWN_VISIT, f"{table.name}: {listed}")
     return Series(
@@ -361,7 +361,7 @@ def _series(
 
 
 def _date(listed: PurePosixPath, study_date: str) -> str:
-    """The date of the study: of its folder, which leaves no doubt of month and day, or as told."""
+    """The date of the study: its folder's, which leaves no doubt of month and day, or its own."""
     folder = date_of(listed.parent.name) if re.fullmatch(r"\d{8}", listed.parent.name) else ""
     return folder or date_of(study_date)
 

@@ -1,4 +1,4 @@
-"""What an image of OAI is, told by its SeriesDescription and by nothing else.
+"""What an image of OAI is, known by its SeriesDescription and by nothing else.
 
 A match on a part of the name would be wrong: ``T1`` is in ``COR_T1_3D_FLASH_RIGHT`` and in
 ``AX_T1_THIGH``, ``COR`` in the acquired ``COR_IW_TSE`` and in the reformatted ``COR_MPR``.

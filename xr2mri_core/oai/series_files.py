@@ -71,10 +71,10 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _walked(folder: Path) -> Iterator[Path]:
-    def told(error: OSError) -> None:  # rglob would take a folder that fails for an empty one
+    def failed(error: OSError) -> None:  # rglob would take a folder that fails for an empty one
         raise error
 
-    for where, _, names in os.walk(folder, onerror=told):
+    for where, _, names in os.walk(folder, onerror=failed):
         for name in sorted(names):
             path = Path(where, name)
             if path.is_file():

@@ -245,7 +245,7 @@ def _lines(text: str) -> str:
 
 
 def _read_by_line(text: str, separator: str, quoting: Any) -> tuple[pd.DataFrame, dict[int, str]]:
-    """Read a table some of whose lines have more cells than its header; they are told."""
+    """Read a table some of whose lines have more cells than its header; they are reported."""
     lines = csv.reader(StringIO(text), delimiter=separator, quoting=quoting)
     header = next(lines)
     rows: list[list[str]] = []

@@ -226,7 +226,7 @@ def _write_files(folder: Path, job: _Job, case: Any) -> None:
 def _write_datalist(out: Path, seed: int, enrichment: float) -> Path:
     items = []
     for record in sorted((out / "cases").glob(f"phantom-*/{RECORD}")):
-        case, told = record.parent, _read_record(record)
+        case, content = record.parent, _read_record(record)
         items.append(
             {
                 "case": case.name,
@@ -235,8 +235,8 @@ def _write_datalist(out: Path, seed: int, enrichment: float) -> Path:
                 "mri": f"cases/{case.name}/mri.nii.gz",
                 "labels": f"cases/{case.name}/labels.nii.gz",
                 "laterality": "R",
-                "features": told["features"],
-                **{name: told["demographics"][name] for name in ("age", "sex", "bmi")},
+                "features": content["features"],
+                **{name: content["demographics"][name] for name in ("age", "sex", "bmi")},
             }
         )
     path = out / "datalist.json"

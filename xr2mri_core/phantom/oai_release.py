@@ -212,7 +212,7 @@ def _phantoms(path: Path) -> set[str]:
         truth = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return set()
-    if not isinstance(truth, dict) or not all(isinstance(told, dict) for told in truth.values()):
+    if not isinstance(truth, dict) or not all(isinstance(knee, dict) for knee in truth.values()):
         return set()
     return set(truth)
 

@@ -179,7 +179,7 @@ class Log:
         writer: TensorBoard's.
         optimizer: whose learning rate is reported.
         every: steps between entries.
-        schedule: knows the last step and the time left, which are told with each entry.
+        schedule: knows the last step and the time left, which stand in each entry.
     """
 
     def __init__(

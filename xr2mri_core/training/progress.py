@@ -77,7 +77,7 @@ class ProgressFile:
     Args:
         path: of the file.
         schedule: knows how much is done.
-        evaluator: whose metrics are told.
+        evaluator: its metrics are written.
         every: steps between updates.
     """
 

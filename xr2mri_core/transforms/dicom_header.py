@@ -51,7 +51,9 @@ def read_dataset(source: str | Path | BinaryIO, **options: Any) -> Dataset:
         has_preamble = stream.read(132)[128:] == b"DICM"
         stream.seek(0)
         dataset = dcmread(_Bounded(stream), force=not has_preamble, **options)  # type: ignore[arg-type]
-    if "TransferSyntaxUID" not in dataset.file_meta:  # an old file: only data, told by its form
+    if (
+        "TransferSyntaxUID" not in dataset.file_meta
+    ):  # an old file: only data, known by its structure
         implicit = dataset.is_implicit_VR
         dataset.file_meta.TransferSyntaxUID = (
             ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
@@ -138,14 +140,14 @@ def numbers_of(dataset: Dataset, keyword: str) -> list[float]:
     Raises:
         UndecodableError: one of them is no number.
     """
-    told = texts_of(dataset, keyword)
+    texts = texts_of(dataset, keyword)
     try:
-        numbers = [float(text.replace(",", ".")) for text in told if text]
+        numbers = [float(text.replace(",", ".")) for text in texts if text]
     except ValueError:
         numbers = [math.nan]
     if not all(map(math.isfinite, numbers)):
         raise UndecodableError(
-            f"{named(keyword)} is {shown(chr(92).join(told))}, which is no number; "
+            f"{named(keyword)} is {shown(chr(92).join(texts))}, which is no number; "
             "mend it, or export the radiograph again"
         )
     return numbers

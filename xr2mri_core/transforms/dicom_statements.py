@@ -221,7 +221,7 @@ def turn_by_letters(told: Sequence[str]) -> tuple[Turn, Notes]:
 
 
 def _told(turn: Turn) -> str:
-    return f"the picture is {turn.told}, so that the patient's right is on image left, the head up"
+    return f"the picture is {turn.text}, so that the patient's right is on image left, the head up"
 
 
 def _turn_by_cosines(header: Dataset) -> tuple[Turn, Notes]:

@@ -3,8 +3,8 @@
 Without that attribute a header may hold ASCII alone, yet devices write names in the code page of
 their country. pydicom then reads every byte as a letter of Latin-1: wrong letters, which lose
 nothing, for written the same way they are the same bytes again. UTF-8 is recognised, for no text
-in a code page of one byte is UTF-8 by chance; those code pages cannot be told apart, and are kept
-as they are.
+in a code page of one byte is UTF-8 by chance; those code pages cannot be distinguished, and are
+kept as they are.
 
 Others declare a code page of one byte, by a default of the device, and write in another. Every byte
 is a letter there too, but not every letter stands beside every other: see `implausible`. What

@@ -3,7 +3,7 @@
 DICOM's Patient Orientation (0020,0020) tells towards what part of the patient the rows and the
 columns of a picture run (PS3.3, C.7.6.1.1.1): ``L\\F`` is the upright frontal view, ``R\\F`` its
 mirror image. Everything that reads a picture works on the upright one; what is said of places in
-it (boxes) is told in pixels of the file, as a viewer shows them that does not turn it.
+it (boxes) is given in pixels of the file, as a viewer shows them that does not turn it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Turn:
         return (self.transposed + sum(self.flipped)) % 2 == 1
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         """In words, for a warning."""
         if self == Turn(self.stretch, False, (True, True)):
             return "turned by 180 degrees"

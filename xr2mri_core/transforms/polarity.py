@@ -84,7 +84,7 @@ def negative(picture: Any) -> Any:
 
 
 def is_negative(picture: Any, judged: Callable[[Any], Judged]) -> bool | None:
-    """Whether a picture is a negative; None where that cannot be told.
+    """Whether a picture is a negative; None where that is not sure.
 
     The crop of a knee tells it. A picture in which no knee is found is one where its negative shows
     a knee: the detector finds some in one of both alone.

@@ -109,13 +109,13 @@ class RightKneeFramed(KeyedStep):
         done = dict(data)
         info = done.get(self.info_key, {})
         asked = Laterality.parse(done.get("laterality"))
-        told = Laterality.parse(info.get("laterality"))
-        side = asked or told
+        stated = Laterality.parse(info.get("laterality"))
+        side = asked or stated
         if self.info_key in done:
             notes = list(info.get("warnings", ()))
-            if asked and told and asked is not told:
+            if asked and stated and asked is not stated:
                 notes.append(
-                    f"the file states the laterality {told}, the request {asked}: {asked} is "
+                    f"the file states the laterality {stated}, the request {asked}: {asked} is "
                     "taken; check which knee it shows"
                 )
             if side is None:

@@ -75,7 +75,7 @@ class _Localization(_Strict):
 
 
 class _Info(_Strict):
-    """What is told of ``PreparedRadiograph.info``: what records and replies tell of it."""
+    """What travels of ``PreparedRadiograph.info``: what records and replies state of it."""
 
     format: Word
     laterality: Literal["R", "L"]
@@ -87,7 +87,7 @@ class _Info(_Strict):
     warnings: Warnings
 
 
-class _Told(_Strict):
+class _Answer(_Strict):
     info: _Info
     patient: dict[str, Any] | None
 
@@ -98,14 +98,14 @@ def refused(error: XR2MRIError) -> bytes:
     return json.dumps({kind: str(error)[:_LONGEST_WARNING]}).encode() + b"\n"
 
 
-def told(prepared: PreparedRadiograph) -> bytes:
+def packed(prepared: PreparedRadiograph) -> bytes:
     """The answer to a file that was prepared."""
     info = {name: prepared.info[name] for name in _Info.model_fields if name in prepared.info}
     info["warnings"] = _bounded(info["warnings"])
     if found := info.get("localization"):
         info["localization"] = {**found, "warnings": _bounded(found["warnings"])}
     patient = None if prepared.header is None else patient_as_text(prepared.header)
-    line = _Told(info=_Info(**info), patient=patient).model_dump_json()
+    line = _Answer(info=_Info(**info), patient=patient).model_dump_json()
     return line.encode() + b"\n" + prepared.picture.numpy().astype(np.float32).tobytes()
 
 
@@ -130,9 +130,9 @@ def understood(answer: bytes, name: str, size: int) -> PreparedRadiograph:
         for kind, error in (("undecodable", UndecodableError), ("refused", RadiographError)):
             if kind in said:
                 raise error(str(said[kind])[:_LONGEST_WARNING])
-        told = _Told.model_validate_json(line)
-        header = None if told.patient is None else patient_from_text(told.patient)
-        return PreparedRadiograph(name, _picture(pixels, size), told.info.model_dump(), header)
+        reply = _Answer.model_validate_json(line)
+        header = None if reply.patient is None else patient_from_text(reply.patient)
+        return PreparedRadiograph(name, _picture(pixels, size), reply.info.model_dump(), header)
     except RadiographError:
         raise
     except (InputError, ValidationError, ValueError, KeyError, TypeError, RecursionError) as error:

@@ -311,10 +311,10 @@ class _Forks:
     def _collected(self, control: socket.socket) -> _Fork:
         """The fork that was ordered; raises OSError."""
         connection, self._ordered = self._ordered, None
-        told, descriptors, _, _ = socket.recv_fds(control, 4, 1)
-        if len(told) != 4 or not descriptors or connection is None or self._process is None:
+        message, descriptors, _, _ = socket.recv_fds(control, 4, 1)
+        if len(message) != 4 or not descriptors or connection is None or self._process is None:
             raise OSError("it has ended")
-        return _Fork(connection, struct.unpack("<i", told)[0], descriptors[0], self._process)
+        return _Fork(connection, struct.unpack("<i", message)[0], descriptors[0], self._process)
 
     def _started(self) -> socket.socket:
         """The way to it; raises OSError."""

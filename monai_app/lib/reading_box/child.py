@@ -92,7 +92,7 @@ def _prepared(file: int, asked: answer.Request) -> bytes:
     try:
         with open(file, "rb") as stream:
             read = read_stream(stream, name)
-        return answer.told(
+        return answer.packed(
             prepare_radiograph(read, asked["size"], asked["laterality"], asked["box"])
         )
     except XR2MRIError as error:
@@ -117,7 +117,7 @@ def _warm_up() -> None:
             PIL.Image.open(buffer).load()
     torch.set_num_threads(1)
     for laterality in ("auto", "L"):  # the letter is read, and contradicted
-        answer.told(prepare_radiograph(np.asarray(picture), 256, laterality))
+        answer.packed(prepare_radiograph(np.asarray(picture), 256, laterality))
 
 
 def _picture() -> PIL.Image.Image:

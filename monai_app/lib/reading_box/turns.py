@@ -56,7 +56,7 @@ class Turn:
         return time.monotonic() - self.since > SOON
 
     def crowded_out(self) -> Crowded:
-        """What its client is told when the place was taken away."""
+        """What its client is answered when the place was taken away."""
         return Crowded(
             f"this file took more than {SOON:g} seconds to read while others waited; send it again "
             "later"

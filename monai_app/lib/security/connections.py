@@ -83,7 +83,7 @@ class BoundedConnection(H11Protocol):
     body_seconds: float = Bounds.body_seconds
     write_seconds: float = Bounds.write_seconds
     slowest: float = Bounds.slowest_kb_s << 10
-    _told = -_LOG_SECONDS
+    _logged = -_LOG_SECONDS
     _deadline: asyncio.TimerHandle | None = None
     _body: _Body | None = None
     _unread: asyncio.TimerHandle | None = None
@@ -158,8 +158,8 @@ class BoundedConnection(H11Protocol):
         return answered and not self.transport.get_write_buffer_size()
 
     def _make_room(self) -> bool:
-        if time.monotonic() - BoundedConnection._told >= _LOG_SECONDS:
-            BoundedConnection._told = time.monotonic()
+        if time.monotonic() - BoundedConnection._logged >= _LOG_SECONDS:
+            BoundedConnection._logged = time.monotonic()
             log.warning("%d connections: silent ones are closed for new ones", self.most)
         silent = [each for each in self.connections if isinstance(each, BoundedConnection)]
         silent = [each for each in silent if each.silent]

@@ -68,11 +68,12 @@ def _operation(
     schema: Mapping[str, Any], method: str, path: str, operation: Mapping[str, Any]
 ) -> str:
     rows = [
-        (each["name"], f"{each['in']}: {_told(each)}") for each in operation.get("parameters", ())
+        (each["name"], f"{each['in']}: {_described(each)}")
+        for each in operation.get("parameters", ())
     ]
     for kind, content in operation.get("requestBody", {}).get("content", {}).items():
         body = _resolved(schema, content.get("schema", {}))
-        rows += [(name, f"{kind}: {_told(each)}") for name, each in body["properties"].items()]
+        rows += [(name, f"{kind}: {_described(each)}") for name, each in body["properties"].items()]
     table = "".join(f"<tr><td>{escape(name)}<td>{escape(text)}" for name, text in rows)
     return (
         f"<h2>{method} {escape(path)}</h2><p>{escape(operation.get('summary', ''))}"
@@ -88,6 +89,6 @@ def _resolved(schema: Mapping[str, Any], inner: Mapping[str, Any]) -> dict[str, 
     return {"properties": {}, **found}
 
 
-def _told(described: Mapping[str, Any]) -> str:
+def _described(described: Mapping[str, Any]) -> str:
     kind = described.get("schema", described).get("type", "")
     return " ".join(filter(None, (kind, described.get("description", ""))))

@@ -33,7 +33,7 @@ class Guard:
         served: its routes, with who may use them.
         authenticator: tells who asks; made from the settings by default.
         audit: the audit log; made from the settings by default.
-        host: that the server was told to listen on. With a loopback address, requests that came
+        host: address on which the server listens. With a loopback address, requests that came
             in by another one are refused.
         folders: of the server that no reply may name, besides those that every path betrays.
     """

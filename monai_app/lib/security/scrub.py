@@ -43,7 +43,7 @@ class Scrubber:
     def scrub(self, text: bytes, json: bool = True) -> bytes:
         """The text without paths and tracebacks; in JSON the rest of the document survives."""
         text = (_TRACE_IN_JSON if json else _TRACE).sub(WITHHELD_TRACE, text)
-        if self._start.search(text) is None:  # as nearly all replies, told in no time
+        if self._start.search(text) is None:  # as nearly all replies, found in no time
             return text
         return self._paths.sub(WITHHELD_PATH, text)
 

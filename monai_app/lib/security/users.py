@@ -179,7 +179,7 @@ class UserFile:
 
 
 def default_file() -> Path:
-    """Where the command keeps users unless told otherwise."""
+    """Where the command keeps users unless another file is named."""
     configuration = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(os.environ.get("XR2MRI_USERS_FILE") or Path(configuration) / "xr2mri/users.json")
 

@@ -18,8 +18,8 @@ def run(script):
     sys.modules[name] = code
     spec.loader.exec_module(code)
     suite = unittest.defaultTestLoader.loadTestsFromModule(code)
-    told = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(suite)
-    return 0 if told.wasSuccessful() and told.testsRun else 1
+    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(suite)
+    return 0 if result.wasSuccessful() and result.testsRun else 1
 
 
 if __name__ == "__main__":

@@ -94,8 +94,8 @@ def compare(
     window = (float(low), float(high))
     resampled, share = _resampled(real, to_real, window, generated.shape, check)
     if share < LEAST_OVERLAP:
-        told = _("The real volume covers {x:.0f} % of the generated one.")
-        raise NoOverlap(told.format(x=100 * share))
+        message = _("The real volume covers {x:.0f} % of the generated one.")
+        raise NoOverlap(message.format(x=100 * share))
     slices = range(generated.shape[1])
     edges = np.zeros(generated.shape, np.float32, order="F")
     scores = np.zeros((2, generated.shape[1]))

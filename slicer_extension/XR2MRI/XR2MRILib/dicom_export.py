@@ -95,8 +95,8 @@ class DicomExport(Activity):
             self._database.insert(str(path), True, False, True)
             if not self._has(path):  # it raises nothing
                 self._take_back(files[0], known)
-                told = _("Slicer's DICOM database took {n} of {m} images.")
-                raise NotSaved(told.format(n=index, m=len(files)))
+                message = _("Slicer's DICOM database took {n} of {m} images.")
+                raise NotSaved(message.format(n=index, m=len(files)))
             if index % FILES_A_STEP == FILES_A_STEP - 1:
                 yield
         self._tidy()
@@ -127,9 +127,9 @@ def _new_folder() -> Path:
     try:
         return Path(tempfile.mkdtemp(prefix="xr2mri-", dir=slicer.app.temporaryPath))
     except OSError as error:
-        told = _("Nothing can be written to {folder}: {why}.")
+        message = _("Nothing can be written to {folder}: {why}.")
         why = error.strerror or error
-        raise NotSaved(told.format(folder=slicer.app.temporaryPath, why=why)) from None
+        raise NotSaved(message.format(folder=slicer.app.temporaryPath, why=why)) from None
 
 
 def _model(made: Result) -> str:

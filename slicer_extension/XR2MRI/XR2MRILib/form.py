@@ -62,7 +62,7 @@ class Field:
         grades = [f"{grade}: {word}" for grade, word in self.labels.items()]
         return "\n".join([f"{self.title} ({self.name})", *grades, _("not read: leave it open")])
 
-    def told(self, grade: int | None) -> str:
+    def grade_text(self, grade: int | None) -> str:
         """A grade with its word, such as "2 (moderate)"."""
         return _("not read") if grade is None else f"{grade} ({self.labels[grade]})"
 
@@ -86,11 +86,11 @@ class Field:
         raise self._refusal(value)
 
     def _refusal(self, value: Any) -> FormError:
-        told = _("{name} ({title}) has {value}.").format(
+        message = _("{name} ({title}) has {value}.").format(
             name=self.name, title=self.title, value=one_line(repr(value), 60)
         )
         accepted = ", ".join(map(str, self.grades))
-        return FormError(told, _("Accepted are {x}, or nothing.").format(x=accepted))
+        return FormError(message, _("Accepted are {x}, or nothing.").format(x=accepted))
 
 
 @dataclass(frozen=True)
@@ -149,8 +149,10 @@ class FeatureForm:
                 for group in schema["x-groups"]
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            told = _("The server's form cannot be used: {x}.").format(x=one_line(repr(error), 80))
-            raise FormError(told, _("Update the server or the extension.")) from None
+            message = _("The server's form cannot be used: {x}.").format(
+                x=one_line(repr(error), 80)
+            )
+            raise FormError(message, _("Update the server or the extension.")) from None
         self.fields = {item.name: item for group in self.groups for item in group.fields}
         self._spellings = {_plain(item.name): item for item in self.fields.values()}
         self._spellings.update({item.key: item for item in self.fields.values()})
@@ -191,9 +193,9 @@ class FeatureForm:
         found = self._spellings.get(_plain(name)) if isinstance(name, str) else None
         if found is None:
             names = list(self.fields)
-            told = _("No feature is called {x}.").format(x=one_line(repr(name), 60))
+            message = _("No feature is called {x}.").format(x=one_line(repr(name), 60))
             known = _("Known are {a} to {b}.").format(a=names[0], b=names[-1]) if names else ""
-            raise FormError(told, known)
+            raise FormError(message, known)
         return found
 
     def read(self, pairs: Iterable[tuple[str, Any]]) -> dict[str, int]:
@@ -206,9 +208,9 @@ class FeatureForm:
         for name, value in pairs:
             item = self.field(name)
             if item.name in seen:
-                told = _("{name} ({title}) is given twice.")
-                told = told.format(name=item.name, title=item.title)
-                raise FormError(told, _("Keep one of them."))
+                message = _("{name} ({title}) is given twice.")
+                message = message.format(name=item.name, title=item.title)
+                raise FormError(message, _("Keep one of them."))
             seen[item.name] = item.parse(value)
         return {name: grade for name in self.fields if (grade := seen.get(name)) is not None}
 
@@ -227,19 +229,19 @@ class FeatureForm:
 
     def summary(self) -> list[str]:
         """A line for each feature that was read."""
-        return [f"{self.fields[name].title}: {self.told(name)}" for name in self.values]
+        return [f"{self.fields[name].title}: {self.grade_text(name)}" for name in self.values]
 
     def differences(self, other: Mapping[str, int]) -> list[str]:
         """A line for each feature that differs from other values."""
         return [
-            f"{item.title}: {item.told(other.get(name))} \u2192 {item.told(self._values.get(name))}"
+            f"{item.title}: {item.grade_text(other.get(name))} \u2192 {self.grade_text(name)}"
             for name, item in self.fields.items()
             if other.get(name) != self._values.get(name)
         ]
 
-    def told(self, name: str) -> str:
+    def grade_text(self, name: str) -> str:
         """The grade of a feature with its word."""
-        return self.fields[name].told(self._values.get(name))
+        return self.fields[name].grade_text(self._values.get(name))
 
     # --- files and tables -----------------------------------------------------------------------
 
@@ -277,9 +279,9 @@ class FeatureForm:
                 raise FormError(_("{path} is too large for a form.").format(path=path))
             text = Path(path).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
-            told = _("{path} cannot be read: {why}.")
+            message = _("{path} cannot be read: {why}.")
             why = getattr(error, "strerror", None) or _("it is not text")
-            raise FormError(told.format(path=path, why=why)) from None
+            raise FormError(message.format(path=path, why=why)) from None
         self._values = self.parse_json(text)
         content = json.loads(text)
         beside = content.get("demographics") if "features" in content else None
@@ -291,8 +293,8 @@ class FeatureForm:
         try:
             pairs = json.loads(text, object_pairs_hook=_Pairs)
         except (ValueError, RecursionError) as error:
-            told = _("This is not JSON: {x}.").format(x=one_line(error, 80))
-            raise FormError(told, remedy) from None
+            message = _("This is not JSON: {x}.").format(x=one_line(error, 80))
+            raise FormError(message, remedy) from None
         if isinstance(pairs, _Pairs):
             inner = [value for name, value in pairs if name == "features"]
             pairs = inner[0] if len(inner) == 1 else pairs
@@ -330,8 +332,8 @@ class FeatureForm:
             raise FormError(_("There are {n} rows below the header.").format(n=len(rows)), remedy)
         cells = rows[0]
         if len(cells) != len(header):
-            told = _("The row has {n} cells, the header {m}.")
-            raise FormError(told.format(n=len(cells), m=len(header)), remedy)
+            message = _("The row has {n} cells, the header {m}.")
+            raise FormError(message.format(n=len(cells), m=len(header)), remedy)
         features = self.read((header[k], cells[k]) for k in columns)
         sides = [cells[k] for k, name in enumerate(header) if name.lower() == "side"]
         return ReadRow(features, side_of(sides[0]) if sides else "")

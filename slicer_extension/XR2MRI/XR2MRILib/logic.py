@@ -305,15 +305,15 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         made = result_of(resultNode)
         request = made.request.what_if(changes, made.seed)
         name = _("{name}, what if {changes}").format(
-            name=resultNode.GetName(), changes=", ".join(self._told(changes))
+            name=resultNode.GetName(), changes=", ".join(self._in_words(changes))
         )
         self.start(made.radiograph, request, resultNode, name)
 
-    def _told(self, changes: Mapping[str, int | None]) -> list[str]:
+    def _in_words(self, changes: Mapping[str, int | None]) -> list[str]:
         """Changed grades in words."""
         fields = self.form.fields if self.form is not None else {}
         return [
-            f"{fields[name].title} {fields[name].told(grade)}" if name in fields else name
+            f"{fields[name].title} {fields[name].grade_text(grade)}" if name in fields else name
             for name, grade in changes.items()
         ]
 
@@ -493,7 +493,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self.failed.emit(error)
 
     def _letGo(self, activity: Activity | None) -> None:
-        """End an activity, and go on ticking until its thread has told the server."""
+        """End an activity, and go on ticking until its thread has informed the server."""
         if activity is not None:
             activity.drop()
             self._ending.append(activity.worker)

@@ -1,4 +1,4 @@
-"""What may be told of the patient beside the graded features: age, sex, body mass index.
+"""What may be given of the patient beside the graded features: age, sex, body mass index.
 
 Which of these, and within which limits, is the server's to say: a model asks only for what its
 weights were trained with, and most ask for nothing.
@@ -44,10 +44,10 @@ class PatientField:
         """What may be given, in words."""
         if self.labels:
             return ", ".join(self.labels.values())
-        told = _("{least:g} to {most:g} {unit}")
-        return told.format(least=self.least, most=self.most, unit=self.unit).strip()
+        text = _("{least:g} to {most:g} {unit}")
+        return text.format(least=self.least, most=self.most, unit=self.unit).strip()
 
-    def told(self, value: Value) -> str:
+    def text(self, value: Value) -> str:
         """A value in words, such as "Age 61 years"."""
         word = self.labels.get(str(value), value) if self.labels else f"{value} {self.unit}"
         return f"{self.title} {word}".strip()
@@ -72,8 +72,8 @@ class PatientField:
         return int(number) if number.is_integer() else number
 
     def _refusal(self, text: str) -> FormError:
-        told = _("{title} cannot be {value}.").format(title=self.title, value=one_line(text, 40))
-        return FormError(told, _("Accepted are {x}, or nothing.").format(x=self.accepted))
+        message = _("{title} cannot be {value}.").format(title=self.title, value=one_line(text, 40))
+        return FormError(message, _("Accepted are {x}, or nothing.").format(x=self.accepted))
 
 
 def read_fields(schema: Mapping[str, Any] | None) -> tuple[PatientField, ...]:
@@ -89,8 +89,8 @@ def read_fields(schema: Mapping[str, Any] | None) -> tuple[PatientField, ...]:
         described = (schema or {}).get("properties", {})
         return tuple(_field(str(name), about) for name, about in described.items())
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        told = _("The server's form cannot be used: {x}.").format(x=one_line(repr(error), 80))
-        raise FormError(told, _("Update the server or the extension.")) from None
+        message = _("The server's form cannot be used: {x}.").format(x=one_line(repr(error), 80))
+        raise FormError(message, _("Update the server or the extension.")) from None
 
 
 def sift(
@@ -114,10 +114,10 @@ def sift(
 def from_tags(age: str, sex: str) -> dict[str, str]:
     """What the DICOM elements Patient's Age and Patient's Sex tell; nothing where they do not."""
     years = _YEARS.fullmatch(age.strip())
-    told = {"age": str(int(years[1]))} if years else {}
+    values = {"age": str(int(years[1]))} if years else {}
     if sex.strip() in ("F", "M"):
-        told["sex"] = sex.strip()
-    return told
+        values["sex"] = sex.strip()
+    return values
 
 
 def _field(name: str, about: Mapping[str, Any]) -> PatientField:

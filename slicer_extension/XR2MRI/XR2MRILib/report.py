@@ -124,7 +124,7 @@ def _form_rows(made: Result, form: FeatureForm | None) -> list[tuple[str, str]]:
     for name, grade in made.request.features.items():
         field = form.fields.get(name) if form is not None else None
         if field is not None and grade in field.labels:
-            rows.append((field.title, field.told(grade)))
+            rows.append((field.title, field.grade_text(grade)))
         else:
             rows.append((name, str(grade)))
     for name, value in made.request.demographics.items():
@@ -279,5 +279,5 @@ def _write_pdf(page: Page, path: Path) -> Iterator[None]:
 
 
 def _not_written(path: Path, why: str | None) -> NotSaved:
-    told = _("{path} cannot be written: {why}.")
-    return NotSaved(told.format(path=path, why=why or _("the disk or its rights refuse it")))
+    message = _("{path} cannot be written: {why}.")
+    return NotSaved(message.format(path=path, why=why or _("the disk or its rights refuse it")))

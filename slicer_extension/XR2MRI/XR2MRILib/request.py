@@ -75,5 +75,5 @@ class Request:
             known = {item.name for item in fields(cls)}
             return cls(**{name: value for name, value in given.items() if name in known})
         except (ValueError, TypeError, AttributeError) as error:
-            told = _("The volume does not tell what it was made from: {x}.")
-            raise FormError(told.format(x=one_line(error, 80))) from None
+            message = _("The volume does not tell what it was made from: {x}.")
+            raise FormError(message.format(x=one_line(error, 80))) from None

@@ -51,8 +51,8 @@ def holds_patient_data(node: slicer.vtkMRMLVolumeNode) -> bool:
 def _as_filed(node: slicer.vtkMRMLVolumeNode) -> bool:
     """Whether a node has the size of its DICOM picture: it was not cropped or resampled since."""
     frame = frame_of(node)
-    told = (dicom_source.value(node, tag) for tag in (dicom_source.ROWS, dicom_source.COLUMNS))
-    return tuple(told) == (str(frame.rows), str(frame.columns))
+    size = (dicom_source.value(node, tag) for tag in (dicom_source.ROWS, dicom_source.COLUMNS))
+    return tuple(size) == (str(frame.rows), str(frame.columns))
 
 
 def _encoded(

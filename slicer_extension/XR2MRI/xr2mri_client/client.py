@@ -132,14 +132,14 @@ class XR2MRIClient:
             raise
         except Refused as error:
             if error.status in (404, 405):
-                told = _("{url} is not an XR2MRI server.").format(url=self.url)
-                raise WrongServer(told) from error
+                message = _("{url} is not an XR2MRI server.").format(url=self.url)
+                raise WrongServer(message) from error
             raise
         try:
             answer = reply.json()
         except BadReply as error:
-            told = _("{url} is not an XR2MRI server.").format(url=self.url)
-            raise WrongServer(told) from error
+            message = _("{url} is not an XR2MRI server.").format(url=self.url)
+            raise WrongServer(message) from error
         info = read_info(self.url, answer)
         needed = bool(self._login_enabled())
         user = self._user() if needed else ""
@@ -213,7 +213,7 @@ class XR2MRIClient:
             model: one of `ServerInfo.models`.
             radiograph: content or path of a DICOM, PNG, JPEG, NIfTI or NRRD file.
             parameters: as `ModelInfo.parameters` describes them; those that are None are left out.
-            sent: told how many bytes of how many have gone.
+            sent: called with the bytes that have gone and those in all.
             key: 8 to 64 letters, digits, `_` and `-`, made up for this generation. Sent again with
                 the same key, the server answers with the job that it has, if it has one.
 
@@ -328,13 +328,13 @@ class XR2MRIClient:
         return read_npy(reply.content, self._affine_of(job), job.num_slices)
 
     def _affine_of(self, job: JobHandle) -> np.ndarray:
-        """Where the voxels of a job's volume lie, as its state told, which is asked if need be."""
+        """Where the voxels of a job's volume lie, by its state, which is asked for if need be."""
         if job.id not in self._affines:
             self.state(job)
         affine = self._affines[job.id]
         if affine is None:
-            told = _("The server does not tell where the volume lies.")
-            raise VersionMismatch(told, server_is_older=True)
+            message = _("The server does not tell where the volume lies.")
+            raise VersionMismatch(message, server_is_older=True)
         return affine
 
     def record(self, job: JobHandle) -> dict[str, Any]:
@@ -385,9 +385,9 @@ def check_record(job: JobHandle, volume: Volume, record: Mapping[str, Any]) -> N
         raise BadReply(_("The record is of another seed than was asked for."))
     if record.get("slices") != job.num_slices:
         raise BadReply(_("The record is of another number of slices than was asked for."))
-    told: Any = record.get("spacing_mm")
+    spacing: Any = record.get("spacing_mm")
     try:
-        same = len(told) == 3 and np.allclose(told, volume.spacing, rtol=1e-3, atol=0)
+        same = len(spacing) == 3 and np.allclose(spacing, volume.spacing, rtol=1e-3, atol=0)
     except (TypeError, ValueError):
         same = False
     if not same:

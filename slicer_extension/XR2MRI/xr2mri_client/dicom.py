@@ -44,6 +44,6 @@ def unpack(content: bytes | bytearray, folder: Path) -> list[Path]:
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError):
         raise BadReply(_("The DICOM series is damaged.")) from None
     except OSError as error:
-        told = _("The DICOM series cannot be written to {folder}: {why}.")
-        raise NotSaved(told.format(folder=folder, why=error.strerror or error)) from None
+        message = _("The DICOM series cannot be written to {folder}: {why}.")
+        raise NotSaved(message.format(folder=folder, why=error.strerror or error)) from None
     return written

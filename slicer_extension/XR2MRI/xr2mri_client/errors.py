@@ -103,8 +103,10 @@ class PermissionNeeded(XR2MRIClientError):
     """Nobody has agreed that radiographs are sent to this server."""
 
     def __init__(self, url: str) -> None:
-        told = _("Nothing is sent to {url} before you agree to it.").format(url=one_line(url, 80))
-        super().__init__(told, _("Agree when you are asked, or pass allowUpload=True."))
+        message = _("Nothing is sent to {url} before you agree to it.").format(
+            url=one_line(url, 80)
+        )
+        super().__init__(message, _("Agree when you are asked, or pass allowUpload=True."))
 
 
 class JobLost(XR2MRIClientError):

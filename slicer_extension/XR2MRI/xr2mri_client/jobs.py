@@ -43,7 +43,7 @@ class ModelInfo:
         return self.weights is not None
 
     def limits(self, parameter: str) -> tuple[Any, Any, Any]:
-        """Smallest and largest accepted value and default of a parameter; None where not told."""
+        """Smallest and largest accepted value and default of a parameter; None where not stated."""
         described = self.parameters.get("properties", {}).get(parameter, {})
         choices = [described, *described.get("anyOf", [])]  # pydantic's way to say "or null"
         found = {key: value for choice in reversed(choices) for key, value in choice.items()}
@@ -183,9 +183,9 @@ def read_info(url: str, info: Any) -> ServerInfo:
         raise WrongServer(_("{url} is not an XR2MRI server.").format(url=url))
     version = one_line(info.get("version", "?"), 40)
     if found != API_VERSION:
-        told = _("The server (XR2MRI {version}) speaks version {n} of the interface, not {m}.")
-        told = told.format(version=version, n=found, m=API_VERSION)
-        raise VersionMismatch(told, server_is_older=found < API_VERSION)
+        message = _("The server (XR2MRI {version}) speaks version {n} of the interface, not {m}.")
+        message = message.format(version=version, n=found, m=API_VERSION)
+        raise VersionMismatch(message, server_is_older=found < API_VERSION)
     form, queue = info.get("form"), _mapping(info.get("queue"))
     if not isinstance(form, dict) or not isinstance(info.get("models"), dict):
         raise BadReply(_("The server does not describe its models and its form."))

@@ -20,7 +20,7 @@ class MultipartForm:
         fields: of the form.
         file: open for reading, at its start.
         size: bytes of the file.
-        sent: told how many bytes of how many are gone.
+        sent: called with the bytes that are gone and those in all.
         check: called between the pieces; what it raises ends the upload.
     """
 

@@ -98,8 +98,8 @@ def _not_reached(error: Exception, causes: list[BaseException], url: str) -> XR2
     raise error
 
 
-def _tls_problem(told: str, url: str, ca_file: str | None) -> TlsProblem:
-    said = told.lower()
+def _tls_problem(text: str, url: str, ca_file: str | None) -> TlsProblem:
+    said = text.lower()
     if "wrong_version_number" in said or "wrong version number" in said:
         plain = url.replace("https:", "http:", 1)
         return TlsProblem(

@@ -6,7 +6,7 @@
     client.use_token(access.token)
 
 Other users of the computer reach its port, too. So it takes a secret that is made for it and lies
-in files that only this user can read, never in a command line; and before it is told the secret or
+in files that only this user can read, never in a command line; and before it is sent the secret or
 sent a radiograph, it has to prove that it knows it: another program may have taken its port.
 
 It ends when its standard input does: when `stop` closes the pipe, and also when the process that
@@ -117,8 +117,8 @@ class OwnServer:
         try:
             if not _is_private(path):
                 return None
-            told = json.loads(path.read_text(encoding="utf-8"))
-            port, token = int(told["port"]), str(told["token"])
+            session = json.loads(path.read_text(encoding="utf-8"))
+            port, token = int(session["port"]), str(session["token"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return Access(f"http://127.0.0.1:{port}", token) if proves(port, token) else None
@@ -215,8 +215,8 @@ class OwnServer:
             if time.monotonic() > limit:
                 self.stop()
                 self.wait(0)
-                told = _("The server did not answer within {n:.0f} s.").format(n=seconds)
-                raise ServerEnded(told)
+                message = _("The server did not answer within {n:.0f} s.").format(n=seconds)
+                raise ServerEnded(message)
             time.sleep(_PAUSE)
 
 
@@ -269,11 +269,11 @@ def why_it_ended(status: int, log: str) -> ServerEnded:
             _("Uninstall it, and install it again."),
         )
     if status < 0:
-        told = _("The server was ended by signal {n}.").format(n=-status)
-        return ServerEnded(told)
+        message = _("The server was ended by signal {n}.").format(n=-status)
+        return ServerEnded(message)
     cause = _cause(log)
-    told = _("The server has ended with status {n}: {x}").format(n=status, x=cause)
-    return ServerEnded(told if cause else told.rstrip(": "))
+    message = _("The server has ended with status {n}: {x}").format(n=status, x=cause)
+    return ServerEnded(message if cause else message.rstrip(": "))
 
 
 def _cause(log: str) -> str:

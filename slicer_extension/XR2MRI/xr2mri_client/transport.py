@@ -208,8 +208,8 @@ class Transport:
             expired = _("Your login has expired, or is of another server.")
             return LoginNeeded(expired if self.login.token else _("The server asks for a login."))
         if status == 429 or (status == 503 and "Retry-After" in reply.headers):
-            told = detail or _("The server takes no more at the moment.")
-            return Busy(_sentence(told), _seconds(reply.headers.get("Retry-After", "")))
+            message = detail or _("The server takes no more at the moment.")
+            return Busy(_sentence(message), _seconds(reply.headers.get("Retry-After", "")))
         if 300 <= status < 400:
             target = urlsplit(reply.headers.get("Location", ""))
             where = f"{target.scheme}://{target.netloc}" if target.netloc else target.path or "?"
@@ -220,14 +220,14 @@ class Transport:
         if status == 400 and b"HTTP request was sent to HTTPS port" in reply.content:
             return needs_https(self.url)
         if 400 <= status < 500:
-            told = detail or _plain_words(status)
-            return Refused(_sentence(told), status)
+            message = detail or _plain_words(status)
+            return Refused(_sentence(message), status)
         if status >= 500:
             known = reply.fields.get("request_id") or reply.headers.get("X-Request-ID", "")
-            told = _sentence(detail or _plain_words(status))
+            message = _sentence(detail or _plain_words(status))
             # a proxy's own page while the server restarts, or the server's word?
             passing = status in (502, 503, 504) and not detail
-            return ServerFault(told, status, str(known), passing)
+            return ServerFault(message, status, str(known), passing)
         return BadReply(_("The server answers with status {n}.").format(n=status))
 
 

@@ -121,7 +121,7 @@ class GenerationWorker(Worker):
 
     A network that drops is waited for. If it drops while the radiograph is sent, the radiograph is
     sent once more under the same key: the server may have a job already, which nobody else knows.
-    After `cancel` the server is told in the background, whatever the thread is waiting for.
+    After `cancel` the server is informed in the background, whatever the thread is waiting for.
 
     Args:
         client: of the server.
@@ -154,7 +154,7 @@ class GenerationWorker(Worker):
         self._telling: threading.Thread | None = None
 
     def cancel(self) -> None:
-        """End it, here at once and on the server as soon as it can be told. After a failure that
+        """End it, here at once and on the server as soon as it can be reached. After a failure that
         left a job on the server, end that job; after a success, nothing."""
         with self._lock:
             super().cancel()
@@ -162,7 +162,7 @@ class GenerationWorker(Worker):
                 self._tell_server()
 
     def join(self, seconds: float | None = None) -> bool:
-        """As `Worker.join`, and until the server has been told of a cancellation."""
+        """As `Worker.join`, and until the server knows of a cancellation."""
         limit = None if seconds is None else time.monotonic() + seconds
         ended = super().join(seconds)
         if self._telling is not None:
@@ -220,9 +220,9 @@ class GenerationWorker(Worker):
             state = self._insisting(lambda: self._client.state(job))
             if state.final:
                 return state
-            told = (state.state, state.done, state.queue_position)
-            pause = FIRST_PAUSE if told != before else min(pause * 1.5, LONGEST_PAUSE)
-            before = told
+            now = (state.state, state.done, state.queue_position)
+            pause = FIRST_PAUSE if now != before else min(pause * 1.5, LONGEST_PAUSE)
+            before = now
             self._emit(
                 Progress(
                     state.state,

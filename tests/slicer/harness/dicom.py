@@ -2,7 +2,7 @@
 
 The database is a folder of files and an index in memory. Its names, and what it answers where it
 has nothing (an empty text, an empty list), are ctkDICOMDatabase's; so is that `insert` returns
-nothing and raises nothing: what it could not take is told by `lastError` alone.
+nothing and raises nothing: what it could not take is in `lastError` alone.
 """
 
 from __future__ import annotations

@@ -83,8 +83,10 @@ class PythonQt:
         elif name.startswith(OWN) or not _is_plain(type(self)):
             super().__setattr__(name, value)
         elif not loading:
-            told = f"PythonQt refuses the new attribute {name!r} of a plain {type(self).__name__}"
-            raise AttributeError(told)
+            message = (
+                f"PythonQt refuses the new attribute {name!r} of a plain {type(self).__name__}"
+            )
+            raise AttributeError(message)
 
     def connect(self, signal: str, receiver: Any, slot: str | None = None) -> bool:
         """Connect a signal, given by its C++ signature, to a callable or to an object's slot."""

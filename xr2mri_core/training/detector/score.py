@@ -2,7 +2,7 @@
 
 A joint counts as found when its box overlaps the true one by an IoU of 0.3 or more; the mean IoU
 takes every true joint, one not found as 0. What the decision makes of them is judged as well: the
-side of each knee, whether a cropped radiograph is kept, whether a stranger is told as one.
+side of each knee, whether a cropped radiograph is kept, whether a stranger is recognised as one.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def score_crops(
 ) -> dict[str, float]:
     """Tight, processed crops (`crops`) of legs that the detector has not seen.
 
-    ``doubted`` are those that are told to show no knee. The size of the joint gives such a picture
+    ``doubted`` are those that may show no knee. The size of the joint gives such a picture
     its scale, so its relative error is measured too, over those that are found.
     """
     overlaps: list[float] = []

@@ -1,4 +1,4 @@
-"""Which of the three formats a file has, told by its content, never by its name."""
+"""Which of the three formats a file has, by its content, never by its name."""
 
 from __future__ import annotations
 

@@ -23,18 +23,18 @@ from xr2mri_client.texts import tr as _
 from ..form import LARGEST_FILE, SEPARATORS, FeatureForm, side_of
 
 _COLUMNS = ("file", "radiograph", "name", "case")
-_PEOPLE = ("age", "sex", "bmi")
+_DEMOGRAPHICS = ("age", "sex", "bmi")
 _GRADED = re.compile(r"\d{5,}(?P<side>[LR])", re.IGNORECASE)
 _KL = "kl_grade"
 
 
 @dataclass(frozen=True)
 class Form:
-    """What is told of one radiograph.
+    """The features and demographics that were given for one radiograph.
 
     Attributes:
         features: grades by name.
-        demographics: what is told of the patient, as it stands there.
+        demographics: age, sex and body mass index as they were written.
         laterality: `R`, `L` or `auto`.
         problem: why it cannot be used; empty where it can.
     """
@@ -75,9 +75,11 @@ def _of_json(path: Path, form: FeatureForm) -> Form:
         text = path.read_text(encoding="utf-8-sig")
         features = form.parse_json(text)
         content = json.loads(text)
-        people = content.get("demographics") if "features" in content else None
+        demographics = content.get("demographics") if "features" in content else None
         side = content.get("laterality", "") if "features" in content else ""
-        return Form(features, people if isinstance(people, dict) else {}, _laterality(side))
+        return Form(
+            features, demographics if isinstance(demographics, dict) else {}, _laterality(side)
+        )
     except FormError as error:
         return Form(problem=f"{path.name}: {error.message}")
     except (OSError, UnicodeDecodeError):
@@ -159,10 +161,10 @@ def _column(row: Mapping[str, str]) -> str:
 
 def _of_row(row: Mapping[str, str], form: FeatureForm, where: str) -> Form:
     features = [(name, cell) for name, cell in row.items() if _is_feature(name, form)]
-    people = {name: row[name] for name in _PEOPLE if row.get(name)}
+    demographics = {name: row[name] for name in _DEMOGRAPHICS if row.get(name)}
     try:
         side = _laterality(row.get("laterality") or row.get("side") or "")
-        return Form(form.read(features), people, side)
+        return Form(form.read(features), demographics, side)
     except FormError as error:
         return Form(problem=f"{where}: {error.message}")
 
@@ -175,9 +177,9 @@ def _is_feature(name: str, form: FeatureForm) -> bool:
     return True
 
 
-def _laterality(told: Any) -> str:
+def _laterality(value: Any) -> str:
     """`R`, `L` or `auto`; raises FormError."""
-    text = str(told or "").strip()
+    text = str(value or "").strip()
     if text.lower() in ("", "auto"):
         return "auto"
     side = side_of(text)

@@ -46,9 +46,9 @@ class Item:
     Attributes:
         name: to show.
         load: brings it into the scene, if it is not there; its nodes, mostly one.
-        form: what is told of it; None where nothing is beside it.
+        form: its features and demographics; None where no file or table has any.
         whole: whether a DICOM file with the patient's name may be sent.
-        standing, told: how far it is, and a word more.
+        standing, detail: how far it is, and a word more.
         radiograph, volume: ids of nodes, once there are any.
     """
 
@@ -57,7 +57,7 @@ class Item:
     form: Form | None = None
     whole: bool = False
     standing: Standing = Standing.WAITING
-    told: str = ""
+    detail: str = ""
     radiograph: str = ""
     volume: str = ""
     warnings: list[str] = field(default_factory=list)
@@ -92,8 +92,8 @@ def of_folder(folder: str | Path, form: FeatureForm) -> tuple[list[Item], list[s
     for path in _files(folder):
         paths.append(path.relative_to(folder).as_posix())
         if len(paths) > MOST:
-            told = _("{folder} has more than {n} radiographs.").format(folder=folder, n=MOST)
-            raise BadRadiograph(told)
+            message = _("{folder} has more than {n} radiographs.").format(folder=folder, n=MOST)
+            raise BadRadiograph(message)
     if not paths:
         raise BadRadiograph(_("There is no radiograph in {folder}.").format(folder=folder))
     forms, notes = forms_of(folder, paths, form)

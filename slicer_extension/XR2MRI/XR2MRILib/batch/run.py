@@ -83,7 +83,7 @@ class Batch:
         """Generate from each that has no volume yet."""
         for item in self.items:
             if item.standing is not Standing.DONE:
-                item.standing, item.told = Standing.WAITING, ""
+                item.standing, item.detail = Standing.WAITING, ""
         self.running = True
         self._next()
 
@@ -126,7 +126,7 @@ class Batch:
             self._fail(item, error)
             return
         self._current = item
-        item.standing, item.told = Standing.GENERATING, ""
+        item.standing, item.detail = Standing.GENERATING, ""
 
     def _loaded(self, item: Item) -> slicer.vtkMRMLVolumeNode:
         """The radiograph of an item. A series may hold several: the others become items of their
@@ -142,13 +142,13 @@ class Batch:
 
     def _fail(self, item: Item, error: XR2MRIClientError) -> None:
         if isinstance(error, Busy):
-            item.standing, item.told = Standing.WAITING, error.message
+            item.standing, item.detail = Standing.WAITING, error.message
             self._later(max(_LEAST_WAIT_S, error.retry_after))
         elif isinstance(error, _ENDING):
-            item.standing, item.told = Standing.WAITING, error.message
+            item.standing, item.detail = Standing.WAITING, error.message
             self.running = False
         else:
-            item.standing, item.told = Standing.FAILED, error.message
+            item.standing, item.detail = Standing.FAILED, error.message
             self._later()
         self.changed.emit()
 
@@ -166,7 +166,7 @@ class Batch:
             return
         item.standing, item.volume = Standing.DONE, outcome.volume.GetID()
         item.warnings = outcome.warnings
-        item.told = _("seed {n}").format(n=outcome.seed)
+        item.detail = _("seed {n}").format(n=outcome.seed)
         self.changed.emit()
         self._later()
 
@@ -178,12 +178,12 @@ class Batch:
     def _on_cancelled(self) -> None:
         item = self._mine()
         if item is not None:
-            item.standing, item.told, self.running = Standing.CANCELLED, "", False
+            item.standing, item.detail, self.running = Standing.CANCELLED, "", False
             self.changed.emit()
 
     def _on_progressed(self, progress: Progress) -> None:
         if self._current is not None and progress.phase == "running":
-            told = _("{n} of {m} slices").format(n=progress.slices, m=progress.num_slices)
-            if told != self._current.told:
-                self._current.told = told
+            message = _("{n} of {m} slices").format(n=progress.slices, m=progress.num_slices)
+            if message != self._current.detail:
+                self._current.detail = message
                 self.changed.emit()

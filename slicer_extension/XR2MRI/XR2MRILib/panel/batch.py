@@ -194,18 +194,18 @@ class BatchSection(Section):
         """What the panel's options ask for, of the form of this one."""
         info, given = self.logic.info, item.form
         if given is not None:
-            features, people = dict(given.features), dict(given.demographics)
+            features, demographics = dict(given.features), dict(given.demographics)
         else:
             features, _unknown = FeatureForm(info.form).sift(
                 attributes.read_json(radiograph, attributes.FEATURES)
             )
-            people = attributes.read_json(radiograph, attributes.DEMOGRAPHICS)
-        people = {**dicom_source.demographics(radiograph), **people}
+            demographics = attributes.read_json(radiograph, attributes.DEMOGRAPHICS)
+        demographics = {**dicom_source.demographics(radiograph), **demographics}
         fields = read_fields(info.model.demographics if info.model is not None else None)
-        kept, refused = sift(fields, people)
+        kept, refused = sift(fields, demographics)
         if refused:
-            told = _("The server does not accept {x}.")
-            raise FormError(told.format(x=", ".join(refused)))
+            message = _("The server does not accept {x}.")
+            raise FormError(message.format(x=", ".join(refused)))
         return replace(
             self._generate.request(),
             features=features,
@@ -248,8 +248,8 @@ class BatchSection(Section):
                 tell(self.ui.batchNote, _("Writing {path}...").format(path=path.name))
                 yield
             _write_table(folder / "xr2mri.csv", rows)
-            told = _("{n} volumes and the table xr2mri.csv are in {folder}.")
-            self._notes = told.format(n=len(rows), folder=folder), "good"
+            message = _("{n} volumes and the table xr2mri.csv are in {folder}.")
+            self._notes = message.format(n=len(rows), folder=folder), "good"
         except XR2MRIClientError as error:
             self._notes = str(error), "bad"
         self.update()
@@ -259,12 +259,12 @@ def _row(item: Item) -> tuple[str, str, str]:
     """The cells of an item."""
     form = item.form
     if form is not None and form.problem:
-        told = _("cannot be used")
+        grades = _("cannot be used")
     else:
         features = form.features if form is not None else item.own_grades
-        told = _("{n} read").format(n=len(features)) if features else _("none")
+        grades = _("{n} read").format(n=len(features)) if features else _("none")
     state = _WORDS[item.standing]
-    return item.name, told, f"{state}: {item.told}" if item.told else state
+    return item.name, grades, f"{state}: {item.detail}" if item.detail else state
 
 
 def _file_name(name: str, taken: list[str]) -> str:
@@ -294,5 +294,5 @@ def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:
             writer.writeheader()
             writer.writerows(rows)
     except OSError as error:
-        told = _("{path} cannot be written: {why}.")
-        raise NotSaved(told.format(path=path, why=error.strerror)) from None
+        message = _("{path} cannot be written: {why}.")
+        raise NotSaved(message.format(path=path, why=error.strerror)) from None

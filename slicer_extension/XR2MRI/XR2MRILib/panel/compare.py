@@ -76,8 +76,8 @@ class CompareSection(Section):
         if self._form is None or not name:
             return
         field = self._form.fields[name]
-        grades = [(field.told(grade), grade) for grade in reversed(field.grades)]
-        set_items(self.ui.whatIfGrade, [*grades, (field.told(None), "")])
+        grades = [(field.grade_text(grade), grade) for grade in reversed(field.grades)]
+        set_items(self.ui.whatIfGrade, [*grades, (field.grade_text(None), "")])
         self.ui.whatIfGrade.setCurrentIndex(0)
         self.update()
 
@@ -94,7 +94,7 @@ class CompareSection(Section):
 
     def _on_finished(self, outcome: Any) -> None:
         if isinstance(outcome, Compared):
-            told = _("PSNR {x:.2f} dB, SSIM {y:.3f}; slice by slice in the table {table}.")
-            text = told.format(x=outcome.psnr, y=outcome.ssim, table=outcome.table.GetName())
+            message = _("PSNR {x:.2f} dB, SSIM {y:.3f}; slice by slice in the table {table}.")
+            text = message.format(x=outcome.psnr, y=outcome.ssim, table=outcome.table.GetName())
             tell(self.ui.compareNote, text)
         self.update()

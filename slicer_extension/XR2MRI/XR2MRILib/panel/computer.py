@@ -84,7 +84,7 @@ class ComputerSection(Section):
         there = installed is not None or computer.installation.part("environment").exists()
         ui.uninstallButton.visible, ui.uninstallButton.enabled = there, idle
         ui.logEdit.visible = ui.logButton.checked
-        tell(ui.computerStatus, *self._told())
+        tell(ui.computerStatus, *self._status())
         if running and computer.ours:
             self._timer.start()
         else:
@@ -94,12 +94,12 @@ class ComputerSection(Section):
         self._timer.stop()
         super().close()
 
-    def _told(self) -> tuple[str, str]:
+    def _status(self) -> tuple[str, str]:
         """What there is, and how that is to be shown."""
         computer, state = self.logic.computer, self.logic.state
         if state is State.INSTALLING:
             step = self._step
-            return _told_step(step) if step is not None else _("Installing..."), "plain"
+            return _step_text(step) if step is not None else _("Installing..."), "plain"
         if state is State.UNINSTALLING:
             return _("Removing..."), "plain"
         if state is State.STARTING:
@@ -109,13 +109,13 @@ class ComputerSection(Section):
         installed = computer.installed
         if installed is None:
             return _("Not installed. Once it is, nothing leaves this computer."), "attention"
-        told = _("Installed: XR2MRI {version}, {gb:.1f} GB, {device}.").format(
+        text = _("Installed: XR2MRI {version}, {gb:.1f} GB, {device}.").format(
             version=installed.version, gb=installed.bytes / 1e9, device=installed.device
         )
         if computer.access is None:
-            return told + " " + _("Not running; Generate starts it."), "plain"
+            return text + " " + _("Not running; Generate starts it."), "plain"
         whose = _("Running.") if computer.ours else _("Running, started by another Slicer.")
-        return f"{told} {whose}", "good"
+        return f"{text} {whose}", "good"
 
     # --- what happens ---------------------------------------------------------------------------
 
@@ -220,10 +220,10 @@ class ComputerSection(Section):
     def _on_happened(self, event: Any) -> None:
         if isinstance(event, Step):
             self._step = event
-            tell(self.ui.computerStatus, *self._told())
+            tell(self.ui.computerStatus, *self._status())
             self.ui.progressBar.maximum = event.total
             self.ui.progressBar.value = event.index - 1
-            tell(self.ui.progressNote, _told_step(event))
+            tell(self.ui.progressNote, _step_text(event))
         elif isinstance(event, Line):
             self.ui.logEdit.appendPlainText(event.text)
 
@@ -247,6 +247,6 @@ class ComputerSection(Section):
         self.logic.checkServer()
 
 
-def _told_step(step: Step) -> str:
-    told = _("Installing, step {n} of {m}: {title}...")
-    return told.format(n=step.index, m=step.total, title=step.title)
+def _step_text(step: Step) -> str:
+    text = _("Installing, step {n} of {m}: {title}...")
+    return text.format(n=step.index, m=step.total, title=step.title)

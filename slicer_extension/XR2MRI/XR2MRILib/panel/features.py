@@ -25,7 +25,7 @@ class FeatureSection(Section):
     """Shows the form and keeps it and the parameter node the same.
 
     Attributes:
-        form: None before a server has told it.
+        form: None before a server has sent its schema.
         placed: signal (): another form is in its place.
     """
 
@@ -71,8 +71,8 @@ class FeatureSection(Section):
         self.form.replace(kept)
         if unknown:
             self.node.features = self.form.values
-            told = _("Left out, since this server's form does not know it: {x}.")
-            tell(self.ui.formNote, told.format(x=one_line(", ".join(unknown), 200)), "attention")
+            message = _("Left out, since this server's form does not know it: {x}.")
+            tell(self.ui.formNote, message.format(x=one_line(", ".join(unknown), 200)), "attention")
 
     def close(self) -> None:
         self._turns.clear()
@@ -108,13 +108,13 @@ class FeatureSection(Section):
         self.update()
 
     def _summary(self) -> str:
-        told, people = self._grades_told(), self._patient.told
-        if not people:
-            return told or _("Nothing was read: the radiograph alone decides.")
-        patient = _("Patient: {x}.").format(x=people)
-        return f"{told or _('No feature was read.')} {patient}"
+        grades, patient = self._grades_text(), self._patient.summary
+        if not patient:
+            return grades or _("Nothing was read: the radiograph alone decides.")
+        patient = _("Patient: {x}.").format(x=patient)
+        return f"{grades or _('No feature was read.')} {patient}"
 
-    def _grades_told(self) -> str:
+    def _grades_text(self) -> str:
         read = self.form.summary()
         if not read:
             return ""

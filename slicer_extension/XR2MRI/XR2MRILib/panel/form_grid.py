@@ -28,7 +28,7 @@ class FormGrid:
 
     Args:
         form: to show.
-        changed: told the name and the grade that the user has chosen; None is "not read".
+        changed: called with the name and the grade that the user has chosen; None is "not read".
 
     Attributes:
         widget: to place in a layout once `build` is through.

@@ -206,7 +206,7 @@ class GenerateSection(Section):
 
     def _on_progress(self, progress: Progress) -> None:
         self._bar(progress.fraction if progress.phase in ("uploading", "running") else None)
-        tell(self.ui.progressNote, _told(progress))
+        tell(self.ui.progressNote, _progress_text(progress))
 
     def _bar(self, fraction: float | None) -> None:
         """Show a fraction, or that nobody knows."""
@@ -234,7 +234,7 @@ class GenerateSection(Section):
         tell(self.ui.messageLabel, _("Cancelled."))
 
 
-def _told(progress: Progress) -> str:
+def _progress_text(progress: Progress) -> str:
     """Where a generation is, in a line."""
     if progress.phase == "uploading":
         return _("Sending the radiograph...")
@@ -263,13 +263,13 @@ def _with_time(text: str, progress: Progress) -> str:
 def _outcome(outcome: Any) -> str:
     if isinstance(outcome, Result):
         seconds = sum(outcome.record.get("seconds", {}).values())
-        told = _("{name}: seed {seed}, {n:.0f} s on the server.")
-        told = told if seconds else _("{name}: seed {seed}.")
-        return told.format(name=outcome.volume.GetName(), seed=outcome.seed, n=seconds)
+        message = _("{name}: seed {seed}, {n:.0f} s on the server.")
+        message = message if seconds else _("{name}: seed {seed}.")
+        return message.format(name=outcome.volume.GetName(), seed=outcome.seed, n=seconds)
     if isinstance(outcome, Compared):
-        told = _("PSNR {x:.2f} dB, SSIM {y:.3f}.")
-        return told.format(x=outcome.psnr, y=outcome.ssim)
+        message = _("PSNR {x:.2f} dB, SSIM {y:.3f}.")
+        return message.format(x=outcome.psnr, y=outcome.ssim)
     if isinstance(outcome, Exported):
-        told = _("{name}: {n} images are in the DICOM database.")
-        return told.format(name=outcome.name, n=outcome.images)
+        message = _("{name}: {n} images are in the DICOM database.")
+        return message.format(name=outcome.name, n=outcome.images)
     return ""

@@ -20,7 +20,7 @@ class GradeField:
 
     Args:
         field: of the form.
-        changed: told the name and the grade that the user has chosen; None is "not read".
+        changed: called with the name and the grade that the user has chosen; None is "not read".
 
     Attributes:
         widget: to place in a layout.
@@ -62,8 +62,8 @@ class GradeField:
         button.objectName = f"grade_{self._field.name}_{name}"
         button.text = NOT_READ if value is None else str(value)
         button.checkable = True
-        button.toolTip = plain_tip(f"{self._field.title}\n{self._field.told(value)}")
-        button.accessibleName = f"{self._field.title}: {self._field.told(value)}"
+        button.toolTip = plain_tip(f"{self._field.title}\n{self._field.grade_text(value)}")
+        button.accessibleName = f"{self._field.title}: {self._field.grade_text(value)}"
         button.connect("clicked(bool)", lambda _checked, value=value: self.choose(value))
         return button
 

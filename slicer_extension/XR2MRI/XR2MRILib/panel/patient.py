@@ -46,10 +46,10 @@ class PatientSection(Section):
         return sift(self._fields, self.node.demographics)[0] if self.node is not None else {}
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """What is given, in words; empty where nothing is."""
         values = self.values
-        return ", ".join(f.told(values[f.name]) for f in self._fields if f.name in values)
+        return ", ".join(f.text(values[f.name]) for f in self._fields if f.name in values)
 
     def update(self) -> None:
         self.ui.patientFrame.visible = bool(self._fields)
@@ -105,8 +105,8 @@ class PatientSection(Section):
         others = {name: str(value) for name, value in given.items() if not self._knows(name)}
         self.problem = ""
         self.node.demographics = {**others, **{name: str(value) for name, value in kept.items()}}
-        told = _("Left out, since this server does not accept it: {x}.")
-        note = told.format(x=one_line(", ".join(refused), 200)) if refused else ""
+        message = _("Left out, since this server does not accept it: {x}.")
+        note = message.format(x=one_line(", ".join(refused), 200)) if refused else ""
         tell(self.ui.patientNote, note, "attention")
         self.update()
 

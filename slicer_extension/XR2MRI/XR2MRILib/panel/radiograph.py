@@ -150,10 +150,10 @@ class RadiographSection(Section, VTKObservationMixin):
         known = attributes.read_json(chosen, attributes.FEATURES)
         if known or not first:
             self.node.features = known
-        people = attributes.read_json(chosen, attributes.DEMOGRAPHICS)
-        people = people or dicom_source.demographics(chosen)
-        if people or not first:
-            self.node.demographics = people
+        demographics = attributes.read_json(chosen, attributes.DEMOGRAPHICS)
+        demographics = demographics or dicom_source.demographics(chosen)
+        if demographics or not first:
+            self.node.demographics = demographics
         if not problem(chosen):
             if settings.own_layout() and not self._opening:
                 self._turns.add(layout.show)
@@ -182,19 +182,19 @@ class RadiographSection(Section, VTKObservationMixin):
 
     # --- the side -------------------------------------------------------------------------------
 
-    def _told_laterality(self) -> str:
+    def _stated_laterality(self) -> str:
         """The side by what is known of the image; empty where nothing is."""
         return dicom_source.laterality(self.radiograph) if self.radiograph is not None else ""
 
     def _laterality_note(self) -> str:
-        told = self._told_laterality()
+        side = self._stated_laterality()
         words = {"R": _("right"), "L": _("left")}
-        if not told:
+        if not side:
             auto = self.node.laterality == "auto"
             return _("The image does not tell; a right knee is assumed.") if auto else ""
-        if self.node.laterality in ("auto", told):
-            return _("The image says: {side}.").format(side=words[told])
-        return _("But the image says: {side}.").format(side=words[told])
+        if self.node.laterality in ("auto", side):
+            return _("The image says: {side}.").format(side=words[side])
+        return _("But the image says: {side}.").format(side=words[side])
 
     def _on_laterality(self, _index: int) -> None:
         if self.node is not None:

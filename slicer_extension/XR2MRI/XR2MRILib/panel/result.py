@@ -246,16 +246,16 @@ def _described(node: slicer.vtkMRMLScalarVolumeNode | None) -> str:
     record, request = made.record, made.request
     kinds = {"sample": _("Sample"), "mean": _("Mean (best guess)")}
     what = [kinds[record["kind"]]] if record.get("kind") in kinds else []
-    told = [
+    parts = [
         *what,
         _("{n} slices").format(n=record.get("slices")),
         _("seed {n}").format(n=made.seed),
     ]
     if record.get("steps") and record.get("sampler"):
         steps = _("{n} steps of {sampler}")
-        told.append(steps.format(n=record["steps"], sampler=record["sampler"]))
-    told.append(_("{m} features").format(m=len(request.features)))
+        parts.append(steps.format(n=record["steps"], sampler=record["sampler"]))
+    parts.append(_("{m} features").format(m=len(request.features)))
     if request.demographics:
-        told.append(", ".join(f"{name} {value}" for name, value in request.demographics.items()))
+        parts.append(", ".join(f"{name} {value}" for name, value in request.demographics.items()))
     notice = str(record.get("notice", "")).capitalize()
-    return ". ".join(part for part in (", ".join(told), notice) if part) + "."
+    return ". ".join(part for part in (", ".join(parts), notice) if part) + "."

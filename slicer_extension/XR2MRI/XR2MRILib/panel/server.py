@@ -58,7 +58,7 @@ class ServerSection(Section):
             kind = "attention" if type(self._error) is LoginNeeded else "bad"
             tell(self.ui.serverStatus, str(self._error), kind)
         elif self.logic.info is not None:
-            tell(self.ui.serverStatus, _told(self.logic.info), "good")
+            tell(self.ui.serverStatus, _connected_text(self.logic.info), "good")
         else:
             tell(self.ui.serverStatus, "" if here else _("Not connected."))
 
@@ -109,21 +109,21 @@ class ServerSection(Section):
         self.update()
 
 
-def _told(info: ServerInfo) -> str:
+def _connected_text(info: ServerInfo) -> str:
     """What there is at the other end, in a sentence."""
     model = info.model
     if model is None:
         return _("Connected to XR2MRI {version}, which has no model that can generate.").format(
             version=info.version
         )
-    told = _("Connected to {model}, XR2MRI {version}").format(
+    text = _("Connected to {model}, XR2MRI {version}").format(
         model=model.name, version=info.version
     )
     if info.user not in ("", "anonymous"):  # as a server calls who started it for himself
-        told += _(", as {user}").format(user=info.user)
+        text += _(", as {user}").format(user=info.user)
     if info.waiting:
-        told += _(", {n} waiting in line").format(n=info.waiting)
-    return f"{told}."
+        text += _(", {n} waiting in line").format(n=info.waiting)
+    return f"{text}."
 
 
 def _details(info: ServerInfo) -> str:

@@ -72,9 +72,9 @@ def _header(path: str) -> dict[str, str]:
 def laterality(node: slicer.vtkMRMLNode) -> str:
     """`R` or `L` by what is written on the node, by the DICOM tags of the image, then by those of
     its series; empty where nothing tells."""
-    told = node.GetAttribute(attributes.LATERALITY) or ""
+    stated = node.GetAttribute(attributes.LATERALITY) or ""
     tags = (value(node, tag) for tag in (IMAGE_LATERALITY, LATERALITY))
-    sides = (side.upper() for side in (told, *tags))
+    sides = (side.upper() for side in (stated, *tags))
     return next((side for side in sides if side in ("R", "L")), "")
 
 

@@ -65,8 +65,8 @@ def _valid(key: str, value: str) -> bool:
 
 
 class _Watch(VTKObservationMixin):
-    """Takes the keys of every volume whose file is told after it has entered the scene, as all
-    that is read is; a scene brings the attributes itself."""
+    """Takes the keys of every volume whose file is known only after it has entered the scene, as
+    that of all that is read is; a scene brings the attributes itself."""
 
     def __init__(self) -> None:
         VTKObservationMixin.__init__(self)
@@ -80,13 +80,13 @@ class _Watch(VTKObservationMixin):
 
 
 def _take_once(node: slicer.vtkMRMLNode) -> None:
-    """Take the keys when the node is told its file. Nothing here holds the node: volumes come and
+    """Take the keys when the node gets its file. Nothing here holds the node: volumes come and
     go without ever having a file, and their memory must go with them."""
     tags: list[int] = []
 
-    def told(caller: slicer.vtkMRMLVolumeNode, _event: str) -> None:
+    def referenced(caller: slicer.vtkMRMLVolumeNode, _event: str) -> None:
         if caller.GetStorageNode() is not None and tags:  # asking may tell once more
             caller.RemoveObserver(tags.pop())
             take(caller)
 
-    tags.append(node.AddObserver(node.ReferenceAddedEvent, told))
+    tags.append(node.AddObserver(node.ReferenceAddedEvent, referenced))

@@ -50,14 +50,14 @@ def problem(node: slicer.vtkMRMLVolumeNode | None) -> str:
         return _("{name} is neither grey nor RGB.").format(name=node.GetName())
     dimensions = sorted(image.GetDimensions())
     if dimensions[0] != 1:
-        told = _("{name} is a volume of {n} slices; a radiograph is one picture.")
-        return told.format(name=node.GetName(), n=image.GetDimensions()[2])
+        message = _("{name} is a volume of {n} slices; a radiograph is one picture.")
+        return message.format(name=node.GetName(), n=image.GetDimensions()[2])
     if dimensions[1] < 16:
         return _("{name} is too small for a radiograph.").format(name=node.GetName())
     modality = dicom_source.value(node, dicom_source.MODALITY)
     if not is_radiograph(modality):
-        told = _("{name} is no radiograph: its DICOM modality is {modality}.")
-        return told.format(name=node.GetName(), modality=modality)
+        message = _("{name} is no radiograph: its DICOM modality is {modality}.")
+        return message.format(name=node.GetName(), modality=modality)
     return ""
 
 
