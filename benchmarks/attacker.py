@@ -31,10 +31,10 @@ class Attacker:
     """One user at one server.
 
     Args:
-        url: of the server, asked for anew before each attack, for it may have moved.
+        url: address of the server, asked for anew before each attack, for it may have moved.
         login: name and password.
-        model: that is asked for.
-        image: of the studies.
+        model: name of the model that is asked for.
+        image: id of an image of the studies.
     """
 
     def __init__(self, url: Callable[[], str], login: Login, model: str, image: str) -> None:

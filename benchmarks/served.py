@@ -28,7 +28,7 @@ class Served:
 
     Args:
         studies: folder of radiographs.
-        folder: for its files.
+        folder: folder for the server's files.
     """
 
     def __init__(self, studies: Path, folder: Path) -> None:

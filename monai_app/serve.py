@@ -44,7 +44,7 @@ def serve(
 
     Args:
         studies: folder of radiographs, or the DICOMweb address of a PACS.
-        host, port: to listen on.
+        host, port: address and port to listen on.
         conf: names and values of `lib.settings.Settings` and `lib.security.settings`.
         app: folder of an app with another `model`; None is the one that is installed.
         ssl_certfile, ssl_keyfile: PEM, for TLS without a proxy.

@@ -96,8 +96,8 @@ class Algorithm2:
 
         Args:
             picture: (1, 1, H, W) float32 in [-1, 1], the radiograph y in the right-knee frame.
-            condition: that r encodes.
-            request: which slices, and how.
+            condition: features and demographics that r encodes.
+            request: which slices are generated, and how.
             cancelled: asked before every pass through a network; True raises Cancelled.
         """
         r = self.model.guidance.encode(condition.features, condition.demographics)

@@ -26,8 +26,8 @@ class Bundle:
     """What a bundle gives a generator.
 
     Attributes:
-        model: with its weights.
-        scheduler: of the training.
+        model: the model with its weights.
+        scheduler: noise scheduler of the training.
         settings: the section `generation`.
         origin: bundle, size and weights, for records.
     """

@@ -84,7 +84,7 @@ def save_datalist(
         path: the JSON file; its folder is made.
         splits: ``training``, ``validation``, ``test`` -> items. Paths are written relative to
             the file; relative ones are taken to be so already.
-        name: of the data set.
+        name: name of the data set.
         description: where the data come from.
         synthetic: whether the images were made and not acquired.
 

@@ -44,7 +44,7 @@ def run_demo(
 
     Args:
         out: folder for all files.
-        seed: of the patient and of the noise, counted from ``UNSEEN_SEED`` and from 0.
+        seed: seed of the patient and of the noise, counted from ``UNSEEN_SEED`` and from 0.
         bundle: see ``xr2mri generate --bundle``.
         device: see ``xr2mri generate --device``.
 

@@ -46,7 +46,7 @@ def with_option(error: XR2MRIError, spell: Callable[[str], str] = str) -> str:
 
     Args:
         error: what happened.
-        spell: from the argument's name to the option's.
+        spell: turns an argument's name into the option's.
     """
     name, *value = error.option.split(" ", 1)
     return f"{error} ({' '.join(['--' + spell(name), *value])})" if name else str(error)

@@ -22,7 +22,7 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     """Write one file whole or not at all, with errors as they come.
 
     Args:
-        path: of the file; its folder is created if needed.
+        path: path of the file; its folder is created if needed.
 
     Yields:
         A path beside it to write to, with the same suffixes, for writers choose formats by them.

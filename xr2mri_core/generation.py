@@ -64,7 +64,7 @@ class Recipe:
 
     Attributes:
         path, size, weights, device, precision: see `KneeMRIGenerator.from_bundle`.
-        sha256: of the weights; others are refused there.
+        sha256: SHA-256 of the weights; others are refused there.
     """
 
     path: Path | None
@@ -377,7 +377,7 @@ class KneeMRIGenerator:
         """What a request costs: how often a slice goes through denoiser, regression or decoder.
 
         Args:
-            request: with the steps filled in (`GenerationRequest.filled`).
+            request: the request with the steps filled in (`GenerationRequest.filled`).
         """
         slices, steps, draws = request.count, request.steps or 1, self._draws(request)
         if self.model.depth_mixing is None:  # the last batch is filled up

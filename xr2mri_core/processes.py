@@ -69,7 +69,7 @@ class LeaveAtOnce:
     has to come first.
 
     Attributes:
-        status: to exit with.
+        status: exit status.
     """
 
     def __init__(self) -> None:
@@ -264,7 +264,7 @@ def begin_worker(parent: int, last_signal: signal.Signals = signal.SIGTERM) -> N
 
     Args:
         parent: the other.
-        last_signal: that this process gets once the other has died.
+        last_signal: signal that this process gets once the other has died.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _watch(parent, os.getpid(), last_signal)

@@ -28,7 +28,7 @@ class PreparedRadiograph:
     """A radiograph that a model can take; its file is no longer needed.
 
     Attributes:
-        name: of the file, for the record.
+        name: name of the file, for the record.
         picture: (1, 1, H, W) float32 in [-1, 1], cropped, in the right-knee frame.
         info: ``laterality``, ``box``, ``spacing_mm``, ``warnings``, ... of the transforms.
         header: the pydicom Dataset of a DICOM file, without its pixels; None for other files.

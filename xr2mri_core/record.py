@@ -32,10 +32,10 @@ def record_of(
     Args:
         radiograph, condition, request: what it was made from.
         affine: (4, 4) of the volume.
-        grading: of the model.
+        grading: grading of the model.
         uses_demographics: whether they guide the model; if not, none are recorded.
         mean_by: how the volume is the mean: ``regression``, or ``8 samples``; None for a sample.
-        seconds: by stage.
+        seconds: seconds by stage.
         model: bundle, size, weights, device.
     """
     info, depths = radiograph.info, request.positions

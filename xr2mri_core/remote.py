@@ -34,15 +34,15 @@ def generate_on_server(
     """Send a radiograph to a server and wait for its volume; an interrupt cancels the job there.
 
     Args:
-        url: as people type it: `localhost:8000`, `https://mri.hospital.example`.
+        url: address as people type it: `localhost:8000`, `https://mri.hospital.example`.
         radiograph: DICOM, PNG, JPEG, NIfTI or NRRD file. Its content is sent, not its name.
         features: grades by name; what is missing is not read.
         model: one that the server offers.
-        token: of a login; empty where the server asks for none.
+        token: token of a login; empty where the server asks for none.
         ca_file: certificates of authorities to trust, PEM.
         progress: called as `progress(slices, of, phase)`.
         cancelled: asked now and then; True ends the job.
-        parameters: as the server's `/info/` describes them; None is left out.
+        parameters: parameters, as the server's `/info/` describes them; None is left out.
 
     Returns:
         What `KneeMRIGenerator.generate` returns, made elsewhere.

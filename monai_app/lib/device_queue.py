@@ -162,13 +162,13 @@ class DeviceQueue:
         devices: their names.
         lost: jobs in whose middle each device was lost.
         ended: jobs by their end.
-        units: of all jobs that were done.
-        seconds: that devices worked, all together.
+        units: units of all jobs that were done.
+        seconds: seconds that devices worked, all together.
 
     Args:
         devices: their names, or that of the only one.
         max_waiting: jobs that may wait; one more is refused.
-        expected_seconds: for one unit of work, until the first job has been timed.
+        expected_seconds: expected seconds for one unit of work, until the first job has been timed.
         most_of_one: jobs of one owner that may wait; None: as many as of all.
     """
 

@@ -40,7 +40,7 @@ class DeviceWorker:
 
     Args:
         device: ``cuda:0``, ``cpu``, ...
-        threads: of torch there; only a CPU has a use for several.
+        threads: number of threads of torch there; only a CPU has a use for several.
     """
 
     def __init__(self, device: str, threads: int = 1) -> None:

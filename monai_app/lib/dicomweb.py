@@ -47,9 +47,9 @@ class DicomWebStudies(ReadOnlyStudies):
     """Radiographs of a DICOMweb server: QIDO-RS to find, WADO-RS to fetch, STOW-RS to store.
 
     Args:
-        url: of the DICOMweb service.
-        username, password: for HTTP Basic, or empty.
-        bounds: of requests, seconds and bytes; an image may have those of an upload.
+        url: address of the DICOMweb service.
+        username, password: credentials for HTTP Basic, or empty.
+        bounds: limits of requests, seconds and bytes; an image may have those of an upload.
     """
 
     def __init__(

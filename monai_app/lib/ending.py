@@ -31,9 +31,11 @@ def when_asked_to_end(
     To be called in the main thread, once uvicorn has set its handlers; does nothing elsewhere.
 
     Args:
-        calls: that end work; each in a thread of its own, for a signal may come at any moment.
+        calls: functions that end work; each in a thread of its own, for a signal may come at any
+            moment.
         at_last: seconds from the signal to the end of the process, whatever its threads do.
-        drain: on SIGTERM, before all that; returns when the work has come to its end, or its time.
+        drain: called on SIGTERM, before all that; returns when the work has come to its end, or its
+            time.
     """
     if threading.current_thread() is not threading.main_thread():
         return

@@ -21,10 +21,10 @@ def greet_when_ready(
     """Have the server that is starting print the greeting as soon as its port is open.
 
     Args:
-        config: of the server, if it is known.
-        security: who may come in.
+        config: configuration of the server, if it is known.
+        security: settings that say who may come in.
         studies: what it serves.
-        model: that the example asks.
+        model: name of the model that the example asks.
     """
     if config is None or not config.port:
         return

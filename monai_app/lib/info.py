@@ -19,8 +19,8 @@ def api_info(service: GenerationService, most_bytes: int) -> dict[str, Any]:
     """What is not of one model: the form of the features, versions, limits, and the notice.
 
     Args:
-        service: that generates.
-        most_bytes: of an upload.
+        service: the service that generates.
+        most_bytes: largest size of an upload.
     """
     return {
         "api_version": API_VERSION,

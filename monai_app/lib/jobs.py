@@ -27,8 +27,8 @@ class Key:
     """What makes a request that is sent again the same request.
 
     Attributes:
-        name: that the client chose; one of an owner names one job.
-        digest: of all that was asked for.
+        name: name that the client chose; one of an owner names one job.
+        digest: SHA-256 of all that was asked for.
     """
 
     name: str
@@ -41,10 +41,10 @@ class Entry:
 
     Attributes:
         owner: user who started it, and who alone gets the result.
-        claim: on the bytes of the result, of the user who is counted for them.
+        claim: claim on the bytes of the result, of the user who is counted for them.
         fetched: whether its owner has had a volume of it, whole.
         archive: its DICOM files, while they are being sent.
-        archiving: who may make them.
+        archiving: users who may make archives.
     """
 
     job: Job
@@ -72,7 +72,7 @@ class JobStore:
 
     Args:
         queue: where the jobs run.
-        results: of the users.
+        results: quota of the users' results.
         keep_seconds: life of a result.
     """
 
@@ -101,11 +101,11 @@ class JobStore:
 
         Args:
             generation: what is to be done.
-            model: by which.
-            owner: who gets the result.
+            model: name of the model that generates.
+            owner: user who gets the result.
             account: user who is counted for it, in the line and among the results.
             warnings: about the request.
-            key: of the request.
+            key: name of the request.
 
         Raises:
             InputError: a result of this size is more than a user may hold.
@@ -224,7 +224,7 @@ class JobStore:
         """Take no new jobs, and wait until those that are there have ended and been fetched.
 
         Args:
-            seconds: at most.
+            seconds: longest time to wait.
         """
         limit = time.monotonic() + seconds
         self.queue.drain(seconds)

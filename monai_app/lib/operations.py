@@ -17,7 +17,7 @@ def operations_router(service: GenerationService) -> APIRouter:
     """`GET /ready` and `GET /metrics`.
 
     Args:
-        service: that is asked.
+        service: the service that is asked.
     """
     router = APIRouter(tags=["Operations"], default_response_class=Json)
     registry = cache(lambda: metrics_of(service.queue))

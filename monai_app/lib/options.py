@@ -53,7 +53,7 @@ def read_options(
     Args:
         kind: the dataclass; fields without a default are left out.
         conf: name -> text, as MONAI Label hands it to the app; other names are left alone.
-        environment_prefix: of the variables that are read too; None reads none.
+        environment_prefix: prefix of the variables that are read too; None reads none.
 
     Returns:
         The values of all of these fields.

@@ -145,7 +145,7 @@ class GenerationParameters(BaseModel):
 
         Args:
             text: a JSON object, or what it says.
-            model: that the request is for; the parameters may name no other one.
+            model: model that the request is for; the parameters may name no other one.
 
         Returns:
             The parameters, features parsed and the seed drawn; and warnings about what a stock

@@ -25,7 +25,7 @@ class Quota:
     """Bytes of one kind that users hold.
 
     Args:
-        name: of the kind, in the plural: it stands in messages.
+        name: name of the kind, in the plural: it stands in messages.
         most: bytes of all users.
         most_of_one: bytes of one; None: as much as all.
     """

@@ -35,7 +35,7 @@ class VolumeReply(StreamingResponse):
     """A volume of a job, which counts as held until the last byte is sent or the client has gone.
 
     Args:
-        entry: whose volume it is.
+        entry: job whose volume it is.
         body: pieces.
         length: bytes of all pieces, where known before.
         headers: as usual.
@@ -86,7 +86,7 @@ async def infer_reply(entry: Entry, form: str, alone: bool) -> VolumeReply:
     """The answer of `/infer` with a volume, as stock MONAI Label answers.
 
     Args:
-        entry: of the result.
+        entry: job of the result.
         form: ``nifti``, ``nrrd`` or ``dicom``.
         alone: the file; else the record and the file as multipart.
     """

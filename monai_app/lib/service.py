@@ -59,7 +59,7 @@ class Generation:
 
     Attributes:
         parameters: what was asked for.
-        affine: of the volume.
+        affine: affine of the volume.
         units: slices of all samples.
         size: bytes that its result will take.
         slices: how many have arrived of the first sample, from the posterior end on.
@@ -188,9 +188,9 @@ class GenerationService:
         batch_size: slices at a time; None is the bundle's.
         precision: ``fp32`` or ``bf16``.
         size: overlay of the bundles, ``compact`` or ``paper``.
-        max_seconds: of one generation, which has the device for itself.
-        max_memory_mb: of the arrays of one generation, its reply included.
-        box: that reads files; by default the one that this process shares.
+        max_seconds: longest time of one generation, which has the device for itself.
+        max_memory_mb: most memory of the arrays of one generation, its reply included.
+        box: box that reads files; by default the one that this process shares.
         shared: whether there are several users; one may hold half of the places in the line.
     """
 
@@ -297,9 +297,9 @@ class GenerationService:
         All of it happens in the reading box; what comes back is the picture that the model takes.
 
         Args:
-            model: of which name.
+            model: name of the model.
             source: a file, or the content of one.
-            parameters: with side and box.
+            parameters: parameters with the side and the box.
             owner, gone: see `ReadingBox.prepare`.
 
         Raises:

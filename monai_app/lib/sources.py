@@ -63,10 +63,10 @@ class Sources:
     """Finds, reads and checks the radiograph of a request; nothing of it stays on the disk.
 
     Args:
-        service: whose models say how a radiograph is read.
+        service: service, whose models say how a radiograph is read.
         studies: images that can be named by an id.
         sessions: files that were sent before.
-        most_bytes: of one upload.
+        most_bytes: largest size of one upload.
     """
 
     def __init__(

@@ -141,7 +141,7 @@ class Studies(ReadOnlyStudies):
     appended, so that an id never means another file than before.
 
     Args:
-        folder: of the studies; made if it is missing.
+        folder: folder of the studies; made if it is missing.
     """
 
     def __init__(self, folder: str | Path) -> None:

@@ -18,7 +18,7 @@ class KneeMRITask(InferTask):
     """Generates a volume for `app.infer({"model": ..., "image": path, ...})`.
 
     Args:
-        service: that has the model.
+        service: the service that has the model.
         model: its name.
     """
 

@@ -241,7 +241,7 @@ class TrainingRuns:
     """At most one training at a time.
 
     Args:
-        service: whose models are trained.
+        service: service, whose models are trained.
         studies: folder with `datalist.json` (pairs of radiograph and MRI, with features). A PACS
             has none, and cannot be trained on.
         folder: where runs are kept, private to the server's user.

@@ -30,10 +30,10 @@ class Session:
     """One uploaded radiograph, to be used several times.
 
     Attributes:
-        content: of the file.
+        content: content of the file.
         owner: user that sent it; nobody else may use it.
         expiry: seconds without use after which it is dropped.
-        claim: on its bytes.
+        claim: claim on its bytes.
     """
 
     content: bytes
@@ -63,7 +63,7 @@ class Sessions:
 
     Args:
         longest: seconds that a session may ask for, at most.
-        quota: of the users.
+        quota: quota of the users.
     """
 
     def __init__(self, longest: float = 3600, quota: Quota | None = None) -> None:
@@ -80,8 +80,8 @@ class Sessions:
         """Keep a file. Without an expiry of 1 second or more it is the longest allowed.
 
         Args:
-            content: of the file.
-            owner: who may use it.
+            content: content of the file.
+            owner: user who may use it.
             expiry: seconds without use.
             account: user who is counted for it; None: the owner.
 

@@ -73,7 +73,7 @@ class XR2MRIWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     Args:
         parent: as Slicer gives it.
-        logic: to use instead of one of its own.
+        logic: logic to use instead of one of its own.
     """
 
     def __init__(self, parent=None, logic=None):

@@ -82,7 +82,7 @@ class MedM2GInspired(XR2MRIModel):
         """InfoNCE of text with radiograph and of text with MRI, over the C cases of a batch.
 
         Args:
-            embedding: of the radiographs (C, D).
+            embedding: embedding of the radiographs, (C, D).
             features: r (C, positions).
             z_0: latents of S slices of each case, case by case (C*S, c, h, w).
             depth: (C*S,), where they lie.

@@ -18,8 +18,9 @@ class Method:
     """One method.
 
     Attributes:
-        name: of its overlay `configs/baselines/<name>.yaml`, its folder and its option.
-        title: for people.
+        name: name of the method's overlay `configs/baselines/<name>.yaml`, its folder and its
+            option.
+        title: name to show.
         stages: overlays of each training in order, behind `training`, `train_diffusion` and the
             size; a later one starts from the weights of the one before, and all share the budget
             equally.

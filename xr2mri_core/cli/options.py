@@ -27,7 +27,7 @@ class Commands:
     """Commands, or actions of a command.
 
     Args:
-        parser: whose they are.
+        parser: parser that gets the options.
         metavar: what they are called in its help.
         common: parser of the arguments that all of them have.
     """
@@ -80,7 +80,7 @@ def worker_options(parser: argparse.ArgumentParser, what: str = "") -> None:
     """Who works on many items; `workers` takes them.
 
     Args:
-        parser: of the command.
+        parser: parser of the command.
         what: said before the help, e.g. which of the command's uses they are for.
     """
     parser.add_argument(

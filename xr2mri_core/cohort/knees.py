@@ -32,7 +32,7 @@ class CohortKnee:
         features: grades in any spelling of `features_from_row`; other
             columns are passed over.
         demographics: ``age``, ``sex``, ``bmi``.
-        box: of the knee in the radiograph, (top, left, bottom, right) in pixels.
+        box: box of the knee in the radiograph, (top, left, bottom, right) in pixels.
     """
 
     name: str

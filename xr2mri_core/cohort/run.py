@@ -37,13 +37,13 @@ class Row:
     """What became of one knee.
 
     Attributes:
-        name: of the knee.
+        name: name of the knee.
         radiograph: the file as it was given.
         radiograph_sha256, laterality, seed: what it was made from; None where it came not so far.
         status: ``generated``, ``kept`` from an earlier run, or ``failed``.
         files: relative path -> SHA-256.
-        seconds: for reading, generating and writing.
-        warnings: of the record.
+        seconds: seconds of reading, generating and writing.
+        warnings: warnings of the record.
         error: why it failed.
         key: digest of all that the files depend on.
     """
@@ -99,7 +99,8 @@ def generate_cohort(
         settings: whatever else the files depend on: model, request, format.
         seed: with the knee's name it gives the knee's own seed, in the manifest, so that noise
             differs between knees and depends on no order.
-        jobs, scheduler: who works on the knees; see `xr2mri_core.processes.each_done`.
+        jobs, scheduler: processes, or a Dask scheduler, for the knees; see
+            `xr2mri_core.processes.each_done`.
         progress: ``progress(done, total, name)``.
         failed: called with the row of a knee that failed.
 

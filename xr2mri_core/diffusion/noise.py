@@ -34,7 +34,7 @@ class DepthNoise:
     other depths are asked for, in whatever order or batches.
 
     Args:
-        shape: of one slice's noise, e.g. (16, 16, 16).
+        shape: shape of one slice's noise, e.g. (16, 16, 16).
         length: correlation length in slices of the 50-slice volume (1.5 mm each). 0 is the paper's
             independent noise (here reproducible per depth, distinguished to a millionth of the
             window); infinity the same noise everywhere. About 1 gives generated volumes the
@@ -95,7 +95,7 @@ class DepthNoise:
 
         Args:
             depths: (n,) of one slab.
-            generator: whose device the noise is made on.
+            generator: random generator; the noise is made on its device.
 
         Returns:
             float32 (n, *shape); slices are correlated among one another as those of a call are.

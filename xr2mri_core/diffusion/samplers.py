@@ -87,7 +87,7 @@ def sample(
     Args:
         denoise: the network's prediction, see `Denoise` and `guided`.
         noise: z_T (B, c, h, w), e.g. of `DepthNoise`.
-        scheduler: of `build_scheduler`.
+        scheduler: scheduler, as `build_scheduler` makes it.
         steps: network passes, 1 to T.
         callback: called as callback(done, steps, z_t) after each step.
         cancelled: asked before each step.

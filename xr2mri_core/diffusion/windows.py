@@ -10,7 +10,7 @@ def windows(count: int, size: int, reach: int) -> Iterator[tuple[slice, slice]]:
 
     Args:
         count: slices of the volume.
-        size: of a window, as far as `2 * reach + 1` allows less.
+        size: size of a window, as far as `2 * reach + 1` allows less.
         reach: slices to either side that a result depends on.
 
     Yields:

@@ -158,7 +158,7 @@ def measure(
 
     Args:
         truth: the case.
-        predictions: by name of the row.
+        predictions: predictions by the name of the row.
         switched: (off, on) by variable.
         std: predicted standard deviation (n, H, W), where several samples were drawn.
     """
@@ -213,16 +213,18 @@ def evaluate(
 
     Args:
         datalist: see `xr2mri_core.datalist`.
-        split: which of its lists.
+        split: list of the datalist that is measured.
         cases: the first so many only.
         seed: case i is generated from ``seed + i``, by every row of the table alike.
-        samples: with 2 or more, also whether their deviation fits the error of the mean.
+        samples: number of samples; with 2 or more, also whether their deviation fits the error of
+            the mean.
         response_cases: how many cases switch one cyst and one chondrocalcinosis each, in turn over
             the six variables (phantoms only; default: all evaluated cases).
         spacing_cases: how many cases are also generated at 30 to 500 slices, with the model's noise
             and with the paper's independent one (its Fig. 6).
         mean_cases: training volumes in the mean volume.
-        jobs, scheduler: who works on the cases; see `xr2mri_core.processes.each_done`.
+        jobs, scheduler: processes, or a Dask scheduler, for the cases; see
+            `xr2mri_core.processes.each_done`.
         request: further arguments of `KneeMRIGenerator.generate` (steps, sampler, ...).
 
     Returns:

@@ -65,10 +65,11 @@ def robustness(
 
     Args:
         datalist: see `xr2mri_core.datalist`.
-        split: which of its lists.
+        split: list of the datalist that is measured.
         cases: the first so many only.
         seed: case i is generated from ``seed + i``, and its changes are drawn from it.
-        jobs, scheduler: who works on the cases; see `xr2mri_core.processes.each_done`.
+        jobs, scheduler: processes, or a Dask scheduler, for the cases; see
+            `xr2mri_core.processes.each_done`.
         request: further arguments of `KneeMRIGenerator.generate` (steps, sampler, ...).
 
     Returns:

@@ -20,7 +20,7 @@ def nifti_bytes(volume: np.ndarray, affine: np.ndarray, description: str) -> byt
     """A NIfTI-1 file: ``volume`` (X, Y, Z) with its RAS ``affine`` (4, 4) in mm.
 
     Args:
-        volume: of any type that NIfTI has.
+        volume: array of any type that NIfTI has.
         affine: voxel to RAS mm.
         description: up to 79 characters.
     """

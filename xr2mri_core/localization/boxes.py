@@ -28,7 +28,7 @@ def crop_of(joint: Sequence[float], spacing_mm: tuple[float, float] | None = Non
 
     Args:
         joint: top, left, bottom, right in pixels.
-        spacing_mm: of rows and columns, None where unknown.
+        spacing_mm: spacing of rows and columns, None where unknown.
 
     Returns:
         Box in whole pixels, square in mm; it may reach outside the picture.

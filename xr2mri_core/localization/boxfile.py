@@ -41,9 +41,9 @@ class DrawnBox:
 
     Attributes:
         where: the file and the line, for messages.
-        image: as the file names the picture.
+        image: name of the picture, as the file has it.
         side: side of the knee, where the file states it.
-        edges: of its joint box, square.
+        edges: edges of its joint box, square.
     """
 
     where: str

@@ -56,7 +56,7 @@ class KneeBox:
             reach outside the picture. What ``generate(box=...)`` takes.
         joint: the square joint box that was found, in pixels.
         side: None where nothing tells it.
-        score: in [0, 1].
+        score: confidence in [0, 1].
         source: ``detector``; ``mirrored`` from the other knee; ``half`` of the picture;
             ``picture``, for one that is cropped already as it should be.
     """
@@ -83,11 +83,11 @@ class Localization:
     """The knees of a radiograph.
 
     Attributes:
-        knees: from image left to image right, at most two.
+        knees: the knees from image left to image right, at most two.
         kind: ``bilateral``, ``single``, ``cropped`` or ``none``.
-        warnings: for a person.
+        warnings: warnings for the user.
         shape: rows and columns of the picture.
-        spacing_mm: of rows and columns, or None where it is unknown or cannot be true.
+        spacing_mm: spacing of rows and columns, or None where it is unknown or cannot be true.
         scale: what the joint says of it then; None where the spacing is known, or no joint seen.
     """
 
@@ -147,7 +147,7 @@ def decide(
     Args:
         detections: distinct, the surest first.
         picture: float32 (rows, columns), bone bright.
-        spacing_mm: of rows and columns, None where unknown.
+        spacing_mm: spacing of rows and columns, None where unknown.
     """
     shape = (int(picture.shape[0]), int(picture.shape[1]))
     stated = spacing_mm

@@ -55,7 +55,7 @@ class KneeDetector:
     """Finds knee joints with a trained network.
 
     Args:
-        network: with its weights; it is put in evaluation mode. It runs on the CPU.
+        network: network with its weights; it is put in evaluation mode. It runs on the CPU.
     """
 
     def __init__(self, network: KneeSSD) -> None:
@@ -86,7 +86,7 @@ class KneeDetector:
 
         Args:
             picture: (rows, columns), any integers or floats, bone bright.
-            spacing_mm: of rows and columns, None where unknown.
+            spacing_mm: spacing of rows and columns, None where unknown.
 
         Raises:
             RadiographError: for an array that is no picture.

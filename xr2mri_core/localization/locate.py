@@ -45,7 +45,7 @@ class Look:
 
     Attributes:
         picture: float32 (rows, columns), upright, bone bright.
-        found: in its pixels, with every warning about the file.
+        found: what was found, in its pixels, with every warning about the file.
         turn: how it became upright.
     """
 
@@ -58,7 +58,7 @@ def look_at(path: str | Path, detached: bool = False) -> Look:
     """Read a radiograph and find its knees with the shipped detector; a negative is inverted.
 
     Args:
-        path: of the radiograph.
+        path: path of the radiograph.
         detached: see `read_radiograph`.
 
     Raises:

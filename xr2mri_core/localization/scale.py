@@ -37,7 +37,7 @@ class Scale:
     """The size of a pixel as the joint tells it.
 
     Attributes:
-        spacing_mm: of rows and columns.
+        spacing_mm: spacing of rows and columns.
         relative_error: its standard deviation, as a share.
     """
 
@@ -83,7 +83,7 @@ def checked_spacing(
     """A stated spacing against the joint that is shown: what is believed, and what is to be said.
 
     Args:
-        spacing_mm: of rows and columns, as stated; None where it is unknown.
+        spacing_mm: spacing of rows and columns, as stated; None where it is unknown.
         joint: top, left, bottom, right in pixels.
 
     Returns:

@@ -57,8 +57,8 @@ def swapped(letters: Sequence[Marker], columns: int) -> str:
     """A letter stands beside the other knee of a film of both.
 
     Args:
-        letters: as `marker.read_markers` reads them.
-        columns: of the picture.
+        letters: letters, as `marker.read_markers` reads them.
+        columns: number of columns of the picture.
     """
     for letter in letters:
         on_left = letter.column < columns / 2
@@ -88,7 +88,7 @@ def letter_doubts(
     Args:
         picture: float32 (rows, columns), upright, bone bright.
         turn: how it became so.
-        side: of the knee that is asked for, or that the file states; None where nothing does.
+        side: side of the knee that is asked for, or that the file states; None where nothing does.
         both: whether the picture shows both knees.
     """
     letters = read_markers(picture)

@@ -38,7 +38,7 @@ class DepthMixing(nn.Module):
     denoised in windows that overlap by `reach`, with the same result.
 
     Args:
-        block_out_channels: of the U-Net: channels of its levels.
+        block_out_channels: channels of the U-Net's levels.
         time_embed_dim: D, width of the U-Net's time embedding.
         norm_num_groups: groups of the GroupNorms, each over one slice.
         window_mm: length of depth 0 to 1 in mm.

@@ -56,8 +56,8 @@ class Grain(nn.Module):
 
         Args:
             images: decoded slices.
-            depths: of these, in [0, 1].
-            seed: of the sample.
+            depths: positions of these slices, in [0, 1].
+            seed: seed of the sample.
         """
         plain = images[:, 0].float().cpu().numpy()
         depths = list(depths)

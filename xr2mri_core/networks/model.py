@@ -98,7 +98,7 @@ class XR2MRIModel(nn.Module):
         Args:
             z_t: noised latents (B, c, h, w); with a `regression`, noised residuals.
             t: timestep, one for all or (B,).
-            code: of B radiographs, or of one for all.
+            code: code of B radiographs, or of one for all.
             depth: d (B,) in [0, 1].
             features: r (B, num_positions) of `Guidance.encode`, zeros for what is missing.
             mean: mu (B, c, h, w), where the model has a `regression`.
@@ -181,7 +181,7 @@ class XR2MRIModel(nn.Module):
 
         Args:
             path: the file.
-            dtype: of floating-point weights on disk (e.g. `torch.float16`); None keeps theirs.
+            dtype: type of floating-point weights on disk (e.g. `torch.float16`); None keeps theirs.
             metadata: more text to keep in the file's header.
 
         Raises:

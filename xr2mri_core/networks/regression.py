@@ -57,7 +57,7 @@ class Regression(nn.Module):
         """mu (B, c, h, w).
 
         Args:
-            code: of `encode_radiograph`, of B radiographs or of one for all.
+            code: code as `encode_radiograph` makes it, of B radiographs or of one for all.
             depth: d (B,) in [0, 1].
             features: r (B, num_positions).
         """

@@ -85,11 +85,11 @@ class Converted:
     Attributes:
         candidate: the knee.
         mri, picture: its files.
-        slices: of the volume.
+        slices: number of slices of the volume.
         profile: mean grey value of each slice, posterior first.
         synthetic: whether its files say that they were made and not acquired.
         box: the knee on the film, in pixels of the film.
-        spacing_mm: of the picture, at the detector; None where unknown.
+        spacing_mm: spacing of the picture, at the detector; None where unknown.
         located: how the knee was found on the film.
         notes: what was left out, chosen or is odd.
     """
@@ -118,7 +118,8 @@ def convert(
         jobs: the knees.
         processes: 1 works in this process.
         progress: called after each knee; what it raises stops the work, finished knees stay.
-        scheduler: of a Dask cluster that takes the place of the processes; see `each_done`.
+        scheduler: address of a Dask scheduler, whose workers replace the processes; see
+            `each_done`.
 
     Returns:
         The knees with files, and those that cannot be used or not now, both in the order of the

@@ -56,7 +56,7 @@ class Found:
     """One series on the disk.
 
     Attributes:
-        path: of its folder or archive.
+        path: path of its folder or archive.
         participant: seven digits, as far as header or folder tell.
         date: yyyymmdd or empty.
         description: SeriesDescription.
@@ -111,7 +111,7 @@ class _Place:
     """A folder that holds files which may be pictures, or an archive.
 
     Attributes:
-        path: of it.
+        path: path of the file.
         stamp: changes when it does; empty where the folder holds folders too, which tell nothing
             of what changes in them.
     """

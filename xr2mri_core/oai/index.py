@@ -41,16 +41,16 @@ class Settings:
     """What a datalist depends on besides the release.
 
     Attributes:
-        visits: to take, e.g. ``V00``; none takes all.
-        sequence: of the MRI, see `SEQUENCES`.
+        visits: visits to take, e.g. ``V00``; none takes all.
+        sequence: name of the MRI, see `SEQUENCES`.
         window: proportional positions in percent between which slices are kept; None takes the
             sequence's own.
         slices: least and most slices of a volume; None takes the sequence's own.
         missing_as: how features that were not read enter, see
             `MISSING_AS`.
-        ratios: of training, validation and test.
+        ratios: shares of training, validation and test.
         test_sites: clinics whose participants make the test split; none splits at random.
-        seed: of the split.
+        seed: seed of the split.
 
     Raises:
         DatalistError: for ratios that split nothing.
@@ -117,7 +117,8 @@ def index_release(
         locate: finds the knee on a film; None takes the shipped detector, see `pictures`.
         boxes: CSV of joint boxes that were drawn, by barcode and side: they win over ``locate``.
         progress: called after each knee; what it raises stops the work.
-        scheduler: of a Dask cluster that takes the place of the processes; see `each_done`.
+        scheduler: address of a Dask scheduler, whose workers replace the processes; see
+            `each_done`.
 
     Returns:
         The flow as text.

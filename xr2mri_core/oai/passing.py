@@ -28,7 +28,7 @@ def unread(error: BaseException, name: str) -> Unread | None:
 
     Args:
         error: it and its causes are looked at.
-        name: of what was read.
+        name: name of what was read.
     """
     seen: BaseException | None = error
     while seen is not None:

@@ -31,7 +31,7 @@ class Person:
         sex: ``F`` or ``M``.
         age: years, whole.
         bmi: kg/m2; that of enrolment where it was not taken at the visit.
-        site: of the clinic, ``A`` to ``E``.
+        site: letter of the clinic, ``A`` to ``E``.
         problem: why what the tables tell makes no sense, else empty.
     """
 

@@ -41,7 +41,7 @@ class Located:
 
     Attributes:
         box: the square to cut out.
-        how: in a few words, for the record.
+        how: how it was found, in a few words for the record.
         warning: empty, or what makes it doubtful.
     """
 
@@ -174,7 +174,7 @@ class KneePicture:
     Attributes:
         pixels: uint16 (rows, columns), bone bright, as seen on the film.
         box: where it was on the film, in pixels of the file.
-        spacing_mm: of rows and columns at the detector, None where the file states none.
+        spacing_mm: spacing of rows and columns at the detector, None where the file states none.
         synthetic: whether its file says that it was made and not acquired.
         located: how the knee was found.
         notes: what makes that doubtful.
@@ -199,13 +199,13 @@ def read_knee(
     """Cut one knee out of a radiograph.
 
     Args:
-        files: of the X-ray series: one.
-        side: of the knee to cut out.
+        files: files of the X-ray series: one.
+        side: side of the knee to cut out.
         both: whether the release lists it as a radiograph of both knees.
         locate: finds the knee.
-        listed_barcode: of the radiograph in the release's list; it must be the file's
+        listed_barcode: barcode of the radiograph in the release's list; it must be the file's
             AccessionNumber where both are known.
-        participant: as listed; it must be the file's PatientID where both are known.
+        participant: identifier as listed; it must be the file's PatientID where both are known.
 
     Raises:
         RadiographError: in a few words, then the particulars after a colon.

@@ -55,7 +55,7 @@ class Reading:
     Attributes:
         cells: OAI name (``V00...``, whatever the visit) -> what the table says.
         project: READPRJ, 42 recoded as 37; empty where the table has none.
-        barcode: of the radiograph that was read, or empty.
+        barcode: barcode of the radiograph that was read, or empty.
         problem: why this reading cannot be used, else empty.
     """
 
@@ -124,7 +124,7 @@ def read_readings(folders: Iterable[Path], visits: Iterable[str]) -> dict[Knee, 
     """Read the semi-quantitative readings of some visits, one for each knee.
 
     Args:
-        folders: with ``kxr_sq_bu00`` and so on, or the NDA's ``oai_kxrsemiquant01``.
+        folders: folders with ``kxr_sq_bu00`` and so on, or the NDA's ``oai_kxrsemiquant01``.
         visits: ``V00``, ...
 
     Returns:

@@ -44,9 +44,9 @@ class Series:
     Attributes:
         participant: seven digits.
         visit: ``V00``, ``V01``, ...
-        date: of the study, yyyymmdd; empty where the release tells none.
-        number: of the series, its folder's name.
-        barcode: of the radiograph (DICOM's AccessionNumber), twelve digits, or empty.
+        date: date of the study, yyyymmdd; empty where the release tells none.
+        number: number of the series, its folder's name.
+        barcode: barcode of the radiograph (DICOM's AccessionNumber), twelve digits, or empty.
         description: SeriesDescription as the release lists it.
         kind: what that says; None for what is no knee.
         path: a folder or an archive; None where the listed files are not there.
@@ -79,8 +79,8 @@ class Unusable:
     Attributes:
         participant: seven digits, empty where unknown.
         visit: empty where unknown.
-        kind: as of `Series`.
-        reason: in a few words.
+        kind: kind, as in `Series`.
+        reason: why, in a few words.
         detail: what is particular to it.
     """
 

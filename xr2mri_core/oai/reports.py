@@ -29,7 +29,7 @@ class Stage:
     """One box of the flow.
 
     Attributes:
-        title: who is still there.
+        title: name of those who are still there.
         knees, participants: how many.
         left_out: reason -> knees, of those that the step before this box left out.
     """
@@ -46,7 +46,7 @@ def flow_of(
     """Return the stages from all knees that the release lists to those of the datalist.
 
     Args:
-        selection: for the sequence.
+        selection: selection for the sequence.
         converted: participants of the knees that stay, one entry a knee.
         excluded: every knee that was left out, at whatever step.
     """
@@ -66,7 +66,7 @@ def flow_text(stages: Sequence[Stage], splits: Mapping[str, tuple[int, int]]) ->
     """Return the flow as lines of text.
 
     Args:
-        stages: of `flow_of`.
+        stages: stages, as `flow_of` returns them.
         splits: name -> (knees, participants).
     """
     lines = []
@@ -139,8 +139,8 @@ def slice_counts(series: Iterable[Series], known: Mapping[Path, int]) -> dict[st
     """Return the number of slices of each series by sequence, as in the paper's Fig. 4a.
 
     Args:
-        series: of the release; those in archives count only where they are ``known``, for an
-            archive must be unpacked to be counted.
+        series: all series of the release; those in archives count only where they are ``known``,
+            for an archive must be unpacked to be counted.
         known: slices of the series that were read.
     """
     counts: dict[str, list[int]] = {}

@@ -33,8 +33,8 @@ class Excluded:
 
     Attributes:
         knee: participant, visit, side; of a series that tells none of a knee, these may be empty.
-        step: of `STEPS`.
-        reason: in a few words, the same for all knees of the same fate.
+        step: one of `STEPS`.
+        reason: why, in a few words, the same for all knees of the same fate.
         detail: what is particular to this knee.
     """
 
@@ -79,7 +79,7 @@ class Selection:
     """What became of every knee.
 
     Attributes:
-        sequence: that was asked for.
+        sequence: the sequence that was asked for.
         candidates: the knees that stay, in the order of their names.
         excluded: the others.
         listed: series that the release lists, by kind, e.g. ``COR_T1_3D_FLASH`` or ``other``.
@@ -111,9 +111,9 @@ def select_knees(
 
     Args:
         release: what there is.
-        sequence: to train on.
-        readings: of `read_readings`.
-        people: of `read_people`.
+        sequence: the sequence to train on.
+        readings: readings, as `read_readings` returns them.
+        people: demographics, as `read_people` returns them.
         missing_as: see `MISSING_AS`.
     """
     series = _by_knee(release.series)

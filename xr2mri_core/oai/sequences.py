@@ -23,7 +23,7 @@ class Sequence:
 
     Attributes:
         name: SeriesDescription without its side.
-        axis: of a RAS volume along which its slices lie: 0 sagittal, 1 coronal, 2 axial.
+        axis: axis of a RAS volume along which its slices lie: 0 sagittal, 1 coronal, 2 axial.
         slices: least and most slices of a whole volume.
         window: proportional positions, in percent, between which slices are kept.
         reformatted: whether it was computed from another one, and so may begin with a reference
@@ -71,7 +71,7 @@ class Kind:
     """What a series shows: a sequence's name or `RADIOGRAPH`, and the side.
 
     Attributes:
-        name: as in `SEQUENCES`, or `RADIOGRAPH`.
+        name: name, as in `SEQUENCES`, or `RADIOGRAPH`.
         side: None for a radiograph of both knees.
     """
 

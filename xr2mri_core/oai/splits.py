@@ -23,9 +23,9 @@ def split_by_kl(
     nearly so.
 
     Args:
-        items: with ``participant`` and ``features``; their order does not matter.
-        ratios: of training, validation and test (Section III-B: 7:2:1).
-        seed: of the shuffle.
+        items: entries with ``participant`` and ``features``; their order does not matter.
+        ratios: shares of training, validation and test (Section III-B: 7:2:1).
+        seed: seed of the shuffle.
 
     Returns:
         ``training``, ``validation``, ``test`` -> items, in their order.
@@ -67,8 +67,8 @@ def check_sites(test_sites: Iterable[str], known: Iterable[str]) -> set[str]:
     """Return the clinics to hold out.
 
     Args:
-        test_sites: as they were given.
-        known: of the participants; empty texts stand for unknown.
+        test_sites: sites of the test split, as they were given.
+        known: sites of the participants that are known; empty texts stand for unknown.
 
     Raises:
         DatalistError: if a site is unknown, or nobody would be left to train or to test.
@@ -87,7 +87,7 @@ def check_ratios(ratios: Sequence[float], by_site: bool = False) -> None:
     """Refuse what splits nothing.
 
     Args:
-        ratios: of training, validation and test.
+        ratios: shares of training, validation and test.
         by_site: whether only the first two are used, since the test is some clinics.
 
     Raises:

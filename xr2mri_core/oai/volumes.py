@@ -63,8 +63,8 @@ def read_series(
     Args:
         files: every file of the series.
         sequence: what it should be: its plane and its number of slices are checked.
-        side: of the knee, as the release lists it.
-        participant: as the release lists it; empty to leave PatientID unchecked.
+        side: side of the knee, as the release lists it.
+        participant: identifier as the release lists it; empty to leave PatientID unchecked.
 
     Returns:
         The volume, RAS.

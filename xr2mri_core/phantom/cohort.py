@@ -182,7 +182,8 @@ def sample_demographics(
 
     Args:
         rng: source of randomness.
-        features: of the knee; its KL grade shifts age by 1.5 years and BMI by 0.8 kg/m2 a grade.
+        features: grades of the knee; its KL grade shifts age by 1.5 years and BMI by 0.8 kg/m2 a
+            grade.
     """
     kl = (features or {}).get("V00XRKL", 1) - 1.2
     sex = "F" if rng.random() < 0.58 else "M"

@@ -87,12 +87,13 @@ def write_cases(
     Args:
         out: folder to write to; cases of the same corpus that it holds are kept, not made again.
         cases: how many.
-        seed: of the corpus, not negative.
+        seed: seed of the corpus, not negative.
         jobs: processes, by default one for each core.
         progress: called after each case; what it raises stops the work, finished cases stay.
         enrichment: how much commoner rare findings are than in OAI, 0 (as OAI) to 1 (flat).
         start: index of the first case, so that a corpus can be extended, or unseen patients made.
-        scheduler: of a Dask cluster that takes the place of the processes; see `each_done`.
+        scheduler: address of a Dask scheduler, whose workers replace the processes; see
+            `each_done`.
 
     Returns:
         Path of `datalist.json`: all cases in the folder, split by participant 7:2:1. The split is

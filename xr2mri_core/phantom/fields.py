@@ -61,7 +61,7 @@ class Canvas:
             the imaged slab is only seen by the X-rays and is sampled coarsely).
         centre: (x, z) in mm of the middle of the field of view.
         warp: amplitude in mm of a smooth random displacement, so that no two knees share an edge.
-        seed: of the warp and the textures.
+        seed: seed of the warp and the textures.
         size: rows and columns of 0.625 mm, both even; more than an MRI's for a long film.
     """
 

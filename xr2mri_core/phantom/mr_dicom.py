@@ -29,8 +29,8 @@ class Acquisition:
     Attributes:
         participant: PatientID.
         description: SeriesDescription.
-        number: of the series.
-        date: of the study, yyyymmdd.
+        number: number of the series.
+        date: date of the study, yyyymmdd.
         echo_ms: EchoTime.
         slice_mm: SliceThickness.
     """
@@ -51,7 +51,7 @@ class Plane:
         pixels: uint16 (rows, columns), 12 bits.
         row, column: directions along a row and down a column, in DICOM's LPS frame.
         corner: centre of the first pixel, LPS, mm.
-        spacing: of rows and of columns, mm.
+        spacing: spacing of rows and of columns, mm.
         echo_ms: EchoTime of this picture; None takes that of the series.
     """
 

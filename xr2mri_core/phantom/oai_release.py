@@ -67,7 +67,7 @@ class Knees:
     """Both knees of one participant.
 
     Attributes:
-        volume: of the right knee, RAS (X, 80, Z), 0..4095, at most 256 wide.
+        volume: volume of the right knee, RAS (X, 80, Z), 0..4095, at most 256 wide.
         affine: (4, 4).
         shadows: side -> what the leg does to the beam, both as right legs.
         grades: side -> OAI name -> grade.
@@ -129,7 +129,8 @@ def write_release(
         matrix: rows and columns of an MRI slice, a divisor of 256.
         enrichment: how much commoner rare findings are than in OAI, see `cohort`.
         progress: called after each participant.
-        scheduler: of a Dask cluster that takes the place of the processes; see `each_done`.
+        scheduler: address of a Dask scheduler, whose workers replace the processes; see
+            `each_done`.
 
     Returns:
         ``out``.

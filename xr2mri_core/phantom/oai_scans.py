@@ -21,8 +21,9 @@ def scans_of(
     """The MR series of a visit in the order of acquisition: name (#n if repeated) -> writer.
 
     Args:
-        volume, affine: of the right knee, RAS.
-        index: of the participant: every fourth moved, every fourth has files without an order.
+        volume, affine: volume of the right knee, RAS.
+        index: number of the participant: every fourth moved, every fourth has files without an
+            order.
         matrix: rows and columns of a slice.
     """
     planes = coronal_planes(*_reduced(volume, affine, matrix))

@@ -47,11 +47,12 @@ class Beam:
         quanta: detected quanta per square millimetre behind soft tissue.
         kvp: tube voltage.
         mas: tube charge.
-        brightness, contrast: of the presentation curve, in units of path integral and per such
-            unit.
+        brightness, contrast: offset and slope of the presentation curve, in units of path integral
+            and per such unit.
         equalisation: share of the low frequencies that the processing takes away, in [0, 1).
         shutters: pixels hidden by collimation at the top, left, bottom and right.
-        magnification: of the middle of the joint on the detector; follows from the size of the leg.
+        magnification: magnification of the middle of the joint on the detector; follows from the
+            size of the leg.
     """
 
     size: int = 512

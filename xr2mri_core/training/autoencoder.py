@@ -36,7 +36,7 @@ class AutoencoderStage(nn.Module):
     one; plus kl * KL(E_1(x) || N(0, I)) per latent element.
 
     Args:
-        autoencoder: with `encode(x).latent_dist` and `decode(z).sample`.
+        autoencoder: network with `encode(x).latent_dist` and `decode(z).sample`.
         mse, l1, gradient, kl: weights of the terms.
     """
 
@@ -131,8 +131,8 @@ def finish_autoencoder(
     """Save the averaged weights and the scaling factor as diffusers does: config.json, safetensors.
 
     Args:
-        stage: as it was trained.
-        ema: whose weights are saved.
+        stage: the stage as it was trained.
+        ema: moving average, whose weights are saved.
         batches: slices on which the scaling factor is measured.
         folder: what is written.
         latent_scale: "measured" (1/std of the latents) or a number, like the paper's 0.2; a frozen
@@ -160,7 +160,7 @@ def start_autoencoder(
     """Fill an autoencoder, in place, with that of a whole model's weights, to go on training it.
 
     Args:
-        autoencoder: of the same size overlay.
+        autoencoder: an autoencoder of the same size overlay.
         weights: a `.safetensors` file of a model; None leaves the autoencoder as it is.
         decoder_only: freeze the encoder: latents and scaling factor stay what they are, so that
             a diffusion model trained on them goes with the better decoder.

@@ -70,9 +70,9 @@ class SliceBatches(Dataset[Batch]):
     Args:
         cache: slices of a split.
         batch_size: B.
-        seed: of the whole stream.
-        emphasis_labels: of the label map, by value or by name (`label_values`): their pixels weigh
-            1 + `emphasis`.
+        seed: seed of the whole stream.
+        emphasis_labels: labels of the label map, by value or by name (`label_values`): their pixels
+            weigh 1 + `emphasis`.
         rank: process of a distributed run: each draws its own batches.
     """
 
@@ -114,7 +114,7 @@ class CaseBatches(Dataset[Batch]):
         slices: S, drawn without repetition within a case.
         encode: `Guidance.encode` of the model that is trained: a case's features and demographics
             -> r.
-        seed: of the whole stream.
+        seed: seed of the whole stream.
         oversampling: 0 draws cases uniformly; above 0, cases with rare grades more often
             (`case_weights`).
         images: also load the pixels (for the reconstruction loss of Algorithm 1).

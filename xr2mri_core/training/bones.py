@@ -39,12 +39,12 @@ def fit_bones(
 
     Args:
         model: a `CoLaDiff`; its `bones` are filled in place.
-        slices: of the training split, with labels.
+        slices: slices of the training split, with labels.
         file: safetensors, read or written.
-        device: of the model.
-        steps: of the training.
+        device: device of the model.
+        steps: number of steps of the training.
         batch_size: radiographs of a step.
-        seed: of their order.
+        seed: seed of their order.
 
     Raises:
         WeightsError: there is neither a file nor a label map, or the file is of another network.

@@ -158,7 +158,7 @@ class SliceCache(_Cache):
             slices_per_case: slices kept per case, spread over depth at random; None keeps all,
                 of which every case must have the same number.
             size: side of slices and radiographs in pixels.
-            seed: of the choice of slices.
+            seed: seed of the choice of slices.
             processes: workers reading volumes; 1 reads in this process.
 
         Raises:

@@ -74,7 +74,7 @@ class Checkpoints:
     Args:
         folder: where the files lie.
         objects: what is saved, by name; the trainer and its loss scaler are added.
-        sampler: of the training loader; it is set to the step to go on with.
+        sampler: sampler of the training loader; it is set to the step to go on with.
         resume: whether to look for the files.
         evaluator: validates after an epoch's checkpoint is written; None keeps no best.
     """
@@ -116,9 +116,9 @@ class Checkpoints:
         """Fill some of the saved objects, outside of a training.
 
         Args:
-            folder: of the training.
+            folder: folder of the training.
             which: "last", "previous" or "best".
-            objects: by the names that they were saved under.
+            objects: objects by the names that they were saved under.
 
         Returns:
             The step.

@@ -51,7 +51,7 @@ class DiffusionStage(ConditionedStage):
         reconstruction: weight of Algorithm 1's second loss, |D(z_0 predicted) - x|^2, which costs
             several denoiser passes; needs `CaseBatches(images=True)`.
         picture_steps: DDIM steps of the sample pictures.
-        noise_length: of `DepthNoise`, in slices, for slabs: that of sampling.
+        noise_length: correlation length of `DepthNoise`, in slices, for slabs: that of sampling.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ class OneStep(nn.Module):
 
     Args:
         model: the whole model.
-        scheduler: of the training.
+        scheduler: noise scheduler of the training.
         depth: position of the slice in [0, 1].
     """
 
@@ -218,11 +218,11 @@ def export_model(
     """Write the averaged weights of all parts, and the record beside them as `model_card.json`.
 
     Args:
-        model: with the trained autoencoder.
-        ema: whose weights are written.
+        model: the model with the trained autoencoder.
+        ema: moving average, whose weights are written.
         path: a `.safetensors` file.
         half: keep 16-bit floats on disk.
-        record: of `training_record`.
+        record: record as `training_record` makes it.
         method: name of the overlay in `baselines` that the model was made with, if any.
     """
     if idist.get_rank():

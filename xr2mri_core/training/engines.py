@@ -152,9 +152,9 @@ class StageEvaluator(Evaluator):
         device: where to evaluate.
         val_data_loader: `validation_loader`.
         network: the stage, not wrapped.
-        ema: whose weights are put in for the pass.
+        ema: moving average, whose weights are put in for the pass.
         metrics: names, among those that `validate` returns, to average; the first is the key one.
-        precision: as of `StageTrainer`.
+        precision: precision, as in `StageTrainer`.
         val_handlers: MONAI and ignite handlers.
     """
 

@@ -27,10 +27,10 @@ def measure_grain(
     """Set `model.grain` from slices and what the autoencoder makes of them; without one, nothing.
 
     Args:
-        model: with its trained autoencoder.
-        slices: with every slice of a case (`cached_slices: null`).
-        device: of the model.
-        cases: that are looked at, from the first on.
+        model: the model with its trained autoencoder.
+        slices: every slice of a case (`cached_slices: null`).
+        device: device of the model.
+        cases: number of cases that are looked at, from the first on.
         neighbours: slices of each, from the middle of the knee.
     """
     if model.grain is None or idist.get_rank():

@@ -124,11 +124,11 @@ class Pictures:
     The stage carries the averaged weights then. A failing picture is logged; training goes on.
 
     Args:
-        stage: with `picture(batch)` -> (1, H, W) in [0, 1].
+        stage: the stage with `picture(batch)` -> (1, H, W) in [0, 1].
         batch: a function that returns the batch to show.
-        ema: whose weights are put in.
+        ema: moving average, whose weights are put in.
         writer: TensorBoard's.
-        folder: of the PNG files, named by step.
+        folder: folder of the PNG files, named by step.
         every: epochs between pictures.
     """
 
@@ -177,7 +177,7 @@ class Log:
 
     Args:
         writer: TensorBoard's.
-        optimizer: whose learning rate is reported.
+        optimizer: optimizer, whose learning rate is reported.
         every: steps between entries.
         schedule: knows the last step and the time left, which stand in each entry.
     """

@@ -75,7 +75,7 @@ class ProgressFile:
     a step.
 
     Args:
-        path: of the file.
+        path: path of the file.
         schedule: knows how much is done.
         evaluator: its metrics are written.
         every: steps between updates.

@@ -26,7 +26,7 @@ def training_record(datalist: str | Path, seed: int, **details: Any) -> dict[str
 
     Args:
         datalist: file that was trained on; its name, description and `synthetic` mark are quoted.
-        seed: of the training.
+        seed: seed of the training.
         details: more entries, e.g. `steps=`, `minutes=`, `results=`.
     """
     described = json.loads(Path(datalist).read_text())

@@ -33,9 +33,9 @@ class RegressionStage(ConditionedStage):
     frozen.
 
     Args:
-        model: with a `regression`.
+        model: the model with a `regression`.
         drop_variable, drop_features, drop_radiograph: see `ConditionedStage`.
-        power: of the error that is minimised, 2 or 1.
+        power: power of the error that is minimised, 2 or 1.
 
     Raises:
         ValueError: the model has no regression.

@@ -32,7 +32,7 @@ def start_model(
     """Fill a model, in place, with the weights that its training starts from.
 
     Args:
-        model: of the size overlay.
+        model: a model of the size overlay.
         initial_weights: imported parts or a whole model (`load_parts`); None: random weights.
         autoencoder_dir: what `load_autoencoder` will fill the autoencoder from; None: it is to come
             with the initial weights.
@@ -60,7 +60,7 @@ def check_start(stage: nn.Module, initial_weights: str | Path | None) -> None:
     """Refuse a stage that would draw what a frozen, random regression leaves.
 
     Args:
-        stage: as it is trained, with its `model`.
+        stage: the stage as it is trained, with its `model`.
         initial_weights: see `start_model`.
 
     Raises:

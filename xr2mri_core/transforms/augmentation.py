@@ -66,7 +66,7 @@ class RandMarker(RandomizableTransform):
     """Lay a lead letter on the film: R or L, any corner, 6 to 12 % of the side high, tilted.
 
     Args:
-        letters: to choose from.
+        letters: letters to choose from.
     """
 
     def __init__(self, letters: str = "RL") -> None:

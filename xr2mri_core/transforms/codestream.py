@@ -21,9 +21,9 @@ class Codestream(NamedTuple):
     """The form of a JPEG, JPEG-LS or JPEG 2000 stream.
 
     Attributes:
-        rows, columns: of the picture.
-        samples: of a pixel: 1 grey, 3 colour.
-        bits: of a sample.
+        rows, columns: size of the picture.
+        samples: samples of a pixel: 1 grey, 3 colour.
+        bits: bits of a sample.
     """
 
     rows: int

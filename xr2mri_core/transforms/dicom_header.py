@@ -41,7 +41,7 @@ def read_dataset(source: str | Path | BinaryIO, **options: Any) -> Dataset:
 
     Args:
         source: path, or a stream that can be rewound.
-        options: of `pydicom.dcmread`.
+        options: options of `pydicom.dcmread`.
 
     Raises:
         UndecodableError: the file is deflated, or has too many elements.

@@ -38,8 +38,8 @@ class Form(NamedTuple):
     """How pixels are stored, by the header.
 
     Attributes:
-        rows, columns: of the picture.
-        samples: of a pixel.
+        rows, columns: size of the picture.
+        samples: samples of a pixel.
         photometric: MONOCHROME1, MONOCHROME2, or one of colour.
         allocated, stored, high_bit: bits of a sample, those with a value, the highest of these.
         signed: whether values may be negative.

@@ -113,8 +113,8 @@ def turn_of(along_row: str, along_column: str) -> Turn | None:
     """The turn of a picture whose rows and columns run towards parts of the patient.
 
     Args:
-        along_row, along_column: by DICOM's letters, the first of which counts: R, L (right, left),
-            H, F (head, feet).
+        along_row, along_column: directions by DICOM's letters, the first of which counts: R, L
+            (right, left), H, F (head, feet).
 
     Returns:
         None for what is no frontal view, and for letters that are none.

@@ -35,7 +35,7 @@ class Picture(NamedTuple):
 
     Attributes:
         pixels: grey values (rows, columns), bone bright.
-        spacing: of rows and of columns in mm, None where the file states none.
+        spacing: spacing of rows and of columns in mm, None where the file states none.
         laterality: the side of the knee, None where the file states none.
         warnings: what the user should know.
         turn: how the picture in the file became this upright one.

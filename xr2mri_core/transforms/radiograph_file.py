@@ -54,7 +54,7 @@ class RadiographFile(NamedTuple):
     """What a file holds.
 
     Attributes:
-        name: of the file, for the record.
+        name: name of the file, for the record.
         pixels: float32 (rows, columns), upright, bone bright.
         info: see `read_radiograph`.
         header: the pydicom Dataset of a DICOM file, without its pixels; None for other files.
@@ -117,8 +117,8 @@ def read_stream(stream: BinaryIO, name: str, beside: Path | None = None) -> Radi
     """`open_radiograph` of a file that is open.
 
     Args:
-        stream: at its beginning; it can be rewound.
-        name: for messages.
+        stream: stream at its beginning; it can be rewound.
+        name: name for messages.
         beside: path of the file, where its pixels may lie in another one of the same folder.
     """
     kind, reader = _reader(stream, name, beside)

@@ -26,7 +26,7 @@ class KeyedStep:
     """A step that does the same to some items of the data.
 
     Args:
-        keys: of the items: one, or several.
+        keys: keys of the items: one, or several.
         allow_missing_keys: whether one may be absent.
     """
 

@@ -35,7 +35,7 @@ class Request(TypedDict):
     """What a process is asked, beside the open file.
 
     Attributes:
-        name: of the file.
+        name: name of the file.
         size: rows and columns of the picture to be made.
         laterality, box: see `prepare_radiograph`.
     """
@@ -118,7 +118,7 @@ def understood(answer: bytes, name: str, size: int) -> PreparedRadiograph:
 
     Args:
         answer: what a process has said.
-        name: of the file that was prepared.
+        name: name of the file that was prepared.
         size: rows and columns of the picture.
 
     Raises:

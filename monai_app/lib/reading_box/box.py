@@ -52,8 +52,8 @@ class ReadingBox:
     """Prepares each file in a process of its own, which can be killed; see the package.
 
     Args:
-        limits: for one file.
-        turns: who may have files read.
+        limits: limits for one file.
+        turns: line of those who wait for a file to be read.
     """
 
     def __init__(self, limits: Limits | None = None, turns: Turns | None = None) -> None:
@@ -96,8 +96,8 @@ class ReadingBox:
         Args:
             source: the content of a file, or its path.
             size, laterality, box: as there.
-            name: of a content, for messages.
-            owner: whose turn it is.
+            name: name of a content, for messages.
+            owner: user whose turn it is.
             gone: asked while it works, whether nobody waits for it any more.
 
         Raises:
@@ -182,10 +182,10 @@ class _Fork:
     """A process that prepares one file; it is killed at the end of a `with`.
 
     Args:
-        connection: to it.
+        connection: connection to it.
         process: its number.
-        descriptor: of the process, which cannot be another's as a number can.
-        origin: that forked it.
+        descriptor: file descriptor of the process, which cannot be another's as a number can.
+        origin: process that forked it.
     """
 
     def __init__(

@@ -36,8 +36,8 @@ class Limits:
     """What preparing one file may take.
 
     Attributes:
-        seconds: from the beginning to the answer.
-        cpu_seconds: of processor time.
+        seconds: longest time from the beginning to the answer.
+        cpu_seconds: most processor time.
         memory_mb: beside what readers and detector themselves take.
     """
 

@@ -68,8 +68,8 @@ class Turns:
 
     Args:
         at_once: files in reading.
-        most_of_one: of these of one owner.
-        most_waiting: of all owners; of one owner half of them.
+        most_of_one: most files of one owner in reading at once.
+        most_waiting: most files that may wait, of all owners; of one owner half of them.
     """
 
     def __init__(self, at_once: int = 4, most_of_one: int = 3, most_waiting: int = 64) -> None:

@@ -45,7 +45,7 @@ class AuditLog:
     """Writes the lines to a file that only its owner reads and that is rotated, or to stderr.
 
     Args:
-        path: of the file; None: standard error.
+        path: path of the file; None: standard error.
         max_mb: size at which it is rotated, MiB.
         keep: rotated files that are kept.
 

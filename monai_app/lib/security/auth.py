@@ -51,9 +51,9 @@ class User:
     """Who sent a request.
 
     Attributes:
-        name: whose jobs and sessions are the user's own.
+        name: name by which jobs and sessions are the user's own.
         role: what the user may do.
-        account: who is counted for what the user takes.
+        account: account that is counted for what the user takes.
     """
 
     name: str
@@ -105,7 +105,7 @@ class Authenticator:
     """Tells who sent a request.
 
     Args:
-        settings: of the server.
+        settings: settings of the server.
         clock: monotonic seconds, of the throttles.
         failure_seconds: least duration of a failed login.
 
@@ -160,9 +160,9 @@ class Authenticator:
         """The user of a name and a password.
 
         Args:
-            name: as sent, known or not.
-            password: as sent.
-            address: of the client.
+            name: name as sent, known or not.
+            password: password as sent.
+            address: address of the client.
             remember: a right password for the life of a token, so that HTTP Basic, which sends it
                 with every request, does not cost a hash each time.
 

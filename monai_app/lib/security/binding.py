@@ -47,7 +47,8 @@ class Start:
 
     Attributes:
         config: uvicorn's; None where it is not known.
-        host: that somebody chose; None where `config.host` is the starting command's own default.
+        host: host that somebody chose; None where `config.host` is the starting command's own
+            default.
     """
 
     config: uvicorn.Config | None
@@ -69,7 +70,7 @@ def bind(settings: SecuritySettings, start: Start) -> str:
     """Make the starting server listen where it should, within bounds, without ``Server`` header.
 
     Args:
-        settings: that allow or forbid to serve others.
+        settings: settings that allow or forbid to serve others.
         start: see `start_of`.
 
     Returns:

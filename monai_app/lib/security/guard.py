@@ -35,7 +35,8 @@ class Guard:
         audit: the audit log; made from the settings by default.
         host: address on which the server listens. With a loopback address, requests that came
             in by another one are refused.
-        folders: of the server that no reply may name, besides those that every path betrays.
+        folders: folders of the server that no reply may name, besides those that every path
+            betrays.
     """
 
     def __init__(

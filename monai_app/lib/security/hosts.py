@@ -21,7 +21,7 @@ class KnownHosts:
 
     Args:
         app: the application behind.
-        settings: with the names.
+        settings: settings, which hold the names.
         loopback_only: whether what came in by another address is refused.
     """
 

@@ -28,7 +28,7 @@ class HeaderLimits:
 
     Args:
         app: the application behind.
-        settings: with the bounds.
+        settings: settings, which hold the bounds.
     """
 
     def __init__(self, app: ASGIApp, settings: SecuritySettings) -> None:
@@ -48,7 +48,7 @@ class Requests:
 
     Args:
         app: the application behind.
-        settings: with the bound, and whether there are several users.
+        settings: settings, which hold the bound and say whether there are several users.
     """
 
     def __init__(self, app: ASGIApp, settings: SecuritySettings) -> None:
@@ -77,7 +77,7 @@ class BodyLimits:
 
     Args:
         app: the application behind.
-        settings: with the bounds.
+        settings: settings, which hold the bounds.
     """
 
     def __init__(self, app: ASGIApp, settings: SecuritySettings) -> None:

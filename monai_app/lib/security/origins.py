@@ -17,7 +17,7 @@ class KnownOrigins:
 
     Args:
         app: the application behind.
-        settings: with the origins.
+        settings: settings, which hold the origins.
     """
 
     def __init__(self, app: ASGIApp, settings: SecuritySettings) -> None:

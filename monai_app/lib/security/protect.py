@@ -30,11 +30,11 @@ def protect(
     ``on_init_complete``, which runs in the server only).
 
     Args:
-        app: with its routes, of which those are served that declare who may use them; those of the
-            login are added, before the others.
+        app: application with its routes; those are served that declare who may use them; those of
+            the login are added, before the others.
         settings: what is allowed.
-        folders: that no reply may name: those of the app and of the studies.
-        routers: that the application includes.
+        folders: folders that no reply may name: those of the app and of the studies.
+        routers: routers that the application includes.
 
     Returns:
         The guard, which every request passes from now on.

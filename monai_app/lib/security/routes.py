@@ -65,7 +65,7 @@ class Allowed:
     """What a route declares of itself.
 
     Args:
-        role: that it needs.
+        role: least role that it needs.
         upload: whether the body may be a file (``max_upload_mb``); if not, it is small.
         docs: whether it describes the API (setting ``docs``).
     """
@@ -94,9 +94,9 @@ class Route:
     """One method of one path.
 
     Args:
-        method: of HTTP.
+        method: HTTP method.
         path: the pattern; ``{name}`` stands for an id.
-        role: that it needs.
+        role: least role that it needs.
         query: names of the accepted query parameters; their values are ids, or empty.
         upload: whether the body may be a file (``max_upload_mb``); if not, it is small.
         docs: whether it describes the API (setting ``docs``).
@@ -148,7 +148,7 @@ class Served:
     """Everything that is served.
 
     Args:
-        routes: of the application.
+        routes: routes of the application.
     """
 
     def __init__(self, routes: Iterable[Route] = ()) -> None:

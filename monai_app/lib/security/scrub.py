@@ -22,7 +22,7 @@ class Scrubber:
     """Scrubs texts of one server.
 
     Args:
-        folders: that must not be named even where they look like a route.
+        folders: folders that must not be named even where they look like a route.
         served: routes, which are no paths of the server.
     """
 

@@ -135,7 +135,7 @@ class SecuritySettings(Bounds):
         """Read the settings; ``conf`` precedes the environment, and its other keys are left alone.
 
         Args:
-            conf: as MONAI Label hands it to the app.
+            conf: configuration as MONAI Label hands it to the app.
 
         Raises:
             SettingsError: a value is not accepted, or does not go with the others.

@@ -45,7 +45,8 @@ class OwnTokens:
 
     Args:
         minutes: life of a token.
-        secret_file: of at least 32 bytes; None: a secret is made, and a restart ends all tokens.
+        secret_file: file of at least 32 bytes; None: a secret is made, and a restart ends all
+            tokens.
         clock: seconds since the epoch.
 
     Raises:
@@ -89,7 +90,7 @@ class SessionToken:
     """The secret of the one user for whom a server was started, by a program of that user.
 
     Args:
-        file: with 32 printable characters or more; read once, so that it may be removed then.
+        file: file with 32 printable characters or more; read once, so that it may be removed then.
 
     Raises:
         SettingsError: the secret is missing, too short or readable by others.

@@ -27,7 +27,7 @@ class Compared:
         volume: node of the generated volume.
         difference, edges: nodes of the maps, generated minus real.
         table: node with PSNR and SSIM of each slice.
-        psnr, ssim: of the whole volume.
+        psnr, ssim: figures of the whole volume.
     """
 
     volume: slicer.vtkMRMLScalarVolumeNode

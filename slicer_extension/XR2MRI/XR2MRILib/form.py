@@ -35,8 +35,8 @@ class Field:
     Attributes:
         name: its key in what is sent, such as `V00XROSFM`.
         key: the plain name, such as `osteophytes_femur_medial`.
-        title: to show by itself, such as "Osteophytes, medial femur".
-        short_title: to show under the headings of group and part, such as "Osteophytes".
+        title: text to show by itself, such as "Osteophytes, medial femur".
+        short_title: text to show under the headings of group and part, such as "Osteophytes".
         group, part: headings; the part is `femur`, `tibia` or empty.
         labels: a word for each accepted grade, ascending.
         description: what the schema says.
@@ -126,10 +126,10 @@ class FeatureForm:
     """Features of one knee under a schema.
 
     Args:
-        schema: of `ServerInfo.form`.
+        schema: value of `ServerInfo.form`.
 
     Attributes:
-        groups: in reading order.
+        groups: groups of fields, in reading order.
         fields: all of them, by name.
 
     Raises:
@@ -249,7 +249,8 @@ class FeatureForm:
         """The grades as JSON text, as `xr2mri generate --features` takes it.
 
         Args:
-            demographics: to be written beside the grades, if there are any.
+            demographics: age, sex and body mass index, to be written beside the grades, if there
+                are any.
         """
         content: Any = self.values
         if demographics:

@@ -35,7 +35,8 @@ class Result:
         radiograph: it was made from; None where it has gone.
         mean, std: nodes, where several samples were asked for.
         difference: node: this volume minus the one that it is a "what if" of.
-        job: on the server, which keeps its result for a while; None where it is not known.
+        job: name of the job on the server, which keeps its result for a while; None where it is not
+            known.
     """
 
     volume: slicer.vtkMRMLScalarVolumeNode
@@ -107,12 +108,12 @@ class Generation(Activity):
     """Generates from a radiograph node; returns a `Result`.
 
     Args:
-        client: of the server.
-        info: that it gave.
+        client: client of the server.
+        info: what it says of itself.
         radiograph: node.
         request: what is asked for.
         baseline: a volume to subtract from the new one.
-        name: of the volume; after the radiograph when left out.
+        name: name of the volume; after the radiograph when left out.
 
     Attributes:
         grown: signal (node, slices done).

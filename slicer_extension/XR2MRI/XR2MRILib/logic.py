@@ -75,7 +75,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     Attributes:
         state: what is being done.
         computer: the server on this computer, whether or not there is one.
-        info: of the server, None while there is none.
+        info: description of the server, None while there is none.
         form: of the features, empty; None while there is no server.
         stateChanged: signal (state).
         connected, disconnected: signals (info), ().
@@ -133,10 +133,10 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """Connect, with a login where name and password are given; ends with connected or failed.
 
         Args:
-            url: as people type it.
+            url: address as people type it.
             user, password: where the server asks for a login.
             caFile: certificates to trust beside the usual ones.
-            token: of the server on this computer, in place of a login.
+            token: token of the server on this computer, in place of a login.
 
         Raises:
             BadAddress, TlsProblem: the address or the CA file cannot be used.
@@ -247,7 +247,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             serverUrl: address to connect to; the one that is connected when left out.
             user, password: where the server asks for a login.
             allowUpload: agree to send the radiograph to a server on another machine.
-            options: of `request.Request`: demographics, laterality, box, num_slices, steps,
+            options: fields of `request.Request`: demographics, laterality, box, num_slices, steps,
                 sampler, guidance, samples, seed, model, pixels_only.
 
         Returns:
@@ -279,7 +279,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             xrayNode: the radiograph.
             request: what is asked for.
             baseline: a volume to subtract from the new one, if they are on the same grid.
-            name: of the new node; after the radiograph when left out.
+            name: name of the new node; after the radiograph when left out.
 
         Raises:
             BadRadiograph: the node is none. PermissionNeeded: nobody allowed the upload.

@@ -49,7 +49,7 @@ def encode(picture: np.ndarray, spacing: tuple[float, float], orientation: str =
 
     Args:
         picture: (rows, columns) or (rows, columns, 3 or 4), numbers of any type (see `common`).
-        spacing: of rows and of columns in mm; the server takes exactly 1 and 1 for unknown.
+        spacing: spacing of rows and of columns in mm; the server takes exactly 1 and 1 for unknown.
         orientation: DICOM's Patient Orientation, such as `R\\F` of a mirrored picture: the server
             turns the picture by it. Empty where it is unknown, and what is none is left out.
 

@@ -18,7 +18,7 @@ class _Parameters:
     """The state of the panel, as Slicer wraps it.
 
     Attributes:
-        radiograph: to generate from.
+        radiograph: radiograph to generate from.
         preparedFor: id of the radiograph that the fields below belong to.
         laterality: `auto`, `R` or `L`.
         cropRoi: the box around the knee, once the user has seen it.

@@ -26,8 +26,8 @@ class PatientField:
 
     Attributes:
         name: its key in what is sent, such as `age`.
-        title: to show.
-        unit: of a number.
+        title: text to show.
+        unit: unit of a number.
         least, most: accepted numbers.
         labels: a word for each accepted choice; empty for a number.
     """
@@ -80,7 +80,8 @@ def read_fields(schema: Mapping[str, Any] | None) -> tuple[PatientField, ...]:
     """The entries that a model asks for.
 
     Args:
-        schema: of `jobs.ModelInfo.demographics`: JSON schema of an object of numbers and choices.
+        schema: value of `jobs.ModelInfo.demographics`: JSON schema of an object of numbers and
+            choices.
 
     Raises:
         FormError: it is no such schema.

@@ -46,7 +46,7 @@ class Page:
     """What stands on the page.
 
     Attributes:
-        title: of the page.
+        title: title of the page.
         images: pictures by name, already marked.
         captions: a line for each of them.
         tables: heading and rows of (name, value), in plain text.
@@ -67,7 +67,7 @@ def write(made: Result, form: FeatureForm | None, path: str | Path) -> Iterator[
     Args:
         made: the volume, and what it was made from.
         form: of the server, for the words of the grades; None where none is connected.
-        path: of the file.
+        path: path of the file.
 
     Raises:
         NotSaved: another ending, or the file cannot be written.

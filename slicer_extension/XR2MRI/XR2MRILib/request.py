@@ -20,11 +20,11 @@ class Request:
         laterality: `R`, `L`, or `auto`: the server looks into the radiograph.
         box: the knee in the radiograph, (top, left, bottom, right) in pixels, bottom and right
             exclusive; None leaves it to the server.
-        num_slices: of the volume.
-        steps, sampler, guidance: of the denoising; None is the model's own.
+        num_slices: number of slices of the volume.
+        steps, sampler, guidance: settings of the denoising; None is the model's own.
         samples: volumes to draw; from 2 on, mean and standard deviation come too.
         seed: the same seed gives the same volume; None has the server draw one.
-        model: of the server; None is the one that it offers first.
+        model: name of a model of the server; None is the one that it offers first.
         pixels_only: send the picture without its DICOM header.
         demographics: age in years, sex (F or M), bmi, for a model that asks for them.
         kind: `sample`, a realistic draw, or `mean`, the best guess.

@@ -60,7 +60,7 @@ class XR2MRIClient:
     """A connection to one server.
 
     Args:
-        url: as people type it: `localhost:8000`, `https://mri.hospital.example/`.
+        url: address as people type it: `localhost:8000`, `https://mri.hospital.example/`.
         ca_file: certificates of authorities to trust, PEM.
         timeout: seconds to wait for the connection, and for each piece of an answer.
         cancelled: asked between requests and while data flows; once it says yes, everything that
@@ -149,7 +149,7 @@ class XR2MRIClient:
         """Get a token, which is kept in memory only and sent from now on.
 
         Args:
-            user, password: as the server's administrator gave them.
+            user, password: login, as the server's administrator gave it.
             in_clear: allow the password to travel without TLS to another machine.
 
         Raises:
@@ -320,7 +320,7 @@ class XR2MRIClient:
         """The volume of a job that is done.
 
         Args:
-            job: as started.
+            job: the job as `start` returned it.
             kind: `volume`, or `mean` or `std` where 2 or more samples were asked for.
         """
         asked = {"kind": kind, "form": "npy"}  # whatever format the job was started for

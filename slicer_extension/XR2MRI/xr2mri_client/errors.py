@@ -78,7 +78,7 @@ class VersionMismatch(XR2MRIClientError):
     """Server and module speak different versions of the interface.
 
     Attributes:
-        server_is_older: which of the two is to be updated.
+        server_is_older: whether the server, not the client, is to be updated.
     """
 
     def __init__(self, message: object, server_is_older: bool) -> None:
@@ -133,7 +133,7 @@ class Refused(XR2MRIClientError):
     """The server does not do what it was asked to; the message is the server's own.
 
     Attributes:
-        status: of HTTP, 4xx.
+        status: HTTP status, 4xx.
     """
 
     def __init__(self, message: object, status: int) -> None:
@@ -158,7 +158,7 @@ class ServerFault(XR2MRIClientError):
     """The server failed.
 
     Attributes:
-        status: of HTTP, 5xx; 200 where a job failed.
+        status: HTTP status, 5xx; 200 where a job failed.
         request_id: number under which the server's log tells more, if it gave one.
     """
 

@@ -42,8 +42,8 @@ class Progress(Event):
     Attributes:
         phase: `connecting`, `uploading`, `queued`, `running`, `fetching` or `waiting` (for a
             server that stays away; `message` says why).
-        fraction: of the phase, in [0, 1].
-        slices, num_slices: of the first sample, that have come.
+        fraction: done share of the phase, in [0, 1].
+        slices, num_slices: slices of the first sample that have come, and all of them.
         queue_position: jobs before this one.
         seconds_left: expected; None where nobody knows.
     """
@@ -93,7 +93,7 @@ class Failed(Final):
     """It did not work.
 
     Attributes:
-        error: with its remedy.
+        error: the error with its remedy.
         job: where the server may still have one, which another worker can take up again.
     """
 

@@ -38,9 +38,9 @@ class Installed:
     """What is installed.
 
     Attributes:
-        version: of xr2mri.
-        device: on which it generates: name of the GPU, or "CPU".
-        bytes: on the disk.
+        version: version of xr2mri.
+        device: device on which it generates: name of the GPU, or "CPU".
+        bytes: size on the disk.
     """
 
     version: str

@@ -31,9 +31,9 @@ class Step(Event):
     """A step begins.
 
     Attributes:
-        index: from 1.
+        index: number of the step, from 1.
         total: steps in all.
-        title: in words.
+        title: what the step does, in words.
     """
 
     index: int
@@ -319,7 +319,7 @@ class RemoveWorker(Task):
     """Removes an installation; ends with Returned(None).
 
     Args:
-        installation: to be removed.
+        installation: installation to be removed.
         first: what has to be done before, such as waiting for the server's end.
     """
 

@@ -64,13 +64,13 @@ class ServerInfo:
 
     Attributes:
         url: the server's address in its one form.
-        version: of the server's software.
-        models: by name.
+        version: version of the server's software.
+        models: models by name.
         form: JSON schema of the features, for `form.FeatureForm`.
         notice: the words that mark everything as synthetic.
         waiting, most_waiting: generations in the line, and how many the line takes.
         login_needed: whether this server asks for a login.
-        user: who is logged in; empty where nobody is.
+        user: name of the user who is logged in; empty where nobody is.
     """
 
     url: str
@@ -118,9 +118,9 @@ class JobState:
     Attributes:
         state: one of `STATES`.
         done, total: slices, of all samples.
-        slices: of the first sample, that `XR2MRIClient.partial` would show.
+        slices: number of slices of the first sample, that `XR2MRIClient.partial` would show.
         queue_position: jobs before this one; 0 when it runs or has ended.
-        seconds: of running so far.
+        seconds: seconds of running so far.
         seconds_left: expected, the wait included; None when it has ended.
         error: why it failed.
         warnings: what the server doubts about the radiograph.

@@ -17,7 +17,7 @@ class MultipartForm:
     """A multipart form with one file, made while it is sent.
 
     Args:
-        fields: of the form.
+        fields: fields of the form.
         file: open for reading, at its start.
         size: bytes of the file.
         sent: called with the bytes that are gone and those in all.

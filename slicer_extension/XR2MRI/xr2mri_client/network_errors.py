@@ -28,9 +28,9 @@ def meaning_of(
 
     Args:
         error: the exception; one that means nothing here is raised again.
-        url: of the server.
+        url: address of the server.
         ca_file: certificates that are trusted beside the usual ones.
-        seconds: for which an answer was waited for.
+        seconds: seconds during which an answer was awaited.
     """
     from requests import exceptions
 

@@ -48,8 +48,8 @@ class Access:
     """How to reach a server.
 
     Attributes:
-        url: on the loopback interface.
-        token: to be sent as a bearer token.
+        url: address on the loopback interface.
+        token: secret of the session, to be sent as a bearer token.
     """
 
     url: str
@@ -60,9 +60,10 @@ class OwnServer:
     """The server of an installation.
 
     Args:
-        installation: whose server.
+        installation: installation whose server it is.
         environment: variables to begin with: inside an application those that it was started with.
-        command: that starts the server, without its options; that of the installation by default.
+        command: command that starts the server, without its options; that of the installation by
+            default.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class OwnServer:
 
         Args:
             cancelled: asked while it is waited for; a server that was being started ends then.
-            seconds: to wait.
+            seconds: longest time to wait.
 
         Raises:
             ServerEnded: it does not start, with the reason. Cancelled: nobody waits any more.
@@ -287,7 +288,7 @@ class OpenWorker(Narrator):
     """Opens the server; ends with Returned(Access). Events: Line, of its log.
 
     Args:
-        server: to be opened.
+        server: the server to be opened.
     """
 
     def __init__(self, server: OwnServer) -> None:

@@ -53,8 +53,8 @@ class Program:
 
     Args:
         words: the command.
-        environment: of the program.
-        folder: in which it runs.
+        environment: environment of the program.
+        folder: folder in which it runs.
     """
 
     def __init__(

@@ -85,10 +85,10 @@ class Transport:
     """Requests to one server.
 
     Args:
-        url: in any form that people type.
+        url: address in any form that people type.
         ca_file: certificates of authorities to trust, PEM; the usual ones when left out.
         timeout: seconds to wait for the connection, and for each piece of an answer.
-        login: whose token is sent; shared between transports to the same server.
+        login: login whose token is sent; shared between transports to the same server.
         cancelled: asked between requests and while data flows.
 
     Raises:
@@ -146,12 +146,13 @@ class Transport:
         """Ask once, and wait for the whole answer.
 
         Args:
-            method, path: of HTTP; the path begins with a slash.
+            method, path: HTTP method, and path that begins with a slash.
             accept: what is not an error.
             most: bytes of the answer.
-            seconds: to wait for the answer to begin; the transport's own when left out.
+            seconds: longest time to wait for the answer to begin; the transport's own when left
+                out.
             stoppable: whether cancelling ends it; what must be heard to the end is not.
-            more: for `requests`: `params`, `data`, `headers`.
+            more: more arguments for `requests`: `params`, `data`, `headers`.
 
         Raises:
             Cancelled, Unreachable, TlsProblem, WrongServer, BadReply: no answer, or none of HTTP.

@@ -64,9 +64,9 @@ def read_npy(
     """Read a NumPy file of one float32 volume: the form in which a server sends them.
 
     Args:
-        content: of the file; if it is a bytearray, the voxels may stay in its memory.
+        content: content of the file; if it is a bytearray, the voxels may stay in its memory.
         affine: where the voxels lie, of `jobs.JobState`.
-        num_slices: that it must have.
+        num_slices: number of slices that it must have.
 
     Raises:
         BadReply: it is damaged or incomplete, or type or shape are not what was asked for.

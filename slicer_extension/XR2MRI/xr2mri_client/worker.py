@@ -65,7 +65,7 @@ class Worker(Task):
     """A task that asks a server.
 
     Args:
-        client: of the server; the worker takes a clone of it.
+        client: client of the server; the worker takes a clone of it.
         events: see `Task`.
     """
 
@@ -124,11 +124,11 @@ class GenerationWorker(Worker):
     After `cancel` the server is informed in the background, whatever the thread is waiting for.
 
     Args:
-        client: of the server.
+        client: client of the server.
         model, radiograph, parameters: see `XR2MRIClient.start`; the radiograph may also be a
             function that makes the content, called in the thread.
         events: see `Worker`.
-        job: to take up again instead of sending anything, as after a new login.
+        job: job to take up again instead of sending anything, as after a new login.
         partials: whether to fetch volumes while the job runs.
         patience: see `PATIENCE`.
         baseline: a volume to subtract from the new one, if they are on the same grid.

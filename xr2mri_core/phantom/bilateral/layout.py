@@ -19,7 +19,7 @@ class Layout:
         spacing_mm: pixel size.
         joints: middle of each knee's joint, (down, right) of the middle of the film, by side.
         lean: outward turn of each leg about its joint, by side.
-        girth: of thigh and calf, 1 as painted.
+        girth: girth of thigh and calf, 1 as painted.
         frame: whether the positioning frame is there.
         markers: (letter, down, right, height, turn) of each lead letter.
         digital: whether the letters are burnt into the picture instead of exposed.

@@ -37,7 +37,7 @@ class Shadow:
         bone: Tensor (rows, columns), what the bones add to it.
         trabecular: Tensor (rows, columns), projected length in trabecular bone, mm.
         plateau_mm: width of the tibial plateau on the detector.
-        seed: whose knee it is.
+        seed: seed of the knee.
 
     The middle of the joint space is the middle of the picture; pixels are ``SHADOW_MM`` wide.
     """

@@ -128,14 +128,14 @@ class Joint:
     """One knee joint on its canvas.
 
     Attributes:
-        box: of the grid that the joint is painted in.
-        shape, disease: whose it is.
+        box: box of the grid in which the joint is painted.
+        shape, disease: shape and disease of the knee.
         still, swung: coordinates in the tibia's and in the femur's frame, mm of scale 1.
         bare: the bones without osteophytes.
         bones: the bones with them.
         lips: signed distance to each osteophyte where it lies outside its bone.
-        thickness: of the cartilages.
-        textures: of the tissues.
+        thickness: thickness of the cartilages.
+        textures: textures of the tissues.
     """
 
     box: Region

@@ -95,10 +95,10 @@ def write_films(
         films: bilateral and single ones, 3 to 2.
         strangers: pictures without a knee.
         datalist: phantom cases, whose radiographs show one knee each.
-        split: of the datalist.
+        split: list of the datalist.
         knees: how many of them at most.
         boxes: pictures with drawn joint boxes, as `boxfile.read_boxes` reads them.
-        seed: of everything drawn.
+        seed: seed of everything drawn.
         progress: called with (pictures done, pictures in all).
         crops: tight, processed pictures of one joint.
     """

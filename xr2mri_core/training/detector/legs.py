@@ -42,7 +42,7 @@ def write_legs(
     Args:
         out: folder to write to.
         legs: how many.
-        seed: of the corpus, as in `xr2mri_core.phantom.dataset.write_cases`.
+        seed: seed of the corpus, as in `xr2mri_core.phantom.dataset.write_cases`.
         jobs: processes.
         start: index of the first, so that legs for testing are others than those for training.
         progress: called with (legs done, legs in all).

@@ -44,7 +44,7 @@ class FilmBatches(Dataset[Batch]):
     Args:
         corpus: pictures and joints.
         batch_size: B.
-        seed: of the whole stream.
+        seed: seed of the whole stream.
         rank: process of a distributed run: each draws its own batches.
     """
 

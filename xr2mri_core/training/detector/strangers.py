@@ -44,7 +44,7 @@ def draw_stranger(rng: np.random.Generator, size: int = 320) -> np.ndarray:
 
     Args:
         rng: draws what and how.
-        size: of the longer side, about.
+        size: length of the longer side, about.
 
     Returns:
         float32 (rows, columns) in [0, 1].

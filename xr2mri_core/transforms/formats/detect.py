@@ -56,7 +56,7 @@ def open_stored(stream: BinaryIO, header: Path | None = None) -> StoredImage:
     """Read the header of an image in any of the formats.
 
     Args:
-        stream: at its beginning.
+        stream: stream at its beginning.
         header: path of the file where the voxels may lie beside it; None where they may not.
 
     Raises:

@@ -52,7 +52,7 @@ def open_metaimage(stream: BinaryIO, header: Path | None = None) -> StoredImage:
     """Read a MetaImage header.
 
     Args:
-        stream: at its beginning.
+        stream: stream at its beginning.
         header: path of the file where the pixels may lie beside it; see `stored.beside`.
 
     Raises:

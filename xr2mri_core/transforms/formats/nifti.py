@@ -38,7 +38,7 @@ def open_nifti(stream: BinaryIO, header: Path | None = None) -> StoredImage:
     """Read a NIfTI header.
 
     Args:
-        stream: at its beginning.
+        stream: stream at its beginning.
         header: path of the file where the pixels may lie beside it, as .img beside .hdr.
 
     Raises:

@@ -53,7 +53,7 @@ def open_nrrd(stream: BinaryIO, header: Path | None = None) -> StoredImage:
     """Read a NRRD header.
 
     Args:
-        stream: at its beginning.
+        stream: stream at its beginning.
         header: path of the file where the pixels may lie beside it; see `stored.beside`.
 
     Raises:

@@ -37,7 +37,7 @@ class StoredImage:
         components: values of a voxel, 1 for grey, 3 for RGB.
         affine: (4, 4) float64, voxel to RAS mm.
         oriented: whether the header states in which direction the axes run.
-        nbytes: of all voxels, decompressed.
+        nbytes: bytes of all voxels, decompressed.
         load: reads the voxels, (*shape) or (*shape, components); call it once, while the stream
             that the header came from is open. Raises FormatError where bytes are missing.
         lies: DICOM's Patient Orientation of a picture, such as ("R", "F"), where it is kept.
@@ -76,7 +76,7 @@ def beside(header: Path | None, name: str) -> BinaryIO:
 
     Args:
         header: None where the pixels must lie behind the header, as in a file from a stranger.
-        name: as the header has it.
+        name: name, as the header has it.
 
     Raises:
         FormatError: there is no such file, or it is none that may be opened.
@@ -187,7 +187,7 @@ def affine_of(
     Args:
         directions: (axes of the world, axes of the image), a column for the step along each axis
             of the image in mm; the first three of both count.
-        origin: of the first voxel's centre, in mm.
+        origin: position of the first voxel's centre, in mm.
         lps: whether the world's first two axes run to the left and to posterior, as ITK's do.
     """
     affine = np.eye(4)

@@ -62,7 +62,7 @@ class _Server:
     """What all clones share.
 
     Attributes:
-        slices: that have come, by job; a cancelled job is not there.
+        slices: slices that have come, by job; a cancelled job is not there.
         cancelled: ids of jobs that a client ended.
     """
 

@@ -51,8 +51,8 @@ def forms_of(
     """The forms of radiographs.
 
     Args:
-        folder: of the radiographs.
-        paths: of each below it, with `/`.
+        folder: folder of the radiographs.
+        paths: path of each radiograph below it, with `/`.
         form: of the server.
 
     Returns:

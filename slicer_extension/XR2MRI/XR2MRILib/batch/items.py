@@ -44,7 +44,7 @@ class Item:
     """One radiograph and what comes of it.
 
     Attributes:
-        name: to show.
+        name: name to show.
         load: brings it into the scene, if it is not there; its nodes, mostly one.
         form: its features and demographics; None where no file or table has any.
         whole: whether a DICOM file with the patient's name may be sent.

@@ -39,11 +39,11 @@ class Batch:
     """Radiographs and how far each of them is.
 
     Args:
-        logic: that generates.
+        logic: logic that generates.
         request: what is asked for of an item and its radiograph; may raise FormError.
 
     Attributes:
-        items: in their order.
+        items: the radiographs, in their order.
         running: whether one follows another by itself.
         changed: signal (): an item stands otherwise than before.
     """

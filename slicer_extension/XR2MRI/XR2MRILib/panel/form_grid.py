@@ -31,8 +31,8 @@ class FormGrid:
         changed: called with the name and the grade that the user has chosen; None is "not read".
 
     Attributes:
-        widget: to place in a layout once `build` is through.
-        fields: by name, those that there are so far.
+        widget: widget to place in a layout once `build` is through.
+        fields: fields by name, as far as there are any yet.
     """
 
     def __init__(self, form: FeatureForm, changed: Callable[[str, int | None], None]) -> None:

@@ -19,11 +19,11 @@ class GradeField:
     Tab goes from field to field; see `Keys` for what the others do.
 
     Args:
-        field: of the form.
+        field: field of the form.
         changed: called with the name and the grade that the user has chosen; None is "not read".
 
     Attributes:
-        widget: to place in a layout.
+        widget: widget to place in a layout.
     """
 
     def __init__(self, field: Field, changed: Callable[[str, int | None], None]) -> None:
@@ -94,7 +94,7 @@ class Keys:
 
     Args:
         parent: the widget that holds the fields.
-        fields: of the form.
+        fields: fields of the form.
     """
 
     def __init__(self, parent: qt.QWidget, fields: list[GradeField]) -> None:

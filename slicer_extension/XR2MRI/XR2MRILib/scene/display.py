@@ -18,7 +18,7 @@ def grey(node: slicer.vtkMRMLScalarVolumeNode, top: float = 1.0) -> None:
     """Interpolated grey from 0 up.
 
     Args:
-        node: of a volume.
+        node: node of a volume.
         top: the intensity that is white; that of the whole range while slices are missing.
     """
     _show(node, slicer.mrmlScene.GetNodeByID("vtkMRMLColorTableNodeGrey"), 0.0, max(top, 0.05))

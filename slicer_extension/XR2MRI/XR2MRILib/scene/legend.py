@@ -20,7 +20,7 @@ class Legend:
 
     Attributes:
         title: short, for the views.
-        low, high: at the ends of the bar.
+        low, high: texts at the ends of the bar.
         note: a sentence or two; may be empty.
         gradient: shares and colours (red, green, blue in [0, 1]) from the low end to the high one.
     """
@@ -37,8 +37,8 @@ def legend_of(overlay: slicer.vtkMRMLScalarVolumeNode, role: str, samples: int) 
 
     Args:
         overlay: a coloured node.
-        role: of it, such as `attributes.STD`.
-        samples: of which it is the standard deviation.
+        role: role of the volume, such as `attributes.STD`.
+        samples: number of samples of which it is the standard deviation.
     """
     top = overlay.GetDisplayNode().GetWindowLevelMax()
     if role == attributes.STD:

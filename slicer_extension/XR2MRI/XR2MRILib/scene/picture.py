@@ -19,7 +19,7 @@ class Frame:
     """Where the pixels of a radiograph lie.
 
     Attributes:
-        rows, columns: of the picture as it is displayed, rows from superior to inferior.
+        rows, columns: size of the picture as it is displayed, rows from superior to inferior.
         to_ras: (4, 4), (column, row, 0) of a pixel's centre to RAS mm of the node; the third
             column is the normal of the picture, of length 1.
     """

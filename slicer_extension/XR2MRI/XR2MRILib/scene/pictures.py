@@ -23,7 +23,8 @@ class Picture:
 
     Attributes:
         pixels: (rows, columns) uint8.
-        height, width: in mm, or in pixels where nobody knows the spacing: only their ratio counts.
+        height, width: size in mm, or in pixels where nobody knows the spacing: only their ratio
+            counts.
         box: top, left, bottom, right to be drawn, as shares of the picture; None for none.
     """
 
@@ -38,7 +39,7 @@ def radiograph(node: slicer.vtkMRMLVolumeNode, box: Sequence[int] | None) -> Pic
 
     Args:
         node: without `picture.problem`.
-        box: of the knee, (top, left, bottom, right) in pixels.
+        box: box of the knee, (top, left, bottom, right) in pixels.
     """
     frame, pixels = frame_of(node), pixels_of(node)
     step = max(1, max(pixels.shape[:2]) // _LARGEST)
@@ -60,7 +61,7 @@ def plane(node: slicer.vtkMRMLScalarVolumeNode, name: str) -> Picture:
     """The middle plane of a volume whose axes are those of the patient, as its views show it.
 
     Args:
-        node: of the volume.
+        node: node of the volume.
         name: one of `PLANES`.
     """
     to_ras = ijk_to_ras(node)[:3, :3]

@@ -70,10 +70,10 @@ def describe(
     """Write on a node what it was made from; on the volume itself nothing of patient and server.
 
     Args:
-        node: of a volume that shows generated anatomy.
-        record: of the server.
-        radiograph: that it was made from, if it is still there.
-        request: that it is the answer to; None for what was derived from a volume.
+        node: node of a volume that shows generated anatomy.
+        record: record of the server.
+        radiograph: the radiograph that it was made from, if it is still there.
+        request: the request that it is the answer to; None for what was derived from a volume.
         server: its address.
     """
     public = {name: record[name] for name in attributes.PUBLIC if name in record}
