@@ -111,7 +111,7 @@ def command_options() -> list[str]:
 
 
 def _check_path(config: Mapping[str, Any], name: str, top: str, rest: list[str]) -> None:
-    """Of `part#argument`: the part has to take such an argument."""
+    """Check `part#argument`: the part has to take such an argument."""
     part: Any = config.get(top)
     for depth, key in enumerate(rest):
         if not isinstance(part, Mapping):

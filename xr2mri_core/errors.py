@@ -93,7 +93,7 @@ class OutputError(XR2MRIError):
 
 
 class Cancelled(XR2MRIError):
-    """The user stopped the work."""
+    """Raised when the user cancels."""
 
     def __init__(self, message: str = "cancelled by the user") -> None:
         super().__init__(message)

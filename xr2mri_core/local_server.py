@@ -34,7 +34,7 @@ def app_with(bundle: Path, folder: Path) -> Path:
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody uses just now."""
+    """A TCP port of the loopback interface that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

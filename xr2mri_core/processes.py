@@ -260,7 +260,7 @@ class _Cluster:
 
 
 def begin_worker(parent: int, last_signal: signal.Signals = signal.SIGTERM) -> None:
-    """In a process that works for another: an interrupt is the other's, and its end is this one's.
+    """Prepare a worker process: interrupts are the parent's, and it ends with the parent.
 
     Args:
         parent: the other.

@@ -41,7 +41,7 @@ class PreparedRadiograph:
 
     @property
     def side(self) -> Laterality | None:
-        """Of the knee."""
+        """Side of the knee."""
         return Laterality.parse(self.info["laterality"])
 
     @property

@@ -83,7 +83,7 @@ def _worked(
     progress: Callable[[int, int, str], None],
     cancelled: Callable[[], bool],
 ) -> events.Finished:
-    """Send, wait, and return what came."""
+    """Send, wait, and return the answer."""
     try:
         connection = XR2MRIClient(url, ca_file)
         if token:

@@ -57,7 +57,7 @@ def _run() -> int:
 
 
 def _taken(arguments: Sequence[str]) -> str | None:
-    """The address at which a server would have to listen and somebody else does."""
+    """The address of the server that another program already uses."""
     parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
     parser.add_argument("command", nargs="?")
     parser.add_argument("-i", "--host", default="127.0.0.1")

@@ -50,7 +50,7 @@ class DeviceWorker:
 
     @property
     def pid(self) -> int | None:
-        """Of the process; None where there is none."""
+        """Id of the process; None where there is none."""
         return None if self._process is None else self._process.pid
 
     def generate(
@@ -64,7 +64,7 @@ class DeviceWorker:
         arrived: Arrived,
         cancelled: Callable[[], bool],
     ) -> GeneratedVolume:
-        """As `KneeMRIGenerator.generate`, which it calls there; raises what that raises.
+        """Call `KneeMRIGenerator.generate` in the process; raises what that raises.
 
         Raises:
             DeviceLost: the process ended in the middle.

@@ -185,7 +185,7 @@ class DicomWebStudies(ReadOnlyStudies):
 
 
 class _Bounds(threading.local):
-    """Until when (monotonic seconds) answers must come, and of how many bytes at most."""
+    """Latest time (monotonic seconds) and most bytes of an answer."""
 
     end, most = math.inf, 0
 

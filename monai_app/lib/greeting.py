@@ -1,4 +1,4 @@
-"""What whoever starts the server reads once it answers: its address, and what to do with it."""
+"""The greeting that the server prints once it answers: its address, and what to do with it."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def metrics_of(queue: DeviceQueue) -> CollectorRegistry:
 
 
 def text_of(registry: CollectorRegistry) -> bytes:
-    """As `/metrics` answers."""
+    """The text that `/metrics` answers."""
     return bytes(generate_latest(registry))
 
 

@@ -49,5 +49,5 @@ class Pace:
         return passes * self.seconds_a_pass
 
     def describe(self) -> dict[str, float | bool]:
-        """For `/info/`."""
+        """The part of `/info/` about speed."""
         return {"seconds_a_pass": float(f"{self.seconds_a_pass:.3g}"), "measured": self.measured}

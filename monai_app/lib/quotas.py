@@ -1,4 +1,4 @@
-"""Who holds how much: bytes are claimed before they are held, by one user and of all."""
+"""Bounds on the bytes that users hold: claimed before they are held, by one user and by all."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Claim:
             self.give_back()
 
     def give_back(self) -> None:
-        """Hold nothing any more, whoever uses it."""
+        """Release the bytes for all who use them."""
         with self._lock:
             size, self.size = self.size, 0
         self.quota._give_back(self.user, size)

@@ -96,7 +96,7 @@ def owner_of(request: Request) -> str:
 
 
 def account_of(request: Request) -> str:
-    """Who is counted for what a request takes: strangers of one address are one."""
+    """The account that a request is counted for: strangers of one address share one."""
     return str(request.scope.get("xr2mri.account") or owner_of(request))
 
 
@@ -246,7 +246,7 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
     @router.get("", summary="All my jobs; as an administrator, everybody's")
     @allowed(Role.USER)
     async def jobs(request: Request) -> list[ListedJob]:
-        """Of a stranger who names no session, none: by their ids alone they are found."""
+        """A stranger who names no session sees none: those jobs are found by their ids alone."""
         owner = whose(request)
         entries = [] if owner is not None and unnamed(owner) else store.of(owner)
         return [ListedJob(**described(request, entry), owner=entry.owner) for entry in entries]

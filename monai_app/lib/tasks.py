@@ -36,7 +36,7 @@ class KneeMRITask(InferTask):
         return True  # a model without weights is offered, and says so when it is asked for
 
     def info(self) -> dict[str, Any]:
-        """As every task's, with ranges and defaults, the weights' digest and model card.
+        """The task's description, with ranges and defaults, the weights' digest and model card.
 
         `demographics` is the form of age, sex and BMI where this model is guided by them.
         """

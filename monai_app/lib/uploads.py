@@ -45,7 +45,7 @@ class Session:
     used: float = field(default_factory=time.monotonic)
 
     def describe(self) -> dict[str, object]:
-        """As stock MONAI Label describes a session, without a path."""
+        """Describe the session as stock MONAI Label does, without a path."""
         return {
             "name": self.id,
             "image": self.id,

@@ -466,9 +466,9 @@ def test_what_cannot_be_sent_is_told_before_anything_is(client, faulty, tmp_path
 def test_cancelling_ends_an_upload(faulty):
     stop = threading.Event()
     client = XR2MRIClient(faulty.url, cancelled=stop.is_set)
-    with pytest.raises(errors.Cancelled):
+    with pytest.raises(errors.UserCancelled):
         client.start("knee_xr2mri", bytes(8 << 20), sent=lambda done, total: stop.set())
-    with pytest.raises(errors.Cancelled):
+    with pytest.raises(errors.UserCancelled):
         client.connect()
     assert faulty.count("POST") == faulty.count("GET") == 0, "no whole request came"
     client.cancel(JOB_HANDLE)  # what tells the server of it goes through

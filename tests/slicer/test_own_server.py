@@ -198,7 +198,7 @@ def test_nobody_waits_for_one_that_was_cancelled(tmp_path):
     words = [sys.executable, "-c", "import sys; sys.stdin.read()"]
     server = OwnServer(Installation(tmp_path), command=words)
     asked = iter([False, True])
-    with pytest.raises(errors.Cancelled):
+    with pytest.raises(errors.UserCancelled):
         server.open(lambda: next(asked))
     server.wait()
     assert not server.ours

@@ -53,7 +53,7 @@ class Commands:
 
 
 def split_options(parser: argparse.ArgumentParser) -> None:
-    """Which cases are measured, and where to."""
+    """Declare the options for the cases that are measured and the folder of the results."""
     parser.add_argument("--datalist", type=Path, required=True, help="MONAI datalist of pairs")
     parser.add_argument("--split", default="test", choices=("training", "validation", "test"))
     parser.add_argument("--out", type=Path, required=True, help="folder for tables and figures")
@@ -61,13 +61,13 @@ def split_options(parser: argparse.ArgumentParser) -> None:
 
 
 def bundle_options(parser: argparse.ArgumentParser) -> None:
-    """Which bundle, on what."""
+    """Declare the options for the bundle and the device."""
     parser.add_argument("--bundle", type=Path, help="MONAI bundle (default: the shipped one)")
     parser.add_argument("--device", default=None, help="cpu, cuda, cuda:1 (default: best)")
 
 
 def generation_options(parser: argparse.ArgumentParser, kind: bool = True) -> None:
-    """Which model, and how it generates; whether mean or sample where there is a choice."""
+    """Declare the options for the model, how it generates, and the kind where there is a choice."""
     bundle_options(parser)
     parser.add_argument("--size", default="compact", help="size overlay of the bundle (compact)")
     parser.add_argument("--weights", type=Path, help="safetensors of that size (the bundle's own)")
@@ -77,7 +77,7 @@ def generation_options(parser: argparse.ArgumentParser, kind: bool = True) -> No
 
 
 def worker_options(parser: argparse.ArgumentParser, what: str = "") -> None:
-    """Who works on many items; `workers` takes them.
+    """Declare the options for several processes, which `workers` takes.
 
     Args:
         parser: parser of the command.
@@ -201,7 +201,7 @@ def generated_here(
     box: Sequence[int] | None,
     **options: Any,
 ) -> Any:
-    """As `KneeMRIGenerator.generate`, from a file of this machine's user."""
+    """Call `KneeMRIGenerator.generate` on a file of this machine's user."""
     from xr2mri_core.reading import prepare_radiograph
 
     read = prepare_radiograph(radiograph, model.image_size, laterality, box, detached=True)

@@ -179,7 +179,7 @@ def draw_planes(figure: Any, volumes: Mapping[str, np.ndarray], depth: int) -> N
 
 
 def cases_montage(pictured: Sequence[Pictured]) -> Figure:
-    """For each case the slice with most of the joint: truth, predictions, model - truth."""
+    """Draw each case's slice with most of the joint: truth, predictions, model - truth."""
     names = list(pictured[0].predictions)
     figure, axes = subplots(len(pictured), len(names) + 2, 1.9, 2.05)
     for line, case in zip(axes, pictured, strict=True):

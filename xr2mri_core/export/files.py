@@ -60,7 +60,7 @@ def _seen(part: np.ndarray, known: int | None) -> np.ndarray:
 
 
 def write_nifti(path: Path, volume: np.ndarray, affine: np.ndarray, description: str) -> None:
-    """As `nifti_bytes`, into a file.
+    """Write what `nifti_bytes` returns into a file.
 
     As ``.nii.gz`` compressed lightly and without a time stamp: the same bytes every time.
     """
@@ -92,7 +92,7 @@ def npy_pieces(volume: np.ndarray, known: int | None = None) -> Iterator[bytes]:
 
 
 def nrrd_bytes(volume: np.ndarray, affine: np.ndarray, description: str) -> bytes:
-    """As `nifti_bytes`, in NRRD: the same voxels, the affine turned from RAS to ITK's LPS.
+    """Return an NRRD file: the voxels of `nifti_bytes`, the affine turned from RAS to ITK's LPS.
 
     Compressed lightly; the same bytes every time, which pynrrd's comment with the date forbids.
     Floats and integers of 8 to 64 bits.
@@ -131,7 +131,7 @@ def nrrd_pieces(
 
 
 def write_nrrd(path: Path, volume: np.ndarray, affine: np.ndarray, description: str) -> None:
-    """As `nrrd_bytes`, into a file."""
+    """Write what `nrrd_bytes` returns into a file."""
     path.write_bytes(nrrd_bytes(volume, affine, description))
 
 

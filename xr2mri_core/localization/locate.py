@@ -1,4 +1,4 @@
-"""The step between loading and cropping: where the knee is, when nobody has said."""
+"""The step between loading and cropping: where the knee is, where no box is given."""
 
 from __future__ import annotations
 

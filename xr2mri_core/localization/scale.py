@@ -46,7 +46,7 @@ class Scale:
 
     @property
     def words(self) -> str:
-        """For a person."""
+        """The spacing and its error in words."""
         row, column = self.spacing_mm
         pixel = f"{row:.2g}" if row == column else f"{row:.2g} x {column:.2g}"
         return f"{pixel} mm a pixel (± {self.relative_error:.0%})"

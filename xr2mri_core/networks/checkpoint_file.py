@@ -1,4 +1,4 @@
-"""Tensors out of a checkpoint that somebody brings, without executing anything of it.
+"""Read tensors from a foreign checkpoint without executing anything of it.
 
 Checkpoints are pickles, and a pickle can run anything. Nothing here executes one: Lightning
 checkpoints go through torch's weights-only unpickler, with empty stand-ins for the few classes

@@ -289,7 +289,7 @@ def _record(
     settings: Settings,
     results: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What went into an index, and what came of it."""
+    """The record of an index: its inputs and its results."""
     return {
         "xr2mri": __version__,
         "form": release.form,

@@ -98,7 +98,7 @@ def _warnings_of(side: Laterality, warnings: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A `Locate` that knows the joint box of one knee, as somebody has drawn it."""
+    """A `Locate` that knows the joint box of one knee, as a reader has drawn it."""
 
     joint: Edges
 

@@ -81,7 +81,7 @@ class Reading:
 
     @property
     def coded(self) -> int:
-        """For how many features it says why there is no grade."""
+        """Number of features for which a code says why there is no grade."""
         return sum(cell.missing not in (None, Missing.BLANK) for cell in self.cells.values())
 
     def features(self, missing_as: str = "paper") -> dict[str, int]:
@@ -104,7 +104,7 @@ class Reading:
         return parse_features(grades)
 
     def _not_expected(self) -> list[str]:
-        """The features that nobody meant to read on this knee.
+        """The features that were not to be read on this knee.
 
         Their code is ``.A``. Releases that write nothing there are understood if the knee has no
         definite osteoarthritis and not one feature of that group has a grade or another code.

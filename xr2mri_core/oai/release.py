@@ -92,7 +92,7 @@ class Unusable:
 
     @property
     def sides(self) -> tuple[Laterality, ...]:
-        """Of the knees that it shows; none where that is unknown."""
+        """Sides of the knees that it shows; none where that is unknown."""
         if self.kind is None:
             return ()
         return (self.kind.side,) if self.kind.side else tuple(Laterality)

@@ -75,7 +75,7 @@ class Table:
         return None
 
     def require(self, *names: str) -> str:
-        """As `column`; a `ReleaseError` where there is none."""
+        """Return the name that `column` finds; raises `ReleaseError` where there is none."""
         found = self.column(*names)
         if found is None:
             raise ReleaseError(

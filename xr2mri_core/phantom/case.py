@@ -45,7 +45,7 @@ class PhantomCase:
 def case_person(
     seed: int, enrichment: float = DEFAULT_ENRICHMENT
 ) -> tuple[Demographics, KneeShape, dict[str, int]]:
-    """Who the patient of a seed is: demographics, the shape of the knee and its grades."""
+    """The patient of a seed: demographics, the shape of the knee and its grades."""
     # One stream per purpose, so that what one of them draws never moves another.
     findings, person, form = (np.random.default_rng([seed, stream]) for stream in range(3))
     grades = sample_features(findings, enrichment)

@@ -1,4 +1,4 @@
-"""Who the phantom's participants are: radiographic features and demographics as in OAI.
+"""The phantom's participants: radiographic features and demographics as in OAI.
 
 `sample_features` draws one knee. A Kellgren-Lawrence grade comes first, then a dominant
 compartment, then each finding from a table of conditional probabilities; findings of one

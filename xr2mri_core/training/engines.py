@@ -136,7 +136,7 @@ class StageTrainer(SupervisedTrainer):
             )
 
     def state_dict(self) -> OrderedDict:
-        """Of the engine, with the count of skipped steps."""
+        """State of the engine, with the count of skipped steps."""
         return OrderedDict(super().state_dict(), skipped_steps=self.skipped_steps)
 
     def load_state_dict(self, state_dict: Mapping) -> None:

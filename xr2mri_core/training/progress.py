@@ -21,7 +21,7 @@ from xr2mri_core.training.record import write_record
 
 
 class ProgressBar:
-    """On a terminal: a bar with "step 500 of 20000" and the time left; nothing elsewhere.
+    """A bar with "step 500 of 20000" and the time left on a terminal; nothing elsewhere.
 
     Args:
         schedule: knows the end, by steps or by the clock.

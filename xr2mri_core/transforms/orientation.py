@@ -44,7 +44,7 @@ class Turn:
 
     @property
     def text(self) -> str:
-        """In words, for a warning."""
+        """The turn in words, for a warning."""
         if self == Turn(self.stretch, False, (True, True)):
             return "turned by 180 degrees"
         if self.is_mirrored:
@@ -87,7 +87,7 @@ class Turn:
         return top / tall, left / wide, bottom / tall, right / wide
 
     def box_in_file(self, box: Sequence[float], shape: Sequence[int]) -> tuple[int, int, int, int]:
-        """As `edges_in_file`, in whole pixels."""
+        """Return the box of `edges_in_file` in whole pixels."""
         top, left, bottom, right = map(round, self.edges_in_file(box, shape))
         return top, left, bottom, right
 

@@ -36,7 +36,7 @@ def fit(features: np.ndarray, rounds: int = 60) -> np.ndarray:
 
 
 def varied(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a crop of a knee's radiograph (rows, columns) as somebody else might have made it."""
+    """Return a crop of a knee's radiograph (rows, columns) as another program might make it."""
     size = int(rng.choice([128, 192, 224, 256]))
     side = rng.uniform(0.45, 1.0) * min(picture.shape)
     row, column = np.array(picture.shape) * (0.5 + rng.uniform(-0.07, 0.07, 2))

@@ -30,7 +30,7 @@ class Crowded(XR2MRIError):
 
 
 class ClientGone(XR2MRIError):
-    """Nobody waits for the answer any more."""
+    """The client has gone."""
 
     def __init__(self) -> None:
         super().__init__("the client has gone")

@@ -1,4 +1,4 @@
-"""Who asks: bearer tokens and HTTP Basic, checked slowly and never in a hurry.
+"""Authentication by bearer token or HTTP Basic, with slow checks of passwords.
 
 Passwords are compared in constant time, by few threads of their own and one of an address at a
 time; a user who does not exist costs as much as one who does, and whoever fails again and again
@@ -68,12 +68,12 @@ _SESSION = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
 def account_of(address: str | None) -> str:
-    """Who is counted for what is asked without credentials: all of an address."""
+    """The account of requests without credentials: one for each address."""
     return f"{ANONYMOUS}/{network_of(address or 'local')}"
 
 
 def stranger(address: str | None, sessions: Sequence[str] = ()) -> User:
-    """Whoever sends no credentials to a server for everyone: an owner an address and session.
+    """A client without credentials, on a server for everyone: one owner an address and session.
 
     So strangers do not see each other's work, nor that of the administrator of this machine. A
     session is a random text that a client makes up and sends along; without one, its owner is all

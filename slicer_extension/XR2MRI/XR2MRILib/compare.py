@@ -21,7 +21,7 @@ from .states import State
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """What came of a comparison.
+    """Result of a comparison.
 
     Attributes:
         volume: node of the generated volume.

@@ -45,7 +45,7 @@ class ThisComputer:
 
     @property
     def access(self) -> Access | None:
-        """To the server that was started or found; None while there is none."""
+        """Access to the server that was started or found; None while there is none."""
         return self.server.access
 
     @property

@@ -123,7 +123,7 @@ class DicomExport(Activity):
 
 
 def _new_folder() -> Path:
-    """For the files until they are in the database; raises NotSaved."""
+    """A folder for the files until they are in the database; raises NotSaved."""
     try:
         return Path(tempfile.mkdtemp(prefix="xr2mri-", dir=slicer.app.temporaryPath))
     except OSError as error:

@@ -51,7 +51,7 @@ class Result:
 
     @property
     def seed(self) -> int:
-        """That the server used."""
+        """The seed that the server used."""
         return int(self.record["seed"])
 
     @property

@@ -27,11 +27,11 @@ from slicer.util import VTKObservationMixin
 
 from xr2mri_client.client import XR2MRIClient
 from xr2mri_client.errors import (
-    Cancelled,
     LoginNeeded,
     PermissionNeeded,
     Unexpected,
     Unreachable,
+    UserCancelled,
     XR2MRIClientError,
 )
 from xr2mri_client.events import Failed, Final, Progress, Started, Stopped
@@ -367,15 +367,15 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self._dropInterrupted()
         if self._activity is not None:
             self._setState(State.CANCELLING)
-            self._letGo(self._end(Cancelled()))
+            self._letGo(self._end(UserCancelled()))
             self._setState(State.IDLE)
             self.cancelled.emit()
 
     def wait(self) -> Any:
-        """Wait until nothing is being done, and return what came of it; Slicer goes on reacting.
+        """Wait until nothing is being done, and return the result; Slicer goes on reacting.
 
         Raises:
-            XR2MRIClientError: what it failed with; `errors.Cancelled` after a cancellation.
+            XR2MRIClientError: what it failed with; `errors.UserCancelled` after a cancellation.
         """
         while self._activity is not None:
             slicer.app.processEvents()

@@ -45,7 +45,7 @@ class Request:
     kind: str = "sample"
 
     def parameters(self) -> dict[str, Any]:
-        """As the server takes them; what is None is left out."""
+        """The parameters that the server takes; what is None is left out."""
         given = asdict(self)
         del given["model"], given["pixels_only"]
         if self.kind == "sample":

@@ -31,7 +31,7 @@ class Sample:
 
     @property
     def checksum(self) -> str:
-        """As Sample Data wants it: it would show an older file of that name from its cache."""
+        """Checksum for Sample Data, which would show an older file of that name from its cache."""
         return f"SHA256:{hashlib.sha256(self.path.read_bytes()).hexdigest()}"
 
 

@@ -70,7 +70,7 @@ def set_install_folder(path: str) -> None:
 
 
 def own_layout() -> bool | None:
-    """Whether the module may arrange the views; None while nobody has been asked."""
+    """Whether the module may arrange the views; None while the user has not been asked."""
     return {"yes": True, "no": False}.get(str(_read("OwnLayout", "")))
 
 

@@ -64,7 +64,7 @@ class XR2MRIClient:
         ca_file: certificates of authorities to trust, PEM.
         timeout: seconds to wait for the connection, and for each piece of an answer.
         cancelled: asked between requests and while data flows; once it says yes, everything that
-            only asks the server raises `errors.Cancelled`.
+            only asks the server raises `errors.UserCancelled`.
 
     Raises:
         BadAddress, TlsProblem: address or CA file cannot be used.

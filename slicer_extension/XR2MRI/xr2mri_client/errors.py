@@ -56,7 +56,7 @@ class BadRadiograph(XR2MRIClientError):
 
 
 class Unreachable(XR2MRIClientError):
-    """Nobody answers at the address, or not in time, or the connection broke."""
+    """The server does not answer, or not in time, or the connection broke."""
 
     remedy = _("Is the server running, and are address and network right?")
     passing = True
@@ -100,7 +100,7 @@ class LoginFailed(LoginNeeded):
 
 
 class PermissionNeeded(XR2MRIClientError):
-    """Nobody has agreed that radiographs are sent to this server."""
+    """The user has not agreed that radiographs are sent to this server."""
 
     def __init__(self, url: str) -> None:
         message = _("Nothing is sent to {url} before you agree to it.").format(
@@ -110,7 +110,7 @@ class PermissionNeeded(XR2MRIClientError):
 
 
 class JobLost(XR2MRIClientError):
-    """The server no longer knows the job, or somebody else cancelled it."""
+    """The server no longer knows the job, or another user cancelled it."""
 
     remedy = _("Generate again.")
 
@@ -188,8 +188,8 @@ class BadReply(XR2MRIClientError):
         super().__init__(message)
 
 
-class Cancelled(XR2MRIClientError):
-    """The user wants no more of it."""
+class UserCancelled(XR2MRIClientError):
+    """Raised when the user cancels."""
 
     def __init__(self) -> None:
         super().__init__(_("Cancelled."))

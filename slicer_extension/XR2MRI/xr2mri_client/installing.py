@@ -221,7 +221,7 @@ class InstallWorker(Narrator):
 
     def _check(self) -> None:
         if self._stop.is_set():
-            raise errors.Cancelled
+            raise errors.UserCancelled
 
     def _execute(
         self, words: Sequence[str], said: bool = True, embedding: bool = False

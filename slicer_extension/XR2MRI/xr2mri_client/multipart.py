@@ -46,7 +46,7 @@ class MultipartForm:
         self._sent, self._check = sent, check
 
     def __len__(self) -> int:
-        """Of all bytes, for Content-Length."""
+        """Number of bytes in all, for Content-Length."""
         return len(self._head) + self._size + len(self._tail)
 
     def __iter__(self) -> Iterator[bytes]:

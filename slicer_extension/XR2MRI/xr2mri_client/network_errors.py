@@ -126,7 +126,7 @@ def _tls_problem(text: str, url: str, ca_file: str | None) -> TlsProblem:
 
 
 def needs_https(url: str) -> TlsProblem:
-    """For a server that is asked without TLS and speaks nothing else."""
+    """The error for a server that is asked without TLS and speaks nothing else."""
     secure = url.replace("http:", "https:", 1)
     return TlsProblem(
         _("{url} speaks TLS only.").format(url=url),
@@ -135,7 +135,7 @@ def needs_https(url: str) -> TlsProblem:
 
 
 def cut_off() -> BadReply:
-    """For an answer that ended before its end."""
+    """The error for an answer that was cut off."""
     return BadReply(_("The server's answer was cut off."), passing=True)
 
 

@@ -30,7 +30,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import Cancelled, ServerEnded, one_line
+from .errors import ServerEnded, UserCancelled, one_line
 from .events import Final, Returned
 from .installation import Installation
 from .installing import Line, Narrator
@@ -107,13 +107,14 @@ class OwnServer:
             seconds: longest time to wait.
 
         Raises:
-            ServerEnded: it does not start, with the reason. Cancelled: nobody waits any more.
+            ServerEnded: the server does not start; the message says why.
+            UserCancelled: the user has cancelled.
         """
         self.access = self.find() or self._started(cancelled, seconds)
         return self.access
 
     def find(self) -> Access | None:
-        """The server of this user that runs, whoever started it; None if there is none."""
+        """The running server of this user, started here or elsewhere; None if there is none."""
         path = self.folder / "session.json"
         try:
             if not _is_private(path):
@@ -158,7 +159,7 @@ class OwnServer:
         self._process = self.access = None
 
     def _started(self, cancelled: Callable[[], bool], seconds: float) -> Access:
-        """Start one, on another port if somebody was quicker to take the first."""
+        """Start a server, on another port if the first was taken meanwhile."""
         self.wait()  # for one that was stopped just now: both would write to the log
         for last in (False, True):
             access = self._launched()
@@ -168,7 +169,7 @@ class OwnServer:
             except ServerEnded:
                 if last or " is taken" not in self.log():
                     raise
-            except Cancelled:
+            except UserCancelled:
                 self.stop()
                 raise
         return access
@@ -212,7 +213,7 @@ class OwnServer:
             if error is not None:
                 raise error
             if cancelled():
-                raise Cancelled
+                raise UserCancelled
             if time.monotonic() > limit:
                 self.stop()
                 self.wait(0)
@@ -302,7 +303,7 @@ class OpenWorker(Narrator):
             self._look()
 
     def _look(self) -> bool:
-        """Tell what has been printed since; whether nobody waits any more."""
+        """Report what has been printed since; return whether the user has cancelled."""
         lines = self._server.log().splitlines()
         for line in lines[self._shown :]:
             self._emit(Line(line))
@@ -325,7 +326,7 @@ def _is_private(path: Path) -> bool:
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Write a file, whole or not at all, that nobody else can read at any moment."""
+    """Write a file, whole or not at all, that no other user can read at any moment."""
     part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

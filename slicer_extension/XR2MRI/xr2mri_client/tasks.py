@@ -86,7 +86,7 @@ class Task:
     def _run(self) -> None:
         try:
             self._emit(self._work())
-        except errors.Cancelled:
+        except errors.UserCancelled:
             self._emit(Stopped())
         except errors.XR2MRIClientError as error:
             self._emit(self._failed(error))
@@ -99,8 +99,8 @@ class Computation(Task):
     """Computes something here; ends with Returned.
 
     Args:
-        function: called with a function that raises `errors.Cancelled` once nobody wants it any
-            more, to be called now and then.
+        function: called with a function, to be called now and then, that raises
+            `errors.UserCancelled` once the user has cancelled.
     """
 
     def __init__(self, function: Callable[[Callable[[], None]], Any]) -> None:
@@ -112,4 +112,4 @@ class Computation(Task):
 
     def _check(self) -> None:
         if self._stop.is_set():
-            raise errors.Cancelled
+            raise errors.UserCancelled

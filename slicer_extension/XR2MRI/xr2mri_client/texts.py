@@ -25,7 +25,7 @@ def tr(text: str) -> str:
 
 
 def _of_caller(text: str) -> str:
-    """As Slicer's `tr`, with each text looked up once: that one asks the disk about the file of its
+    """Slicer's `tr`, with each text looked up once: that one asks the disk about the file of its
     caller every time, and in 5.4 about those of the whole stack. Slicer's language changes when it
     starts."""
     path = sys._getframe(1).f_code.co_filename

@@ -19,11 +19,11 @@ from .address import is_local, normalise
 from .errors import (
     BadReply,
     Busy,
-    Cancelled,
     LoginNeeded,
     Refused,
     ServerFault,
     TlsProblem,
+    UserCancelled,
     WrongServer,
     XR2MRIClientError,
     one_line,
@@ -110,9 +110,9 @@ class Transport:
         self._session: Any = None
 
     def check(self) -> None:
-        """Raises Cancelled if the user wants no more."""
+        """Raise UserCancelled if the user has cancelled."""
         if self.cancelled():
-            raise Cancelled
+            raise UserCancelled
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""
@@ -155,7 +155,8 @@ class Transport:
             more: more arguments for `requests`: `params`, `data`, `headers`.
 
         Raises:
-            Cancelled, Unreachable, TlsProblem, WrongServer, BadReply: no answer, or none of HTTP.
+            UserCancelled: the user has cancelled.
+            Unreachable, TlsProblem, WrongServer, BadReply: no answer, or none of HTTP.
             LoginNeeded, Busy, Refused, ServerFault: an answer with another status.
         """
         if stoppable:
@@ -270,12 +271,12 @@ def _sentence(text: str) -> str:
 
 
 def _seconds(retry_after: str) -> float:
-    """Of a `Retry-After` header; 10 where it says nothing, or a date."""
+    """Seconds of a `Retry-After` header; 10 where it is empty, or a date."""
     return float(min(int(retry_after), 86400)) if retry_after.isdigit() else 10.0
 
 
 def _plain_words(status: int) -> str:
-    """For a server, or a proxy before it, that does not say more."""
+    """The meaning of a status, for a server or proxy that says no more."""
     words = {
         403: _("The server does not allow this"),
         404: _("The server does not know this"),

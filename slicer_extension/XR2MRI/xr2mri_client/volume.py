@@ -53,7 +53,7 @@ class Volume:
 
 
 def measure(*volumes: Volume) -> None:
-    """Find out what is asked of volumes when they are shown, where it holds nobody up."""
+    """Compute in a thread what is asked of volumes when they are shown."""
     for volume in volumes:
         _ = volume.top
 

@@ -162,7 +162,7 @@ class GenerationWorker(Worker):
                 self._tell_server()
 
     def join(self, seconds: float | None = None) -> bool:
-        """As `Worker.join`, and until the server knows of a cancellation."""
+        """Wait as `Worker.join` does, and until the server knows of a cancellation."""
         limit = None if seconds is None else time.monotonic() + seconds
         ended = super().join(seconds)
         if self._telling is not None:
@@ -243,7 +243,7 @@ class GenerationWorker(Worker):
         found, slices = None, 0
         try:
             found = self._client.partial(job)
-        except errors.Cancelled:
+        except errors.UserCancelled:
             raise
         except errors.XR2MRIClientError as error:
             log.warning("no partial volume of job %s: %s", job.id, error)
@@ -289,7 +289,7 @@ class GenerationWorker(Worker):
     def _wait(self, seconds: float) -> None:
         self._rests_until = time.monotonic() + seconds
         if self._stop.wait(seconds):
-            raise errors.Cancelled
+            raise errors.UserCancelled
         self._rests_until = 0.0
 
     def _tell_server(self) -> None:

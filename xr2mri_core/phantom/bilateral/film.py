@@ -105,7 +105,7 @@ def joint_of_case(parameters: Mapping[str, Mapping[str, Any]]) -> Box:
 
 
 def _sample_exposure(rng: np.random.Generator) -> Beam:
-    """As of a knee-sized field, with the wider spread of whole films from many units."""
+    """Draw an exposure as for a knee-sized field, with the wider spread of whole films."""
     return replace(
         sample_beam(rng),
         brightness=float(rng.normal(0.35, 0.3)),

@@ -46,7 +46,7 @@ def augmented(
 def _trimmed(
     picture: np.ndarray, joints: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sometimes only a part of the film, as somebody has cropped it."""
+    """Sometimes only a part of the film, as a user might crop it."""
     if rng.random() > 0.4:
         return picture, joints
     rows, columns = picture.shape

@@ -134,7 +134,7 @@ def score_strangers(
 def score_boxes(
     detector: KneeDetector, boxes: Boxes, progress: Progress | None = None
 ) -> dict[str, float]:
-    """Joint boxes that somebody has drawn.
+    """Score against joint boxes that a reader has drawn.
 
     People draw boxes of other sizes and about another middle than the detector's. So beside the
     plain IoU there is ``iou_aligned``, after the median difference of size and place between the

@@ -13,7 +13,7 @@ import slicer
 from rehearsal import RehearsalClient
 
 from XR2MRI import XR2MRIWidget
-from xr2mri_client.errors import Cancelled
+from xr2mri_client.errors import UserCancelled
 from XR2MRILib import generation, sample_data, settings
 from XR2MRILib.logic import XR2MRILogic
 from XR2MRILib.request import Request
@@ -75,7 +75,7 @@ class XR2MRISelfTest(unittest.TestCase):
         grown = []
         self.logic.grown.connect(lambda node, slices: (grown.append(slices), self.logic.cancel()))
         self.logic.start(self.radiograph, Request(num_slices=500))
-        with self.assertRaises(Cancelled):
+        with self.assertRaises(UserCancelled):
             self.logic.wait()
         self.assertTrue(grown)
         self.assertEqual(len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")), before)

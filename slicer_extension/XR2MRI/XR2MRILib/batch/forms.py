@@ -103,7 +103,7 @@ def _of_name(path: str, form: FeatureForm) -> Form | None:
 def _of_tables(
     folder: Path, paths: Sequence[str], form: FeatureForm
 ) -> tuple[dict[str, Form], list[str]]:
-    """Of all tables in the folder that have a column with files."""
+    """The forms of all tables in the folder that have a column with files."""
     known: dict[str, set[str]] = {}
     for path in paths:
         for spelling in _spellings(path):

@@ -30,7 +30,7 @@ MOST = 1000
 
 
 class Standing(str, Enum):
-    """Of one radiograph."""
+    """State of one radiograph of a batch."""
 
     WAITING = "waiting"
     GENERATING = "generating"

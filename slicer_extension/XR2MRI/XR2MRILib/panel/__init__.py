@@ -108,8 +108,8 @@ class Panel:
             self._updating = False
 
     def _fit_width(self) -> None:
-        """As wide as the widest section: what scrolls has no least width of its own, and would be
-        cut off at the right."""
+        """Make the panel as wide as its widest section: what scrolls has no least width of its own,
+        and would be cut off at the right."""
         area = self._ui.sectionsArea
         bar = area.style().pixelMetric(qt.QStyle.PM_ScrollBarExtent)
         area.minimumWidth = self._ui.sections.minimumSizeHint.width() + bar

@@ -39,7 +39,7 @@ _MOST_NOTES = 5
 
 
 class BatchSection(Section):
-    """Fills the table, starts and stops the batch, and exports what came of it."""
+    """Fills the table, starts and stops the batch, and exports the volumes."""
 
     def __init__(self, ui: Any, logic: XR2MRILogic, generate: GenerateSection) -> None:
         super().__init__(ui, logic)
@@ -268,7 +268,7 @@ def _row(item: Item) -> tuple[str, str, str]:
 
 
 def _file_name(name: str, taken: list[str]) -> str:
-    """Of a volume: after its radiograph, and of no other one."""
+    """The file name of a volume: its radiograph's, and no other volume's."""
     stem = name[: len(name) - len(items.ending_of(name))]
     stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in stem) or "volume"
     names = (f"{stem}_synthetic{n}.nrrd" for n in ("", *range(2, 2 + len(taken))))

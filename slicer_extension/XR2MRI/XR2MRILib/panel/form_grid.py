@@ -43,7 +43,7 @@ class FormGrid:
 
     @property
     def label_width(self) -> int:
-        """Of the widest label, for what stands below in line with it."""
+        """Width of the widest label, with which what stands below is aligned."""
         labels = self.widget.findChildren(qt.QLabel)
         return max((label.sizeHint.width() for label in labels), default=0)
 

@@ -209,7 +209,7 @@ class GenerateSection(Section):
         tell(self.ui.progressNote, _progress_text(progress))
 
     def _bar(self, fraction: float | None) -> None:
-        """Show a fraction, or that nobody knows."""
+        """Show a fraction, or a busy bar where it is unknown."""
         self.ui.progressBar.maximum = 0 if fraction is None else 100
         if fraction is not None:
             self.ui.progressBar.value = round(100 * fraction)
@@ -222,7 +222,7 @@ class GenerateSection(Section):
             tell(self.ui.messageLabel, text, "attention")
 
     def _on_failed(self, error: XR2MRIClientError) -> None:
-        """Say it here, unless the section of the server does, or nobody asked for what failed."""
+        """Show an error here, unless the server's section does or it was not started here."""
         self._waiting = False
         if isinstance(error, (InstallFailed, ServerEnded)):
             return
@@ -235,7 +235,7 @@ class GenerateSection(Section):
 
 
 def _progress_text(progress: Progress) -> str:
-    """Where a generation is, in a line."""
+    """Progress of a generation, in a line."""
     if progress.phase == "uploading":
         return _("Sending the radiograph...")
     if progress.phase == "queued":

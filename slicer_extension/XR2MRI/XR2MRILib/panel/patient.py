@@ -90,7 +90,7 @@ class PatientSection(Section):
             self._changed()
 
     def _state(self) -> tuple:
-        """What becomes another when somebody else fills the form in."""
+        """What changes when the form is filled in from elsewhere."""
         return self.node.preparedFor, dict(self.node.demographics)
 
     def align(self, label_width: int) -> None:

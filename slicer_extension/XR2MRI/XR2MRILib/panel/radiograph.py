@@ -136,7 +136,7 @@ class RadiographSection(Section, VTKObservationMixin):
             self.node.radiograph = found[0]
 
     def _prepare(self) -> None:
-        """For another radiograph, forget what was said of the one before."""
+        """Forget what was shown of the radiograph before."""
         chosen = self.node.radiograph
         chosen_id = chosen.GetID() if chosen is not None else ""
         if chosen_id in ("", self.node.preparedFor):

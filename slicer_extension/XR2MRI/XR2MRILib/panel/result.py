@@ -231,7 +231,7 @@ def _is_described(node: slicer.vtkMRMLScalarVolumeNode | None) -> bool:
 
 
 def _samples(node: slicer.vtkMRMLScalarVolumeNode) -> int:
-    """Of which a volume is the first."""
+    """The samples of which a volume is the first."""
     return result_of(node).request.samples
 
 

@@ -30,7 +30,7 @@ class Frame:
 
     @property
     def spacing(self) -> tuple[float, float]:
-        """Of rows and of columns in mm; 1 and 1 where nobody set one."""
+        """Spacing of rows and of columns in mm; 1 and 1 where none was set."""
         steps = np.linalg.norm(self.to_ras[:3, :2], axis=0)
         return float(steps[1]), float(steps[0])
 
