@@ -100,7 +100,7 @@ def unlisted(folders) -> Path:
 
 def test_without_a_list_the_headers_tell_the_same(phantoms, unlisted):
     found = read_release([unlisted], [unlisted / "tables"])
-    assert found.form == "headers" and known(found.series) == listed(phantoms)
+    assert found.layout == "headers" and known(found.series) == listed(phantoms)
     assert all(item.path and item.path.is_dir() for item in found.series)
 
 
@@ -147,7 +147,7 @@ def test_a_scan_that_was_stopped_goes_on(unlisted, tmp_path):
 def test_a_visit_without_a_list_is_not_forgotten_beside_one_that_has_it(phantoms, folders):
     (folders / "12m" / "contents.csv").unlink()
     found = read_release([folders], [folders / "tables"])
-    assert found.form == "folders and headers" and known(found.series) == listed(phantoms)
+    assert found.layout == "folders and headers" and known(found.series) == listed(phantoms)
 
 
 def test_a_release_without_a_list_becomes_the_same_datalist(phantoms, unlisted, tmp_path):
@@ -185,7 +185,7 @@ def test_an_image_release_without_a_list_is_not_forgotten(phantoms, folders):
 
 def test_both_forms_of_a_series_are_one(phantoms):
     found = read_release([phantoms], [phantoms])
-    assert found.form.startswith("nda and folders") and known(found.series) == listed(phantoms)
+    assert found.layout.startswith("nda and folders") and known(found.series) == listed(phantoms)
 
 
 def test_a_series_that_lies_there_twice_is_taken_once(phantoms, unlisted):

@@ -410,7 +410,7 @@ def test_lists_may_lie_in_the_release_folder_and_paths_begin_anywhere(release, t
     contents.unlink()
     (root / "0.C.2" / "Contents.CSV").write_text(text)
     found = read_release([root], [tmp_path])
-    assert found.form == "folders" and all(item.path for item in found.series)
+    assert found.layout == "folders" and all(item.path for item in found.series)
 
 
 def test_a_folder_that_does_not_tell_its_visit_needs_one(release, tmp_path):

@@ -69,7 +69,7 @@ class UndecodableError(RadiographError):
 
 
 class VolumeError(InputError):
-    """A file or an array is not an MRI volume, or label map, of the expected form."""
+    """A file or an array is not an MRI volume, or label map, as expected."""
 
 
 class DatalistError(InputError):

@@ -252,7 +252,7 @@ def _hang_up(response: requests.Response) -> None:
 
 
 def _entries(answer: object) -> list[dict[str, Any]]:
-    """The objects of a QIDO-RS answer; a ValueError if it has another form."""
+    """The objects of a QIDO-RS answer; a ValueError if it is none."""
     if not isinstance(answer, list) or not all(isinstance(entry, dict) for entry in answer):
         raise ValueError(f"an answer of the form {shown(answer)}")
     return answer

@@ -59,13 +59,13 @@ def greeting(url: str, security: SecuritySettings, studies: ReadOnlyStudies, mod
     image = _example(studies)
     query = f"image={quote(image)}&output=image" if image else "output=image"
     file = "" if image else "-F file=@knee.dcm "
-    form = """-F 'params={"features": {"V00XRKL": 2}}'"""
+    fields = """-F 'params={"features": {"V00XRKL": 2}}'"""
     return f"""
 XR2MRI answers at {url}{outside}, for {whom}.
 Every volume that it makes is {NOTICE}.
 
   3D Slicer   module Image Synthesis, XR2MRI: type {url} as server, then Connect
-  curl        curl {login}{form} {file}'{url}/infer/{model}?{query}' -o volume.nii
+  curl        curl {login}{fields} {file}'{url}/infer/{model}?{query}' -o volume.nii
   end         Ctrl-C
 """
 

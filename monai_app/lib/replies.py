@@ -68,37 +68,37 @@ class VolumeReply(StreamingResponse):
             self._entry.fetched = True
 
 
-async def result_reply(entry: Entry, kind: str, form: str) -> VolumeReply:
+async def result_reply(entry: Entry, kind: str, file_format: str) -> VolumeReply:
     """One of a result's volumes (``volume``, ``mean`` or ``std``) as a file."""
-    pieces, length = await _pieces(entry, kind, form)
-    return VolumeReply(entry, pieces, length, _headers(form, kind))
+    pieces, length = await _pieces(entry, kind, file_format)
+    return VolumeReply(entry, pieces, length, _headers(file_format, kind))
 
 
-def partial_reply(entry: Entry, volume: np.ndarray, known: int, form: str) -> VolumeReply:
+def partial_reply(entry: Entry, volume: np.ndarray, known: int, file_format: str) -> VolumeReply:
     """What is there of a volume; slices beyond the `known` ones are zero."""
     description = f"XR2MRI {NOTICE} incomplete"
-    pieces, length = _volume(volume, entry.generation.affine, form, description, known)
-    headers = {**_headers(form, "volume"), "X-Slices-Done": str(known)}
+    pieces, length = _volume(volume, entry.generation.affine, file_format, description, known)
+    headers = {**_headers(file_format, "volume"), "X-Slices-Done": str(known)}
     return VolumeReply(entry, pieces, length, headers, whole=False)
 
 
-async def infer_reply(entry: Entry, form: str, alone: bool) -> VolumeReply:
+async def infer_reply(entry: Entry, file_format: str, alone: bool) -> VolumeReply:
     """The answer of `/infer` with a volume, as stock MONAI Label answers.
 
     Args:
         entry: job of the result.
-        form: ``nifti``, ``nrrd`` or ``dicom``.
+        file_format: ``nifti``, ``nrrd`` or ``dicom``.
         alone: the file; else the record and the file as multipart.
     """
-    pieces, length = await _pieces(entry, "volume", form)
+    pieces, length = await _pieces(entry, "volume", file_format)
     if alone:
-        return VolumeReply(entry, pieces, length, _headers(form, "mri"))
+        return VolumeReply(entry, pieces, length, _headers(file_format, "mri"))
     record = json.dumps(record_of(entry.job.result, entry.warnings))
     here = b"the file"
     parts = MultipartEncoder(
         fields={
             "params": (None, record, "application/json"),
-            "image": (f"mri{SUFFIXES[form]}", here, media_type(form)),
+            "image": (f"mri{SUFFIXES[file_format]}", here, media_type(file_format)),
         }
     )
     head, _, tail = parts.to_string().rpartition(here)
@@ -112,9 +112,9 @@ async def infer_reply(entry: Entry, form: str, alone: bool) -> VolumeReply:
     return VolumeReply(entry, body(), length, {"Content-Type": parts.content_type})
 
 
-def media_type(form: str) -> str:
-    """What a reply calls a file of that form."""
-    return "application/zip" if form == "dicom" else "application/octet-stream"
+def media_type(file_format: str) -> str:
+    """The media type of a file of that format."""
+    return "application/zip" if file_format == "dicom" else "application/octet-stream"
 
 
 def record_of(generated: GeneratedVolume, warnings: list[str]) -> dict[str, Any]:
@@ -128,18 +128,18 @@ def record_of(generated: GeneratedVolume, warnings: list[str]) -> dict[str, Any]
     return fields
 
 
-def _headers(form: str, name: str) -> dict[str, str]:
+def _headers(file_format: str, name: str) -> dict[str, str]:
     return {
-        "Content-Type": media_type(form),
-        "Content-Disposition": f'attachment; filename="{name}{SUFFIXES[form]}"',
+        "Content-Type": media_type(file_format),
+        "Content-Disposition": f'attachment; filename="{name}{SUFFIXES[file_format]}"',
     }
 
 
-async def _pieces(entry: Entry, kind: str, form: str) -> tuple[Iterator[bytes], int | None]:
+async def _pieces(entry: Entry, kind: str, file_format: str) -> tuple[Iterator[bytes], int | None]:
     generated = entry.job.result
-    if form != "dicom":
+    if file_format != "dicom":
         description = f"XR2MRI {NOTICE} seed {generated.record.get('seed')}"
-        return _volume(getattr(generated, kind), generated.affine, form, description)
+        return _volume(getattr(generated, kind), generated.affine, file_format, description)
     archive = await to_thread.run_sync(_archive, entry, limiter=entry.archiving)
     return _read(archive), archive.getbuffer().nbytes
 
@@ -147,14 +147,14 @@ async def _pieces(entry: Entry, kind: str, form: str) -> tuple[Iterator[bytes], 
 def _volume(
     volume: np.ndarray,
     affine: np.ndarray,
-    form: str,
+    file_format: str,
     description: str,
     known: int | None = None,
 ) -> tuple[Iterator[bytes], int | None]:
     """The pieces of a file, and its length, where it is not compressed."""
-    if form == "nrrd":
+    if file_format == "nrrd":
         return nrrd_pieces(volume, affine, description, known), None
-    if form == "npy":
+    if file_format == "npy":
         voxels = npy_pieces(volume, known)
     else:
         voxels = nifti_pieces(volume, affine, description, known)

@@ -92,7 +92,7 @@ def patient_from_text(values: Mapping[str, Any]) -> Dataset:
     """The way back; what a series does not take over, or is against the rules, is left out.
 
     Raises:
-        TypeError, ValueError: it is of another form.
+        TypeError, ValueError: the text is no such patient.
     """
     return patient_and_study(_from_text(values))
 

@@ -21,7 +21,7 @@ class Regression(nn.Module):
     stochastic refinement", CVPR 2022). Its few steps are spent on what is open alone, and mu
     decoded is the volume that is right on average: the best guess.
 
-    The network is a `GuidedUNet` of the denoiser's own form with its own image encoder and
+    The network is a `GuidedUNet` built as the denoiser is, with its own image encoder and
     guidance. At the last timestep the denoiser sees pure noise and its velocity is -z_0, so a
     trained denoiser is a good start: mu is minus its output, with zeros for z_t and for mu.
 

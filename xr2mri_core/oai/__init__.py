@@ -1,6 +1,6 @@
 """A release of the Osteoarthritis Initiative (OAI) becomes a datalist of radiograph-MRI pairs.
 
-    release = read_release(["00m"], ["tables"])      # either form of distribution
+    release = read_release(["00m"], ["tables"])      # either layout of distribution
     selection = select_knees(release, "COR_T1_3D_FLASH")
     index_release(...)                               # both, and the files: `xr2mri oai index`
 

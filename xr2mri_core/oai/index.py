@@ -292,7 +292,7 @@ def _record(
     """The record of an index: its inputs and its results."""
     return {
         "xr2mri": __version__,
-        "form": release.form,
+        "form": release.layout,
         "visits": release.visits,
         "settings": asdict(settings),
         "series": dict(sorted(selection.listed.items())),

@@ -5,7 +5,7 @@ SIDE repeat. Which row counts must not depend on the order of the file: rows wit
 Kellgren-Lawrence grade go first, then project 15, then 37 (42 is its continuation), then the
 others, then the row with more grades, then the one with more codes for what is missing. Two rows of
 the same project with as many but other grades, or with other codes, contradict each other, and that
-knee is not used. Labels do not count: the text and the SAS form of a table are the same readings.
+knee is not used. Labels do not count: a table as text and as SAS file has the same readings.
 """
 
 from __future__ import annotations

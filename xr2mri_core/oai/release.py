@@ -1,4 +1,4 @@
-"""Which images a release holds, in either form of distribution, with or without a list of them.
+"""Which images a release holds, in either layout of a distribution, with or without a list of them.
 
 **OAI folders**: ``00m/0.C.2/9000099/20050811/10283903/`` with a file for each picture (no
 extension), listed by ``contents.csv``; the visit is the folder's name.
@@ -103,7 +103,7 @@ class Release:
     """What a release lists, and where its tables are.
 
     Attributes:
-        form: ``folders``, ``nda``, ``headers`` (found in the files alone), or several of them.
+        layout: ``folders``, ``nda``, ``headers`` (found in the files alone), or several of them.
         series: every listed series of the visits, in a fixed order, without repeated lines.
         tables: folders to search for tables.
         visits: the visits that occur.
@@ -111,7 +111,7 @@ class Release:
         unusable: what is listed in a way that cannot be used.
     """
 
-    form: str
+    layout: str
     series: list[Series]
     tables: tuple[Path, ...]
     visits: tuple[str, ...]
@@ -127,9 +127,9 @@ class _Listed:
     series: dict[tuple[str, ...], Series] = field(default_factory=dict)
     unusable: list[Unusable] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    forms: list[str] = field(default_factory=list)
+    layouts: list[str] = field(default_factory=list)
 
-    def take(self, form: str, where: object, entries: Sequence[Series | Unusable]) -> None:
+    def take(self, layout: str, where: object, entries: Sequence[Series | Unusable]) -> None:
         """Keep what one list tells of the visits that are wanted."""
         kept = [item for item in entries if not self.wanted or item.visit in (*self.wanted, "")]
         series = [item for item in kept if isinstance(item, Series)]
@@ -144,8 +144,8 @@ class _Listed:
         for reason in sorted({item.reason for item in unusable}):
             count = sum(item.reason == reason for item in unusable)
             self.notes.append(f"{where}: {count} left out: {reason}")
-        if form not in self.forms:
-            self.forms.append(form)
+        if layout not in self.layouts:
+            self.layouts.append(layout)
 
 
 def read_release(
@@ -186,7 +186,7 @@ def read_release(
         entries, notes = _from_headers(found, wanted)
         listed.notes += notes
         listed.take("headers", "headers", entries)
-    if not listed.forms:
+    if not listed.layouts:
         raise ReleaseError(
             f"{', '.join(map(str, image_folders))}: neither contents.csv nor image03.txt, and no "
             "series of DICOM files; give the folder of a visit (00m/), or one with the "
@@ -197,7 +197,7 @@ def read_release(
         _nothing(listed)
     visits_found = tuple(sorted({item.visit for item in listed.series.values()}))
     return Release(
-        " and ".join(listed.forms),
+        " and ".join(listed.layouts),
         sorted(listed.series.values(), key=_order),
         tuple(table_folders),
         visits_found,

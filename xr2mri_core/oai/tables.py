@@ -270,8 +270,8 @@ def _unquoted(cell: Any) -> Any:
 
 
 def _read_sas(path: Path) -> pd.DataFrame:
-    form: Any = "xport" if path.suffix.lower() == ".xpt" else "sas7bdat"
-    frame = pd.read_sas(path, format=form, encoding="latin-1")
+    file_format: Any = "xport" if path.suffix.lower() == ".xpt" else "sas7bdat"
+    frame = pd.read_sas(path, format=file_format, encoding="latin-1")
     return pd.DataFrame({name: _sas_column(frame[name]) for name in frame.columns}, dtype=str)
 
 

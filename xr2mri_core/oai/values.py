@@ -160,9 +160,9 @@ def date_of(value: object) -> str:
     also with a time of day behind it.
     """
     text = re.split(r"[T ]\d{1,2}:\d\d", identifier(value))[0].strip()
-    for form in _DATES:
-        if found := form.fullmatch(text):
-            return _calendar(found["y"], found["m"], found["d"], form.pattern[4] == "m")
+    for pattern in _DATES:
+        if found := pattern.fullmatch(text):
+            return _calendar(found["y"], found["m"], found["d"], pattern.pattern[4] == "m")
     if re.fullmatch(r"[34]\d{4}(\.\d+)?", text):  # 1982 to 2036
         return f"{_SPREADSHEET + datetime.timedelta(days=int(float(text))):%Y%m%d}"
     return ""

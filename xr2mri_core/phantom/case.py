@@ -47,10 +47,10 @@ def case_person(
 ) -> tuple[Demographics, KneeShape, dict[str, int]]:
     """The patient of a seed: demographics, the shape of the knee and its grades."""
     # One stream per purpose, so that what one of them draws never moves another.
-    findings, person, form = (np.random.default_rng([seed, stream]) for stream in range(3))
+    findings, person, anatomy = (np.random.default_rng([seed, stream]) for stream in range(3))
     grades = sample_features(findings, enrichment)
     demographics = sample_demographics(person, grades)
-    return demographics, sample_shape(form, demographics.sex, demographics.bmi), grades
+    return demographics, sample_shape(anatomy, demographics.sex, demographics.bmi), grades
 
 
 def make_case(

@@ -1,4 +1,4 @@
-"""A small release of phantom participants, shaped as OAI's, in both forms of distribution.
+"""A small release of phantom participants, shaped as OAI's, in both layouts of distribution.
 
     out/folders/00m/contents.csv
     out/folders/00m/0.C.2/9000000/20040914/00000010/001      bilateral radiograph
@@ -86,12 +86,12 @@ def make_knees(seed: int, enrichment: float = DEFAULT_ENRICHMENT) -> Knees:
     other = (seed + 1) % 2**32
     person, shape, right = case_person(seed, enrichment)
     left = case_person(other, enrichment)[2]
-    form = sample_shape(np.random.default_rng([other, 2]), person.sex, person.bmi)
+    other_shape = sample_shape(np.random.default_rng([other, 2]), person.sex, person.bmi)
     case = make_case(seed, enrichment=enrichment)
     return Knees(
         volume=np.clip(case.mri, 0, 4095).astype(np.uint16),
         affine=case.affine,
-        shadows={"R": cast_shadow(shape, right, seed), "L": cast_shadow(form, left, other)},
+        shadows={"R": cast_shadow(shape, right, seed), "L": cast_shadow(other_shape, left, other)},
         grades={"R": right, "L": left},
         demographics=person.to_dict(),
     )
@@ -241,7 +241,7 @@ def _write_lists(out: Path, people: Sequence[Participant]) -> None:
 
 
 def _write_participant(job: _Job) -> tuple[Participant, dict[str, Any]]:
-    """Write the images of one participant in both forms; return what the lists say of them."""
+    """Write the images of one participant in both layouts; return what the lists say of them."""
     knees = make_knees(job.seed, job.enrichment)
     rng = np.random.default_rng([job.seed, _STREAM])
     person = Participant(

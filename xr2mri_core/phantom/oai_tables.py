@@ -1,4 +1,4 @@
-"""The tables of a phantom OAI release, with the oddities of the real ones, in both forms.
+"""The tables of a phantom OAI release, with the oddities of the real ones, in both layouts.
 
 What is odd, by the number of the participant (see `readings_of`): features that were not
 expected (``.A``, or nothing at all), a prosthesis (``.P``), an unreadable feature (``.T``), an

@@ -108,7 +108,7 @@ _MOST_DEVIATIONS = 2.2
 
 
 def sample_shape(rng: np.random.Generator, sex: str = "F", bmi: float = 28.0) -> KneeShape:
-    """Draws a knee. Sexes differ in size, not in form, as in the morphometry cited above."""
+    """Draws a knee. Sexes differ in size, not in shape, as in the morphometry cited above."""
 
     def draw(mean: float, sd: float) -> float:
         deviations = np.clip(rng.standard_normal(), -_MOST_DEVIATIONS, _MOST_DEVIATIONS)

@@ -58,9 +58,11 @@ class ProgressBar:
 @contextmanager
 def _bar(step: int, schedule: Schedule) -> Iterator[tqdm]:
     """A bar that lines of the log scroll above, not through."""
-    form = "{percentage:3.0f}%|{bar}| {desc}"
+    bar_format = "{percentage:3.0f}%|{bar}| {desc}"
     with (
-        tqdm(initial=step, total=schedule.end(step), bar_format=form, dynamic_ncols=True) as bar,
+        tqdm(
+            initial=step, total=schedule.end(step), bar_format=bar_format, dynamic_ncols=True
+        ) as bar,
         logging_redirect_tqdm([logging.getLogger()]),
     ):
         yield bar

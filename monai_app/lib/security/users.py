@@ -72,7 +72,7 @@ def verify_password(stored: str, password: str) -> bool:
 
 
 def _parts(stored: str) -> tuple[int, int, int, bytes, bytes]:
-    """N, r, p, salt and hash; a ValueError if it is not of this form."""
+    """N, r, p, salt and hash; a ValueError if it is no such text."""
     kind, n, r, p, salt, expected = stored.split("$")
     if kind != "scrypt":
         raise ValueError(kind)

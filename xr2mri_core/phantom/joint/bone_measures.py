@@ -1,4 +1,4 @@
-"""The forms of femur, tibia, fibula and patella: the constants of `bones`.
+"""The shapes of femur, tibia, fibula and patella: the constants of `bones`.
 
 Lengths in mm of a knee of scale 1 in the knee frame (x medial, y anterior, z superior), ratios
 without a unit. Set so that the bones of the mean `shape.KneeShape` have the sizes of a segmented

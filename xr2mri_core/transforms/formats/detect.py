@@ -49,7 +49,7 @@ def head_of(stream: BinaryIO) -> bytes:
 
 def format_of(head: bytes) -> Format | None:
     """Return the format that starts with these bytes, None for another."""
-    return next((form for form in FORMATS if form.matches(head)), None)
+    return next((known for known in FORMATS if known.matches(head)), None)
 
 
 def open_stored(stream: BinaryIO, header: Path | None = None) -> StoredImage:
@@ -62,7 +62,7 @@ def open_stored(stream: BinaryIO, header: Path | None = None) -> StoredImage:
     Raises:
         FormatError: the file is of another format, or its header cannot be used.
     """
-    form = format_of(head_of(stream))
-    if form is None:
+    file_format = format_of(head_of(stream))
+    if file_format is None:
         raise FormatError("neither NIfTI nor NRRD nor MetaImage")
-    return form.open(stream, header)
+    return file_format.open(stream, header)
