@@ -35,6 +35,13 @@ DOMINANT = {"M": 0.72, "L": 0.18, "both": 0.10}
 """Which compartment carries the disease."""
 CHONDROCALCINOSIS = 0.07
 """Per participant, whatever the KL grade; both compartments in two of three."""
+_WOMEN = 0.58
+_MEAN_KL = 1.2
+_AGE, _AGE_BY_KL, _AGE_WITHIN = (61, 8.8), 1.5, (45, 79)
+_BMI, _BMI_BY_KL, _BMI_WITHIN = (28.6, 4.6), 0.8, (17, 48)
+_HEIGHT_CM = {"F": (162.5, 6.3), "M": (176.5, 6.8)}
+"""Mean and standard deviation, change a grade of KL beyond the mean one, limits. Sex, age and BMI
+are about those of OAI's baseline; heights, and how all change with KL, are plausible values."""
 _SHARED = 0.75
 """Correlation of each finding with the latent severity of its compartment."""
 
@@ -185,11 +192,11 @@ def sample_demographics(
         features: grades of the knee; its KL grade shifts age by 1.5 years and BMI by 0.8 kg/m2 a
             grade.
     """
-    kl = (features or {}).get("V00XRKL", 1) - 1.2
-    sex = "F" if rng.random() < 0.58 else "M"
-    age = int(np.clip(round(rng.normal(61 + 1.5 * kl, 8.8)), 45, 79))
-    bmi = float(np.clip(rng.normal(28.6 + 0.8 * kl, 4.6), 17, 48))
-    height = rng.normal(162.5, 6.3) if sex == "F" else rng.normal(176.5, 6.8)
+    kl = (features or {}).get("V00XRKL", 1) - _MEAN_KL
+    sex = "F" if rng.random() < _WOMEN else "M"
+    age = int(np.clip(round(rng.normal(_AGE[0] + _AGE_BY_KL * kl, _AGE[1])), *_AGE_WITHIN))
+    bmi = float(np.clip(rng.normal(_BMI[0] + _BMI_BY_KL * kl, _BMI[1]), *_BMI_WITHIN))
+    height = rng.normal(*_HEIGHT_CM[sex])
     return Demographics(sex, age, round(bmi, 1), round(float(height), 1))
 
 

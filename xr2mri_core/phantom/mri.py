@@ -1,6 +1,10 @@
 """The phantom's scanner: a 3-D FLASH with water excitation, as OAI's `COR_T1_3D_FLASH_RIGHT`.
 
 TE/TR 7.57/20 ms, flip angle 12 degrees, 0.625 x 1.5 x 0.625 mm after reconstruction.
+
+What differs from scan to scan, and the coil's sensitivity, is set by eye beside a real volume of
+this series (`benchmarks/phantom_look.py` compares the two); noise and ghosts follow figures that
+were measured on it.
 """
 
 import math
@@ -22,7 +26,26 @@ WATER_EXCITATION = 0.955
 """Selectivity of the binomial pulse: the share of fat's signal that it suppresses."""
 FAT_T1_MS = 371.0
 FAT_T2STAR_MS = 28.0
+VOXEL_MM = (0.625, 1.5, 0.625)
+WHITE = 4095
+"""Largest pixel value that is stored: 12 bits."""
 _STREAM, _CONTRAST_STREAM = 31, 32  # of the scanner's random numbers, within those of a seed
+
+_TRABECULAR_DEPHASING = 2.5
+"""T2* of fat over the tissue's, at most: trabeculae dephase fat as well."""
+_WATER_EXCITATION_SPREAD, _MUSCLE_SPREAD, _MENISCUS_SPREAD, _FLUID_SPREAD = 0.005, 0.04, 0.15, 0.05
+_MOST_DEVIATIONS = 2
+"""Standard deviations of a patient's contrast, and how many of them at most."""
+_TILT_SPREAD_DEG, _MOST_TILT_DEG = (0.6, 0.7, 0.6), 1.3
+_GAIN, _NOISE, _SHADING = (240, 380), (0.047, 0.071), (0.05, 0.14)
+_COIL_Z_SPREAD, _BLUR, _GHOST, _GHOST_SHIFT = 0.10, (0, 0.04), (0.02, 0.16), (28, 64)
+"""Ranges and standard deviations from which a scan is drawn; see `Scan`."""
+_COIL_LATTICE = (7, 5, 7)
+_COIL_DEPTH, _COIL_ENDS, _COIL_END_POWER, _COIL_RANDOM = 0.7, 1.8, 4, 0.25
+"""Sensitivity: share of its rise towards the skin along axis 1, how fast and how suddenly it falls
+off at the ends, share of its random part."""
+_GHOSTS, _GHOST_FADES = 3, 0.5
+"""Ghosts on each side, and each one's signal over the one before."""
 
 
 def _spoiled_echo(t1: float, t2star: float, te: float, tr: float, flip_deg: float) -> float:
@@ -54,7 +77,7 @@ def flash_signal(
         )
     water = 1 - properties.fat_fraction
     fat = properties.fat_fraction * (1 - water_excitation)
-    fat_t2star = min(FAT_T2STAR_MS, 2.5 * properties.t2star_ms)  # trabeculae dephase fat as well
+    fat_t2star = min(FAT_T2STAR_MS, _TRABECULAR_DEPHASING * properties.t2star_ms)
     return properties.proton_density * (
         water * _spoiled_echo(properties.t1_ms, properties.t2star_ms, te, tr, flip_deg)
         + fat * _spoiled_echo(FAT_T1_MS, fat_t2star, te, tr, flip_deg)
@@ -80,12 +103,12 @@ class Contrast:
 def sample_contrast(seed: int) -> Contrast:
     """The contrast of a patient: factors of 4 to 15 %, as relaxation times scatter (Gold 2004)."""
     rng = np.random.default_rng([seed, _CONTRAST_STREAM])
-    draw = np.clip(rng.standard_normal(4), -2, 2)
+    draw = np.clip(rng.standard_normal(4), -_MOST_DEVIATIONS, _MOST_DEVIATIONS)
     return Contrast(
-        water_excitation=float(WATER_EXCITATION + 0.005 * draw[0]),
-        muscle=float(1 + 0.04 * draw[1]),
-        meniscus=float(1 + 0.15 * draw[2]),
-        fluid=float(1 + 0.05 * draw[3]),
+        water_excitation=float(WATER_EXCITATION + _WATER_EXCITATION_SPREAD * draw[0]),
+        muscle=float(1 + _MUSCLE_SPREAD * draw[1]),
+        meniscus=float(1 + _MENISCUS_SPREAD * draw[2]),
+        fluid=float(1 + _FLUID_SPREAD * draw[3]),
     )
 
 
@@ -136,16 +159,16 @@ def sample_scan(rng: np.random.Generator) -> Scan:
     The noise lies around what a real volume of this series shows, relative to its top grey: air
     .083 +- .027. Its popliteal artery throws ghosts of about .1 to both sides.
     """
-    tilt = np.clip(rng.normal(0, (0.6, 0.7, 0.6)), -1.3, 1.3)
+    tilt = np.clip(rng.normal(0, _TILT_SPREAD_DEG), -_MOST_TILT_DEG, _MOST_TILT_DEG)
     return Scan(
-        gain=float(rng.uniform(240, 380)),
-        noise=float(rng.uniform(0.047, 0.071)),
-        shading=float(rng.uniform(0.05, 0.14)),
-        coil_z=float(rng.normal(0, 0.10)),
+        gain=float(rng.uniform(*_GAIN)),
+        noise=float(rng.uniform(*_NOISE)),
+        shading=float(rng.uniform(*_SHADING)),
+        coil_z=float(rng.normal(0, _COIL_Z_SPREAD)),
         tilt_deg=(float(tilt[0]), float(tilt[1]), float(tilt[2])),
-        blur=float(rng.uniform(0, 0.04)),
-        ghost=float(rng.uniform(0.02, 0.16)),
-        ghost_shift=int(rng.integers(28, 64)),
+        blur=float(rng.uniform(*_BLUR)),
+        ghost=float(rng.uniform(*_GHOST)),
+        ghost_shift=int(rng.integers(*_GHOST_SHIFT)),
     )
 
 
@@ -175,7 +198,7 @@ def acquire(
         received += ghosts(received * torch.as_tensor(vessels), scan)
     if scan.blur > 0:
         received = _spread(received, scan.blur / (1 - 2 * scan.blur), (0,))
-    stored = add_noise(received, scan.noise, generator).mul_(scan.gain).clamp_(0, 4095)
+    stored = add_noise(received, scan.noise, generator).mul_(scan.gain).clamp_(0, WHITE)
     return stored.mul_(field_of_view(stored.shape, scan.tilt_deg)).round_().to(torch.int16).numpy()
 
 
@@ -186,12 +209,13 @@ def coil_sensitivity(
 
     Higher towards the skin, falling off at both ends of the leg, with a smooth random part.
     """
-    lattice = (7, 5, 7)
-    x, y, z = torch.meshgrid(*(torch.linspace(-1, 1, count) for count in lattice), indexing="ij")
-    surface = 1 + scan.shading * (x * x + 0.7 * y * y)
-    ends = torch.exp(-1.8 * scan.shading * (z - scan.coil_z).abs() ** 4)
-    random = torch.randn(lattice, generator=generator)
-    coarse = surface * ends * (1 + 0.25 * scan.shading * random)
+    axes = (torch.linspace(-1, 1, count) for count in _COIL_LATTICE)
+    x, y, z = torch.meshgrid(*axes, indexing="ij")
+    surface = 1 + scan.shading * (x * x + _COIL_DEPTH * y * y)
+    beyond = (z - scan.coil_z).abs() ** _COIL_END_POWER
+    ends = torch.exp(-_COIL_ENDS * scan.shading * beyond)
+    random = torch.randn(_COIL_LATTICE, generator=generator)
+    coarse = surface * ends * (1 + _COIL_RANDOM * scan.shading * random)
     return F.interpolate(coarse[None, None], tuple(shape), mode="trilinear", align_corners=True)[
         0, 0
     ]
@@ -200,9 +224,9 @@ def coil_sensitivity(
 def ghosts(pulsating: torch.Tensor, scan: Scan) -> torch.Tensor:
     """Copies of the pulsating signal (W, n, H) to both sides along axis 0, each a half fainter."""
     done = torch.zeros_like(pulsating)
-    for order in (1, 2, 3):
+    for order in range(1, _GHOSTS + 1):
         for shift in (-order * scan.ghost_shift, order * scan.ghost_shift):
-            done += torch.roll(pulsating, shift, 0) * (scan.ghost * 0.5 ** (order - 1))
+            done += torch.roll(pulsating, shift, 0) * (scan.ghost * _GHOST_FADES ** (order - 1))
     return done
 
 
@@ -264,11 +288,10 @@ def _rician_table(top: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
 def field_of_view(shape: Sequence[int], tilt_deg: Sequence[float]) -> torch.Tensor:
     """1 inside the acquired box, 0 beyond: Tensor (W, n, H) bool, the box turned by `tilt_deg`."""
     a, b, c = (math.tan(math.radians(angle)) for angle in tilt_deg)
-    spacing = (0.625, 1.5, 0.625)
-    half = [count * step / 2 for count, step in zip(shape, spacing, strict=True)]
+    half = [count * step / 2 for count, step in zip(shape, VOXEL_MM, strict=True)]
     axes = [
         (torch.arange(count) - (count - 1) / 2) * step
-        for count, step in zip(shape, spacing, strict=True)
+        for count, step in zip(shape, VOXEL_MM, strict=True)
     ]
     x, y, z = axes[0][:, None, None], axes[1][None, :, None], axes[2][None, None, :]
     inside_x = (x + b * z - c * y).abs() < half[0]

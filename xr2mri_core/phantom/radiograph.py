@@ -9,6 +9,10 @@ caudal, while the tibia leans forward by about 15 degrees: seen from the tibia t
 towards the front, about parallel to the posteriorly sloping plateau, which is what opens the joint
 space (Peterfy et al., Skeletal Radiol 2003;32:128). The phantom's knee stands upright, so the beam
 takes that angle.
+
+The distance of the source is OAI's. What exposures are drawn from, the trabeculae, scatter and the
+presentation are set by eye until the picture looks like a plain radiograph of a knee; they are no
+measurements.
 """
 
 import math
@@ -28,6 +32,57 @@ SLABS = 36
 WHITE = 4095
 """Largest pixel value of the 12-bit image."""
 _STREAM = 32  # of the X-ray unit's random numbers, within those of a seed
+
+Range = tuple[float, float]
+
+_SHUTTER_CHANCE, _SHUTTER_PIXELS = 0.3, (4, 26)
+"""How often collimation hides an edge of the field, and how many pixels of it."""
+_PIXEL_MM: Range = (0.29, 0.325)
+_SKIN_TO_DETECTOR_MM: Range = (4, 14)
+_BEAM_UNDER_PLATEAU_DEG, _BEAM_SPREAD_DEG, _MOST_DEVIATIONS = 1, 2.5, 2
+"""The beam is aligned to this much less than the plateau's slope, and misses it by that."""
+_CENTRE_SPREAD_MM: Range = (1.2, 1.5)
+_FOCAL_SPOT_MM: Range = (0.9, 1.4)
+_DETECTOR_BLUR_MM: Range = (0.12, 0.22)
+_SCATTER: Range = (0.25, 0.55)
+_QUANTA: Range = (12000, 45000)
+_KVP, _MAS = (60, 76), (5, 16)
+_BRIGHTNESS_SPREAD, _CONTRAST_SPREAD = 0.12, 0.10
+_EQUALISATION: Range = (0.2, 0.5)
+"""Ranges and standard deviations from which an exposure is drawn."""
+
+_STRUT_PITCH, _STRUT_SHARPNESS = 0.35, 0.18
+"""Preferred frequency across the struts, in units of 1 / `across_mm`, and its width."""
+_ODD_STRUTS, _ODD_FINER = 0.5, 1.6
+"""Share of struts at any distance, and how much finer these are at most."""
+_STRIPES, _STRIPE_LEANS_DEG = (9.0, 0.62), (5.0, -6.0)
+"""Trabeculae along load: (along, across) in mm; two layers that lean, blended in patches."""
+_PATCHES, _PATCH_STEEP = 6, 2
+"""Patches along the picture, and how sharply one goes over into the next."""
+_WEB, _WEB_LEAN_DEG, _WEB_SHARE = (0.9, 0.55), 90.0, 0.45
+"""The web between them, and its strength over theirs."""
+_TRABECULAR_DEPTH = 0.0043
+"""Path integral a square root of a mm of trabecular bone."""
+
+_OPAQUE = 0.5
+"""Path integral above which a ray has passed the leg."""
+_EVERY = 97
+"""Every so many rays are looked at for the middle of the leg."""
+_SCATTER_MM = 28.0
+"""How far scatter spreads behind the leg."""
+_JOINT_TO_DETECTOR_MM = 65
+"""From the middle of the joint, where the penumbra of the focal spot is taken."""
+_NOISE_BLUR = 0.45
+"""Pixels that the detector blurs the noise over."""
+_EQUALISED_MM = 16.0
+"""Structures wider than this are made fainter by the processing."""
+_WINDOW_STEEP, _WINDOW_LEVEL = 2.0, 0.34
+"""Presentation curve at contrast 1: slope and middle, in units of path integral."""
+_TRABECULAR_SLABS = 8
+_WIDE = 8
+"""Factor of the resolution at which wide blurs are made."""
+_SHARP = 0.05
+"""Pixels of blur that are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +138,32 @@ class Beam:
 
 def sample_beam(rng: np.random.Generator, plateau_slope: float = 6.0) -> Beam:
     """Draws an exposure; the technician aligns it to the plateau within about 2.5 degrees."""
-    shutters = np.where(rng.random(4) < 0.3, rng.integers(4, 26, 4), 0)
+    hidden = rng.random(4) < _SHUTTER_CHANCE
+    shutters = np.where(hidden, rng.integers(*_SHUTTER_PIXELS, 4), 0)
     return Beam(
-        spacing_mm=round(float(rng.uniform(0.29, 0.325)), 4),
-        skin_to_detector_mm=float(rng.uniform(4, 14)),
-        tilt_deg=float(plateau_slope - 1 + 2.5 * np.clip(rng.standard_normal(), -2, 2)),
-        centre_mm=(float(rng.normal(0, 1.2)), float(rng.normal(0, 1.5))),
-        focal_spot_mm=float(rng.uniform(0.9, 1.4)),
-        detector_blur_mm=float(rng.uniform(0.12, 0.22)),
-        scatter_ratio=float(rng.uniform(0.25, 0.55)),
-        quanta=float(np.exp(rng.uniform(np.log(12000), np.log(45000)))),
-        kvp=float(rng.integers(60, 76)),
-        mas=round(float(rng.uniform(5, 16)), 1),
-        brightness=float(rng.normal(0, 0.12)),
-        contrast=float(np.exp(rng.normal(0, 0.10))),
-        equalisation=float(rng.uniform(0.2, 0.5)),
+        spacing_mm=round(float(rng.uniform(*_PIXEL_MM)), 4),
+        skin_to_detector_mm=float(rng.uniform(*_SKIN_TO_DETECTOR_MM)),
+        tilt_deg=_sample_tilt(rng, plateau_slope),
+        centre_mm=(
+            float(rng.normal(0, _CENTRE_SPREAD_MM[0])),
+            float(rng.normal(0, _CENTRE_SPREAD_MM[1])),
+        ),
+        focal_spot_mm=float(rng.uniform(*_FOCAL_SPOT_MM)),
+        detector_blur_mm=float(rng.uniform(*_DETECTOR_BLUR_MM)),
+        scatter_ratio=float(rng.uniform(*_SCATTER)),
+        quanta=float(np.exp(rng.uniform(*(np.log(quanta) for quanta in _QUANTA)))),
+        kvp=float(rng.integers(*_KVP)),
+        mas=round(float(rng.uniform(*_MAS)), 1),
+        brightness=float(rng.normal(0, _BRIGHTNESS_SPREAD)),
+        contrast=float(np.exp(rng.normal(0, _CONTRAST_SPREAD))),
+        equalisation=float(rng.uniform(*_EQUALISATION)),
         shutters=(int(shutters[0]), int(shutters[1]), int(shutters[2]), int(shutters[3])),
     )
+
+
+def _sample_tilt(rng: np.random.Generator, plateau_slope: float) -> float:
+    deviations = np.clip(rng.standard_normal(), -_MOST_DEVIATIONS, _MOST_DEVIATIONS)
+    return float(plateau_slope - _BEAM_UNDER_PLATEAU_DEG + _BEAM_SPREAD_DEG * deviations)
 
 
 def collapse(volume: Tensor, slices_y: Tensor, slabs: int) -> tuple[Tensor, Tensor]:
@@ -188,19 +252,20 @@ def trabecular_texture(thickness: Tensor, spacing_mm: float, generator: torch.Ge
         lean = math.radians(lean_deg)
         along = math.cos(lean) * fy + math.sin(lean) * fx
         across = -math.sin(lean) * fy + math.cos(lean) * fx
-        ring = (across.abs() * across_mm - 0.35) / 0.18  # a preferred distance between struts
-        gain = torch.exp(-((along * along_mm) ** 2)) * (
-            torch.exp(-(ring**2)) + 0.5 * torch.exp(-((across * across_mm * 1.6) ** 2))
-        )
+        ring = (across.abs() * across_mm - _STRUT_PITCH) / _STRUT_SHARPNESS
+        odd = torch.exp(-((across * across_mm * _ODD_FINER) ** 2))
+        gain = torch.exp(-((along * along_mm) ** 2)) * (torch.exp(-(ring**2)) + _ODD_STRUTS * odd)
         white = torch.randn(height, width, generator=generator)
         field = torch.fft.irfft2(torch.fft.rfft2(white) * gain, s=(height, width))
         return field / field.std()
 
-    mix = torch.randn((1, 1, 6, 6), generator=generator)
-    mix = torch.sigmoid(2 * F.interpolate(mix, (height, width), mode="bicubic")[0, 0])
-    striping = mix * pattern(9.0, 0.62, 5.0) + (1 - mix) * pattern(9.0, 0.62, -6.0)
-    web = pattern(0.9, 0.55, 90.0)
-    return 0.0043 * torch.sqrt(thickness.clamp_min(0)) * (striping + 0.45 * web)
+    mix = torch.randn((1, 1, _PATCHES, _PATCHES), generator=generator)
+    mix = torch.sigmoid(_PATCH_STEEP * F.interpolate(mix, (height, width), mode="bicubic")[0, 0])
+    one, other = (pattern(*_STRIPES, lean) for lean in _STRIPE_LEANS_DEG)
+    striping = mix * one + (1 - mix) * other
+    web = pattern(*_WEB, _WEB_LEAN_DEG)
+    passed = torch.sqrt(thickness.clamp_min(0))
+    return _TRABECULAR_DEPTH * passed * (striping + _WEB_SHARE * web)
 
 
 def expose(path_integral: Tensor, beam: Beam, generator: torch.Generator) -> np.ndarray:
@@ -215,21 +280,23 @@ def expose(path_integral: Tensor, beam: Beam, generator: torch.Generator) -> np.
         uint16 (H, W), 12 bits, bone bright.
     """
     primary = torch.exp(-path_integral)  # I / I0
-    tissue = torch.quantile(path_integral[path_integral > 0.5][::97], 0.5).item()
+    tissue = torch.quantile(path_integral[path_integral > _OPAQUE][::_EVERY], 0.5).item()
     # singly scattered quanta: born in proportion to what is passed, attenuated like the primary
-    scatter = _wide_blur(path_integral * primary, 28.0 / beam.spacing_mm) / tissue
+    scatter = _wide_blur(path_integral * primary, _SCATTER_MM / beam.spacing_mm) / tissue
     intensity = primary + beam.scatter_ratio * scatter
 
-    penumbra = beam.focal_spot_mm * 65 / beam.source_to_detector_mm / math.sqrt(12)
+    penumbra = beam.focal_spot_mm * _JOINT_TO_DETECTOR_MM / beam.source_to_detector_mm
+    penumbra = penumbra / math.sqrt(12)  # standard deviation of a uniform spot
     blur = math.hypot(penumbra, beam.detector_blur_mm) / beam.spacing_mm
     quanta = intensity * beam.quanta * beam.spacing_mm**2 * math.exp(tissue)
     quanta = _blur(quanta, blur)
     noise = torch.randn(quanta.shape, generator=generator)
-    quanta = (quanta + quanta.sqrt() * _blur(noise, 0.45)).clamp_min(1)
+    quanta = (quanta + quanta.sqrt() * _blur(noise, _NOISE_BLUR)).clamp_min(1)
 
     density = math.log(beam.quanta * beam.spacing_mm**2) - quanta.log()  # 0 in soft tissue
-    processed = density - beam.equalisation * _wide_blur(density, 16.0 / beam.spacing_mm)
-    shown = torch.sigmoid(2.0 * beam.contrast * (processed - 0.34 + beam.brightness))
+    processed = density - beam.equalisation * _wide_blur(density, _EQUALISED_MM / beam.spacing_mm)
+    level = processed - _WINDOW_LEVEL + beam.brightness
+    shown = torch.sigmoid(_WINDOW_STEEP * beam.contrast * level)
     picture = (shown * WHITE).round_().clamp_(0, WHITE)
     top, left, bottom, right = beam.shutters
     height, width = picture.shape
@@ -267,7 +334,7 @@ def take_radiograph(
     body = slices_y[mu.flatten(1).amax(1) > 0]
     detector_y = float(body[-1] if len(body) else slices_y[-1]) + beam.skin_to_detector_mm
     trabecular = torch.isin(labels[:, ::2, ::2], torch.tensor(TRABECULAR, dtype=labels.dtype))
-    thickness = project(trabecular, slices_y, beam, detector_y, slabs=8)
+    thickness = project(trabecular, slices_y, beam, detector_y, slabs=_TRABECULAR_SLABS)
     path = project(mu, slices_y, beam, detector_y)
     path = path + trabecular_texture(thickness, beam.spacing_mm, generator)
     distance = beam.source_to_detector_mm
@@ -277,7 +344,7 @@ def take_radiograph(
 
 def _blur(picture: Tensor, sigma: float) -> Tensor:
     """Gaussian blur of a picture (H, W), sigma in pixels, with the edge continued."""
-    if sigma < 0.05:
+    if sigma < _SHARP:
         return picture
     radius = math.ceil(3 * sigma)
     kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
@@ -288,6 +355,6 @@ def _blur(picture: Tensor, sigma: float) -> Tensor:
 
 def _wide_blur(picture: Tensor, sigma: float) -> Tensor:
     """The same for a large sigma, at an eighth of the resolution."""
-    small = F.avg_pool2d(picture[None, None], 8, ceil_mode=True)[0, 0]
-    wide = _blur(small, sigma / 8)
+    small = F.avg_pool2d(picture[None, None], _WIDE, ceil_mode=True)[0, 0]
+    wide = _blur(small, sigma / _WIDE)
     return F.interpolate(wide[None, None], picture.shape, mode="bilinear")[0, 0]

@@ -22,6 +22,8 @@ FATTY = (Tissue.SUBCUTANEOUS_FAT, Tissue.INTERMUSCULAR_FAT, Tissue.FAT_PAD)
 SHIM_SPREAD = 0.24
 """Relative deviation of that rest within a knee: the field is not the same everywhere. In a real
 volume subcutaneous fat lies between .13 and .35 of the top grey, by place."""
+_SHIM_STREAM, _SHIM_LATTICE = 7, (4, 5, 5)
+"""Its random numbers, within those of a seed; how many along slices, rows and columns."""
 NUM_SLICES = 80
 OUTSIDE_STEP = 6.0
 """Slice distance (mm) outside the imaged slab, where only the X-rays pass."""
@@ -89,8 +91,8 @@ def _times(texture: Texture | None, factor: Tensor) -> Texture:
 
 def fat_suppression(canvas: Canvas, seed: int) -> Tensor:
     """Factor on the signal of fat (slices, rows, columns of the coarse grid), smooth, about 1."""
-    generator = torch.Generator().manual_seed(seed + 7)
-    lattice = torch.randn((1, 1, 4, 5, 5), generator=generator)
+    generator = torch.Generator().manual_seed(seed + _SHIM_STREAM)
+    lattice = torch.randn((1, 1, *_SHIM_LATTICE), generator=generator)
     grid = (len(canvas.slices_y), *(count // 2 for count in canvas.label.shape[1:]))
     field = F.interpolate(lattice, grid, mode="trilinear", align_corners=True)[0, 0]
     return field.mul_(SHIM_SPREAD).exp_()

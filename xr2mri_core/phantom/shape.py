@@ -15,6 +15,7 @@ class KneeShape:
     (Mahfouz et al., Clin Orthop 2012), medial/lateral posterior slope 6 +- 3 deg (Hashemi, JBJS
     2008), notch width index 0.27 (Souryal, AJSM 1988), cartilage 1.5-2.6 mm (Eckstein, Osteoarthr
     Cartil 2006), hip-knee-ankle angle 1.3 deg varus (Bellemans, CORR 2012).
+    Means of what is not named here, and most deviations, are set by eye beside a segmented knee.
     """
 
     scale: float = 1.0

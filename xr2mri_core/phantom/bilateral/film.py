@@ -22,6 +22,12 @@ JOINT_WIDTHS = 1.4
 It is centred on the joint space and reaches from the upper pole of the patella to the neck of the
 fibula; 30 % more is the 140 mm that a knee-sized radiograph shows."""
 
+_BRIGHTNESS, _CONTRAST_SPREAD = (0.35, 0.3), 0.25
+_EQUALISATION, _SCATTER = (0.1, 0.55), (0.25, 0.9)
+"""What exposures of whole films are drawn from in place of `sample_beam`'s; set by eye."""
+_LETTER_PATH = 3.0
+"""Path integral of a lead letter."""
+
 Box = tuple[float, float, float, float]
 """Top, left, bottom, right in pixels, bottom and right exclusive."""
 
@@ -81,7 +87,7 @@ def take_film(
     if layout.frame:
         path = path + positioning_frame(layout, rng)
     if not layout.digital:
-        path = path + 3.0 * letters_cover(layout)
+        path = path + _LETTER_PATH * letters_cover(layout)
     picture = expose(path.clamp_min(0), beam, generator)
     if layout.digital:
         picture = np.where(letters_cover(layout).numpy() > 0.5, WHITE, picture).astype(np.uint16)
@@ -108,10 +114,10 @@ def _sample_exposure(rng: np.random.Generator) -> Beam:
     """Draw an exposure as for a knee-sized field, with the wider spread of whole films."""
     return replace(
         sample_beam(rng),
-        brightness=float(rng.normal(0.35, 0.3)),
-        contrast=float(np.exp(rng.normal(0.0, 0.25))),
-        equalisation=float(rng.uniform(0.1, 0.55)),
-        scatter_ratio=float(rng.uniform(0.25, 0.9)),
+        brightness=float(rng.normal(*_BRIGHTNESS)),
+        contrast=float(np.exp(rng.normal(0.0, _CONTRAST_SPREAD))),
+        equalisation=float(rng.uniform(*_EQUALISATION)),
+        scatter_ratio=float(rng.uniform(*_SCATTER)),
     )
 
 

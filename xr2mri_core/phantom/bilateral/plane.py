@@ -26,7 +26,27 @@ and the growing thigh come in here."""
 _BONE_WIDTH = ((-330, 0.84), (-160, 0.92), (-62, 1.0), (330, 1.0))
 """The same of the bones: the shank's grow thinner."""
 _LATERAL = ((-400, -6.0), (-62, 0.0), (105, 0.0), (400, 26.0))
-"""How far the leg's axis lies laterally by height, mm: the femur leans on towards the hip."""
+"""How far the leg's axis lies laterally by height, mm: the femur leans on towards the hip.
+
+All three, and what follows, are set by eye beside radiographs of whole legs. Lengths in mm on the
+detector.
+"""
+_GIRTH_FROM, _GIRTH_OVER = 60, 25
+"""Distance from the joint beyond which the leg has its own girth, and over what."""
+
+_FRAME_BESIDE = 85.0
+"""How far medially of a single knee the frame stands."""
+_FRAME_TILT_SPREAD, _FRAME_HALF = 0.012, (6, 13)
+_WALLS_AT = (-2.2, -0.55, 0.55, 2.2)
+_WALL_PATH, _WALL_HALF, _WALL_EDGE = (0.15, 0.6), 1.6, 0.4
+"""Walls of the frame: where, over its half width; path integral, half thickness, edge."""
+_PLATE_PATH, _PLATE_EDGE = (0.1, 0.5), 0.5
+"""The plate between the outer ones."""
+_BEAD_PITCH, _BEAD_RADIUS, _BEAD_PATH, _BEAD_EDGE = (15, 30), (1.0, 2.1), 3.0, 0.35
+
+_LEAST_PIXELS, _EM, _GLYPH, _BOLD = 6.0, 1.37, 2.2, 0.05
+"""Letters: least height in pixels; over it, the font's em (capitals are .73 of that), the side of
+the picture they are drawn in, and the stroke."""
 
 
 def _tabulated(knots: tuple[tuple[float, float], ...], height: Tensor) -> Tensor:
@@ -52,7 +72,7 @@ def _placed(layout: Layout, side: str, leg: Shadow) -> Tensor:
     up = -down[:, None] * math.cos(turn) + across * math.sin(turn)
     along = across * math.cos(turn) + down[:, None] * math.sin(turn)  # medial of the leg's axis
     along = along + _tabulated(_LATERAL, up)
-    girth = 1 + (layout.girth - 1) * torch.sigmoid((up.abs() - 60) / 25)
+    girth = 1 + (layout.girth - 1) * torch.sigmoid((up.abs() - _GIRTH_FROM) / _GIRTH_OVER)
     soft = _looked_up(leg.soft[None], along / _tabulated(_SOFT_WIDTH, up) / girth, up)
     mineral = torch.stack([leg.bone, leg.trabecular])
     return torch.cat([soft, _looked_up(mineral, along / _tabulated(_BONE_WIDTH, up), up)])
@@ -79,21 +99,22 @@ def positioning_frame(layout: Layout, rng: np.random.Generator) -> Tensor:
     middle = float(np.mean([place[1] for place in layout.joints.values()]))
     if len(layout.joints) == 1:
         side = next(iter(layout.joints))
-        middle += 85.0 if side == "R" else -85.0
-    tilt = float(rng.normal(0, 0.012))
+        middle += _FRAME_BESIDE if side == "R" else -_FRAME_BESIDE
+    tilt = float(rng.normal(0, _FRAME_TILT_SPREAD))
     across = across - middle - tilt * down
     path = torch.zeros(layout.shape)
-    half = float(rng.uniform(6, 13))
-    for edge in (-half * 2.2, -half * 0.55, half * 0.55, half * 2.2):
-        wall = float(rng.uniform(0.15, 0.6)) * torch.sigmoid((1.6 - (across - edge).abs()) / 0.4)
-        path = path + wall
-    path = path + float(rng.uniform(0.1, 0.5)) * torch.sigmoid((half * 2.2 - across.abs()) / 0.5)
-    pitch, radius = float(rng.uniform(15, 30)), float(rng.uniform(1.0, 2.1))
+    half = float(rng.uniform(*_FRAME_HALF))
+    for at in _WALLS_AT:
+        inside = (_WALL_HALF - (across - half * at).abs()) / _WALL_EDGE
+        path = path + float(rng.uniform(*_WALL_PATH)) * torch.sigmoid(inside)
+    inside = (half * _WALLS_AT[-1] - across.abs()) / _PLATE_EDGE
+    path = path + float(rng.uniform(*_PLATE_PATH)) * torch.sigmoid(inside)
+    pitch, radius = float(rng.uniform(*_BEAD_PITCH)), float(rng.uniform(*_BEAD_RADIUS))
     for column in (-half, half):
         offset = float(rng.uniform(0, pitch))
         nearest = (down - offset + pitch / 2) % pitch - pitch / 2
         gap = torch.hypot(nearest.expand_as(path), (across - column).expand_as(path))
-        path = path + 3.0 * torch.sigmoid((radius - gap) / 0.35)
+        path = path + _BEAD_PATH * torch.sigmoid((radius - gap) / _BEAD_EDGE)
     return path
 
 
@@ -102,10 +123,10 @@ def letters_cover(layout: Layout) -> Tensor:
     sheet = Image.new("L", layout.shape[::-1])
     rows, columns = layout.shape
     for letter, down, across, tall, turn in layout.markers:
-        pixels = max(tall / layout.spacing_mm, 6.0)
-        font = ImageFont.load_default(pixels * 1.37)  # of the em: capitals are 0.73 of it
-        glyph = Image.new("L", (round(2.2 * pixels),) * 2)
-        bold = max(1, round(0.05 * pixels))
+        pixels = max(tall / layout.spacing_mm, _LEAST_PIXELS)
+        font = ImageFont.load_default(pixels * _EM)
+        glyph = Image.new("L", (round(_GLYPH * pixels),) * 2)
+        bold = max(1, round(_BOLD * pixels))
         middle = (glyph.width / 2, glyph.height / 2)
         ImageDraw.Draw(glyph).text(middle, letter, 255, font, anchor="mm", stroke_width=bold)
         glyph = glyph.rotate(turn, Image.Resampling.BILINEAR)

@@ -70,7 +70,7 @@ def tibial_cartilage(joint: Joint, side: str) -> Tensor:
 
 def paint_menisci(joint: Joint) -> None:
     """Wedges between the cartilages: rings that are open towards the spines."""
-    strands = joint.textures.mottled(0.25, 0.3)
+    strands = joint.textures.mottled(*m.MENISCUS_MOTTLE)
     for side, tissue in MENISCUS.items():
         joint.lay(_meniscus(joint, side), tissue, strands)
 

@@ -26,7 +26,7 @@ def paint_extensor(joint: Joint) -> None:
 def paint_cruciates(joint: Joint) -> None:
     """The anterior ligament in two bundles, and the posterior one, from wall to wall."""
     shape, xyz = joint.shape, joint.still.xyz
-    fibres = joint.textures.mottled(0.35, 0.2)
+    fibres = joint.textures.mottled(*m.CRUCIATE_MOTTLE)
     wall = shape.notch_width / 2 + m.CRUCIATE_WALL
     roof = m.CRUCIATE_ROOF + m.CRUCIATE_ROOF_SHARE * shape.notch_height
     for dx in m.ACL_BUNDLES:

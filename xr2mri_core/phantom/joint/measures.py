@@ -45,6 +45,14 @@ TRABECULAE_GRAIN: Triple = (2.0, 3.0, 1.25)
 PATCHES_GRAIN: Triple = (9.0, 12.0, 9.0)
 """Grain (y, z, x) of the textures: of soft tissue, of the synovium's folds, of trabeculae, and of
 red and yellow marrow."""
+TRABECULAE_DEPTH, PATCHES_DEPTH, MARROW_LEAST = 0.27, 0.12, 0.2
+"""Signal of marrow over its mean: how deep the two textures are, and its least."""
+HOFFA_MOTTLE, PREFEMORAL_MOTTLE, CAPSULE_MOTTLE = (0.25, 0.3), (0.2, 0.3), (0.3, 0.2)
+LINING_MOTTLE: Triple = (0.35, 0.1, 0.8)
+CRUCIATE_MOTTLE, MENISCUS_MOTTLE = (0.35, 0.2), (0.25, 0.3)
+"""The same of what the mottle makes uneven: depth, least, and the mean where it is not 1."""
+SEPTA_OPACITY, CAPSULE_OPACITY = 0.6, 0.8
+"""How whole the septa of Hoffa's pad and the capsule are."""
 
 # --- cartilage ------------------------------------------------------------------------------------
 

@@ -116,7 +116,9 @@ class Textures:
     @property
     def marrow(self) -> Tensor:
         """Factor on the signal of marrow."""
-        return (1 + 0.27 * self.trabeculae + 0.12 * self.patches).clamp_min(0.2)
+        trabecular, patchy = measures.TRABECULAE_DEPTH, measures.PATCHES_DEPTH
+        signal = 1 + trabecular * self.trabeculae + patchy * self.patches
+        return signal.clamp_min(measures.MARROW_LEAST)
 
     def mottled(self, depth: float, least: float, mean: float = 1) -> Tensor:
         """Factor on the signal of a tissue that is uneven to this depth."""

@@ -22,13 +22,14 @@ def paint_surroundings(joint: Joint) -> None:
 def _fat_pads(joint: Joint) -> None:
     textures, xyz = joint.textures, joint.still.xyz
     pad = ellipsoid(*xyz, *m.HOFFA)
-    joint.lay(pad, Tissue.FAT_PAD, textures.mottled(0.25, 0.3))
+    joint.lay(pad, Tissue.FAT_PAD, textures.mottled(*m.HOFFA_MOTTLE))
     septa = (textures.mottle.abs() - m.SEPTA_LEVEL).clamp_max(m.SEPTA_MOST) * m.SEPTA_MM
-    joint.lay(torch.maximum(pad + m.SEPTA_DEPTH, septa), Tissue.SYNOVIUM, opacity=0.6)
+    inside = torch.maximum(pad + m.SEPTA_DEPTH, septa)
+    joint.lay(inside, Tissue.SYNOVIUM, opacity=m.SEPTA_OPACITY)
     x, y, z = m.PREFEMORAL.centre
     centre = (x, y, joint.shape.patella_z + z)
     prefemoral = ellipsoid(*xyz, centre, m.PREFEMORAL.radii)
-    joint.lay(prefemoral, Tissue.FAT_PAD, textures.mottled(0.2, 0.3))
+    joint.lay(prefemoral, Tissue.FAT_PAD, textures.mottled(*m.PREFEMORAL_MOTTLE))
 
 
 def _span(joint: Joint) -> Tensor:
@@ -44,8 +45,8 @@ def _capsule(joint: Joint) -> None:
     femur, tibia = joint.bare.femur, joint.bare.tibia
     hull = union(femur - loose * above, tibia - loose * below, m.CAPSULE_FILLET)
     outer = torch.maximum(hull, _span(joint))
-    uneven = joint.textures.mottled(0.3, 0.2)
-    joint.lay(outer - m.CAPSULE_MM, Tissue.CAPSULE, uneven, 0.8)
+    uneven = joint.textures.mottled(*m.CAPSULE_MOTTLE)
+    joint.lay(outer - m.CAPSULE_MM, Tissue.CAPSULE, uneven, m.CAPSULE_OPACITY)
     joint.lay(outer, Tissue.SYNOVIUM, uneven)
 
 
@@ -68,4 +69,4 @@ def _notch(joint: Joint) -> None:
     notch = ellipsoid(*joint.still.xyz, m.NOTCH_FAT.centre, radii)
     joint.lay(notch + folds, Tissue.FAT_PAD)
     lining = notch + m.NOTCH_LINING + m.NOTCH_FOLDS * folds
-    joint.lay(lining, Tissue.SYNOVIUM, joint.textures.mottled(0.35, 0.1, 0.8))
+    joint.lay(lining, Tissue.SYNOVIUM, joint.textures.mottled(*m.LINING_MOTTLE))

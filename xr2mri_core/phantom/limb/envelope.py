@@ -14,15 +14,15 @@ def paint_envelope(limb: Limb) -> None:
     """Skin, subcutaneous fat, deep fascia, and the fat that the muscles lie in."""
     w, d = limb.whole, limb.fascia
     skin = d - limb.fat
-    grain = limb.canvas.noise(w, (2.0, 2.0, 1.25))
-    lobules = limb.canvas.noise(w, (4.0, 11.0, 4.0))
-    fat = 0.32 * grain + 0.12 * lobules
-    limb.paint(
-        w, skin, Tissue.SKIN, (0.65 + 0.1 * grain).clamp_min(0.3)
-    )  # drier towards the surface
-    limb.paint(w, skin + m.SKIN_MM / limb.scale, Tissue.SUBCUTANEOUS_FAT, (1 + fat).clamp_min(0.3))
-    limb.paint(w, d, Tissue.FASCIA, (0.75 + 0.3 * lobules).clamp(0.2, 1.2))
-    limb.paint(w, d + m.FASCIA_MM / limb.scale, Tissue.INTERMUSCULAR_FAT, (1 + fat).clamp_min(0.3))
+    grain = limb.canvas.noise(w, m.GRAIN)
+    lobules = limb.canvas.noise(w, m.LOBULES)
+    fat = (1 + (m.FAT_GRAIN * grain + m.FAT_LOBULES * lobules)).clamp_min(m.FAT_LEAST)
+    dry = (m.SKIN_MEAN + m.SKIN_GRAIN * grain).clamp_min(m.SKIN_LEAST)
+    fibrous = (m.FASCIA_MEAN + m.FASCIA_LOBULES * lobules).clamp(*m.FASCIA_WITHIN)
+    limb.paint(w, skin, Tissue.SKIN, dry)
+    limb.paint(w, skin + m.SKIN_MM / limb.scale, Tissue.SUBCUTANEOUS_FAT, fat)
+    limb.paint(w, d, Tissue.FASCIA, fibrous)
+    limb.paint(w, d + m.FASCIA_MM / limb.scale, Tissue.INTERMUSCULAR_FAT, fat)
 
 
 def paint_iliotibial_band(limb: Limb) -> None:

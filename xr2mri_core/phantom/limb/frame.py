@@ -16,6 +16,9 @@ from ..shape import KneeShape
 from ..tissues import Tissue
 from . import measures as m
 
+_ANGLES = 96
+"""Directions in which the contours are tabulated."""
+
 
 class TissuePaint(Protocol):
     """Lays a tissue on the canvas: `Canvas.paint` with the signal and attenuation looked up."""
@@ -46,8 +49,9 @@ class Limb:
             (x.amin(0).T, x.amax(0).T),
             (y.amin(2), y.amax(2)),
         )
-        self.table = torch.randn((1, 1, 288, 288), generator=canvas.generator)
-        self.belly_clump = canvas.noise(self.whole, (9, 40, 9))
+        side = m.FASCICLE_TABLE
+        self.table = torch.randn((1, 1, side, side), generator=canvas.generator)
+        self.belly_clump = canvas.noise(self.whole, m.CLUMPS)
         self.fascia, self.fat = self._contours()
 
     def _posed(self, x: Tensor, y: Tensor, height: Tensor) -> tuple[Tensor, Tensor]:
@@ -55,12 +59,14 @@ class Limb:
         turn, flexion = np.deg2rad(self.shape.rotation), np.deg2rad(self.shape.flexion)
         lean = np.deg2rad(-self.shape.varus / 2)
         cos, sin = float(np.cos(turn)), float(np.sin(turn))
-        above = 8 * F.softplus((height - 26) / 8)
+        above = m.BEND_OVER * F.softplus((height - m.BEND_Z) / m.BEND_OVER)
         turned_x, turned_y = cos * x - sin * y, sin * x + cos * y
         return turned_x + float(np.tan(lean)) * above, turned_y + float(np.tan(flexion)) * above
 
     def normal(self, sd: float) -> float:
-        return float(torch.randn((), generator=self.canvas.generator).clamp(-2.2, 2.2)) * sd
+        """A random deviation, never beyond `MOST_DEVIATIONS` standard deviations."""
+        drawn = torch.randn((), generator=self.canvas.generator)
+        return float(drawn.clamp(-m.MOST_DEVIATIONS, m.MOST_DEVIATIONS)) * sd
 
     def region(self, lo: Point | np.ndarray, hi: Point | np.ndarray) -> Region | None:
         """The grid within a box (x, y, z) in mm of scale 1, in coordinates of scale 1."""
@@ -100,15 +106,16 @@ class Limb:
             * tabulate(m.MUSCLE_SHARE, z)
         )
         own = [
-            np.array([1 + self.normal(sd) for _ in range(8)]) for sd in (m.OWN_FASCIA, m.OWN_FAT)
+            np.array([1 + self.normal(sd) for _ in range(m.DIRECTIONS)])
+            for sd in (m.OWN_FASCIA, m.OWN_FAT)
         ]
         fascia = tabulate(list(m.FASCIA.items()), z) * (1 + grow)[:, None] * own[0]
         bmi = tabulate(m.FAT_BY_BMI, np.array([shape.bmi]))[0] / m.FAT_UNIT
         fat = tabulate(list(m.FAT.items()), z) * own[1] * bmi * (1 + self.normal(m.OWN_THICKNESS))
         fat = np.maximum(fat, m.LEAST_FAT)
 
-        angles = np.linspace(0, 2 * np.pi, 97)
-        knots = np.linspace(0, 2 * np.pi, 9)
+        angles = np.linspace(0, 2 * np.pi, _ANGLES + 1)
+        knots = np.linspace(0, 2 * np.pi, m.DIRECTIONS + 1)
         tables = []
         for table in (fascia, fat):
             spline = CubicSpline(knots, np.c_[table, table[:, :1]], axis=1, bc_type="periodic")
@@ -121,11 +128,11 @@ class Limb:
 
         cx, cy = (torch.from_numpy(centre[:, a].astype(np.float32)).view(1, -1, 1) for a in (0, 1))
         dx, dy = r.x - cx, r.y - cy
-        at = torch.atan2(dy, dx) * (96 / (2 * np.pi))
-        at = torch.where(at < 0, at + 96, at)
+        at = torch.atan2(dy, dx) * (_ANGLES / (2 * np.pi))
+        at = torch.where(at < 0, at + _ANGLES, at)
         # Rows never mix: the grid's vertical coordinate falls on the middle of each row.
         rows = torch.arange(len(z), dtype=torch.float32) * (2 / max(len(z) - 1, 1)) - 1
-        grid = torch.stack([at * (2 / 96) - 1, rows.view(1, -1, 1).expand_as(at)], dim=-1)
+        grid = torch.stack([at * (2 / _ANGLES) - 1, rows.view(1, -1, 1).expand_as(at)], dim=-1)
         grid = grid.view(1, -1, at.shape[-1], 2)
         fields = F.grid_sample(stack[None], grid, padding_mode="border", align_corners=True)[0]
         radius, slope, thickness = fields.view(3, *at.shape)
@@ -137,7 +144,7 @@ class Limb:
         `share` of its thickness lies between the deep fascia and the point.
         """
         row = int((self.whole.height.ravel() - z).abs().argmin())
-        column = round(angle % 360 * 96 / 360)
+        column = round(angle % 360 * _ANGLES / 360)
         radius = self._radius[row, column] + share * self._thickness[row, column]
         turn = np.deg2rad(angle)
         cx, cy = self._centre[row]

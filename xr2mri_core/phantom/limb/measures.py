@@ -1,7 +1,9 @@
 """The limb round the joint in numbers: contours, muscle bellies, vessels, nerves, long tendons.
 
 In the knee frame (right knee of scale 1), mm. Positions follow cross-sectional anatomy (Moeller and
-Reif, Pocket Atlas of Sectional Anatomy III, 2007), set by eye on its plates; nobody measured them.
+Reif, Pocket Atlas of Sectional Anatomy III, 2007), set by eye on its plates; they are no
+measurements. Textures, and how limbs differ, are set by eye beside a real volume of the imitated
+series (`benchmarks/phantom_look.py` compares the two), but for the fascicles' thickness.
 """
 
 from __future__ import annotations
@@ -10,15 +12,51 @@ from dataclasses import dataclass
 
 from ..tissues import Tissue
 
+Triple = tuple[float, float, float]
+
 SKIN_MM = 1.3
 FASCIA_MM = 0.9
+GRAIN: Triple = (2.0, 2.0, 1.25)
+LOBULES: Triple = (4.0, 11.0, 4.0)
+"""Grain (y, z, x) of the textures of skin and fat, mm."""
+FAT_GRAIN, FAT_LOBULES, FAT_LEAST = 0.32, 0.12, 0.3
+SKIN_MEAN, SKIN_GRAIN, SKIN_LEAST = 0.65, 0.1, 0.3
+FASCIA_MEAN, FASCIA_LOBULES, FASCIA_WITHIN = 0.75, 0.3, (0.2, 1.2)
+"""Signal over that of the tissue: its mean (fat's is 1; skin is drier towards the surface), how
+deep the textures are, and limits."""
 FASCICLE_MM = 1.4
 """Thickness of a fascicle: the texture of a real calf has a correlation of .64 at .6 mm, .2 at 1.3
 mm across the fibres in plane and .2 from slice to slice, 1.5 mm on."""
 PLANE_MM = 1.1
 """Fat and epimysium between neighbouring bellies."""
+BELLY_FAR = 50.0
+"""Distance to the bellies where there is none yet; more than any belly is wide."""
+UNDER_FASCIA, FASCIA_FILLET, BELLY_FILLET = 1.6, 2.0, 1.5
+"""Bellies stay this far under the deep fascia; fillets to it and to each other."""
+ENDS_WITHIN = 0.01
+"""Of a belly's taper: where its rounded end is cut."""
+FASCICLE_TABLE, CLUMPS = 288, (9.0, 40.0, 9.0)
+"""Side of the table of random numbers that fascicles are made of; grain (y, z, x) of their clumps,
+mm."""
+FASCICLE_BEND, FASCICLE_SHIFT, OBLIQUE = 1.2, 30, 0.3
+"""How clumps bend the columns; how far apart in the table bellies of other obliquity lie; share of
+the obliquity along y that is followed there."""
+COARSER, COARSER_SHIFT = 0.3, 40
+"""The coarse texture: scale over the fine one's, and its place in the table."""
+STREAK_STEEP, STREAK_PARTS, STREAK_LEVEL, STREAK_DARK = 5, (0.8, 1.0, 0.6), 2.0, 0.6
+"""Streaks of fat: where fine, coarse and clumps together pass a level, how steeply, how dark."""
+SEPTUM_LEVEL, SEPTUM_STEEP, SEPTUM_DARK = 0.14, 3, 0.3
+"""Septa run where the coarse texture is this near zero and there are clumps; how dark."""
+MUSCLE_GRAIN = (0.09, 0.03, 0.05)
+"""Depth of fine, coarse and clumps in the signal of muscle."""
 
-# The contours, in eight directions: medial, anteromedial, anterior, anterolateral, lateral,
+BEND_Z, BEND_OVER = 26, 8
+"""z above which the thigh stands flexed and leant on the shank, and over what it turns, mm."""
+MOST_DEVIATIONS = 2.2
+"""Standard deviations from the mean of whatever is drawn, at most."""
+
+DIRECTIONS = 8
+# The contours, in these directions: medial, anteromedial, anterior, anterolateral, lateral,
 # posterolateral, posterior, posteromedial.
 CENTRE = ((100, 2, -4), (60, 1, -3), (33, 1, -2), (0, 0, -2), (-30, -3, -6), (-62, -5, -10))
 """(z, x, y) of the pole of the contours, mm."""

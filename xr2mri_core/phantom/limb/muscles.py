@@ -15,7 +15,7 @@ from .frame import Limb, tabulate
 
 def paint_muscles(limb: Limb) -> None:
     """All bellies: a later one gives way to the earlier ones, and all stay within the fascia."""
-    occupied = torch.full_like(limb.fascia, 50.0)
+    occupied = torch.full_like(limb.fascia, m.BELLY_FAR)
     girth = limb.shape.muscularity * (1 + limb.normal(m.OWN_MUSCLES))
     marbling = m.MARBLING_BY_BMI * (limb.shape.bmi - m.MEAN_BMI) + limb.normal(m.OWN_MARBLING)
     for belly in m.BELLIES:
@@ -36,12 +36,13 @@ def paint_muscles(limb: Limb) -> None:
         table = tabulate(list(zip(z, np.stack([x, y, rx, ry], 1), strict=True)), height)
         cap = np.ones_like(height)
         for gap in (height - low, high - height):
-            t = 1 - np.clip(gap / belly.taper, 0.01, 1)
+            t = 1 - np.clip(gap / belly.taper, m.ENDS_WITHIN, 1)
             cap = cap * np.sqrt(1 - t**2)
         table[:, 2:] *= cap[:, None]
         distance = _ellipse(region, table, belly.turn)
-        distance = intersection(distance, limb.fascia[region.index] + 1.6, 2.0)
-        distance = intersection(distance, m.PLANE_MM - occupied[region.index], 1.5)
+        within = limb.fascia[region.index] + m.UNDER_FASCIA
+        distance = intersection(distance, within, m.FASCIA_FILLET)
+        distance = intersection(distance, m.PLANE_MM - occupied[region.index], m.BELLY_FILLET)
         view = occupied[region.index]
         torch.minimum(view, distance, out=view)
         limb.paint(
@@ -73,19 +74,23 @@ def _fascicles(limb: Limb, region: Region, fibres: tuple[float, float], amount: 
     def at(crop: Crop) -> Tensor:
         x, y, z = (double(c.expand(region.x.shape)[crop]) for c in (region.x, region.y, region.z))
         clump = double(limb.belly_clump[region.index][crop])
-        u = (x - fibres[0] * z) * (1 / m.FASCICLE_MM) + 1.2 * clump
-        v = (y - 0.3 * fibres[1] * z) * (1 / m.FASCICLE_MM) + 30 * fibres[0]
+        u = (x - fibres[0] * z) * (1 / m.FASCICLE_MM) + m.FASCICLE_BEND * clump
+        v = (y - m.OBLIQUE * fibres[1] * z) * (1 / m.FASCICLE_MM) + m.FASCICLE_SHIFT * fibres[0]
         fine = _swept(limb.table, u, v)
-        coarse = _swept(limb.table, 0.3 * u + 40, 0.3 * v)
-        streak = torch.sigmoid(5 * (0.8 * fine + 1.0 * coarse + 0.6 * clump - 2.0 + amount))
-        septum = torch.exp(-torch.square(coarse * (1 / 0.14))) * torch.sigmoid(3 * clump)
-        grain = 1 + 0.09 * fine + 0.03 * coarse + 0.05 * clump
-        return grain * (1 - 0.6 * streak) * (1 - 0.3 * septum)
+        coarse = _swept(limb.table, m.COARSER * u + m.COARSER_SHIFT, m.COARSER * v)
+        a, b, c = m.STREAK_PARTS
+        height = a * fine + b * coarse + c * clump - m.STREAK_LEVEL + amount
+        streak = torch.sigmoid(m.STREAK_STEEP * height)
+        near = torch.exp(-torch.square(coarse * (1 / m.SEPTUM_LEVEL)))
+        septum = near * torch.sigmoid(m.SEPTUM_STEEP * clump)
+        a, b, c = m.MUSCLE_GRAIN
+        grain = 1 + a * fine + b * coarse + c * clump
+        return grain * (1 - m.STREAK_DARK * streak) * (1 - m.SEPTUM_DARK * septum)
 
     return at
 
 
 def _swept(table: Tensor, u: Tensor, v: Tensor) -> Tensor:
-    grid = torch.stack([u, v], dim=-1).view(1, -1, u.shape[-1], 2) * (2 / 288)
+    grid = torch.stack([u, v], dim=-1).view(1, -1, u.shape[-1], 2) * (2 / m.FASCICLE_TABLE)
     value = F.grid_sample(table, grid, padding_mode="reflection", align_corners=False)
     return value.view(u.shape)
