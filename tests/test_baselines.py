@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,11 +22,14 @@ from xr2mri_core.baselines import (
     thumbnail,
 )
 from xr2mri_core.baselines.medm2g import MedM2GInspired, TextGuidance
+from xr2mri_core.baselines.x_diffusion import AXES, coronal, placed, resliced
 from xr2mri_core.bundle import load_bundle
+from xr2mri_core.comparison.measure import cross_sectional
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import InputError, WeightsError
 from xr2mri_core.features import encode_features
 from xr2mri_core.generation import KneeMRIGenerator
+from xr2mri_core.geometry import slices_to_volume
 from xr2mri_core.networks.model import method_of
 from xr2mri_core.phantom.tissues import Tissue
 from xr2mri_core.training import SliceCache, fit_bones
@@ -172,6 +176,63 @@ def test_x_diffusion_starts_as_the_embedding_and_then_knows_the_depth():
         guidance.cc_projection.weight[:, -1] = 1.0  # the depth, in [-1, 1]
     moved = guidance(embedding, depth, features).down_context[:, 0] - embedding
     torch.testing.assert_close(moved, torch.tensor([[-1.0], [1.0]]).expand(2, 8))
+
+
+def test_x_diffusion_knows_the_axis_by_the_place():
+    guidance = XDiffusionGuidance(cross_attention_dim=8, time_embed_dim=16)
+    with torch.no_grad():
+        guidance.cc_projection.weight[:3, -4:-1] = torch.eye(3)  # the axis, in the first three
+        guidance.cc_projection.weight[3, -1] = 1.0  # the depth, in [-1, 1]
+    depth, features = torch.tensor([0.0, 0.25, 1.0]), torch.zeros(3, guidance.num_positions)
+    for number, axis in enumerate(AXES):
+        by_place = guidance.token(torch.zeros(3, 8), placed(depth, axis), features)[:, 0]
+        with guidance.along(axis):
+            by_axis = guidance.token(torch.zeros(3, 8), depth, features)[:, 0]
+        assert torch.equal(by_place, by_axis)
+        assert by_place[:, :3].argmax(1).tolist() == [number] * 3
+        torch.testing.assert_close(by_place[:, 3], torch.tensor([-1.0, -0.5, 1.0]))
+
+
+def test_volumes_are_cut_along_an_axis_and_put_together_again():
+    depth, rows, columns = np.meshgrid(*(np.linspace(0, 1, n) for n in (9, 16, 16)), indexing="ij")
+    for axis, across, along in (("sagittal", columns, depth), ("axial", rows, depth)):
+        picture = resliced(across, axis)
+        assert picture.shape == (9, 16, 16) and np.ptp(picture, axis=(1, 2)).max() < 1e-9
+        np.testing.assert_allclose(picture[:, 0, 0], across.max(axis=(0, 1, 2)) *
+                                   np.linspace(0, 15, 9).round() / 15)  # fmt: skip
+        stretched = resliced(along, axis)
+        assert np.ptp(stretched[0], axis=0 if axis == "sagittal" else 1).max() < 1e-9
+    smooth = depth + 2 * rows + 3 * columns
+    for axis in AXES:
+        np.testing.assert_allclose(coronal(resliced(smooth, axis), axis, 9), smooth, atol=0.11)
+    bytes_ = (255 * rows).round().astype(np.uint8)
+    assert resliced(bytes_, "sagittal").dtype == np.uint8
+    labels = (rows > 0.5).astype(np.uint8) * 7
+    assert set(np.unique(resliced(labels, "sagittal", 0))) == {0, 7}
+
+
+def test_a_volume_of_three_axes_is_the_mean_of_its_volumes():
+    """The generator draws what it is told by the guidance: a ramp along its own slices."""
+
+    class Ramp:
+        model = SimpleNamespace(
+            guidance=XDiffusionGuidance(cross_attention_dim=8, time_embed_dim=16)
+        )
+
+        def form_of(self, item):
+            return {"features": {}}
+
+        def generate(self, radiograph, num_slices, **_):
+            axis = AXES.index(self.model.guidance.axis)
+            slices = np.linspace(0, 10.0**axis, num_slices)[:, None, None] * np.ones((1, 16, 16))
+            return SimpleNamespace(volume=slices_to_volume(slices), record={"laterality": "L"})
+
+    item = {"radiograph": "knee.png", "laterality": "L"}
+    volume = cross_sectional(Ramp(), AXES)(item, 0, 9)
+    assert volume.shape == (9, 16, 16)
+    assert volume[-1, 0, 0] == pytest.approx(1 / 3) and volume[0, 0, 0] == 0
+    assert volume[0, -1, 0] == pytest.approx(100 / 3)
+    assert {volume[0, 0, -1].round(4), volume[0, 0, 0]} == {np.float32(10 / 3).round(4), 0}
 
 
 def test_gates_start_alike_and_follow_the_size_of_a_condition():

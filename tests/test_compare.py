@@ -18,11 +18,24 @@ from scipy.stats import wilcoxon
 
 from xr2mri_core.baselines import METHODS
 from xr2mri_core.cli import main
-from xr2mri_core.comparison import experiments, figures, report, statistics, training
-from xr2mri_core.comparison.measure import Lines, Row, keep_volume, kept_volume
-from xr2mri_core.comparison.run import Plan, compare
+from xr2mri_core.comparison import (
+    experiments,
+    figures,
+    goals,
+    recovery,
+    report,
+    results,
+    seen,
+    statistics,
+    summary,
+    tables,
+    training,
+    viewer,
+)
+from xr2mri_core.comparison.measure import Lines, Readers, Row, keep_volume, kept_volume
+from xr2mri_core.comparison.run import Plan, compare, report_again
 from xr2mri_core.comparison.training import Budget
-from xr2mri_core.errors import InputError, TrainingError
+from xr2mri_core.errors import InputError, TrainingError, WeightsError
 from xr2mri_core.features import VARIABLES
 from xr2mri_core.volume import NOTICE
 
@@ -127,6 +140,30 @@ def test_a_second_run_computes_nothing(compared, training_bundle, labelled_datal
     assert (out / "lines.jsonl").read_text() == before
 
 
+def test_a_report_is_written_again_from_what_the_folder_holds(compared, tmp_path):
+    """Of a run that goes on too: what is not there yet is left out, and nothing is computed."""
+    whole, _, _ = compared
+    out = whole.with_name("going_on")  # beside it: the paths of its datalist are relative
+    unneeded = shutil.ignore_patterns("cache", "*.html", "ldm", "checkpoint*", "readers")
+    shutil.copytree(whole, out, ignore=unneeded)
+    lines = (out / "lines.jsonl").read_text().splitlines()
+    kept = [line for line in lines if json.loads(line).get("row") != "nearest"]
+    (out / "lines.jsonl").write_text("\n".join(kept) + "\n")
+    page = tmp_path / "docs" / "results.md"
+    page.parent.mkdir()
+    page.write_text(f"# Old\n\n{summary.NOTES}\n\n## Why\n\nBecause.\n")
+    table = report_again(out, PLAN, page)
+    assert METHODS["ours"].title in table and "LDM" not in table and "nearest" not in table
+    written = page.read_text()
+    assert written.startswith("# Results") and written.endswith("## Why\n\nBecause.\n")
+    assert "| Features add 0.15 to the AUC of cysts |" in written and "# Old" not in written
+    for name in re.findall(r"\]\((results_\w+\.\w+)\)", written):
+        assert (page.parent / name).stat().st_size > 1000
+    assert written.count("](results_") == 3 and str(tmp_path) not in written
+    with pytest.raises(InputError, match="holds no results of a comparison yet"):
+        report_again(tmp_path / "nothing", PLAN)
+
+
 def test_the_report_is_one_file_with_everything_in_it(compared):
     out, _, _ = compared
     page = (out / "report.html").read_text()
@@ -147,7 +184,7 @@ def test_the_report_is_one_file_with_everything_in_it(compared):
 def test_the_viewer_scrolls_and_shows_the_slices_of_the_volume(compared, tmp_path):
     out, _, _ = compared
     case = sorted(path.name for path in (out / "volumes").iterdir() if path.is_dir())[0]
-    volume = report.smaller(kept_volume(out / "volumes" / case / "truth.npy"))
+    volume = viewer.smaller(kept_volume(out / "volumes" / case / "truth.npy"))
     count, height, _ = volume.shape
     browser = Browser(out / "report.html", tmp_path / "profile")
     try:
@@ -257,6 +294,10 @@ def test_unknown_methods_and_options_are_one_line(labelled_datalist, tmp_path, c
     assert "method 'gan': accepted are ours" in capsys.readouterr().err
     assert main([*common, "--set", "steps"]) == 2
     assert "is no name and value with '=' between (--set)" in capsys.readouterr().err
+    assert main([*common, "--fid", str(tmp_path / "none.pth")]) == 2  # before any training
+    assert "no such weights file (--fid)" in capsys.readouterr().err
+    assert main([*common, "--report-only"]) == 2
+    assert "holds no results of a comparison yet (--out)" in capsys.readouterr().err
     with pytest.raises(InputError, match="no method to compare"):
         compare(labelled_datalist, tmp_path / "o", Plan(methods=()))
 
@@ -275,10 +316,10 @@ def test_results_of_other_weights_are_not_reported():
     rows = [Row("ours", "ours", lambda *_: np.empty(0), {"sha256": "new", "kind": "mean"})]
     items = [{"case": "1"}]
     line = {"row": "ours", "case": "1", "of": {"sha256": "new", "kind": "mean"}, "readers": "r"}
-    assert report._is_of(line, rows, items, "r") and not report._is_of(line, rows, items, "other")
+    assert results.is_of(line, rows, items, "r") and not results.is_of(line, rows, items, "other")
     old = {**line, "of": {"sha256": "old", "kind": "mean"}}
-    assert not report._is_of(old, rows, items, "r")
-    assert not report._is_of({**line, "case": "2"}, rows, items, "r")
+    assert not results.is_of(old, rows, items, "r")
+    assert not results.is_of({**line, "case": "2"}, rows, items, "r")
 
 
 def test_what_was_trained_otherwise_is_trained_anew(training_bundle, labelled_datalist, tmp_path):
@@ -312,9 +353,15 @@ def test_weights_that_were_given_are_told_apart(tmp_path):
     (tmp_path / "w.safetensors").write_bytes(b"weights")
     given = training.given(METHODS["ldm"], tmp_path / "w.safetensors")
     data = {"name": "<pair>", "training": [1, 2]}
-    about = report._about(PLAN, [given], 3, data)
-    assert "Weights of LDM were given" in about and "&lt;pair&gt;</b> (acquired data), 2" in about
-    assert "were given" not in report._about(PLAN, [], 3, data)
+
+    def about(trained):
+        return report.about(
+            results.Results(tmp_path, PLAN, trained, [], [], [], {}, data, Readers())
+        )
+
+    told = about([given])
+    assert "Weights of LDM were given" in told and "&lt;pair&gt;</b> (acquired data), 2" in told
+    assert "were given" not in about([])
 
 
 def test_ablations_leave_out_one_finding_each():
@@ -333,10 +380,81 @@ def test_recovery_of_a_finding_is_the_mean_over_its_variables():
     for n in range(40):
         truth[str(n)][[medial, lateral]] = n % 2
         scores[str(n)][medial] = n % 2  # perfect; the lateral one is chance
-    found = report.recovered(scores, truth, draws=30)
+    found = recovery.recovered(scores, truth, draws=30)
     assert found["V00XRCHM"][0] == 1 and found["V00XRCHL"][0] == 0.5
     assert found["chondrocalcinosis"][0] == found["all"][0] == 0.75
     assert np.isnan(found["cysts"]).all()
+
+
+def test_what_features_add_is_told_on_the_same_cases():
+    names = [variable.name for variable in VARIABLES]
+    random, cyst = np.random.default_rng(0), names.index("V00XRCYTL")
+    truth = {str(n): np.full(len(names), np.nan) for n in range(40)}
+    with_, without = ({str(n): random.normal(size=len(names)) for n in range(40)} for _ in "ab")
+    for n in range(40):
+        truth[str(n)][cyst] = n % 2
+        with_[str(n)][cyst] = n % 2  # perfect
+    areas = [recovery.recovered(scores, truth, 30)["cysts"][0] for scores in (with_, without)]
+    gain = recovery.gained(with_, without, truth, 30)["cysts"]
+    assert gain[0] == pytest.approx(areas[0] - areas[1]) and gain[1] < gain[0] < gain[2]
+    assert recovery.gained(with_, with_, truth, 30)["cysts"] == (0, 0, 0)
+    assert recovery.gained(with_, {}, truth) == {}
+    lines = [
+        {"variant": name, "case": case, "scores": scores.tolist(), "ssim": 0.3}
+        for name, every in (("all", with_), ("without cysts", without))
+        for case, scores in every.items()
+    ]
+    found = recovery.ablated(lines, truth)
+    assert list(found) == ["without cysts", "all"]
+    assert found["without cysts"]["lost"]["cysts"][0] == pytest.approx(gain[0])
+    assert np.isnan(found["all"]["lost"]["cysts"]).all()
+    there = recovery.occurrences([{"features": {"V00XRCYTL": 1, "V00XRCYTM": 1}}, {"features": {}}])
+    assert there["cysts"] == 1 and there["attrition"] == 0
+
+
+def test_a_goal_is_reached_when_intervals_are_apart():
+    titles = {"ours": "ours", "ldm": "LDM"}
+
+    def apart(own, other, way):
+        return goals._apart("SSIM", {"ours": own, "ldm": other}, "ours", titles, 2, way)
+
+    assert apart((0.5, 0.45, 0.55), (0.4, 0.35, 0.44), 1).reached is True
+    touching = apart((0.5, 0.45, 0.55), (0.4, 0.35, 0.46), 1)
+    assert touching.reached is False and "not apart from LDM 0.40 [0.35, 0.46]" in touching.found
+    assert apart((0.5, 0.45, 0.55), (0.7, 0.6, 0.8), -1).reached is True
+    assert apart(statistics.NOTHING, (0.7, 0.6, 0.8), 1).reached is None
+
+
+def test_sets_of_slices_are_compared_by_what_was_kept_of_them(tmp_path):
+    """FID and KID of all patients together, from files that know weights, row and request."""
+    (tmp_path / "inception.pth").write_bytes(b"weights")
+    kept = seen.Seen(tmp_path / "inception.pth", tmp_path / "seen")
+    kept.network = lambda slices: slices.mean(2).repeat(2, 1)  # instead of 100 MB of weights
+    random = np.random.default_rng(0)
+    items = [{"case": str(n), "participant": str(n // 2)} for n in range(16)]
+    rows = {"truth": ({}, 0.0), "same": ({"sha256": "a"}, 0.0), "other": ({"sha256": "a"}, 0.4)}
+    for row, (of, shift) in rows.items():
+        for item in items:
+            slices = random.random((20, 8, 8)) + shift
+            kept.keep(kept.file(row, of, item["case"]), slices)
+    same, other = (kept.distances(row, rows[row][0], items) for row in ("same", "other"))
+    assert abs(same["fid"][0]) < 0.01 * other["fid"][0] and np.isnan(other["fid"][1])
+    assert same["kid"][1] < 0 < same["kid"][2] and same["kid"][2] < other["kid"][1]
+    true, own = (
+        np.concatenate([np.load(kept.file(row, rows[row][0], item["case"])) for item in items])
+        for row in ("truth", "other")
+    )
+    assert true.shape == (16 * seen.SLICES, 16)
+    expected = 1000 * seen.kernel_distance(true, own)
+    assert other["kid"][0] == pytest.approx(expected)
+    assert kept.distances("other", {"sha256": "b"}, items) == {}
+    with pytest.raises(WeightsError, match="no such weights file"):
+        seen.Seen(tmp_path / "none.pth", tmp_path)
+
+
+def test_every_metric_stands_in_a_table():
+    shown = [metric for _, metrics in tables.METRICS.values() for metric in metrics]
+    assert sorted(shown) == sorted(results.COLUMNS)
 
 
 def test_sobel_is_the_slope():
@@ -350,4 +468,4 @@ def test_kept_volumes_are_true_to_half_a_grey(tmp_path):
     slices = np.random.default_rng(0).random((3, 8, 8)).astype(np.float32)
     keep_volume(tmp_path / "a" / "v.npy", slices)
     assert np.abs(kept_volume(tmp_path / "a" / "v.npy") - slices).max() <= 0.501 / 255
-    assert report.smaller(np.full((2, 9, 9), 0.5)).shape == (2, 4, 4)
+    assert viewer.smaller(np.full((2, 9, 9), 0.5)).shape == (2, 4, 4)

@@ -5,7 +5,10 @@ import pytest
 import torch
 from monai.metrics import SSIMMetric
 from scipy import ndimage
-from skimage.metrics import structural_similarity
+from scipy.spatial.distance import cdist
+from scipy.stats import pearsonr
+from skimage.feature import canny
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from xr2mri_core.errors import InputError
 from xr2mri_core.evaluation import metrics
@@ -119,6 +122,37 @@ def test_edges_reward_the_right_place_and_not_emptiness():
     assert empty["edge_f1"] == 0 and np.isnan(empty["edge_distance_mm"])
     assert empty["rssim"] == pytest.approx(reference.floor())
     assert 0 < reference.floor() < same["rssim"]
+
+
+def test_psnr_edges_and_correlation_agree_with_other_implementations(random):
+    image, labels = joint_and_labels()
+    other = np.clip(joint_and_labels(shift=3)[0] + 0.05 * random.random(image.shape), 0, 1)
+    other = other.astype(np.float32)
+    reference = metrics.Reference.of(image[None], labels[None])
+    found = reference.compare(other[None])
+    expected = peak_signal_noise_ratio(image, other, data_range=1)
+    assert found["psnr"] == pytest.approx(expected, rel=1e-5)
+
+    edges = [canny(v.astype(float), sigma=3) for v in (image, other)]
+    local = structural_similarity(
+        *(v.astype(float) for v in edges), data_range=1, gaussian_weights=True, sigma=1.5,
+        use_sample_covariance=False, full=True,
+    )[1]  # fmt: skip
+    region = reference.regions[0]
+    assert found["rssim"] == pytest.approx(local[region].mean(), abs=1e-4)
+    inside = np.zeros(image.shape, bool)
+    inside[region] = True
+    true, own = (np.argwhere(v & inside) for v in edges)
+    every = [np.argwhere(v) for v in edges]  # a partner may lie outside the region
+    to_own, to_true = cdist(true, every[1]).min(1), cdist(own, every[0]).min(1)
+    precision, recall = (to_true <= 2).mean(), (to_own <= 2).mean()
+    assert found["edge_f1"] == pytest.approx(2 * precision * recall / (precision + recall))
+    distance = np.concatenate([to_true, to_own]).mean() * metrics.PIXEL_MM
+    assert found["edge_distance_mm"] == pytest.approx(distance)
+
+    body = metrics.body_mask((image + other)[None] / 2)[0]
+    correlation = metrics.adjacent_correlation(np.stack([image, other]))[0]
+    assert correlation == pytest.approx(pearsonr(image[body], other[body])[0], abs=1e-6)
 
 
 def test_slices_without_a_joint_do_not_count():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from scipy.stats import pearsonr
 from skimage.metrics import structural_similarity
 
 from xr2mri_core.evaluation import planes
@@ -50,6 +51,26 @@ def test_jitter_cannot_have_all_lags_of_the_truth():
             break
     assert planes.lag_correlation(jittered, 1) == pytest.approx(lags[0], abs=0.01)
     assert planes.lag_correlation(jittered, 2) > lags[1] + 0.01
+
+
+def test_coherence_agrees_with_voxel_for_voxel_counting():
+    volume = body(1.0)[:12, ::6, ::6]
+    lines = volume.reshape(12, -1).T.tolist()
+    second = [(a - 2 * b + c) ** 2 for v in lines for a, b, c in zip(v, v[1:], v[2:], strict=False)]
+    across = [(c - a) ** 2 for v in lines for a, c in zip(v, v[2:], strict=False)]
+    assert planes.rough(volume) == pytest.approx(np.mean(second) / np.mean(across), rel=1e-4)
+    shares = []
+    for level in planes.COMB_LEVELS:
+        spikes = changes = 0
+        for line in lines:
+            bright = [value > level * np.percentile(volume, 99) for value in line]
+            for a, b, c in zip(bright, bright[1:], bright[2:], strict=False):
+                changes += a != b or b != c
+                spikes += a == c != b
+        shares.append(spikes / changes)
+    assert planes.comb(volume) == pytest.approx(np.mean(shares))
+    pairs = [pearsonr(volume[k].ravel(), volume[k + 2].ravel())[0] for k in range(10)]
+    assert planes.lag_correlation(volume, 2) == pytest.approx(np.mean(pairs), abs=1e-6)
 
 
 def test_power_is_that_of_the_wave_that_is_there():

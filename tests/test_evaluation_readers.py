@@ -10,7 +10,7 @@ import torch
 from monai.metrics import compute_roc_auc
 from scipy import linalg, ndimage
 from scipy.spatial.distance import cdist
-from scipy.stats import mannwhitneyu
+from scipy.stats import mannwhitneyu, wasserstein_distance
 from torchvision.models import alexnet, inception_v3
 from torchvision.models.feature_extraction import create_feature_extractor
 
@@ -166,6 +166,9 @@ def test_histograms_know_greys_and_no_places(random):
     moved = random.permutation(truth.ravel()).reshape(truth.shape)
     assert distribution.histogram_distance(truth, moved) == pytest.approx(0, abs=1e-9)
     assert distribution.histogram_distance(truth, truth + 0.1) == pytest.approx(0.1, abs=2e-3)
+    other = truth**2
+    expected = wasserstein_distance(truth.ravel(), other.ravel())  # of the greys, not of bins
+    assert distribution.histogram_distance(truth, other) == pytest.approx(expected, abs=1e-3)
 
 
 def test_the_spectrum_knows_waves_and_blur(random):

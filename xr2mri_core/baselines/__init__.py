@@ -10,12 +10,13 @@ from xr2mri_core.baselines.cola_diff import CoLaDiff, ConditionGate
 from xr2mri_core.baselines.depth_guidance import DepthGuidance
 from xr2mri_core.baselines.latent_diffusion import LatentDiffusion
 from xr2mri_core.baselines.medm2g import MedM2GInspired, TextGuidance
-from xr2mri_core.baselines.methods import METHODS, Method, method_called
+from xr2mri_core.baselines.methods import DEFAULT, METHODS, Method, method_called
 from xr2mri_core.baselines.trivial import nearest, thumbnail
 from xr2mri_core.baselines.x_diffusion import XDiffusionGuidance
 
 __all__ = [
     "ALDM",
+    "DEFAULT",
     "METHODS",
     "CoLaDiff",
     "ConditionGate",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from xr2mri_core.baselines.x_diffusion import AXES
 from xr2mri_core.errors import InputError, shown
 
 FOLDER = "baselines"
@@ -27,6 +28,8 @@ class Method:
         kind: what it is asked for: "sample", or "mean" where it draws nothing.
         independent: whether each slice draws its own noise, as a part of the method.
         features: whether the features guide it; what others are given, it does not see.
+        axes: along which it generates; the mean of several volumes is its own.
+        optional: whether it is compared only where it is named.
     """
 
     name: str
@@ -35,6 +38,8 @@ class Method:
     kind: str = "sample"
     independent: bool = False
     features: bool = False
+    axes: tuple[str, ...] = ("coronal",)
+    optional: bool = False
 
 
 def _one(name: str, title: str, **more: Any) -> Method:
@@ -57,6 +62,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             _one("ldm", "LDM"),
             _one("ldm_radiograph", "LDM + radiograph"),
             _one("x_diffusion", "X-Diffusion"),
+            _one("x_diffusion_axes", "X-Diffusion, three axes", axes=AXES, optional=True),
             _one("cola_diff", "CoLa-Diff"),
             _one("aldm", "ALDM", features=True),
             _one("medm2g", "MedM2G-inspired", features=True),
@@ -71,6 +77,9 @@ METHODS: Mapping[str, Method] = MappingProxyType(
     }
 )
 """Trained methods by name; "ours" has no overlay of its own, the bundle's `volume.yaml` is it."""
+
+DEFAULT = tuple(name for name, method in METHODS.items() if not method.optional)
+"""Those that are compared where none is named."""
 
 
 def method_called(name: str) -> Method:

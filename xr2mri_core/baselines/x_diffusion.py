@@ -1,15 +1,26 @@
-"""X-Diffusion (Bourigault et al., arXiv 2404.19604): Zero-123 with a slice's place as pose."""
+"""X-Diffusion (Bourigault et al., arXiv 2404.19604): Zero-123 with a slice's place as pose.
+
+Its cross-sectional idea needs slices along all three axes of volumes that are acquired along one:
+`resliced` makes them, `coronal` turns what was generated along an axis back, and `placed` tells the
+guidance axis and depth in one number, so that nothing between them has to know.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor, nn
 
 from xr2mri_core.baselines.depth_guidance import DepthGuidance
 
 AXES = ("coronal", "sagittal", "axial")
+_APART = 2.0  # between the depths of two axes, which are in [0, 1]
+_ORDER = {"coronal": (0, 1, 2), "sagittal": (2, 1, 0), "axial": (1, 0, 2)}
 
 
 class XDiffusionGuidance(DepthGuidance):
@@ -20,10 +31,12 @@ class XDiffusionGuidance(DepthGuidance):
     and a depth in [-1, 1], go through one linear layer that starts as e itself; 5 % of the
     radiographs are dropped in training (`drop_radiograph` in the overlay). No features.
 
-    Adapted: the input is a radiograph, not a slice of the volume. Targets are coronal slices, as
-    the other methods' are: the authors' cross-sectional training on slices along all three axes,
-    whose volumes are averaged, would see three times the data in the same budget, and slices that
-    are 1.5 mm thick are no pictures along the other two. The axis code is there and constant.
+    Adapted: the input is a radiograph, not a slice of the volume. The overlay `x_diffusion` has
+    coronal slices alone as targets, as the other methods have, and its axis code is constant. The
+    overlay `x_diffusion_axes` is the authors' cross-sectional training on slices along all three
+    axes, whose volumes are averaged: its budget is shared by three times as many kinds of slices, a
+    volume costs three times as much, and along the two other axes slices are stretched from 1.5 mm
+    a voxel, by an autoencoder that knows coronal ones.
 
     Args:
         settings: see `DepthGuidance`.
@@ -34,6 +47,7 @@ class XDiffusionGuidance(DepthGuidance):
         del self.down_time  # the pose is in the token alone
         width = self.embedding_dim + len(AXES) + 1
         self.cc_projection = nn.Linear(width, self.cross_attention_dim)
+        self.axis = AXES[0]
         with torch.no_grad():
             self.cc_projection.weight[:, self.embedding_dim :].zero_()
             self.cc_projection.bias.zero_()
@@ -41,13 +55,59 @@ class XDiffusionGuidance(DepthGuidance):
                 own = torch.eye(self.embedding_dim)
                 self.cc_projection.weight[:, : self.embedding_dim].copy_(own)
 
+    @contextmanager
+    def along(self, axis: str) -> Iterator[None]:
+        """Depths that are not `placed` are of this axis meanwhile."""
+        self.axis, before = axis, self.axis
+        try:
+            yield
+        finally:
+            self.axis = before
+
     def token(self, embedding: Tensor, depth: Tensor, features: Tensor) -> Tensor:
         """(B, 1, cross_attention_dim)."""
-        axis = torch.zeros(len(depth), len(AXES), dtype=embedding.dtype, device=depth.device)
-        axis[:, AXES.index("coronal")] = 1
-        place = (2 * depth - 1).to(embedding.dtype).unsqueeze(1)
-        return self.cc_projection(torch.cat([embedding, axis, place], 1)).unsqueeze(1)
+        place = placed(depth, self.axis)
+        number = (place / _APART).floor()
+        axis = nn.functional.one_hot(number.long(), len(AXES)).to(embedding.dtype)
+        where = 2 * (place - _APART * number) - 1
+        parts = [embedding, axis, where.to(embedding.dtype).unsqueeze(1)]
+        return self.cc_projection(torch.cat(parts, 1)).unsqueeze(1)
 
     def time(self, embedding: Tensor, depth: Tensor, features: Tensor) -> Tensor:
         """Nothing: Zero-123 leaves the time embedding alone."""
         return embedding.new_zeros(len(depth), self.time_embed_dim)
+
+
+def placed(depth: Any, axis: str) -> Any:
+    """Depths in [0, 1] along an axis as one number each, by which the axis is known, too."""
+    return depth + _APART * AXES.index(axis)
+
+
+def resliced(volume: np.ndarray, axis: str, order: int = 1) -> np.ndarray:
+    """Coronal slices (n, H, W) -> n pictures (H, W) along an axis, evenly spaced.
+
+    Sagittal pictures (from the patient's right, anterior on the right hand) and axial ones
+    (from above, posterior on top) are stretched along the depth.
+
+    Args:
+        volume: of any kind; uint8 stays uint8.
+        axis: of AXES.
+        order: of the interpolation: 1 linear, 0 nearest (labels).
+    """
+    if axis == AXES[0]:
+        return volume
+    turned = np.transpose(volume, _ORDER[axis])
+    rows = np.linspace(0, len(turned) - 1, len(volume)).round().astype(int)
+    return _sized(turned[rows], (len(volume), *volume.shape[1:]), order)
+
+
+def coronal(pictures: np.ndarray, axis: str, count: int) -> np.ndarray:
+    """Pictures (k, H, W) along an axis, as of `resliced` -> coronal slices (count, H, W)."""
+    turned = np.transpose(pictures, _ORDER[axis])  # each of these orders is its own inverse
+    return _sized(turned, (count, *pictures.shape[1:]), 1)
+
+
+def _sized(array: np.ndarray, shape: tuple[int, ...], order: int) -> np.ndarray:
+    """Resampled so that first and last places stay what they are."""
+    zoom = [new / old for new, old in zip(shape, array.shape, strict=True)]
+    return ndimage.zoom(array, zoom, order=order, mode="nearest")

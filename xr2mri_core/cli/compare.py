@@ -18,7 +18,9 @@ def add(commands: Commands) -> None:
     parser.add_argument("--datalist", type=Path, required=True, help="MONAI datalist of pairs")
     parser.add_argument("--out", type=Path, required=True, help="folder of everything; resumed")
     parser.add_argument(
-        "--methods", default=None, help="names, with commas between (default: all; see the manual)"
+        "--methods",
+        default=None,
+        help="names, with commas between (default: all but optional ones; see the manual)",
     )
     parser.add_argument(
         "--load", action="append", default=[], metavar="METHOD=FILE",
@@ -62,6 +64,18 @@ def add(commands: Commands) -> None:
         "--lpips", type=Path, nargs=2, metavar=("ALEXNET", "LINEAR"),
         help="weights that you bring, of torchvision's AlexNet and of LPIPS",
     )  # fmt: skip
+    parser.add_argument(
+        "--fid", type=Path, metavar="INCEPTION",
+        help="weights that you bring, of torchvision's Inception v3: adds FID and KID",
+    )  # fmt: skip
+    parser.add_argument(
+        "--page", type=Path, metavar="FILE.md",
+        help="write the page of results there as well, its figures beside it",
+    )  # fmt: skip
+    parser.add_argument(
+        "--report-only", action="store_true",
+        help="write the report of what the folder holds by now, and compute nothing",
+    )  # fmt: skip
     parser.add_argument("--seed", type=seed, default=0, help="of trainings and noise (default 0)")
     for name in ("steps", "sampler", "noise_length"):
         knob_option(parser, name)
@@ -69,8 +83,8 @@ def add(commands: Commands) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from xr2mri_core.baselines import METHODS
-    from xr2mri_core.comparison.run import Plan, compare
+    from xr2mri_core.baselines import DEFAULT
+    from xr2mri_core.comparison.run import Plan, compare, report_again
     from xr2mri_core.comparison.training import Budget
 
     chosen = {
@@ -81,7 +95,7 @@ def _compare(arguments: argparse.Namespace) -> None:
         "step_counts": arguments.step_counts,
     }
     plan = Plan(
-        methods=arguments.methods.split(",") if arguments.methods else tuple(METHODS),
+        methods=arguments.methods.split(",") if arguments.methods else DEFAULT,
         budget=Budget(None if arguments.minutes else arguments.budget, arguments.minutes),
         load={name: Path(file) for name, file in _pairs(arguments.load, "load")},
         training_cases=arguments.training_cases,
@@ -93,21 +107,26 @@ def _compare(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         options=dict(_pairs(arguments.set, "set")),
         lpips=tuple(arguments.lpips) if arguments.lpips else None,
+        fid=arguments.fid,
         **{name: value for name, value in chosen.items() if value is not None},
     )
-    with progress_bar("compare") as progress:
-        text = compare(
-            arguments.datalist,
-            arguments.out,
-            plan,
-            bundle=arguments.bundle,
-            size=arguments.size,
-            weights=arguments.weights,
-            autoencoder=arguments.autoencoder,
-            device=arguments.device,
-            precision=arguments.precision,
-            progress=progress,
-        )
+    if arguments.report_only:
+        text = report_again(arguments.out, plan, arguments.page)
+    else:
+        with progress_bar("compare") as progress:
+            text = compare(
+                arguments.datalist,
+                arguments.out,
+                plan,
+                bundle=arguments.bundle,
+                size=arguments.size,
+                weights=arguments.weights,
+                autoencoder=arguments.autoencoder,
+                device=arguments.device,
+                precision=arguments.precision,
+                progress=progress,
+                page=arguments.page,
+            )
     print(text)
     print(arguments.out / "report.html")
 

@@ -7,11 +7,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from xr2mri_core.comparison.measure import Item, Lines, PeakMemory, Readers, Truths, asked
+from xr2mri_core.comparison.measure import (
+    Item,
+    Lines,
+    PeakMemory,
+    Readers,
+    Truths,
+    asked,
+    keep_volume,
+)
 from xr2mri_core.evaluation.calibration import coverage, spread_skill
 from xr2mri_core.evaluation.compare import SPACINGS, frame_slices, mean_adjacent
 from xr2mri_core.evaluation.distribution import spectrum_distance
@@ -70,6 +79,42 @@ def ablation(
             scores = None if readers.grader is None else readers.grader.grade(slices).tolist()
             values = {"ssim": float(np.mean(ssim(truth.slices, slices))), "scores": scores}
             lines.add({**key, "participant": item["participant"], **values})
+
+
+def ablation_pictures(
+    generator: KneeMRIGenerator,
+    items: Sequence[Item],
+    truths: Truths,
+    seed: int,
+    file_of: Callable[[str], Path],
+    **request: Any,
+) -> None:
+    """A slice of a knee with each finding: truth, all features, without the finding (Table III).
+
+    Args:
+        generator: of the method.
+        items: test cases, of which the first that has the finding is drawn.
+        truths: what is true.
+        seed: of the noise; case i is drawn from ``seed + i``.
+        file_of: finding -> where its pictures (3, H, W) are kept.
+        request: see `asked`.
+    """
+    for finding in FINDINGS:
+        names = [v.name for v in VARIABLES if v.finding == finding]
+        chosen = [
+            (index, item) for index, item in enumerate(items)
+            if any(item["features"].get(name, 0) for name in names)
+        ]  # fmt: skip
+        if not chosen or file_of(finding).is_file():
+            continue
+        (index, item), (truth, _) = chosen[0], truths(chosen[0][1])
+        form = generator.form_of(item)["features"]
+        with_, without = (
+            frame_slices(asked(generator, item, seed + index, len(truth.slices), told, **request))
+            for told in (form, ablations()[f"without {finding}"](form))
+        )
+        most = int(np.abs(with_ - without).sum((1, 2)).argmax())
+        keep_volume(file_of(finding), np.stack([truth.slices[most], with_[most], without[most]]))
 
 
 def slice_counts(

@@ -1,11 +1,17 @@
-"""Figures of the comparison: the paper's, with what the paper leaves out."""
+"""Figures of the comparison: the paper's, with what the paper leaves out.
+
+Colours are those of Okabe and Ito, which stay apart for colour-blind readers; curves beyond them
+differ by their dashes, too.
+"""
 
 from __future__ import annotations
 
 import base64
+import html
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,9 +19,28 @@ from scipy import ndimage
 
 from xr2mri_core.comparison.statistics import interval, per_patient
 from xr2mri_core.evaluation.figures import show_slice, subplots
+from xr2mri_core.evaluation.planes import LAGS
+from xr2mri_core.geometry import SLICE_MM, WINDOW_MM
 
 Lines = Sequence[Mapping[str, Any]]
 BOXED = {"psnr": "PSNR, dB", "ssim": "SSIM", "rssim": "RSSIM"}
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+DASHES = ("-", "--", ":", "-.")
+TRUTH = {"color": "black", "ls": "-", "lw": 2.5}
+SOBEL_MOST = 0.15
+"""Difference of slopes, per pixel, at which the map of differences saturates."""
+
+
+@contextmanager
+def _styled() -> Iterator[None]:
+    """The colours and dashes of curves."""
+    import matplotlib.pyplot as plt
+    from cycler import cycler
+
+    cycle = cycler(linestyle=DASHES) * cycler(color=COLOURS)
+    with plt.rc_context({"axes.prop_cycle": cycle, "lines.markersize": 4, "legend.fontsize": 8,
+                         "axes.titlesize": 10}):  # fmt: skip
+        yield
 
 
 def svg(figure: Any) -> str:
@@ -29,36 +54,44 @@ def svg(figure: Any) -> str:
     return re.sub(r"^.*?(?=<svg)", "", buffer.getvalue(), flags=re.DOTALL)
 
 
-def png(figure: Any, dpi: int = 110) -> str:
-    """A figure of pictures as an <img> that holds its PNG."""
+def pixels(figure: Any, dpi: int = 90, kind: str = "png") -> bytes:
+    """A figure of pictures as a PNG or JPEG file."""
     import matplotlib.pyplot as plt
 
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight")
+    figure.savefig(buffer, format=kind, dpi=dpi, bbox_inches="tight")
     plt.close(figure)
-    text = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="" src="data:image/png;base64,{text}">'
+    return buffer.getvalue()
+
+
+def png(figure: Any, alt: str, dpi: int = 90) -> str:
+    """A figure of pictures as an <img> that holds its PNG."""
+    text = base64.b64encode(pixels(figure, dpi)).decode()
+    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{text}">'
 
 
 def boxes(lines: Lines, titles: Mapping[str, str]) -> Any:
     """PSNR, SSIM and RSSIM of every row over the patients, means with 95 % intervals (Fig. 5)."""
-    figure, axes = subplots(1, len(BOXED), 4.2, 4.6)
+    figure, axes = subplots(1, len(BOXED), 4.2, 1.4 + 0.27 * len(titles))
     for axis, (metric, title) in zip(axes[0], BOXED.items(), strict=True):
         values = [list(per_patient(lines, row, metric).values()) for row in titles]
-        places = [n for n, own in enumerate(values, 1) if own]
-        axis.boxplot([own for own in values if own], positions=places, widths=0.6, showfliers=False)
+        places = [n for n, own in enumerate(values) if own]
+        # Lying boxes: the names beside them can be read without turning the head.
+        axis.boxplot([own for own in values if own], positions=places, widths=0.6,
+                     showfliers=False, vert=False, medianprops={"color": "0.5"})  # fmt: skip
         for place in places:
-            mean, low, high = interval(values[place - 1])
-            bars = [[mean - low], [high - mean]]
-            axis.errorbar(place, mean, bars, fmt="o", color="tab:red", capsize=4, markersize=4)
+            mean, low, high = interval(values[place])
+            axis.errorbar(mean, place, xerr=[[mean - low], [high - mean]], fmt="o",
+                          color=COLOURS[0], capsize=4, markersize=4)  # fmt: skip
         floor = [one["metrics"]["empty_rssim"] for one in lines if one.get("row") == "truth"]
         if metric == "rssim" and floor:
-            axis.axhline(np.nanmean(floor), color="0.5", ls="--", label="an empty edge map")
+            axis.axvline(np.nanmean(floor), color=COLOURS[5], ls="--", label="an empty edge map")
             axis.legend(fontsize=8)
-        axis.set_xticks(range(1, len(titles) + 1), list(titles.values()), rotation=60, ha="right",
-                        fontsize=8)  # fmt: skip
+        named = list(titles.values()) if axis is axes[0, 0] else [""] * len(titles)
+        axis.set_yticks(range(len(titles)), named, fontsize=9)
+        axis.set_ylim(len(titles) - 0.5, -0.5)
         axis.set_title(title)
-        axis.grid(axis="y", alpha=0.3)
+        axis.grid(axis="x", alpha=0.3)
     return figure
 
 
@@ -89,16 +122,38 @@ def grades(shown: Mapping[str, tuple[str, np.ndarray | None, Mapping[str, np.nda
             picture = volumes[name][middle]
             show_slice(above[column], picture, name)
             if column > 1:
-                below[column].imshow(np.abs(sobel(picture) - truth), cmap="inferno", vmin=0,
-                                     vmax=0.15)  # fmt: skip
+                map_ = below[column].imshow(np.abs(sobel(picture) - truth), cmap="inferno",
+                                            vmin=0, vmax=SOBEL_MOST)  # fmt: skip
+        if len(names) > 1:
+            bar = figure.colorbar(map_, cax=below[0].inset_axes((0.55, 0.1, 0.08, 0.8)))
+            bar.set_label("difference of slopes\n(Sobel), grey a pixel", fontsize=7)
+            bar.ax.yaxis.set_label_position("left")
+            bar.ax.tick_params(labelsize=7)
+    return figure
+
+
+def left_out(pictures: Mapping[str, np.ndarray]) -> Any:
+    """Finding -> slice (3, H, W) of the truth, all features, without the finding (Table III)."""
+    figure, axes = subplots(len(pictures), 4, 1.9, 2.05)
+    for line, (finding, (truth, with_, without)) in zip(axes, pictures.items(), strict=True):
+        show_slice(line[0], truth, f"truth with {finding}")
+        show_slice(line[1], with_, "all features")
+        show_slice(line[2], without, f"without {finding}")
+        show_slice(line[3], with_ - without, "difference", signed=0.3)
     return figure
 
 
 def over_slices(lines: Lines) -> Any:
     """Adjacent-slice correlation, rough and comb against s, with lines for the truth (Fig. 6)."""
     shown = {"adjacent": "adjacent-slice correlation", "rough": "rough", "comb": "comb"}
-    across = "slices s over the window of 73.5 mm"
-    return _curves(lines, "slices", "curve", shown, across)
+    figure = _curves(lines, "slices", "curve", shown, "slices s over the window of 73.5 mm")
+    for axis in figure.axes:
+        counts = sorted({one["slices"] for one in lines if one["curve"] != "truth"})
+        above = axis.twiny()
+        above.set_xlim(axis.get_xlim())
+        above.set_xticks(counts, [f"{WINDOW_MM / max(n - 1, 1):.2g}" for n in counts], fontsize=7)
+        above.set_xlabel("mm from slice to slice", fontsize=8)
+    return figure
 
 
 def over_steps(lines: Lines) -> Any:
@@ -107,26 +162,48 @@ def over_steps(lines: Lines) -> Any:
     figure = _curves(lines, "steps", "row", shown, "function evaluations")
     for axis in figure.axes:
         axis.set_xscale("log", base=2)
+        axis.xaxis.set_major_formatter("{x:.0f}")
     return figure
 
 
 def _curves(lines: Lines, what: str, by: str, shown: Mapping[str, str], across: str) -> Any:
-    """Metrics of the experiment ``what`` against its counts, a curve for each ``by``."""
-    own = [one for one in lines if one.get("experiment") == what]
-    figure, axes = subplots(1, len(shown), 4.2, 3.4)
-    for axis, (metric, title) in zip(axes[0], shown.items(), strict=True):
-        for curve in dict.fromkeys(one[by] for one in own):
-            rows = [one for one in own if one[by] == curve]
-            counts = sorted({one[what] for one in rows})
-            means = [_mean(one[metric] for one in rows if one[what] == n) for n in counts]
-            if curve == "truth":
-                axis.axhline(means[0], color="tab:red", label=f"truth, {counts[0]} {what}")
-            else:
-                axis.plot(counts, means, "o-", label=curve, markersize=4)
-        axis.set_xlabel(across)
-        axis.set_title(title, fontsize=10)
+    """Metrics of an experiment's lines against its counts, a curve for each ``by``."""
+    with _styled():
+        figure, axes = subplots(1, len(shown), 4.2, 3.4)
+        for axis, (metric, title) in zip(axes[0], shown.items(), strict=True):
+            for curve in dict.fromkeys(one[by] for one in lines):
+                rows = [one for one in lines if one[by] == curve]
+                counts = sorted({one[what] for one in rows})
+                means = [_mean(one[metric] for one in rows if one[what] == n) for n in counts]
+                if curve == "truth":
+                    axis.axhline(means[0], color="black", ls="--", lw=1)
+                    axis.plot(counts[:1], means[:1], "kD", label=f"truth, {counts[0]} {what}")
+                else:
+                    axis.plot(counts, means, marker="o", label=curve)
+            axis.set_xlabel(across)
+            axis.set_title(title)
+            axis.grid(alpha=0.3)
+        _legend_below(figure, axes[0, 0])
+    return figure
+
+
+def over_distance(lines: Lines, titles: Mapping[str, str]) -> Any:
+    """Correlation of slices against the distance between them, of rows and the truth."""
+    with _styled():
+        figure, axes = subplots(1, 1, 7.5, 3.6)
+        axis = axes[0, 0]
+        places = [lag * SLICE_MM for lag in LAGS]
+        for row, title in {"truth": "truth", **titles}.items():
+            own = [one["metrics"] for one in lines if one.get("row") == row]
+            means = [_mean(one.get(f"lag{lag}") for one in own) for lag in LAGS]
+            if np.isfinite(means).any():
+                style: dict[str, Any] = TRUTH if row == "truth" else {"marker": "o"}
+                axis.plot(places, means, label=title, **style)
+        axis.set_xticks(places)
+        axis.set_xlabel("mm between two slices")
+        axis.set_ylabel("correlation")
         axis.grid(alpha=0.3)
-    axes[0, 0].legend(fontsize=7)
+        _legend_below(figure, axis)
     return figure
 
 
@@ -144,43 +221,52 @@ def interpolated(pictures: np.ndarray) -> Any:
 
 def greys(lines: Lines, titles: Mapping[str, str]) -> Any:
     """Mean grey of a slice by its place in the window (Fig. 4b)."""
-    figure, axes = subplots(1, 1, 7, 3.6)
-    axis = axes[0, 0]
-    for row, title in {"truth": "truth", **titles}.items():
-        curves = [one["greys"] for one in lines if one.get("row") == row]
-        if curves:
-            place = np.linspace(0, 1, 50)
-            evenly = [np.interp(place, np.linspace(0, 1, len(c)), c) for c in curves]
-            style = {"color": "k", "lw": 2.5} if row == "truth" else {"lw": 1}
-            axis.plot(place, np.mean(evenly, 0), label=title, **style)
-    axis.set_xlabel("place, posterior to anterior")
-    axis.set_ylabel("mean grey")
-    axis.legend(fontsize=7, ncols=2)
-    axis.grid(alpha=0.3)
+    with _styled():
+        figure, axes = subplots(1, 1, 7.5, 3.6)
+        axis = axes[0, 0]
+        for row, title in {"truth": "truth", **titles}.items():
+            curves = [one["greys"] for one in lines if one.get("row") == row]
+            if curves:
+                place = np.linspace(0, 1, 50)
+                evenly = [np.interp(place, np.linspace(0, 1, len(c)), c) for c in curves]
+                style: dict[str, Any] = TRUTH if row == "truth" else {"lw": 1}
+                axis.plot(WINDOW_MM * place, np.mean(evenly, 0), label=title, **style)
+        axis.set_xlabel("mm, from posterior to anterior")
+        axis.set_ylabel("mean grey, of 0 to 1")
+        axis.grid(alpha=0.3)
+        _legend_below(figure, axis)
     return figure
 
 
 def calibration(lines: Lines) -> Any:
     """Predicted deviation against error, and how many voxels the intervals cover."""
-    own = [one for one in lines if one.get("experiment") == "spread"]
-    figure, axes = subplots(1, 2, 4, 3.6)
-    highest = 0.0
-    for one in own:
-        spread, error = ([row[key] for row in one["curve"]] for key in ("spread", "error"))
-        axes[0, 0].plot(spread, error, "o-", markersize=3, label=str(one["case"]))
-        highest = max(highest, *spread, *error)
-    axes[0, 0].plot([0, highest], [0, highest], "k--", lw=1)
-    axes[0, 0].set_xlabel("predicted deviation")
-    axes[0, 0].set_ylabel("error of the mean")
-    levels = (50, 80, 95)
-    for one in own:
-        axes[0, 1].plot(levels, [100 * one[f"cover{n}"] for n in levels], "o-", markersize=3)
-    axes[0, 1].plot(levels, levels, "k--", lw=1)
-    axes[0, 1].set_xlabel("interval, %")
-    axes[0, 1].set_ylabel("voxels within, %")
-    for axis in axes[0]:
-        axis.grid(alpha=0.3)
+    with _styled():
+        figure, axes = subplots(1, 2, 4, 3.6)
+        highest = 0.0
+        for one in lines:
+            spread, error = ([row[key] for row in one["curve"]] for key in ("spread", "error"))
+            axes[0, 0].plot(spread, error, marker="o", label=str(one["case"]))
+            highest = max(highest, *spread, *error)
+        axes[0, 0].plot([0, highest], [0, highest], "k--", lw=1, label="calibrated")
+        axes[0, 0].set_xlabel("predicted deviation, of greys of 0 to 1")
+        axes[0, 0].set_ylabel("error of the mean")
+        levels = (50, 80, 95)
+        for one in lines:
+            axes[0, 1].plot(levels, [100 * one[f"cover{n}"] for n in levels], marker="o")
+        axes[0, 1].plot(levels, levels, "k--", lw=1)
+        axes[0, 1].set_xlabel("interval, %")
+        axes[0, 1].set_ylabel("voxels within, %")
+        axes[0, 1].set_xticks(levels)
+        for axis in axes[0]:
+            axis.grid(alpha=0.3)
+        axes[0, 0].legend()
     return figure
+
+
+def _legend_below(figure: Any, axis: Any) -> None:
+    """One legend for the whole figure, where it covers no curve."""
+    handles, names = axis.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
 
 
 def _mean(values: Any) -> float:

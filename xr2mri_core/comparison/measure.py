@@ -19,6 +19,8 @@ import numpy as np
 import psutil
 import torch
 
+from xr2mri_core.baselines.x_diffusion import coronal
+from xr2mri_core.comparison.seen import Seen
 from xr2mri_core.evaluation.compare import frame_slices, mean_adjacent, read_slices
 from xr2mri_core.evaluation.distribution import histogram_distance, spectrum_distance
 from xr2mri_core.evaluation.metrics import Reference
@@ -55,12 +57,14 @@ class Readers:
     Attributes:
         segmenter, grader, lpips: see there.
         of: what they were trained on, by which old results are known.
+        seen: what FID and KID compare; it keeps its own files, so `of` does not know it.
     """
 
     segmenter: Segmenter | None = None
     grader: Grader | None = None
     lpips: Callable[[np.ndarray, np.ndarray], float] | None = None
     of: str = ""
+    seen: Seen | None = None
 
 
 class Truths:
@@ -190,6 +194,21 @@ def generated(generator: KneeMRIGenerator, **request: Any) -> Predict:
     return predict
 
 
+def cross_sectional(generator: KneeMRIGenerator, axes: Sequence[str], **request: Any) -> Predict:
+    """A row that generates along several axes and averages the volumes; see `x_diffusion`."""
+    guidance: Any = generator.model.guidance
+
+    def predict(item: Item, seed: int, count: int) -> np.ndarray:
+        volumes = []
+        for axis in axes:
+            with guidance.along(axis):
+                pictures = frame_slices(asked(generator, item, seed, count, **request))
+            volumes.append(coronal(pictures, axis, count))
+        return np.mean(volumes, axis=0, dtype=np.float32)
+
+    return predict
+
+
 def compared(
     truth: Reference, labels: np.ndarray | None, slices: np.ndarray, readers: Readers
 ) -> dict[str, float]:
@@ -225,11 +244,10 @@ def measure(
         seed: of the noise.
     """
     for index, item in enumerate(items):
-        case, kept = str(item["case"]), None
-        if case in shown:
-            kept = shown[case] / f"{row.name}.npy"
+        case = str(item["case"])
+        kept, seen = files_of(row.name, row.of, case, shown, readers)
         key = {"row": row.name, "case": case, "of": dict(row.of), "readers": readers.of}
-        if lines.find(**key) is None or (kept is not None and not kept.is_file()):
+        if lines.find(**key) is None or _missing(kept, seen):
             truth, labels = truths(item)
             started = time.perf_counter()
             slices = row.predict(item, seed + index, len(truth.slices))
@@ -243,8 +261,7 @@ def measure(
             }
             if readers.grader is not None:
                 result["scores"] = readers.grader.grade(slices).tolist()
-            if kept is not None:
-                keep_volume(kept, slices)
+            _keep(slices, kept, seen, readers)
             lines.add(result)
         yield index + 1
 
@@ -256,8 +273,8 @@ def truth_row(
     for item in items:
         case = str(item["case"])
         key = {"row": "truth", "case": case, "of": {}, "readers": readers.of}
-        kept = shown[case] / "truth.npy" if case in shown else None
-        if lines.find(**key) is not None and (kept is None or kept.is_file()):
+        kept, seen = files_of("truth", {}, case, shown, readers)
+        if lines.find(**key) is not None and not _missing(kept, seen):
             continue
         reference, labels = truths(item)
         slices = reference.slices
@@ -273,9 +290,27 @@ def truth_row(
         }
         if readers.grader is not None:
             result["scores"] = readers.grader.grade(slices).tolist()
-        if kept is not None:
-            keep_volume(kept, slices)
+        _keep(slices, kept, seen, readers)
         lines.add(result)
+
+
+def files_of(
+    row: str, of: Mapping[str, Any], case: str, shown: Mapping[str, Path], readers: Readers
+) -> tuple[Path | None, Path | None]:
+    """Where the volume of a case is kept for pictures, and its features for FID and KID."""
+    kept = shown[case] / f"{row}.npy" if case in shown else None
+    return kept, None if readers.seen is None else readers.seen.file(row, of, case)
+
+
+def _missing(*files: Path | None) -> bool:
+    return any(file is not None and not file.is_file() for file in files)
+
+
+def _keep(slices: np.ndarray, kept: Path | None, seen: Path | None, readers: Readers) -> None:
+    if kept is not None:
+        keep_volume(kept, slices)
+    if seen is not None and readers.seen is not None:
+        readers.seen.keep(seen, slices)
 
 
 def keep_volume(path: Path, slices: np.ndarray) -> None:

@@ -4,39 +4,49 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from xr2mri_core.baselines import METHODS, Method, method_called, nearest, thumbnail
+from xr2mri_core.baselines import METHODS, Method, method_called
 from xr2mri_core.comparison import experiments
 from xr2mri_core.comparison.measure import (
     Lines,
     Readers,
     Row,
     Truths,
-    generated,
     keep_volume,
     measure,
     truth_row,
 )
+from xr2mri_core.comparison.plan import Plan
+from xr2mri_core.comparison.results import OURS, Results
+from xr2mri_core.comparison.rows import (
+    TRIVIAL,
+    no_volume,
+    of_trivial,
+    rows_of,
+    trivial_rows,
+    without_network,
+)
+from xr2mri_core.comparison.seen import Seen
 from xr2mri_core.comparison.training import (
-    Budget,
     Run,
     Setting,
     Trained,
+    ablation_of,
     common_autoencoder,
+    finished,
     frames_of,
     given,
     train,
 )
 from xr2mri_core.datalist import load_datalist, save_datalist
 from xr2mri_core.errors import InputError
-from xr2mri_core.evaluation.compare import mean_volume, next_patient, read_slices, resampled
+from xr2mri_core.evaluation.compare import next_patient
 from xr2mri_core.evaluation.perceptual import LPIPS
 from xr2mri_core.evaluation.readers import (
     Grader,
@@ -49,61 +59,12 @@ from xr2mri_core.files import check_writable
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.shipped import bundle_folder
 from xr2mri_core.training import SliceCache
-from xr2mri_core.training.cache import from_bytes
 
 log = logging.getLogger("xr2mri")
 
 Progress = Callable[[int, int, str], None]
-OURS = "ours"
 SHOWN_GRADES = (0, 2, 4)
 """Kellgren-Lawrence grades of the cases whose slices are shown (Table II)."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is compared, on what, and how much of it.
-
-    Attributes:
-        methods: names of `METHODS`, in the order of the tables.
-        budget: of every training.
-        load: name -> weights that are not trained here.
-        training_cases, cases: the first so many of the training and the test split; None: all.
-        curve_cases: cases of the curves over slices and over steps.
-        ablation_cases: cases of the ablation of features; None: as `cases`.
-        samples: draws for calibration, on `curve_cases` cases; below 2: none.
-        steps, sampler, noise_length: of every method alike; but one that draws each slice alone by
-            its definition has no length.
-        slice_counts, step_counts: of the two curves.
-        reader_steps: training steps of the segmentation network; the grader's are three times that.
-        seed: of trainings and noise.
-        options: further options of the bundle's training commands.
-        lpips: AlexNet's weights and LPIPS's linear layers.
-        image_size: pixels of the side of a slice.
-    """
-
-    methods: Sequence[str] = tuple(METHODS)
-    budget: Budget = field(default_factory=lambda: Budget(samples=64_000))
-    load: Mapping[str, Path] = field(default_factory=dict)
-    training_cases: int | None = None
-    cases: int | None = None
-    curve_cases: int = 2
-    ablation_cases: int | None = None
-    samples: int = 6
-    steps: int = 6
-    sampler: str = "unipc"
-    noise_length: float = 6.0
-    slice_counts: Sequence[int] = experiments.SPACINGS
-    step_counts: Sequence[int] = experiments.STEPS
-    reader_steps: int = 600
-    seed: int = 0
-    options: Mapping[str, Any] = field(default_factory=dict)
-    lpips: tuple[Path, Path] | None = None
-    image_size: int = 256
-
-    def request(self, method: Method) -> dict[str, Any]:
-        """How a method is asked."""
-        noise = 0.0 if method.independent else self.noise_length
-        return {"steps": self.steps, "sampler": self.sampler, "noise_length": noise}
 
 
 def compare(
@@ -119,6 +80,7 @@ def compare(
     precision: str = "fp32",
     progress: Progress | None = None,
     run: Run | None = None,
+    page: Path | None = None,
 ) -> str:
     """Compare the methods of a plan and write tables, figures and the report into ``out``.
 
@@ -131,20 +93,21 @@ def compare(
         device, precision: of generation.
         progress: ``progress(done, total, stage)``.
         run: carries out a training command; None: in a process of its own.
+        page: where to write the page of results as well.
 
     Returns:
         The table of methods as Markdown.
 
     Raises:
         InputError: unknown methods, a datalist that lacks a split, a single patient.
+        WeightsError: weights that were brought are missing or of another network.
         TrainingError: a training failed.
     """
     from xr2mri_core.comparison.report import write_report
 
     out, bundle = check_writable(out), Path(bundle or bundle_folder())
-    methods = [method_called(name) for name in plan.methods]
-    if not methods:
-        raise InputError(f"no method to compare: accepted are {', '.join(METHODS)}")
+    methods = _methods(plan)
+    brought = _brought(plan, out)  # before hours of training, not after
     own_list = _datalist(Path(datalist), out, plan)
     items = load_datalist(own_list, "test")
     others = {item["case"]: next_patient(items, index) for index, item in enumerate(items)}
@@ -164,7 +127,7 @@ def compare(
 
     report(0, 1, "networks that read")
     slices = _training_slices(own_list, out, plan)
-    readers = _readers(slices, out, plan)
+    readers = _readers(slices, out, plan, brought)
     truths, lines = Truths(plan.image_size), Lines(out / "lines.jsonl")
     shown = shown_cases(items, out / "volumes")
 
@@ -175,65 +138,82 @@ def compare(
     truth_row(items, truths, readers, lines, shown)
     for one in trained:
         generator = load(one)
-        for row in rows_of(one, generator, plan):
-            rows.append(_without_network(row))
+        for row in rows_of(one, plan, generator):
+            rows.append(without_network(row))
             for done in measure(row, items, truths, readers, lines, shown, plan.seed):
                 report(done, len(items), row.title)
-        if one.method.kind == "sample":
+        if one.method.kind == "sample" and len(one.method.axes) == 1:
             experiments.steps(
                 one.method.title, generator, items[: plan.curve_cases], truths, lines, plan.seed,
                 {"sha256": one.sha256}, plan.step_counts, **_but_steps(plan.request(one.method)),
             )  # fmt: skip
     for row in trivial_rows(own_list, slices, others, plan):
-        rows.append(_without_network(row))
+        rows.append(without_network(row))
         for done in measure(row, items, truths, readers, lines, shown, plan.seed):
             report(done, len(items), row.title)
 
     by_name = {one.method.name: one for one in trained}
     report(0, 1, "experiments")
     _experiments(by_name, load, items, truths, readers, lines, shown, plan, out)
-    return write_report(out, plan, trained, rows, items, lines, shown, own_list, readers.of)
+    data = json.loads(own_list.read_text(encoding="utf-8"))
+    return write_report(
+        Results(out, plan, trained, rows, items, lines.rows, shown, data, readers), page
+    )
 
 
-def rows_of(trained: Trained, generator: KneeMRIGenerator, plan: Plan) -> Iterator[Row]:
-    """The rows of one method: as it is; and ours as its mean and without features."""
-    method, request = trained.method, plan.request(trained.method)
+def report_again(out: Path | str, plan: Plan, page: Path | None = None) -> str:
+    """Write the report of what a folder holds by now, and compute nothing.
 
-    def row(name: str, title: str, **more: Any) -> Row:
-        of = {"sha256": trained.sha256, "seed": plan.seed, **request, **more}
-        return Row(name, title, generated(generator, **request, **more), of)
+    For a run that is still going on, or was made by another version: what has not been trained or
+    measured yet is left out.
 
-    yield row(method.name, method.title, kind=method.kind)
-    if method.name == OURS:
-        yield row(f"{OURS}_mean", f"{method.title}, mean", kind="mean")
-        yield row(f"{OURS}_blank", f"{method.title}, no features", kind="sample", features={})
+    Args:
+        out: folder of the run.
+        plan: of the run.
+        page: where to write the page of results as well.
+
+    Returns:
+        The table of methods as Markdown.
+
+    Raises:
+        InputError: the folder holds no results of this plan.
+    """
+    from xr2mri_core.comparison.report import write_report
+
+    out = Path(out)
+    own_list, lines = out / "datalist.json", Lines(out / "lines.jsonl")
+    if not own_list.is_file() or not lines.rows:
+        raise InputError(f"'{out}' holds no results of a comparison yet", option="out")
+    items = load_datalist(own_list, "test")
+    trained = []
+    for method in _methods(plan):
+        known = plan.load.get(method.name)
+        one = given(method, known) if known else finished(method, out)
+        trained += [one] if one is not None else []
+    fingerprint = next(
+        (one["of"]["training"] for one in reversed(lines.rows) if "training" in one.get("of", {})),
+        "",
+    )
+    rows = [row for one in trained for row in rows_of(one, plan)]
+    rows += [
+        Row(name, title, no_volume, of_trivial(name, fingerprint, plan))
+        for name, title in TRIVIAL.items()
+    ]
+    newest = next((one["readers"] for one in reversed(lines.rows) if "readers" in one), "")
+    seen = None if plan.fid is None else Seen(plan.fid, out / "seen")
+    data = json.loads(own_list.read_text(encoding="utf-8"))
+    return write_report(
+        Results(out, plan, trained, rows, items, lines.rows,
+                shown_cases(items, out / "volumes"), data, Readers(of=newest, seen=seen)),
+        page,
+    )  # fmt: skip
 
 
-def trivial_rows(
-    datalist: Path, slices: SliceCache, others: Mapping[str, Any], plan: Plan
-) -> Iterator[Row]:
-    """Mean volume, other patient, nearest radiograph."""
-    training = load_datalist(datalist, "training")
-    mean = mean_volume(training, 200, plan.image_size, plan.seed)
-    of = {"training": slices.fingerprint, "seed": plan.seed}
-    yield Row("mean_volume", "mean volume", lambda item, seed, count: resampled(mean, count), of)
-
-    def other(item: Any, seed: int, count: int) -> np.ndarray:
-        return resampled(read_slices(others[item["case"]], plan.image_size)[0], count)
-
-    yield Row("other_patient", "other patient", other)
-    table = np.stack([thumbnail(picture) for picture in slices.arrays["radiographs"]])
-
-    def alike(item: Any, seed: int, count: int) -> np.ndarray:
-        from xr2mri_core.reading import prepare_radiograph
-
-        side = item.get("laterality") or "auto"
-        read = prepare_radiograph(item["radiograph"], plan.image_size, side, item.get("box"))
-        index = nearest(read.picture[0, 0].numpy(), table)
-        found = from_bytes(slices.arrays["slices"][index]).numpy()
-        return resampled((found + 1) / 2, count)
-
-    yield Row("nearest", "nearest radiograph", alike, of)
+def _methods(plan: Plan) -> list[Method]:
+    methods = [method_called(name) for name in plan.methods]
+    if not methods:
+        raise InputError(f"no method to compare: accepted are {', '.join(METHODS)}")
+    return methods
 
 
 def shown_cases(items: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, Path]:
@@ -272,6 +252,9 @@ def _experiments(
                 generator, items[: plan.ablation_cases], truths, readers, lines, plan.seed, of,
                 **request,
             )  # fmt: skip
+            experiments.ablation_pictures(
+                generator, items, truths, plan.seed, partial(ablation_of, out, one), **request
+            )
             if plan.samples > 1:
                 experiments.spread(
                     generator, few, truths, lines, plan.seed, of, plan.samples, **request
@@ -312,7 +295,17 @@ def _training_slices(datalist: Path, out: Path, plan: Plan) -> SliceCache:
     )
 
 
-def _readers(slices: SliceCache, out: Path, plan: Plan) -> Readers:
+def _brought(plan: Plan, out: Path) -> tuple[LPIPS | None, Seen | None]:
+    """The networks whose weights the user brings, each known to be what it should be."""
+    seen = None if plan.fid is None else Seen(plan.fid, out / "seen")
+    if seen is not None:
+        _ = seen.network
+    return None if plan.lpips is None else LPIPS(*plan.lpips), seen
+
+
+def _readers(
+    slices: SliceCache, out: Path, plan: Plan, brought: tuple[LPIPS | None, Seen | None]
+) -> Readers:
     torch.manual_seed(plan.seed)
     of = f"{slices.fingerprint[:12]}-{plan.reader_steps}-{plan.seed}"
     segmenter = None
@@ -326,13 +319,8 @@ def _readers(slices: SliceCache, out: Path, plan: Plan) -> Readers:
         Grader(), out / "readers" / f"grader-{of}.safetensors",
         lambda net: train_grader(net, slices, 3 * plan.reader_steps, seed=plan.seed), "grader",
     )  # fmt: skip
-    lpips = None if plan.lpips is None else LPIPS(*plan.lpips)
-    return Readers(segmenter, grader, lpips, of + str(plan.lpips or ""))  # type: ignore[arg-type]
-
-
-def _without_network(row: Row) -> Row:
-    """A row that holds no generator: nothing but its name is asked for later."""
-    return Row(row.name, row.title, lambda *_: np.empty(0), row.of)
+    lpips, seen = brought
+    return Readers(segmenter, grader, lpips, of + str(plan.lpips or ""), seen)  # type: ignore[arg-type]
 
 
 def _but_steps(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,10 @@ from scipy.stats import wilcoxon
 
 DRAWS = 2000
 
+Span = tuple[float, float, float]
+"""A value, and the two ends of its 95 % interval."""
+NOTHING: Span = (float("nan"), float("nan"), float("nan"))
+
 
 def per_patient(rows: Sequence[Mapping[str, Any]], row: str, metric: str) -> dict[str, float]:
     """Patient -> mean of a metric over the patient's cases; what is not finite is left out.
@@ -27,10 +31,10 @@ def per_patient(rows: Sequence[Mapping[str, Any]], row: str, metric: str) -> dic
     return {person: float(np.mean(several)) for person, several in values.items()}
 
 
-def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
+def interval(values: Sequence[float], level: float = 0.95) -> Span:
     """Mean and percentile bootstrap interval of the mean over patients; NaN without any."""
     if not len(values):
-        return float("nan"), float("nan"), float("nan")
+        return NOTHING
     known = np.asarray(values, np.float64)
     draws = np.random.default_rng(0).choice(known, (DRAWS, known.size)).mean(1)
     low, high = np.quantile(draws, ((1 - level) / 2, (1 + level) / 2))
@@ -73,3 +77,13 @@ def holm(p: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(known) - rank) * values[index]))
         corrected[index] = highest
     return corrected.tolist()
+
+
+def number(span: Span, digits: int, signed: bool = False) -> str:
+    """A value with its interval for people; "-" where there is none."""
+    value, low, high = span
+    if not np.isfinite(value):
+        return "-"
+    sign = "+" if signed else ""
+    ends = f" [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]" if np.isfinite(low + high) else ""
+    return f"{value:{sign}.{digits}f}{ends}"

@@ -27,6 +27,7 @@ Run = Callable[[Mapping[str, Any], Path], None]
 """(options of the bundle command, file for what it says) -> nothing, or TrainingError."""
 
 WEIGHTS = "knee_xr2mri.safetensors"
+GIVEN = "given"
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,9 @@ class Trained:
         method: which.
         weights: file.
         sha256: of it.
-        command: that made it; "given" where it was handed in.
+        command: that made it; `GIVEN` where it was handed in.
         card: what the training wrote of itself: commit, seed, steps, minutes, results.
-        samples: slices seen, all stages together; None where it was handed in.
+        samples: slices seen, all stages together; None where nobody knows.
     """
 
     method: Method
@@ -99,6 +100,11 @@ def frames_of(out: Path, trained: Trained) -> Path:
     return out / "volumes" / f"frames-{trained.sha256[:12]}.npy"
 
 
+def ablation_of(out: Path, trained: Trained, finding: str) -> Path:
+    """Where the pictures of leaving a finding out lie."""
+    return out / "volumes" / f"ablation-{trained.sha256[:12]}-{finding}.npy"
+
+
 def common_autoencoder(bundle: Path, size: str, weights: Path | None, out: Path) -> Path:
     """The autoencoder of a model's weights as the folder that trainings take; made once."""
     folder = out / "autoencoder"
@@ -110,7 +116,7 @@ def common_autoencoder(bundle: Path, size: str, weights: Path | None, out: Path)
 
 def given(method: Method, weights: Path) -> Trained:
     """Weights that need no training."""
-    return Trained(method, weights, digest(weights), "given", {}, None)
+    return Trained(method, weights, digest(weights), GIVEN, {}, None)
 
 
 def train(method: Method, setting: Setting, run: Run | None = None) -> Trained:
@@ -143,6 +149,36 @@ def train(method: Method, setting: Setting, run: Run | None = None) -> Trained:
     return Trained(method, start, digest(start), "\n".join(commands), card, samples)
 
 
+def finished(method: Method, out: Path) -> Trained | None:
+    """A method as it was trained in a run's folder, whatever the version; None if it was not yet.
+
+    Args:
+        method: which.
+        out: folder of the run.
+    """
+    commands: list[str] = []
+    samples: int | None = 0
+    for number in range(1, 1 + len(method.stages)):
+        folder = out / "training" / method.name / str(number)
+        try:
+            card = json.loads((folder / "model_card.json").read_text(encoding="utf-8"))
+            asked = json.loads((folder / "asked.json").read_text(encoding="utf-8"))
+            options = json.loads(asked["options"])
+        except (OSError, ValueError, KeyError):
+            return None
+        if not (folder / WEIGHTS).is_file():
+            return None
+        commands.append(shlex.join(_words(options)))
+        try:
+            seen = int(card["steps"]) * _slices_a_step(options)
+        except (OSError, ValueError, KeyError):  # its configurations lie elsewhere by now
+            samples = None
+        else:
+            samples = None if samples is None else samples + seen
+    weights = folder / WEIGHTS
+    return Trained(method, weights, digest(weights), "\n".join(commands), card, samples)
+
+
 def _stage(
     method: Method, setting: Setting, overlays: Sequence[str], folder: Path, start: Path | None
 ) -> tuple[dict[str, Any], int]:
@@ -150,10 +186,7 @@ def _stage(
     configs = setting.bundle / "configs"
     names = ("training", "train_diffusion", setting.size, *overlays)
     files = [str(configs / f"{name}.yaml") for name in names]
-    parser = ConfigParser()
-    parser.read_config(files)
-    parser.update(dict(setting.options))
-    batch = int(parser["cases_per_batch"]) * int(parser["slices_per_case"])
+    batch = _slices_a_step({"config_file": files, **setting.options})
     options: dict[str, Any] = {
         "bundle_root": str(setting.bundle),
         "config_file": files,
@@ -169,6 +202,15 @@ def _stage(
     if start is not None:
         options["initial_weights"] = str(start)
     return options, batch
+
+
+def _slices_a_step(options: Mapping[str, Any]) -> int:
+    """Slices that a step of a training sees, by its configurations and what overrides them."""
+    parser = ConfigParser()
+    parser.read_config(options["config_file"])
+    own = {n: v for n, v in options.items() if n in ("cases_per_batch", "slices_per_case")}
+    parser.update(own)
+    return int(parser["cases_per_batch"]) * int(parser["slices_per_case"])
 
 
 def _asked(options: Mapping[str, Any], setting: Setting, start: Path | None) -> dict[str, str]:

@@ -8,6 +8,7 @@ from xr2mri_core.training.autoencoder import (
     measure_scaling,
     start_autoencoder,
 )
+from xr2mri_core.training.axes import AxisBatches
 from xr2mri_core.training.batches import (
     CaseBatches,
     SliceBatches,
@@ -32,6 +33,7 @@ __all__ = [
     "EMA",
     "AlignedStage",
     "AutoencoderStage",
+    "AxisBatches",
     "CaseBatches",
     "Checkpoints",
     "DiffusionStage",

@@ -56,7 +56,9 @@ const viewer = (() => {
   }
 
   function drawAll() {
-    for (const volume of state.volumes) for (const plane of planes) draw(volume, plane);
+    for (const volume of state.volumes) {
+      if (!volume.figure.hidden) for (const plane of planes) draw(volume, plane);
+    }
     for (const plane of planes) {
       const slider = document.getElementById(`slider-${plane}`);
       slider.max = length(plane) - 1;
@@ -121,18 +123,38 @@ const viewer = (() => {
         canvas.setAttribute("role", "img");
         canvas.setAttribute("aria-label", `${volume.title}, ${plane}`);
         const [wide, high] = chosen.millimetres[plane];
-        canvas.style.width = `${wide * 1.2}px`;
-        canvas.style.height = `${high * 1.2}px`;
+        canvas.style.width = `calc(${wide} * var(--mm))`;
+        canvas.style.height = `calc(${high} * var(--mm))`;
         listen(canvas, plane);
         canvases[plane] = canvas;
         figure.append(canvas);
       }
       root.append(figure);
-      return { title: volume.title, voxels: voxels[n], canvases };
+      return { title: volume.title, voxels: voxels[n], canvases, figure };
     });
+    choose();
     for (const plane of planes) state.index[plane] = Math.floor(length(plane) / 2);
     drawAll();
     state.ready = true;
+  }
+
+  // Which volumes are shown, in whatever case: those that are not are not drawn either.
+  const wanted = new Map();
+  const boxes = document.getElementById("chosen");
+  for (const { title } of data.cases.flatMap((one) => one.volumes)) {
+    if (wanted.has(title)) continue;
+    wanted.set(title, wanted.size < data.first);
+    const label = document.createElement("label");
+    const box = document.createElement("input");
+    box.type = "checkbox";
+    box.checked = wanted.get(title);
+    box.addEventListener("change", () => { wanted.set(title, box.checked); choose(); drawAll(); });
+    label.append(box, ` ${title}`);
+    boxes.append(label);
+  }
+
+  function choose() {
+    for (const volume of state.volumes) volume.figure.hidden = !wanted.get(volume.title);
   }
 
   const choice = document.getElementById("case");

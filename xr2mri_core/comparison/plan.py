@@ -1,0 +1,61 @@
+"""What is compared: the knobs of a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from xr2mri_core.baselines import DEFAULT, Method
+from xr2mri_core.comparison import experiments
+from xr2mri_core.comparison.training import Budget
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared, on what, and how much of it.
+
+    Attributes:
+        methods: names of `METHODS`, in the order of the tables.
+        budget: of every training.
+        load: name -> weights that are not trained here.
+        training_cases, cases: the first so many of the training and the test split; None: all.
+        curve_cases: cases of the curves over slices and over steps.
+        ablation_cases: cases of the ablation of features; None: as `cases`.
+        samples: draws for calibration, on `curve_cases` cases; below 2: none.
+        steps, sampler, noise_length: of every method alike; but one that draws each slice alone by
+            its definition has no length.
+        slice_counts, step_counts: of the two curves.
+        reader_steps: training steps of the segmentation network; the grader's are three times that.
+        seed: of trainings and noise.
+        options: further options of the bundle's training commands.
+        lpips: AlexNet's weights and LPIPS's linear layers.
+        fid: Inception's weights, for FID and KID.
+        image_size: pixels of the side of a slice.
+    """
+
+    methods: Sequence[str] = DEFAULT
+    budget: Budget = field(default_factory=lambda: Budget(samples=64_000))
+    load: Mapping[str, Path] = field(default_factory=dict)
+    training_cases: int | None = None
+    cases: int | None = None
+    curve_cases: int = 2
+    ablation_cases: int | None = None
+    samples: int = 6
+    steps: int = 6
+    sampler: str = "unipc"
+    noise_length: float = 6.0
+    slice_counts: Sequence[int] = experiments.SPACINGS
+    step_counts: Sequence[int] = experiments.STEPS
+    reader_steps: int = 600
+    seed: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+    lpips: tuple[Path, Path] | None = None
+    fid: Path | None = None
+    image_size: int = 256
+
+    def request(self, method: Method) -> dict[str, Any]:
+        """How a method is asked."""
+        noise = 0.0 if method.independent else self.noise_length
+        return {"steps": self.steps, "sampler": self.sampler, "noise_length": noise}

@@ -1,0 +1,135 @@
+"""Feature recovery: does a grader read from a generated volume the grade that was put in?
+
+The area under the ROC curve of each feature, with intervals from a bootstrap over the cases. Two
+rows are compared on the same draws of cases, so that what both have in common cancels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from xr2mri_core.comparison.experiments import FINDINGS, ablations
+from xr2mri_core.comparison.statistics import NOTHING, Span, interval
+from xr2mri_core.evaluation.readers import feature_auc, presence
+from xr2mri_core.features import VARIABLES
+
+DRAWS = 200
+"""Of the bootstrap over cases."""
+
+Scores = Mapping[str, np.ndarray]
+"""Case -> (variables,) of `Grader.grade`, or of `presence`."""
+Areas = dict[str, float]
+
+
+def groups() -> dict[str, list[str]]:
+    """What is told: each variable, each finding (its variables) and "all" of them."""
+    found = {variable.name: [variable.name] for variable in VARIABLES}
+    for variable in VARIABLES:
+        found.setdefault(variable.finding, []).append(variable.name)
+    return {**found, "all": [variable.name for variable in VARIABLES]}
+
+
+def recovered(scores: Scores, truth: Scores, draws: int = DRAWS) -> dict[str, Span]:
+    """AUC of the grader on generated volumes.
+
+    Args:
+        scores: of `Grader.grade`.
+        truth: of `presence`.
+        draws: of the bootstrap.
+
+    Returns:
+        Name of `groups` -> AUC and its 95 % interval; findings and "all" are means over variables
+        that have both kinds of cases. Nothing without cases.
+    """
+    return _spans([areas for (areas,) in _drawn([scores], truth, draws)])
+
+
+def gained(scores: Scores, other: Scores, truth: Scores, draws: int = DRAWS) -> dict[str, Span]:
+    """AUC of ``scores`` minus that of ``other`` on the same cases; see `recovered`."""
+    return _spans(
+        [
+            {name: own[name] - second[name] for name in own}
+            for own, second in _drawn([scores, other], truth, draws)
+        ]
+    )
+
+
+def occurrences(items: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Name of `groups` -> cases with any of its variables present."""
+    told = {variable.name: index for index, variable in enumerate(VARIABLES)}
+    present = [presence(item["features"]) == 1 for item in items]
+    return {
+        name: sum(bool(one[[told[v] for v in group]].any()) for one in present)
+        for name, group in groups().items()
+    }
+
+
+def ablated(
+    lines: Sequence[Mapping[str, Any]], truth: Scores
+) -> dict[str, dict[str, dict[str, Span]]]:
+    """What leaving features out does (Table III).
+
+    Args:
+        lines: of the experiment "ablation".
+        truth: of `presence`.
+
+    Returns:
+        Variant -> ``auc`` (each of FINDINGS and "all"), ``lost`` (AUC with all features minus this
+        variant's, on the same cases) and ``ssim`` ("ssim"); only variants that were run.
+    """
+    found: dict[str, dict[str, dict[str, Span]]] = {}
+    scores: dict[str, dict[str, np.ndarray]] = {}
+    for variant in ablations():
+        own = [one for one in lines if one["variant"] == variant]
+        scores[variant] = {
+            str(one["case"]): np.asarray(one["scores"]) for one in own if one["scores"]
+        }
+        if own:
+            found[variant] = {"ssim": {"ssim": interval([one["ssim"] for one in own])}}
+    for variant, values in found.items():
+        areas = recovered(scores[variant], truth)
+        lost = gained(scores["all"], scores[variant], truth) if variant != "all" else {}
+        names = (*FINDINGS, "all")
+        values["auc"] = {name: areas.get(name, NOTHING) for name in names}
+        values["lost"] = {name: lost.get(name, NOTHING) for name in names}
+    return found
+
+
+def _drawn(rows: Sequence[Scores], truth: Scores, draws: int) -> Iterator[tuple[Areas, ...]]:
+    """Areas of each row on all common cases, then on cases drawn from them with repetition."""
+    cases = [case for case in truth if all(case in scores for scores in rows)]
+    if not cases:
+        return
+    own = [np.stack([scores[case] for case in cases]) for scores in rows]
+    true = np.stack([truth[case] for case in cases])
+    random = np.random.default_rng(0)
+    chosen = np.arange(len(cases))
+    for _ in range(1 + draws):
+        yield tuple(_areas(scores[chosen], true[chosen]) for scores in own)
+        chosen = random.integers(len(cases), size=len(cases))
+
+
+def _areas(scores: np.ndarray, truth: np.ndarray) -> Areas:
+    each = feature_auc(scores, truth)
+    return {name: _nanmean([each[v] for v in group]) for name, group in groups().items()}
+
+
+def _spans(several: Sequence[Areas]) -> dict[str, Span]:
+    """The first of several areas, with the middle 95 % of the others."""
+    if not several:
+        return {}
+    whole, *drawn = several
+    spans = {}
+    for name, value in whole.items():
+        known = [one[name] for one in drawn if np.isfinite(one[name])]
+        low, high = np.quantile(known, (0.025, 0.975)) if known else (np.nan, np.nan)
+        spans[name] = (value, float(low), float(high))
+    return spans
+
+
+def _nanmean(values: Sequence[float]) -> float:
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else float("nan")

@@ -1,0 +1,208 @@
+"""What a comparison found: its own lines among all that the folder holds, and what they say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xr2mri_core.comparison.measure import Readers, Row
+from xr2mri_core.comparison.plan import Plan
+from xr2mri_core.comparison.recovery import ablated, gained, recovered
+from xr2mri_core.comparison.statistics import Span, holm, interval, paired, per_patient
+from xr2mri_core.comparison.training import Trained
+from xr2mri_core.evaluation.readers import presence
+
+Item = Mapping[str, Any]
+Line = Mapping[str, Any]
+
+OURS = "ours"
+BLANK = "_blank"
+"""Ends the name of a row that is a method without the features."""
+
+COLUMNS: dict[str, tuple[str, int, int]] = {
+    "ssim": ("SSIM", 3, 1),
+    "ssim_joint": ("SSIM joint", 3, 1),
+    "ms_ssim": ("MS-SSIM", 3, 1),
+    "ssim_3d": ("3-D SSIM", 3, 1),
+    "ssim_sagittal": ("SSIM sagittal", 3, 1),
+    "ssim_axial": ("SSIM axial", 3, 1),
+    "psnr": ("PSNR, dB", 2, 1),
+    "edge_f1": ("edge F1", 3, 1),
+    "edge_distance_mm": ("edge distance, mm", 2, -1),
+    "rssim": ("RSSIM", 3, 1),
+    "dice_femur": ("Dice femur", 3, 1),
+    "dice_tibia": ("Dice tibia", 3, 1),
+    "dice_cartilage": ("Dice cartilage", 3, 1),
+    "dice_meniscus": ("Dice meniscus", 3, 1),
+    "surface_femur": ("surface femur, mm", 2, -1),
+    "surface_tibia": ("surface tibia, mm", 2, -1),
+    "surface_cartilage": ("surface cartilage, mm", 2, -1),
+    "histogram": ("greys", 4, -1),
+    "spectrum": ("spectrum, dB", 2, -1),
+    "lpips": ("LPIPS", 3, -1),
+    "fid": ("FID", 1, -1),
+    "kid": ("KID x 1000", 1, -1),
+    "adjacent": ("adjacent corr.", 3, 0),
+    "rough": ("rough", 2, 0),
+    "comb": ("comb", 3, 0),
+}
+"""Metric -> title, digits, and whether more is better (1), less is (-1), or as the truth (0)."""
+
+TESTED = ("ssim", "ssim_3d", "edge_f1", "surface_femur", "surface_cartilage", "rssim", "psnr")
+"""Metrics on which ours is tested against each other row."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """A comparison as all tables and figures read it; each number is computed once.
+
+    Attributes:
+        out: folder of the run.
+        plan: what was compared.
+        trained: methods with their weights.
+        rows: of the tables, in their order.
+        items: test cases.
+        lines: all that the folder holds, of earlier weights too.
+        shown: case -> folder of its kept volumes.
+        data: the datalist of the comparison, as it was read.
+        readers: of the lines that count.
+    """
+
+    out: Path
+    plan: Plan
+    trained: Sequence[Trained]
+    rows: Sequence[Row]
+    items: Sequence[Item]
+    lines: Sequence[Line]
+    shown: Mapping[str, Path]
+    data: Mapping[str, Any]
+    readers: Readers
+
+    @cached_property
+    def measured(self) -> list[Line]:
+        """The newest line of each row and case."""
+        own = [one for one in self.lines if is_of(one, self.rows, self.items, self.readers.of)]
+        return list({(one["row"], one["case"]): one for one in own}.values())
+
+    @cached_property
+    def titles(self) -> dict[str, str]:
+        """Row -> its title, of those that have been measured."""
+        there = {one["row"] for one in self.measured}
+        return {row.name: row.title for row in self.rows if row.name in there}
+
+    @cached_property
+    def experiments(self) -> list[Line]:
+        """The newest line of each experiment's setting, of these weights and cases."""
+        digests = {one.sha256 for one in self.trained}
+        cases = {str(item["case"]) for item in self.items}
+        found: dict[tuple[Any, ...], Line] = {}
+        for one in self.lines:
+            if "experiment" in one and str(one["case"]) in cases:
+                named = {v for v in one["of"].values() if isinstance(v, str) and len(v) == 64}
+                if named <= digests:
+                    found[_setting(one)] = one
+        return list(found.values())
+
+    def experiment(self, name: str) -> list[Line]:
+        """Lines of one experiment."""
+        return [one for one in self.experiments if one["experiment"] == name]
+
+    @cached_property
+    def summary(self) -> dict[str, dict[str, Span]]:
+        """Row -> metric -> mean and interval over patients; of the truth what it has."""
+        found = {}
+        for row in ("truth", *self.titles):
+            values = {m: interval([*per_patient(self.measured, row, m).values()]) for m in COLUMNS}
+            found[row] = values | self._distances(row)
+        return found
+
+    def _distances(self, row: str) -> dict[str, Span]:
+        of = next((one.of for one in self.rows if one.name == row), None)
+        if self.readers.seen is None or of is None:
+            return {}
+        return self.readers.seen.distances(row, of, self.items)
+
+    @cached_property
+    def grades(self) -> dict[str, np.ndarray]:
+        """Case -> presence of each variable."""
+        return {str(item["case"]): presence(item["features"]) for item in self.items}
+
+    @cached_property
+    def recovery(self) -> dict[str, dict[str, Span]]:
+        """Row (the truth first) -> finding -> AUC of the grader."""
+        rows = ("truth", *self.titles)
+        return {row: recovered(self._scores(row), self.grades) for row in rows}
+
+    @cached_property
+    def gains(self) -> dict[str, dict[str, Span]]:
+        """Method that takes features -> finding -> AUC with them minus without."""
+        return {
+            row: gained(self._scores(row), self._scores(row + BLANK), self.grades)
+            for row in self.titles
+            if row + BLANK in self.titles
+        }
+
+    @cached_property
+    def ablation(self) -> dict[str, dict[str, dict[str, Span]]]:
+        """Of `ablated`."""
+        return ablated(self.experiment("ablation"), self.grades)
+
+    def _scores(self, row: str) -> dict[str, np.ndarray]:
+        found = (one for one in self.measured if one["row"] == row and one.get("scores"))
+        return {str(one["case"]): np.asarray(one["scores"]) for one in found}
+
+    @cached_property
+    def tests(self) -> list[dict[str, Any]]:
+        """Ours minus each other row, patient by patient; p corrected for all of a metric."""
+        found = []
+        others = [row for row in self.titles if row != OURS]
+        for metric in TESTED:
+            own = per_patient(self.measured, OURS, metric)
+            results = [paired(own, per_patient(self.measured, row, metric)) for row in others]
+            corrected = holm([result["p"] for result in results])
+            for row, result, p in zip(others, results, corrected, strict=True):
+                found.append({"metric": metric, "row": row, **result, "p_holm": p})
+        return found
+
+    @cached_property
+    def provenance(self) -> list[dict[str, Any]]:
+        """What each method's weights are and where they come from."""
+        return [*_provenance(self.trained, self.plan)]
+
+
+def is_of(one: Line, rows: Sequence[Row], items: Sequence[Item], readers: str) -> bool:
+    """Whether a line is of this run's rows and cases, not of earlier weights."""
+    of = {row.name: json.loads(json.dumps(dict(row.of))) for row in rows} | {"truth": {}}
+    cases = {str(item["case"]) for item in items}
+    same = one.get("row") in of and one.get("of") == of[one["row"]]
+    return same and one.get("case") in cases and one.get("readers") == readers
+
+
+def _setting(one: Line) -> tuple[Any, ...]:
+    """What tells an experiment's lines apart, whatever came of them."""
+    names = ("experiment", "case", "variant", "curve", "row", "slices", "steps", "samples")
+    found = (one.get(name) for name in names)
+    return tuple(value for value in found if not isinstance(value, list))
+
+
+def _provenance(trained: Sequence[Trained], plan: Plan) -> Iterator[dict[str, Any]]:
+    for one in trained:
+        versions = one.card.get("versions", {})
+        yield {
+            "method": one.method.title,
+            "weights": one.sha256,
+            "commit": one.card.get("commit", ""),
+            "seed": one.card.get("seed", plan.seed),
+            "slices seen": "" if one.samples is None else one.samples,
+            "minutes": one.card.get("minutes", ""),
+            "validation loss": one.card.get("results", {}).get("val_loss", ""),
+            "hardware": one.card.get("hardware", ""),
+            "torch": versions.get("torch", ""),
+            "command": one.command,
+        }

@@ -1,0 +1,103 @@
+"""The lines of the tables: how each method is asked, and predictions without a generator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xr2mri_core.baselines import nearest, thumbnail
+from xr2mri_core.comparison.measure import Predict, Row, cross_sectional, generated
+from xr2mri_core.comparison.plan import Plan
+from xr2mri_core.comparison.results import BLANK, OURS
+from xr2mri_core.comparison.training import Trained
+from xr2mri_core.datalist import load_datalist
+from xr2mri_core.evaluation.compare import mean_volume, read_slices, resampled
+from xr2mri_core.generation import KneeMRIGenerator
+from xr2mri_core.training import SliceCache
+from xr2mri_core.training.cache import from_bytes
+
+
+def rows_of(
+    trained: Trained, plan: Plan, generator: KneeMRIGenerator | None = None
+) -> Iterator[Row]:
+    """The rows of one method: as it is; ours as its mean, too; and without features.
+
+    Without a generator they can be looked up, not measured.
+    """
+    method, request = trained.method, plan.request(trained.method)
+
+    def row(name: str, title: str, **more: Any) -> Row:
+        of = {"sha256": trained.sha256, "seed": plan.seed, **request, **more}
+        predict: Predict = no_volume
+        if generator is not None and len(method.axes) > 1:
+            predict = cross_sectional(generator, method.axes, **request, **more)
+        elif generator is not None:
+            predict = generated(generator, **request, **more)
+        return Row(name, title, predict, of)
+
+    yield row(method.name, method.title, kind=method.kind)
+    if method.name == OURS:
+        yield row(f"{OURS}_mean", f"{method.title}, mean", kind="mean")
+    if method.features:
+        title = f"{method.title}, no features"
+        yield row(f"{method.name}{BLANK}", title, kind=method.kind, features={})
+
+
+TRIVIAL = {
+    "mean_volume": "mean volume",
+    "other_patient": "other patient",
+    "nearest": "nearest radiograph",
+}
+"""Rows without a generator."""
+
+
+def trivial_rows(
+    datalist: Path, slices: SliceCache, others: Mapping[str, Any], plan: Plan
+) -> Iterator[Row]:
+    """Mean volume, other patient, nearest radiograph; each computed when it is asked for."""
+
+    @cache
+    def mean() -> np.ndarray:
+        training = load_datalist(datalist, "training")
+        return mean_volume(training, 200, plan.image_size, plan.seed)
+
+    @cache
+    def table() -> np.ndarray:
+        return np.stack([thumbnail(picture) for picture in slices.arrays["radiographs"]])
+
+    def of_mean(item: Mapping[str, Any], seed: int, count: int) -> np.ndarray:
+        return resampled(mean(), count)
+
+    def of_other(item: Mapping[str, Any], seed: int, count: int) -> np.ndarray:
+        return resampled(read_slices(others[item["case"]], plan.image_size)[0], count)
+
+    def of_nearest(item: Mapping[str, Any], seed: int, count: int) -> np.ndarray:
+        from xr2mri_core.reading import prepare_radiograph
+
+        side = item.get("laterality") or "auto"
+        read = prepare_radiograph(item["radiograph"], plan.image_size, side, item.get("box"))
+        index = nearest(read.picture[0, 0].numpy(), table())
+        found = from_bytes(slices.arrays["slices"][index]).numpy()
+        return resampled((found + 1) / 2, count)
+
+    predictions = {"mean_volume": of_mean, "other_patient": of_other, "nearest": of_nearest}
+    for name, predict in predictions.items():
+        yield Row(name, TRIVIAL[name], predict, of_trivial(name, slices.fingerprint, plan))
+
+
+def of_trivial(name: str, fingerprint: str, plan: Plan) -> dict[str, Any]:
+    """What a row without a generator depends on: the training cases, or nothing of them."""
+    return {} if name == "other_patient" else {"training": fingerprint, "seed": plan.seed}
+
+
+def without_network(row: Row) -> Row:
+    """A row that holds no generator: nothing but its name is asked for later."""
+    return Row(row.name, row.title, no_volume, row.of)
+
+
+def no_volume(*_: object) -> np.ndarray:
+    raise RuntimeError("a row that is only looked up was asked for a volume")

@@ -1,0 +1,116 @@
+"""What a network of photographs sees in the volumes of a row, for FID and KID; weights are brought.
+
+Both compare two sets of slices, all cases together, so they are no value of one case: the features
+of each are kept in a file, and the distances computed when all are there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xr2mri_core.bundle import digest
+from xr2mri_core.comparison.statistics import NOTHING, Span
+from xr2mri_core.errors import WeightsError
+from xr2mri_core.evaluation.perceptual import (
+    InceptionFeatures,
+    frechet_distance,
+    kernel_distance,
+)
+
+SLICES = 16
+"""Slices of a volume that are looked at, evenly spaced."""
+_HALVES = 30
+
+
+class Seen:
+    """Features of slices, a file a row and case.
+
+    Args:
+        weights: torchvision's Inception v3.
+        folder: of the files; those of other weights lie beside them.
+
+    Raises:
+        WeightsError: there is no such file.
+    """
+
+    def __init__(self, weights: Path, folder: Path) -> None:
+        if not weights.is_file():
+            raise WeightsError(f"{weights}: no such weights file", option="fid")
+        self.weights, self.folder = weights, folder / digest(weights)[:12]
+
+    @cached_property
+    def network(self) -> InceptionFeatures:
+        """Loaded where a volume is looked at.
+
+        Raises:
+            WeightsError: the file is of another network.
+        """
+        return InceptionFeatures(self.weights)
+
+    def file(self, row: str, of: Mapping[str, Any], case: str) -> Path:
+        """Of a row's volume, which depends on ``of``."""
+        made = hashlib.sha256(json.dumps(dict(of), sort_keys=True).encode()).hexdigest()[:12]
+        return self.folder / f"{row}-{made}" / f"{case}.npy"
+
+    def keep(self, file: Path, slices: np.ndarray) -> None:
+        """Look at some of the slices (n, H, W) in [0, 1]."""
+        rows = np.unique(np.linspace(0, len(slices) - 1, SLICES).round().astype(int))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.save(file, self.network(slices[rows]).astype(np.float32))
+
+    def distances(
+        self, row: str, of: Mapping[str, Any], items: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Span]:
+        """``fid`` and ``kid`` (times 1000) of a row against the truth; nothing without files."""
+        people: dict[str, tuple[list[np.ndarray], list[np.ndarray]]] = {}
+        for item in items:
+            case = str(item["case"])
+            pair = self.file("truth", {}, case), self.file(row, of, case)
+            if all(file.is_file() for file in pair):
+                sets = people.setdefault(str(item["participant"]), ([], []))
+                for features, file in zip(sets, pair, strict=True):
+                    features.append(np.load(file))
+        return set_distances([(np.concatenate(a), np.concatenate(b)) for a, b in people.values()])
+
+
+def set_distances(people: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, Span]:
+    """FID and KID of two sets of slices.
+
+    FID has no interval: its value depends on the number of slices, and so has no fair one from
+    fewer. That of KID, which does not, is 1.96 times what it scatters over random halves of the
+    patients, each half without repetition (a slice that came twice would be closest to itself).
+
+    Args:
+        people: of each patient the features (n, D) of true and of generated slices.
+
+    Returns:
+        ``fid``, and ``kid`` times 1000; nothing without patients.
+    """
+    if not people:
+        return {}
+
+    def both(chosen: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
+        true, own = zip(*(people[index] for index in chosen), strict=True)
+        return np.concatenate(true), np.concatenate(own)
+
+    whole = both(range(len(people)))
+    kid = 1000 * kernel_distance(*whole)
+    reach = NOTHING[0]
+    if len(people) > 3:
+        random = np.random.default_rng(0)
+        halves = [
+            1000 * kernel_distance(*both(random.permutation(len(people))[: len(people) // 2]))
+            for _ in range(_HALVES)
+        ]
+        reach = 1.96 * float(np.std(halves, ddof=1))
+    return {
+        "fid": (frechet_distance(*whole), *NOTHING[1:]),
+        "kid": (kid, kid - reach, kid + reach),
+    }
