@@ -10,7 +10,7 @@ import numpy as np
 from xr2mri_core.comparison.experiments import FINDINGS
 from xr2mri_core.comparison.goals import Goal
 from xr2mri_core.comparison.recovery import occurrences
-from xr2mri_core.comparison.results import COLUMNS, TESTED, Results
+from xr2mri_core.comparison.results import BLANK, COLUMNS, TESTED, Results
 from xr2mri_core.comparison.statistics import NOTHING, Span, number
 from xr2mri_core.features import VARIABLES
 
@@ -200,21 +200,28 @@ def ablation(results: Results) -> str:
 
 
 def times(results: Results) -> str:
-    """Time and memory of each method and step count."""
+    """Time and memory of each method and step count; and the time of what takes no steps."""
     own = results.experiment("steps")
     rows = []
     for row in dict.fromkeys(one["row"] for one in own):
         for count in sorted({one["steps"] for one in own if one["row"] == row}):
             found = [one for one in own if one["row"] == row and one["steps"] == count]
-            means = {
-                key: float(np.mean([one[key] for one in found]))
-                for key in ("seconds", "megabytes", "ssim", "spectrum")
-            }
-            rows.append([html.escape(row), str(count), f"{means['seconds']:.1f}",
-                         f"{means['megabytes']:.0f}", f"{means['ssim']:.3f}",
-                         f"{means['spectrum']:.2f}"])  # fmt: skip
+            means = [_mean(found, key) for key in ("seconds", "megabytes", "ssim", "spectrum")]
+            numbers = [f"{v:.{n}f}" for v, n in zip(means, (1, 0, 3, 2), strict=True)]
+            rows.append([html.escape(row), str(count), *numbers])
+    for row in results.rows:
+        found = [one for one in results.measured if one["row"] == row.name]
+        if found and row.of.get("kind") == "mean" and not row.name.endswith(BLANK):
+            one_pass = [f"{_mean(found, 'seconds'):.1f}", "-"]
+            quality = [results.summary[row.name][m][0] for m in ("ssim", "spectrum")]
+            rows.append([html.escape(row.title), "-", *one_pass, f"{quality[0]:.3f}",
+                         f"{quality[1]:.2f}"])  # fmt: skip
     header = ["", "steps", "s a volume", "MB, the whole process", "SSIM", "spectrum, dB"]
     return table(header, rows) if rows else ""
+
+
+def _mean(lines: Sequence[Mapping[str, float]], key: str) -> float:
+    return float(np.mean([one[key] for one in lines]))
 
 
 def provenance(found: Sequence[Mapping[str, object]]) -> str:
