@@ -20,7 +20,7 @@ from monai_app.lib.device_queue import DeviceLost, DeviceQueue, Job
 from monai_app.lib.device_worker import DeviceWorker
 from monai_app.lib.pace import Pace
 from monai_app.lib.parameters import GenerationParameters
-from monai_app.lib.reading_box import ReadingBox
+from monai_app.lib.reading_box import ReadingBox, Source
 from xr2mri_core.bundle import describe_bundle, weights_path
 from xr2mri_core.devices import devices_named, is_out_of_memory
 from xr2mri_core.errors import (
@@ -287,7 +287,7 @@ class GenerationService:
     def read(
         self,
         model: str,
-        source: Path | bytes,
+        source: Source,
         parameters: GenerationParameters,
         owner: str = "",
         gone: Callable[[], bool] = lambda: False,
@@ -298,7 +298,7 @@ class GenerationService:
 
         Args:
             model: name of the model.
-            source: a file, or the content of one.
+            source: a file, open or by its path, or the content of one.
             parameters: parameters with the side and the box.
             owner, gone: see `ReadingBox.prepare`.
 

@@ -17,8 +17,8 @@ cut out by a process of its own; the server gets 256 x 256 numbers.
 - `box` is what the server calls.
 """
 
-from monai_app.lib.reading_box.box import ReadingBox
+from monai_app.lib.reading_box.box import ReadingBox, Source
 from monai_app.lib.reading_box.confinement import Limits
 from monai_app.lib.reading_box.turns import ClientGone, Crowded, Turns
 
-__all__ = ["ClientGone", "Crowded", "Limits", "ReadingBox", "Turns"]
+__all__ = ["ClientGone", "Crowded", "Limits", "ReadingBox", "Source", "Turns"]

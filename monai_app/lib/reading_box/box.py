@@ -32,15 +32,22 @@ from xr2mri_core.transforms.radiograph_file import open_radiograph, read_stream
 
 log = logging.getLogger("xr2mri")
 
+Source = bytes | Path | BinaryIO
 _HOUSE = Path(__file__).parents[3]
 _START_SECONDS = 120.0
 _KEPT = ("LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
 _SET = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    "GLIBC_TUNABLES": ":".join(
+        (
+            "glibc.malloc.hugetlb=1",
+            f"glibc.malloc.mmap_threshold={32 << 20}",
+            f"glibc.malloc.trim_threshold={1 << 30}",
+        )
+    ),
 }
-"""One thread, which forks well; and large pages, where the system has them: half of what a new
-process costs are its page faults."""
+"""One thread, which forks well. Large pages, where the system has them, and memory that is kept
+once it was asked for: what a new process costs are its page faults (see `child`)."""
 _PIECE = 1 << 18
 _LOOK_MS = 100
 _SAME_TIME = 0.2  # seconds in which a process and what it has forked are seen to have ended
@@ -80,7 +87,7 @@ class ReadingBox:
 
     def prepare(
         self,
-        source: bytes | Path,
+        source: Source,
         size: int,
         laterality: str = "auto",
         box: Sequence[int] | None = None,
@@ -94,7 +101,7 @@ class ReadingBox:
         Its ``info`` has what records and replies tell; its header what an export takes over.
 
         Args:
-            source: the content of a file, or its path.
+            source: the content of a file, its path, or the file itself, open, which stays open.
             size, laterality, box: as there.
             name: name of a content, for messages.
             owner: user whose turn it is.
@@ -121,6 +128,7 @@ class ReadingBox:
     ) -> bytes:
         """What a process says; where all of them were ended from outside, one more is asked."""
         for _ in range(2):
+            os.lseek(file, 0, os.SEEK_SET)  # the place is shared, with one that has died, too
             try:
                 with forks.fork() as fork:
                     said = fork.answer(file, request, self.limits, turn, gone)
@@ -139,19 +147,21 @@ class ReadingBox:
 
 
 def _prepared_here(
-    source: bytes | Path, name: str, size: int, laterality: str, box: Sequence[int] | None
+    source: Source, name: str, size: int, laterality: str, box: Sequence[int] | None
 ) -> PreparedRadiograph:
     if isinstance(source, Path):
         read = open_radiograph(source)
     else:
-        read = read_stream(io.BytesIO(source), name)
+        read = read_stream(io.BytesIO(source) if isinstance(source, bytes) else source, name)
     prepared = prepare_radiograph(read, size, laterality, box)
     header = None if prepared.header is None else patient_and_study(prepared.header)
     return replace(prepared, header=header)
 
 
-def _opened(source: bytes | Path, name: str) -> BinaryIO:
-    """A file that a process can read without a path."""
+def _opened(source: Source, name: str) -> BinaryIO:
+    """A file that a process can read without a path; whose it is may close its own meanwhile."""
+    if not isinstance(source, bytes | Path):
+        return open(os.dup(source.fileno()), "rb", 0)
     if isinstance(source, Path):
         try:
             return open_regular(source)
