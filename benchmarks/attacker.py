@@ -1,7 +1,8 @@
 """An attacker for the server's benchmark: each attack in turn, until it is stopped.
 
 Every one of them once took the server's memory, disk, connections or time from everybody else. The
-attacker is a user like others, and means harm.
+attacker is a user like others, and means harm; its process is its own (`Attacking`), so that what
+it does to prepare an attack holds up no client of the benchmark.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import json
 import os
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 import zlib
@@ -19,6 +22,8 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from functools import cache
+from itertools import cycle
 
 import numpy as np
 import requests
@@ -31,40 +36,30 @@ class Attacker:
     """One user at one server.
 
     Args:
-        url: address of the server, asked for anew before each attack, for it may have moved.
+        url: address of the server.
         login: name and password.
         model: name of the model that is asked for.
         image: id of an image of the studies.
     """
 
-    def __init__(self, url: Callable[[], str], login: Login, model: str, image: str) -> None:
+    def __init__(self, url: str, login: Login, model: str, image: str) -> None:
         self.url, self.login, self.model, self.image = url, login, model, image
         self.done: Counter[str] = Counter()
         self.job = "none"
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> Attacker:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            for attack in ATTACKS:
-                if self._stop.is_set():
-                    return
-                with suppress(OSError):  # being cut off is what it has to expect
-                    attack(self)
-                self.done[attack.__name__] += 1
+    def attack_until(self, over: threading.Event) -> None:
+        """Each attack in turn."""
+        for attack in cycle(ATTACKS):
+            if over.is_set():
+                return
+            with suppress(OSError):  # being cut off is what it has to expect
+                attack(self)
+            self.done[attack.__name__] += 1
 
     def ask(self, method: str, path: str, **more: object) -> requests.Response:
         """One request with the login."""
         options: dict = {"auth": self.login, "timeout": 60, **more}
-        return requests.request(method, self.url() + path, **options)
+        return requests.request(method, self.url + path, **options)
 
     def infer(self, content: bytes) -> requests.Response:
         """Locate the knee in a file."""
@@ -76,7 +71,7 @@ class Attacker:
         if deaf:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         one.settimeout(5)
-        host, _, port = self.url().removeprefix("http://").partition(":")
+        host, _, port = self.url.removeprefix("http://").partition(":")
         one.connect((host, int(port)))
         return one
 
@@ -187,9 +182,10 @@ ATTACKS: tuple[Callable[[Attacker], None], ...] = (
 )  # fmt: skip
 
 
+@cache
 def _png(width: int, height: int) -> bytes:
     """A PNG that is one grey, but for a line of noise."""
-    rows, packer = io.BytesIO(), zlib.compressobj(9)
+    rows, packer = io.BytesIO(), zlib.compressobj(1)
     noise = np.random.default_rng(0).integers(0, 255, width, np.uint8).tobytes()
     for row in range(height):
         rows.write(packer.compress(b"\0" + (noise if row % 50 == 0 else bytes(width))))
@@ -202,3 +198,45 @@ def _png(width: int, height: int) -> bytes:
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     parts = [chunk(b"IHDR", head), chunk(b"IDAT", rows.getvalue()), chunk(b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+# --- the process ----------------------------------------------------------------------------------
+
+
+class Attacking:
+    """An attacker who is at it while one is in a `with`; see `Attacker`.
+
+    Attributes:
+        done: how often each attack came, at the end.
+    """
+
+    def __init__(self, url: str, login: Login, model: str, image: str) -> None:
+        self.done: dict[str, int] = {}
+        self._words = [sys.executable, __file__, url, *login, model, image]
+
+    def __enter__(self) -> Attacking:
+        self._process = subprocess.Popen(
+            self._words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.done = json.loads(self._process.communicate()[0])
+
+
+def main() -> None:
+    """Attack until standard input ends, and tell what was done."""
+    url, name, password, model, image = sys.argv[1:]
+    over, attacker = threading.Event(), Attacker(url, (name, password), model, image)
+
+    def listen() -> None:
+        sys.stdin.read()
+        over.set()
+
+    threading.Thread(target=listen, daemon=True).start()
+    attacker.attack_until(over)
+    print(json.dumps(attacker.done))
+
+
+if __name__ == "__main__":
+    main()

@@ -28,9 +28,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -38,8 +37,9 @@ from typing import Any
 import numpy as np
 import requests
 import torch
-from attacker import Attacker
+from attacker import Attacking
 from clients import CLIENTS, MODEL, SMALL, Item, infer, located, start, voxels
+from latency import latencies
 from served import ATTACKER, Served
 
 from xr2mri_core.generation import KneeMRIGenerator
@@ -145,35 +145,10 @@ def _while_generating(served: Served) -> dict[str, Any]:
     """`/info/` while one long volume is generated."""
     url = served.server.url
     job = start(url, sorted(served.studies.iterdir())[0].stem, {"num_slices": 900})
-    with _latencies(served) as seconds:
+    with latencies(served) as seconds:
         time.sleep(15)
     assert requests.delete(f"{url}/jobs/{job}", timeout=300).json()["state"] == "cancelled"
     return _percentiles("info while generating", seconds)
-
-
-@contextmanager
-def _latencies(served: Served) -> Iterator[list[float]]:
-    """Seconds that `/info/` takes, asked for five times a second."""
-    seconds: list[float] = []
-    done = threading.Event()
-
-    def watch() -> None:
-        with requests.Session() as session:
-            while not done.wait(0.2):
-                started = time.perf_counter()
-                try:
-                    session.get(f"{served.server.url}/info/", timeout=60).raise_for_status()
-                except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
-                    continue  # it was killed
-                seconds.append(time.perf_counter() - started)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield seconds
-    finally:
-        done.set()
-        watcher.join()
 
 
 def _percentiles(name: str, seconds: list[float]) -> dict[str, Any]:
@@ -205,7 +180,7 @@ def _load(served: Served, generator: KneeMRIGenerator, clients: int, count: int)
                 future.result()
 
     started = time.perf_counter()
-    with _latencies(served) as seconds:
+    with latencies(served) as seconds:
         half(work[: count // 2], kill=True)
         level = served.memory()
         half(work[count // 2 :], kill=False)
@@ -246,12 +221,12 @@ def _attacked(
     expected = _expected(served, generator, work)
     found: dict[str, Any] = {"requests, each time": count, "clients": clients}
     times: dict[str, dict[str, float]] = {}
-    attacker = Attacker(lambda: served.server.url, ATTACKER, MODEL, images[0])
+    attacker = Attacking(served.server.url, ATTACKER, MODEL, images[0])
     for name in ("alone", "attacked"):
         beside = attacker if name == "attacked" else nullcontext()
         figures, times[name] = _good_users(served, work, expected, clients, beside)
         found |= {f"{name}: {what}": value for what, value in figures.items()}
-    found["attacks"] = dict(attacker.done)
+    found["attacks"] = attacker.done
     found["time beside an attacker over alone"] = [
         round(times["attacked"][kind] / times["alone"][kind], 2) for kind in ("good", "job")
     ]
@@ -278,7 +253,7 @@ def _good_users(
         taken.setdefault(item[0], []).append(time.perf_counter() - before)
 
     highest = served.most_memory()
-    with beside, _latencies(served) as seconds, ThreadPoolExecutor(clients) as pool:
+    with beside, latencies(served) as seconds, ThreadPoolExecutor(clients) as pool:
         started = time.perf_counter()
         for future in [pool.submit(one, item) for item in work]:
             future.result()
