@@ -5,7 +5,8 @@ DICOM, chunks of PNG with their checksums, segments of JPEG, numbers and lines o
 a gzip file holds. A reader may read such a file or refuse it with one line. It may not crash, take
 long, ask for memory without a bound, or fail in another way; the file that makes it do so is kept.
 
-With `atheris` in the environment the changes that reach new code are followed (`--guided`).
+With `atheris` in the environment the changes that reach new code of the readers are followed
+(`--guided`): what is written in Python, for native decoders are not built for it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FunctionType
 
 import nibabel as nib
 import nrrd
@@ -41,6 +43,10 @@ CPU_SECONDS, MEMORY = 10.0, 1 << 30
 NUMBERS = (0, 1, 2, 3, 7, 8, 15, 16, 31, 32, 64, 127, 128, 255, 256, 0x7FFF, 0x8000, 0xFFFF, 65536,
            10**6, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1)  # fmt: skip
 WORDS = (b"-1", b"1e308", b"nan", b"inf", b"", b"0x10", b"1 1", b"LOCAL", b"gzip", b"raw", b"ascii")
+
+
+GUIDED = ("xr2mri_core.transforms", "pydicom", "nibabel", "nrrd", "PIL")
+"""Packages whose code is watched. All code would be that of torch, too, which takes minutes."""
 
 
 class Finding(Exception):
@@ -274,9 +280,11 @@ def fuzz(target: str, seconds: float, out: Path, seed: int = 0) -> int:
 
 
 def guided(target: str, seconds: float, out: Path) -> None:
-    """The same, led by what code is reached; ends the process."""
+    """The same, led by what code of `GUIDED` is reached; ends the process."""
     import atheris
 
+    for function in _functions(GUIDED):
+        atheris.instrument_func(function)
     corpus = out / f"corpus-{target}"
     corpus.mkdir(exist_ok=True)
     for index, content in enumerate(seeds_of(target)):
@@ -288,9 +296,21 @@ def guided(target: str, seconds: float, out: Path) -> None:
 
     options = [f"-max_total_time={seconds:g}", f"-artifact_prefix={out}/", "-timeout=60"]
     options += ["-rss_limit_mb=3000", "-max_len=200000", str(corpus)]
-    atheris.instrument_all()
     atheris.Setup([sys.argv[0], *options], check, custom_mutator=mutated)
     atheris.Fuzz()
+
+
+def _functions(packages: tuple[str, ...]) -> list[FunctionType]:
+    """Functions and methods of loaded modules, each once."""
+    found: dict[int, FunctionType] = {}
+    for name, module in list(sys.modules.items()):
+        if not name.startswith(packages):
+            continue
+        scopes = [module, *(one for one in vars(module).values() if isinstance(one, type))]
+        for one in [value for scope in scopes for value in vars(scope).values()]:
+            if isinstance(one, FunctionType) and one.__module__ == name:
+                found[id(one)] = one
+    return list(found.values())
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ parse what strangers send, or that guard it.
 """
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,8 @@ MENDED = {
     "urllib3": ("2.6.0", "CVE-2025-66418"),
     "werkzeug": ("3.0.6", "CVE-2024-49767"),
 }
-CONSTRAINTS = Path(__file__).resolve().parents[1] / "constraints.txt"
+HOUSE = Path(__file__).resolve().parents[1]
+CONSTRAINTS = HOUSE / "constraints.txt"
 PINNED = dict(re.findall(r"^([\w.-]+)==(\S+)$", CONSTRAINTS.read_text(), re.MULTILINE))
 
 
@@ -43,3 +45,25 @@ def test_what_the_reading_box_and_its_readers_need_is_pinned():
     needed = {"landlock", "numpy", "nibabel", "pillow", "pydicom", "pylibjpeg",
               "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pynrrd"}  # fmt: skip
     assert needed <= PINNED.keys()
+
+
+@pytest.mark.parametrize(
+    ("there", "status", "said"),
+    [
+        (False, None, "cannot be had: nothing was checked"),
+        (True, 1, "a version above has a known hole"),
+        (True, 0, ""),
+    ],
+)
+def test_an_audit_that_checks_nothing_fails_and_says_so(tmp_path, there, status, said):
+    """With a `uv` that has no network, and one whose audit ends so."""
+    uv = tmp_path / "uv"
+    version = f'case "$*" in *--version*) exit {0 if there else 2};; esac'
+    uv.write_text(f"#!/bin/sh\n{version}\necho audited\nexit {status}\n")
+    uv.chmod(0o755)
+    words = ["make", "-s", "-o", ".venv/.installed", f"BIN={tmp_path}", "audit"]
+    done = subprocess.run(words, cwd=HOUSE, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) is (status == 0), done.stderr
+    assert said in done.stderr and ("audited" in done.stdout) is there
+    if not said:
+        assert not done.stderr
