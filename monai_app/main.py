@@ -48,11 +48,16 @@ from xr2mri_core.volume import NOTICE
 
 log = logging.getLogger("xr2mri")
 
+_SWITCH_SECONDS = 0.001
+"""For which a thread that computes in Python (a DICOM archive, say) may keep the one that answers
+requests waiting, each time that one has waited for a socket; Python's own is five times as long."""
+
 
 class XR2MRIApp(MONAILabelApp):
     """Knee MRI from radiographs, served by MONAI Label."""
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        sys.setswitchinterval(_SWITCH_SECONDS)
         self.options = Settings.from_conf(conf, Path(app_dir))
         self.security = SecuritySettings.from_conf(conf)
         box = self._box()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
+from weakref import WeakValueDictionary
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, to_thread
 
 from monai_app.lib.device_queue import DeviceQueue, Job, State
 from monai_app.lib.http_errors import NotFound, http_error
@@ -44,7 +46,7 @@ class Entry:
         claim: claim on the bytes of the result, of the user who is counted for them.
         fetched: whether its owner has had a volume of it, whole.
         archive: its DICOM files, while they are being sent.
-        archiving: users who may make archives.
+        archiving: makes them, in turn with those of other results.
     """
 
     job: Job
@@ -56,10 +58,24 @@ class Entry:
     claim: Claim = field(default_factory=Claim.of_nobody)
     fetched: bool = False
     archive: Callable[[], BytesIO | None] = field(default=lambda: None)
-    archiving: CapacityLimiter | None = None
+    archiving: Archiving = field(default_factory=lambda: Archiving())
 
 
 _LOOK_SECONDS = 0.1
+
+
+class Archiving:
+    """Makes one archive at a time, and of each user one is in the line: who asks for many, or again
+    and again, holds another up by one."""
+
+    def __init__(self) -> None:
+        self._one = CapacityLimiter(1)
+        self._own: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def made(self, user: str, make: Callable[[], BytesIO]) -> BytesIO:
+        """What a call returns that makes an archive."""
+        async with self._own.setdefault(user, asyncio.Lock()):
+            return await to_thread.run_sync(make, limiter=self._one)
 
 
 class JobStore:
@@ -81,7 +97,7 @@ class JobStore:
     ) -> None:
         self.queue, self.keep_seconds = queue, keep_seconds
         self.results = results or Quota("results", 512 << 20)
-        self._archiving = CapacityLimiter(1)
+        self._archiving = Archiving()
         # No cache of cachetools: those count from when something is put in, a result's life begins
         # when its job has ended; and what is forgotten here gives its room back.
         self._entries: dict[str, Entry] = {}

@@ -12,11 +12,11 @@ import json
 import weakref
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 from typing import Any
 
 import numpy as np
-from anyio import to_thread
 from requests_toolbelt import MultipartEncoder
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -140,7 +140,7 @@ async def _pieces(entry: Entry, kind: str, file_format: str) -> tuple[Iterator[b
     if file_format != "dicom":
         description = f"XR2MRI {NOTICE} seed {generated.record.get('seed')}"
         return _volume(getattr(generated, kind), generated.affine, file_format, description)
-    archive = await to_thread.run_sync(_archive, entry, limiter=entry.archiving)
+    archive = await entry.archiving.made(entry.claim.user, partial(_archive, entry))
     return _read(archive), archive.getbuffer().nbytes
 
 

@@ -46,6 +46,9 @@ from monai_app.lib.training import TrainingParameters, TrainingRuns
 from xr2mri_core.errors import XR2MRIError, encodable
 
 _TRAINING = TrainingParameters.model_json_schema()
+_FORM: Any = {"max_files": 2, "max_fields": 16}
+"""Parts of a form, of which one file and a few fields are used: each file takes one of those that
+the process may have open."""
 
 Kind = Literal["volume", "mean", "std"]
 Radiograph = Annotated[Named, Depends()]
@@ -118,18 +121,22 @@ def info_router(info: Callable[[], dict[str, Any]]) -> APIRouter:
     """`GET /info/`, by which clients make themselves up; stock ones know it.
 
     Args:
-        info: returns the content of `/info/`; it becomes text anew where something has changed.
+        info: returns the content of `/info/`; each part of it becomes text anew where it has
+            changed, and most of it never does.
     """
     router = APIRouter(tags=["App"])
-    said: list[tuple[dict[str, Any], Response]] = []
+    said: dict[str, tuple[Any, bytes]] = {}
+
+    def text_of(name: str, value: Any) -> bytes:
+        if name not in said or said[name][0] != value:
+            said[name] = value, Json({name: value}).body[1:-1]
+        return said[name][1]
 
     @router.get("/info/", summary="What is served: models, parameters, limits, versions")
     @allowed(Role.USER)
     async def describe() -> Response:
-        now = info()
-        if not said or said[0][0] != now:
-            said[:] = [(now, Json(now))]
-        return Response(said[0][1].body, media_type=Json.media_type)
+        parts = [text_of(name, value) for name, value in info().items()]
+        return Response(b"{%b}" % b",".join(parts), media_type=Json.media_type)
 
     return router
 
@@ -153,7 +160,7 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
         def start() -> Entry:
             parameters, warnings = GenerationParameters.from_json(params, model)
             owner, deliver = owner_of(request), sources.deliver(parameters, named)
-            radiograph = sources.radiograph(model, parameters, owner, named)
+            radiograph = sources.radiograph(model, parameters, owner, named, account_of(request))
             generation = service.prepare(model, radiograph, parameters, deliver)
             return store.start(generation, model, owner, account_of(request), warnings)
 
@@ -179,7 +186,8 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
 
         def look() -> Located:
             parameters, warnings = GenerationParameters.from_json(params, model)
-            info = sources.radiograph(model, parameters, owner_of(request), named).info
+            owner, account = owner_of(request), account_of(request)
+            info = sources.radiograph(model, parameters, owner, named, account).info
             return Located(
                 box=[int(edge) for edge in info["box"]],
                 laterality=str(info["laterality"]),
@@ -235,7 +243,7 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
                     return known
             parameters, warnings = GenerationParameters.from_json(params, model)
             deliver = sources.deliver(parameters, named)
-            radiograph = sources.radiograph(model, parameters, owner, named)
+            radiograph = sources.radiograph(model, parameters, owner, named, account_of(request))
             generation = service.prepare(model, radiograph, parameters, deliver)
             return store.start(generation, model, owner, account_of(request), warnings, key)
 
@@ -404,7 +412,7 @@ def mount(app: FastAPI, *routers: APIRouter) -> None:
     """
     app.router.routes.clear()
     for router in routers:
-        app.include_router(router)
+        app.include_router(router, form_limits=_FORM)
     app.openapi_schema = None
     speak_plainly(app)
 

@@ -12,11 +12,13 @@ from typing import Annotated, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import File, Query, Request, UploadFile
+from starlette.formparsers import MultiPartParser
 
 from monai_app.lib.http_errors import NotFound
 from monai_app.lib.parameters import GenerationParameters
+from monai_app.lib.reading_box import Source
 from monai_app.lib.service import Deliver, GenerationService
-from monai_app.lib.studies import ReadOnlyStudies, Source
+from monai_app.lib.studies import ReadOnlyStudies
 from monai_app.lib.uploads import Sessions, TooMuch
 from xr2mri_core.errors import InputError, shown
 from xr2mri_core.export import dicom_series
@@ -25,6 +27,8 @@ from xr2mri_core.reading import PreparedRadiograph
 T = TypeVar("T")
 IMAGE_ID = re.compile(r"[^\W_][\w.-]{0,127}")
 """Ids of images, in any script: nothing that could be a path."""
+IN_MEMORY = MultiPartParser.spool_max_size
+"""Bytes of an upload; a larger one is a file, which goes to its reader as it is."""
 _THREADS = 80  # that wait for their turn to be read: those of the box, and some
 
 
@@ -86,9 +90,12 @@ class Sources:
             TooMuch: more than this server takes.
         """
         content = upload.file.read(self.most_bytes + 1)
-        if len(content) > self.most_bytes:
-            raise TooMuch(f"a file of more than {self.most_bytes >> 20} MB; send a radiograph")
+        self._check_length(len(content))
         return content
+
+    def _check_length(self, length: int) -> None:
+        if length > self.most_bytes:
+            raise TooMuch(f"a file of more than {self.most_bytes >> 20} MB; send a radiograph")
 
     @cached_property
     def _threads(self) -> CapacityLimiter:
@@ -113,9 +120,21 @@ class Sources:
         return await work
 
     def radiograph(
-        self, model: str, parameters: GenerationParameters, owner: str, named: Named
+        self,
+        model: str,
+        parameters: GenerationParameters,
+        owner: str,
+        named: Named,
+        account: str | None = None,
     ) -> PreparedRadiograph:
         """The radiograph of a request, ready for the model.
+
+        Args:
+            model: of which name.
+            parameters: with side and box.
+            owner: whose sessions may be named.
+            named: which radiograph.
+            account: user whose turn it is to have a file read; None: the owner.
 
         Raises:
             InputError: none was given, or it cannot be used.
@@ -123,9 +142,13 @@ class Sources:
         """
         self.service.generator(model)  # an unknown model is refused before anything is read
         source = self._found(parameters, owner, named)
-        return self.service.read(model, source, parameters, owner, named.gone.is_set)
+        account = owner if account is None else account
+        return self.service.read(model, source, parameters, account, named.gone.is_set)
 
     def _found(self, parameters: GenerationParameters, owner: str, named: Named) -> Source:
+        if named.file is not None and (length := named.file.size or 0) > IN_MEMORY:
+            self._check_length(length)
+            return named.file.file
         if named.file is not None:
             return self.content(named.file)
         if named.session_id:

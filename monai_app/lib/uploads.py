@@ -15,6 +15,8 @@ NO_ROOM = (
     "written; tell the administrator, who frees it or names another one in TMPDIR"
 )
 """Told with status 507."""
+SMALLEST = 64 << 10
+"""Bytes as which a session counts at least: very many small ones take memory and time, too."""
 
 
 class UnknownSession(XR2MRIError):
@@ -95,11 +97,11 @@ class Sessions:
         if len(content) > self.quota.most_of_one:
             most = self.quota.most_of_one >> 20
             raise TooMuch(f"{len(content) >> 20} MB; the sessions of one user hold {most} MB")
-        account = owner if account is None else account
+        account, counted = owner if account is None else account, max(len(content), SMALLEST)
         seconds = min(expiry, self.longest) if expiry >= 1 else self.longest
         with self._lock:
             self._drop_expired()
-            session = Session(content, owner, seconds, self._room(account, len(content)))
+            session = Session(content, owner, seconds, self._room(account, counted))
             self._held[session.id] = session
             self._come_back()
         return session

@@ -53,7 +53,8 @@ def store(service):
 
 
 class Logins:
-    """Stands for the guard: who asks is whom the header `X-User` names; `root` is an admin."""
+    """Stands for the guard: who asks is whom the header `X-User` names; `root` is an admin. What
+    stands before a slash in it is counted for what is taken."""
 
     def __init__(self, app):
         self.app = app
@@ -63,7 +64,7 @@ class Logins:
 
         named = dict(scope.get("headers", ())).get(b"x-user", b"").decode()
         if named:
-            scope["xr2mri.user"] = named
+            scope["xr2mri.user"], scope["xr2mri.account"] = named, named.partition("/")[0]
             scope["xr2mri.role"] = Role.ADMIN if named == "root" else Role.USER
         await self.app(scope, receive, send)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import mmap
 import os
 import socket
 import struct
@@ -40,6 +41,7 @@ from waiting import until
 
 from monai_app.lib.reading_box import ClientGone, Crowded, ReadingBox
 from monai_app.lib.reading_box.answer import packed, understood
+from monai_app.lib.reading_box.pages import Pages
 from monai_app.lib.reading_box.turns import SOON, Turns
 from xr2mri_core.errors import RadiographError
 from xr2mri_core.geometry import Laterality
@@ -291,7 +293,7 @@ def test_files_that_take_long_stop_no_third(secured, slow_file, issuer_key):
 # --- what a reader can do -------------------------------------------------------------------------
 
 CONFINED = """
-    import ctypes, os, socket, subprocess, sys
+    import ctypes, fcntl, os, socket, subprocess, sys
     from monai_app.lib.reading_box import confinement
     from monai_app.lib.reading_box.confinement import Limits, confine, layers
     without_landlock = sys.argv[1] == "seccomp"
@@ -323,6 +325,9 @@ CONFINED = """
     attempt("run a program", lambda: os.execv("/bin/true", ["true"]))
     attempt("run a program", lambda: subprocess.run(["/bin/true"]))
     attempt("signal the parent", lambda: os.kill(parent, 0))
+    attempt("have the parent signalled", lambda: fcntl.fcntl(1, fcntl.F_SETOWN, parent))
+    attempt("choose the signal", lambda: fcntl.fcntl(1, fcntl.F_SETSIG, 9))
+    fcntl.fcntl(1, fcntl.F_SETFL, fcntl.fcntl(1, fcntl.F_GETFL))
     attempt("raise its limits", lambda: __import__("resource").prlimit(0, 7, (9999, 9999)))
     attempt("take memory", lambda: numpy.ones(256 << 20, numpy.uint8))
     if os.uname().machine == "x86_64":
@@ -372,7 +377,11 @@ def test_a_file_is_the_same_in_the_box(box, tmp_path):
     for (name, content), options in zip(files.items(), ({}, {}, asked), strict=True):
         (tmp_path / name).write_bytes(content)
         here = prepare_radiograph(tmp_path / name, 64, **options)
+        with (tmp_path / name).open("rb") as file:
+            file.seek(99)  # wherever somebody has left it
+            sent = box.prepare(file, 64, **options, name=name)
         for there in (
+            sent,
             box.prepare(tmp_path / name, 64, **options),
             box.prepare(content, 64, **options, name=name),
         ):
@@ -512,6 +521,51 @@ def test_a_slow_file_gives_its_place_up_to_who_waits():
         assert isinstance(first.crowded_out(), Crowded)
     waiting.join(10)
     assert not waiting.is_alive()
+
+
+def test_a_full_line_makes_room_for_who_has_less_in_it():
+    """Two users whose files fill the line do not keep a third out."""
+    turns, sent_away, gone = Turns(at_once=1, most_waiting=4), [], threading.Event()
+
+    def wait(owner):
+        try:
+            with turns.turn(owner, gone.is_set):
+                pass
+        except Crowded:
+            sent_away.append(owner)
+        except ClientGone:
+            pass
+
+    with turns.turn("ann", lambda: False):
+        threads = [threading.Thread(target=wait, args=(name,)) for name in ("ann", "bob") * 2]
+        for count, thread in enumerate(threads, 1):
+            thread.start()
+            until(lambda count=count: len(turns._waiting) == count, 10)
+        third = threading.Thread(target=wait, args=("carol",))
+        third.start()
+        until(lambda: sent_away, 10)
+        assert sent_away in (["ann"], ["bob"])
+        assert sorted(turn.owner for turn in turns._waiting if not turn.revoked)[-1] == "carol"
+        with pytest.raises(Crowded), turns.turn("carol", lambda: False):
+            pass  # all have as many now
+        gone.set()
+    for thread in (*threads, third):
+        thread.join(10)
+
+
+def test_a_fork_has_the_pages_that_another_has_touched():
+    """Memory that was written before the fork, and is written in it."""
+    memory = np.ones(64 * mmap.PAGESIZE, np.uint8)
+    pages = Pages.of(lambda: memory.fill(2))
+    first = memory.ctypes.data
+    inside = [(a, n) for a, n in pages.written if a < first + memory.nbytes and a + n > first]
+    if not Path("/proc/self/pagemap").exists():
+        assert not inside
+        return
+    assert sum(n for _, n in inside) >= memory.nbytes - mmap.PAGESIZE and memory.max() == 1
+    pages.ask_for()
+    assert memory.min() == memory.max() == 1
+    assert Pages.of(lambda: 1 / 0) == Pages(), "nothing where it failed"
 
 
 def test_a_crowd_is_sent_away():

@@ -1,5 +1,6 @@
 """The HTTP interface: volumes for good requests, one line for bad ones, nothing left behind."""
 
+import asyncio
 import copy
 import gc
 import io
@@ -10,6 +11,7 @@ import time
 import weakref
 import zipfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
@@ -24,7 +26,8 @@ from samples import draw_knee
 from starlette.routing import Mount
 from waiting import until_state
 
-from monai_app.lib.jobs import Entry, Key
+from monai_app.lib.jobs import Archiving, Entry, Key
+from monai_app.lib.json_text import Json
 from monai_app.lib.parameters import GenerationParameters
 from monai_app.lib.quotas import Quota
 from monai_app.lib.routes import info_router, mount
@@ -88,13 +91,17 @@ def test_both_come_as_multipart_as_stock_clients_read_it(client, knee):
     assert b'name="params"' in reply.content and b'name="image"' in reply.content
 
 
-def test_the_same_request_gives_the_same_bytes_from_file_study_and_session(client, knee):
+def test_the_same_request_gives_the_same_bytes_from_file_study_and_session(
+    client, knee, monkeypatch
+):
     session = client.put("/session/", files={"files": ("a.png", knee)}).json()["session_id"]
     replies = [
         infer(client, knee, output="image"),
         infer(client, image="case-7.radiograph", output="image"),
         infer(client, session_id=session, output="image"),
     ]
+    monkeypatch.setattr("monai_app.lib.sources.IN_MEMORY", 100)  # larger ones go as files
+    replies.append(infer(client, knee, output="image"))
     assert len({reply.content for reply in replies}) == 1 and replies[0].status_code == 200
 
 
@@ -653,6 +660,70 @@ def test_nothing_of_the_stock_application_is_left():
         assert client.post("/reload").status_code == client.get("/session/").status_code == 404
         assert list(client.app.openapi()["paths"]) == ["/info/"]
     assert not any(isinstance(route, Mount) for route in app.router.routes)
+
+
+def test_only_what_has_changed_becomes_text_anew(monkeypatch):
+    said, written = {"fixed": {"a": [1, None]}, "pace": 1.5}, []
+    monkeypatch.setattr(
+        "monai_app.lib.routes.Json",
+        type("Noted", (Json,), {"render": lambda me, c: written.append(c) or Json.render(me, c)}),
+    )
+    app = FastAPI()
+    mount(app, info_router(lambda: dict(said)))
+    with TestClient(app) as client:
+        for pace in (1.5, 1.5, 2.5):
+            said["pace"] = pace
+            reply = client.get("/info/")
+            assert reply.json() == said and reply.headers["content-type"] == "application/json"
+    assert written == [{"fixed": said["fixed"]}, {"pace": 1.5}, {"pace": 2.5}]
+
+
+def test_a_form_has_few_parts(client, knee):
+    """Each file of a form may be one of those that the process may have open."""
+    files = [("file", ("a.png", knee))] * 3
+    reply = client.post("/infer/knee_xr2mri", files=files)
+    assert reply.status_code == 400 and "Too many files" in reply.json()["detail"]
+    reply = client.post(
+        "/infer/knee_xr2mri", data={f"x{n}": "" for n in range(20)}, files=files[:1]
+    )
+    assert reply.status_code == 400 and "Too many fields" in reply.json()["detail"]
+    assert infer(client, knee, output="json").status_code == 200
+
+
+def test_whatever_a_stranger_is_called_the_turns_are_those_of_one(
+    client, knee, service, monkeypatch
+):
+    asked, prepare = [], service.box.prepare
+    monkeypatch.setattr(
+        service.box, "prepare", lambda *a, owner, **k: asked.append(owner) or prepare(*a, **k)
+    )
+    for path in ("/locate/knee_xr2mri", "/jobs/infer/knee_xr2mri", "/infer/knee_xr2mri"):
+        form = {"data": {"params": json.dumps(SMALL)}, "files": {"file": ("a.png", knee)}}
+        who = {"X-User": f"stranger/{len(asked)}"}
+        if path.startswith("/locate"):
+            form["data"] = {}
+        assert client.post(path, headers=who, **form).status_code in (200, 202)
+    assert asked == ["stranger"] * 3
+
+
+def test_one_users_archives_stand_in_the_line_once():
+    """Whoever asks for many, or for one again and again, holds others up by one."""
+    order: list[str] = []
+
+    def make(name):
+        order.append(name)
+        time.sleep(0.02)
+        return io.BytesIO()
+
+    async def ask():
+        archiving = Archiving()
+        many = [archiving.made("ann", partial(make, f"ann {n}")) for n in range(5)]
+        tasks = [asyncio.ensure_future(one) for one in many]
+        await asyncio.sleep(0)
+        await asyncio.gather(*tasks, archiving.made("bob", partial(make, "bob")))
+
+    asyncio.run(ask())
+    assert order.index("bob") == 1 and len(order) == 6
 
 
 def test_a_request_sent_again_is_the_same_job(client, knee, gate, service):

@@ -195,6 +195,17 @@ def test_guessing_many_names_is_throttled_by_address(users_file, cheap):
     assert status("other", "10.0.0.2") == 401
 
 
+def test_of_long_names_little_is_remembered(users_file, cheap):
+    """Each may be as long as a form, and thousands are remembered."""
+    authenticator = Authenticator(SecuritySettings(users_file=users_file), failure_seconds=0.0)
+    for _ in range(FAILURES_OF_A_USER):
+        with pytest.raises(Refusal):
+            asyncio.run(authenticator.login("a" * 60_000, "guess", "10.0.0.1"))
+    with pytest.raises(Refusal, match="too many"):
+        asyncio.run(authenticator.login("a" * 60_000, "guess", "10.0.0.2"))
+    assert all(len(str(key)) < 100 for key in authenticator._by_user._failures)
+
+
 def test_guesses_at_the_same_time_count_each(users_file, cheap):
     authenticator = Authenticator(SecuritySettings(users_file=users_file), failure_seconds=0.0)
 
@@ -299,10 +310,16 @@ def test_tokens_end_with_the_user_and_with_the_password(tmp_path):
         headers = {"Authorization": f"Bearer {token}"}
         return ask(app, url="/auth/token/valid", headers=headers).status_code
 
+    def roles():
+        headers = {"Authorization": f"Bearer {token}"}
+        return ask(app, url="/auth/token/valid", headers=headers).json()["roles"]
+
     users = read_users(path)
-    assert status() == 200
+    assert status() == 200 and roles() == ["user"]
     write_users(path, users | {"ada": replace(users["ada"], role=Role.ADMIN)})
-    assert status() == 200  # the role is the file's
+    assert roles() == ["admin"]  # the role is the file's, and not the token's
+    write_users(path, users)
+    assert roles() == ["user"]
     write_users(path, users | {"ada": replace(users["ada"], password=hash_password("new" * 9))})
     assert status() == 401
     write_users(path, users)

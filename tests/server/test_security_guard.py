@@ -253,11 +253,31 @@ def test_a_loopback_server_refuses_its_other_addresses():
     assert reply.status_code == 403 and not behind.calls
 
 
-@pytest.mark.parametrize("more", [{"client": REMOTE}, {"headers": {"X-Forwarded-For": "10.1.2.3"}}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"client": REMOTE},
+        {"headers": {"X-Forwarded-For": "10.1.2.3"}},
+        {"headers": {"X-Forwarded-Proto": "https"}},
+        {"headers": {"Via": "1.1 proxy"}},
+        {"headers": {"CF-Connecting-IP": "10.1.2.3"}},
+    ],
+)
 def test_a_proxy_does_not_open_a_server_without_a_login(more):
     guard, behind = guarded()
     assert ask(guard, **more).status_code == 403 and not behind.calls
     assert ask(guard, url="/health", **more).status_code == 200
+
+
+def test_a_proxy_that_says_nothing_is_told_by_its_http():
+    """As nginx with nothing but `proxy_pass`: this machine's address, as host and as client."""
+    guard, behind = guarded()
+
+    async def proxy(scope, receive, send):
+        await guard({**scope, "http_version": "1.0"}, receive, send)
+
+    assert ask(proxy).status_code == 403 and not behind.calls
+    assert ask(guard).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import weakref
 import pytest
 
 from monai_app.lib.quotas import Quota, QuotaFull
-from monai_app.lib.uploads import Sessions, TooMuch, UnknownSession
+from monai_app.lib.uploads import SMALLEST, Sessions, TooMuch, UnknownSession
 from xr2mri_core.errors import InputError
 
 
@@ -46,7 +46,17 @@ def test_an_expired_session_goes_without_being_asked_for():
     assert not sessions._held and sessions._timer is None
 
 
-def test_sessions_are_bounded_and_ones_own_longest_unused_go_first():
+def test_very_many_small_sessions_are_bounded():
+    """Of one byte each, a million of them would take gigabytes all the same."""
+    sessions = Sessions(quota=Quota("sessions", 8 * SMALLEST, 4 * SMALLEST))
+    held = [sessions.add(b"x", "ann") for _ in range(20)]
+    assert set(sessions._held) == {session.id for session in held[-4:]}
+    sessions.remove(held[-1].id, "ann")
+    assert sessions.quota.held("ann") == 3 * SMALLEST
+
+
+def test_sessions_are_bounded_and_ones_own_longest_unused_go_first(monkeypatch):
+    monkeypatch.setattr("monai_app.lib.uploads.SMALLEST", 1)
     sessions = Sessions(quota=Quota("sessions", 14, 10))
     first, second = (sessions.add(b"1234", "ann") for _ in range(2))
     time.sleep(0.01)

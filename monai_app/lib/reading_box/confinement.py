@@ -19,6 +19,7 @@ import platform
 import resource
 import struct
 import sysconfig
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,7 +130,7 @@ _DECODING = {
     "pwrite64": (18, 68), "readv": (19, 65), "writev": (20, 66), "access": (21, None),
     "sched_yield": (24, 124), "mremap": (25, 216), "madvise": (28, 233), "dup": (32, 23),
     "nanosleep": (35, 101), "getpid": (39, 172), "sendto": (44, 206), "recvfrom": (45, 207),
-    "recvmsg": (47, 212), "exit": (60, 93), "uname": (63, 160), "fcntl": (72, 25),
+    "recvmsg": (47, 212), "exit": (60, 93), "uname": (63, 160),
     "ftruncate": (77, 46), "getdents": (78, None), "getcwd": (79, 17), "readlink": (89, None),
     "gettimeofday": (96, 169),
     "getrusage": (98, 165), "sysinfo": (99, 179), "times": (100, 153), "getuid": (102, 174),
@@ -142,9 +143,13 @@ _DECODING = {
     "statx": (332, 291), "rseq": (334, 293), "faccessat2": (439, 439), "ppoll": (None, 73),
 }  # fmt: skip
 """The system calls that a decoder makes, with their numbers on each of the machines."""
+_FCNTL = (72, 25)
+_OF_FCNTL = (0, 1, 2, 3, 4, 1030)
+"""What it may have done to an open file: copied, its flags read and set. Not F_SETOWN and F_SETSIG:
+with these it could have a signal of its choice sent to the server."""
 
 _LOAD, _EQUALS, _RETURN = 0x20, 0x15, 0x06  # of the Berkeley packet filter
-_NUMBER, _ARCHITECTURE = 0, 4  # where they stand in what the filter is shown
+_NUMBER, _ARCHITECTURE, _SECOND = 0, 4, 24  # where they, and an argument, stand in what it is shown
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050001, 0x80000000  # refuse: EPERM
 
 
@@ -157,13 +162,18 @@ def _only_decoding(may_open: bool) -> None:
     this = _MACHINES[machine]
     steps = [(_LOAD, 0, 0, _ARCHITECTURE), (_EQUALS, 1, 0, this), (_RETURN, 0, 0, _KILL)]
     steps.append((_LOAD, 0, 0, _NUMBER))
-    for number in numbers:
-        steps += [(_EQUALS, 0, 1, number), (_RETURN, 0, 0, _ALLOW)]
-    steps.append((_RETURN, 0, 0, _REFUSE))
+    steps += _allowed(numbers)
+    commands = [(_LOAD, 0, 0, _SECOND), *_allowed(_OF_FCNTL)]
+    steps += [(_EQUALS, 0, len(commands), _FCNTL[column]), *commands, (_RETURN, 0, 0, _REFUSE)]
     code = b"".join(struct.pack("HBBI", *step) for step in steps)
     program = ctypes.create_string_buffer(code, len(code))
     filter_ = struct.pack("HxxxxxxQ", len(steps), ctypes.addressof(program))
     _call("prctl", _PR_SET_SECCOMP, 2, ctypes.create_string_buffer(filter_, len(filter_)), 0, 0)
+
+
+def _allowed(values: Iterable[int]) -> list[tuple[int, int, int, int]]:
+    """The steps that let through what has one of these values."""
+    return [step for value in values for step in ((_EQUALS, 0, 1, value), (_RETURN, 0, 0, _ALLOW))]
 
 
 def _libc() -> ctypes.CDLL:

@@ -2,6 +2,7 @@
 
 - Some are read at a time, of one client never all of these.
 - Next comes who has the fewest in reading, then who has waited longest.
+- Where the line is full, who has the most in it gives up the last place, for one who has fewer.
 - A file that takes longer than `SOON` seconds gives its place up once somebody finds none free:
   of whom has the most in reading, the one that has been at it longest.
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -43,7 +45,7 @@ class Turn:
     Attributes:
         owner: whose.
         since: monotonic seconds at which it began.
-        revoked: whether its place is needed by somebody else.
+        revoked: whether its place, in reading or in the line, is needed by somebody else.
     """
 
     owner: str
@@ -94,6 +96,8 @@ class Turns:
                 while self._next() is not mine:
                     self._make_room()
                     self._changed.wait(_LOOK)
+                    if mine.revoked:
+                        raise self._crowd(owner)
                     if gone():
                         raise ClientGone
                 mine.since = time.monotonic()
@@ -109,17 +113,30 @@ class Turns:
                 self._changed.notify_all()
 
     def _check_crowd(self, owner: str) -> None:
+        """Refuse one more of an owner; or have one of another sent away, who has more."""
+        waiting = [turn for turn in self._waiting if not turn.revoked]
+        counts = Counter(turn.owner for turn in waiting)
+        if counts[owner] >= self.most_waiting // 2:
+            raise self._crowd(owner)
+        if len(waiting) >= self.most_waiting:
+            most, count = max(counts.items(), key=lambda item: item[1])
+            if count <= counts[owner] + 1:
+                raise self._crowd(owner)
+            next(turn for turn in reversed(waiting) if turn.owner == most).revoked = True
+            self._changed.notify_all()
+
+    def _crowd(self, owner: str) -> Crowded:
         own = sum(turn.owner == owner for turn in self._waiting)
-        if len(self._waiting) >= self.most_waiting or own >= self.most_waiting // 2:
-            raise Crowded(
-                f"{len(self._waiting)} files wait to be read, {own} of them yours; send this one "
-                "again later"
-            )
+        return Crowded(
+            f"{len(self._waiting)} files wait to be read, {own} of them yours; send this one again "
+            "later"
+        )
 
     def _next(self) -> Turn | None:
         if len(self._running) >= self.at_once:
             return None
-        may = [turn for turn in self._waiting if self._reading(turn) < self.most_of_one]
+        waiting = [turn for turn in self._waiting if not turn.revoked]
+        may = [turn for turn in waiting if self._reading(turn) < self.most_of_one]
         return min(may, key=self._reading, default=None)
 
     def _make_room(self) -> None:

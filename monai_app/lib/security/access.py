@@ -20,7 +20,8 @@ from monai_app.lib.security.routes import Role, Route
 from monai_app.lib.security.served import not_served
 from monai_app.lib.security.settings import SecuritySettings
 
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_FORWARDED = ("forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip")
+_FORWARDED_ANYHOW = "x-forwarded-"
 
 
 class Access:
@@ -75,12 +76,17 @@ class Access:
 
 
 def is_local(scope: Scope, headers: dict[str, list[str]]) -> bool:
-    """Whether a request comes from this machine, and not through a proxy on it."""
+    """Whether a request comes from this machine, and not through a proxy on it.
+
+    One that says nothing of itself is told by its HTTP: nginx speaks 1.0 where it was not told to
+    speak another, and hands on an address of this machine as the host.
+    """
     host = host_of(headers)
     return (
         is_loopback(address_of(scope, "server"))
         and is_loopback(address_of(scope))
         and host is not None
         and host[1] in LOOPBACK_NAMES
-        and not any(name in headers for name in _FORWARDED)
+        and scope.get("http_version") != "1.0"
+        and not any(name in _FORWARDED or name.startswith(_FORWARDED_ANYHOW) for name in headers)
     )

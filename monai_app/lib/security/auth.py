@@ -169,8 +169,8 @@ class Authenticator:
         Raises:
             Refusal: 401 name or password are wrong, 429 too many were.
         """
-        address = network_of(address)
-        self._check_throttles(name, address)
+        address, known_as = network_of(address), _short(name)
+        self._check_throttles(known_as, address)
         if (
             self._waiting[address] >= self.settings.logins_address
             or self._waiting.total() >= self.settings.logins
@@ -180,14 +180,14 @@ class Authenticator:
         try:
             # one of an address at a time, so that whoever guesses much delays others little; one of
             # a name, so that each guess is counted before the next
-            async with self._turn(f"address {address}"), self._turn(f"name {name}"):
-                self._check_throttles(name, address)  # others may have failed in the meantime
+            async with self._turn(f"address {address}"), self._turn(f"name {known_as}"):
+                self._check_throttles(known_as, address)  # others may have failed in the meantime
                 user = await self._verified(name, password, remember)
                 if user is None:
-                    self._by_user.failed(name)
+                    self._by_user.failed(known_as)
                     self._by_address.failed(address)
                 else:
-                    self._by_user.succeeded(name)
+                    self._by_user.succeeded(known_as)
         finally:
             self._waiting[address] -= 1
             self._waiting += Counter()  # those with nobody are left out
@@ -249,6 +249,11 @@ class Authenticator:
         wait = max(self._by_user.wait(name), self._by_address.wait(address))
         if wait > 0:
             raise _too_many(wait)
+
+
+def _short(name: str) -> str:
+    """What is remembered of a name that somebody has sent, which may be as long as a form."""
+    return hashlib.sha256(_bytes(name)).hexdigest()
 
 
 def _bytes(text: str) -> bytes:

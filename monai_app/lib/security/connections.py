@@ -17,7 +17,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from monai_app.lib.bounds import Bounds
 
-_FILES_BESIDES = 256  # that the process needs for other things than connections
+_FILES_BESIDES = 256  # that the process needs for other things
+_FILES_OF_ONE = 2  # that a connection needs: itself, and an upload that is too large for memory
 _LOG_SECONDS = 60.0
 _UNSENT = 256 << 10  # bytes of replies that a connection holds; as much is to be read in time
 _TOO_SLOW = (
@@ -38,13 +39,13 @@ def most_connections(most: int = Bounds.max_connections) -> int:
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = most + _FILES_BESIDES
+    wanted = _FILES_OF_ONE * most + _FILES_BESIDES
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft == resource.RLIM_INFINITY:
         return most
-    return max(1, min(most, soft - _FILES_BESIDES))
+    return max(1, min(most, (soft - _FILES_BESIDES) // _FILES_OF_ONE))
 
 
 class _Body:
