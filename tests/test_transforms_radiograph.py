@@ -412,10 +412,11 @@ def test_nifti_scaling_is_applied_and_nan_refused(tmp_path):
     image.header.set_slope_inter(0.5, -3)
     nib.save(image, tmp_path / "a.nii")
     assert np.allclose(read_radiograph(tmp_path / "a.nii")[0], 0.5 * knee() - 3.0)
-    values = np.array(knee(), np.float32)
-    values[3, 3] = np.nan
-    nib.save(nib.Nifti1Image(values.T, np.eye(4)), tmp_path / "b.nii")
-    assert "NaN" in refusal(tmp_path / "b.nii")
+    for odd in ([np.nan], [np.inf], [-np.inf], [3e38, -3e38]):
+        values = np.array(knee(), np.float32)
+        values[3, : len(odd)] = odd
+        nib.save(nib.Nifti1Image(values.T, np.eye(4)), tmp_path / "b.nii")
+        assert "NaN, infinite or enormous" in refusal(tmp_path / "b.nii")
 
 
 @pytest.mark.parametrize("depth", [2, 3, 40])

@@ -198,6 +198,27 @@ def test_a_size_is_refused_before_it_is_allocated(server, running, tmp_path, nam
     assert process.memory_info().rss < before + (100 << 20)
 
 
+@pytest.mark.server
+def test_a_finished_job_keeps_of_a_header_what_its_export_needs(server, running, tmp_path):
+    """Private elements of 60 MB stayed with each result: 1.5 GB after 25 jobs."""
+    whole, size = dicom(tmp_path), 16 << 20
+    at = whole.index(b"\xe0\x7f\x10\0")
+    content = whole[:at] + struct.pack("<HH2sHI", 0x29, 0x1010, b"UN", 0, size) + bytes(size)
+    content += whole[at:]
+    form = {"params": json.dumps({"num_slices": 2, "steps": 1, "box": [0, 0, 64, 64]})}
+    process, jobs, held = psutil.Process(running.process.pid), [], []
+    for _ in range(6):
+        url = f"{server}/jobs/infer/knee_xr2mri"
+        reply = requests.post(url, data=form, files={"file": ("knee", content)}, timeout=120)
+        assert reply.status_code == 202, reply.text
+        jobs.append(f"{server}/jobs/{reply.json()['id']}")
+        until(lambda: requests.get(jobs[-1], timeout=20).json()["state"] == "done", 120)
+        held.append(process.memory_info().rss)
+    assert held[-1] - held[0] < 2 * size, "five more headers are held"
+    for job in jobs:
+        requests.delete(job, timeout=20)
+
+
 # --- the process ----------------------------------------------------------------------------------
 
 

@@ -94,8 +94,8 @@ def check_pixels(pixels: np.ndarray) -> np.ndarray:
     """Return ``pixels`` (rows, columns) as float32, refusing what cannot be a radiograph.
 
     Raises:
-        RadiographError: for another number of axes, a size out of range, NaN or infinite values,
-            or an empty (constant) picture.
+        RadiographError: for another number of axes, a size out of range, values that are NaN or whose
+            range is infinite, or an empty (constant) picture.
     """
     pixels = np.asarray(pixels)
     if pixels.ndim != 2 or pixels.dtype.kind not in "uif":
@@ -107,8 +107,10 @@ def check_pixels(pixels: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         pixels = np.ascontiguousarray(pixels, dtype=np.float32)
     low, high = pixels.min(), pixels.max()
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise RadiographError("has NaN or infinite values; export the radiograph again")
+    with np.errstate(over="ignore", invalid="ignore"):
+        usable = np.isfinite(high - low)
+    if not usable:
+        raise RadiographError("has NaN, infinite or enormous values; export the radiograph again")
     if low == high:
         raise RadiographError("every pixel has the same value: an empty picture; give another file")
     return pixels
