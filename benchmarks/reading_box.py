@@ -66,7 +66,9 @@ def main() -> None:
     ):
         share = figures[more] / figures[whole]
         verdict = "holds" if figures[more] <= MOST_MS and share <= MOST_SHARE else "does not hold"
-        print(f"{kind}: {verdict}: at most {MOST_MS:g} ms and {MOST_SHARE:.0%} more (now {share:.1%})")
+        print(
+            f"{kind}: {verdict}: at most {MOST_MS:g} ms and {MOST_SHARE:.0%} more (now {share:.1%})"
+        )
 
 
 def write_sample(folder: Path) -> Path:

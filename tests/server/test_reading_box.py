@@ -39,7 +39,7 @@ from samples import draw_knee
 from security_support import issued
 from waiting import until
 
-from monai_app.lib.reading_box import ClientGone, Crowded, ReadingBox
+from monai_app.lib.reading_box import ClientGone, Crowded, ReadingBox, child
 from monai_app.lib.reading_box.answer import packed, understood
 from monai_app.lib.reading_box.pages import Pages
 from monai_app.lib.reading_box.turns import SOON, Turns
@@ -587,6 +587,10 @@ def test_a_fork_has_the_pages_that_another_has_touched():
     pages.ask_for()
     assert memory.min() == memory.max() == 1
     assert Pages.of(lambda: 1 / 0) == Pages(), "nothing where it failed"
+
+
+def test_what_is_read_to_find_them_out_can_be_read():
+    child._read_film()
 
 
 def test_a_crowd_is_sent_away():

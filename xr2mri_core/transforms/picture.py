@@ -94,8 +94,8 @@ def check_pixels(pixels: np.ndarray) -> np.ndarray:
     """Return ``pixels`` (rows, columns) as float32, refusing what cannot be a radiograph.
 
     Raises:
-        RadiographError: for another number of axes, a size out of range, values that are NaN or whose
-            range is infinite, or an empty (constant) picture.
+        RadiographError: for another number of axes, a size out of range, NaN or infinite
+            values or range, or an empty (constant) picture.
     """
     pixels = np.asarray(pixels)
     if pixels.ndim != 2 or pixels.dtype.kind not in "uif":

@@ -167,7 +167,7 @@ def _read_film() -> None:
     film.PixelData = pixels.tobytes()
     dcmwrite(stream := io.BytesIO(), film, write_like_original=False)
     stream.seek(0)
-    answer.told(prepare_radiograph(read_stream(stream, "film"), 256))
+    answer.packed(prepare_radiograph(read_stream(stream, "film"), 256))
 
 
 if __name__ == "__main__":
