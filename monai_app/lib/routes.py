@@ -125,12 +125,12 @@ def info_router(info: Callable[[], dict[str, Any]]) -> APIRouter:
             changed, and most of it never does.
     """
     router = APIRouter(tags=["App"])
-    said: dict[str, tuple[Any, bytes]] = {}
+    texts: dict[str, tuple[Any, bytes]] = {}
 
     def text_of(name: str, value: Any) -> bytes:
-        if name not in said or said[name][0] != value:
-            said[name] = value, Json({name: value}).body[1:-1]
-        return said[name][1]
+        if name not in texts or texts[name][0] != value:
+            texts[name] = value, bytes(Json({name: value}).body)[1:-1]
+        return texts[name][1]
 
     @router.get("/info/", summary="What is served: models, parameters, limits, versions")
     @allowed(Role.USER)
