@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ import torch
 from xr2mri_core import __version__
 from xr2mri_core.demographics import demographics_schema
 from xr2mri_core.diffusion import Scheduler
-from xr2mri_core.errors import WeightsError, shown
+from xr2mri_core.errors import InputError, WeightsError, shown
 from xr2mri_core.networks import XR2MRIModel
 from xr2mri_core.networks.model import guided_by_demographics, is_volumetric, method_of
+from xr2mri_core.request import checked
 from xr2mri_core.shipped import bundle_folder
 
 
@@ -46,7 +48,8 @@ def load_bundle(
     Args:
         path: the bundle's folder; None is the one that the project ships.
         size: the bundle's size overlay, `compact` or `paper`. Weights with regression or depth
-            mixing take the overlay `volume` as well, those of a compared method its own.
+            mixing take the overlay `volume` as well, those of a compared method its own. A
+            distilled student's header says its steps and sampler, which go before the overlay's.
         weights: a safetensors file of that size; None is the bundle's own.
 
     Raises:
@@ -63,11 +66,11 @@ def load_bundle(
         overlays.append("volume")
     parser = configured(bundle, overlays)
     model = parser.get_parsed_content("model")
-    model.load_weights(weights)
+    own = sampling_of(model.load_weights(weights), weights)
     return Bundle(
         model,
         parser.get_parsed_content("scheduler"),
-        dict(parser.get_parsed_content("generation")),
+        {**parser.get_parsed_content("generation"), **own},
         {
             "bundle": bundle.resolve().name,
             "size": size,
@@ -75,6 +78,23 @@ def load_bundle(
             "sha256": digest(weights),
         },
     )
+
+
+def sampling_of(metadata: Mapping[str, str], weights: Path) -> dict[str, Any]:
+    """Steps and sampler that weights were distilled for, from their file's header; else nothing.
+
+    Raises:
+        WeightsError: they are out of their range.
+    """
+    try:
+        known: dict[str, Any] = {}
+        if "steps" in metadata:
+            known["steps"] = checked("steps", int(metadata["steps"]))
+        if "sampler" in metadata:
+            known["sampler"] = checked("sampler", metadata["sampler"])
+    except (ValueError, InputError) as error:
+        raise WeightsError(f"{weights}: what its header says of sampling: {error}") from None
+    return known
 
 
 def configured(bundle: Path, overlays: list[str]) -> Any:

@@ -20,10 +20,12 @@ from xr2mri_core.training.bones import fit_bones
 from xr2mri_core.training.cache import LatentCache, SliceCache
 from xr2mri_core.training.checkpoints import Checkpoints
 from xr2mri_core.training.diffusion import DiffusionStage, OneStep, export_model
+from xr2mri_core.training.distillation import DistillationStage, start_student
 from xr2mri_core.training.ema import EMA, TrainedState
 from xr2mri_core.training.engines import StageEvaluator, StageTrainer, placed
 from xr2mri_core.training.grain import measure_grain
 from xr2mri_core.training.handlers import Log, Pictures, Schedule, ValidationLog
+from xr2mri_core.training.pairs import PairBatches, PairCache, drawn_by
 from xr2mri_core.training.progress import ProgressBar, ProgressFile
 from xr2mri_core.training.record import training_record, write_record
 from xr2mri_core.training.regression import RegressionStage, measure_residual
@@ -37,9 +39,12 @@ __all__ = [
     "CaseBatches",
     "Checkpoints",
     "DiffusionStage",
+    "DistillationStage",
     "LatentCache",
     "Log",
     "OneStep",
+    "PairBatches",
+    "PairCache",
     "Pictures",
     "ProgressBar",
     "ProgressFile",
@@ -53,6 +58,7 @@ __all__ = [
     "TrainedState",
     "ValidationLog",
     "check_start",
+    "drawn_by",
     "export_model",
     "finish_autoencoder",
     "fit_bones",
@@ -63,6 +69,7 @@ __all__ = [
     "placed",
     "start_autoencoder",
     "start_model",
+    "start_student",
     "training_loader",
     "training_record",
     "validation_loader",

