@@ -32,19 +32,21 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/bench"))
     parser.add_argument("--device", default=best_device())
     parser.add_argument("--slices", type=int, nargs="+", default=[5, 10, 25, 50, 100])
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
     parser.add_argument(
         "--repeats", type=int, default=3, help="the shortest of so many is reported"
     )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    generator = KneeMRIGenerator.from_bundle(device=arguments.device)
+    generator = KneeMRIGenerator.from_bundle(device=arguments.device, precision=arguments.precision)
     lines = []
     for count in arguments.slices:
         costs = _costs(generator, count, arguments)
         lines.append([str(count), *(f"{1000 * value:.1f}" for value in costs)])
         print(*lines[-1], flush=True)
     text = (
-        f"{arguments.device}, one thread, {arguments.repeats} repeats\n\n{table(TITLES, lines)}\n"
+        f"{arguments.device}, {arguments.precision}, one thread, {arguments.repeats} repeats\n\n"
+        f"{table(TITLES, lines)}\n"
     )
     print(text, end="")
     write_text(arguments.out / "batching.md", text)
@@ -67,6 +69,8 @@ def _costs(
     mean = None if model.regression is None else z
     slab = 1 if model.depth_mixing is None else count
 
+    cast_down = torch.autocast(device.type, torch.bfloat16, enabled=arguments.precision == "bf16")
+
     def denoise() -> object:
         return model.denoise(z, step, code, depths, features, mean, slab)
 
@@ -74,7 +78,8 @@ def _costs(
         return model.to_image(z)
 
     repeats = arguments.repeats
-    return _least(denoise, device, repeats) / count, _least(decode, device, repeats) / count
+    with cast_down:
+        return _least(denoise, device, repeats) / count, _least(decode, device, repeats) / count
 
 
 def _least(work: Callable[[], object], device: torch.device, repeats: int) -> float:

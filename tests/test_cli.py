@@ -161,6 +161,18 @@ def test_a_reader_that_has_seen_enough_is_no_fault():
     assert child.stderr.read() == b"" and child.wait() == 141
 
 
+def test_a_generation_imports_no_logging_of_trainings():
+    """A fifth of the start; whoever trains imports MONAI before this and has them."""
+    code = (
+        "import sys; from xr2mri_core.bundle import configured, bundle_folder;"
+        "configured(bundle_folder(), ['compact']);"
+        "print([m for m in ('mlflow', 'pandas') if m in sys.modules], 'monai' in sys.modules);"
+        "import pandas, mlflow"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert told.stdout.split("\n")[-2] == "[] True" and told.returncode == 0, told.stderr
+
+
 @pytest.mark.parametrize("chosen", [None, "active"])
 def test_idle_threads_sleep_unless_the_user_wants_them_to_spin(chosen):
     policy = "print(os.environ['OMP_WAIT_POLICY'])"

@@ -84,6 +84,7 @@ class Algorithm2:
     ) -> None:
         self.model, self.scheduler = model, scheduler
         self.device, self.precision = device, precision
+        self.denoiser: Callable[..., Tensor] = model.denoise
 
     def encode(
         self,
@@ -202,7 +203,7 @@ class Algorithm2:
 
     def _denoise(self, *arguments: Any) -> Tensor:
         with self._autocast():
-            return self.model.denoise(*arguments).float()
+            return self.denoiser(*arguments).float()
 
     def _latent_shape(self, knee: Knee) -> tuple[int, int, int]:
         height, width = knee.code.latent.shape[-2:]

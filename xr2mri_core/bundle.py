@@ -17,6 +17,7 @@ from xr2mri_core import __version__
 from xr2mri_core.demographics import demographics_schema
 from xr2mri_core.diffusion import Scheduler
 from xr2mri_core.errors import InputError, WeightsError, shown
+from xr2mri_core.left_out import left_out
 from xr2mri_core.networks import XR2MRIModel
 from xr2mri_core.networks.model import guided_by_demographics, is_volumetric, method_of
 from xr2mri_core.request import checked
@@ -103,7 +104,8 @@ def configured(bundle: Path, overlays: list[str]) -> Any:
     Raises:
         WeightsError: one of the files is missing.
     """
-    from monai.bundle import ConfigParser
+    with left_out("mlflow", "pandas"):
+        from monai.bundle import ConfigParser
 
     configs = [bundle / "configs" / f"{name}.yaml" for name in ("inference", *overlays)]
     missing = [path for path in configs if not path.is_file()]

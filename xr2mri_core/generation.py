@@ -46,6 +46,7 @@ from xr2mri_core.reading import PreparedRadiograph, prepare_radiograph
 from xr2mri_core.record import record_of
 from xr2mri_core.request import GenerationRequest
 from xr2mri_core.spread import Spread
+from xr2mri_core.together import Together
 from xr2mri_core.transforms.radiograph_file import RadiographFile
 from xr2mri_core.volume import GeneratedVolume
 
@@ -305,6 +306,21 @@ class KneeMRIGenerator:
     ) -> PreparedRadiograph:
         """What `generate` does first, alone; see `prepare_radiograph`."""
         return prepare_radiograph(radiograph, self.image_size, laterality, box)
+
+    def side_by_side(self, works: Sequence[Callable[[], Computed]], knees: int) -> list[Computed]:
+        """Do works that each `generate` one knee, so that their slices share the denoiser's passes.
+
+        Args:
+            works: at most `knees`.
+            knees: whose slices a pass has room for; see `Together`.
+        """
+        algorithm, alone = self.algorithm, self.algorithm.denoiser
+        together = Together(alone, knees)
+        algorithm.denoiser = together
+        try:
+            return together.run(works)
+        finally:
+            algorithm.denoiser = alone
 
     def affine(self, depths: Sequence[float] | np.ndarray) -> np.ndarray:
         """(4, 4) voxel to RAS mm of a volume with slices at these depths."""

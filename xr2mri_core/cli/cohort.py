@@ -9,7 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xr2mri_core.cli.options import generated_here, generator, sampling, worker_options, workers
+from xr2mri_core.cli.options import (
+    generated_here,
+    generator,
+    positive,
+    sampling,
+    worker_options,
+    workers,
+)
 from xr2mri_core.cli.terminal import interrupted, progress_bar
 from xr2mri_core.errors import InputError, XR2MRIError
 
@@ -25,7 +32,7 @@ _OF_ONE = {
 }  # fmt: skip
 _OF_COHORTS = {
     "split": "--split", "forms": "--forms", "layout": "--layout", "jobs": "--jobs",
-    "scheduler": "--scheduler",
+    "scheduler": "--scheduler", "knees_at_once": "--knees-at-once",
 }  # fmt: skip
 
 
@@ -42,6 +49,11 @@ def add_sources(parser: argparse.ArgumentParser, what: Any) -> None:
         help="of a cohort's results: a folder for each knee (default), or BIDS names",
     )  # fmt: skip
     worker_options(parser, "of a cohort: ")
+    parser.add_argument(
+        "--knees-at-once", type=positive, metavar="N",
+        help="of a cohort: knees whose slices share the denoiser's passes (default: 1); for GPUs, "
+        "which one knee does not fill; a CPU gains nothing",
+    )  # fmt: skip
 
 
 def refuse_options_of_cohorts(arguments: argparse.Namespace) -> None:
@@ -65,6 +77,7 @@ def generate(arguments: argparse.Namespace) -> None:
     model = generator(arguments)
     request = {"num_slices": arguments.num_slices, **sampling(arguments)}
     seed = request.pop("seed")
+    at_once = arguments.knees_at_once or 1
     with progress_bar("generate") as progress:
         counts = generate_cohort(
             knees,
@@ -77,9 +90,12 @@ def generate(arguments: argparse.Namespace) -> None:
                 "version": __version__,
                 "format": arguments.format,
                 "layout": arguments.layout,
+                **({"knees_at_once": at_once} if at_once > 1 else {}),  # of rounding
             },
             seed=seed,
             **who,
+            at_once=at_once,
+            side_by_side=model.side_by_side,
             progress=progress,
             failed=lambda row: log.warning("%s: %s", row.name, row.error),
         )

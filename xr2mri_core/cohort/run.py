@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,9 @@ GENERATED, KEPT, FAILED = "generated", "kept", "failed"
 
 Generate = Callable[..., GeneratedVolume]
 """``generate(radiograph, features, demographics=, laterality=, box=, seed=)``."""
+
+SideBySide = Callable[[Sequence[Callable[[], "Row"]], int], list["Row"]]
+"""``side_by_side(works, knees)`` -> what each work returns."""
 
 Write = Callable[[GeneratedVolume, CohortKnee, Path], Mapping[str, Path]]
 """``write(generated, knee, out)`` -> what was written, files or folders below ``out``."""
@@ -80,6 +85,8 @@ def generate_cohort(
     seed: int = 0,
     jobs: int = 1,
     scheduler: str | None = None,
+    at_once: int = 1,
+    side_by_side: SideBySide | None = None,
     progress: Callable[..., None] | None = None,
     failed: Callable[[Row], None] | None = None,
 ) -> Counts:
@@ -101,6 +108,8 @@ def generate_cohort(
             differs between knees and depends on no order.
         jobs, scheduler: processes, or a Dask scheduler, for the knees; see
             `xr2mri_core.processes.each_done`.
+        at_once: knees that each of them has under way at a time.
+        side_by_side: how, if more than one; as `KneeMRIGenerator.side_by_side`.
         progress: ``progress(done, total, name)``.
         failed: called with the row of a knee that failed.
 
@@ -112,14 +121,15 @@ def generate_cohort(
     earlier = _read_journal(out / JOURNAL)
     settings = {**settings, "seed": seed}
     rows: dict[str, Row] = {}
-    one = _Knee(generate, write, out, settings)
+    some = _Knees(generate, write, out, settings, at_once, side_by_side)
     todo = [(knee, earlier.get(knee.name)) for knee in knees]
+    groups = [todo[start : start + at_once] for start in range(0, len(todo), at_once)]
     report = progress or (lambda done, total, name: None)
     report(0, len(knees), "generate")
     try:
-        done = each_done(one, todo, min(jobs, len(todo)), "generates", scheduler=scheduler)
+        done = each_done(some, groups, min(jobs, len(groups)), "generates", scheduler=scheduler)
         with closing(done):
-            for row in done:
+            for row in chain.from_iterable(done):
                 if row.status != KEPT:
                     _append(out / JOURNAL, row)
                 if row.status == FAILED and failed is not None:
@@ -139,16 +149,23 @@ def knee_seed(seed: int, name: str) -> int:
 
 
 @dataclass(frozen=True)
-class _Knee:
-    """Generates one knee, or keeps it; whatever is wrong with it becomes its row."""
+class _Knees:
+    """Generates some knees, or keeps them; whatever is wrong with one becomes its row."""
 
     generate: Generate
     write: Write
     out: Path
     settings: Mapping[str, Any]
+    at_once: int
+    side_by_side: SideBySide | None
 
-    def __call__(self, job: tuple[CohortKnee, Row | None]) -> Row:
-        return _one(*job, self.generate, self.write, self.out, self.settings)
+    def __call__(self, jobs: Sequence[tuple[CohortKnee, Row | None]]) -> list[Row]:
+        works = [
+            partial(_one, *job, self.generate, self.write, self.out, self.settings) for job in jobs
+        ]
+        if self.side_by_side is None or self.at_once == 1:
+            return [work() for work in works]
+        return self.side_by_side(works, self.at_once)
 
 
 def _one(

@@ -22,7 +22,7 @@ from xr2mri_core.training.checkpoints import Checkpoints
 from xr2mri_core.training.diffusion import DiffusionStage, OneStep, export_model
 from xr2mri_core.training.distillation import DistillationStage, start_student
 from xr2mri_core.training.ema import EMA, TrainedState
-from xr2mri_core.training.engines import StageEvaluator, StageTrainer, placed
+from xr2mri_core.training.engines import StageEvaluator, StageTrainer, placed, tune, unets
 from xr2mri_core.training.grain import measure_grain
 from xr2mri_core.training.handlers import Log, Pictures, Schedule, ValidationLog
 from xr2mri_core.training.pairs import PairBatches, PairCache, drawn_by
@@ -72,6 +72,8 @@ __all__ = [
     "start_student",
     "training_loader",
     "training_record",
+    "tune",
+    "unets",
     "validation_loader",
     "write_record",
 ]

@@ -18,6 +18,7 @@ from monai.transforms import Compose
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from xr2mri_core.errors import TrainingError
 from xr2mri_core.training.cache import (
     Encode,
     LatentCache,
@@ -238,6 +239,29 @@ def case_weights(grades: Sequence[Mapping[str, int]], power: float) -> np.ndarra
         ]
     )
     return weights / weights.sum()
+
+
+def parts_of(batch: Batch, count: int) -> list[Batch]:
+    """Cut a batch into `count` batches of as many cases; each has a seed of its own.
+
+    Raises:
+        TrainingError: the cases cannot be shared out evenly.
+    """
+    if count == 1:
+        return [batch]
+    tensors = {key: value for key, value in batch.items() if isinstance(value, Tensor)}
+    sizes = [len(value) for value in tensors.values()]
+    if count < 1 or any(size % count for size in sizes):
+        raise TrainingError(
+            f"accumulation {count}: accepted are numbers that divide the {min(sizes)} cases of a "
+            "batch",
+            option="accumulation",
+        )
+    chunks = {key: value.chunk(count) for key, value in tensors.items()}
+    return [
+        batch | {key: values[part] for key, values in chunks.items()} | {"seed": seed}
+        for part, seed in enumerate(range(batch["seed"], batch["seed"] + count))
+    ]
 
 
 def to_device(batch: Batch, device: torch.device, non_blocking: bool = False) -> Batch:

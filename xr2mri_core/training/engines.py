@@ -6,7 +6,8 @@ import logging
 import math
 import operator
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from operator import itemgetter
 from typing import Any, cast
 
@@ -15,10 +16,12 @@ from ignite.metrics import Average, Metric
 from monai.engines import Evaluator, SupervisedTrainer
 from monai.utils.enums import CommonKeys as Keys
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from xr2mri_core.errors import TrainingError
-from xr2mri_core.training.batches import Batch, to_device
+from xr2mri_core.networks import XR2MRIModel
+from xr2mri_core.training.batches import Batch, parts_of, to_device
 from xr2mri_core.training.ema import EMA
 
 logger = logging.getLogger("xr2mri")
@@ -32,6 +35,39 @@ def mixed_precision(device: torch.device, precision: str) -> torch.autocast:
         raise TrainingError(f"precision must be one of {sorted(PRECISIONS)}, got {precision!r}")
     dtype = PRECISIONS[precision]
     return torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+
+
+def unets(model: XR2MRIModel) -> list[nn.Module]:
+    """The U-Nets of a model: where a training's time and memory go."""
+    regression = model.regression
+    return [model.unet] if regression is None else [model.unet, cast(Any, regression).unet]
+
+
+def tune(
+    networks: Iterable[nn.Module], compile: bool = False, gradient_checkpointing: bool = False
+) -> None:
+    """Prepare networks, in place, for a training on a GPU.
+
+    Args:
+        networks: whose results stay the same, up to rounding.
+        compile: have `torch.compile` fuse their operations.
+        gradient_checkpointing: compute activations again in the backward pass instead of keeping
+            them (Chen et al., "Training deep nets with sublinear memory cost", 2016).
+
+    Raises:
+        TrainingError: a network cannot do without its activations.
+    """
+    for network in networks:
+        if gradient_checkpointing:
+            if not getattr(network, "_supports_gradient_checkpointing", False):
+                raise TrainingError(
+                    f"gradient_checkpointing: {type(network).__name__} has none; it is small, so "
+                    "leave the option at false",
+                    option="gradient_checkpointing",
+                )
+            cast(Any, network).enable_gradient_checkpointing()
+        if compile:
+            network.compile()
 
 
 def placed(stage: nn.Module, device: torch.device, channels_last: bool = False) -> nn.Module:
@@ -56,6 +92,9 @@ class StageTrainer(SupervisedTrainer):
         optimizer: over the parameters that are trained.
         precision: "fp32", "bf16" or "fp16" (with loss scaling).
         clip_norm: largest norm of the gradient; 0 leaves it as it is.
+        accumulation: passes that a batch is cut into by cases (`parts_of`), whose gradients are
+            averaged. Memory falls by as much, the step stays one of the whole batch; with several
+            processes they exchange gradients once a step.
         patience: skipped steps in a row that are too many. With "fp16", those do not count by which
             the loss scaling finds its factor.
         train_handlers: MONAI and ignite handlers.
@@ -74,11 +113,12 @@ class StageTrainer(SupervisedTrainer):
         optimizer: torch.optim.Optimizer,
         precision: str = "fp32",
         clip_norm: float = 1.0,
+        accumulation: int = 1,
         patience: int = 10,
         train_handlers: Sequence[Any] = (),
     ) -> None:
         device = torch.device(device)
-        self.clip_norm, self.patience = clip_norm, patience
+        self.clip_norm, self.patience, self.accumulation = clip_norm, patience, accumulation
         self.skipped_steps = self._skipped_in_a_row = 0
         self.autocast = mixed_precision(device, precision)
         self.grad_scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
@@ -100,9 +140,7 @@ class StageTrainer(SupervisedTrainer):
         self.network.train()
         self.optimizer.zero_grad(set_to_none=True)
         statistics = [(buffer, buffer.clone()) for buffer in self.network.buffers()]
-        with self.autocast:
-            losses = self.network(batch)
-        self.grad_scaler.scale(losses[Keys.LOSS]).backward()
+        losses = self._backward(parts_of(batch, self.accumulation))
         self.grad_scaler.unscale_(self.optimizer)
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         norm = nn.utils.clip_grad_norm_(parameters, self.clip_norm or math.inf)
@@ -119,6 +157,21 @@ class StageTrainer(SupervisedTrainer):
             "skipped_steps": norm.new_tensor(self.skipped_steps),
         }
         return {name: value.detach() for name, value in losses.items()}
+
+    def _backward(self, parts: Sequence[Batch]) -> dict[str, Tensor]:
+        """Gradients of the mean loss of a batch's parts; returns their mean losses by name."""
+        total: dict[str, Tensor] = {}
+        for index, part in enumerate(parts):
+            last = index == len(parts) - 1
+            distributed = isinstance(self.network, DistributedDataParallel)
+            wait = nullcontext() if last or not distributed else cast(Any, self.network).no_sync()
+            with wait:  # gradients are exchanged behind the last part
+                with self.autocast:
+                    losses = self.network(part)
+                self.grad_scaler.scale(losses[Keys.LOSS] / len(parts)).backward()
+            for name, value in losses.items():
+                total[name] = total.get(name, 0) + value.detach() / len(parts)
+        return total
 
     def _skip(self, loss: float) -> None:
         step = self.state.iteration
