@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -201,7 +202,8 @@ def start_student(
             part.load_state_dict(twin.state_dict())
             taken.append(name)
     if "autoencoder" in taken:
-        model.autoencoder.register_to_config(scaling_factor=teacher.model.scaling_factor)
+        autoencoder = cast(Any, model.autoencoder)
+        autoencoder.register_to_config(scaling_factor=teacher.model.scaling_factor)
     elif "autoencoder" not in given:
         raise WeightsError(
             "the student's autoencoder is not the teacher's and is not trained in this stage: give "
