@@ -89,11 +89,11 @@ def main(words: Sequence[str] | None = None) -> None:
             if grader is not None:
                 read[way].append(grader.grade(slices))
             print(item["case"], way.name, way.steps, *values.values(), sep="\t", flush=True)
-    told = np.stack([presence(item["features"]) for item in items])
+    grades = np.stack([presence(item["features"]) for item in items])
     lines = []
     for way in ways:
         cells = [np.mean([row[key] for row in found[way]]) for key in found[way][0]]
-        order = f"{in_order(np.stack(read[way]), told):.2f}" if grader is not None else "-"
+        order = f"{in_order(np.stack(read[way]), grades):.2f}" if grader is not None else "-"
         lines.append([way.name, str(way.steps), *(f"{cell:.4f}" for cell in cells), order])
     where = f"the middle {arguments.middle} slices" if arguments.middle else "50 slices"
     text = f"{len(items)} cases of '{arguments.split}', {where}\n\n{table(TITLES, lines)}\n"
@@ -155,10 +155,10 @@ def _case(
         )
 
 
-def in_order(scores: np.ndarray, told: np.ndarray) -> float:
+def in_order(scores: np.ndarray, grades: np.ndarray) -> float:
     """Pooled over variables and cases (cases, variables): the area under the ROC curve."""
-    known = ~np.isnan(told)
-    ranks, present = rankdata(scores[known]), told[known] > 0
+    known = ~np.isnan(grades)
+    ranks, present = rankdata(scores[known]), grades[known] > 0
     count, absent = int(present.sum()), int((~present).sum())
     if not count or not absent:
         return float("nan")

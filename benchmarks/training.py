@@ -87,8 +87,8 @@ def main(words: Sequence[str] | None = None) -> None:
     ):
         lines.append(_row(arguments, device, peaks[row[2]][0], *row))
         print(*lines[-1], sep="\t", flush=True)
-    told = "; ".join(f"{p}: {value:.3g} TFLOP/s ({by})" for p, (value, by) in peaks.items())
-    text = f"{sized.name_of(device)}; peak of {told}\n\n{table(TITLES, lines)}\n"
+    peaks_text = "; ".join(f"{p}: {value:.3g} TFLOP/s ({by})" for p, (value, by) in peaks.items())
+    text = f"{sized.name_of(device)}; peak of {peaks_text}\n\n{table(TITLES, lines)}\n"
     print(text, end="")
     write_text(arguments.out / "training.md", text)
 

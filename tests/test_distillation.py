@@ -155,7 +155,7 @@ def test_a_student_is_trained_and_its_weights_know_their_steps(teacher, student)
     assert (student / "samples").is_dir()
 
 
-def test_a_student_generates_in_its_own_steps_unless_told_otherwise(teacher, student, radiograph):
+def test_a_student_generates_in_its_own_steps_unless_asked_for_others(teacher, student, radiograph):
     weights = student / "knee_xr2mri.safetensors"
     generator = KneeMRIGenerator.from_bundle(teacher, "cpu", weights=weights)
     few = generator.generate(radiograph, {}, num_slices=3)
@@ -284,13 +284,13 @@ def test_student_and_teacher_are_measured_in_one_table(
     ]  # fmt: skip
     away = [float(row[2]) for row in cells]
     assert away[0] == 0 and away[1] > 0 and away[2] > 0
-    told = np.array([[1, 0, np.nan]])
-    assert distilled.in_order(np.array([[2.0, 1.0, 9.0]]), told) == 1
-    assert distilled.in_order(np.array([[1.0, 2.0, 9.0]]), told) == 0
+    grades = np.array([[1, 0, np.nan]])
+    assert distilled.in_order(np.array([[2.0, 1.0, 9.0]]), grades) == 1
+    assert distilled.in_order(np.array([[1.0, 2.0, 9.0]]), grades) == 0
 
 
 @pytest.mark.parametrize(("name", "value"), [("steps", "0"), ("steps", "few"), ("sampler", "x")])
-def test_a_header_that_tells_no_steps_is_refused(tiny_bundle, tmp_path, name, value):
+def test_a_header_without_a_number_of_steps_is_refused(tiny_bundle, tmp_path, name, value):
     model = load_bundle(tiny_bundle).model
     model.save_weights(tmp_path / "w.safetensors", metadata={name: value})
     with pytest.raises(WeightsError, match="what its header says of sampling"):

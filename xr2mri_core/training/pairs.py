@@ -168,7 +168,7 @@ def _conditions(slices: SliceCache, cases: np.ndarray) -> Batch:
 
 
 def _drawn_forms(slices: SliceCache, settings: dict[str, Any]) -> list[dict[str, Any]]:
-    """Which case each slab is drawn for, and what of its form is told: items of the cache."""
+    """Which case each slab is drawn for, and how much of its form is known: items of the cache."""
     rng = np.random.default_rng([settings["seed"], 0])
     drop_variable, drop_features, oversampling = settings["dropped"]
     grades = [item["features"] for item in slices.items]
@@ -176,12 +176,12 @@ def _drawn_forms(slices: SliceCache, settings: dict[str, Any]) -> list[dict[str,
     items = []
     for case in rng.choice(len(slices), settings["count"], p=odds):
         known = slices.items[case]
-        told = rng.random() >= drop_features
+        given = rng.random() >= drop_features
         draws = rng.random(len(known["features"])) >= drop_variable
         kept = {
             name: grade
             for (name, grade), keep in zip(known["features"].items(), draws, strict=True)
-            if keep and told
+            if keep and given
         }
         items.append({**known, "features": kept, "index": int(case)})
     return items
@@ -217,9 +217,8 @@ def _fill(
             rng = np.random.default_rng([seed, 1, int(row)])
             depths[row] = slab_positions(WINDOW_SLICES, slab, rng) / (WINDOW_SLICES - 1)
         batch = _conditions(slices, np.array([items[row]["index"] for row in rows]))
-        size = batch["radiograph"].to(device)
-        shape = _latent_shape(model, size[:1])
-        law = DepthNoise(shape, settings["noise_length"])
+        picture = batch["radiograph"][:1].to(device)
+        law = DepthNoise(_latent_shape(model, picture), settings["noise_length"])
         noise = [law.drawn(depths[row], g) for row, g in zip(rows, generators, strict=True)]
         batch |= {
             "features": torch.from_numpy(forms[rows]).float(),
@@ -235,10 +234,9 @@ def _fill(
         else:
             found["latents"] = other.to_latent(model.to_image(z_0))
         for name, value in found.items():
-            value = (
-                value.cpu().numpy().astype(np.float16).reshape(len(rows), slab, *value.shape[1:])
-            )
-            _open(folder, name, (count, *value.shape[1:]), np.float16)[rows] = value
+            shape = (slab, *value.shape[1:])
+            kept = _open(folder, name, (count, *shape), np.float16)
+            kept[rows] = value.cpu().numpy().reshape(len(rows), *shape)
         done[rows] = True
 
 
