@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import time
@@ -20,6 +19,7 @@ from xr2mri_core.condition import Condition
 from xr2mri_core.errors import Cancelled, InputError, OutputError, WeightsError
 from xr2mri_core.files import atomic_files
 from xr2mri_core.processes import each_done
+from xr2mri_core.tables import write_csv
 from xr2mri_core.volume import NOTICE, GeneratedVolume
 
 JOURNAL = "manifest.jsonl"
@@ -280,7 +280,4 @@ def _write_manifest(out: Path, rows: Sequence[Row]) -> None:
         files.path(out / "manifest.json").write_text(
             json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
         )
-        with files.path(out / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(Row.__dataclass_fields__))
-            writer.writeheader()
-            writer.writerows(cells)
+        write_csv(files.path(out / "manifest.csv"), cells, list(Row.__dataclass_fields__))

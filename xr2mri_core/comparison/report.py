@@ -31,9 +31,9 @@ from xr2mri_core.comparison.summary import (
 )
 from xr2mri_core.comparison.training import GIVEN, ablation_of, frames_of
 from xr2mri_core.comparison.volumes import pictured
-from xr2mri_core.evaluation.compare import write_csv
 from xr2mri_core.export import write_json
 from xr2mri_core.files import atomic_files
+from xr2mri_core.tables import write_csv
 from xr2mri_core.training.record import git_commit, hardware
 from xr2mri_core.volume import NOTICE
 

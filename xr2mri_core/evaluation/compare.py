@@ -17,7 +17,6 @@ changed.
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +39,7 @@ from xr2mri_core.features import VARIABLES
 from xr2mri_core.files import atomic_files, scratch_folder
 from xr2mri_core.geometry import IMAGE_SIZE, Laterality, mirror_picture, volume_to_slices
 from xr2mri_core.processes import each_done
+from xr2mri_core.tables import write_csv
 from xr2mri_core.volume import NOTICE
 
 if TYPE_CHECKING:
@@ -442,11 +442,3 @@ def resampled(slices: np.ndarray, count: int) -> np.ndarray:
     high = np.minimum(low + 1, len(slices) - 1)
     weight = (positions - low).astype(np.float32)[:, None, None]
     return (1 - weight) * slices[low] + weight * slices[high]
-
-
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names, restval="")
-        writer.writeheader()
-        writer.writerows(rows)

@@ -28,13 +28,13 @@ from xr2mri_core.evaluation.compare import (
     next_patient,
     phantom_origin,
     read_slices,
-    write_csv,
 )
 from xr2mri_core.evaluation.metrics import psnr, ssim
 from xr2mri_core.evaluation.summary import table
 from xr2mri_core.export import write_json
 from xr2mri_core.files import atomic_files
 from xr2mri_core.processes import each_done
+from xr2mri_core.tables import write_csv
 from xr2mri_core.transforms.augmentation import CHANGES, change
 from xr2mri_core.transforms.radiograph import middle_square
 

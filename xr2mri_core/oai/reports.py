@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from xr2mri_core.oai.selection import STEPS, Excluded, Selection
 from xr2mri_core.oai.sequences import RADIOGRAPH
 from xr2mri_core.oai.sequences import Sequence as MRISequence
 from xr2mri_core.oai.series_files import count_files
+from xr2mri_core.tables import write_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -125,14 +125,11 @@ def write_excluded(
         excluded: the knees.
         unknown: series that cannot be used and may be of any knee: one row each, without a side.
     """
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        table = csv.writer(stream)
-        table.writerow(["participant", "visit", "side", "step", "reason", "detail"])
-        for item in sorted(excluded, key=lambda item: item.knee):
-            table.writerow([*item.knee, item.step, item.reason, item.detail])
-        for lost in unknown:
-            row = [lost.participant, lost.visit, "", "list", lost.reason, lost.detail]
-            table.writerow(row)
+    header = ["participant", "visit", "side", "step", "reason", "detail"]
+    left_out = sorted(excluded, key=lambda item: item.knee)
+    rows = [[*item.knee, item.step, item.reason, item.detail] for item in left_out]
+    lost = [[it.participant, it.visit, "", "list", it.reason, it.detail] for it in unknown]
+    write_rows(path, [header, *rows, *lost])
 
 
 def slice_counts(series: Iterable[Series], known: Mapping[Path, int]) -> dict[str, list[int]]:
@@ -214,21 +211,17 @@ def grey_figure(profiles: np.ndarray, sequence: MRISequence) -> Figure:
 
 def write_profiles(path: Path, profiles: np.ndarray, cases: Sequence[str]) -> None:
     """Write the grey values as a table: one row a volume, one column a position."""
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        table = csv.writer(stream)
-        table.writerow(["case", *(f"{(p + 0.5) / POSITIONS:g}" for p in range(POSITIONS))])
-        for case, row in zip(cases, profiles, strict=True):
-            table.writerow([case, *(f"{value:.4f}" for value in row)])
+    header = ["case", *(f"{(p + 0.5) / POSITIONS:g}" for p in range(POSITIONS))]
+    lines = zip(cases, profiles, strict=True)
+    write_rows(path, [header, *([case, *(f"{v:.4f}" for v in row)] for case, row in lines)])
 
 
 def write_slice_counts(path: Path, counts: Mapping[str, Sequence[int]]) -> None:
     """Write how many series of each sequence have how many slices."""
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        table = csv.writer(stream)
-        table.writerow(["sequence", "slices", "series"])
-        for name, values in counts.items():
-            for number, series in sorted(Counter(values).items()):
-                table.writerow([name, number, series])
+    rows: list[list[Any]] = [["sequence", "slices", "series"]]
+    for name, values in counts.items():
+        rows += ([name, number, series] for number, series in sorted(Counter(values).items()))
+    write_rows(path, rows)
 
 
 def save_figure(figure: Figure, path: Path) -> None:
