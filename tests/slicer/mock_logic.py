@@ -20,7 +20,7 @@ class MockComputer:
 
         self.happened = Signal()
         self.folder, self.installed, self.access, self.ours = "/home/eva/xr2mri", None, None, True
-        self.printed, self.half = "", False
+        self.printed, self.half = "", False  # half of it is there
         self.server = self.installation = self
 
     def choose(self, folder: str) -> None:
@@ -29,12 +29,9 @@ class MockComputer:
     def log(self) -> str:
         return self.printed
 
-    def part(self, _name: str) -> Any:
-        return self
-
-    def exists(self) -> bool:
-        """Of the environment."""
-        return self.half
+    @property
+    def left(self) -> bool:
+        return self.half or self.installed is not None
 
 
 class MockLogic:

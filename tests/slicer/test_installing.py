@@ -23,8 +23,9 @@ from xr2mri_client.installation import (
     default_folder,
     wheel_of,
 )
-from xr2mri_client.installing import InstallWorker, Line, RemoveWorker, Step, why_it_failed
+from xr2mri_client.installing import InstallWorker, Line, Step, why_it_failed
 from xr2mri_client.own_server import OwnServer
+from xr2mri_client.removing import Removal, RemoveWorker, remove, remove_tree
 
 UV = """
 import pathlib, subprocess, sys, time, venv
@@ -105,6 +106,95 @@ def test_what_is_installed_is_known_when_all_of_it_is_and_goes_without_a_trace(u
     assert isinstance(run(RemoveWorker(place))[-1], Returned)
     assert [path.name for path in place.folder.iterdir()] == ["of somebody else"]
     assert place.installed() is None
+
+
+def test_a_removal_that_is_cancelled_leaves_nothing_that_is_taken_for_whole(tmp_path, monkeypatch):
+    """And the next one goes on; what a link leads to, and what others put there, stays."""
+    place = Installation(tmp_path / "here")
+    deep = place.part("environment") / "lib" / "a" / "b"
+    for index in range(40):
+        (deep / str(index)).mkdir(parents=True)
+        (deep / str(index) / "file").touch()
+    (tmp_path / "of others").mkdir()
+    (tmp_path / "of others" / "file").touch()
+    (deep / "link").symlink_to(tmp_path / "of others", target_is_directory=True)
+    place.python.parent.mkdir()
+    place.python.touch()
+    place.mark(Installed(VERSION, "CPU", 1))
+    monkeypatch.setattr("xr2mri_client.removing._PAUSE", 0.0)
+    worker = RemoveWorker(place)
+    told = []
+
+    def cancel_at_once(event):
+        told.append(event)
+        if isinstance(event, Removal):
+            worker._stop.set()
+
+    monkeypatch.setattr(worker, "_emit", cancel_at_once)
+    worker.start()
+    assert worker.join(60) and isinstance(told[-1], Stopped)
+    assert told[0].total == 40 * 2 + 8, "files, folders, and the link"
+    assert place.installed() is None and not place.python.exists() and place.left
+    *told, done = run(RemoveWorker(place))
+    assert isinstance(done, Returned), done
+    assert told[-1].done <= told[-1].total
+    assert not place.folder.exists() and (tmp_path / "of others" / "file").exists()
+
+
+def test_what_is_read_only_goes_too_and_what_cannot_is_named(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "file").touch()
+    (tmp_path / "a").chmod(0o500)
+    remove_tree(tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+    place = Installation(tmp_path / "here")
+    place.part("python").mkdir(parents=True)
+    remove(place)
+    assert place.part("python").exists(), (
+        "of a folder that was not made for this nothing is removed"
+    )
+    with pytest.raises(errors.InstallFailed, match=r"holds other files, such as python\. Choose"):
+        place.claim()
+    place.mark(Installed(VERSION, "CPU", 1))
+
+    def refused(path):
+        raise PermissionError(13, "Access is denied", path)
+
+    monkeypatch.setattr(os, "rmdir", refused)
+    with pytest.raises(errors.InstallFailed, match=r"removed.*Access is denied\. Stop every prog"):
+        remove(place)
+
+
+def test_two_do_not_install_at_once(uv, wheel, tmp_path):
+    from xr2mri_client.alone import alone
+
+    place = Installation(tmp_path / "here")
+    with alone(place.folder):
+        occupied = pytest.raises(errors.InstallFailed, match="Another Slicer installs or removes")
+        with occupied, alone(place.folder, seconds=0.1):
+            pass
+        worker = InstallWorker(place, str(wheel))
+        worker.start()
+        time.sleep(0.3)
+        assert not worker.drain(), "it waits"
+        worker.cancel()
+        assert worker.join(10)
+    assert not place.folder.exists() and not (uv / "asked").exists()
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(errors.InstallFailed, match="cannot be made"),
+        alone(tmp_path / "file" / "x"),
+    ):
+        pass
+
+
+def test_a_disk_that_fills_up_while_this_is_written_is_told(uv, wheel, tmp_path, monkeypatch):
+    def full(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Installation, "mark", full)
+    failed = run(InstallWorker(Installation(tmp_path / "here"), str(wheel)))[-1]
+    assert "The disk is full. Make room" in str(failed.error)
 
 
 def test_from_a_folder_nothing_is_downloaded(uv, wheel, tmp_path):
@@ -274,5 +364,5 @@ def test_the_wheel_is_installed_by_uv_and_generates(wheel, tmp_path, radiograph,
     finally:
         server.stop()
         server.wait(60)
-    place.remove()
-    assert not place.folder.exists()
+    remove(place)
+    assert not any(place.folder.iterdir())

@@ -13,33 +13,15 @@ import threading
 import time
 
 import pytest
-from own_server import ROOT, command
+from own_server import LIGHT, ROOT, command
 
 from xr2mri_client import errors, own_server
 from xr2mri_client.client import XR2MRIClient
+from xr2mri_client.events import Returned
 from xr2mri_client.installation import Installation
 from xr2mri_client.own_server import OwnServer, why_it_ended
 
 MODULE = ROOT / "slicer_extension" / "XR2MRI"
-
-
-LIGHT = """
-import hashlib, hmac, http.server, json, sys, threading, urllib.parse
-secret = open(sys.argv[sys.argv.index("session_token_file") + 1], "rb").read()
-class Answer(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        nonce = urllib.parse.parse_qs(self.path.split("?")[1])["nonce"][0].encode()
-        proof = hmac.new(secret, nonce, hashlib.sha256).hexdigest()
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps({"proof": proof}).encode())
-    def log_message(self, *_):
-        pass
-server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[4])), Answer)
-threading.Thread(target=server.serve_forever, daemon=True).start()
-sys.stdin.read()
-"""
-"""What a server is from outside, for what needs no real one."""
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +186,29 @@ def test_nobody_waits_for_one_that_was_cancelled(tmp_path):
     assert not server.ours
     with pytest.raises(errors.ServerEnded, match="did not answer within 0 s"):
         server.open(seconds=0.3)
+
+
+def test_one_that_was_cancelled_takes_no_other_along(tmp_path):
+    """Start, Cancel, Start, as quickly as one can click."""
+    first = tmp_path / "first"
+    hang = f"import os, sys\nif not os.path.exists({str(first)!r}):\n"
+    hang += f"    open({str(first)!r}, 'w').close()\n    sys.stdin.read()\n    sys.exit()\n"
+    server = OwnServer(
+        Installation(tmp_path / "here"), command=[sys.executable, "-c", hang + LIGHT]
+    )
+    one, two = own_server.OpenWorker(server), own_server.OpenWorker(server)
+    one.start()
+    limit = time.monotonic() + 60
+    while not first.exists():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    hung = server._process
+    one.cancel()
+    two.start()
+    assert two.join(60) and isinstance(two.drain()[-1], Returned)
+    assert hung.returncode is not None and server.find() == server.access is not None
+    server.stop()
+    server.wait()
 
 
 def test_a_port_that_was_taken_meanwhile_is_changed_for_another(tmp_path):

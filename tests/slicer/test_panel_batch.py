@@ -24,7 +24,7 @@ def folder(tmp_path, radiograph) -> Path:
     """Five pictures, with features in a JSON file, a table, their names, and none."""
     place = tmp_path / "knees"
     picture = radiograph.read_bytes()
-    for name in ("a.png", "below/b.png", "3/9003175L.png", "d.png", "e.PNG", ".hidden.png"):
+    for name in ("a.png", "below/b.png", "3/9003175L.png", "d.png", "=e.PNG", ".hidden.png"):
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).write_bytes(picture)
     form = {"features": {"V00XRKL": 4, "V00XRJSL": None}, "laterality": "left"}
@@ -57,7 +57,7 @@ def test_a_folder_is_generated_one_after_another_and_exported(user, folder, tmp_
     take(user, folder)
     table, ui = user.ui.batchTable, user.ui
     names = [table.item(row, 0).text() for row in range(table.rowCount)]
-    assert sorted(names) == ["3/9003175L.png", "a.png", "below/b.png", "d.png", "e.PNG"]
+    assert sorted(names) == ["3/9003175L.png", "=e.PNG", "a.png", "below/b.png", "d.png"]
     assert "forms.csv, 4: none.png: no such radiograph" in ui.batchNote.text
     assert set(states(user)) == {"waiting"}
     user.set_slices(30)
@@ -90,6 +90,7 @@ def test_a_folder_is_generated_one_after_another_and_exported(user, folder, tmp_
     rows = list(csv.DictReader((out / "xr2mri.csv").open()))
     assert {row["file"] for row in rows} == {path.name for path in out.glob("*.nrrd")}
     assert "3_9003175L_synthetic.nrrd" in {row["file"] for row in rows}
+    assert "'=e.PNG" in {row["radiograph"] for row in rows}, "no formula for a spreadsheet"
     assert {row["seed"] for row in rows} == {"5"} and "not for diagnosis" in rows[0]["notice"]
     read = user.slicer.util.loadVolume(str(out / "a_synthetic.nrrd"))
     assert user.slicer.util.arrayFromVolume(read).shape[1] == 30
@@ -115,6 +116,19 @@ def test_a_batch_is_stopped_and_goes_on_where_it_was(user, folder):
     user.ui.batchStartButton.click()
     finish(user)
     assert sum(text.startswith("done") for text in states(user)) == 4
+    items, started = user.widget.panel.batch.batch.items, user.logic._client.server.started
+    before, gone = len(started), next(item for item in items if item.done)
+    user.slicer.mrmlScene.RemoveNode(gone.volume_node)
+    user.ui.batchStartButton.click()
+    finish(user)
+    assert gone.done and len(started) == before + 1, "of all of them the one that was deleted"
+    user.slicer.mrmlScene.Clear(0)
+    user.events()
+    assert sum(text == "waiting" for text in states(user)) == 4
+    user.ui.sampleButton.click()
+    user.events()
+    user.generate()  # whose nodes have the ids of those that have gone
+    assert not any(item.done for item in items) and not user.ui.batchExportButton.enabled
     user.ui.batchClearButton.click()
     assert states(user) == [] and not user.ui.batchStartButton.enabled
 
@@ -149,8 +163,16 @@ def test_what_cannot_be_taken_is_told(user, tmp_path, what):
     assert user.colour("batchNote") == "bad"
 
 
-def test_a_file_that_is_no_picture_fails_alone(user, folder):
+def test_a_file_that_is_no_picture_fails_alone(user, folder, monkeypatch, caplog):
     (folder / "a.png").write_bytes(b"no picture")
+    load = user.slicer.util.loadVolume
+
+    def odd(path, *arguments, **options):
+        if path.endswith("b.png"):
+            raise TypeError("a reader's own fault")
+        return load(path, *arguments, **options)
+
+    monkeypatch.setattr(user.slicer.util, "loadVolume", odd)
     (folder / "3" / "9003175L.png").unlink()
     user.rehearse()
     take(user, folder)
@@ -158,8 +180,9 @@ def test_a_file_that_is_no_picture_fails_alone(user, folder):
     user.ui.batchStartButton.click()
     finish(user)
     shown = states(user)
-    assert sum(text.startswith("failed") for text in shown) == 2
-    assert sum(text.startswith("done") for text in shown) == 2
+    assert sum(text.startswith("failed") for text in shown) == 3
+    assert sum(text.startswith("done") for text in shown) == 1
+    assert "a reader's own fault" in " ".join(shown)
 
 
 def test_radiographs_of_a_folder_of_the_hierarchy_are_taken(user):

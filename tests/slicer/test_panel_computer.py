@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from harness import dialogs
-from own_server import command
+from own_server import LIGHT, command
 from test_panel_mock import info
 
 pytestmark = pytest.mark.gui
@@ -185,21 +185,75 @@ def test_removing_it_asks_first(here):
     assert here.logic.asked == [("uninstall",)]
 
 
+def test_a_removal_is_followed_and_can_be_cancelled(here):
+    from xr2mri_client.removing import Removal
+    from XR2MRILib.states import State
+
+    user = here
+    install(user)
+    user.logic.be(State.UNINSTALLING)
+    assert offered(user) == ["Cancel"] and user.ui.computerStatus.text == "Removing..."
+    user.logic.computer.happened.emit(Removal(1200, 5000))
+    told = "Removing: 1200 of 5000 files..."
+    assert user.ui.computerStatus.text == told == user.ui.progressNote.text
+    assert user.ui.progressBar.maximum == 5000 and user.ui.progressBar.value == 1200
+    user.ui.uninstallButton.click()
+    assert user.logic.asked == [("cancel",)] and not dialogs.shown
+    user.logic.computer.installed, user.logic.computer.half = None, True
+    user.logic.end("cancelled")
+    assert "Not all of it is there." in user.ui.computerStatus.text
+    assert offered(user) == ["Install...", "Uninstall..."]
+
+
+def _as_if_installed(user, place: Path) -> None:
+    """With this Python in the place of its own."""
+    from xr2mri_client.installation import Installed
+
+    user.ui.installFolderEdit.currentPath = str(place)
+    python = user.logic.computer.installation.python
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    user.logic.computer.installation.mark(Installed("0.1.0", "CPU", 1))
+
+
+def test_what_another_slicer_uses_is_removed_when_that_has_ended(user, tmp_path):
+    import qt
+
+    from xr2mri_client.own_server import OwnServer
+
+    place = tmp_path / "here"
+    _as_if_installed(user, place)
+    user.ui.hereRadio.click()
+    computer = user.logic.computer
+    for index in range(300):
+        (computer.installation.part("environment") / str(index) / "below").mkdir(parents=True)
+    other = OwnServer(computer.installation, command=[sys.executable, "-c", LIGHT])
+    other.open()
+    try:
+        dialogs.answer(qt.QMessageBox.Yes)
+        user.ui.uninstallButton.click()
+        user.until_idle()
+        assert "another Slicer has started it. Stop it there" in user.ui.computerStatus.text
+        assert computer.installed is not None
+    finally:
+        other.stop()
+        other.wait()
+    dialogs.answer(qt.QMessageBox.Yes)
+    user.ui.uninstallButton.click()
+    user.until(lambda: user.logic.state == "idle", "removed", 60)
+    assert not place.exists() and offered(user) == ["Install..."]
+
+
 @pytest.mark.server
 def test_generate_starts_the_server_and_a_killed_one_is_told(
     user, tiny_bundle, tmp_path, radiograph
 ):
     """For real, with a server of this checkout in the place of an installed one."""
-    from xr2mri_client.installation import Installed
     from xr2mri_client.own_server import OwnServer
 
     computer = user.logic.computer
-    user.ui.installFolderEdit.currentPath = str(tmp_path / "here")
+    _as_if_installed(user, tmp_path / "here")
     assert computer.folder == str(tmp_path / "here")
-    python = computer.installation.python
-    python.parent.mkdir(parents=True)
-    python.symlink_to(sys.executable)
-    computer.installation.mark(Installed("0.1.0", "CPU", 1))
     words = command(tiny_bundle, tmp_path)
     computer.server = OwnServer(computer.installation, command=words)
     user.ui.hereRadio.click()

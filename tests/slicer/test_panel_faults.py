@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import faulty_server as fake
 import numpy as np
 import pytest
@@ -199,6 +202,37 @@ def test_a_connection_that_breaks_while_it_generates_is_waited_for(ready, faulty
     volume = ready.generate()
     assert np.array_equal(ready.slicer.util.arrayFromVolume(volume).T, fake.volume())
     assert "waiting" in heard
+
+
+def test_a_server_of_this_computer_that_dies_meanwhile_is_told_as_that(ready, faulty):
+    """And not as a cancellation."""
+    from xr2mri_client.own_server import Access
+
+    server = ready.logic.computer.server
+    server.access = Access(faulty.url, "")
+    server._process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    faulty.plan[f"GET {JOB}"] = Answer(body=fake.state("running", 3))
+    ready.press_generate()
+    ready.until(ready.volumes, "the first slices")
+    server._process.kill()
+    ready.until(lambda: ready.colour("computerStatus") == "bad", "its end is noticed")
+    assert "The server was killed" in ready.ui.computerStatus.text
+    assert ready.logic.state == "idle" and ready.logic.info is None and ready.volumes() == []
+    assert ready.ui.messageLabel.text == "", "it is said once"
+
+
+def test_a_server_of_another_slicer_that_has_gone_is_given_up(ready, faulty):
+    """So that the next generation starts one."""
+    from xr2mri_client.own_server import Access
+
+    computer = ready.logic.computer
+    computer.server.access = Access(faulty.url, "")
+    faulty.plan[POST] = Answer(hang_up=True)
+    ready.press_generate()
+    ready.until_idle()
+    assert "has gone with the Slicer that had started it" in ready.ui.computerStatus.text
+    assert ready.colour("computerStatus") == "bad" and ready.ui.messageLabel.text == ""
+    assert computer.access is None and ready.logic.info is None
 
 
 def test_progress_is_shown_from_the_line_to_the_volume(ready, faulty):

@@ -217,6 +217,14 @@ def test_one_click_writes_a_report(ready, result, tmp_path, ending):  # noqa: F8
     assert "&lt;no&gt; knee was found" in text and "<no>" not in text
     assert re.search(r"Kellgren.*?2 \(", text), "the form in words"
     assert not re.search(r"https?://", text), "nothing of the server"
+    user.slicer.mrmlScene.RemoveNode(user.node.radiograph)
+    dialogs.answer(str(path))
+    user.ui.reportButton.click()
+    user.events()
+    text = path.read_text()
+    assert text.count("data:image/png;base64,") == 3, (
+        "and without the radiograph, once that is gone"
+    )
 
 
 def test_a_report_that_cannot_be_written_is_told(ready, result, tmp_path):  # noqa: F811

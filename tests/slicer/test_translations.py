@@ -117,6 +117,7 @@ def test_nothing_is_cut_off_in_german_and_a_generation_speaks_it(german):
     assert ui.elsewhereRadio.text == "Ein Server Ihrer Einrichtung", "of the .ui file"
     assert ui.serverStatus.text == "Nicht verbunden.", "of the code"
     assert user.slicer.modules.xr2mri.helpText.startswith("Erzeugt eine synthetische Knie-MRT")
+    assert "OWNER" not in user.slicer.modules.xr2mri.helpText, "no link to nobody"
     user.rehearse()
     ui.sampleButton.click()
     user.events()

@@ -8,10 +8,13 @@ import sys
 
 import slicer
 
+from xr2mri_client.errors import InstallFailed
 from xr2mri_client.events import Event, Final, Returned
 from xr2mri_client.installation import Installation, Installed
-from xr2mri_client.installing import InstallWorker, RemoveWorker
+from xr2mri_client.installing import InstallWorker
 from xr2mri_client.own_server import Access, OpenWorker, OwnServer
+from xr2mri_client.removing import RemoveWorker
+from xr2mri_client.texts import tr as _
 
 from . import settings
 from .activity import Activity, Steps
@@ -23,7 +26,8 @@ class ThisComputer:
     """What there is on this computer. Quick to ask: files and processes are looked at, no more.
 
     Attributes:
-        happened: signal (installing.Step or installing.Line): how installing or starting goes on.
+        happened: signal (installing.Step, installing.Line or removing.Removal): how installing,
+            starting or removing goes on.
     """
 
     def __init__(self) -> None:
@@ -93,13 +97,23 @@ class Install(_OnThisComputer):
 
 
 class Uninstall(_OnThisComputer):
-    """Removes all of it."""
+    """Removes all of it, unless another Slicer uses it."""
 
     state = importing = State.UNINSTALLING
 
     def __init__(self, computer: ThisComputer) -> None:
         super().__init__(computer)
-        self.worker = RemoveWorker(computer.installation, computer.server.wait)
+        self.worker = RemoveWorker(computer.installation, self._await_end)
+
+    def _await_end(self) -> None:
+        """Wait until the server has ended that was told to; in the thread."""
+        server = self.computer.server
+        server.wait()
+        if server.find() is not None:
+            raise InstallFailed(
+                _("The server is running: another Slicer has started it."),
+                _("Stop it there, and uninstall again."),
+            )
 
 
 class Open(_OnThisComputer):

@@ -29,6 +29,7 @@ from xr2mri_client.client import XR2MRIClient
 from xr2mri_client.errors import (
     LoginNeeded,
     PermissionNeeded,
+    ServerEnded,
     Unexpected,
     Unreachable,
     UserCancelled,
@@ -219,8 +220,9 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         access, error = self.computer.access, self.computer.server.ended()
         if error is not None:
             if access is not None and self.url in ("", access.url):
-                self.cancel()
+                self._letGo(self._end(error))  # failed, which is more than cancelled
                 self.disconnect()
+                self._setState(State.IDLE)
             self.failed.emit(error)
 
     def _onOpened(self, access: Access) -> None:
@@ -482,6 +484,8 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
     def _fail(self, error: XR2MRIClientError, job: Any = None) -> None:
         activity = self._end(error)
+        if isinstance(error, Unreachable):
+            error = self._goneWithAnother() or error
         if isinstance(error, LoginNeeded) and isinstance(activity, Generation) and job is not None:
             self._dropInterrupted()
             self._interrupted = activity, job
@@ -489,8 +493,22 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             self._client = self.info = self.form = None  # the candidate is kept, for a login
         else:
             self._letGo(activity)
+        if isinstance(error, ServerEnded):
+            self.disconnect()
         self._setState(State.IDLE)
         self.failed.emit(error)
+
+    def _goneWithAnother(self) -> ServerEnded | None:
+        """If it was the server of another Slicer on this computer, which ends with that, forget it:
+        the next generation starts one. That of this Slicer is looked after by `checkServer`."""
+        access = self.computer.access
+        if access is None or access.url != self.url or self.computer.ours:
+            return None
+        self.computer.server.stop()
+        return ServerEnded(
+            _("The server has gone with the Slicer that had started it."),
+            _("Generate again, which starts one here."),
+        )
 
     def _letGo(self, activity: Activity | None) -> None:
         """End an activity, and go on ticking until its thread has informed the server."""
@@ -534,6 +552,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     def _onSceneClose(self, *_arguments: Any) -> None:
         if self._activity is not None and not self._activity.lasting:
             self.cancel()
+        self._dropInterrupted()  # the next scene gives the ids of its nodes to others
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _onNodeRemoved(self, _scene: Any, _event: Any, node: slicer.vtkMRMLNode) -> None:

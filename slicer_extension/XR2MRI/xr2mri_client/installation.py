@@ -1,11 +1,13 @@
 """The server's place on this computer: a folder of the user with a Python of its own in it.
 
     folder/
+        xr2mri.txt       says whose the folder is; written first
         installed.json   what is there; written last, so that a part of it is not taken for all
         environment/     Python with torch and `xr2mri[server]`
         python/ tools/   where this computer has none: Python itself, uv
         cache/           what was downloaded, until all of it is installed
         server/          log and session of the server (`own_server`)
+        removed/         what has not yet been removed of one that was uninstalled (`removing`)
 
 Nothing of it is inside of Slicer, whose own Python gets no new package.
 """
@@ -14,12 +16,14 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from .alone import BUSY
 from .errors import InstallFailed
 from .programs import WINDOWS
 from .texts import tr as _
@@ -30,7 +34,7 @@ OWNER = "OWNER"
 """Whose repository releases are downloaded from, as in the extension's CMakeLists.txt."""
 RELEASE = "https://github.com/{owner}/xr2mri/releases/download/v{version}/{wheel}"
 _PARTS = ("environment", "python", "tools", "cache", "server")
-_MARKER = "installed.json"
+_MARKER, _OWN = "installed.json", "xr2mri.txt"
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,11 @@ class Installed:
     version: str
     device: str
     bytes: int
+
+
+def published() -> bool:
+    """Whether this copy knows an account: `make slicer-repository` names it."""
+    return OWNER != "OWNER"
 
 
 def default_folder(known: Mapping[str, str] | None = None, platform: str = sys.platform) -> Path:
@@ -113,8 +122,36 @@ class Installation:
             return None
         return found if self.python.exists() else None
 
+    @property
+    def ours(self) -> bool:
+        """Whether the folder was made for this: nothing is removed from another one."""
+        return (self.folder / _OWN).is_file()
+
+    def claim(self) -> None:
+        """Say that what will be in the folder is of this installation.
+
+        Raises:
+            InstallFailed: it holds something else, which might be taken for that, and removed.
+            OSError: it cannot be written.
+        """
+        if self.ours:
+            return
+        others = sorted(path.name for path in self.folder.iterdir() if path.name != BUSY)
+        if others:
+            told = _("{folder} holds other files, such as {name}.")
+            raise InstallFailed(
+                told.format(folder=self.folder, name=others[0]),
+                _("Choose a folder that is new or empty."),
+            )
+        self._claim()
+
+    def _claim(self) -> None:
+        told = "Made by the module XR2MRI of 3D Slicer, whose button Uninstall removes it.\n"
+        (self.folder / _OWN).write_text(told, encoding="utf-8")
+
     def mark(self, installed: Installed) -> None:
         """Say that all of it is there."""
+        self._claim()
         part = self.folder / f"{_MARKER}.part"
         part.write_text(json.dumps(asdict(installed)), encoding="utf-8")
         os.replace(part, self.folder / _MARKER)
@@ -123,25 +160,30 @@ class Installation:
         """Say that it may not be whole."""
         (self.folder / _MARKER).unlink(missing_ok=True)
 
-    def remove(self) -> None:
-        """Remove all that was installed; what else is in the folder stays, and the folder then.
+    @property
+    def aside(self) -> Path:
+        """Where what is to be removed lies; whatever is there belongs to nothing."""
+        return self.folder / "removed"
 
-        Raises:
-            InstallFailed: a file cannot be removed.
-        """
-        try:
+    @property
+    def left(self) -> bool:
+        """Whether anything of an installation is there, whole or not."""
+        return self.ours
+
+    def let_go(self) -> None:
+        """Say that nothing of it is there any more. Raises OSError."""
+        (self.folder / _OWN).unlink(missing_ok=True)
+
+    def put_aside(self, *names: str) -> None:
+        """Move all of it, or parts, to `aside`, which takes a moment. Raises OSError."""
+        if not self.ours:
+            return
+        if not names:
             self.unmark()
-            for name in _PARTS:
-                if self.part(name).exists():
-                    shutil.rmtree(self.part(name))
-            if self.folder.is_dir() and not any(self.folder.iterdir()):
-                self.folder.rmdir()
-        except OSError as error:
-            told = _("{file} cannot be removed: {why}.")
-            raise InstallFailed(
-                told.format(file=error.filename, why=error.strerror or error),
-                _("Stop every program that uses it, and uninstall again."),
-            ) from None
+        for name in names or _PARTS:
+            if self.part(name).exists():
+                self.aside.mkdir(parents=True, exist_ok=True)
+                os.replace(self.part(name), self.aside / f"{name}-{secrets.token_hex(4)}")
 
     def size(self) -> int:
         """Bytes that its files take."""
@@ -169,7 +211,7 @@ def wheel_of(source: str) -> tuple[str, str]:
     """
     source = source.strip()
     if not source:
-        if OWNER == "OWNER":
+        if not published():
             raise InstallFailed(
                 _("This copy of the module does not know where XR2MRI is published."),
                 _("Choose a wheel of XR2MRI, or a folder of wheels, at From."),

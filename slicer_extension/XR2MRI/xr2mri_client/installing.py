@@ -11,14 +11,18 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from . import errors
+from .alone import alone
 from .events import Event, Final, Returned
 from .installation import Installation, Installed, needed_gb, wheel_of
 from .programs import WINDOWS, Program, environment_of_its_own
+from .removing import Removal, remove_tree
 from .tasks import Task
 from .texts import tr as _
 
@@ -55,11 +59,10 @@ class Narrator(Task):
         """As `Task.drain`, with lines that follow each other in one: a program may print hundreds
         at once, and a user interface is to show them in one go."""
         told: list[Event] = []
-        for event in super().drain():
-            if isinstance(event, Line) and told and isinstance(told[-1], Line):
-                told[-1] = Line(f"{told[-1].text}\n{event.text}")
-            else:
-                told.append(event)
+        for _of_lines, events in groupby(super().drain(), lambda event: isinstance(event, Line)):
+            together = list(events)
+            lines = [event.text for event in together if isinstance(event, Line)]
+            told += [Line("\n".join(lines))] if lines else together
         return told
 
 
@@ -74,7 +77,7 @@ def find_uv(installation: Installation) -> str:
 
 
 class InstallWorker(Narrator):
-    """Installs; ends with Returned(Installed). Events: Step, Line.
+    """Installs; ends with Returned(Installed). Events: Step, Line, Removal.
 
     Args:
         installation: where to.
@@ -104,8 +107,23 @@ class InstallWorker(Narrator):
 
     def _work(self) -> Final:
         wheel, folder = wheel_of(self._source)
+        with alone(self._place.folder, self._check):
+            try:
+                self._place.claim()
+                self._clear()
+                self._make_room()
+                return Returned(self._installed(wheel, folder))
+            except OSError as error:  # of what is written here, not by a program
+                raise why_it_failed([str(error)], 1) from None
+
+    def _installed(self, wheel: str, folder: str) -> Installed:
+        """All steps.
+
+        Args:
+            wheel: of xr2mri, path or address.
+            folder: with all other wheels; empty where they are downloaded.
+        """
         place = self._place
-        self._make_room()
         place.unmark()
         variables = self._environment
         variables["UV_PYTHON_INSTALL_DIR"] = str(place.part("python"))
@@ -132,23 +150,26 @@ class InstallWorker(Narrator):
         self._execute([*pip, "--no-build-isolation-package", "sam2", package])
         self._step(6, _("Trying it"))
         found = self._tried()
-        shutil.rmtree(place.part("cache"), ignore_errors=True)
+        with suppress(OSError):
+            place.put_aside("cache")
+        self._clear()
         installed = Installed(*found, place.size())
         self._check()
         place.mark(installed)
-        return Returned(installed)
+        return installed
+
+    def _clear(self) -> None:
+        """Remove what was put aside, now or by an earlier removal that did not come to its end."""
+        with suppress(OSError):  # it is in nobody's way
+            remove_tree(self._place.aside, self._tell_removal)
+
+    def _tell_removal(self, done: int, total: int) -> None:
+        self._check()
+        self._emit(Removal(done, total))
 
     def _make_room(self) -> None:
         folder = self._place.folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            free = shutil.disk_usage(folder).free / 1e9
-        except OSError as error:
-            told = _("{folder} cannot be made: {why}.")
-            raise errors.InstallFailed(
-                told.format(folder=folder, why=error.strerror or error),
-                _("Choose another folder."),
-            ) from None
+        free = shutil.disk_usage(folder).free / 1e9
         needed = needed_gb()[1]
         if free < needed and not self._place.python.exists():
             told = _("{folder} has {free:.1f} GB free; {needed:.0f} GB are needed.")
@@ -218,10 +239,6 @@ class InstallWorker(Narrator):
 
     def _say(self, line: str) -> None:
         self._emit(Line(line))
-
-    def _check(self) -> None:
-        if self._stop.is_set():
-            raise errors.UserCancelled
 
     def _execute(
         self, words: Sequence[str], said: bool = True, embedding: bool = False
@@ -313,23 +330,3 @@ def why_it_failed(lines: Sequence[str], status: int) -> errors.InstallFailed:
     said_last = [line.strip() for line in lines if line.strip()] or [f"status {status}"]
     faults = [line for line in said_last if line.lower().startswith("error")]  # hints come after it
     return errors.InstallFailed((faults or said_last)[-1])
-
-
-class RemoveWorker(Task):
-    """Removes an installation; ends with Returned(None).
-
-    Args:
-        installation: installation to be removed.
-        first: what has to be done before, such as waiting for the server's end.
-    """
-
-    def __init__(
-        self, installation: Installation, first: Callable[[], None] = lambda: None
-    ) -> None:
-        super().__init__()
-        self._place, self._first = installation, first
-
-    def _work(self) -> Final:
-        self._first()
-        self._place.remove()
-        return Returned(None)

@@ -24,6 +24,7 @@ import re
 import secrets
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -77,6 +78,7 @@ class OwnServer:
         self._command = command
         self._process: subprocess.Popen | None = None
         self._ending: subprocess.Popen | None = None
+        self._opening = threading.Lock()
         self.access: Access | None = None
 
     @property
@@ -110,8 +112,9 @@ class OwnServer:
             ServerEnded: the server does not start; the message says why.
             UserCancelled: the user has cancelled.
         """
-        self.access = self.find() or self._started(cancelled, seconds)
-        return self.access
+        with self._opening:  # one that was cancelled just now has to end its own server first
+            self.access = self.find() or self._started(cancelled, seconds)
+            return self.access
 
     def find(self) -> Access | None:
         """The running server of this user, started here or elsewhere; None if there is none."""

@@ -73,6 +73,11 @@ class Task:
     def _work(self) -> Final:
         raise NotImplementedError
 
+    def _check(self) -> None:
+        """Raise `errors.UserCancelled` once nobody wants it any more; for `_work`."""
+        if self._stop.is_set():
+            raise errors.UserCancelled
+
     def _failed(self, error: errors.XR2MRIClientError) -> Final:
         return Failed(error)
 
@@ -109,7 +114,3 @@ class Computation(Task):
 
     def _work(self) -> Final:
         return Returned(self._function(self._check))
-
-    def _check(self) -> None:
-        if self._stop.is_set():
-            raise errors.UserCancelled

@@ -189,7 +189,7 @@
   </message>
   <message>
    <source>Reset</source>
-   <translation>Zurück</translation>
+   <translation>Zurücksetzen</translation>
   </message>
   <message>
    <source>Put the box back where it was proposed</source>
@@ -538,6 +538,13 @@
   </message>
  </context>
  <context>
+  <name>batch.table</name>
+  <message>
+   <source>{path} cannot be written: {why}.</source>
+   <translation>{path} kann nicht geschrieben werden: {why}.</translation>
+  </message>
+ </context>
+ <context>
   <name>XR2MRILib.compare</name>
   <message>
    <source>{a} minus {b}</source>
@@ -589,6 +596,17 @@
   <message>
    <source>The real volume covers {x:.0f} % of the generated one.</source>
    <translation>Das echte Volumen bedeckt {x:.0f} % des erzeugten.</translation>
+  </message>
+ </context>
+ <context>
+  <name>XR2MRILib.computer</name>
+  <message>
+   <source>The server is running: another Slicer has started it.</source>
+   <translation>Der Server läuft: ein anderer Slicer hat ihn gestartet.</translation>
+  </message>
+  <message>
+   <source>Stop it there, and uninstall again.</source>
+   <translation>Halten Sie ihn dort an, und deinstallieren Sie noch einmal.</translation>
   </message>
  </context>
  <context>
@@ -751,6 +769,14 @@
    <translation>{name}, was wäre wenn {changes}</translation>
   </message>
   <message>
+   <source>The server has gone with the Slicer that had started it.</source>
+   <translation>Der Server ging mit dem Slicer, der ihn gestartet hatte.</translation>
+  </message>
+  <message>
+   <source>Generate again, which starts one here.</source>
+   <translation>Erzeugen Sie noch einmal; das startet hier einen.</translation>
+  </message>
+  <message>
    <source>The module is busy.</source>
    <translation>Das Modul ist beschäftigt.</translation>
   </message>
@@ -877,10 +903,6 @@
    <source>{path} cannot be written.</source>
    <translation>{path} kann nicht geschrieben werden.</translation>
   </message>
-  <message>
-   <source>{path} cannot be written: {why}.</source>
-   <translation>{path} kann nicht geschrieben werden: {why}.</translation>
-  </message>
  </context>
  <context>
   <name>panel.compare</name>
@@ -924,16 +946,20 @@
    <translation>Starten</translation>
   </message>
   <message>
+   <source>Uninstall...</source>
+   <translation>Deinstallieren...</translation>
+  </message>
+  <message>
    <source>Installing...</source>
    <translation>Wird installiert...</translation>
   </message>
   <message>
-   <source>Removing...</source>
-   <translation>Wird entfernt...</translation>
-  </message>
-  <message>
    <source>Starting the server, which takes some 15 s...</source>
    <translation>Der Server startet, das dauert etwa 15 s...</translation>
+  </message>
+  <message>
+   <source>Not all of it is there. Install it to go on, or uninstall what is there.</source>
+   <translation>Es ist nicht alles da. Installieren Sie, um weiterzumachen, oder deinstallieren Sie, was da ist.</translation>
   </message>
   <message>
    <source>Not installed. Once it is, nothing leaves this computer.</source>
@@ -1006,6 +1032,14 @@ und nichts davon liegt in Slicer.</translation>
   <message>
    <source>Uninstall</source>
    <translation>Deinstallieren</translation>
+  </message>
+  <message>
+   <source>Removing...</source>
+   <translation>Wird entfernt...</translation>
+  </message>
+  <message>
+   <source>Removing: {n} of {m} files...</source>
+   <translation>Entfernen: {n} von {m} Dateien...</translation>
   </message>
   <message>
    <source>Installing, step {n} of {m}: {title}...</source>
@@ -1689,6 +1723,25 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
   </message>
  </context>
  <context>
+  <name>xr2mri_client.alone</name>
+  <message>
+   <source>Another Slicer installs or removes it at the moment.</source>
+   <translation>Ein anderer Slicer installiert oder entfernt ihn gerade.</translation>
+  </message>
+  <message>
+   <source>Wait until that one is done.</source>
+   <translation>Warten Sie, bis er fertig ist.</translation>
+  </message>
+  <message>
+   <source>{folder} cannot be made: {why}.</source>
+   <translation>{folder} kann nicht angelegt werden: {why}.</translation>
+  </message>
+  <message>
+   <source>Choose another folder.</source>
+   <translation>Wählen Sie einen anderen Ordner.</translation>
+  </message>
+ </context>
+ <context>
   <name>xr2mri_client.client</name>
   <message>
    <source>{url} asks for a login of another kind than XR2MRI's.</source>
@@ -1896,12 +1949,12 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
  <context>
   <name>xr2mri_client.installation</name>
   <message>
-   <source>{file} cannot be removed: {why}.</source>
-   <translation>{file} kann nicht entfernt werden: {why}.</translation>
+   <source>{folder} holds other files, such as {name}.</source>
+   <translation>In {folder} liegen andere Dateien, etwa {name}.</translation>
   </message>
   <message>
-   <source>Stop every program that uses it, and uninstall again.</source>
-   <translation>Beenden Sie jedes Programm, das es benutzt, und deinstallieren Sie noch einmal.</translation>
+   <source>Choose a folder that is new or empty.</source>
+   <translation>Wählen Sie einen Ordner, der neu oder leer ist.</translation>
   </message>
   <message>
    <source>This copy of the module does not know where XR2MRI is published.</source>
@@ -1945,14 +1998,6 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
   <message>
    <source>Trying it</source>
    <translation>Ein Versuch damit</translation>
-  </message>
-  <message>
-   <source>{folder} cannot be made: {why}.</source>
-   <translation>{folder} kann nicht angelegt werden: {why}.</translation>
-  </message>
-  <message>
-   <source>Choose another folder.</source>
-   <translation>Wählen Sie einen anderen Ordner.</translation>
   </message>
   <message>
    <source>{folder} has {free:.1f} GB free; {needed:.0f} GB are needed.</source>
@@ -2245,6 +2290,17 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
   <message>
    <source>The server has ended with status {n}: {x}</source>
    <translation>Der Server endete mit dem Status {n}: {x}</translation>
+  </message>
+ </context>
+ <context>
+  <name>xr2mri_client.removing</name>
+  <message>
+   <source>{file} cannot be removed: {why}.</source>
+   <translation>{file} kann nicht entfernt werden: {why}.</translation>
+  </message>
+  <message>
+   <source>Stop every program that uses it, and uninstall again.</source>
+   <translation>Beenden Sie jedes Programm, das es benutzt, und deinstallieren Sie noch einmal.</translation>
   </message>
  </context>
  <context>

@@ -50,6 +50,7 @@ class Item:
         whole: whether a DICOM file with the patient's name may be sent.
         standing, detail: how far it is, and a word more.
         radiograph, volume: ids of nodes, once there are any.
+        of_scene: whether it came from the scene, and cannot be loaded again.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Item:
     radiograph: str = ""
     volume: str = ""
     warnings: list[str] = field(default_factory=list)
+    of_scene: bool = False
 
     @property
     def own_grades(self) -> Mapping[str, Any]:
@@ -72,6 +74,11 @@ class Item:
     def volume_node(self) -> slicer.vtkMRMLScalarVolumeNode | None:
         """What was generated; None where it is not there, or not there any more."""
         return slicer.mrmlScene.GetNodeByID(self.volume) if self.volume else None
+
+    @property
+    def done(self) -> bool:
+        """Whether its volume is in the scene."""
+        return self.standing is Standing.DONE and self.volume_node is not None
 
 
 def of_folder(folder: str | Path, form: FeatureForm) -> tuple[list[Item], list[str]]:
@@ -196,7 +203,8 @@ def of_node(node: slicer.vtkMRMLVolumeNode, form: Form | None = None) -> Item:
             raise BadRadiograph(_("{name} has gone.").format(name=name))
         return [found]
 
-    return Item(name, load, form, holds_patient_data(node), radiograph=node_id)
+    whole = holds_patient_data(node)
+    return Item(name, load, form, whole, radiograph=node_id, of_scene=True)
 
 
 def _files(folder: Path) -> Iterable[Path]:

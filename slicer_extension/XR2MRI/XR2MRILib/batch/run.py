@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from xr2mri_client.errors import (
     PermissionNeeded,
     ServerEnded,
     TlsProblem,
+    Unexpected,
     Unreachable,
     XR2MRIClientError,
 )
@@ -29,6 +31,8 @@ from ..scene.picture import problem
 from ..signals import Signal
 from ..states import State
 from .items import Item, Standing, of_node
+
+log = logging.getLogger("xr2mri")
 
 _ENDING = (LoginNeeded, PermissionNeeded, ServerEnded, TlsProblem, Unreachable)
 """What would befall all that follow as well."""
@@ -68,7 +72,7 @@ class Batch:
     @property
     def left(self) -> int:
         """Radiographs without a volume."""
-        return sum(item.standing is not Standing.DONE for item in self.items)
+        return sum(not item.done for item in self.items)
 
     def add(self, items: list[Item]) -> None:
         self.items.extend(items)
@@ -79,10 +83,20 @@ class Batch:
         self.items = []
         self.changed.emit()
 
+    def forget_nodes(self) -> None:
+        """The scene is being closed. What came from files stays, to be generated anew: the next
+        scene gives the ids of these nodes to others."""
+        self.items = [item for item in self.items if not item.of_scene]
+        for item in self.items:
+            item.radiograph = item.volume = ""
+            if item.standing is Standing.DONE:
+                item.standing, item.detail, item.warnings = Standing.WAITING, "", []
+        self.changed.emit()
+
     def start(self) -> None:
         """Generate from each that has no volume yet."""
         for item in self.items:
-            if item.standing is not Standing.DONE:
+            if not item.done:
                 item.standing, item.detail = Standing.WAITING, ""
         self.running = True
         self._next()
@@ -124,6 +138,10 @@ class Batch:
             self._logic.start(node, self._request(item, node))
         except XR2MRIClientError as error:
             self._fail(item, error)
+            return
+        except Exception as error:  # of a reader of Slicer's: one file costs one row
+            log.exception("%s failed", item.name)
+            self._fail(item, Unexpected(error))
             return
         self._current = item
         item.standing, item.detail = Standing.GENERATING, ""

@@ -90,6 +90,10 @@ class Panel:
         self._turns.clear()
         for section in self._sections:
             section.node = node
+        if node is None:
+            self.batch.scene_closes()
+        else:
+            self.batch.enter()  # whose folders may be others by now
         with self.radiograph.opening():
             if node is not None and not node.recalled:
                 self.options.recall()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from xr2mri_client.texts import tr as _
 from ..batch import items
 from ..batch.items import Item, Standing
 from ..batch.run import Batch
+from ..batch.table import write_table
 from ..form import FeatureForm
 from ..generation import result_of
 from ..logic import XR2MRILogic
@@ -54,6 +54,7 @@ class BatchSection(Section):
         header = table.horizontalHeader()
         for column, kind in ((0, "Stretch"), (1, "ResizeToContents"), (2, "Stretch")):
             header.setSectionResizeMode(column, getattr(qt.QHeaderView, kind))
+        table.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)  # whole words
         table.verticalHeader().hide()
         table.connect("cellClicked(int,int)", self._on_row)
         ui.batchFolderButton.connect("clicked(bool)", self._on_folder)
@@ -83,6 +84,11 @@ class BatchSection(Section):
             note = f"{counted}."
         tell(ui.batchNote, note, kind)
         self._fill()
+
+    def scene_closes(self) -> None:
+        """Hold no node of a scene that is being closed."""
+        self._turns.clear()
+        self.batch.forget_nodes()
 
     def close(self) -> None:
         self.batch.close()
@@ -247,7 +253,7 @@ class BatchSection(Section):
                 )
                 tell(self.ui.batchNote, _("Writing {path}...").format(path=path.name))
                 yield
-            _write_table(folder / "xr2mri.csv", rows)
+            write_table(folder / "xr2mri.csv", rows)
             message = _("{n} volumes and the table xr2mri.csv are in {folder}.")
             self._notes = message.format(n=len(rows), folder=folder), "good"
         except XR2MRIClientError as error:
@@ -284,15 +290,3 @@ def _write_volume(volume: slicer.vtkMRMLScalarVolumeNode, path: Path) -> None:
         written = False
     if written is False or not path.exists():
         raise NotSaved(_("{path} cannot be written.").format(path=path))
-
-
-def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, columns, restval="")
-            writer.writeheader()
-            writer.writerows(rows)
-    except OSError as error:
-        message = _("{path} cannot be written: {why}.")
-        raise NotSaved(message.format(path=path, why=error.strerror)) from None

@@ -13,6 +13,7 @@ from xr2mri_client.errors import InstallFailed, ServerEnded, XR2MRIClientError
 from xr2mri_client.installation import MOST_GB, has_gpu, needed_gb, wheel_of
 from xr2mri_client.installing import Line, Step
 from xr2mri_client.jobs import ServerInfo
+from xr2mri_client.removing import Removal
 from xr2mri_client.texts import tr as _
 
 from .. import settings
@@ -33,6 +34,7 @@ class ComputerSection(Section):
         self._changed = changed
         self._error: XR2MRIClientError | None = None
         self._step: Step | None = None
+        self._removal: Removal | None = None
         ui.installFolderEdit.filters = ctk.ctkPathLineEdit.Dirs
         ui.installFolderEdit.currentPath = logic.computer.folder
         ui.sourceEdit.filters = ctk.ctkPathLineEdit.Dirs
@@ -75,14 +77,16 @@ class ComputerSection(Section):
         ui.sourceFrame.visible = installed is None
         ui.sourceFrame.enabled = idle
         installing, starting = state is State.INSTALLING, state is State.STARTING
+        removing = state is State.UNINSTALLING
         ui.installButton.text = _("Cancel") if installing else _("Install...")
         ui.installButton.visible = installed is None
         ui.installButton.enabled = idle or installing
         ui.startButton.text = _("Cancel") if starting else _("Stop") if running else _("Start")
         ui.startButton.visible = installed is not None
         ui.startButton.enabled = idle or starting
-        there = installed is not None or computer.installation.part("environment").exists()
-        ui.uninstallButton.visible, ui.uninstallButton.enabled = there, idle
+        ui.uninstallButton.text = _("Cancel") if removing else _("Uninstall...")
+        ui.uninstallButton.visible = removing or computer.installation.left
+        ui.uninstallButton.enabled = idle or removing
         ui.logEdit.visible = ui.logButton.checked
         tell(ui.computerStatus, *self._status())
         if running and computer.ours:
@@ -101,12 +105,15 @@ class ComputerSection(Section):
             step = self._step
             return _step_text(step) if step is not None else _("Installing..."), "plain"
         if state is State.UNINSTALLING:
-            return _("Removing..."), "plain"
+            return _removal_text(self._removal), "plain"
         if state is State.STARTING:
             return _("Starting the server, which takes some 15 s..."), "plain"
         if self._error is not None:
             return str(self._error), "bad"
         installed = computer.installed
+        if installed is None and computer.installation.left:
+            text = _("Not all of it is there. Install it to go on, or uninstall what is there.")
+            return text, "attention"
         if installed is None:
             return _("Not installed. Once it is, nothing leaves this computer."), "attention"
         text = _("Installed: XR2MRI {version}, {gb:.1f} GB, {device}.").format(
@@ -190,6 +197,9 @@ class ComputerSection(Section):
         return self._do(self.logic.startServer)
 
     def _on_uninstall(self, _checked: bool = False) -> None:
+        if self.logic.state is State.UNINSTALLING:
+            self.logic.cancel()
+            return
         question = _("Stop the server and remove all of it from\n{folder}?")
         if slicer.util.confirmYesNoDisplay(
             question.format(folder=self.logic.computer.folder),
@@ -209,7 +219,7 @@ class ComputerSection(Section):
             return False
 
     def _forget(self) -> None:
-        self._error = self._step = None
+        self._error = self._step = self._removal = None
 
     def _on_log(self, _checked: bool) -> None:
         if self.logic.computer.access is not None:
@@ -224,8 +234,15 @@ class ComputerSection(Section):
             self.ui.progressBar.maximum = event.total
             self.ui.progressBar.value = event.index - 1
             tell(self.ui.progressNote, _step_text(event))
+        elif isinstance(event, Removal):
+            self._removal = event
+            self.ui.progressBar.maximum, self.ui.progressBar.value = event.total, event.done
+            tell(self.ui.progressNote, _removal_text(event))
+            if self.logic.state is State.UNINSTALLING:
+                tell(self.ui.computerStatus, *self._status())
         elif isinstance(event, Line):
-            self.ui.logEdit.appendPlainText(event.text)
+            kept = event.text.split("\n")[-self.ui.logEdit.maximumBlockCount :]  # it keeps no more
+            self.ui.logEdit.appendPlainText("\n".join(kept))
 
     def _on_state(self, state: State) -> None:
         if state in _OWN:
@@ -245,6 +262,13 @@ class ComputerSection(Section):
 
     def _on_timer(self) -> None:
         self.logic.checkServer()
+
+
+def _removal_text(removal: Removal | None) -> str:
+    if removal is None:
+        return _("Removing...")
+    text = _("Removing: {n} of {m} files...")
+    return text.format(n=removal.done, m=removal.total)
 
 
 def _step_text(step: Step) -> str:

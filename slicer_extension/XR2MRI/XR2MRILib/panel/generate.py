@@ -61,7 +61,7 @@ class GenerateSection(Section):
     ) -> None:
         super().__init__(ui, logic)
         self._computer = computer
-        self._waiting = False  # for the server on this computer, to generate then
+        self._waiting = ""  # id of the radiograph to generate from once the server here runs
         self._radiograph, self._features = radiograph, features
         self._patient, self._options = patient, options
         keys = qt.QKeySequence(SHORTCUT)
@@ -91,7 +91,7 @@ class GenerateSection(Section):
             tell(self.ui.progressNote, missing)
 
     def close(self) -> None:
-        self._waiting = False
+        self._waiting = ""
         super().close()
 
     def permitted(self, whole: bool | None = None) -> bool:
@@ -168,7 +168,8 @@ class GenerateSection(Section):
         if self._missing():
             return
         if self.logic.info is None:
-            self._waiting = self._computer.start()
+            chosen = self._radiograph.radiograph.GetID()
+            self._waiting = chosen if self._computer.start() else ""
             return
         if not self.permitted():
             return
@@ -183,13 +184,15 @@ class GenerateSection(Section):
             qt.QTimer.singleShot(FORM_MS, self._go_on)
 
     def _go_on(self) -> None:
-        if not self._waiting or self.node is None:
+        wanted = self._waiting
+        if not wanted or self.node is None:
             return
         if not self._features.settled:
             qt.QTimer.singleShot(FORM_MS, self._go_on)
             return
-        self._waiting = False
-        self._on_generate()
+        chosen, self._waiting = self._radiograph.radiograph, ""
+        if chosen is not None and chosen.GetID() == wanted:
+            self._on_generate()
 
     def _on_cancel(self, _checked: bool = False) -> None:
         self.logic.cancel()
@@ -223,14 +226,14 @@ class GenerateSection(Section):
 
     def _on_failed(self, error: XR2MRIClientError) -> None:
         """Show an error here, unless the server's section does or it was not started here."""
-        self._waiting = False
+        self._waiting = ""
         if isinstance(error, (InstallFailed, ServerEnded)):
             return
         if self.logic.info is not None and not isinstance(error, NotOffered):
             tell(self.ui.messageLabel, str(error), "bad")
 
     def _on_cancelled(self) -> None:
-        self._waiting = False
+        self._waiting = ""
         tell(self.ui.messageLabel, _("Cancelled."))
 
 

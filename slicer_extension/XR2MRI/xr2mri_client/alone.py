@@ -1,0 +1,90 @@
+"""One program at a time in a folder: two windows of Slicer may install at once."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from .errors import InstallFailed
+from .programs import WINDOWS
+from .texts import tr as _
+
+BUSY = "busy"
+"""The file that says so, which others pass over."""
+_PAUSE = 0.1
+
+
+@contextmanager
+def alone(
+    folder: Path, check: Callable[[], None] = lambda: None, seconds: float = 10.0
+) -> Iterator[None]:
+    """Have a folder for oneself; it is made where it is missing, and goes where it is empty at the
+    end. The system ends what a killed program held.
+
+    Args:
+        folder: that all who want it name alike.
+        check: called while it is waited for; ends it by raising.
+        seconds: to wait: one that was cancelled just now may need a moment.
+
+    Raises:
+        InstallFailed: the folder cannot be made, or another one has it.
+    """
+    limit = time.monotonic() + seconds
+    while (file := _taken(folder)) is None:
+        check()
+        if time.monotonic() > limit:
+            raise InstallFailed(
+                _("Another Slicer installs or removes it at the moment."),
+                _("Wait until that one is done."),
+            )
+        time.sleep(_PAUSE)
+    try:
+        yield
+    finally:
+        if WINDOWS:  # where an open file cannot go
+            file.close()
+        with suppress(OSError):
+            (folder / BUSY).unlink()
+        file.close()
+        with suppress(OSError):  # something is in it
+            folder.rmdir()
+
+
+def _taken(folder: Path) -> IO[bytes] | None:
+    """The file of a folder that is ours now, until it is closed; None where it is another's."""
+    path = folder / BUSY
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    except OSError as error:
+        raise InstallFailed(
+            _("{folder} cannot be made: {why}.").format(folder=folder, why=error.strerror or error),
+            _("Choose another folder."),
+        ) from None
+    with suppress(OSError):
+        if _locked(file) and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            return file  # and not one that its owner has removed meanwhile
+    file.close()
+    return None
+
+
+def _locked(file: IO[bytes]) -> bool:
+    """Whether the system has given it to us."""
+    try:
+        if WINDOWS:
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
