@@ -106,11 +106,14 @@ wheels: $(STAMP)
 	SAM2_BUILD_CUDA=0 $(BIN)/python -m pip wheel --quiet --no-build-isolation -c constraints.txt \
 		-w wheels '.[server]' uv setuptools
 
-# The one place where the account is named: topic, addresses, the wheel that the module downloads.
-OWNER ?= OWNER
+# The one place where the account is named: addresses, pictures, the wheel that the module downloads.
+OWNER ?=
+REPOSITORY ?= build/SlicerXR2MRI
 slicer-repository:
-	rm -rf build/SlicerXR2MRI
-	$(PYTHON) slicer_extension/tools/repository.py $(OWNER) build/SlicerXR2MRI
+	@test -n "$(OWNER)" || { echo "make slicer-repository: set OWNER to the GitHub account that will" \
+		"publish it, as in 'make slicer-repository OWNER=jane-doe'" >&2; exit 2; }
+	rm -rf "$(REPOSITORY)"
+	$(PYTHON) slicer_extension/tools/repository.py "$(OWNER)" "$(REPOSITORY)"
 
 clean:
 	rm -rf demo out build .pytest_cache .ruff_cache .mypy_cache

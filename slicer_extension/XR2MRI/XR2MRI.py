@@ -19,7 +19,7 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from xr2mri_client.installation import OWNER
+from xr2mri_client.installation import OWNER, published
 from XR2MRILib import sample_data
 from XR2MRILib.logic import XR2MRILogic
 from XR2MRILib.panel import Panel
@@ -51,11 +51,14 @@ class XR2MRI(ScriptedLoadableModule):
 
 
 def _links(pages):
-    """A line of links below a text, of the extension's repository where no host is named."""
+    """A line of links below a text, of the extension's repository where no host is named; without
+    those where nobody has published it."""
+    if not published():
+        pages = {title: url for title, url in pages.items() if url.startswith("https:")}
     home = REPOSITORY.format(owner=OWNER)
     urls = {title: url if url.startswith("https:") else home + url for title, url in pages.items()}
     shown = (f'<a href="{url}">{html.escape(title)}</a>' for title, url in urls.items())
-    return f"<p>{' - '.join(shown)}</p>"
+    return f"<p>{' - '.join(shown)}</p>" if pages else ""
 
 
 def start():

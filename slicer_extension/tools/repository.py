@@ -30,9 +30,10 @@ def write(owner: str, out: Path) -> None:
     Raises:
         SystemExit: the owner is no account's name, or the folder holds something.
     """
-    if not re.fullmatch(r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}", owner):
+    if owner == PLACEHOLDER or not re.fullmatch(r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}", owner):
         raise SystemExit(
-            f"'{owner}' is no name of a GitHub account: letters, digits, single hyphens"
+            f"'{owner}' is no name of a GitHub account: letters, digits, single hyphens, as in "
+            "make slicer-repository OWNER=jane-doe"
         )
     if out.exists() and any(out.iterdir()):
         raise SystemExit(f"{out} is not empty; remove it first")
@@ -53,13 +54,14 @@ def write(owner: str, out: Path) -> None:
 
 
 def _write_tutorial(owner: str, docs: Path) -> None:
-    """The tutorial and the pictures that it shows; other pages are the project's."""
+    """The tutorial and the pictures that it shows; other pages are read at the project."""
     docs.mkdir()
     text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
     for picture in {*re.findall(r"\]\(([^)]+\.png)\)", text), "slicer_module.png"}:
         (docs / picture).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / "docs" / picture, docs / picture)
-    text = text.replace(f"github.com/{PLACEHOLDER}/", f"github.com/{owner}/")
+    pages = f"https://github.com/{owner}/xr2mri/blob/main/docs/"
+    text = re.sub(r"\]\((?!https?:)([^)]+\.md)", rf"]({pages}\1", text)
     (docs / "tutorial.md").write_text(text, encoding="utf-8")
 
 

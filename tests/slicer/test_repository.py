@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -30,10 +31,21 @@ def tool():
     return code
 
 
+def make(*words: str) -> subprocess.CompletedProcess:
+    command = ["make", "slicer-repository", f"PYTHON={sys.executable}", *words]
+    variables = {name: value for name, value in os.environ.items() if name != "OWNER"}
+    return subprocess.run(
+        command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False
+    )
+
+
 @pytest.fixture(scope="module")
-def tree(tool, tmp_path_factory) -> Path:
+def tree(tmp_path_factory) -> Path:
+    """As `make slicer-repository` writes it."""
     out = tmp_path_factory.mktemp("repository") / NAME
-    tool.write(OWNER, out)
+    told = make(f"OWNER={OWNER}", f"REPOSITORY={out}")
+    assert told.returncode == 0, told.stderr
+    assert NAME in told.stdout and "3d-slicer-extension" in told.stdout
     return out
 
 
@@ -84,7 +96,7 @@ def test_nothing_but_the_extension_is_in_it(tree):
 def test_the_module_downloads_from_the_same_account(tree):
     text = (tree / "XR2MRI" / "xr2mri_client" / "installation.py").read_text()
     assert f'\nOWNER = "{OWNER}"\n' in text
-    assert 'if OWNER == "OWNER":' in text, "the check of a copy that was not written is kept"
+    assert 'return OWNER != "OWNER"' in text, "the check of a copy that was not written is kept"
 
 
 def test_every_link_of_the_pages_leads_somewhere(tree):
@@ -93,7 +105,10 @@ def test_every_link_of_the_pages_leads_somewhere(tree):
         links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
         assert links
         for link in links:
-            if not link.startswith("https://"):
+            project = f"https://github.com/{OWNER}/xr2mri/blob/main/"
+            if link.startswith(project):
+                assert (ROOT / link.removeprefix(project)).is_file(), f"{page.name}: {link}"
+            elif not link.startswith("https://"):
                 assert (page.parent / link).is_file(), f"{page.name}: {link}"
     assert "not taken in the application" in pages[0].read_text().replace("\n", " ")
     assert "test harness" in pages[1].read_text()
@@ -131,7 +146,24 @@ def test_the_workflow_is_one(tree):
     assert named and all(list(tree.glob(name)) for name in named)
 
 
-@pytest.mark.parametrize("owner", ["", "a b", "-eva", "eva--k", "../up", "x" * 40])
+def test_without_an_owner_it_says_what_to_set(tmp_path):
+    told = make(f"REPOSITORY={tmp_path / NAME}")
+    assert told.returncode != 0 and "set OWNER to the GitHub account" in told.stderr
+    assert not (tmp_path / NAME).exists()
+
+
+def test_no_address_is_left_of_nobody(tree):
+    """Every host that is named for the extension is the owner's, in every file that holds text."""
+    for path in [*tree.rglob("*"), tree.with_name("XR2MRI.json")]:
+        if path.is_file() and path.suffix not in (".png", ".nrrd", ".qm"):
+            text = path.read_text(encoding="utf-8")
+            for account in re.findall(
+                r"github(?:usercontent)?\.com/([\w@{}-]+)/\w*[Xx][Rr]2[Mm][Rr][Ii]", text
+            ):
+                assert account in (OWNER, "{owner}"), f"{path}: {account}"
+
+
+@pytest.mark.parametrize("owner", ["", "OWNER", "a b", "-eva", "eva--k", "../up", "x" * 40])
 def test_what_is_no_account_is_refused(tool, tmp_path, owner):
     with pytest.raises(SystemExit, match="no name of a GitHub account"):
         tool.write(owner, tmp_path / NAME)
