@@ -138,16 +138,16 @@ class Installation:
             return
         others = sorted(path.name for path in self.folder.iterdir() if path.name != BUSY)
         if others:
-            told = _("{folder} holds other files, such as {name}.")
+            message = _("{folder} holds other files, such as {name}.")
             raise InstallFailed(
-                told.format(folder=self.folder, name=others[0]),
+                message.format(folder=self.folder, name=others[0]),
                 _("Choose a folder that is new or empty."),
             )
         self._claim()
 
     def _claim(self) -> None:
-        told = "Made by the module XR2MRI of 3D Slicer, whose button Uninstall removes it.\n"
-        (self.folder / _OWN).write_text(told, encoding="utf-8")
+        text = "Made by the module XR2MRI of 3D Slicer, whose button Uninstall removes it.\n"
+        (self.folder / _OWN).write_text(text, encoding="utf-8")
 
     def mark(self, installed: Installed) -> None:
         """Say that all of it is there."""

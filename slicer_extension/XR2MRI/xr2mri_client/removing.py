@@ -1,4 +1,4 @@
-"""Removes an installation: tens of thousands of files, told how far it is, to be cancelled.
+"""Removes an installation: tens of thousands of files, with progress, until it is cancelled.
 
 It is moved aside first, which takes a moment: from then on nothing of it can be taken for whole,
 however long the rest takes, and whatever ends it. Folders go many at once, since on some systems
@@ -69,13 +69,13 @@ class RemoveWorker(Task):
         self._emit(Removal(done, total))
 
 
-def remove(place: Installation, told: Callable[[int, int], None] = lambda *_: None) -> None:
+def remove(place: Installation, progress: Callable[[int, int], None] = lambda *_: None) -> None:
     """Remove all that was installed; what else is in the folder stays, and all of a folder that was
     not made for this.
 
     Args:
         place: the installation.
-        told: how many files and folders are gone, of how many; ends it by raising.
+        progress: called with how many files and folders are gone, of how many; ends it by raising.
 
     Raises:
         InstallFailed: something cannot be removed.
@@ -83,7 +83,7 @@ def remove(place: Installation, told: Callable[[int, int], None] = lambda *_: No
     try:
         place.put_aside()
         if place.ours:
-            remove_tree(place.aside, told)
+            remove_tree(place.aside, progress)
         place.let_go()
     except OSError as error:
         raise InstallFailed(
@@ -94,12 +94,12 @@ def remove(place: Installation, told: Callable[[int, int], None] = lambda *_: No
         ) from None
 
 
-def remove_tree(folder: Path, told: Callable[[int, int], None] = lambda *_: None) -> None:
+def remove_tree(folder: Path, progress: Callable[[int, int], None] = lambda *_: None) -> None:
     """Remove a folder with all that is in it, where it is there; links, not what they lead to.
 
     Args:
         folder: to be removed.
-        told: as of `remove`.
+        progress: as of `remove`.
 
     Raises:
         OSError: of the first that cannot be removed.
@@ -118,7 +118,7 @@ def remove_tree(folder: Path, told: Callable[[int, int], None] = lambda *_: None
                 for gone in pool.map(_remove_folder, levels[depth]):
                     done += gone
                     if time.monotonic() >= last + _PAUSE:
-                        told(done, total)
+                        progress(done, total)
                         last = time.monotonic()
         except BaseException:
             pool.shutdown(cancel_futures=True)

@@ -33,8 +33,8 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         with path.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([_cell(value) for value in row] for row in cells)
     except OSError as error:
-        told = _("{path} cannot be written: {why}.")
-        raise NotSaved(told.format(path=path, why=error.strerror)) from None
+        message = _("{path} cannot be written: {why}.")
+        raise NotSaved(message.format(path=path, why=error.strerror)) from None
 
 
 def _cell(value: Any) -> str:
