@@ -25,6 +25,7 @@ from xr2mri_core.comparison import (
     recovery,
     report,
     results,
+    run,
     seen,
     statistics,
     summary,
@@ -140,7 +141,9 @@ def test_a_second_run_computes_nothing(compared, training_bundle, labelled_datal
     assert (out / "lines.jsonl").read_text() == before
 
 
-def test_a_report_is_written_again_from_what_the_folder_holds(compared, tmp_path):
+def test_a_report_is_written_again_from_what_the_folder_holds(
+    compared, labelled_datalist, tmp_path
+):
     """Of a run that goes on too: what is not there yet is left out, and nothing is computed."""
     whole, _, _ = compared
     out = whole.with_name("going_on")  # beside it: the paths of its datalist are relative
@@ -152,7 +155,7 @@ def test_a_report_is_written_again_from_what_the_folder_holds(compared, tmp_path
     page = tmp_path / "docs" / "results.md"
     page.parent.mkdir()
     page.write_text(f"# Old\n\n{summary.NOTES}\n\n## Why\n\nBecause.\n")
-    table = report_again(out, PLAN, page)
+    table = report_again(labelled_datalist, out, PLAN, page)
     assert METHODS["ours"].title in table and "LDM" not in table and "nearest" not in table
     written = page.read_text()
     assert written.startswith("# Results") and written.endswith("## Why\n\nBecause.\n")
@@ -161,7 +164,7 @@ def test_a_report_is_written_again_from_what_the_folder_holds(compared, tmp_path
         assert (page.parent / name).stat().st_size > 1000
     assert written.count("](results_") == 3 and str(tmp_path) not in written
     with pytest.raises(InputError, match="holds no results of a comparison yet"):
-        report_again(tmp_path / "nothing", PLAN)
+        report_again(labelled_datalist, tmp_path / "nothing", PLAN)
 
 
 def test_the_report_is_one_file_with_everything_in_it(compared):
@@ -286,6 +289,23 @@ def test_a_failed_training_names_its_log(training_bundle, labelled_datalist, tmp
     )  # fmt: skip
     with pytest.raises(TrainingError, match=r"stesp.*did you mean.*steps.*log\.txt"):
         training.train(METHODS["ldm"], setting)
+
+
+def test_more_test_cases_train_nothing_anew(labelled_datalist, tmp_path):
+    def asked(**limits):
+        return run._datalist(labelled_datalist, tmp_path, Plan(**limits)).read_bytes()
+
+    first = asked(cases=1)
+    assert len(json.loads(first)["test"]) == 1
+    assert asked(cases=2) == first and asked() == first
+    assert asked(training_cases=1) != first
+    assert [path.name for path in tmp_path.iterdir()] == ["datalist.json"]
+
+
+def test_cases_of_each_grade_are_shown_whether_or_not_they_count(tmp_path):
+    cases = [{"case": str(n), "features": {"V00XRKL": g}} for n, g in enumerate([2, 2, 0, 4])]
+    assert list(run.shown_cases(cases, tmp_path)) == ["2", "0", "3"]
+    assert list(run.shown_cases([{"case": "a", "features": {}}], tmp_path)) == ["a"]
 
 
 def test_unknown_methods_and_options_are_one_line(labelled_datalist, tmp_path, capsys):

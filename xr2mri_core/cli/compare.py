@@ -111,7 +111,7 @@ def _compare(arguments: argparse.Namespace) -> None:
         **{name: value for name, value in chosen.items() if value is not None},
     )
     if arguments.report_only:
-        text = report_again(arguments.out, plan, arguments.page)
+        text = report_again(arguments.datalist, arguments.out, plan, arguments.page)
     else:
         with progress_bar("compare") as progress:
             text = compare(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -190,7 +191,7 @@ def _curves(lines: Lines, what: str, by: str, shown: Mapping[str, str], across: 
 def over_distance(lines: Lines, titles: Mapping[str, str]) -> Any:
     """Correlation of slices against the distance between them, of rows and the truth."""
     with _styled():
-        figure, axes = subplots(1, 1, 7.5, 3.6)
+        figure, axes = subplots(1, 1, 7.5, 3.2 + 0.18 * math.ceil((1 + len(titles)) / 3))
         axis = axes[0, 0]
         places = [lag * SLICE_MM for lag in LAGS]
         for row, title in {"truth": "truth", **titles}.items():
@@ -222,7 +223,7 @@ def interpolated(pictures: np.ndarray) -> Any:
 def greys(lines: Lines, titles: Mapping[str, str]) -> Any:
     """Mean grey of a slice by its place in the window (Fig. 4b)."""
     with _styled():
-        figure, axes = subplots(1, 1, 7.5, 3.6)
+        figure, axes = subplots(1, 1, 7.5, 3.2 + 0.18 * math.ceil((1 + len(titles)) / 3))
         axis = axes[0, 0]
         for row, title in {"truth": "truth", **titles}.items():
             curves = [one["greys"] for one in lines if one.get("row") == row]

@@ -225,7 +225,7 @@ def compared(
 
 def measure(
     row: Row,
-    items: Sequence[Item],
+    cases: Sequence[tuple[int, Item]],
     truths: Truths,
     readers: Readers,
     lines: Lines,
@@ -236,14 +236,14 @@ def measure(
 
     Args:
         row: which.
-        items: cases; case i is drawn from ``seed + i``, by every row alike.
+        cases: number and item; case i is drawn from ``seed + i``, by every row alike.
         truths: what is true.
         readers: networks that read volumes.
         lines: where results are kept.
         shown: case -> folder, of those whose volumes are kept for pictures.
         seed: of the noise.
     """
-    for index, item in enumerate(items):
+    for done, (index, item) in enumerate(cases, 1):
         case = str(item["case"])
         kept, seen = files_of(row.name, row.of, case, shown, readers)
         key = {"row": row.name, "case": case, "of": dict(row.of), "readers": readers.of}
@@ -263,7 +263,7 @@ def measure(
                 result["scores"] = readers.grader.grade(slices).tolist()
             _keep(slices, kept, seen, readers)
             lines.add(result)
-        yield index + 1
+        yield done
 
 
 def truth_row(

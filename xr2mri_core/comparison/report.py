@@ -135,7 +135,7 @@ def page(results: Results, command: str) -> str:
 
 def _sections(results: Results) -> Iterator[tuple[str, str]]:
     """Title and content of each section, from what a reader asks first to what proves it."""
-    measured, titles = results.measured, results.titles
+    measured, titles = results.measured, results.drawn
     yield "What was asked, and what came of it", tables.goals(goals(results))
     yield "Slices by grade, with Sobel differences", _grades(results)
     yield "Viewer", viewer.controls()
@@ -195,7 +195,7 @@ def about(results: Results) -> str:
 
 
 def _methods(results: Results) -> str:
-    drawn = figures.svg(figures.boxes(results.measured, results.titles))
+    drawn = figures.svg(figures.boxes(results.measured, results.drawn))
     return tables.methods(results) + _figure(
         drawn,
         "The paper's Fig. 5. Boxes: quartiles over patients, whiskers to 1.5 of their distance; "

@@ -67,7 +67,7 @@ class Results:
         plan: what was compared.
         trained: methods with their weights.
         rows: of the tables, in their order.
-        items: test cases.
+        test: all test cases, of which the first `Plan.cases` count.
         lines: all that the folder holds, of earlier weights too.
         shown: case -> folder of its kept volumes.
         data: the datalist of the comparison, as it was read.
@@ -78,11 +78,16 @@ class Results:
     plan: Plan
     trained: Sequence[Trained]
     rows: Sequence[Row]
-    items: Sequence[Item]
+    test: Sequence[Item]
     lines: Sequence[Line]
     shown: Mapping[str, Path]
     data: Mapping[str, Any]
     readers: Readers
+
+    @property
+    def items(self) -> Sequence[Item]:
+        """The test cases that count."""
+        return self.test[: self.plan.cases]
 
     @cached_property
     def measured(self) -> list[Line]:
@@ -95,6 +100,11 @@ class Results:
         """Row -> its title, of those that have been measured."""
         there = {one["row"] for one in self.measured}
         return {row.name: row.title for row in self.rows if row.name in there}
+
+    @property
+    def drawn(self) -> dict[str, str]:
+        """Row -> title of what figures show: all but methods without their features."""
+        return {row: title for row, title in self.titles.items() if not row.endswith(BLANK)}
 
     @cached_property
     def experiments(self) -> list[Line]:

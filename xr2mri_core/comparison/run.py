@@ -109,8 +109,10 @@ def compare(
     methods = _methods(plan)
     brought = _brought(plan, out)  # before hours of training, not after
     own_list = _datalist(Path(datalist), out, plan)
-    items = load_datalist(own_list, "test")
-    others = {item["case"]: next_patient(items, index) for index, item in enumerate(items)}
+    test = load_datalist(datalist, "test")
+    items = test[: plan.cases]
+    others = {one["case"]: next_patient(test, n) for n, one in enumerate(test)}
+    others |= {one["case"]: next_patient(items, n) for n, one in enumerate(items)}
     report = progress or (lambda done, total, stage: None)
     common = autoencoder or common_autoencoder(bundle, size, weights, out)
     setting = Setting(
@@ -129,19 +131,21 @@ def compare(
     slices = _training_slices(own_list, out, plan)
     readers = _readers(slices, out, plan, brought)
     truths, lines = Truths(plan.image_size), Lines(out / "lines.jsonl")
-    shown = shown_cases(items, out / "volumes")
+    shown = shown_cases(test, out / "volumes")
+    # Cases that are shown are generated, too, where they are none of those that count.
+    numbered = [(n, one) for n, one in enumerate(test) if one["case"] in shown or n < len(items)]
 
     def load(one: Trained) -> KneeMRIGenerator:
         return KneeMRIGenerator.from_bundle(bundle, device, precision, size, one.weights)
 
     rows: list[Row] = []
-    truth_row(items, truths, readers, lines, shown)
+    truth_row([item for _, item in numbered], truths, readers, lines, shown)
     for one in trained:
         generator = load(one)
         for row in rows_of(one, plan, generator):
             rows.append(without_network(row))
-            for done in measure(row, items, truths, readers, lines, shown, plan.seed):
-                report(done, len(items), row.title)
+            for done in measure(row, numbered, truths, readers, lines, shown, plan.seed):
+                report(done, len(numbered), row.title)
         if one.method.kind == "sample" and len(one.method.axes) == 1:
             experiments.steps(
                 one.method.title, generator, items[: plan.curve_cases], truths, lines, plan.seed,
@@ -149,25 +153,28 @@ def compare(
             )  # fmt: skip
     for row in trivial_rows(own_list, slices, others, plan):
         rows.append(without_network(row))
-        for done in measure(row, items, truths, readers, lines, shown, plan.seed):
-            report(done, len(items), row.title)
+        for done in measure(row, numbered, truths, readers, lines, shown, plan.seed):
+            report(done, len(numbered), row.title)
 
     by_name = {one.method.name: one for one in trained}
     report(0, 1, "experiments")
-    _experiments(by_name, load, items, truths, readers, lines, shown, plan, out)
+    _experiments(by_name, load, test, truths, readers, lines, shown, plan, out)
     data = json.loads(own_list.read_text(encoding="utf-8"))
     return write_report(
-        Results(out, plan, trained, rows, items, lines.rows, shown, data, readers), page
+        Results(out, plan, trained, rows, test, lines.rows, shown, data, readers), page
     )
 
 
-def report_again(out: Path | str, plan: Plan, page: Path | None = None) -> str:
+def report_again(
+    datalist: Path | str, out: Path | str, plan: Plan, page: Path | None = None
+) -> str:
     """Write the report of what a folder holds by now, and compute nothing.
 
     For a run that is still going on, or was made by another version: what has not been trained or
     measured yet is left out.
 
     Args:
+        datalist: of the run.
         out: folder of the run.
         plan: of the run.
         page: where to write the page of results as well.
@@ -184,7 +191,7 @@ def report_again(out: Path | str, plan: Plan, page: Path | None = None) -> str:
     own_list, lines = out / "datalist.json", Lines(out / "lines.jsonl")
     if not own_list.is_file() or not lines.rows:
         raise InputError(f"'{out}' holds no results of a comparison yet", option="out")
-    items = load_datalist(own_list, "test")
+    test = load_datalist(datalist, "test")
     trained = []
     for method in _methods(plan):
         known = plan.load.get(method.name)
@@ -203,8 +210,8 @@ def report_again(out: Path | str, plan: Plan, page: Path | None = None) -> str:
     seen = None if plan.fid is None else Seen(plan.fid, out / "seen")
     data = json.loads(own_list.read_text(encoding="utf-8"))
     return write_report(
-        Results(out, plan, trained, rows, items, lines.rows,
-                shown_cases(items, out / "volumes"), data, Readers(of=newest, seen=seen)),
+        Results(out, plan, trained, rows, test, lines.rows,
+                shown_cases(test, out / "volumes"), data, Readers(of=newest, seen=seen)),
         page,
     )  # fmt: skip
 
@@ -229,7 +236,7 @@ def shown_cases(items: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, P
 def _experiments(
     trained: Mapping[str, Trained],
     load: Callable[[Trained], KneeMRIGenerator],
-    items: Sequence[Any],
+    test: Sequence[Any],
     truths: Truths,
     readers: Readers,
     lines: Lines,
@@ -238,7 +245,7 @@ def _experiments(
     out: Path,
 ) -> None:
     curves: dict[str, tuple[KneeMRIGenerator, Mapping[str, Any]]] = {}
-    few = items[: plan.curve_cases]
+    items, few = test[: plan.cases], test[: plan.cases][: plan.curve_cases]
     for name in (OURS, "ours_paper"):
         if name not in trained:
             continue
@@ -253,7 +260,7 @@ def _experiments(
                 **request,
             )  # fmt: skip
             experiments.ablation_pictures(
-                generator, items, truths, plan.seed, partial(ablation_of, out, one), **request
+                generator, test, truths, plan.seed, partial(ablation_of, out, one), **request
             )
             if plan.samples > 1:
                 experiments.spread(
@@ -269,17 +276,35 @@ def _experiments(
 
 
 def _datalist(datalist: Path, out: Path, plan: Plan) -> Path:
-    """The cases of this comparison, as a datalist of its own."""
+    """The cases of this comparison, as a datalist of its own.
+
+    Trainings know it by its digest: it stays what it is where only the test cases are others.
+    """
     limits = {"training": plan.training_cases, "validation": None, "test": plan.cases}
     splits = {split: load_datalist(datalist, split)[:limit] for split, limit in limits.items()}
     told = json.loads(datalist.read_text(encoding="utf-8"))
-    return save_datalist(
-        out / "datalist.json",
+    own, new = out / "datalist.json", out / ".datalist.json"
+    save_datalist(
+        new,
         splits,
         str(told.get("name", datalist.stem)),
         str(told.get("description", "")),
         bool(told.get("synthetic", False)),
     )
+    if own.is_file() and _trained_alike(own, new):
+        new.unlink()
+    else:
+        new.replace(own)
+    return own
+
+
+def _trained_alike(one: Path, other: Path) -> bool:
+    """Whether two datalists have the same cases for training and validation."""
+    try:
+        pair = [json.loads(path.read_text(encoding="utf-8")) for path in (one, other)]
+    except ValueError:
+        return False
+    return all(pair[0].get(split) == pair[1].get(split) for split in ("training", "validation"))
 
 
 def _training_slices(datalist: Path, out: Path, plan: Plan) -> SliceCache:

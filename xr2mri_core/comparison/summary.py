@@ -93,7 +93,7 @@ def _drawings(results: Results) -> dict[str, tuple[str, Callable[[], Any]]]:
         "results_boxes.png": (
             "PSNR, SSIM and RSSIM over patients: quartiles, and means with 95 % intervals (blue). "
             "An empty edge map scores the dashed line by RSSIM.",
-            lambda: figures.boxes(results.measured, results.titles),
+            lambda: figures.boxes(results.measured, results.drawn),
         )
     }
     shown = pictured(results, DRAWN)

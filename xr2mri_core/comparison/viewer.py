@@ -47,7 +47,7 @@ def controls() -> str:
 
 def data(results: Results) -> str:
     """The viewer's data as JSON: volumes as PNG pictures, slice below slice."""
-    by_case: dict[str, Any] = {str(item["case"]): item for item in results.items}
+    by_case: dict[str, Any] = {str(item["case"]): item for item in results.test}
     wide, deep = FIELD_OF_VIEW_MM, WINDOW_MM
     cases = []
     for case in results.shown:

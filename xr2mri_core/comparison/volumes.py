@@ -32,9 +32,9 @@ def pictured(results: Results, rows: Sequence[str] | None = None) -> dict[str, P
         results: of the comparison.
         rows: of these alone; None: all but those without features.
     """
-    chosen = [row for row in results.titles if not row.endswith(BLANK)] if rows is None else rows
+    chosen = results.drawn if rows is None else rows
     titles = {"truth", *(results.titles[row] for row in chosen if row in results.titles)}
-    by_case = {str(item["case"]): item for item in results.items}
+    by_case = {str(item["case"]): item for item in results.test}
     found: dict[str, Pictured] = {}
     for case in results.shown:
         volumes = {t: v for t, v in volumes_of(results, case).items() if t in titles}
