@@ -314,7 +314,7 @@ def test_unknown_methods_and_options_are_one_line(labelled_datalist, tmp_path, c
     assert "method 'gan': accepted are ours" in capsys.readouterr().err
     assert main([*common, "--set", "steps"]) == 2
     assert "is no name and value with '=' between (--set)" in capsys.readouterr().err
-    assert main([*common, "--fid", str(tmp_path / "none.pth")]) == 2  # before any training
+    assert main([*common, "--fid", str(tmp_path / "none.pth")]) == 1  # before any training
     assert "no such weights file (--fid)" in capsys.readouterr().err
     assert main([*common, "--report-only"]) == 2
     assert "holds no results of a comparison yet (--out)" in capsys.readouterr().err
