@@ -472,6 +472,22 @@ def test_sets_of_slices_are_compared_by_what_was_kept_of_them(tmp_path):
         seen.Seen(tmp_path / "none.pth", tmp_path)
 
 
+def test_the_command_is_told_without_this_machine():
+    told = summary._portable(
+        [
+            "compare",
+            "--out",
+            "/data/a b/out",
+            "--page",
+            "docs/r.md",
+            "--steps",
+            "6",
+            "--report-only",
+        ]
+    )
+    assert told == ["compare", "--out", "out", "--steps", "6"]
+
+
 def test_every_metric_stands_in_a_table():
     shown = [metric for _, metrics in tables.METRICS.values() for metric in metrics]
     assert sorted(shown) == sorted(results.COLUMNS)

@@ -45,7 +45,7 @@ def results_page(results: Results, arguments: Sequence[str]) -> str:
 
     Args:
         results: of the comparison.
-        arguments: of the command line; of absolute paths only the last part is told.
+        arguments: of the command line.
     """
     plan = results.plan
     budget = "minutes" if plan.budget.minutes is not None else "slices"
@@ -66,7 +66,7 @@ def results_page(results: Results, arguments: Sequence[str]) -> str:
         parts.append(f"![{caption.partition('.')[0]}]({name})\n\n{caption}")
     parts += [
         "## Command",
-        f"```sh\n{shlex.join(['xr2mri', *(_portable(word) for word in arguments)])}\n```",
+        f"```sh\n{shlex.join(['xr2mri', *_portable(arguments)])}\n```",
         "Weights (SHA-256), commit and minutes of training:",
         table(
             ["method", "weights", "commit", "seed", "slices seen", "minutes"],
@@ -118,9 +118,16 @@ def _goal_table(found: Sequence[Goal]) -> str:
     return table(["goal", "", "found"], rows)
 
 
-def _portable(word: str) -> str:
-    path = PurePath(word)
-    return path.name if path.is_absolute() else word
+def _portable(arguments: Sequence[str]) -> list[str]:
+    """The command that makes the results elsewhere: without this machine's folders, this page."""
+    words, rest = [], iter(arguments)
+    for word in rest:
+        if word == "--page":
+            next(rest, None)
+        elif word != "--report-only":
+            path = PurePath(word)
+            words.append(path.name if path.is_absolute() else word)
+    return words
 
 
 def with_notes(page: str, earlier: Path) -> str:
