@@ -305,3 +305,23 @@ def test_cancel_while_the_radiograph_is_on_its_way(ready, faulty):
     ready.ui.cancelButton.click()
     assert ready.logic.state == "idle"
     ready.until(lambda: faulty.count("DELETE"), "no job is left on the server")
+
+
+def test_cancel_while_the_knee_is_looked_for_and_while_the_volume_is_imported(ready, faulty):
+    faulty.plan["POST /locate/knee_xr2mri"] = Answer(body={}, pause=1)
+    ready.ui.cropButton.click()
+    ready.until(lambda: faulty.count("POST", "/locate"), "it is asked")
+    assert ready.logic.state == "locating"
+    ready.ui.cancelButton.click()
+    assert ready.logic.state == "idle" and "proposed box" in ready.ui.cropNote.text
+
+    def cancel(state):
+        if state == "importing":
+            ready.ui.cancelButton.click()
+
+    ready.logic.stateChanged.connect(cancel)
+    ready.press_generate()
+    ready.until(lambda: ready.ui.messageLabel.text == "Cancelled.", "it is cancelled")
+    assert ready.logic.state == "idle" and ready.volumes() == []
+    ready.logic.stateChanged.disconnect(cancel)
+    assert ready.generate() is not None, "and then it works"

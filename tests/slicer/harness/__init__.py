@@ -57,6 +57,7 @@ def start() -> Any:
         return _started["slicer"]
     from PySide6.QtWidgets import QApplication
 
+    _keep_none()
     _watch_errors()
     _watch_qt()
     _started["qt"] = QApplication.instance() or QApplication(["Slicer"])
@@ -141,6 +142,15 @@ def _watch_qt() -> None:
             warnings.append(text)
 
     qInstallMessageHandler(note)
+
+
+def _keep_none() -> None:
+    """Give `None` references to spare. With Python 3.11, PySide6 6.12.0 takes one away with every
+    function of Qt that returns nothing and with every signal; after some minutes of an event loop
+    the last would be gone, and the process with it ("deallocating None"). From 3.12 on `None` has
+    no count."""
+    if sys.version_info < (3, 12):
+        ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
 
 
 def _watch_errors() -> None:
