@@ -3,7 +3,18 @@
 from pathlib import Path
 
 import pytest
-from fuzz_readers import DATA, TARGETS, Finding, check, fuzz, parts_of, run, seeds_of
+from fuzz_readers import (
+    DATA,
+    GUIDED,
+    TARGETS,
+    Finding,
+    _functions,
+    check,
+    fuzz,
+    parts_of,
+    run,
+    seeds_of,
+)  # fmt: skip
 
 FOUND = sorted((DATA / "found").glob("*"))
 
@@ -30,6 +41,16 @@ def test_what_was_found_stays_mended(file: Path, tmp_path):
     """Read with the memory that a reader may have."""
     status, said = run("jpeg", tmp_path, "--only", str(file))
     assert status == 0, said
+
+
+def test_readers_are_watched_and_nothing_else():
+    """Those that atheris is led by; it need not be here."""
+    watched = _functions(GUIDED)
+    names = {f"{one.__module__}.{one.__qualname__}" for one in watched}
+    assert "xr2mri_core.transforms.radiograph_file.read_stream" in names and len(watched) > 500
+    assert {one.__module__.split(".")[0] for one in watched} <= {
+        name.split(".")[0] for name in GUIDED
+    }
 
 
 def test_a_fault_of_a_reader_is_found(monkeypatch):

@@ -96,7 +96,9 @@ def _fork(connection: int, limits: Limits, pages: Pages) -> None:
             request, files, _, _ = socket.recv_fds(server, LONGEST_REQUEST, 1)
             if request:
                 server.sendall(_prepared(files[0], json.loads(request)))
-                server.shutdown(socket.SHUT_WR)  # before memory is given back, which takes ms
+                server.shutdown(socket.SHUT_WR)
+                # until it is killed: giving memory back takes ms, and a client waits
+                server.recv(1)
     finally:
         os._exit(0)
 
