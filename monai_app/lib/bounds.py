@@ -102,7 +102,7 @@ class Bounds:
 
     # a PACS
     pacs_requests: Annotated[int, whole(1, 40)] = 8
-    """Requests that wait for the PACS."""
+    """Requests that wait for the PACS; of one user half of them."""
     pacs_find_seconds: _Seconds = 30
     """To find an image there, and again to fetch it."""
     pacs_store_seconds: _Seconds = 120

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from functools import cached_property
 from typing import Annotated, TypeVar
+from weakref import WeakValueDictionary
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import File, Query, Request, UploadFile
@@ -82,6 +83,7 @@ class Sources:
     ) -> None:
         self.service, self.studies, self.sessions = service, studies, sessions
         self.most_bytes = most_bytes
+        self._shares: WeakValueDictionary[str, CapacityLimiter] = WeakValueDictionary()
 
     def content(self, upload: UploadFile) -> bytes:
         """The bytes of an upload.
@@ -101,15 +103,29 @@ class Sources:
     def _threads(self) -> CapacityLimiter:
         return CapacityLimiter(_THREADS)
 
+    def _share(self, account: str, of: CapacityLimiter) -> CapacityLimiter:
+        """What one user may have of the threads; forgotten when nobody waits for it."""
+        half = max(1, int(of.total_tokens) // 2)
+        return self._shares.setdefault(account, CapacityLimiter(half))
+
     async def in_thread(self, request: Request, named: Named, call: Callable[[], T]) -> T:
         """Do what reads a radiograph in a thread, which hears when the client hangs up.
 
         What asks a PACS has few threads of its own, and what is read has others: a PACS that does
-        not answer, or files that take their time, hold these; all others find theirs free.
+        not answer, or files that take their time, hold these; all others find theirs free. Of those
+        for the PACS one user has half.
         """
         asks = named.file is None and not named.session_id and named.image
-        limiter = (self.studies.limiter if asks else None) or self._threads
-        work = asyncio.ensure_future(to_thread.run_sync(call, limiter=limiter))
+        pacs = self.studies.limiter if asks else None
+        account = str(request.scope.get("xr2mri.account", ""))
+
+        async def do() -> T:
+            if pacs is None:
+                return await to_thread.run_sync(call, limiter=self._threads)
+            async with self._share(account, pacs):
+                return await to_thread.run_sync(call, limiter=pacs)
+
+        work = asyncio.ensure_future(do())
         watch = asyncio.ensure_future(hung_up(request))
         try:
             await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)
