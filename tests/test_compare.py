@@ -352,14 +352,14 @@ def test_what_was_trained_otherwise_is_trained_anew(training_bundle, labelled_da
         if len(made) == 1:
             raise TrainingError("interrupted")
         (folder / "knee_xr2mri.safetensors").write_bytes(b"weights")
-        (folder / "model_card.json").write_text('{"steps": 1}')
+        (folder / "model_card.json").write_text('{"steps": 1, "minutes": 2.5}')
 
-    def trained(samples):
+    def trained(samples, method="ldm"):
         setting = training.Setting(
             training_bundle, "compact", labelled_datalist, tmp_path / "a", tmp_path, 0,
             Budget(samples=samples), OPTIONS,
         )  # fmt: skip
-        return training.train(METHODS["ldm"], setting, run)
+        return training.train(METHODS[method], setting, run)
 
     with pytest.raises(TrainingError):
         trained(8)
@@ -367,6 +367,12 @@ def test_what_was_trained_otherwise_is_trained_anew(training_bundle, labelled_da
     assert trained(8).samples == 8  # and is not done again
     trained(16)  # another budget: nothing of the old one is left
     assert made == [(1, False), (1, True), (2, False)]
+    both = trained(16, "ours")  # of two stages
+    assert both.samples == 16 and both.card["minutes"] == 5
+    again = training.finished(METHODS["ours"], tmp_path)
+    assert (again.sha256, again.samples, again.card) == (both.sha256, 16, both.card)
+    assert again.command == both.command
+    assert training.finished(METHODS["aldm"], tmp_path) is None
 
 
 def test_weights_that_were_given_are_told_apart(tmp_path):

@@ -83,7 +83,8 @@ class Trained:
         weights: file.
         sha256: of it.
         command: that made it; `GIVEN` where it was handed in.
-        card: what the training wrote of itself: commit, seed, steps, minutes, results.
+        card: what the training wrote of itself: commit, seed, steps, results (of the last stage),
+            and minutes (of all).
         samples: slices seen, all stages together; None where nobody knows.
     """
 
@@ -133,7 +134,7 @@ def train(method: Method, setting: Setting, run: Run | None = None) -> Trained:
         TrainingError: a stage failed; the message names its log.
     """
     start: Path | None = None
-    commands, samples = [], 0
+    commands, samples, minutes = [], 0, 0.0
     card: dict[str, Any] = {}
     for number, overlays in enumerate(method.stages, start=1):
         folder = setting.out / "training" / method.name / str(number)
@@ -144,8 +145,10 @@ def train(method: Method, setting: Setting, run: Run | None = None) -> Trained:
         card = json.loads((folder / "model_card.json").read_text(encoding="utf-8"))
         commands.append(shlex.join(_words(options)))
         samples += int(card["steps"]) * batch
+        minutes += card.get("minutes", 0.0)
         start = folder / WEIGHTS
     assert start is not None
+    card["minutes"] = round(minutes, 2)
     return Trained(method, start, digest(start), "\n".join(commands), card, samples)
 
 
@@ -158,6 +161,7 @@ def finished(method: Method, out: Path) -> Trained | None:
     """
     commands: list[str] = []
     samples: int | None = 0
+    minutes = 0.0
     for number in range(1, 1 + len(method.stages)):
         folder = out / "training" / method.name / str(number)
         try:
@@ -169,6 +173,7 @@ def finished(method: Method, out: Path) -> Trained | None:
         if not (folder / WEIGHTS).is_file():
             return None
         commands.append(shlex.join(_words(options)))
+        minutes += card.get("minutes", 0.0)
         try:
             seen = int(card["steps"]) * _slices_a_step(options)
         except (OSError, ValueError, KeyError):  # its configurations lie elsewhere by now
@@ -176,6 +181,7 @@ def finished(method: Method, out: Path) -> Trained | None:
         else:
             samples = None if samples is None else samples + seen
     weights = folder / WEIGHTS
+    card["minutes"] = round(minutes, 2)
     return Trained(method, weights, digest(weights), "\n".join(commands), card, samples)
 
 
