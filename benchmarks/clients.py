@@ -14,6 +14,8 @@ import requests
 from served import Served
 
 SMALL: dict[str, Any] = {"num_slices": 2, "steps": 2}
+LONG: dict[str, Any] = {"num_slices": 400, "steps": 1}
+"""That nobody waits for."""
 MODEL = "knee_xr2mri"
 
 Item = tuple[str, str, int]
@@ -51,7 +53,7 @@ def _job(served: Served, item: Item, expected: dict[Any, str]) -> str:
 
 def _cancelled(served: Served, item: Item, _: dict[Any, str]) -> str:
     """A long job that is cancelled at once; nothing is left of it."""
-    job = served.insist(lambda url: start(url, item[1], {"num_slices": 200, "seed": item[2]}))
+    job = served.insist(lambda url: start(url, item[1], {**LONG, "seed": item[2]}))
     deleted = served.insist(lambda url: requests.delete(f"{url}/jobs/{job}", timeout=300))
     gone = served.insist(lambda url: requests.get(f"{url}/jobs/{job}", timeout=300))
     fine = deleted.status_code in (200, 404) and gone.status_code == 404  # 404: killed between
@@ -60,7 +62,7 @@ def _cancelled(served: Served, item: Item, _: dict[Any, str]) -> str:
 
 def _hangs_up(served: Served, item: Item, _: dict[Any, str]) -> str:
     """A client that does not wait for its long volume."""
-    params = {"num_slices": 400, "seed": item[2]}
+    params = {**LONG, "seed": item[2]}
     try:
         reply = infer(served.server.url, item[1], params, "image", timeout=0.5)
     except requests.RequestException:

@@ -42,6 +42,7 @@ class Served:
         folder = self.folder / uuid.uuid4().hex
         options = ["--conf", "max_queue", "64", "--conf", "allow_anonymous_remote", "yes"]
         options += ["--conf", "users_file", str(self._users())]
+        options += ["--conf", "max_seconds", "100000"]  # on a busy machine, too, nothing is refused
         server = LocalServer(app_folder(), self.studies, folder, *options, TMPDIR=str(self.temp))
         return server.wait(600)
 
