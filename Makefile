@@ -6,7 +6,9 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 # monailabel asks for sam2, which builds against torch: against the one that is there already, not
 # against another 5 GB of it in a build environment of its own.
-INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt
+# What is downloaded is shown where somebody looks on.
+QUIET   = $(shell test -t 2 || echo --quiet)
+INSTALL = $(BIN)/uv pip install $(QUIET) --python $(BIN)/python -c constraints.txt
 
 MKDOCS = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
@@ -34,6 +36,7 @@ help:
 
 $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "xr2mri needs Python 3.11: set PYTHON=..." >&2; exit 1; }
+	@echo "building $(VENV): some 7 GB are downloaded, which takes minutes"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(INSTALL) torch setuptools

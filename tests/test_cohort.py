@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from samples import draw_knee
 from xr2mri_core.cli import main
 from xr2mri_core.cohort import knees_of_folder
 from xr2mri_core.cohort.run import knee_seed
+from xr2mri_core.condition import Condition
 from xr2mri_core.errors import DatalistError
 from xr2mri_core.files import write_text
 
@@ -216,7 +218,35 @@ def test_a_table_that_does_not_fit_is_refused_before_anything_is_generated(
         knees_of_folder(collection, forms)
 
 
-@pytest.mark.parametrize("case", ["../x", "/x", "a/../../x", "c:x", ""])
+def test_forms_of_a_spreadsheet(collection):
+    """Decimal commas, empty lines behind the last, and names whose accents lie apart."""
+    folder = collection.parent / "accents"
+    picture(folder / unicodedata.normalize("NFD", "Müller.png"), 1)
+    forms = collection.parent / "forms.csv"
+    forms.write_text(
+        unicodedata.normalize(
+            "NFC", "\ufefffile;V00XRKL;V00XRJSM;bmi;;\nMüller.png;2;1,5;27,5;;\n;;;;;\n"
+        )
+    )
+    (knee,) = knees_of_folder(folder, forms)
+    known = Condition.parse(knee.features, knee.demographics)
+    assert known.features == {"V00XRKL": 2, "V00XRJSM": 1} and known.demographics == {"bmi": 27.5}
+    forms.write_text("file,bmi,V00XRKL\nMüller.png,27,5,2\n")
+    with pytest.raises(DatalistError, match="line 2 has 4 cells, the header 3"):
+        knees_of_folder(folder, forms)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="names are UTF-8 there")
+def test_a_file_whose_name_is_no_text_is_a_knee_like_others(run, tmp_path):
+    folder = tmp_path / "collection"
+    picture(folder / os.fsdecode(b"kn\xe9e.png"), 1)
+    picture(folder / "knee.png", 2)
+    status, rows, _ = run("--folder", folder)
+    assert status == 0 and {row["status"] for row in rows.values()} == {"generated"}
+    assert run("--folder", folder)[1]["kn\\udce9e"]["status"] == "kept"
+
+
+@pytest.mark.parametrize("case", ["../x", "/x", "a/../../x", "c:x", "", "\ud800", "x" * 300])
 def test_a_case_names_no_folder_outside(case, run, collection, tmp_path):
     item = {"case": case, "participant": "a", "radiograph": "collection/0/9003176R.png"}
     write_text(tmp_path / "list.json", json.dumps({"test": [item]}))

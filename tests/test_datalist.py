@@ -55,6 +55,14 @@ def test_a_datalist_moves_with_its_files(datalist, tmp_path):
     moved.rename(tmp_path)
 
 
+def test_a_byte_order_mark_and_half_a_character(datalist):
+    loaded = {split: load_datalist(datalist, split) for split in SPLITS}
+    save_datalist(datalist, loaded, "half \ud800", "ж")
+    datalist.write_bytes(b"\xef\xbb\xbf" + datalist.read_bytes())
+    assert json.loads(datalist.read_text("utf-8-sig"))["name"] == "half \ud800"
+    assert {split: load_datalist(datalist, split) for split in SPLITS} == loaded
+
+
 def test_saving_what_was_loaded_changes_nothing(datalist):
     before = json.loads(datalist.read_text())
     loaded = {split: load_datalist(datalist, split) for split in SPLITS}

@@ -53,6 +53,8 @@ def test_what_is_not_given_is_left_out_and_encodes_as_zeros(nothing):
         ({"age": True}, "age True"),
         ({"bmi": "obese"}, "bmi 'obese': accepted is a number of kg/m2 from 10 to 80"),
         ({"bmi": math.inf}, "bmi inf"),
+        ({"age": 10**400}, "age 1000"),
+        ({"bmi": "1,234,5"}, "bmi '1,234,5'"),
         ({"sex": "x"}, "sex 'x': accepted are F \\(female\\) and M \\(male\\)"),
         ({"sex": 1}, "sex 1"),
         ({"height": 180}, "unknown 'height'; accepted are age, sex, bmi"),

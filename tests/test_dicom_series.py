@@ -537,6 +537,17 @@ def test_of_letters_that_nobody_knows_the_bytes_are_kept(
         assert [e for e in dciodvfy_errors(path) if not any(words in e for words in known)] == []
 
 
+CAPITALS = "ИВАНОВ^ИВАН МАКАРОВА^АННА ПЕТРОВ^ПЁТР КОСТЯ ЛИ^НИНА МИНИН^КОЗЬМА"  # noqa: RUF001
+
+
+@pytest.mark.parametrize("name", CAPITALS.split())
+@pytest.mark.parametrize("encoding", ["cp1251", "koi8_r"])
+@pytest.mark.parametrize("declared", ["iso8859_5", "latin1", "iso8859_2"])
+def test_capitals_of_another_cyrillic_code_page_are_not_believed(name, encoding, declared):
+    for written in (name, f"Ivanov^Ivan={name}"):
+        assert implausible(written.encode(encoding).decode(declared, "replace"))
+
+
 @pytest.mark.parametrize(
     ("encoding", "names"),
     [
@@ -545,7 +556,7 @@ def test_of_letters_that_nobody_knows_the_bytes_are_kept(
             "Müller^Jürgen Ærø^Åse Núñez^Íñigo Groß^Anaïs MÜLLER^JÖRG O\xb4Neill «Noël» 5° Ö",
         ),
         ("iso8859_2", "Dvořák^Jiří Łódź^Żółć ŽIŽKA^ŠTĚPÁN Kovács^Ödön"),
-        ("iso8859_5", "Чехов^Антон ИВАНОВ^ПЁТР Ђорђевић № 5"),
+        ("iso8859_5", "Чехов^Антон ИВАНОВ^ПЁТР Ђорђевић № 5 ХРУСТ ШУСТЕР^ЮРИЙ Тютчев"),  # noqa: RUF001
         ("iso8859_7", "Παπαδόπουλος^Γιώργος ΈΛΛΗ"),
         ("iso8859_8", "כהן^דוד"),
         ("iso8859_9", "Çağlar^Şükrü İĞNE^Öğüt"),

@@ -85,6 +85,11 @@ def test_what_was_not_read_is_left_out(missing):
     assert parse_features({"V00XRKL": missing, "V00XRJSM": 1}) == {"V00XRJSM": 1}
 
 
+@pytest.mark.parametrize("grade", ["1,0", "1,5", "1,0: Mild", " 1,5 "])
+def test_decimal_commas_are_read(grade):
+    assert parse_features({"V00XRJSM": grade}) == {"V00XRJSM": 1}
+
+
 def test_fractional_narrowing_is_rounded_down():
     assert parse_features({"V03XRJSM": 1.6, "V03XRJSL": "2.3"}) == {"V00XRJSM": 1, "V00XRJSL": 2}
 
@@ -119,7 +124,18 @@ def test_an_unknown_name_is_refused(name):
 
 @pytest.mark.parametrize(
     "source",
-    ["", "[", "[1]", "3", '{"V00XRKL": 1, "V00XRKL": 2}', "{" * 5000, b"{}", [("V00XRKL", 1)], 3],
+    [
+        "",
+        "[",
+        "[1]",
+        "3",
+        '{"V00XRKL": NaN}',
+        '{"V00XRKL": 1, "V00XRKL": 2}',
+        "{" * 5000,
+        b"{}",
+        [("V00XRKL", 1)],
+        3,
+    ],
 )
 def test_what_is_no_form_is_refused(source):
     with pytest.raises(FeatureError):

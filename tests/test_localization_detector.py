@@ -14,14 +14,17 @@ from xr2mri_core.localization import KneeDetector, LocateKneed, locate_file
 from xr2mri_core.localization.boxes import iou
 from xr2mri_core.localization.decision import NO_KNEE
 from xr2mri_core.localization.detector import SHIPPED
+from xr2mri_core.localization.lying import lying_doubt
 from xr2mri_core.localization.scale import RELATIVE_ERROR
 from xr2mri_core.phantom import make_case
 from xr2mri_core.phantom.bilateral import joint_of_case, shadow_of, take_film
 from xr2mri_core.training.detector.crops import draw_crop
 from xr2mri_core.training.detector.strangers import UNSEEN_PHOTOGRAPHS, photograph
 from xr2mri_core.transforms.radiograph import middle_square, radiograph_transforms
+from xr2mri_core.transforms.radiograph_file import read_radiograph
 
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference"
+SAMPLES = Path(__file__).parents[1] / "slicer_extension/XR2MRI/Resources/SampleData"
 reference = pytest.mark.skipif(not REFERENCE.is_dir(), reason="no reference pictures here")
 
 
@@ -106,6 +109,34 @@ def test_tight_equalised_crops_are_not_doubted(detector):
         found = detector.locate(picture)
         assert found.kind in ("cropped", "single")
         assert iou(found.knees[0].joint, joint) > 0.6
+
+
+@pytest.mark.parametrize("sample", sorted(SAMPLES.glob("*.nrrd")), ids=lambda path: path.stem)
+def test_a_knee_upside_down_or_on_its_side_is_doubted(detector, sample):
+    picture, _ = read_radiograph(sample)
+    said = {"on its side": (np.rot90(picture), picture.T),
+            "upside down": (picture[::-1], picture[::-1, ::-1]),
+            "": (picture, picture[:, ::-1])}  # fmt: skip
+    for lies, pictures in said.items():
+        for lying in pictures:
+            warnings = " ".join(detector.locate(lying).warnings)
+            assert ("seems to lie" in warnings) is bool(lies) and lies in warnings
+
+
+@pytest.mark.parametrize(
+    ("score", "turned", "lies"),
+    [
+        (0.98, None, ""),  # clear: no other look is needed
+        (0.90, (2, 0.95), ""),
+        (0.90, (2, 0.99), "upside down"),
+        (0.20, (2, 0.6), "upside down"),
+        (0.00, (1, 0.6), "on its side"),
+        (0.00, (3, 0.4), ""),
+    ],
+)
+def test_a_turned_picture_must_show_a_knee_much_more_clearly(score, turned, lies):
+    doubt = lying_doubt(score, iter([turned]).__next__ if turned else None)
+    assert ("seems to lie" in doubt) is bool(lies) and lies in doubt
 
 
 @reference

@@ -443,6 +443,8 @@ def test_lines_of_an_unknown_visit_stand_in_the_table(phantoms, tmp_path):
         ("03-Jan-2005", "20050103"), ("Jan 3, 2005", "20050103"), ("38355", "20050103"),
         ("2005-01-03T08:15:00", "20050103"), ("1/3/2005 0:00", "20050103"),
         ("20050103.0", "20050103"), ("12/31/2004", "20041231"), ("03jan05:10:00", ""),
+        ("03.01.2005", "20050103"), ("3.1.05", "20050103"), ("03.01.2005 08:15", "20050103"),
+        ("01.13.2005", "20050113"),
         ("02/30/2005", ""), ("20051301", ""), ("soon", ""), ("", ""), ("99", ""),
     ],
 )  # fmt: skip
@@ -594,6 +596,32 @@ def test_what_stands_before_a_header_is_passed_over(tmp_path, first):
 def test_quoted_cells_may_hold_the_separator(tmp_path):
     (tmp_path / "a.csv").write_text('ID;NOTE\n1;"a; b"\n2;c\n')
     assert read_table(tmp_path / "a.csv").frame.values.tolist() == [["1", "a; b"], ["2", "c"]]
+
+
+def test_a_byte_that_is_no_utf8_costs_no_column(tmp_path):
+    text = "\n".join(";".join(line) for line in CELLS).encode("latin-1")
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbf" + text)
+    assert read_table(tmp_path / "a.csv").frame.columns.tolist()[0] == "id"
+
+
+@pytest.mark.parametrize("last", ["9000100;2;", "9000100;2;;;;", "9000100;2;;x;"])
+def test_separators_behind_the_last_column_are_no_columns(tmp_path, last):
+    (tmp_path / "a.csv").write_text(f"ID;SIDE;;;\n9000099;1;;;\n{last}\n")
+    table = read_table(tmp_path / "a.csv")
+    assert table.frame.values.tolist() == [["9000099", "1"], ["9000100", "2"]]
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_an_open_quote_costs_its_row_and_swallows_no_others(tmp_path, closed):
+    rows = ["1;2;x", '2;3;"old film', "3;4;y", "4;0;z"]
+    if closed:  # by another slip, rows further down
+        rows[3] = '4;0;z"'
+    (tmp_path / "a.csv").write_text("ID;V00XRKL;NOTE\n" + "\n".join(rows) + '\n5;1;"a\nb"\n')
+    table = read_table(tmp_path / "a.csv")
+    assert table.frame["id"].tolist() == list("12345")
+    assert table.frame["v00xrkl"].tolist() == list("23401")
+    assert table.frame["note"].tolist()[-1] == "a\nb"
+    assert table.odd == {1: "line 3 has a quote that is not closed"}
 
 
 def test_decimal_commas_are_numbers():

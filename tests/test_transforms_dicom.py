@@ -14,6 +14,7 @@ from dicom_samples import encoded, knee, write_dicom
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
+from pydicom.pixel_data_handlers.rle_handler import rle_encode_frame
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     ImplicitVRLittleEndian,
@@ -121,6 +122,11 @@ def test_spacings_are_held_against_each_other(tmp_path, imager, pixel, scanned, 
 
 LATERAL = item(CodeValue="399067008", CodingSchemeDesignator="SCT", CodeMeaning="seitlich")
 OLD_LATERAL = item(CodeValue="R-102CD", CodingSchemeDesignator="SRT", CodeMeaning="")
+SNOMED_LATERAL = item(CodeValue="R-10236", CodingSchemeDesignator="SNM3", CodeMeaning="")
+RIGHT_KNEE = item(
+    CodeValue="72696002", CodingSchemeDesignator="SCT", CodeMeaning="Knee",
+    AnatomicRegionModifierSequence=item(CodeValue="24028007", CodingSchemeDesignator="SCT"),
+)  # fmt: skip
 FRONTAL = item(CodeValue="399348003", CodingSchemeDesignator="SCT", CodeMeaning="Antero-posterior")
 
 
@@ -139,6 +145,22 @@ FRONTAL = item(CodeValue="399348003", CodingSchemeDesignator="SCT", CodeMeaning=
         ({"BodyPartExamined": "chest"}, "is this a knee"),
         ({"AnatomicRegionSequence": item(CodeValue="1", CodeMeaning="Hand")}, "is this a knee"),
         ({"PresentationLUTShape": "INVERSE"}, "PresentationLUTShape (2050,0020) is INVERSE"),
+        ({"ViewPosition": "LATERO-MEDIAL"}, "not a frontal view"),
+        ({"ViewPosition": "RLAT"}, "not a frontal view"),
+        ({"ViewPosition": "Cross table"}, "not a frontal view"),
+        ({"ViewPosition": "seitlich"}, "not a frontal view"),
+        ({"SeriesDescription": "KNEE_LAT"}, "SeriesDescription (0008,103E) is 'KNEE_LAT'"),
+        ({"ProtocolName": "Knee sunrise"}, "not a frontal view"),
+        ({"ViewCodeSequence": SNOMED_LATERAL}, "is 'LEFT LATERAL'"),
+        ({"ImageLaterality": "R", "SeriesDescription": "KNEE_LEFT"}, "SeriesDescription"),
+        ({"ImageLaterality": "R", "SeriesDescription": "Knie links"}, "L: R is taken"),
+        ({"ImageLaterality": "L", "ProtocolName": "R knee PA"}, "ProtocolName (0018,1030) R"),
+        ({"ImageLaterality": "R", "BodyPartExamined": "LKNEE"}, "BodyPartExamined (0018,0015) L"),
+        ({"ImageLaterality": "L", "AnatomicRegionSequence": RIGHT_KNEE}, "(0008,2220) R"),
+        ({"SeriesDescription": "LEFT KNEE AP"}, "nothing states the side: give the laterality L"),
+        ({"ImageLaterality": "B"}, "ImageLaterality (0020,0062) says both knees"),
+        ({"ImageLaterality": ["R", "L"]}, "says both knees"),
+        ({"ImageLaterality": "RT"}, "unknown laterality 'RT'"),
     ],
 )
 def test_a_header_that_contradicts_itself_is_told(tmp_path, tags, message):
@@ -163,10 +185,20 @@ def test_presentation_of_monochrome1_may_contradict_it_too(tmp_path):
         {"ViewPosition": "", "BodyPartExamined": "LOWER EXTREMITY"},
         {"BodyPartExamined": "GENOU", "PresentationLUTShape": "IDENTITY"},
         {"BodyPartExamined": "LEG", "ViewCodeSequence": Sequence()},
+        {"SeriesDescription": "Knee AP, lateral and sunrise"},
+        {"SeriesDescription": "Bilateral PA fixed flexion knee"},
+        {"ImageLaterality": "L", "SeriesDescription": "L-KNEE 2V", "BodyPartExamined": "LEFTKNEE"},
+        {"ImageLaterality": "R", "AnatomicRegionSequence": RIGHT_KNEE},
+        {"ImageLaterality": "U", "SeriesDescription": "knee standing"},
     ],
 )
 def test_a_header_that_agrees_with_itself_is_not_told(tmp_path, tags):
     assert read(tmp_path, **tags)[1] == []
+
+
+def test_the_side_may_be_that_of_the_region(tmp_path):
+    path = write_dicom(tmp_path / "x", knee(), AnatomicRegionSequence=RIGHT_KNEE)
+    assert read_radiograph(path)[1]["laterality"] == "R"
 
 
 # --- rescale and lookup tables --------------------------------------------------------------------
@@ -310,6 +342,44 @@ def test_values_beyond_bits_stored_are_not_folded(tmp_path, signed, photometric)
     sign = -1 if photometric == "MONOCHROME1" else 1
     assert np.ptp(sign * pixels - stored) == 0
     assert "BitsStored (0028,0101) is 10, but values have 12 bits" in note
+
+
+def waves(levels: int) -> np.ndarray:
+    """A smooth picture (60, 50) that passes through the middle of its values often."""
+    rows, columns = np.mgrid[:60, :50]
+    return np.rint((1 + np.sin(rows / 7) * np.cos(columns / 5)) / 2 * (levels - 1)).astype(int)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("stored", [12, 16])
+@pytest.mark.parametrize("form", ["raw", "RLE", "JPEG 2000"])
+def test_values_of_the_other_sign_are_not_folded(tmp_path, signed, photometric, stored, form):
+    """Streams and devices keep signs otherwise than the header says."""
+    true = waves(1 << stored) - (0 if signed else 1 << (stored - 1))
+    kind = np.uint16 if signed else np.int16
+    tags = {"PixelRepresentation": int(signed), "PhotometricInterpretation": photometric,
+            "BitsStored": stored, "HighBit": stored - 1}  # fmt: skip
+    if form == "RLE":
+        data = encapsulate([rle_encode_frame(true.astype(kind))])
+        tags |= {"syntax": RLELossless, "PixelData": data}
+    if form == "JPEG 2000":
+        if not signed:
+            pytest.skip("the stream says so itself, and is believed")
+        stream = encoded(true.astype(np.uint16), "JPEG2000")
+        tags |= {"syntax": JPEG2000Lossless, "PixelData": encapsulate([stream])}
+    pixels, (note,) = read(tmp_path, true.astype(kind), **tags)
+    sign = -1 if photometric == "MONOCHROME1" else 1
+    assert np.ptp(sign * pixels - true) == 0
+    assert f"PixelRepresentation (0028,0103) is {int(signed)}, but the values are" in note
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_white_or_black_frame_is_no_seam(tmp_path, signed):
+    for value in (0, 4095):
+        framed = np.pad(waves(4096), 8, constant_values=value) - 2048 * signed
+        pixels, notes = read(tmp_path, framed.astype(np.int16 if signed else np.uint16))
+        assert (pixels == framed).all() and notes == []
 
 
 @pytest.mark.parametrize("stored", [None, "", 0, 99])

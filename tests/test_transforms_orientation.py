@@ -106,6 +106,24 @@ def test_cosines_stand_in_for_letters(tmp_path, cosines, orientation):
     assert (read_radiograph(path)[0] == knee()).all()
 
 
+@pytest.mark.parametrize(
+    ("letters", "cosines", "told"),
+    [
+        (["L", "F"], [-1, 0, 0, 0, 0, -1], "contradicts itself: by ImageOrientationPatient"),
+        (["R", "H"], [1, 0, 0, 0, 0, -1], "contradicts itself: by ImageOrientationPatient"),
+        (None, [0, 1, 0, 0, 0, -1], "no frontal view has"),
+        (["L", "F"], [1, 0, 0, 0, 0, -1], ""),
+        (["L", "F"], [1, 0, 0, 0, 1, 0], ""),
+    ],
+)
+def test_letters_and_cosines_are_held_against_each_other(tmp_path, letters, cosines, told):
+    tags = {} if letters is None else {"PatientOrientation": letters}
+    path = write_dicom(tmp_path / "x", knee(), ImageOrientationPatient=cosines, **tags)
+    pixels, info = read_radiograph(path)
+    assert told in " ".join(info["warnings"]) and bool(told) == bool(info["warnings"])
+    assert (pixels == (knee()[::-1, ::-1] if letters == ["R", "H"] else knee())).all()
+
+
 @pytest.mark.parametrize("aspect", [[2, 1], [1, 2], [3, 2]])
 @pytest.mark.parametrize("orientation", ["L\\F", "H\\R"])
 def test_pixels_that_are_not_square_are_made_so(tmp_path, aspect, orientation):

@@ -394,6 +394,32 @@ def test_an_affine_that_nobody_has_set_turns_nothing(tmp_path, affine):
     assert (read_radiograph(tmp_path / "a.nii")[0] == knee()).all()
 
 
+@pytest.mark.parametrize("shape", [(50, 60), (50, 60, 1)])
+def test_a_nifti_without_any_orientation_is_taken_in_file_order(tmp_path, shape):
+    image = nib.Nifti1Image(knee().T.reshape(shape), None)
+    image.header.set_zooms((0.2, 0.25, 1)[: len(shape)])
+    nib.save(image, tmp_path / "a.nii")
+    pixels, info = read_radiograph(tmp_path / "a.nii")
+    assert (pixels == knee()).all() and info["warnings"] == []
+    assert info["spacing_mm"] == pytest.approx((0.25, 0.2))
+
+
+def test_sform_and_qform_that_disagree_are_told(tmp_path):
+    bottom_first = knee()[::-1].T[..., None]
+    las, ras = (np.diag([side * 0.2, 0.25, 1, 1]) for side in (-1, 1))
+    for affine in (las, ras):
+        affine[:3, 3] = -5
+    singular = np.diag([0.0, 0, 0, 1])
+    for sform, qform, told in ((las, ras, True), (las, las, False), (singular, las, False)):
+        image = nib.Nifti1Image(bottom_first, None)
+        image.set_sform(sform, 1)
+        image.set_qform(qform, 1)
+        nib.save(image, tmp_path / "a.nii")
+        pixels, info = read_radiograph(tmp_path / "a.nii")
+        assert (pixels == knee()).all()
+        assert [("sform" in note) for note in info["warnings"]] == [True] * told
+
+
 def test_rgb_nifti(tmp_path):
     colours = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
     picture = np.zeros((50, 60, 1), colours)

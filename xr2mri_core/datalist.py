@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from xr2mri_core.demographics import demographics_of
-from xr2mri_core.errors import DatalistError, FeatureError, InputError, shown
+from xr2mri_core.errors import DatalistError, FeatureError, InputError, encodable, shown
 from xr2mri_core.features import parse_features
 from xr2mri_core.files import write_text
 from xr2mri_core.geometry import Laterality
@@ -113,7 +113,8 @@ def save_datalist(
                     item[key] = Path(os.path.relpath(item[key], path.parent.resolve())).as_posix()
             content[split].append(item)
     check_split(checked, path)
-    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    write_text(path, encodable(text))  # a lone surrogate is what JSON reads it back from
     return path
 
 
@@ -168,7 +169,7 @@ def check_split(items: Iterable[Mapping[str, Any]], where: object = "datalist") 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise DatalistError(f"{path}: no such file; give the path of a datalist") from None
     except (OSError, ValueError, RecursionError) as error:

@@ -57,6 +57,7 @@ def run_demo(
     """
     out = check_writable(out)
     started = time.perf_counter()
+    print(f"making two phantom patients in {out} ...", flush=True)
     patient, other = _patients(out / f"phantom-{seed}", UNSEEN_SEED + seed)
     seconds = {"phantom": time.perf_counter() - started}
     picture = out / "demo.png"
@@ -103,13 +104,15 @@ def _served(
     with TemporaryDirectory(prefix="xr2mri-demo-") as folder:
         app = app_with(bundle or bundle_folder(), Path(folder) / "monai_app")
         studies = patient["radiograph"].parent
-        print(f"$ monailabel start_server --app {app.name} --studies {studies} {' '.join(options)}")
+        command = ["monailabel", "start_server", "--app", app.name, "--studies", str(studies)]
+        print(f"starting the server:\n$ {' '.join([*command, *options])}", flush=True)
         started = time.perf_counter()
         with LocalServer(app, studies.resolve(), Path(folder), *options) as server:
             server.wait()
             seconds["server start"] = time.perf_counter() - started
             generated = {}
             for kind in KINDS:
+                print(f"asking it for the {kind} ...", flush=True)
                 started = time.perf_counter()
                 generated[kind] = generate_on_server(
                     server.url, patient["radiograph"], form, seed=seed, kind=kind
@@ -129,7 +132,8 @@ def _report(scores: dict[str, dict[str, float]], truth: Truth, seconds: dict[str
     lines.append(f"{'empty edge map':16}{'':32}{truth.reference.floor():>16.3f}")
     lines.append(f"{'truth':16}{'':80}{coherence(truth.reference.slices)['comb']:>16.3f}")
     timing = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
-    return "\n".join([*lines, "", f"time: {timing}", f"all of it: {NOTICE}", ""])
+    lines += ["what the columns measure: docs/explanation/measured.md", "", f"time: {timing}"]
+    return "\n".join([*lines, f"all of it: {NOTICE}", ""])
 
 
 def _patients(folder: Path, seed: int) -> list[dict[str, Path]]:

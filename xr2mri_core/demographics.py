@@ -9,13 +9,13 @@ This module needs numpy only.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from xr2mri_core.errors import InputError, shown
+from xr2mri_core.form_text import decimal
 
 Demographics = dict[str, float | str]
 """``age`` in years, ``sex`` (F or M), ``bmi`` in kg/m2; what is unknown is left out."""
@@ -122,14 +122,14 @@ def _number(name: str, value: Any) -> float | None:
         if not value.strip():
             return None
         try:
-            value = float(value)
+            value = decimal(value)
         except ValueError:
             raise InputError(f"{name} {shown(value)}: {accepted}") from None
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise InputError(f"{name} {shown(value)}: {accepted}")
-    if math.isnan(value):
+    if value != value:  # NaN
         return None
     if not least <= value <= most:
         raise InputError(f"{name} {shown(value)}: {accepted}")

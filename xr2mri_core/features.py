@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from xr2mri_core.errors import FeatureError, shown
-from xr2mri_core.form_text import read_form
+from xr2mri_core.form_text import decimal, read_form
 
 GRADINGS = ("paper", "oai")
 
@@ -352,7 +352,7 @@ def _number(value: Any) -> int | float | str | None:
             return None
         labelled = _LABELLED.match(text)
         try:
-            return float(labelled["number"] if labelled else text)
+            return decimal(labelled["number"] if labelled else text)
         except ValueError:
             return text
     if value is None:

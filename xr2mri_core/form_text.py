@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ SEPARATORS = ",|\t;"
 """Of the cells of a row; the commonest in the header is taken, the first where two are."""
 
 _LARGEST = 1 << 20  # bytes; a form has 19 numbers
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _EXAMPLE = '{"V00XRKL": 2, "V00XRJSM": 1}'
 
 
@@ -62,6 +64,15 @@ def read_form(source: str | Path) -> FormText:
     return FormText(_row(text, where), True) if is_row else FormText(_object(text, where))
 
 
+def decimal(text: str) -> float:
+    """The number that a text spells, with a decimal comma too, as spreadsheets write it.
+
+    Raises:
+        ValueError: it spells none.
+    """
+    return float(text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text.strip()) else text)
+
+
 def _text(path: Path) -> str:
     try:
         if path.stat().st_size > _LARGEST:
@@ -82,7 +93,7 @@ class _JsonObject(list[tuple[str, Any]]):
 
 def _object(text: str, where: str) -> tuple[tuple[str, Any], ...]:
     try:
-        found = json.loads(text, object_pairs_hook=_JsonObject)
+        found = json.loads(text, object_pairs_hook=_JsonObject, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise FeatureError(f"{where}: not JSON ({error}); write e.g. {_EXAMPLE}") from None
     if isinstance(found, _JsonObject):  # a record
@@ -91,6 +102,11 @@ def _object(text: str, where: str) -> tuple[tuple[str, Any], ...]:
     if not isinstance(found, _JsonObject):
         raise FeatureError(f"{where}: {shown(found)} is no JSON object; write e.g. {_EXAMPLE}")
     return tuple(found)
+
+
+def _no_number(name: str) -> float:
+    """Refuse NaN and the infinities: in a table they mean "not read", in a form a mistake."""
+    raise ValueError(f"{name} is no grade; leave out what was not read, or write null")
 
 
 def _row(text: str, where: str) -> tuple[tuple[str, Any], ...]:

@@ -29,8 +29,11 @@ def cell(value: Any) -> Any:
 
 
 def write_rows(path: Path, rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table, UTF-8 with commas; the first row is its header. Raises OSError."""
-    with path.open("w", newline="", encoding="utf-8") as stream:
+    r"""Write a table, UTF-8 with commas; the first row is its header. Raises OSError.
+
+    Half a character, as the names of files can hold, is written as its number, ``\udce9``.
+    """
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
         csv.writer(stream).writerows([cell(value) for value in row] for row in rows)
 
 

@@ -61,6 +61,8 @@ FORM, JSON = "application/x-www-form-urlencoded", "application/json"
         '{"depths": [NaN]}',
         '{"box": [NaN, 1, 2, 3]}',
         '{"features": NaN}',
+        f'{{"demographics": {{"age": {"9" * 400}}}}}',
+        f'{{"features": {{"V00XRKL": {"9" * 400}}}, "box": [0, 0, 9, {"9" * 400}]}}',
         f'{{"features": {DEEP}}}',
         f'{{"features": {{"V00XRKL": {DEEP}}}}}',
         f'{{"x": {DEEP}}}',

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from xr2mri_core.datalist import load_datalist
-from xr2mri_core.errors import DatalistError, FeatureError, shown
+from xr2mri_core.errors import DatalistError, FeatureError, encodable, shown
 from xr2mri_core.features import variable
 from xr2mri_core.transforms.radiograph_file import ENDINGS
 
 _GRADED = re.compile(r"(?P<participant>\d{5,})(?P<side>[LR])", re.IGNORECASE)
 _ROW_KEYS = ("file", "radiograph", "name", "case")
+_LONGEST_NAME = 200  # bytes; file systems take 255, and names of files are made of it
 _DEMOGRAPHICS = ("age", "sex", "bmi")
 
 
@@ -190,7 +192,8 @@ def _rows(forms: Path, paths: Sequence[str]) -> dict[str, dict[str, Any]]:
 
     if not forms.is_file():
         raise DatalistError(f"no file '{forms}'; give a table of forms")
-    frame = read_table(forms).frame
+    table = read_table(forms)
+    frame = table.frame
     key = next((name for name in _ROW_KEYS if name in frame.columns), None)
     if key is None:
         raise DatalistError(
@@ -200,10 +203,15 @@ def _rows(forms: Path, paths: Sequence[str]) -> dict[str, dict[str, Any]]:
     known: dict[str, list[str]] = {}
     for path in paths:
         for spelling in {path, _without_ending(path), *_last(path)}:
-            known.setdefault(spelling, []).append(path)
+            known.setdefault(_composed(spelling), []).append(path)
     rows: dict[str, dict[str, Any]] = {}
-    for number, row in enumerate(frame.to_dict("records"), start=2):
-        wanted = str(row[key]).replace("\\", "/").removeprefix("./")
+    for index, row in enumerate(frame.to_dict("records")):
+        number = index + 2
+        if not any(row.values()):
+            continue  # as spreadsheets leave behind the last one
+        if index in table.odd:
+            raise DatalistError(f"{forms}: {table.odd[index]}: mend it")
+        wanted = _composed(str(row[key]).replace("\\", "/").removeprefix("./"))
         fitting = known.get(wanted, [])
         if len(fitting) != 1 or fitting[0] in rows:
             why = (
@@ -216,6 +224,11 @@ def _rows(forms: Path, paths: Sequence[str]) -> dict[str, dict[str, Any]]:
     return rows
 
 
+def _composed(name: str) -> str:
+    """A name in one form (NFC): macOS stores letters and their accents apart."""
+    return unicodedata.normalize("NFC", name)
+
+
 def _last(path: str) -> tuple[str, str]:
     name = PurePosixPath(path).name
     return name, _without_ending(name)
@@ -223,7 +236,9 @@ def _last(path: str) -> tuple[str, str]:
 
 def _plain_path(name: str, where: Path | str) -> str:
     parts = PurePosixPath(name.replace("\\", "/")).parts
-    if not parts or name.startswith(("/", "\\")) or ".." in parts or ":" in name or "\0" in name:
+    odd = ".." in parts or ":" in name or "\0" in name or name != encodable(name)
+    too_long = any(len(part.encode("utf-8", "replace")) > _LONGEST_NAME for part in parts)
+    if not parts or name.startswith(("/", "\\")) or odd or too_long:
         raise DatalistError(f"{where}: case {shown(name)} cannot name a folder; rename it")
     return "/".join(parts)
 

@@ -25,6 +25,9 @@ from xr2mri_core.volume import NOTICE, GeneratedVolume
 JOURNAL = "manifest.jsonl"
 """A line for each knee as it gets done; what an interrupted run leaves, and the next one reads."""
 
+_UNDECODABLE = "backslashreplace"
+"""Bytes of a file's name that are no text are written as JSON reads them back: ``\\udce9``."""
+
 GENERATED, KEPT, FAILED = "generated", "kept", "failed"
 
 Generate = Callable[..., GeneratedVolume]
@@ -145,7 +148,12 @@ def generate_cohort(
 
 def knee_seed(seed: int, name: str) -> int:
     """A seed of 31 bits from that of the cohort and the name of a knee."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:4], "big") >> 1
+    return (
+        int.from_bytes(
+            hashlib.sha256(f"{seed}/{name}".encode("utf-8", "surrogatepass")).digest()[:4], "big"
+        )
+        >> 1
+    )
 
 
 @dataclass(frozen=True)
@@ -247,7 +255,7 @@ def _whole(row: Row, out: Path) -> bool:
 def _append(path: Path, row: Row) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
+        with path.open("a", encoding="utf-8", errors=_UNDECODABLE) as file:
             file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
     except OSError as error:
         raise OutputError(f"cannot write '{path}': {error.strerror or error}") from error
@@ -278,6 +286,6 @@ def _write_manifest(out: Path, rows: Sequence[Row]) -> None:
     with atomic_files(out) as files:
         content = {"notice": NOTICE, "knees": [asdict(row) for row in rows]}
         files.path(out / "manifest.json").write_text(
-            json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+            json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8", _UNDECODABLE
         )
         write_csv(files.path(out / "manifest.csv"), cells, list(Row.__dataclass_fields__))

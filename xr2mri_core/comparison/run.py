@@ -282,7 +282,7 @@ def _datalist(datalist: Path, out: Path, plan: Plan) -> Path:
     """
     limits = {"training": plan.training_cases, "validation": None, "test": plan.cases}
     splits = {split: load_datalist(datalist, split)[:limit] for split, limit in limits.items()}
-    told = json.loads(datalist.read_text(encoding="utf-8"))
+    told = json.loads(datalist.read_text(encoding="utf-8-sig"))
     own, new = out / "datalist.json", out / ".datalist.json"
     save_datalist(
         new,

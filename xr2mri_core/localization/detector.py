@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from xr2mri_core.errors import WeightsError, shown
 from xr2mri_core.localization.boxes import Edges, iou, middle_of
 from xr2mri_core.localization.decision import NARROW, SURE, Localization, decide, fills
 from xr2mri_core.localization.frames import Window, frame_of, to_picture
+from xr2mri_core.localization.lying import lying_doubt
 from xr2mri_core.localization.network import KneeSSD
 from xr2mri_core.transforms.picture import check_pixels
 
@@ -92,16 +94,15 @@ class KneeDetector:
             RadiographError: for an array that is no picture.
         """
         pixels = check_pixels(np.asarray(picture))
-        return decide(self.detect(pixels), pixels, spacing_mm)
+        detections = self.detect(pixels)
+        found = decide(detections, pixels, spacing_mm)
+        doubt = lying_doubt(_best(detections), lambda: self._turned(pixels))
+        return replace(found, warnings=(*found.warnings, doubt)) if doubt else found
 
     @torch.inference_mode()
     def detect(self, picture: np.ndarray) -> list[Detection]:
         """All that may be joints, the surest first, with scores in [0, 1]; not yet judged."""
-        whole = torch.from_numpy(np.ascontiguousarray(picture, dtype=np.float32))
-        factor = min(1.0, LARGEST / max(whole.shape))
-        if factor < 1:
-            size = [max(1, round(n * factor)) for n in whole.shape]
-            whole = F.interpolate(whole[None, None], size, mode="area")[0, 0]
+        whole = _reduced(picture)
         found = self._found(whole, _first_windows(tuple(whole.shape)))
         if all(score < SURE for _, score in found):
             found += self._filling(whole)
@@ -111,6 +112,21 @@ class KneeDetector:
             for box, score in _distinct(found)
         ]
         return [((box[0], box[1], box[2], box[3]), score) for box, score in boxes]
+
+    @torch.inference_mode()
+    def _turned(self, picture: np.ndarray) -> tuple[int, float]:
+        """The quarter turns after which a knee is seen most clearly, and its score.
+
+        One look at the three of them tells which; that one is then looked at as any picture is.
+        """
+        whole = _reduced(picture)
+        frame = frame_of(whole, _first_windows(tuple(whole.shape))[0])
+        seen = self.network([torch.rot90(frame, turns, (1, 2)) for turns in (1, 2, 3)])
+        scores = [max(found["scores"].tolist(), default=0.0) for found in seen]
+        turns = 1 + scores.index(max(scores))
+        if max(scores) < _CANDIDATE:
+            return turns, 0.0
+        return turns, _best(self.detect(np.rot90(picture, turns)))
 
     def _found(self, picture: Tensor, windows: Sequence[Window]) -> list[Detection]:
         first = self._look(picture, windows)
@@ -193,6 +209,20 @@ def _first_windows(shape: tuple[int, ...]) -> list[Window]:
         for at in np.arange(side / 2, long, side / 2):
             windows.append((at, columns / 2, side) if rows > columns else (rows / 2, at, side))
     return windows
+
+
+def _reduced(picture: np.ndarray) -> Tensor:
+    """The picture (rows, columns) at the size at which it is looked at."""
+    whole = torch.from_numpy(np.ascontiguousarray(picture, dtype=np.float32))
+    factor = min(1.0, LARGEST / max(whole.shape))
+    if factor == 1:
+        return whole
+    size = [max(1, round(n * factor)) for n in whole.shape]
+    return F.interpolate(whole[None, None], size, mode="area")[0, 0]
+
+
+def _best(detections: Sequence[Detection]) -> float:
+    return max((score for _, score in detections), default=0.0)
 
 
 def _distinct(found: Sequence[Detection]) -> list[Detection]:

@@ -8,11 +8,13 @@ with it, for the one whose line it is: it must not end the work on thousands of 
 
 from __future__ import annotations
 
+import codecs
 import csv
 import os
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path, PurePath
 from typing import Any
@@ -32,6 +34,8 @@ VISITS = {
 """OAI's visits, and their months after enrolment."""
 
 _LEVELS = 4
+_LONGEST_CELL = 100  # lines of free text
+_NAMELESS = re.compile(r"(unnamed: \d+)?")  # what separators at the end of a header make
 _IMAGES = re.compile(r"9\d{6}|\d{8}")
 _VISIT_PREFIX = r"(?:v\d\d)?"
 
@@ -183,6 +187,7 @@ def read_table(path: Path) -> Table:
             "downloaded, unpacked"
         ) from error
     frame.columns = pd.Index([str(name).strip().lower() for name in frame.columns])
+    frame = frame.loc[:, [not _NAMELESS.fullmatch(name) for name in frame.columns]]
     doubled = frame.columns[frame.columns.duplicated()].tolist()
     if doubled:
         raise ReleaseError(f"{path}: several columns are called {shown(doubled)}")
@@ -202,18 +207,12 @@ def _read_text(path: Path) -> tuple[pd.DataFrame, dict[int, str]]:
     plain = separator == "|"
     quoting = csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL
     odd: dict[int, str] = {}
-    try:
-        with warnings.catch_warnings():  # of rows longer than the header: cells would be shifted
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(
-                StringIO(text),
-                sep=separator,
-                dtype=str,
-                keep_default_na=False,
-                index_col=False,
-                quoting=quoting,
-            )
-    except (pd.errors.ParserError, pd.errors.ParserWarning):
+    frame: pd.DataFrame | None = None
+    given: dict[str, Any] = {"dtype": str, "keep_default_na": False, "index_col": False}
+    with suppress(pd.errors.ParserError, pd.errors.ParserWarning), warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # longer rows: cells are shifted
+        frame = pd.read_csv(StringIO(text), sep=separator, quoting=quoting, **given)
+    if frame is None or (not plain and '"' in text and _has_lines_in_cells(frame)):
         frame, odd = _read_by_line(text, separator, quoting)
     frame = frame.fillna("").apply(lambda column: column.str.strip())
     if plain and '"' in text:
@@ -228,8 +227,9 @@ def _decoded(raw: bytes) -> str:
         return raw.decode("utf-16")
     if b"\0" in raw[:200]:  # every second byte of Latin letters in UTF-16, here without its mark
         return raw.decode("utf-16-be" if raw[:1] == b"\0" else "utf-16-le")
+    raw = raw.removeprefix(codecs.BOM_UTF8)
     try:
-        return raw.decode("utf-8-sig")
+        return raw.decode("utf-8")
     except UnicodeDecodeError:
         return raw.decode("latin-1")  # free text of 2004
 
@@ -244,19 +244,47 @@ def _lines(text: str) -> str:
     return rest if re.fullmatch(r'"?sep=.?"?\s*', first, re.IGNORECASE) else text
 
 
+def _has_lines_in_cells(frame: pd.DataFrame) -> bool:
+    return any(
+        isinstance(cell, str) and "\n" in cell for name in frame for cell in frame[name].unique()
+    )
+
+
 def _read_by_line(text: str, separator: str, quoting: Any) -> tuple[pd.DataFrame, dict[int, str]]:
-    """Read a table some of whose lines have more cells than its header; they are reported."""
-    lines = csv.reader(StringIO(text), delimiter=separator, quoting=quoting)
-    header = next(lines)
+    """Read a table line by line; lines of too many cells, or with an open quote, are reported.
+
+    A quote that is not closed in its line is that of a cell of several lines, or a slip that would
+    swallow the rows down to the next quote. It is a slip where one of the next lines is a row.
+    """
+
+    def parsed(*lines: str, quoting: Any = quoting) -> list[list[str]]:
+        return list(csv.reader(lines, delimiter=separator, quoting=quoting))
+
+    def is_open(line: str) -> bool:
+        return len(parsed(f"{line}\n", "x")) == 1  # the next line is the same row
+
+    lines = text.split("\n")
+    header = next(iter(parsed(lines[0])), [])
     rows: list[list[str]] = []
     odd: dict[int, str] = {}
-    for cells in lines:
+    at = 0
+    while (at := at + 1) < len(lines):
+        line, number, doubt = lines[at], at + 1, ""
+        if '"' in line and is_open(line):
+            doubt = "has a quote that is not closed"
+            for end in range(at + 1, min(at + _LONGEST_CELL, len(lines))):
+                if 1 < len(header) == len(next(iter(parsed(lines[end])), [])):
+                    break
+                if not is_open(whole := "\n".join(lines[at : end + 1])):
+                    line, at, doubt = whole, end, ""
+                    break
+        cells = next(iter(parsed(line, quoting=csv.QUOTE_NONE if doubt else quoting)), [])
         if not any(cells):
             continue
         if any(cells[len(header) :]):
-            odd[len(rows)] = (
-                f"line {lines.line_num} has {len(cells)} cells, the header {len(header)}"
-            )
+            doubt = doubt or f"has {len(cells)} cells, the header {len(header)}"
+        if doubt:
+            odd[len(rows)] = f"line {number} {doubt}"
         rows.append([*cells, *[""] * len(header)][: len(header)])
     return pd.DataFrame(rows, columns=header, dtype=str), odd
 

@@ -143,7 +143,8 @@ def participant_of(value: object) -> str:
 _DATES = (
     re.compile(r"(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)"),
     re.compile(r"(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})"),
-    re.compile(r"(?P<m>\d{1,2})[-/.](?P<d>\d{1,2})[-/.](?P<y>\d{4}|\d\d)"),
+    re.compile(r"(?P<d>\d{1,2})\.(?P<m>\d{1,2})\.(?P<y>\d{4}|\d\d)"),
+    re.compile(r"(?P<m>\d{1,2})[-/](?P<d>\d{1,2})[-/](?P<y>\d{4}|\d\d)"),
     re.compile(r"(?P<d>\d{1,2})[- /.]?(?P<m>[A-Za-z]{3})[a-z]*[- /.,]*(?P<y>\d{4}|\d\d)"),
     re.compile(r"(?P<m>[A-Za-z]{3})[a-z]*[. ]+(?P<d>\d{1,2}),?\s+(?P<y>\d{4})"),
 )
@@ -156,13 +157,13 @@ def date_of(value: object) -> str:
     """Return a date as yyyymmdd, which sorts; an empty text where it is none.
 
     Read are ``20050103``, ``2005-01-03``, OAI's ``01/03/2005`` (month first; day first where the
-    first is above 12), ``03JAN2005``, ``Jan 3, 2005`` and spreadsheets' day numbers (38355), each
-    also with a time of day behind it.
+    first is above 12), ``03.01.2005`` (day first, as where dates have points), ``03JAN2005``,
+    ``Jan 3, 2005`` and spreadsheets' day numbers (38355), each also with a time of day behind it.
     """
     text = re.split(r"[T ]\d{1,2}:\d\d", identifier(value))[0].strip()
     for pattern in _DATES:
         if found := pattern.fullmatch(text):
-            return _calendar(found["y"], found["m"], found["d"], pattern.pattern[4] == "m")
+            return _calendar(found["y"], found["m"], found["d"], pattern.pattern[4] != "y")
     if re.fullmatch(r"[34]\d{4}(\.\d+)?", text):  # 1982 to 2036
         return f"{_SPREADSHEET + datetime.timedelta(days=int(float(text))):%Y%m%d}"
     return ""

@@ -31,6 +31,8 @@ from xr2mri_core.transforms.picture import blocks_of, check_scans, check_size, g
 log = logging.getLogger("xr2mri")
 
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
+_PIXELS_ENOUGH = 500_000  # to tell how much neighbours differ
+_SEAM = 0.002  # share of the pixels that lie at the seams of a folded picture, at least
 _NEUTRAL = 16  # how far from 128 the colour of a grey picture is after lossy compression
 
 
@@ -117,6 +119,7 @@ def grey_values(dataset: Dataset, form: Form) -> tuple[np.ndarray, tuple[str, ..
     raw = _decoded(dataset, form)
     if raw.ndim == 3 or form.photometric == "PALETTE COLOR":
         return _values(_grey(raw, dataset, form), dataset), ()
+    raw, form, sign_notes = _with_true_sign(raw, form)
     padded, notes = _padded(raw, dataset, form)
     compressed = syntax_of(dataset).is_compressed
     stored, bits, more_notes = _within_bits(raw, padded, form, compressed)
@@ -128,7 +131,7 @@ def grey_values(dataset: Dataset, form: Form) -> tuple[np.ndarray, tuple[str, ..
         np.subtract(np.float32(rescaled(ends, dataset).sum()), values, out=values)
     if padded.any() and not padded.all():
         values[padded] = values.min(where=~padded, initial=np.inf)
-    return values, notes + more_notes
+    return values, sign_notes + notes + more_notes
 
 
 # --- decoding -------------------------------------------------------------------------------------
@@ -250,6 +253,43 @@ def _grey(raw: np.ndarray, dataset: Dataset, form: Form) -> np.ndarray:
 
 
 # --- values ---------------------------------------------------------------------------------------
+
+
+def _with_true_sign(raw: np.ndarray, form: Form) -> tuple[np.ndarray, Form, tuple[str, ...]]:
+    """The values, signed or not as the picture shows them, where the header says the contrary.
+
+    Read the wrong way, one half of the values lies above the other, and where the picture passes
+    from one to the other there is a seam: neighbours differ by the whole range, which are nearly
+    equal the other way. The reading with seams is left where the other one has hardly any.
+    """
+    if form.high_bit != form.stored - 1 or raw.dtype.kind not in "iu":
+        return raw, form, ()
+    width, half, whole = raw.dtype.itemsize, 1 << (form.stored - 1), 1 << form.stored
+    unsigned, signed = raw.view(f"u{width}"), raw.view(f"i{width}")
+    if unsigned.max() >= whole and not -half <= signed.min() <= signed.max() < half:
+        return raw, form, ()  # beyond the bits that are stored
+    spare = 8 * width - form.stored
+
+    def read(values: np.ndarray, with_sign: bool) -> np.ndarray:
+        moved = values.view(f"u{width}") << spare
+        return moved.view(f"i{width}") >> spare if with_sign else moved >> spare
+
+    rows = raw[:: max(1, raw.size // _PIXELS_ENOUGH)]
+    steps, others = (_steps(read(rows, sign)) for sign in (form.signed, not form.signed))
+    seams = np.count_nonzero((steps > half) & (others < whole / 16))
+    seams_of_other = np.count_nonzero((others > half) & (steps < whole / 16))
+    if seams <= max(_SEAM * steps.size, 10 * seams_of_other):
+        return raw, form, ()
+    note = (
+        f"{named('PixelRepresentation')} is {int(form.signed)}, but the values are "
+        f"{'unsigned' if form.signed else 'signed'}: they are read so; check the picture"
+    )
+    return read(raw, not form.signed), form._replace(signed=not form.signed), (note,)
+
+
+def _steps(rows: np.ndarray) -> np.ndarray:
+    """How much neighbours along a row differ."""
+    return np.abs(np.diff(rows.astype(np.float32), axis=1))
 
 
 def _within_bits(

@@ -37,10 +37,22 @@ _SAME = 1.02  # ratio of spacings that differ by rounding
 _KNEE = re.compile(r"KNEE|PATELL|GENOU|GENU|KNIE|RODILLA|JOELHO|GINOCCHIO|KOLAN|КОЛЕН|膝")
 _LEG = re.compile(r"\b(LEGS?|LOWER ?(LEG|LIMB|EXTREMITY)|EXTREMITY|EXTREMITIES|JOINT|SKELETON)\b")
 _NOT_FRONTAL = re.compile(
-    r"^(LL|RL|LLD|RLD|LLO|RLO|LAO|RAO|LPO|RPO|ML|LM|LAT|XTL)$"
-    r"|(?<!BI)(?<!UNI)LATERAL|\bLAT\b|OBLIQ|AXIAL|SKYLINE|SUNRISE|MERCHANT|TANGENTIAL|SAGITTAL"
+    r"^(LL|RL|LLD|RLD|LLO|RLO|LAO|RAO|LPO|RPO|ML|LM|XTL|MLO)$"
+    r"|(?<!BI)(?<!UNI)LATERAL|LATERO|(?<![A-Z])(L|R|XT)?LAT(?![A-Z])|(?<![A-Z])OBL|AXIAL|SAGITTAL"
+    r"|CROSS.?TABLE|SKYLINE|SUNRISE|MERCHANT|LAURIN|SETTEGAST|TANGENTIAL|SEITLICH"
+    r"|(?<![A-Z])PROFIL|БОКОВ"
 )
-_RIGHT_AND_LEFT = re.compile(r"\b(?:(RIGHT|RT)|(LEFT|LT))\b")
+_FRONTAL = re.compile(r"(?<![A-Z])(AP|PA|A\.?P\.?|P\.?A\.?|FRONTAL|FACE|FIXED|ROSENBERG)(?![A-Z])")
+_RIGHT_OR_LEFT = re.compile(
+    r"(?<![A-Z])(?:"
+    r"(?P<R>(?:RIGHT|RT|RECHTS?|DROITE?|DERECH[AO]|DIREIT[AO]|DESTR[AO])(?![A-Z])"
+    r"|R(?:IGHT)?[ _.-]?KNEE|KNEE[ _.-]R(?![A-Z]))"
+    r"|(?P<L>(?:LEFT|LT|LINKS|GAUCHE|IZQUIERD[AO]|ESQUERD[AO]|SINISTR[AO])(?![A-Z])"
+    r"|L(?:EFT)?[ _.-]?KNEE|KNEE[ _.-]L(?![A-Z])))"
+)
+_RETIRED_SNOMED = {"SNM3": "SRT", "99SDM": "SRT"}
+_SIDE_CODES = {"24028007": Laterality.RIGHT, "7771000": Laterality.LEFT,
+               "G-A100": Laterality.RIGHT, "G-A101": Laterality.LEFT}  # fmt: skip
 
 
 def modality_notes(header: Dataset) -> Notes:
@@ -75,15 +87,20 @@ def view_notes(header: Dataset) -> Notes:
     region = _meaning(header, "AnatomicRegionSequence")
     if region and not _KNEE.search(region) and not _LEG.search(region):
         notes.append(f"{named('AnatomicRegionSequence')} is {shown(region)}: is this a knee?")
-    for keyword, view in (
-        ("ViewPosition", code_of(header, "ViewPosition")),
-        ("ViewCodeSequence", _meaning(header, "ViewCodeSequence")),
-    ):
-        if _NOT_FRONTAL.search(view):
-            notes.append(
-                f"{named(keyword)} is {shown(view)}, not a frontal view (AP or PA): "
-                "the knee's MRI cannot be told from it"
-            )
+    seen = {
+        "ViewPosition": code_of(header, "ViewPosition"),
+        "ViewCodeSequence": _meaning(header, "ViewCodeSequence"),
+    }
+    for keyword in ("SeriesDescription", "ProtocolName"):  # of all views together, or of this one
+        words = code_of(header, keyword)
+        if not _FRONTAL.search(words):
+            seen[keyword] = words
+    notes += [
+        f"{named(keyword)} is {shown(view)}, not a frontal view (AP or PA): "
+        "the knee's MRI cannot be told from it"
+        for keyword, view in seen.items()
+        if _NOT_FRONTAL.search(view)
+    ]
     return tuple(notes)
 
 
@@ -93,7 +110,8 @@ def _meaning(header: Dataset, keyword: str) -> str:
         item = header[keyword].value[0]
     except (KeyError, IndexError, TypeError):
         return ""
-    written = Code(text_of(item, "CodeValue"), text_of(item, "CodingSchemeDesignator"), "")
+    scheme = text_of(item, "CodingSchemeDesignator")
+    written = Code(text_of(item, "CodeValue"), _RETIRED_SNOMED.get(scheme, scheme), "")
     standard = (str(code.meaning) for code in _views() if code == written)
     return next(standard, text_of(item, "CodeMeaning")).upper()
 
@@ -106,36 +124,72 @@ def _views() -> tuple[Code, ...]:
 
 
 def side_of_header(header: Dataset) -> tuple[Laterality | None, Notes]:
-    """The side of the knee, of the picture before that of its series, and what contradicts it."""
-    told: dict[str, Laterality] = {}
+    """The side of the knee, of the picture before that of its series, and what contradicts it.
+
+    Words of a description are no statement, for they may be of all pictures of a study: they are
+    held against what is stated, and become a warning where nothing is.
+    """
+    stated, notes, both = _stated_sides(header)
+    if both:
+        return None, notes
+    said = _sides_in_words(header)
+    taken = next(iter(stated), None)
+    if taken is None:
+        return None, notes + tuple(
+            f"{named(keyword)} is {shown(text_of(header, keyword))}, but nothing states the side: "
+            f"give the laterality {side} if it is that knee"
+            for keyword, side in list(said.items())[:1]
+        )
+    return stated[taken], notes + tuple(
+        f"the DICOM file contradicts itself: {named(taken)} says {stated[taken]}, {named(keyword)} "
+        f"{side}: {stated[taken]} is taken; check the side"
+        for keyword, side in (stated | said).items()
+        if side is not stated[taken]
+    )
+
+
+def _stated_sides(header: Dataset) -> tuple[dict[str, Laterality], Notes, bool]:
+    """What states the side, the surest first; what is odd about it; whether it is both knees."""
+    stated: dict[str, Laterality] = {}
     notes: list[str] = []
-    for keyword in ("ImageLaterality", "Laterality"):
-        value = text_of(header, keyword)
-        if value.upper() == "B":
-            both = "the DICOM file shows both knees: give a box around one and its side"
-            return None, (*notes, both)
+    for keyword in ("ImageLaterality", "AnatomicRegionModifierSequence", "Laterality"):
+        if keyword == "AnatomicRegionModifierSequence":
+            if (side := _side_of_region(header)) is not None:
+                stated[keyword] = side
+            continue
+        values = [value for value in texts_of(header, keyword) if value]
+        if {value.upper() for value in values} in ({"B"}, {"R", "L"}):
+            shown_both = f"{named(keyword)} says both knees: the laterality that is given chooses"
+            return {}, (*notes, shown_both), True
         try:
-            side = Laterality.parse(value)
+            side = Laterality.parse(chr(92).join(dict.fromkeys(values)))
         except InputError:
-            notes.append(f"the DICOM file states the unknown laterality {shown(value)}")
+            written = shown(chr(92).join(values))
+            notes.append(f"the DICOM file states the unknown laterality {written}")
             continue
         if side:
-            told[keyword] = side
-    for keyword in ("SeriesDescription", "ProtocolName"):
-        words = _RIGHT_AND_LEFT.findall(code_of(header, keyword))
-        is_right = {bool(right) for right, _ in words}
-        if len(is_right) == 1 and told:  # in words, and so no statement where nothing else is
-            told[keyword] = Laterality.RIGHT if is_right.pop() else Laterality.LEFT
-    taken = next(iter(told), None)
-    if taken is None:
-        return None, tuple(notes)
-    notes += [
-        f"the DICOM file contradicts itself: {named(taken)} says {told[taken]}, {named(keyword)} "
-        f"{side}: {told[taken]} is taken; check the side"
-        for keyword, side in told.items()
-        if side is not told[taken]
-    ]
-    return told[taken], tuple(notes)
+            stated[keyword] = side
+    return stated, tuple(notes), False
+
+
+def _side_of_region(header: Dataset) -> Laterality | None:
+    """The side by the code that modifies the anatomic region."""
+    try:
+        region = header["AnatomicRegionSequence"].value[0]
+        modifier = region["AnatomicRegionModifierSequence"].value[0]
+    except (KeyError, IndexError, TypeError):
+        return None
+    return _SIDE_CODES.get(text_of(modifier, "CodeValue"))
+
+
+def _sides_in_words(header: Dataset) -> dict[str, Laterality]:
+    """The attributes whose words name one side."""
+    said = {}
+    for keyword in ("SeriesDescription", "ProtocolName", "BodyPartExamined"):
+        sides = {found.lastgroup for found in _RIGHT_OR_LEFT.finditer(code_of(header, keyword))}
+        if len(sides) == 1:
+            said[keyword] = Laterality(sides.pop() or "R")
+    return said
 
 
 def polarity_notes(header: Dataset) -> Notes:
@@ -202,9 +256,19 @@ def aspect_of_header(header: Dataset) -> tuple[float, Notes]:
 
 
 def turn_of_header(header: Dataset) -> tuple[Turn, Notes]:
-    """How the picture becomes upright, by Patient Orientation."""
+    """How the picture becomes upright, by Patient Orientation, else by Image Orientation."""
     told = [text for text in texts_of(header, "PatientOrientation") if text]
-    return turn_by_letters(told) if told else _turn_by_cosines(header)
+    cosines = _letters_of_cosines(header)
+    if not told:
+        return _turn_by_cosines(cosines)
+    turn, notes = turn_by_letters(told)
+    other = turn_of(*cosines) if cosines else None
+    if other is not None and other != turn:
+        notes += (
+            f"the DICOM file contradicts itself: by {named('ImageOrientationPatient')} it is "
+            f"{chr(92).join(cosines)}: {named('PatientOrientation')} is taken; check the side",
+        )
+    return turn, notes
 
 
 def turn_by_letters(told: Sequence[str]) -> tuple[Turn, Notes]:
@@ -224,20 +288,30 @@ def _told(turn: Turn) -> str:
     return f"the picture is {turn.text}, so that the patient's right is on image left, the head up"
 
 
-def _turn_by_cosines(header: Dataset) -> tuple[Turn, Notes]:
-    """The same by Image Orientation (Patient), where that says that the picture is coronal."""
+def _turn_by_cosines(letters: tuple[str, ...]) -> tuple[Turn, Notes]:
+    """The turn where Image Orientation says that the picture is coronal.
+
+    Axial is what is written where nobody knows; a view from the side is a warning.
+    """
+    turn = turn_of(*letters) if letters else None
+    said = f"{named('ImageOrientationPatient')} is {chr(92).join(letters)}"
+    if turn is not None and turn.is_turned:
+        return turn, (f"{said}: {_told(turn)}",)
+    if turn is None and not {"R", "L"} & set(letters) and letters:
+        return UPRIGHT, (f"{said}, which no frontal view has: the picture is taken as it lies",)
+    return UPRIGHT, ()
+
+
+def _letters_of_cosines(header: Dataset) -> tuple[str, ...]:
+    """Towards what parts of the patient rows and columns run, by Image Orientation; () for none."""
     try:
         cosines = numbers_of(header, "ImageOrientationPatient")
     except InputError:
-        cosines = []
+        return ()
     if len(cosines) != 6:
-        return UPRIGHT, ()
+        return ()
     letters = []
     for direction in (cosines[:3], cosines[3:]):
         axis = max(range(3), key=lambda index: abs(direction[index]))
         letters.append(("RL", "AP", "FH")[axis][direction[axis] > 0])
-    turn = turn_of(*letters)
-    if turn is None or not turn.is_turned:
-        return UPRIGHT, ()
-    said = f"{named('ImageOrientationPatient')} is {letters[0]}\\{letters[1]}"
-    return turn, (f"{said}: {_told(turn)}",)
+    return tuple(letters)

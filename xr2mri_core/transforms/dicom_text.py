@@ -9,7 +9,8 @@ kept as they are.
 Others declare a code page of one byte, by a default of the device, and write in another. Every byte
 is a letter there too, but not every letter stands beside every other: see `implausible`. What
 is so read cannot be meant, and its bytes are kept as if nothing were declared. What reads as words
-of the declared alphabet is believed: capitals of one Cyrillic code page are often those of another.
+of the declared alphabet is believed. Capitals of Windows' Cyrillic read as 8859-5, and those of
+KOI8-R, have only letters of the second half of the alphabet; names of six letters and more do not.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ _TEXT = ("LO", "LT", "PN", "SH", "ST", "UC", "UT")
 _ONE_BYTE = ("latin", "iso8859", "iso_ir_1")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _APOSTROPHES = "'\N{ACUTE ACCENT}\N{MIDDLE DOT}\N{SOFT HYPHEN}"
+_FIRST_HALF = set("абвгдежзийклмноп")
+_FEW = 6
 _SERBIAN, _RUSSIAN = set("ђѓѕјљњћќџ"), set("йщъыьэюяё")
 _WORDS = re.compile(r"[^\W\d_](?:[^\x00-\x7f]|[^\W\d_])*[^\W\d_]")
 
@@ -83,22 +86,45 @@ def implausible(text: str) -> bool:
     """Whether text beyond ASCII can't be what was written, so that its bytes are of another set.
 
     That is: control characters of Latin-1 (0x80 to 0x9F); signs within words (8859-5 has a numero
-    sign where Windows' Cyrillic has er); small letters before capitals beyond ASCII; three and more
-    Latin letters all of which have accents; letters of Serbian among those of Russian.
+    sign where Windows' Cyrillic has er); small letters before capitals beyond ASCII, or after two;
+    three and more Latin letters all of which have accents; letters of Serbian among those of
+    Russian; six and more Cyrillic ones without any of the first half of the alphabet, which makes
+    two of three letters of a text.
     """
     if any("\x80" <= letter <= "\x9f" for letter in text):
         return True
-    for word in _WORDS.findall(text):
-        signs = [unicodedata.category(s)[0] in "SPCN" for s in word if s not in _APOSTROPHES]
-        turns = [a.islower() and b.isupper() for a, b in pairwise(word) if not (a + b).isascii()]
-        if any(signs) or any(turns):
-            return True
-    letters = [letter for letter in text if letter.isalpha()]
-    latin = [letter for letter in letters if unicodedata.name(letter, "").startswith("LATIN")]
-    if len(latin) > 2 and not any(map(str.isascii, letters)):
+    if any(map(_no_word, _WORDS.findall(text))):
         return True
     small = set(text.lower())
-    return bool(small & _SERBIAN and small & _RUSSIAN)
+    cyrillic = sum(letter.isalpha() and _is_of("CYRILLIC", letter) for letter in text)
+    second_half = cyrillic >= _FEW and not small & _FIRST_HALF
+    accents = any(map(_all_accents, text.split("=")))  # a name in several alphabets
+    return second_half or accents or bool(small & _SERBIAN and small & _RUSSIAN)
+
+
+def _no_word(word: str) -> bool:
+    """Whether no word is written so."""
+    if any(unicodedata.category(s)[0] in "SPCN" for s in word if s not in _APOSTROPHES):
+        return True
+    if any(a.islower() and b.isupper() for a, b in pairwise(word) if not (a + b).isascii()):
+        return True
+    triples = zip(word, word[1:], word[2:], strict=False)
+    return any(
+        (a + b).isupper() and c.islower()
+        for a, b, c in triples
+        if not any(map(str.isascii, (a, b, c)))
+    )
+
+
+def _all_accents(text: str) -> bool:
+    """Whether more than two letters are Latin, and none of all is without an accent."""
+    letters = [letter for letter in text if letter.isalpha()]
+    latin = sum(_is_of("LATIN", letter) for letter in letters)
+    return latin > 2 and not any(map(str.isascii, letters))
+
+
+def _is_of(script: str, letter: str) -> bool:
+    return unicodedata.name(letter, "").startswith(script)
 
 
 def _raw_texts(dataset: Dataset) -> Iterator[bytes]:

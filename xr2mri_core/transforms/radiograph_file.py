@@ -273,7 +273,7 @@ def _upright(stored: StoredImage, axes: tuple[int, int]) -> Picture:
         pixels = grey_of(pixels[..., :3])
     unset = rows == 1 and columns == 1
     spacing = None if unset else plausible_spacing((rows, columns))
-    return Picture(pixels, spacing, warnings=_plane_notes(stored, axes))
+    return Picture(pixels, spacing, warnings=stored.doubts + _plane_notes(stored, axes))
 
 
 def _plane_notes(stored: StoredImage, axes: tuple[int, int]) -> tuple[str, ...]:

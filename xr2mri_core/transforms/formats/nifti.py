@@ -5,11 +5,13 @@ nibabel parses the header from its bytes; nothing here hands it a path.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import nibabel as nib
 import numpy as np
+from nibabel.orientations import aff2axcodes
 from nibabel.spatialimages import HeaderDataError
 from nibabel.volumeutils import apply_read_scaling
 from nibabel.wrapstruct import WrapStructError
@@ -26,6 +28,7 @@ from xr2mri_core.transforms.formats.stored import (
 )
 
 GZIP = b"\x1f\x8b"
+logging.getLogger("nibabel.global").setLevel(logging.ERROR)  # what it mends of a header in passing
 _UNITS = {"micron": 1e-3, "meter": 1e3}  # in mm; what is not stated counts as mm
 
 
@@ -55,7 +58,7 @@ def open_nifti(stream: BinaryIO, header: Path | None = None) -> StoredImage:
         described = kind(head)
         dtype = described.get_data_dtype()
         offset = int(described["vox_offset"])
-        affine = np.asarray(described.get_best_affine(), float)
+        affine, oriented, doubts = _orientation(described)
         scaling = described.get_slope_inter()
     except (HeaderDataError, WrapStructError, ValueError, OverflowError, KeyError) as error:
         raise FormatError(f"its NIfTI header cannot be read ({shown(error)})") from error
@@ -89,8 +92,40 @@ def open_nifti(stream: BinaryIO, header: Path | None = None) -> StoredImage:
     unit = _UNITS.get(described.get_xyzt_units()[0], 1.0)
     affine = affine * [[unit], [unit], [unit], [1.0]]
     if vector:
-        return StoredImage(shape[:3], shape[4], affine, True, size, load)
-    return StoredImage(shape, len(colours) or 1, affine, True, size, load)
+        return StoredImage(shape[:3], shape[4], affine, oriented, size, load, doubts=doubts)
+    return StoredImage(shape, len(colours) or 1, affine, oriented, size, load, doubts=doubts)
+
+
+def _orientation(described: Any) -> tuple[np.ndarray, bool, tuple[str, ...]]:
+    """The affine (4, 4), whether the header states it, and what it says against itself.
+
+    The sform counts before the qform, where it is a matrix of full rank. A header with neither
+    states nothing, unless its writer has filled in the sform without its code, as dcm2niix does
+    where a DICOM file has no orientation: its rows run from the bottom, as in NIfTI's own default.
+    """
+    sform, qform = described.get_sform(), None
+    try:
+        qform = described.get_qform()
+    except (HeaderDataError, ValueError) as error:  # no rotation
+        if not described["sform_code"]:
+            raise FormatError(f"its qform is none ({shown(error)}); save the file again") from error
+    if described["sform_code"] and abs(np.linalg.det(sform[:3, :3])) > 0:
+        doubts: tuple[str, ...] = ()
+        if described["qform_code"] and qform is not None and _apart(sform, qform):
+            doubts = (
+                "its sform and its qform turn the picture differently: the sform is taken; check "
+                "that the head is up and the patient's right on image left",
+            )
+        return sform, True, doubts
+    if described["qform_code"] and qform is not None:
+        return qform, True, ()
+    written = any(described[f"srow_{axis}"].any() for axis in "xyz")
+    return np.asarray(described.get_base_affine(), float), written, ()
+
+
+def _apart(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two affines name different parts of the patient for an axis of the image."""
+    return aff2axcodes(one) != aff2axcodes(other)
 
 
 def _image_name(header: Path | None) -> str:

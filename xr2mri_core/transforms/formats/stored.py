@@ -41,6 +41,7 @@ class StoredImage:
         load: reads the voxels, (*shape) or (*shape, components); call it once, while the stream
             that the header came from is open. Raises FormatError where bytes are missing.
         lies: DICOM's Patient Orientation of a picture, such as ("R", "F"), where it is kept.
+        doubts: what the header says against itself, for a person.
     """
 
     shape: tuple[int, ...]
@@ -50,6 +51,7 @@ class StoredImage:
     nbytes: int
     load: Callable[[], np.ndarray]
     lies: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 def open_regular(path: Path, follow_links: bool = True) -> BinaryIO:
