@@ -25,6 +25,7 @@ from xr2mri_core.comparison import (
     recovery,
     report,
     results,
+    rows,
     run,
     seen,
     statistics,
@@ -330,6 +331,21 @@ def test_lines_survive_a_killed_run(tmp_path):
     again = Lines(lines.path)
     assert again.find(row="a", case="1", of={"sha256": "x"})["value"] == 1
     assert again.find(row="a", case="1", of={"sha256": "y"}) is None and len(again.rows) == 1
+
+
+def test_a_method_that_takes_features_has_a_row_without_them(tmp_path):
+    (tmp_path / "w.safetensors").write_bytes(b"weights")
+    found = {
+        name: [row.name for row in rows.rows_of(
+            training.given(METHODS[name], tmp_path / "w.safetensors"), PLAN)]
+        for name in METHODS
+    }  # fmt: skip
+    assert found["aldm"] == ["aldm", "aldm_blank"] and found["cola_diff"] == ["cola_diff"]
+    assert found["ours"] == ["ours", "ours_mean", "ours_blank"]
+    assert {name for name in METHODS if len(found[name]) > 1} == {
+        name for name, method in METHODS.items() if method.features
+    }
+    assert set(METHODS) - set(Plan().methods) == {"x_diffusion_axes"}
 
 
 def test_results_of_other_weights_are_not_reported():
