@@ -272,14 +272,14 @@ def test_too_little_memory_halves_the_batch_and_the_record_says_so(generator, mo
             raise torch.OutOfMemoryError("CUDA out of memory")
         return usual(z, *arguments)
 
-    warned = []
+    counted = []
     expected = generator.generate(draw_knee(), num_slices=5, batch_size=2).volume
     monkeypatch.setattr(generator.model, "denoise", small)
     generated = generator.generate(
-        draw_knee(), num_slices=5, progress=lambda done, total, stage: warned.append(done)
+        draw_knee(), num_slices=5, progress=lambda done, total, stage: counted.append(done)
     )
     assert passes[:3] == [8, 2, 2] and np.array_equal(generated.volume, expected)
-    assert warned == sorted(warned) and warned[-1] == 5
+    assert counted == sorted(counted) and counted[-1] == 5
     assert generated.record["batch_size"] == 2
     assert "sufficed for 2 slices in one pass, not for 8" in generated.record["warnings"][-1]
     monkeypatch.setattr(generator.model, "denoise", lambda *arguments: exec("raise MemoryError"))

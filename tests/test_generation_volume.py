@@ -143,9 +143,9 @@ def test_a_request_keeps_what_it_says_and_takes_the_rest_from_the_model():
 def test_what_a_request_costs_is_told_before(volume_generator, asked, passes):
     """By slices: a regression, the steps of each sample, and each one's decoding."""
     request = GenerationRequest(num_slices=5, steps=3, **asked)
-    assert volume_generator.passes(request) == passes
+    assert volume_generator.plan(request).passes == passes
 
 
 def test_a_model_of_single_slices_fills_its_last_batch_up(generator):
     asked = GenerationRequest(num_slices=5, steps=3, batch_size=4, kind="mean")
-    assert generator.passes(asked) == 8 * 8 * 4, "eight samples make its mean"
+    assert generator.plan(asked).passes == 8 * 8 * 4, "eight samples make its mean"

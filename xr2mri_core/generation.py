@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,15 +24,10 @@ import torch
 from xr2mri_core.algorithm import Algorithm2, Knee, Part
 from xr2mri_core.bundle import load_bundle
 from xr2mri_core.condition import Condition
-from xr2mri_core.devices import (
-    best_device,
-    device_of_worker,
-    is_out_of_memory,
-    release_memory,
-    usable_device,
-)
+from xr2mri_core.devices import best_device, device_of_worker, usable_device
 from xr2mri_core.diffusion import Scheduler
 from xr2mri_core.errors import InputError, WeightsError, shown
+from xr2mri_core.fitting import within_memory
 from xr2mri_core.geometry import (
     FIELD_OF_VIEW_MM,
     Laterality,
@@ -41,6 +36,7 @@ from xr2mri_core.geometry import (
     volume_affine,
 )
 from xr2mri_core.networks import XR2MRIModel
+from xr2mri_core.plan import Plan
 from xr2mri_core.progress import Progress, SliceProgress
 from xr2mri_core.reading import PreparedRadiograph, prepare_radiograph
 from xr2mri_core.record import record_of
@@ -50,11 +46,7 @@ from xr2mri_core.together import Together
 from xr2mri_core.transforms.radiograph_file import RadiographFile
 from xr2mri_core.volume import GeneratedVolume
 
-MEAN_OF = 8
-"""Samples that make the mean of a model without a regression."""
-
 Arrived = Callable[[int, np.ndarray], None]
-Computed = TypeVar("Computed")
 
 log = logging.getLogger("xr2mri")
 
@@ -253,7 +245,7 @@ class KneeMRIGenerator:
             features if isinstance(features, Condition) else Condition.parse(features, demographics)
         )
         condition.check_for(self.uses_demographics)
-        report = SliceProgress(progress, wanted.count, self._draws(wanted))
+        report = SliceProgress(progress, wanted.count, self.plan(wanted).volumes)
         report("radiograph")
         if not isinstance(radiograph, PreparedRadiograph):
             radiograph = self.read(radiograph, laterality, box)
@@ -269,7 +261,7 @@ class KneeMRIGenerator:
             return self._volumes(knee, report, tell)
 
         asked = wanted.batch_size
-        (best, spread), wanted = self._within_memory(compute, wanted, report)
+        (best, spread), wanted = within_memory(compute, wanted, self.device, report.again)
         several = wanted.samples > 1
         ended = time.perf_counter()
         record = record_of(
@@ -279,7 +271,7 @@ class KneeMRIGenerator:
             self.affine(wanted.positions),
             grading=self.model.grading,
             uses_demographics=self.uses_demographics,
-            mean_by=self._mean_by(wanted),
+            mean_by=self.plan(wanted).mean_by,
             seconds={"prepare": prepared - started, "generate": ended - prepared},
             model=self.describe(),
         )
@@ -326,30 +318,6 @@ class KneeMRIGenerator:
         """(4, 4) voxel to RAS mm of a volume with slices at these depths."""
         return volume_affine(depths, FIELD_OF_VIEW_MM / self.image_size, self.image_size)
 
-    def _within_memory(
-        self,
-        compute: Callable[[GenerationRequest], Computed],
-        wanted: GenerationRequest,
-        report: SliceProgress,
-    ) -> tuple[Computed, GenerationRequest]:
-        """``compute(wanted)``, the batch halved each time that the device's memory is too small.
-
-        Returns:
-            What came of it, and the request with the batch that was taken.
-        """
-        while True:
-            try:
-                return compute(wanted), wanted
-            except (MemoryError, RuntimeError) as error:
-                batch = min(wanted.batch_size, wanted.count)
-                if batch == 1 or not is_out_of_memory(error):
-                    raise
-            # after the handler, whose traceback holds the tensors
-            wanted = replace(wanted, batch_size=batch // 2)
-            log.warning("out of memory on %s: %d slices in one pass", self.device, batch // 2)
-            release_memory(self.device)
-            report.again()
-
     def _volumes(
         self, knee: Knee, report: SliceProgress, tell: Callable[[slice, np.ndarray], None]
     ) -> tuple[np.ndarray, Spread]:
@@ -371,7 +339,7 @@ class KneeMRIGenerator:
 
         spread, wants_sample = Spread(), request.kind == "sample"
         if wants_sample or model.regression is None:
-            for index in range(self._draws(request)):
+            for index in range(self.plan(request).volumes):
                 drawn = self.algorithm.drawn(knee, index, report)
                 spread.add(finished(drawn, wants_sample and index == 0))
             return (spread.first if wants_sample else spread.mean), spread
@@ -381,36 +349,14 @@ class KneeMRIGenerator:
                 spread.add(finished(self.algorithm.drawn(knee, index, report), False))
         return best, spread
 
-    def _draws(self, request: GenerationRequest) -> int:
-        """Volumes that are made for a request."""
-        if request.kind == "sample":
-            return request.samples
-        if self.model.regression is None:
-            return max(request.samples, MEAN_OF)
-        return 1 + (request.samples if request.samples > 1 else 0)
-
-    def passes(self, request: GenerationRequest) -> int:
-        """What a request costs: how often a slice goes through denoiser, regression or decoder.
+    def plan(self, request: GenerationRequest) -> Plan:
+        """What a request comes to with this model.
 
         Args:
             request: the request with the steps filled in (`GenerationRequest.filled`).
         """
-        slices, steps, draws = request.count, request.steps or 1, self._draws(request)
-        if self.model.depth_mixing is None:  # the last batch is filled up
-            batch = request.batch_size or slices
-            slices = -(-slices // batch) * batch
-        looks = 1 if request.guidance in (None, 1.0) else 2  # with the features and without
-        regression = looks if self.model.regression is not None else 0
-        best = int(request.kind == "mean" and regression > 0)  # is decoded, and not drawn
-        return slices * (regression + best + (draws - best) * (steps * looks + 1))
-
-    def _mean_by(self, request: GenerationRequest) -> str | None:
-        """How the volume is the mean: "regression", or "8 samples"; None for a sample."""
-        if request.kind == "sample":
-            return None
-        return (
-            "regression" if self.model.regression is not None else f"{self._draws(request)} samples"
-        )
+        model = self.model
+        return Plan(request, model.regression is not None, model.depth_mixing is not None)
 
 
 def _volume(slices: np.ndarray, side: Laterality | None) -> np.ndarray:

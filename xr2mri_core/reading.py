@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from xr2mri_core.localization import LocateKneed
 from xr2mri_core.transforms.radiograph import radiograph_steps
 from xr2mri_core.transforms.radiograph_file import RadiographFile, open_radiograph
 from xr2mri_core.transforms.steps import unit_range
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class PreparedRadiograph:
     name: str
     picture: Tensor
     info: Mapping[str, Any]
-    header: Any = None
+    header: Dataset | None = None
 
     @property
     def side(self) -> Laterality | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
+    from pydicom import Dataset
 
 NOTICE = "synthetic, not for diagnosis"
 """The words that mark every generated file."""
@@ -38,7 +39,7 @@ class GeneratedVolume:
     std: np.ndarray | None
     radiograph: np.ndarray
     record: dict[str, Any]
-    source: Any = None
+    source: Dataset | None = None
 
     @property
     def kind(self) -> str:

@@ -14,9 +14,9 @@ from weakref import WeakValueDictionary
 from anyio import CapacityLimiter, to_thread
 
 from monai_app.lib.device_queue import DeviceQueue, Job, State
+from monai_app.lib.generation_work import Generation
 from monai_app.lib.http_errors import NotFound, http_error
 from monai_app.lib.quotas import Claim, Quota, QuotaFull
-from monai_app.lib.service import Generation
 from xr2mri_core.errors import InputError, XR2MRIError, encodable, shown
 
 

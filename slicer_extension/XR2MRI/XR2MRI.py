@@ -102,7 +102,8 @@ class XR2MRIWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def enter(self):
         self._connect_gui()
-        self.panel.enter()
+        if self.panel is not None:
+            self.panel.enter()
 
     def exit(self):
         self._disconnect_gui()
@@ -132,13 +133,15 @@ class XR2MRIWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._disconnect_gui()
         self.removeObservers(self._on_modified)
         self._node = node
-        self.panel.setParameterNode(node)
+        if self.panel is not None:
+            self.panel.setParameterNode(node)
         if node is not None:
             self._connect_gui()
             self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._on_modified)
 
     def _on_modified(self, *_arguments):
-        self.panel.update()
+        if self.panel is not None:
+            self.panel.update()
 
     def _connect_gui(self):
         if self._node is not None and self._tag is None:

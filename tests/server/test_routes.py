@@ -336,7 +336,7 @@ def test_a_request_that_would_hold_the_device_too_long(client, knee, service, mo
     service.pace.timed(100, 100)
     generator = service.generator("knee_xr2mri")
     request = GenerationRequest(**{k: v for k, v in asked.items() if k != "features"})
-    needed = generator.passes(request.filled(generator.settings))
+    needed = generator.plan(request.filled(generator.settings)).passes
     service.max_seconds = needed - 1
     for route in ("infer", "jobs/infer"):
         files = {"file": ("a.png", knee)}

@@ -22,6 +22,7 @@ from xr2mri_core.errors import InputError, XR2MRIError
 
 if TYPE_CHECKING:
     from xr2mri_core.cohort import CohortKnee
+    from xr2mri_core.generation import KneeMRIGenerator
     from xr2mri_core.volume import GeneratedVolume
 
 log = logging.getLogger("xr2mri")
@@ -75,6 +76,7 @@ def generate(arguments: argparse.Namespace) -> None:
     write = _writing(arguments, knees)
     check_writable(arguments.out)
     model = generator(arguments)
+    assert model.recipe is not None  # it comes from a bundle
     request = {"num_slices": arguments.num_slices, **sampling(arguments)}
     seed = request.pop("seed")
     at_once = arguments.knees_at_once or 1
@@ -109,7 +111,7 @@ def generate(arguments: argparse.Namespace) -> None:
 
 
 def _one(
-    model: Any,
+    model: KneeMRIGenerator,
     request: Mapping[str, Any],
     radiograph: Path,
     features: Any,

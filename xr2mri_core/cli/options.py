@@ -7,11 +7,15 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from xr2mri_core.errors import InputError
 from xr2mri_core.processes import cores as cores
 from xr2mri_core.request import KNOBS, checked
+
+if TYPE_CHECKING:
+    from xr2mri_core.generation import KneeMRIGenerator
+    from xr2mri_core.volume import GeneratedVolume
 
 Run = Callable[[argparse.Namespace], None]
 
@@ -170,7 +174,7 @@ def sampling(arguments: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(arguments, name) for name in _SAMPLING if hasattr(arguments, name)}
 
 
-def generator(arguments: argparse.Namespace) -> Any:
+def generator(arguments: argparse.Namespace) -> KneeMRIGenerator:
     """The generator that `generation_options` name.
 
     Where a scheduler's workers generate, theirs is the device, and this machine need not have it.
@@ -193,14 +197,14 @@ def generator(arguments: argparse.Namespace) -> Any:
 
 
 def generated_here(
-    model: Any,
+    model: KneeMRIGenerator,
     radiograph: Path,
     features: dict[str, int],
     *,
     laterality: str,
     box: Sequence[int] | None,
     **options: Any,
-) -> Any:
+) -> GeneratedVolume:
     """Call `KneeMRIGenerator.generate` on a file of this machine's user."""
     from xr2mri_core.reading import prepare_radiograph
 

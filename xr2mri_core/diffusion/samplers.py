@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
@@ -16,6 +16,9 @@ from torch import Tensor
 
 from xr2mri_core.diffusion.schedule import Scheduler
 from xr2mri_core.errors import Cancelled, InputError, shown
+
+if TYPE_CHECKING:
+    from xr2mri_core.networks import RadiographCode
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 """(z_t (B, c, h, w), t ()) -> prediction (B, c, h, w): U with all conditions bound."""
@@ -31,7 +34,7 @@ SIGMAS = (0.06, 50.0)
 step. Below, next to no noise is left; above, next to no signal has come."""
 
 
-def build_scheduler(config: Any, name: str = "ddim") -> Any:
+def build_scheduler(config: Mapping[str, Any] | Scheduler, name: str = "ddim") -> Scheduler:
     """A fresh sampler with the betas and the prediction type of the training.
 
     A solver remembers its last steps: build one for each call of `sample`, none is shared.
@@ -119,7 +122,7 @@ def sample(
 
 def guided(
     denoise: Callable[..., Tensor],
-    code: Any,
+    code: RadiographCode,
     depth: Tensor,
     features: Tensor,
     guidance: float = 1.0,

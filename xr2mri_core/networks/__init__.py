@@ -1,6 +1,6 @@
 """The paper's networks: E_1, D, E_2, the guidance module and U, in two sizes behind one API."""
 
-from xr2mri_core.networks.autoencoder import CompactAutoencoder
+from xr2mri_core.networks.autoencoder import Autoencoder, CompactAutoencoder
 from xr2mri_core.networks.depth_mixing import DepthMixing
 from xr2mri_core.networks.grain import Grain
 from xr2mri_core.networks.guidance import Guidance, GuidanceSignals
@@ -15,6 +15,7 @@ from xr2mri_core.networks.model import XR2MRIModel
 from xr2mri_core.networks.regression import Regression
 
 __all__ = [
+    "Autoencoder",
     "CompactAutoencoder",
     "CompactImageEncoder",
     "DepthMixing",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, cast
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -12,6 +13,42 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+class Autoencoder(Protocol):
+    """What is used of `CompactAutoencoder` and of diffusers' `AutoencoderKL`.
+
+    Both are modules of PyTorch as well. `config` holds `in_channels` and `scaling_factor`,
+    `encode(x)` returns what has a `latent_dist`, `decode(z)` what has a `sample`.
+    """
+
+    encoder: nn.Module
+
+    @property
+    def config(self) -> Any: ...
+
+    def encode(self, x: Tensor) -> Any: ...
+
+    def decode(self, z: Tensor) -> Any: ...
+
+    def register_to_config(self, **settings: Any) -> None: ...
+
+    def save_pretrained(self, save_directory: Any) -> None: ...
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, **settings: Any) -> Any: ...
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any: ...
+
+    def requires_grad_(self, requires_grad: bool = True) -> Any: ...
+
+    def to(self, device: torch.device | str) -> Any: ...
 
 
 def residual_blocks(channels: int, count: int, groups: int) -> nn.Sequential:

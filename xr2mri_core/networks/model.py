@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,7 +14,8 @@ from torch import Tensor, nn
 
 from xr2mri_core.errors import OutputError, WeightsError, shown
 from xr2mri_core.files import whole_file
-from xr2mri_core.networks.depth_mixing import DepthMixing
+from xr2mri_core.networks.autoencoder import Autoencoder
+from xr2mri_core.networks.depth_mixing import DepthMixing, Mix
 from xr2mri_core.networks.grain import Grain
 from xr2mri_core.networks.guidance import Guidance
 from xr2mri_core.networks.image_encoder import RadiographCode
@@ -48,9 +48,11 @@ class XR2MRIModel(nn.Module):
         grain: fine texture of decoded samples, see `Grain`.
     """
 
+    autoencoder: Autoencoder
+
     def __init__(
         self,
-        autoencoder: nn.Module,
+        autoencoder: Autoencoder,
         image_encoder: nn.Module,
         guidance: Guidance,
         unet: nn.Module,
@@ -72,7 +74,7 @@ class XR2MRIModel(nn.Module):
     @property
     def scaling_factor(self) -> float:
         """What multiplies E_1(x) to give z_0 (the paper: 0.2)."""
-        return float(cast(Any, self.autoencoder).config.scaling_factor)
+        return float(self.autoencoder.config.scaling_factor)
 
     @property
     def grading(self) -> str:
@@ -127,7 +129,7 @@ class XR2MRIModel(nn.Module):
         """t as the U-Net counts it, see `timestep_scale`."""
         return t if self.timestep_scale == 1.0 else t * self.timestep_scale
 
-    def along_depth(self, depth: Tensor, slab: int) -> Any:
+    def along_depth(self, depth: Tensor, slab: int) -> Mix | None:
         """`after_block` of the U-Net for slabs of slices; None where each stands alone."""
         if self.depth_mixing is None or slab == 1:
             return None
@@ -160,7 +162,7 @@ class XR2MRIModel(nn.Module):
 
         Without a generator the mean of the posterior is taken, with one a seeded sample of it.
         """
-        autoencoder = cast(Any, self.autoencoder)
+        autoencoder = self.autoencoder
         posterior = autoencoder.encode(x.expand(-1, autoencoder.config.in_channels, -1, -1))
         distribution = posterior.latent_dist
         z = distribution.mode() if generator is None else distribution.sample(generator)
@@ -168,7 +170,7 @@ class XR2MRIModel(nn.Module):
 
     def to_image(self, z: Tensor) -> Tensor:
         """x_d = D(z): scaled latents (B, c, h, w) -> slices (B, 1, H, W) in about [-1, 1]."""
-        image = cast(Any, self.autoencoder).decode(z / self.scaling_factor).sample
+        image = self.autoencoder.decode(z / self.scaling_factor).sample
         return image.mean(1, keepdim=True)
 
     def save_weights(
@@ -237,9 +239,7 @@ class XR2MRIModel(nn.Module):
             state = widened(state, self)
         check_state(unique_state(self), new | state, path)
         self.load_state_dict(state, strict=False)
-        cast(Any, self.autoencoder).register_to_config(
-            scaling_factor=float(metadata["scaling_factor"])
-        )
+        self.autoencoder.register_to_config(scaling_factor=float(metadata["scaling_factor"]))
         return metadata
 
 

@@ -195,7 +195,7 @@ def _unless_there(folder: Path) -> Iterator[None]:
             raise
 
 
-def _write_files(folder: Path, job: _Job, case: Any) -> None:
+def _write_files(folder: Path, job: _Job, case: "phantom.PhantomCase") -> None:
     beam = case.parameters.get("beam", {})
     write_radiograph_dicom(
         folder / "radiograph.dcm",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import ignite.distributed as idist
 import torch
 from torch import Tensor, nn
 
 from xr2mri_core.errors import WeightsError
+from xr2mri_core.networks import Autoencoder
 from xr2mri_core.networks.model import check_state, read_safetensors
 from xr2mri_core.training.batches import Batch, to_device
 from xr2mri_core.training.ema import EMA
@@ -40,11 +40,11 @@ class AutoencoderStage(nn.Module):
         mse, l1, gradient, kl: weights of the terms.
     """
 
-    autoencoder: Any
+    autoencoder: Autoencoder
 
     def __init__(
         self,
-        autoencoder: nn.Module,
+        autoencoder: Autoencoder,
         mse: float = 4.0,
         l1: float = 0.25,
         gradient: float = 0.25,
@@ -100,7 +100,9 @@ class AutoencoderStage(nn.Module):
 
 
 @torch.no_grad()
-def measure_scaling(autoencoder: Any, batches: Iterable[Batch], device: torch.device) -> float:
+def measure_scaling(
+    autoencoder: Autoencoder, batches: Iterable[Batch], device: torch.device
+) -> float:
     """1 / standard deviation of the latents over the batches: what makes z_0 of unit variance.
 
     The paper's fixed 0.2 is the alternative.
@@ -140,7 +142,7 @@ def finish_autoencoder(
     """
     if idist.get_rank():
         return
-    autoencoder: Any = stage.autoencoder
+    autoencoder = stage.autoencoder
     device = next(autoencoder.parameters()).device
     with ema.applied():
         if _encoder_is_frozen(autoencoder):
@@ -155,7 +157,7 @@ def finish_autoencoder(
 
 
 def start_autoencoder(
-    autoencoder: Any, weights: str | Path | None, decoder_only: bool = False
+    autoencoder: Autoencoder, weights: str | Path | None, decoder_only: bool = False
 ) -> None:
     """Fill an autoencoder, in place, with that of a whole model's weights, to go on training it.
 
@@ -186,11 +188,11 @@ def start_autoencoder(
             parameter.requires_grad_(not name.startswith(("encoder.", "quant_conv.")))
 
 
-def _encoder_is_frozen(autoencoder: Any) -> bool:
+def _encoder_is_frozen(autoencoder: Autoencoder) -> bool:
     return not any(parameter.requires_grad for parameter in autoencoder.encoder.parameters())
 
 
-def load_autoencoder(autoencoder: Any, folder: str | Path | None) -> Any:
+def load_autoencoder(autoencoder: Autoencoder, folder: str | Path | None) -> Autoencoder:
     """Fill an autoencoder, in place, with weights and scaling factor that stage 1 has saved.
 
     Without a folder it keeps the weights that it has, e.g. those of Zero-123 (`start_model` sees to

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ignite.distributed as idist
 import numpy as np
@@ -33,6 +33,9 @@ from xr2mri_core.processes import each_done
 from xr2mri_core.transforms import mri_transforms, radiograph_transforms
 from xr2mri_core.transforms.compose import TypedCompose
 from xr2mri_core.transforms.steps import MIRRORED
+
+if TYPE_CHECKING:
+    from xr2mri_core.networks import Autoencoder
 
 logger = logging.getLogger("xr2mri")
 
@@ -196,7 +199,7 @@ class LatentCache(_Cache):
     def build(
         cls,
         slices: SliceCache,
-        autoencoder: Any,
+        autoencoder: Autoencoder,
         root: str | Path,
         emphasis_labels: Sequence[int | str] = (),
         emphasis: float = 0.0,
@@ -219,7 +222,7 @@ class LatentCache(_Cache):
         return cls(target, slices)
 
 
-def weights_digest(module: nn.Module) -> str:
+def weights_digest(module: nn.Module | Autoencoder) -> str:
     """SHA-256 over the names, shapes and bytes of a module's state and its scaling factor."""
     digest = hashlib.sha256()
     digest.update(str(getattr(getattr(module, "config", None), "scaling_factor", None)).encode())
@@ -364,7 +367,7 @@ def _prepare_case(
 def _fill_latents(
     folder: Path,
     slices: SliceCache,
-    autoencoder: Any,
+    autoencoder: Autoencoder,
     emphasis: Mapping[str, Any],
     device: str | torch.device,
     batch_size: int,

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from xr2mri_core.errors import RadiographError
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.transforms.orientation import UPRIGHT, Turn
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 LARGEST_PIXELS = 64_000_000
 """Pixels that a radiograph may have; the largest detectors give about 15 million."""
@@ -47,7 +50,7 @@ class Picture(NamedTuple):
     laterality: Laterality | None = None
     warnings: tuple[str, ...] = ()
     turn: Turn = UPRIGHT
-    header: Any = None
+    header: Dataset | None = None
 
 
 def check_size(shape: Sequence[int]) -> None:

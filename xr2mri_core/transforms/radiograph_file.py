@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from nibabel.orientations import io_orientation
 from PIL import Image, ImageOps
+from pydicom import Dataset
 
 from xr2mri_core.errors import RadiographError, UndecodableError, shown
 from xr2mri_core.transforms.dicom_file import is_dicom, read_dicom
@@ -63,7 +64,7 @@ class RadiographFile(NamedTuple):
     name: str
     pixels: np.ndarray
     info: dict[str, Any]
-    header: Any = None
+    header: Dataset | None = None
 
 
 def read_radiograph(path: str | Path, detached: bool = False) -> tuple[np.ndarray, dict[str, Any]]:

@@ -115,7 +115,7 @@ def _resampled(
     real: np.ndarray,
     to_real: np.ndarray,
     window: tuple[float, float],
-    shape: tuple,
+    shape: tuple[int, ...],
     check: Callable[[], None],
 ) -> tuple[np.ndarray, float]:
     """A real volume on another grid, its window to [0, 1], and the share of it that it covers."""
@@ -162,7 +162,10 @@ def _blurred(picture: np.ndarray) -> np.ndarray:
 
 
 def _centred(
-    moving: np.ndarray, moving_shape: tuple, fixed: np.ndarray, fixed_shape: tuple
+    moving: np.ndarray,
+    moving_shape: tuple[int, ...],
+    fixed: np.ndarray,
+    fixed_shape: tuple[int, ...],
 ) -> np.ndarray:
     """The affine of a volume moved so that its centre is that of another."""
     moved = moving.copy()
@@ -170,12 +173,12 @@ def _centred(
     return moved
 
 
-def _centre(affine: np.ndarray, shape: tuple) -> np.ndarray:
+def _centre(affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return (affine @ [*((np.array(shape[:3]) - 1) / 2), 1.0])[:3]
 
 
 def _resampled_slice(
-    volume: np.ndarray, to_volume: np.ndarray, shape: tuple, k: int
+    volume: np.ndarray, to_volume: np.ndarray, shape: tuple[int, ...], k: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Trilinear values of a volume on coronal slice `k` of a grid, and where it reaches."""
     i, j = np.meshgrid(np.arange(shape[0]), np.arange(shape[2]), indexing="ij")

@@ -111,7 +111,13 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self._timer = qt.QTimer()
         self._timer.setInterval(TICK_MS)
         known = weakref.ref(self)  # what Qt holds would keep the logic for ever
-        self._timer.connect("timeout()", lambda: known()._tick())
+
+        def tick() -> None:
+            logic = known()
+            assert logic is not None  # its timer has gone with it
+            logic._tick()
+
+        self._timer.connect("timeout()", tick)
 
     def getParameterNode(self) -> XR2MRIParameterNode:
         return parameters_of(super().getParameterNode())
@@ -263,14 +269,14 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             self.wait()
         if allowUpload:
             self.allowUpload()
-        self._checkConnected()
-        grades = self.form.read((features or {}).items())
+        _client, _info, form = self._connection()
+        grades = form.read((features or {}).items())
         self.start(xrayNode, Request(features=grades, **options))
         return self.wait().volume
 
     def start(
         self,
-        xrayNode: slicer.vtkMRMLVolumeNode,
+        xrayNode: slicer.vtkMRMLVolumeNode | None,
         request: Request,
         baseline: slicer.vtkMRMLScalarVolumeNode | None = None,
         name: str = "",
@@ -287,9 +293,9 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             BadRadiograph: the node is none. PermissionNeeded: nobody allowed the upload.
             Unreachable: no server is connected.
         """
-        self._checkMaySend()
+        client, info = self._checkMaySend()
         self._dropInterrupted()
-        self._run(Generation(self._client, self.info, xrayNode, request, baseline, name))
+        self._run(Generation(client, info, xrayNode, request, baseline, name))
 
     def whatIf(
         self, resultNode: slicer.vtkMRMLScalarVolumeNode, changes: Mapping[str, int | None]
@@ -331,7 +337,8 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             self._dropInterrupted()
             return
         self._interrupted = None
-        self._run(generation.take_up(self._client, job))
+        client, _info, _form = self._connection()
+        self._run(generation.take_up(client, job))
 
     def _dropInterrupted(self) -> None:
         interrupted, self._interrupted = self._interrupted, None
@@ -341,8 +348,8 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     def locate(self, xrayNode: slicer.vtkMRMLVolumeNode, request: Request) -> None:
         """Have the server look for the knee; ends with finished (location.Found) or failed.
         Raises what `start` raises."""
-        self._checkMaySend()
-        self._begin(Location(self._client, self.info, xrayNode, request), self.finished.emit)
+        client, info = self._checkMaySend()
+        self._begin(Location(client, info, xrayNode, request), self.finished.emit)
 
     # --- comparing and exporting ----------------------------------------------------------------
 
@@ -359,8 +366,8 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     def exportDicom(self, resultNode: slicer.vtkMRMLScalarVolumeNode) -> None:
         """Have the server make a DICOM series of a volume, and put it into Slicer's DICOM
         database; ends with finished (dicom_export.Exported). Raises what `start` raises."""
-        self._checkMaySend()
-        self._begin(DicomExport(self._client, result_of(resultNode)), self.finished.emit)
+        client, _info = self._checkMaySend()
+        self._begin(DicomExport(client, result_of(resultNode)), self.finished.emit)
 
     # --- ending ---------------------------------------------------------------------------------
 
@@ -537,15 +544,18 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
                 _("The module is busy."), _("Wait until it is done, or cancel it.")
             )
 
-    def _checkConnected(self) -> None:
-        if self._client is None:
+    def _connection(self) -> tuple[XR2MRIClient, ServerInfo, FeatureForm]:
+        """The connected server: its client, what it says of itself, and its form."""
+        if self._client is None or self.info is None or self.form is None:
             raise Unreachable(_("No server is connected."), _("Connect to one first."))
+        return self._client, self.info, self.form
 
-    def _checkMaySend(self) -> None:
+    def _checkMaySend(self) -> tuple[XR2MRIClient, ServerInfo]:
         self._checkIdle()
-        self._checkConnected()
+        client, info, _form = self._connection()
         if not self.uploadAllowed():
             raise PermissionNeeded(self.url)
+        return client, info
 
     # --- the scene ------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 # Slicer reads the annotations below as types, so they must not become text (PEP 563).
 
-from typing import Annotated, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Dict, List, Optional, Tuple
 
 import slicer
 from slicer import vtkMRMLDisplayableNode, vtkMRMLScalarVolumeNode
@@ -12,9 +12,14 @@ from slicer.parameterNodeWrapper import (
     parameterNodeWrapper,
 )
 
+if TYPE_CHECKING:
+    from slicer.parameterNodeWrapper import WrappedNode  # of the stubs: what the wrapper adds
+else:
+    WrappedNode = object
+
 
 @parameterNodeWrapper
-class _Parameters:
+class _Parameters(WrappedNode):
     """The state of the panel, as Slicer wraps it.
 
     Attributes:
@@ -65,7 +70,7 @@ class XR2MRIParameterNode(_Parameters):
 
     _noted: Optional[List[Any]] = None  # tags of observers, while widgets are being connected
 
-    def connectGui(self, gui: Any) -> tuple:
+    def connectGui(self, gui: Any) -> Tuple[Any, List[Any]]:
         """Bind the widgets whose property `SlicerParameterName` names a parameter.
 
         Args:
@@ -83,7 +88,7 @@ class XR2MRIParameterNode(_Parameters):
             self._noted = None
         return tag, observers
 
-    def disconnectGui(self, guiTag: tuple) -> None:
+    def disconnectGui(self, guiTag: Tuple[Any, List[Any]]) -> None:
         """Unbind what `connectGui` has bound, and leave no observer behind."""
         tag, observers = guiTag
         super().disconnectGui(tag)

@@ -54,7 +54,7 @@ class Item:
     """
 
     name: str
-    load: Callable[[], list]
+    load: Callable[[], list[slicer.vtkMRMLVolumeNode]]
     form: Form | None = None
     whole: bool = False
     standing: Standing = Standing.WAITING
@@ -157,7 +157,7 @@ def is_radiograph(node: Any) -> bool:
 
 
 def _of_file(path: Path, name: str, form: Form | None) -> Item:
-    def load() -> list:
+    def load() -> list[slicer.vtkMRMLVolumeNode]:
         known = slicer.mrmlScene.GetNodeByID(item.radiograph) if item.radiograph else None
         if known is not None:
             return [known]
@@ -177,7 +177,7 @@ def _of_file(path: Path, name: str, form: Form | None) -> Item:
 
 
 def _of_series(uid: str) -> Item:
-    def load() -> list:
+    def load() -> list[slicer.vtkMRMLVolumeNode]:
         known = slicer.mrmlScene.GetNodeByID(item.radiograph) if item.radiograph else None
         if known is not None:
             return [known]
@@ -197,7 +197,7 @@ def of_node(node: slicer.vtkMRMLVolumeNode, form: Form | None = None) -> Item:
     """A radiograph of the scene; its own grades count where no form is given."""
     node_id, name = node.GetID(), node.GetName()
 
-    def load() -> list:
+    def load() -> list[slicer.vtkMRMLVolumeNode]:
         found = slicer.mrmlScene.GetNodeByID(node_id)
         if found is None:
             raise BadRadiograph(_("{name} has gone.").format(name=name))

@@ -89,7 +89,7 @@ class Panel:
         """Show another parameter node; None while the scene is being closed."""
         self._turns.clear()
         for section in self._sections:
-            section.node = node
+            section.bind(node)
         if node is None:
             self.batch.scene_closes()
         else:

@@ -11,6 +11,7 @@ import qt
 import slicer
 
 from xr2mri_client.errors import BadRadiograph, FormError, NotSaved, XR2MRIClientError
+from xr2mri_client.jobs import ServerInfo
 from xr2mri_client.texts import tr as _
 
 from ..batch import items
@@ -122,8 +123,15 @@ class BatchSection(Section):
     def _on_row(self, row: int, _column: int) -> None:
         """Show the volume of a row."""
         volume = self.batch.items[row].volume_node if row < len(self.batch.items) else None
-        if volume is not None and self.node is not None:
+        if volume is not None and self.bound:
             self.node.result = volume
+
+    @property
+    def _info(self) -> ServerInfo:
+        """What the connected server says of itself."""
+        info = self.logic.info
+        assert info is not None
+        return info
 
     # --- where they come from ---------------------------------------------------------------------
 
@@ -132,7 +140,7 @@ class BatchSection(Section):
             slicer.util.mainWindow(), _("Folder of radiographs")
         )
         if folder:
-            self._add(lambda: items.of_folder(folder, FeatureForm(self.logic.info.form)))
+            self._add(lambda: items.of_folder(folder, FeatureForm(self._info.form)))
 
     def _on_browser(self, _checked: bool = False) -> None:
         def selected() -> tuple[list[Item], list[str]]:
@@ -198,7 +206,7 @@ class BatchSection(Section):
 
     def _request(self, item: Item, radiograph: slicer.vtkMRMLVolumeNode) -> Request:
         """What the panel's options ask for, of the form of this one."""
-        info, given = self.logic.info, item.form
+        info, given = self._info, item.form
         if given is not None:
             features, demographics = dict(given.features), dict(given.demographics)
         else:

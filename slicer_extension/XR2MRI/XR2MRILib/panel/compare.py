@@ -34,13 +34,14 @@ class CompareSection(Section):
         tell(ui.compareNote, "")
 
     def update(self) -> None:
-        if self.node is None:
+        if not self.bound:
             return
         made, idle = self._made(), self.logic.state is State.IDLE
-        ready = made is not None and self._form is not None and self.logic.info is not None
+        known = self._form is not None and self.logic.info is not None
+        ready = made is not None and known
         self.ui.whatIfFeature.enabled = self.ui.whatIfGrade.enabled = ready
         missing = _("Generate a volume first.") if made is None else _("Connect to a server.")
-        why_not = self._why_no_what_if(made) if ready else missing
+        why_not = self._why_no_what_if(made) if made is not None and known else missing
         tell(self.ui.whatIfNote, why_not)
         self.ui.whatIfButton.enabled = idle and ready and not why_not
         real = self.node.realMri

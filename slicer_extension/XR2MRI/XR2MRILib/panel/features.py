@@ -33,8 +33,8 @@ class FeatureSection(Section):
         super().__init__(ui, logic)
         self._patient = patient
         self._turns = Turns()  # its own: a form is built to its end, whatever becomes of the scene
-        self.form: FeatureForm | None = None
-        self._grid: FormGrid | None = None
+        self._form: FeatureForm | None = None
+        self._shown_grid: FormGrid | None = None
         self.placed = Signal()
         ui.formFrame.styleSheet = STYLE
         ui.loadFormButton.connect("clicked(bool)", self._on_load)
@@ -45,7 +45,7 @@ class FeatureSection(Section):
         tell(ui.formNote, "")
 
     def update(self) -> None:
-        ready = self.form is not None and self.node is not None
+        ready = self._form is not None and self.bound
         for name in ("loadFormButton", "saveFormButton", "pasteRowButton", "clearFormButton"):
             getattr(self.ui, name).enabled = ready
         self.ui.keysNote.visible = ready
@@ -59,7 +59,7 @@ class FeatureSection(Section):
         tell(self.ui.summaryLabel, self._summary())
 
     def _on_connected(self, info: ServerInfo) -> None:
-        self.form = FeatureForm(info.form)
+        self._form = FeatureForm(info.form)
         tell(self.ui.formNote, "")
         self._build()
         self.update()
@@ -79,15 +79,26 @@ class FeatureSection(Section):
         super().close()
 
     @property
+    def form(self) -> FeatureForm:
+        """The form, once a server has sent its schema."""
+        assert self._form is not None
+        return self._form
+
+    @property
+    def _grid(self) -> FormGrid:
+        assert self._shown_grid is not None
+        return self._shown_grid
+
+    @property
     def settled(self) -> bool:
         """Whether the form is whole."""
         return not self._turns.busy
 
     def _build(self) -> None:
         self._turns.clear()
-        if self._grid is not None:
-            self._grid.remove()
-        self._grid = FormGrid(self.form, self._on_grade)
+        if self._shown_grid is not None:
+            self._shown_grid.remove()
+        self._shown_grid = FormGrid(self.form, self._on_grade)
         self._turns.walk(self._grid.build())
         self._turns.add(self._place)
 
@@ -103,7 +114,7 @@ class FeatureSection(Section):
         self._store()
 
     def _store(self) -> None:
-        if self.node is not None:
+        if self.bound:
             self.node.features = self.form.values
         self.update()
 
@@ -156,7 +167,7 @@ class FeatureSection(Section):
 
     def _take_row(self, text: str) -> None:
         row = self.form.parse_row(text)
-        if row.laterality and self.node is not None:
+        if row.laterality and self.bound:
             self.node.laterality = row.laterality  # first: it shows the form as the node has it
         self.form.replace(row.features)
 

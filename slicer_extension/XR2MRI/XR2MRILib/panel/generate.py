@@ -185,7 +185,7 @@ class GenerateSection(Section):
 
     def _go_on(self) -> None:
         wanted = self._waiting
-        if not wanted or self.node is None:
+        if not wanted or not self.bound:
             return
         if not self._features.settled:
             qt.QTimer.singleShot(FORM_MS, self._go_on)

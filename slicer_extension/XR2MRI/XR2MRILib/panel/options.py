@@ -30,7 +30,7 @@ class OptionsSection(Section):
         self.listen(logic.connected, self._on_connected)
 
     def update(self) -> None:
-        if self.node is None:
+        if not self.bound:
             return
         distance = WINDOW_MM / (self.node.numSlices - 1)
         tell(self.ui.slicesNote, _("{x:.2f} mm apart").format(x=distance))
@@ -67,16 +67,16 @@ class OptionsSection(Section):
         set_items(self.ui.samplerComboBox, [(_("the model's own"), ""), *samplers])
         offered = info.model.choices("kind") or ("sample",)  # older servers make nothing else
         set_items(self.ui.kindComboBox, _kinds(offered))
-        if self.node is not None and self.node.kind not in offered:
+        if self.bound and self.node.kind not in offered:
             self.node.kind = "sample"
         self.update()
 
     def _on_kind(self, _index: int) -> None:
-        if self.node is not None:
+        if self.bound:
             self.node.kind = selected_data(self.ui.kindComboBox) or "sample"
 
     def _on_sampler(self, _index: int) -> None:
-        if self.node is not None:
+        if self.bound:
             self.node.sampler = selected_data(self.ui.samplerComboBox) or ""
 
 

@@ -34,7 +34,7 @@ class PatientSection(Section):
         self._fields: tuple[PatientField, ...] = ()
         self._widgets: dict[str, Any] = {}
         self._filling: qt.QWidget | None = None
-        self._committed: tuple = ()
+        self._committed: tuple[Any, ...] = ()
         self._updating = False
         self.listen(logic.connected, self._on_connected)
         ui.patientFrame.visible = False
@@ -43,7 +43,7 @@ class PatientSection(Section):
     @property
     def values(self) -> dict[str, Value]:
         """What is given of what the model asks for."""
-        return sift(self._fields, self.node.demographics)[0] if self.node is not None else {}
+        return sift(self._fields, self.node.demographics)[0] if self.bound else {}
 
     @property
     def summary(self) -> str:
@@ -53,7 +53,7 @@ class PatientSection(Section):
 
     def update(self) -> None:
         self.ui.patientFrame.visible = bool(self._fields)
-        if self.node is None:
+        if not self.bound:
             return
         if self.problem:
             if self._state() == self._committed:
@@ -70,7 +70,7 @@ class PatientSection(Section):
 
     def commit(self) -> None:
         """Take what was typed, also in a field that still has the keyboard."""
-        if self.node is None or self._updating:
+        if not self.bound or self._updating:
             return
         given = dict(self.node.demographics)
         problem = ""
@@ -89,7 +89,7 @@ class PatientSection(Section):
         if problem != before:
             self._changed()
 
-    def _state(self) -> tuple:
+    def _state(self) -> tuple[Any, ...]:
         """What changes when the form is filled in from elsewhere."""
         return self.node.preparedFor, dict(self.node.demographics)
 
@@ -116,7 +116,7 @@ class PatientSection(Section):
     def _on_connected(self, info: ServerInfo) -> None:
         self._fields = read_fields(info.model.demographics if info.model is not None else None)
         self._build()
-        if self.node is not None:
+        if self.bound:
             self.take(dict(self.node.demographics))
         self.update()
 

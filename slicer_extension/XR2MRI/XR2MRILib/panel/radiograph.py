@@ -52,20 +52,25 @@ class RadiographSection(Section, VTKObservationMixin):
     @property
     def radiograph(self) -> slicer.vtkMRMLVolumeNode | None:
         """The chosen node, if it is a radiograph."""
-        chosen = self.node.radiograph if self.node is not None else None
+        chosen = self.node.radiograph if self.bound else None
         return chosen if not problem(chosen) else None
+
+    @property
+    def _roi(self) -> slicer.vtkMRMLMarkupsROINode | None:
+        roi: Any = self.node.cropRoi  # typed by a base class, see `parameters`
+        return roi
 
     @property
     def box(self) -> crop.Box | None:
         """The box that the user made of the proposal; None where the proposal stands."""
-        roi = self.node.cropRoi
-        if roi is None or self.radiograph is None:
+        roi, radiograph = self._roi, self.radiograph
+        if roi is None or radiograph is None:
             return None
-        box = crop.box_of(roi, frame_of(self.radiograph))
+        box = crop.box_of(roi, frame_of(radiograph))
         return None if _written(box) == self.node.cropProposal else box
 
     def update(self) -> None:
-        if self.node is None:
+        if not self.bound:
             return
         self._prepare()
         radiograph, chosen = self.radiograph, self.node.radiograph
@@ -86,7 +91,7 @@ class RadiographSection(Section, VTKObservationMixin):
     def arrange(self, wanted: bool) -> None:
         """Arrange the views from now on, or leave them as the user has them."""
         settings.set_own_layout(wanted)
-        if wanted and self.node is not None and self.node.radiograph is not None:
+        if wanted and self.bound and self.node.radiograph is not None:
             self._turns.add(layout.show, self.show)
         self.update()
 
@@ -122,13 +127,13 @@ class RadiographSection(Section, VTKObservationMixin):
         """Choose a sample that was loaded elsewhere, as from the gallery of Sample Data: there,
         too, somebody has asked for it."""
         node = slicer.mrmlScene.GetNodeByID(node_id)
-        if self.node is not None and node is not None and sample_data.is_sample(node):
+        if self.bound and node is not None and sample_data.is_sample(node):
             self.node.radiograph = node
 
     def _take_only(self) -> None:
         """Choose the radiograph if none is chosen and there is but one, such as a file that was
         just dropped onto Slicer. Between several the user decides."""
-        if not self._entered or self.node is None or self.node.radiograph is not None:
+        if not self._entered or not self.bound or self.node.radiograph is not None:
             return
         volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
         found = [node for node in volumes if not problem(node) and _may_be_radiograph(node)]
@@ -178,7 +183,7 @@ class RadiographSection(Section, VTKObservationMixin):
         """Never show one knee's radiograph beside another one's volume."""
         made = self.node.result
         if made is not None and made.GetNodeReference(attributes.RADIOGRAPH) is not chosen:
-            self.node.result, self.node.overlay = None, ""
+            self.node.result, self.node.overlay = None, ""  # type: ignore[assignment]
 
     # --- the side -------------------------------------------------------------------------------
 
@@ -197,7 +202,7 @@ class RadiographSection(Section, VTKObservationMixin):
         return _("But the image says: {side}.").format(side=words[side])
 
     def _on_laterality(self, _index: int) -> None:
-        if self.node is not None:
+        if self.bound:
             self.node.laterality = selected_data(self.ui.lateralityComboBox)
 
     # --- the box --------------------------------------------------------------------------------
@@ -224,20 +229,24 @@ class RadiographSection(Section, VTKObservationMixin):
 
     def _propose(self) -> None:
         """The middle at once; what the server finds, where it may be asked, when it answers."""
-        self._place(crop.proposal(frame_of(self.radiograph)))
+        radiograph = self.radiograph
+        assert radiograph is not None
+        self._place(crop.proposal(frame_of(radiograph)))
         if self.logic.state is State.IDLE and self.logic.uploadAllowed():
             request = Request(laterality=self.node.laterality, pixels_only=self.node.pixelsOnly)
             with suppress(XR2MRIClientError):  # a proposal is a courtesy
-                self.logic.locate(self.radiograph, request)
+                self.logic.locate(radiograph, request)
 
     def _place(self, box: crop.Box) -> None:
-        frame = frame_of(self.radiograph)
-        crop.place(self.node.cropRoi, frame, box)
-        self.node.cropProposal = _written(crop.box_of(self.node.cropRoi, frame))
+        roi, radiograph = self._roi, self.radiograph
+        assert roi is not None and radiograph is not None
+        frame = frame_of(radiograph)
+        crop.place(roi, frame, box)
+        self.node.cropProposal = _written(crop.box_of(roi, frame))
 
     def _on_found(self, outcome: Any) -> None:
         """Put the box where the server found the knee, unless the user has moved it by now."""
-        if not isinstance(outcome, Found) or self.node is None:
+        if not isinstance(outcome, Found) or not self.bound:
             return
         same = outcome.radiograph is not None and outcome.radiograph is self.radiograph
         if same and self.node.cropRoi is not None and self.box is None:
@@ -256,7 +265,7 @@ class RadiographSection(Section, VTKObservationMixin):
             self.node.cropRoi.GetDisplayNode().SetViewNodeIDs([view.GetID()])
 
     def _update_crop(self, radiograph: slicer.vtkMRMLVolumeNode | None) -> None:
-        roi = self.node.cropRoi
+        roi = self._roi
         shown = roi is not None and bool(roi.GetDisplayNode().GetVisibility())
         blocked = self.ui.cropButton.blockSignals(True)
         self.ui.cropButton.checked = shown
@@ -278,14 +287,14 @@ class RadiographSection(Section, VTKObservationMixin):
             self.addObserver(roi, vtk.vtkCommand.ModifiedEvent, self._moved)
 
     def _moved(self, *_arguments: Any) -> None:
-        if self.node is not None:
+        if self.bound:
             self._update_crop(self.radiograph)
 
     def _remove_roi(self) -> None:
         self.removeObservers(self._moved)
         if self.node.cropRoi is not None:
             slicer.mrmlScene.RemoveNode(self.node.cropRoi)
-            self.node.cropRoi = None
+            self.node.cropRoi = None  # type: ignore[assignment]
         self.node.cropProposal = ""
 
     def close(self) -> None:
@@ -304,7 +313,7 @@ class RadiographSection(Section, VTKObservationMixin):
         self.ui.sampleButton.setMenu(menu)
 
     def _on_sample(self, index: int) -> None:
-        if self.node is not None:
+        if self.bound:
             self.node.radiograph = sample_data.load(sample_data.SAMPLES[index])
 
     def remember_form(self, features: Mapping[str, int], demographics: Mapping[str, str]) -> None:

@@ -38,7 +38,7 @@ class ResultSection(Section):
     ) -> None:
         super().__init__(ui, logic)
         self._generate, self._turns = generate, turns
-        self._shown: tuple = ()
+        self._shown: tuple[Any, ...] = ()
         ui.resultSelector.addAttribute("vtkMRMLScalarVolumeNode", attributes.KIND, "volume")
         ui.overlayComboBox.addItem(_("None"), "")
         ui.overlayComboBox.connect("currentIndexChanged(int)", self._on_overlay)
@@ -51,7 +51,7 @@ class ResultSection(Section):
         self.listen(logic.failed, lambda _error: self._show_chosen())
 
     def update(self) -> None:
-        if self.node is None:
+        if not self.bound:
             return
         chosen = self.node.result
         roles = [(text, role) for role, text in _OVERLAYS if _reference(chosen, role) is not None]
@@ -97,7 +97,7 @@ class ResultSection(Section):
         self._turns.add(self._with(node, lambda it: layout.show_slice(it, slices - 1)))
 
     def _on_finished(self, outcome: Any) -> None:
-        if self.node is None:
+        if not self.bound:
             return
         if isinstance(outcome, Result):
             self.node.overlay = attributes.DIFFERENCE if outcome.difference is not None else ""
@@ -115,7 +115,9 @@ class ResultSection(Section):
         self._show_chosen()
 
     def _with(
-        self, node: slicer.vtkMRMLNode, act: Callable[[slicer.vtkMRMLNode], None]
+        self,
+        node: slicer.vtkMRMLScalarVolumeNode,
+        act: Callable[[slicer.vtkMRMLScalarVolumeNode], None],
     ) -> Callable[[], None]:
         """Something to do with a node in a later turn, if it is still there then."""
         node_id = node.GetID()
@@ -128,7 +130,7 @@ class ResultSection(Section):
         return step
 
     def _on_overlay(self, _index: int) -> None:
-        if self.node is not None:
+        if self.bound:
             self.node.overlay = selected_data(self.ui.overlayComboBox) or ""
 
     def _on_layout(self, _checked: bool = False) -> None:
@@ -167,13 +169,13 @@ class ResultSection(Section):
         except XR2MRIClientError as error:
             tell(self.ui.messageLabel, str(error), "bad")
 
-    def _wanted(self) -> tuple:
+    def _wanted(self) -> tuple[Any, ...]:
         chosen = self.node.result
         return (chosen.GetID(), self.node.overlay) if chosen is not None else ()
 
     def _show_chosen(self) -> None:
         """Bring the chosen volume, its radiograph and its overlay into the views."""
-        if self.node is None:
+        if not self.bound:
             return
         before, self._shown = self._shown, self._wanted()
         if not self._shown and not before:
@@ -184,13 +186,13 @@ class ResultSection(Section):
             self._turns.add(self._fit_solid)
 
     def _show_radiograph(self) -> None:
-        if layout.is_shown() and self.node is not None:
+        if layout.is_shown() and self.bound:
             made, chosen = self.node.result, self.node.radiograph
             xray = _radiograph_of(made) if made is not None else chosen
             layout.show_radiograph(xray if not problem(xray) else None)
 
     def _show_volume(self, fit: bool) -> None:
-        if self.node is not None and (layout.is_shown() or not settings.own_layout()):
+        if self.bound and (layout.is_shown() or not settings.own_layout()):
             chosen = self.node.result
             overlay = _reference(chosen, self.node.overlay)
             layout.show_volume(chosen, overlay, fit=fit)

@@ -22,14 +22,27 @@ class Section:
         ui: the widgets of the panel by name.
         logic: what does the work.
 
-    Attributes:
-        node: the parameter node; None while the scene is being closed.
     """
 
     def __init__(self, ui: Any, logic: XR2MRILogic) -> None:
         self.ui, self.logic = ui, logic
-        self.node: XR2MRIParameterNode | None = None
+        self._node: XR2MRIParameterNode | None = None
         self._heard: list[tuple[Signal, Callable[..., None]]] = []
+
+    @property
+    def bound(self) -> bool:
+        """Whether there is a parameter node; there is none while the scene is being closed."""
+        return self._node is not None
+
+    @property
+    def node(self) -> XR2MRIParameterNode:
+        """The parameter node, where the section is `bound` to one."""
+        assert self._node is not None
+        return self._node
+
+    def bind(self, node: XR2MRIParameterNode | None) -> None:
+        """Show another parameter node, or none."""
+        self._node = node
 
     def listen(self, signal: Signal, listener: Callable[..., None]) -> None:
         """Have a listener called by a signal of the logic until `close`."""
@@ -90,7 +103,7 @@ def selected_data(combo: qt.QComboBox) -> Any:
     return combo.itemData(combo.currentIndex)
 
 
-def set_items(combo: qt.QComboBox, items: list) -> None:
+def set_items(combo: qt.QComboBox, items: list[tuple[str, Any]]) -> None:
     """Give a combo box these (text, value) pairs and keep what was chosen, if it is still there."""
     wanted = selected_data(combo)
     blocked = combo.blockSignals(True)

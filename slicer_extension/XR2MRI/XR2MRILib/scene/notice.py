@@ -7,6 +7,8 @@ that was saved and is opened again is marked as well.
 
 from __future__ import annotations
 
+from typing import Any
+
 import slicer
 import vtk
 from slicer.util import VTKObservationMixin
@@ -113,11 +115,11 @@ def _shows_synthetic(composite: slicer.vtkMRMLSliceCompositeNode | None) -> bool
     return any(is_synthetic(slicer.mrmlScene.GetNodeByID(id_)) for id_ in ids if id_)
 
 
-def _watched() -> list:
+def _watched() -> list[Any]:
     return slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode") + _renderings()
 
 
-def _renderings() -> list:
+def _renderings() -> list[Any]:
     return slicer.util.getNodesByClass("vtkMRMLVolumeRenderingDisplayNode")
 
 

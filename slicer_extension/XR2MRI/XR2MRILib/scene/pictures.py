@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import slicer
@@ -69,7 +70,7 @@ def plane(node: slicer.vtkMRMLScalarVolumeNode, name: str) -> Picture:
     axis_of = {letter: int(np.abs(to_ras[index]).argmax()) for letter, index in _AXES.items()}
     top, left = (axis_of[letter] for letter in _SHOWN[name])
     (across,) = {0, 1, 2} - {top, left}
-    middle: list = [slice(None)] * 3  # np.take would copy the whole volume
+    middle: list[Any] = [slice(None)] * 3  # np.take would copy the whole volume
     middle[across] = array.shape[across] // 2
     picture = array[tuple(middle)]
     rows, columns = (axis - (axis > across) for axis in (top, left))

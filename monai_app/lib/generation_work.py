@@ -1,0 +1,152 @@
+"""One generation as the work of a job: runs on a device's thread, and holds what has arrived."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from monai_app.lib.device_queue import DeviceLost, Job
+from monai_app.lib.device_worker import DeviceWorker
+from monai_app.lib.pace import Pace
+from monai_app.lib.parameters import GenerationParameters
+from xr2mri_core.devices import is_out_of_memory
+from xr2mri_core.errors import Cancelled, InputError, OutputError
+from xr2mri_core.generation import KneeMRIGenerator
+from xr2mri_core.geometry import depths_of
+from xr2mri_core.reading import PreparedRadiograph
+from xr2mri_core.request import GenerationRequest
+from xr2mri_core.volume import GeneratedVolume
+
+log = logging.getLogger("xr2mri")
+
+_RECORD = 256 << 10  # bytes of a record, and of what is kept of a header
+
+Deliver = Callable[[GeneratedVolume], dict[str, str]]
+"""Takes a result elsewhere; what it returns goes into the record as `stored`."""
+
+
+class Generation:
+    """A volume under construction: the work of one job.
+
+    Attributes:
+        parameters: what was asked for.
+        affine: affine of the volume.
+        units: slices of all samples.
+        size: bytes that its result will take.
+        slices: how many have arrived of the first sample, from the posterior end on.
+        warnings: about the radiograph.
+    """
+
+    def __init__(
+        self,
+        generator: KneeMRIGenerator,
+        radiograph: PreparedRadiograph,
+        parameters: GenerationParameters,
+        batch_size: int | None,
+        deliver: Deliver | None = None,
+        workers: Sequence[DeviceWorker] = (),
+        pace: Pace | None = None,
+        most_seconds: float = math.inf,
+    ) -> None:
+        self.parameters, self._workers = parameters, workers
+        self._deliver = deliver
+        depths = depths_of(parameters.count) if parameters.depths is None else parameters.depths
+        self.affine = generator.affine(depths)
+        self.units = parameters.count * parameters.samples
+        volumes = 1 if parameters.samples == 1 else 3  # beside the volume mean and deviation
+        voxels = (volumes * parameters.count + 1) * generator.image_size**2  # 1: the radiograph
+        self.size = voxels * np.dtype(np.float32).itemsize + _RECORD
+        parameters.condition.check_for(generator.uses_demographics)
+        self.slices = 0
+        self.warnings = [str(warning) for warning in radiograph.info.get("warnings", ())]
+        self._generator: KneeMRIGenerator | None = generator
+        self._radiograph: PreparedRadiograph | None = radiograph
+        self._batch_size = batch_size
+        self._partial: np.ndarray | None = None
+        self._pace, self._most_seconds = pace, most_seconds
+
+    def __call__(self, job: Job) -> GeneratedVolume:
+        """Run on the device's thread."""
+        generator, radiograph = self._generator, self._radiograph
+        assert generator is not None and radiograph is not None
+        p = self.parameters
+        side = generator.image_size
+
+        def is_over() -> bool:
+            return job.is_cancelled() or job.seconds > self._most_seconds
+
+        callbacks: dict[str, Any] = {
+            "progress": lambda done, total, stage: job.advance(done),
+            "arrived": self._arrived,
+            "cancelled": is_over,
+        }
+        request = {**p.request, "batch_size": self._batch_size}
+        again = False
+        try:
+            with _memory():
+                self._partial = np.zeros((side, p.count, side), np.float32)
+                if self._workers:
+                    assert job.device is not None and generator.recipe is not None
+                    generated = self._workers[job.device].generate(
+                        generator.recipe, radiograph, p.condition, request, **callbacks
+                    )
+                else:
+                    generated = generator.generate(radiograph, p.condition, **request, **callbacks)
+            if self._pace is not None:
+                passes = generator.plan(request_of(p, self._batch_size, generator)).passes
+                self._pace.timed(passes, generated.record["seconds"]["generate"])
+            if self._deliver is not None:
+                generated.record["stored"] = self._deliver(generated)
+            return generated
+        except DeviceLost:
+            again = True
+            raise
+        except Cancelled:
+            if job.is_cancelled():
+                raise
+            raise InputError(
+                f"this generation has run for {job.seconds:.0f} s, twice what one may: lower "
+                "num_slices (or give fewer depths), samples or steps"
+            ) from None
+        finally:  # whatever comes of it, the job holds no more than its result
+            self._partial, self.slices = (None, 0) if again else (None, self.slices)
+            if not again:
+                self._generator = self._radiograph = self._deliver = None
+
+    def _arrived(self, index: int, volume: np.ndarray) -> None:
+        assert self._partial is not None
+        self._partial[:, index : index + volume.shape[1]] = volume
+        self.slices = index + volume.shape[1]
+
+    def partial(self) -> np.ndarray | None:
+        """What has arrived so far, not a copy; None before the start and after the end."""
+        return self._partial
+
+
+def request_of(
+    parameters: GenerationParameters, batch_size: int | None, generator: KneeMRIGenerator
+) -> GenerationRequest:
+    """What parameters ask of a generator, with its defaults filled in."""
+    own: dict[str, Any] = {} if batch_size is None else {"batch_size": batch_size}
+    asked = GenerationRequest(**parameters.request, **own)
+    return asked.filled(generator.settings)
+
+
+@contextmanager
+def _memory() -> Iterator[None]:
+    """Tells apart from other failures that the memory of device or machine does not suffice."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        log.error("a generation needs more memory than there is: %s", error)
+        raise OutputError(
+            "the memory of the server does not suffice for this volume: lower num_slices (or give "
+            "fewer depths) or samples"
+        ) from error.with_traceback(None)  # a traceback keeps the tensors of its frames
