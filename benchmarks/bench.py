@@ -250,8 +250,8 @@ def _features(case: dict[str, Path]) -> dict[str, int]:
 
 def _quality(folder: Path, cases: int) -> dict[str, dict[str, float]]:
     """Mean metrics of all against the truth."""
-    from xr2mri_core.evaluation.compare import read_truth
     from xr2mri_core.evaluation.planes import coherence, in_planes
+    from xr2mri_core.evaluation.truth import read_truth
 
     scores: dict[str, list[dict[str, float]]] = {name: [] for name in METHODS}
     for index in range(cases):

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xr2mri_core.evaluation.compare import Truth, read_slices, read_truth
 from xr2mri_core.evaluation.figures import draw_planes, joint_slice, save, show_slice
 from xr2mri_core.evaluation.planes import coherence, in_planes
+from xr2mri_core.evaluation.truth import Truth, read_slices, read_truth
 from xr2mri_core.export import write_json, write_nifti
 from xr2mri_core.files import atomic_files, check_writable
 from xr2mri_core.geometry import volume_to_slices

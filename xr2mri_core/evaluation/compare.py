@@ -17,13 +17,11 @@ changed.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import joblib
@@ -31,18 +29,28 @@ import numpy as np
 
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import DatalistError
-from xr2mri_core.evaluation.metrics import Reference, adjacent_correlation, feature_response
+from xr2mri_core.evaluation.metrics import adjacent_correlation, feature_response
 from xr2mri_core.evaluation.planes import coherence, in_planes, spread_error, texture
 from xr2mri_core.evaluation.summary import markdown, summarise
-from xr2mri_core.export import write_json, write_nifti
+from xr2mri_core.evaluation.truth import (
+    Item,
+    Truth,
+    frame_slices,
+    mean_volume,
+    next_patient,
+    phantom_origin,
+    read_slices,
+    read_truth,
+    resampled,
+)
+from xr2mri_core.export import write_json
 from xr2mri_core.features import VARIABLES
 from xr2mri_core.files import atomic_files, scratch_folder
-from xr2mri_core.geometry import IMAGE_SIZE, Laterality, mirror_picture, volume_to_slices
 from xr2mri_core.processes import each_done
 from xr2mri_core.tables import write_csv
-from xr2mri_core.volume import NOTICE
 
 if TYPE_CHECKING:
+    from xr2mri_core.evaluation.figures import Pictured
     from xr2mri_core.generation import KneeMRIGenerator
     from xr2mri_core.volume import GeneratedVolume
 
@@ -59,84 +67,7 @@ SPACINGS = (30, 50, 100, 200, 300, 400, 500)
 """Slices of the paper's Fig. 6."""
 OWN_NOISE, PAPERS_NOISE = "own noise", "independent noise"
 
-Item = Mapping[str, Any]
-Toggle = tuple[str, np.ndarray, np.ndarray]
-"""Variable, true slices with it off, true slices with it on."""
-
-
-# --- what is true ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Truth:
-    """One test case, ready to be compared with; slices (n, H, W) in [0, 1], right-knee frame."""
-
-    item: Item
-    reference: Reference
-    toggles: tuple[Toggle, ...] = ()
-
-
-def read_slices(item: Item, size: int = IMAGE_SIZE) -> tuple[np.ndarray, np.ndarray | None]:
-    """The true slices (n, size, size) in [0, 1] of a datalist item, and its label maps if any.
-
-    In the right-knee frame: where the item tells no side, the radiograph tells it, as it does to
-    the generator.
-    """
-    from xr2mri_core.localization.locate import side_of
-    from xr2mri_core.transforms.mri import mri_transforms
-
-    data = mri_transforms(size)({**item, "laterality": side_of(item)})
-    slices = (np.asarray(data["mri"], np.float32)[:, 0] + 1) / 2
-    labels = np.asarray(data["labels"]) if item.get("labels") else None
-    return slices, None if labels is None else labels.reshape(slices.shape).astype(np.uint8)
-
-
-def read_truth(item: Item, variables: Sequence[str] = (), size: int = IMAGE_SIZE) -> Truth:
-    """Load a case; for a phantom, also render it with each of ``variables`` switched."""
-    slices, labels = read_slices(item, size)
-    toggles = tuple(_toggled(item, name, slices) for name in variables)
-    return Truth(item, Reference.of(slices, labels), toggles)
-
-
-def _toggled(item: Item, name: str, slices: np.ndarray) -> Toggle:
-    """The phantom of ``item`` made again with one feature switched, everything else the same."""
-    from xr2mri_core.phantom import make_case
-
-    present = bool(item["features"].get(name, 0))
-    origin = phantom_origin(item)
-    assert origin is not None
-    case = make_case(**origin, features={**item["features"], name: int(not present)})
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "switched.nii"
-        write_nifti(path, case.mri, case.affine, NOTICE)
-        switched = {key: value for key, value in item.items() if key != "labels"}
-        other, _ = read_slices({**switched, "mri": str(path)}, size=slices.shape[1])
-    return (name, other, slices) if present else (name, slices, other)
-
-
-def mean_volume(
-    items: Sequence[Item], cases: int = 200, size: int = IMAGE_SIZE, seed: int = 0
-) -> np.ndarray:
-    """The mean (n, size, size) of at most ``cases`` volumes drawn from ``items``.
-
-    They have as many slices as the first drawn: windows of other sequences differ in length.
-    """
-    rng = np.random.default_rng(seed)
-    first, *others = rng.permutation(len(items))[:cases]
-    total = read_slices(items[first], size)[0].astype(np.float64)
-    for index in others:
-        total += resampled(read_slices(items[index], size)[0], len(total))
-    return np.asarray(total / (1 + len(others)), np.float32)
-
-
-# --- what is generated ----------------------------------------------------------------------------
-
-
-def frame_slices(generated: GeneratedVolume, volume: np.ndarray | None = None) -> np.ndarray:
-    """The slices (n, H, W) of a generated volume in the right-knee frame of `read_slices`."""
-    slices = volume_to_slices(generated.volume if volume is None else volume)
-    left = Laterality.parse(generated.record["laterality"]) is Laterality.LEFT
-    return mirror_picture(slices) if left else slices
+# --- what is measured ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -233,23 +164,10 @@ def evaluate(
     Raises:
         DatalistError: the split is empty or has a single patient, so that there is no other.
     """
-    from xr2mri_core.evaluation import figures
-
     items = load_datalist(datalist, split)[:cases]
-    others = [next_patient(items, index) for index in range(len(items))]
     synthetic = all(phantom_origin(item) for item in items)
     responding = (len(items) if response_cases is None else response_cases) if synthetic else 0
-    todo = [
-        _Case(
-            index,
-            item,
-            other,
-            _variables(index) if index < responding else (),
-            spaced=index < spacing_cases,
-            pictured=index < figures.PICTURED,
-        )
-        for index, (item, other) in enumerate(zip(items, others, strict=True))
-    ]
+    todo = _cases(items, responding, spacing_cases)
     report = progress or (lambda done, total, stage: None)
     report(0, len(items), "mean volume")
     mean = _mean_of_training(datalist, mean_cases, generator.image_size)
@@ -267,19 +185,44 @@ def evaluate(
                 report(len(done), len(items), "cases")
         done.sort(key=lambda one: one.index)
         pictured = [joblib.load(one.pictured) for one in done if one.pictured is not None]
-    measured = [one.measured for one in done]
-    spacing = [row for one in done for row in one.spacing]
-
     settings = {"datalist": Path(datalist).name, "split": split, "cases": len(items), "seed": seed}
     settings |= {"samples": samples, "phantom": synthetic, **request}
-    summary = summarise(
-        [m.methods for m in measured], [row for m in measured for row in m.response], spacing
-    ) | {"settings": settings, "model": generator.describe()}
+    return _write(out, done, pictured, {"settings": settings, "model": generator.describe()})
+
+
+def _cases(items: Sequence[Item], responding: int, spacing_cases: int) -> list[_Case]:
+    """What is to be done: the first cases also switch features, are spaced anew and pictured."""
+    from xr2mri_core.evaluation.figures import PICTURED
+
+    others = [next_patient(items, index) for index in range(len(items))]
+    return [
+        _Case(
+            index,
+            item,
+            other,
+            _variables(index) if index < responding else (),
+            spaced=index < spacing_cases,
+            pictured=index < PICTURED,
+        )
+        for index, (item, other) in enumerate(zip(items, others, strict=True))
+    ]
+
+
+def _write(
+    out: Path, done: Sequence[_Done], pictured: Sequence[Pictured], origin: Mapping[str, Any]
+) -> str:
+    """Write the tables and figures of an evaluation, all or none; return the summary's text."""
+    from xr2mri_core.evaluation import figures
+
+    measured = [one.measured for one in done]
+    spacing = [row for one in done for row in one.spacing]
+    response = [row for m in measured for row in m.response]
+    summary = summarise([m.methods for m in measured], response, spacing) | dict(origin)
     text = markdown(summary)
     rows = [{"case": m.case, "method": k, **v} for m in measured for k, v in m.methods.items()]
     with atomic_files(out) as files:
         write_csv(files.path(out / "metrics.csv"), rows)
-        write_csv(files.path(out / "response.csv"), [row for m in measured for row in m.response])
+        write_csv(files.path(out / "response.csv"), response)
         write_csv(files.path(out / "spacing.csv"), spacing)
         write_json(files.path(out / "summary.json"), summary)
         files.path(out / "summary.md").write_text(text, encoding="utf-8")
@@ -397,31 +340,8 @@ class _Run:
         )
 
 
-def phantom_origin(item: Item) -> dict[str, Any] | None:
-    """What `xr2mri_core.phantom.make_case` made this case from; None for any other data."""
-    record = Path(item["mri"]).with_name("features.json")
-    try:
-        content = json.loads(record.read_text(encoding="utf-8"))
-        return {"seed": content["case_seed"], "enrichment": content["origin"]["enrichment"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
 def _variables(index: int) -> tuple[str, ...]:
     return CYSTS[index % len(CYSTS)], CHONDROCALCINOSIS[index % len(CHONDROCALCINOSIS)]
-
-
-def next_patient(items: Sequence[Item], index: int) -> Item:
-    """The next item of another participant."""
-    for step in range(1, len(items)):
-        item = items[(index + step) % len(items)]
-        if item["participant"] != items[index]["participant"]:
-            return item
-    raise DatalistError(
-        f"{len(items)} case(s) of a single patient to evaluate; give a split, or more "
-        "cases, with at least two patients",
-        option="cases",
-    )
 
 
 def _mean_of_training(datalist: Path | str, cases: int, size: int) -> np.ndarray | None:
@@ -431,14 +351,3 @@ def _mean_of_training(datalist: Path | str, cases: int, size: int) -> np.ndarray
         log.warning("no row '%s': %s", MEAN_VOLUME, error)
         return None
     return mean_volume(items, cases, size)
-
-
-def resampled(slices: np.ndarray, count: int) -> np.ndarray:
-    """``count`` slices of the same window, linearly between the given ones."""
-    if len(slices) == count:
-        return slices
-    positions = np.linspace(0, len(slices) - 1, count)
-    low = np.floor(positions).astype(int)
-    high = np.minimum(low + 1, len(slices) - 1)
-    weight = (positions - low).astype(np.float32)[:, None, None]
-    return (1 - weight) * slices[low] + weight * slices[high]

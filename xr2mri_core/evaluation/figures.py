@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from xr2mri_core.evaluation.compare import Truth
+    from xr2mri_core.evaluation.truth import Truth
 
 PICTURED = 6
 """Cases whose volumes are kept for pictures."""

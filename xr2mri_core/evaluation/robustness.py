@@ -22,15 +22,15 @@ import numpy as np
 import torch
 
 from xr2mri_core.datalist import load_datalist
-from xr2mri_core.evaluation.compare import (
+from xr2mri_core.evaluation.metrics import psnr, ssim
+from xr2mri_core.evaluation.summary import table
+from xr2mri_core.evaluation.truth import (
     Item,
     frame_slices,
     next_patient,
     phantom_origin,
     read_slices,
 )
-from xr2mri_core.evaluation.metrics import psnr, ssim
-from xr2mri_core.evaluation.summary import table
 from xr2mri_core.export import write_json
 from xr2mri_core.files import atomic_files
 from xr2mri_core.processes import each_done

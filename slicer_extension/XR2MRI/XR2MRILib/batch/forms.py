@@ -21,6 +21,7 @@ from xr2mri_client.errors import FormError, one_line
 from xr2mri_client.texts import tr as _
 
 from ..form import LARGEST_FILE, SEPARATORS, FeatureForm, side_of
+from .files import ending_of
 
 _COLUMNS = ("file", "radiograph", "name", "case")
 _DEMOGRAPHICS = ("age", "sex", "bmi")
@@ -194,6 +195,4 @@ def _spellings(path: str) -> Iterable[str]:
 
 
 def _without_ending(path: str) -> str:
-    from .items import ending_of
-
     return path[: len(path) - len(ending_of(path))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -19,12 +18,9 @@ from ..form import FeatureForm
 from ..scene import attributes
 from ..scene.picture import problem
 from ..upload import holds_patient_data
+from .files import ending_of, radiographs_of
 from .forms import Form, forms_of
 
-ENDINGS = (
-    ".nii.gz", ".nii", ".nrrd", ".mha", ".dcm", ".dicom", ".dic", ".ima", ".png", ".jpg", ".jpeg",
-)  # fmt: skip
-"""Of files that may be radiographs, in any case; DICOM files often have none."""
 MOST = 1000
 """Radiographs in a table: what is more goes to `xr2mri generate --folder`."""
 
@@ -96,7 +92,7 @@ def of_folder(folder: str | Path, form: FeatureForm) -> tuple[list[Item], list[s
     """
     folder = Path(folder)
     paths = []
-    for path in _files(folder):
+    for path in radiographs_of(folder):
         paths.append(path.relative_to(folder).as_posix())
         if len(paths) > MOST:
             message = _("{folder} has more than {n} radiographs.").format(folder=folder, n=MOST)
@@ -205,34 +201,6 @@ def of_node(node: slicer.vtkMRMLVolumeNode, form: Form | None = None) -> Item:
 
     whole = holds_patient_data(node)
     return Item(name, load, form, whole, radiograph=node_id, of_scene=True)
-
-
-def _files(folder: Path) -> Iterable[Path]:
-    for where, below, files in os.walk(folder):
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith(".") and _may_be_radiograph(Path(where) / name):
-                yield Path(where) / name
-
-
-def _may_be_radiograph(path: Path) -> bool:
-    if ending_of(path.name):
-        return True
-    if path.suffix and not path.suffix[1:].isdigit():  # of 1.2.840.113 the end is no ending
-        return False
-    if path.name.upper() == "DICOMDIR":
-        return False
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
-
-
-def ending_of(name: str) -> str:
-    """The ending of a file's name that tells a radiograph; empty where it has none."""
-    found = next((ending for ending in ENDINGS if name.lower().endswith(ending)), "")
-    return name[len(name) - len(found) :]
 
 
 def _below(hierarchy: Any, parent: int) -> list[int]:
