@@ -58,9 +58,9 @@ def test_no_two_modules_import_each_other():
             for node in ast.parse(file.read_text("utf-8")).body
             if isinstance(node, ast.ImportFrom) and not node.level and node.module
         ]
-        imported = {f"{node.module}.{alias.name}" for node in scope for alias in node.names}
-        imported |= {str(node.module) for node in scope}
-        graph[name] = {other for other in imported if other in names and other != name}
+        imports = {f"{node.module}.{alias.name}" for node in scope for alias in node.names}
+        imports |= {str(node.module) for node in scope}
+        graph[name] = {other for other in imports if other in names and other != name}
     done: set[str] = set()
 
     def follow(name: str, way: tuple[str, ...]) -> None:

@@ -36,7 +36,7 @@ def slow(number: int) -> int:
 def test_results_do_not_depend_on_the_number_of_processes(jobs, monkeypatch):
     monkeypatch.setenv("XR2MRI_TEST", "own")
     threads = torch.get_num_threads()
-    done = list(each_done(squared, range(5), jobs, "squares", {"XR2MRI_TEST": "other"}))
+    done = list(each_done(squared, range(5), jobs, "squares"))
     assert sorted(done) == [(n**2, 1, "own") for n in range(5)]
     assert torch.get_num_threads() == threads
 

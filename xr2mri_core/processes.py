@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -87,7 +87,6 @@ def each_done(
     items: Iterable[Item],
     jobs: int,
     doing: str,
-    environment: Mapping[str, str] | None = None,
     scheduler: str | None = None,
 ) -> Generator[Result, None, None]:
     """Yield ``work(item)`` of every item as it gets done: here, in processes, or on a cluster.
@@ -104,9 +103,8 @@ def each_done(
         items: picklable.
         jobs: processes (joblib's loky); 1 or fewer works in this process, in order.
         doing: what a process does, for the error, e.g. "makes phantoms".
-        environment: variables that the processes find set, unless they are set already.
         scheduler: address of a Dask scheduler, ``tcp://host:8786``, whose workers take the place of
-            the processes; ``jobs`` and ``environment`` are passed over.
+            the processes; ``jobs`` is passed over.
 
     Raises:
         OutputError: a process was killed, or the scheduler was lost.
@@ -117,7 +115,7 @@ def each_done(
         yield from map(piece, items)
         return
     pool: _Processes | _Cluster = (
-        _Processes(jobs, doing, environment) if scheduler is None else _Cluster(scheduler, doing)
+        _Processes(jobs, doing) if scheduler is None else _Cluster(scheduler, doing)
     )
     waiting: set[Future[Result]] = set()
     rest = iter(items)
@@ -177,15 +175,12 @@ def _libraries() -> Any:
 class _Processes:
     """Processes of this machine that end with this one, however that ends."""
 
-    def __init__(self, jobs: int, doing: str, environment: Mapping[str, str] | None) -> None:
+    def __init__(self, jobs: int, doing: str) -> None:
         from joblib.externals.loky import ProcessPoolExecutor
 
         self._jobs, self._doing = jobs, doing
         self.executor: Executor = ProcessPoolExecutor(
-            jobs,
-            initializer=begin_worker,
-            initargs=(os.getpid(),),
-            env={k: v for k, v in (environment or {}).items() if k not in os.environ},
+            jobs, initializer=_begin, initargs=(os.getpid(),)
         )
 
     def room(self) -> int:
@@ -257,6 +252,11 @@ class _Cluster:
                 f"the scheduler {self._address} was lost: run the same command again when it is "
                 "back; what was finished is kept"
             ) from None
+
+
+def _begin(parent: int) -> None:
+    begin_worker(parent)
+    keep_freed_memory()
 
 
 def begin_worker(parent: int, last_signal: signal.Signals = signal.SIGTERM) -> None:

@@ -70,8 +70,9 @@ class Sessions:
 
     def __init__(self, longest: float = 3600, quota: Quota | None = None) -> None:
         self.longest, self.quota = longest, quota or Quota("sessions", 256 << 20)
-        # No cache of cachetools: those forget silently, and what is forgotten here gives its room
-        # back; nor do they count from the last use.
+        # No TTLCache of cachetools: there an item's time runs from when it was put in, whatever its
+        # use since, and the next insertion drops what has expired without a word, while what is
+        # dropped here gives its room back.
         self._held: dict[str, Session] = {}
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None

@@ -22,8 +22,10 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
     return {name: p for name, p in module.named_parameters() if p.requires_grad}
 
 
-# Not `diffusers.training_utils.EMAModel`: its first steps have another momentum, so that no weight
-# comes out the same, and checkpoints of earlier trainings would not go on.
+# Not `diffusers.training_utils.EMAModel`. With `update_after_step=-1` its momentum is the same (by
+# default it is one step behind), but it rounds otherwise, so that weights differ in their last bits
+# from the first step on; and its state is a list without names, by which a checkpoint of another
+# model could not be refused, nor one of an earlier training go on.
 class EMA:
     """Handler: w' <- m w' + (1 - m) w after every step, for a module's trained weights w.
 
