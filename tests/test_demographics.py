@@ -22,7 +22,7 @@ from xr2mri_core.demographics import (
     parse_demographics,
 )
 from xr2mri_core.errors import DatalistError, InputError
-from xr2mri_core.evaluation.compare import evaluate
+from xr2mri_core.evaluation.evaluate import evaluate
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.networks import Guidance
 from xr2mri_core.networks.model import read_safetensors

@@ -12,7 +12,7 @@ from oai_samples import cheap_knees
 from PIL import Image
 from samples import INFERENCE, TINY
 
-from xr2mri_core.evaluation.compare import evaluate
+from xr2mri_core.evaluation.evaluate import evaluate
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.oai.index import Settings, index_release
 from xr2mri_core.oai.pictures import detected, middle_of_half

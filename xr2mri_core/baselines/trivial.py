@@ -4,7 +4,7 @@
 - **other patient**: the true volume of another test patient: a perfect picture of the wrong knee.
 - **nearest radiograph**: the volume of the training patient whose radiograph is most alike.
 
-The first two are `mean_volume` and `next_patient` of `xr2mri_core.evaluation.compare`.
+The first two are `mean_volume` and `next_patient` of `xr2mri_core.evaluation.truth`.
 """
 
 from __future__ import annotations

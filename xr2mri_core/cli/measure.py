@@ -45,7 +45,7 @@ def add(commands: Commands) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from xr2mri_core.evaluation.compare import evaluate
+    from xr2mri_core.evaluation.evaluate import evaluate
 
     names = ("response_cases", "spacing_cases", "mean_cases")
     _measure(arguments, evaluate, **{name: getattr(arguments, name) for name in names})

@@ -22,10 +22,11 @@ from xr2mri_core.comparison.measure import (
     keep_volume,
 )
 from xr2mri_core.evaluation.calibration import coverage, spread_skill
-from xr2mri_core.evaluation.compare import SPACINGS, frame_slices, mean_adjacent
 from xr2mri_core.evaluation.distribution import spectrum_distance
+from xr2mri_core.evaluation.evaluate import SPACINGS, mean_adjacent
 from xr2mri_core.evaluation.metrics import ssim
 from xr2mri_core.evaluation.planes import coherence, spread_error
+from xr2mri_core.evaluation.truth import frame_slices
 from xr2mri_core.features import VARIABLES
 from xr2mri_core.generation import KneeMRIGenerator
 

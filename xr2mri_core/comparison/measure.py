@@ -21,11 +21,12 @@ import torch
 
 from xr2mri_core.baselines.x_diffusion import coronal
 from xr2mri_core.comparison.seen import Seen
-from xr2mri_core.evaluation.compare import frame_slices, mean_adjacent, read_slices
 from xr2mri_core.evaluation.distribution import histogram_distance, spectrum_distance
+from xr2mri_core.evaluation.evaluate import mean_adjacent
 from xr2mri_core.evaluation.metrics import Reference
 from xr2mri_core.evaluation.planes import coherence, in_planes
 from xr2mri_core.evaluation.readers import Grader, Segmenter, structure_scores, structures_of
+from xr2mri_core.evaluation.truth import frame_slices, read_slices
 from xr2mri_core.generation import KneeMRIGenerator
 
 Item = Mapping[str, Any]

@@ -15,7 +15,7 @@ from xr2mri_core.comparison.plan import Plan
 from xr2mri_core.comparison.results import BLANK, OURS
 from xr2mri_core.comparison.training import Trained
 from xr2mri_core.datalist import load_datalist
-from xr2mri_core.evaluation.compare import mean_volume, read_slices, resampled
+from xr2mri_core.evaluation.truth import mean_volume, read_slices, resampled
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.training import SliceCache
 from xr2mri_core.training.cache import from_bytes

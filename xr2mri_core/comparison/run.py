@@ -46,7 +46,6 @@ from xr2mri_core.comparison.training import (
 )
 from xr2mri_core.datalist import load_datalist, save_datalist
 from xr2mri_core.errors import InputError
-from xr2mri_core.evaluation.compare import next_patient
 from xr2mri_core.evaluation.perceptual import LPIPS
 from xr2mri_core.evaluation.readers import (
     Grader,
@@ -55,6 +54,7 @@ from xr2mri_core.evaluation.readers import (
     train_grader,
     train_segmenter,
 )
+from xr2mri_core.evaluation.truth import next_patient
 from xr2mri_core.files import check_writable
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.shipped import bundle_folder

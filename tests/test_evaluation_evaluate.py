@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from xr2mri_core.errors import DatalistError
-from xr2mri_core.evaluation import compare
+from xr2mri_core.evaluation import evaluate as evaluation
 from xr2mri_core.evaluation.summary import markdown, summarise
 from xr2mri_core.geometry import slices_to_volume, volume_affine
 
@@ -30,8 +30,8 @@ class Oracle:
 
     def generate(self, radiograph, features, num_slices, seed, laterality, box, samples=1, **more):
         self.calls.append((radiograph.name, dict(features), num_slices, seed, laterality, more))
-        slices, _ = compare.read_slices(self.known[str(radiograph)], self.image_size)
-        slices = compare.resampled(slices, num_slices)
+        slices, _ = evaluation.read_slices(self.known[str(radiograph)], self.image_size)
+        slices = evaluation.resampled(slices, num_slices)
         if not features:
             slices = 0.8 * slices
         if laterality == "L":
@@ -52,8 +52,8 @@ def oracle(small_datalist):
 
 
 def test_rows_and_files_of_an_evaluation(small_datalist, oracle, tmp_path, monkeypatch):
-    monkeypatch.setattr(compare, "SPACINGS", (3, 50, 60))
-    text = compare.evaluate(
+    monkeypatch.setattr(evaluation, "SPACINGS", (3, 50, 60))
+    text = evaluation.evaluate(
         small_datalist, oracle, tmp_path, samples=2, spacing_cases=1, seed=5, steps=4
     )
     of_rows = [call for call in oracle.calls if call[2] == oracle.calls[0][2]]
@@ -67,7 +67,7 @@ def test_rows_and_files_of_an_evaluation(small_datalist, oracle, tmp_path, monke
     assert {call[5]["steps"] for call in oracle.calls} == {4}
     with (tmp_path / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
-    methods = ["model", "model, sample", *compare.BASELINES, "empty edge map", "truth"]
+    methods = ["model", "model, sample", *evaluation.BASELINES, "empty edge map", "truth"]
     assert [row["method"] for row in rows if row["case"] == "case-3"] == methods
     assert {row["case"] for row in rows} == {"case-3", "case-4"}
     for name in methods:
@@ -76,7 +76,7 @@ def test_rows_and_files_of_an_evaluation(small_datalist, oracle, tmp_path, monke
     for case in ("case-3", "case-4"):  # the second is a left knee
         assert float(scores[case, "model"]["psnr"]) == float("inf")
         assert float(scores[case, "model"]["rssim"]) == pytest.approx(1)
-        for other in compare.BASELINES:
+        for other in evaluation.BASELINES:
             assert float(scores[case, other]["ssim"]) < 1
         floor = float(scores[case, "empty edge map"]["rssim"])
         assert 0 < floor < 1
@@ -93,7 +93,7 @@ def test_rows_and_files_of_an_evaluation(small_datalist, oracle, tmp_path, monke
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["settings"]["steps"] == 4 and summary["settings"]["phantom"] is False
     assert summary["advantage"]["other patient"]["ssim"]["won"] == 1
-    at = [f"{n} {noise} noise" for n in compare.SPACINGS for noise in ("own", "independent")]
+    at = [f"{n} {noise} noise" for n in evaluation.SPACINGS for noise in ("own", "independent")]
     assert list(summary["spacing"]) == ["truth", *at]
     assert {call[5].get("noise_length") for call in oracle.calls} == {None, 0.0}
     assert {"boxplots.png", "planes.png", "montage.png", "spacing.png", "summary.md"} <= {
@@ -104,7 +104,9 @@ def test_rows_and_files_of_an_evaluation(small_datalist, oracle, tmp_path, monke
 @pytest.mark.slow
 def test_several_processes_measure_the_same(small_datalist, oracle, tmp_path):
     alone, together = (
-        compare.evaluate(small_datalist, oracle, tmp_path / str(jobs), spacing_cases=0, jobs=jobs)
+        evaluation.evaluate(
+            small_datalist, oracle, tmp_path / str(jobs), spacing_cases=0, jobs=jobs
+        )
         for jobs in (1, 2)
     )
     assert alone == together
@@ -121,12 +123,12 @@ def test_the_side_that_only_the_radiograph_tells_is_everybodys(small_datalist, t
     write_radiograph_dicom(tmp_path / "left.dcm", pixels, 0.5, patient_id="x", laterality="L")
     item = load_datalist(small_datalist, "training")[0]
     item |= {"radiograph": str(tmp_path / "left.dcm"), "laterality": "auto"}
-    slices, _ = compare.read_slices(item, 64)
-    sided, _ = compare.read_slices({**item, "laterality": "L"}, 64)
-    other, _ = compare.read_slices({**item, "laterality": "R"}, 64)
+    slices, _ = evaluation.read_slices(item, 64)
+    sided, _ = evaluation.read_slices({**item, "laterality": "L"}, 64)
+    other, _ = evaluation.read_slices({**item, "laterality": "R"}, 64)
     np.testing.assert_array_equal(slices, sided)
     np.testing.assert_array_equal(slices, other[:, :, ::-1])
-    np.testing.assert_array_equal(compare.mean_volume([item], size=64), slices)
+    np.testing.assert_array_equal(evaluation.mean_volume([item], size=64), slices)
     assert prepare_radiograph(item["radiograph"], 64).side == "L"
     trained = SliceCache.build([item], tmp_path, size=64, processes=1).arrays["slices"][0]
     np.testing.assert_array_equal(trained, to_bytes(2 * slices - 1))
@@ -139,16 +141,16 @@ def test_mean_of_volumes_of_differing_length_has_that_of_the_first(small_datalis
     windows = [(20, 46), (20, 43)]
     uneven = [{**item, "window": w} for item, w in zip(items, windows, strict=True)]
     first = int(np.random.default_rng(0).permutation(2)[0])
-    mean = compare.mean_volume(uneven, size=64)
+    mean = evaluation.mean_volume(uneven, size=64)
     assert mean.shape == (windows[first][1] - windows[first][0], 64, 64)
-    own, other = (compare.read_slices(uneven[k], 64)[0] for k in (first, 1 - first))
+    own, other = (evaluation.read_slices(uneven[k], 64)[0] for k in (first, 1 - first))
     np.testing.assert_allclose(mean[0], (own[0] + other[0]) / 2, atol=1e-6)
     np.testing.assert_allclose(mean[-1], (own[-1] + other[-1]) / 2, atol=1e-6)
 
 
 def test_one_patient_has_no_other(small_datalist, oracle, tmp_path):
     with pytest.raises(DatalistError, match="at least two"):
-        compare.evaluate(small_datalist, oracle, tmp_path, cases=1)
+        evaluation.evaluate(small_datalist, oracle, tmp_path, cases=1)
     assert not list(tmp_path.iterdir())
 
 
@@ -173,7 +175,7 @@ def test_a_switched_phantom_changes_only_there(tmp_path, monkeypatch):
     record = {"case_seed": 77, "origin": {"enrichment": 0.25}}
     (tmp_path / "features.json").write_text(json.dumps(record))
     item = {"case": "a", "mri": str(tmp_path / "mri.nii.gz"), "features": grades}
-    truth = compare.read_truth(item, ["V00XRCYFM"], size=64)
+    truth = evaluation.read_truth(item, ["V00XRCYFM"], size=64)
     assert asked == {
         "seed": 77, "enrichment": 0.25, "features": {"V00XRKL": 1, "V00XRCYFM": 0},
     }  # fmt: skip
@@ -185,9 +187,9 @@ def test_a_switched_phantom_changes_only_there(tmp_path, monkeypatch):
 
 
 def test_cysts_and_chondrocalcinosis_take_turns():
-    pairs = [compare._variables(index) for index in range(4)]
-    assert {cyst for cyst, _ in pairs} == set(compare.CYSTS) and len(compare.CYSTS) == 4
-    assert {other for _, other in pairs} == set(compare.CHONDROCALCINOSIS)
+    pairs = [evaluation._variables(index) for index in range(4)]
+    assert {cyst for cyst, _ in pairs} == set(evaluation.CYSTS) and len(evaluation.CYSTS) == 4
+    assert {other for _, other in pairs} == set(evaluation.CHONDROCALCINOSIS)
 
 
 def test_the_summary_counts_wins_and_the_right_direction():
