@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
+from xr2mri_core.evaluation.compare import frame_slices, read_truth
 
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.devices import best_device
-from xr2mri_core.evaluation.compare import frame_slices, read_truth
 from xr2mri_core.evaluation.planes import coherence
 from xr2mri_core.evaluation.readers import Grader, load_or_train, presence
 from xr2mri_core.evaluation.summary import table

@@ -212,7 +212,7 @@ def test_volumes_are_cut_along_an_axis_and_put_together_again():
 
 
 def test_a_volume_of_three_axes_is_the_mean_of_its_volumes():
-    """The generator draws what it is told by the guidance: a ramp along its own slices."""
+    """The generator draws what the guidance says: a ramp along its own slices."""
 
     class Ramp:
         model = SimpleNamespace(

@@ -80,7 +80,7 @@ def compared(training_bundle, labelled_datalist, tmp_path_factory):
     """A whole comparison of two methods, whose trainings run in this process."""
     out, commands = tmp_path_factory.mktemp("compared"), []
 
-    def run(options, told):
+    def run(options, log):
         commands.append(dict(options))
         bundle_run(**options)
 
@@ -111,10 +111,10 @@ def test_methods_are_trained_alike_and_measured_in_one_table(compared):
     assert float(scores["nearest", "case-3"]["ssim"]) > float(scores["ldm", "case-3"]["ssim"])
 
     with (out / "provenance.csv").open() as file:
-        told = {row["method"]: row for row in csv.DictReader(file)}
-    ours = told[METHODS["ours"].title]
-    assert ours["slices seen"] == "32" == told["LDM"]["slices seen"]
-    assert len(ours["weights"]) == 64 and ours["weights"] != told["LDM"]["weights"]
+        by_method = {row["method"]: row for row in csv.DictReader(file)}
+    ours = by_method[METHODS["ours"].title]
+    assert ours["slices seen"] == "32" == by_method["LDM"]["slices seen"]
+    assert len(ours["weights"]) == 64 and ours["weights"] != by_method["LDM"]["weights"]
     assert ours["command"].count("monai.bundle run") == 2 and "volume.yaml" in ours["command"]
     assert ours["commit"] and ours["seed"] == "0"
     for name in ("ours", "ours_mean", "ours_blank"):
@@ -361,7 +361,7 @@ def test_results_of_other_weights_are_not_reported():
 def test_what_was_trained_otherwise_is_trained_anew(training_bundle, labelled_datalist, tmp_path):
     made = []
 
-    def run(options, told):
+    def run(options, log):
         folder = Path(options["output_dir"])
         made.append((options["steps"], (folder / "checkpoint.pt").exists()))
         (folder / "checkpoint.pt").touch()
@@ -401,8 +401,8 @@ def test_weights_that_were_given_are_told_apart(tmp_path):
             results.Results(tmp_path, PLAN, trained, [], [], [], {}, data, Readers())
         )
 
-    told = about([given])
-    assert "Weights of LDM were given" in told and "&lt;pair&gt;</b> (acquired data), 2" in told
+    text = about([given])
+    assert "Weights of LDM were given" in text and "&lt;pair&gt;</b> (acquired data), 2" in text
     assert "were given" not in about([])
 
 

@@ -212,13 +212,6 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
         described = store.describe(entry)
         return described if entry.owner == owner_of(request) else {**described, "warnings": []}
 
-    def owned(request: Request, job_id: str) -> Entry:
-        """A job whose result may be handed to who asks."""
-        entry = store.get(job_id, whose(request))
-        if entry.owner != owner_of(request):
-            raise HTTPException(403, "a result is for the user who asked for it, and nobody else")
-        return entry
-
     @router.post("/infer/{model}", status_code=202, summary="Start a generation")
     @allowed(Role.USER, upload=True)
     async def start(
@@ -264,6 +257,28 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
     async def state(request: Request, job_id: Id) -> JobState:
         return JobState(**described(request, store.get(job_id, whose(request))))
 
+    _add_results(router, store)
+
+    @router.delete("/{id}", summary="Cancel a job, or forget its result")
+    @allowed(Role.USER)
+    async def delete(request: Request, job_id: Id) -> JobState:
+        entry = store.remove(job_id, whose(request))
+        note(request, model=entry.model, job=entry.job.id)
+        await run_in_threadpool(entry.job.wait, 5.0)
+        return JobState(**described(request, entry))
+
+    return router
+
+
+def _add_results(router: APIRouter, store: JobStore) -> None:
+    """The routes of what a job has made, for its owner alone."""
+
+    def owned(request: Request, job_id: str) -> Entry:
+        entry = store.get(job_id, whose(request))
+        if entry.owner != owner_of(request):
+            raise HTTPException(403, "a result is for the user who asked for it, and nobody else")
+        return entry
+
     @router.get("/{id}/record", summary="The JSON record of a result")
     @allowed(Role.USER)
     async def record(request: Request, job_id: Id) -> dict[str, Any]:
@@ -305,16 +320,6 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
             _check_ended_well(entry.job)
             raise HTTPException(409, "no slice has come yet: ask again when the job runs")
         return partial_reply(entry, voxels, slices, form)
-
-    @router.delete("/{id}", summary="Cancel a job, or forget its result")
-    @allowed(Role.USER)
-    async def delete(request: Request, job_id: Id) -> JobState:
-        entry = store.remove(job_id, whose(request))
-        note(request, model=entry.model, job=entry.job.id)
-        await run_in_threadpool(entry.job.wait, 5.0)
-        return JobState(**described(request, entry))
-
-    return router
 
 
 def session_router(sources: Sources) -> APIRouter:

@@ -111,8 +111,8 @@ def ablation_pictures(
         (index, item), (truth, _) = chosen[0], truths(chosen[0][1])
         form = generator.form_of(item)["features"]
         with_, without = (
-            frame_slices(asked(generator, item, seed + index, len(truth.slices), told, **request))
-            for told in (form, ablations()[f"without {finding}"](form))
+            frame_slices(asked(generator, item, seed + index, len(truth.slices), given, **request))
+            for given in (form, ablations()[f"without {finding}"](form))
         )
         most = int(np.abs(with_ - without).sum((1, 2)).argmax())
         keep_volume(file_of(finding), np.stack([truth.slices[most], with_[most], without[most]]))

@@ -1,4 +1,4 @@
-"""What the comparison is to show, and whether it does; told in the report whichever way it went."""
+"""What the comparison is to show, and whether it does; reported whichever way it went."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _gains(results: Results) -> Iterator[Goal]:
         span = (found or {})[finding]
         reached = None if not np.isfinite(span[0]) else span[0] >= GAIN
         text = f"Features add {GAIN} to the AUC of {finding}"
-        yield Goal(text, _told(span), reached)
+        yield Goal(text, _gain(span), reached)
 
 
 def _ablation(results: Results) -> Iterator[Goal]:
@@ -99,10 +99,10 @@ def _ablation(results: Results) -> Iterator[Goal]:
         span = values["lost"][finding]
         reached = None if not np.isfinite(span[0]) else span[1] > 0
         text = f"Leaving {finding} out of the form is seen in its recovery (interval above 0)"
-        yield Goal(text, _told(span), reached)
+        yield Goal(text, _gain(span), reached)
 
 
-def _told(span: Span) -> str:
+def _gain(span: Span) -> str:
     if not np.isfinite(span[0]):
-        return "cannot be told: the test cases do not have both kinds"
+        return "cannot be measured: the test cases do not have both kinds"
     return f"AUC {number(span, 2, signed=True)}"

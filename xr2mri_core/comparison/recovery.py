@@ -25,7 +25,7 @@ Areas = dict[str, float]
 
 
 def groups() -> dict[str, list[str]]:
-    """What is told: each variable, each finding (its variables) and "all" of them."""
+    """What is to be recovered: each variable, each finding (its variables) and "all" of them."""
     found = {variable.name: [variable.name] for variable in VARIABLES}
     for variable in VARIABLES:
         found.setdefault(variable.finding, []).append(variable.name)
@@ -59,10 +59,10 @@ def gained(scores: Scores, other: Scores, truth: Scores, draws: int = DRAWS) -> 
 
 def occurrences(items: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """Name of `groups` -> cases with any of its variables present."""
-    told = {variable.name: index for index, variable in enumerate(VARIABLES)}
+    position = {variable.name: index for index, variable in enumerate(VARIABLES)}
     present = [presence(item["features"]) == 1 for item in items]
     return {
-        name: sum(bool(one[[told[v] for v in group]].any()) for one in present)
+        name: sum(bool(one[[position[v] for v in group]].any()) for one in present)
         for name, group in groups().items()
     }
 

@@ -282,14 +282,14 @@ def _datalist(datalist: Path, out: Path, plan: Plan) -> Path:
     """
     limits = {"training": plan.training_cases, "validation": None, "test": plan.cases}
     splits = {split: load_datalist(datalist, split)[:limit] for split, limit in limits.items()}
-    told = json.loads(datalist.read_text(encoding="utf-8-sig"))
+    content = json.loads(datalist.read_text(encoding="utf-8-sig"))
     own, new = out / "datalist.json", out / ".datalist.json"
     save_datalist(
         new,
         splits,
-        str(told.get("name", datalist.stem)),
-        str(told.get("description", "")),
-        bool(told.get("synthetic", False)),
+        str(content.get("name", datalist.stem)),
+        str(content.get("description", "")),
+        bool(content.get("synthetic", False)),
     )
     if own.is_file() and _trained_alike(own, new):
         new.unlink()

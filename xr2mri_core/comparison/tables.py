@@ -104,8 +104,8 @@ def methods(results: Results) -> str:
 
 
 def _name(title: str, kind: str | None) -> str:
-    told = {"sample": "draw", "mean": "best guess"}.get(kind or "")
-    return html.escape(title) + (f" <small>{told}</small>" if told else "")
+    kind_text = {"sample": "draw", "mean": "best guess"}.get(kind or "")
+    return html.escape(title) + (f" <small>{kind_text}</small>" if kind_text else "")
 
 
 def _best(metric: str, results: Results) -> str | None:

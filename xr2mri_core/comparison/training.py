@@ -228,16 +228,16 @@ def _asked(options: Mapping[str, Any], setting: Setting, start: Path | None) -> 
 
 def _finished(folder: Path, asked: Mapping[str, str]) -> bool:
     """Whether what is asked has been trained here; what was trained otherwise is removed."""
-    told = folder / "asked.json"
+    options_file = folder / "asked.json"
     try:
-        same = json.loads(told.read_text(encoding="utf-8")) == asked
+        same = json.loads(options_file.read_text(encoding="utf-8")) == asked
     except (OSError, ValueError):
         same = False
     if same:
         return (folder / WEIGHTS).is_file() and (folder / "model_card.json").is_file()
     if folder.is_dir():
         shutil.rmtree(folder)
-    write_text(told, json.dumps(asked))
+    write_text(options_file, json.dumps(asked))
     return False
 
 
@@ -248,10 +248,10 @@ def _words(options: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def _in_a_process(options: Mapping[str, Any], told: Path) -> None:
-    with told.open("a", encoding="utf-8") as file:
+def _in_a_process(options: Mapping[str, Any], log_file: Path) -> None:
+    with log_file.open("a", encoding="utf-8") as file:
         command = [sys.executable, *_words(options)[1:]]
         status = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode
     if status:
-        last = told.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-        raise TrainingError(f"a training failed: {' '.join(last)[:300]} (all of it: {told})")
+        last = log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+        raise TrainingError(f"a training failed: {' '.join(last)[:300]} (all of it: {log_file})")
