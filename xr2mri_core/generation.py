@@ -263,18 +263,8 @@ class KneeMRIGenerator:
         asked = wanted.batch_size
         (best, spread), wanted = within_memory(compute, wanted, self.device, report.again)
         several = wanted.samples > 1
-        ended = time.perf_counter()
-        record = record_of(
-            radiograph,
-            condition,
-            wanted,
-            self.affine(wanted.positions),
-            grading=self.model.grading,
-            uses_demographics=self.uses_demographics,
-            mean_by=self.plan(wanted).mean_by,
-            seconds={"prepare": prepared - started, "generate": ended - prepared},
-            model=self.describe(),
-        )
+        seconds = {"prepare": prepared - started, "generate": time.perf_counter() - prepared}
+        record = self._record(radiograph, condition, wanted, seconds)
         if wanted.batch_size != asked:
             record["warnings"].append(
                 f"the memory of the device sufficed for {wanted.batch_size} slices in one pass, "
@@ -288,6 +278,25 @@ class KneeMRIGenerator:
             radiograph=radiograph.shown,
             record=record,
             source=radiograph.header,
+        )
+
+    def _record(
+        self,
+        radiograph: PreparedRadiograph,
+        condition: Condition,
+        request: GenerationRequest,
+        seconds: Mapping[str, float],
+    ) -> dict[str, Any]:
+        return record_of(
+            radiograph,
+            condition,
+            request,
+            self.affine(request.positions),
+            grading=self.model.grading,
+            uses_demographics=self.uses_demographics,
+            mean_by=self.plan(request).mean_by,
+            seconds=seconds,
+            model=self.describe(),
         )
 
     def read(
