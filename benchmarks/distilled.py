@@ -29,6 +29,7 @@ from xr2mri_core.devices import best_device
 from xr2mri_core.evaluation.planes import coherence
 from xr2mri_core.evaluation.readers import Grader, load_or_train, presence
 from xr2mri_core.evaluation.summary import table
+from xr2mri_core.evaluation.truth import frame_slices, read_truth
 from xr2mri_core.files import write_text
 from xr2mri_core.generation import KneeMRIGenerator
 

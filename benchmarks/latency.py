@@ -32,11 +32,11 @@ def latencies(served: Served) -> Iterator[list[float]]:
 
     def tell(stdin=asking.stdin) -> None:
         """Where the server is, which comes back elsewhere when it was killed."""
-        told = ""
+        known = ""
         while not done.wait(EVERY / 2):
-            if told != served.server.url:
-                told = served.server.url
-                stdin.write(f"{told}\n")
+            if known != served.server.url:
+                known = served.server.url
+                stdin.write(f"{known}\n")
                 stdin.flush()
 
     telling = threading.Thread(target=tell)

@@ -5,7 +5,7 @@
 A normal radiograph may take at most 30 ms longer in the box, and 5 %, from the file to the picture
 that a model takes (decoding, finding the knee, cutting it out). "Without" is the same chain on the
 same open file in this process, by one thread as there, once it is warm: its memory has been touched
-and its code has run. (What several threads make of it is told, too; in the box they read other
+and its code has run. (What several threads make of it is reported, too; in the box they read other
 files.) It is prepared in both ways one after the other, in turns of which comes first, so that
 whatever else the machine does meets both; the median of the differences counts.
 

@@ -169,8 +169,8 @@ def test_a_generation_imports_no_logging_of_trainings():
         "print([m for m in ('mlflow', 'pandas') if m in sys.modules], 'monai' in sys.modules);"
         "import pandas, mlflow"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert told.stdout.split("\n")[-2] == "[] True" and told.returncode == 0, told.stderr
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.split("\n")[-2] == "[] True" and result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize("chosen", [None, "active"])

@@ -27,7 +27,7 @@ from xr2mri_core.condition import Condition
 from xr2mri_core.devices import best_device, device_of_worker, usable_device
 from xr2mri_core.diffusion import Scheduler
 from xr2mri_core.errors import InputError, WeightsError, shown
-from xr2mri_core.fitting import within_memory
+from xr2mri_core.fitting import Computed, within_memory
 from xr2mri_core.geometry import (
     FIELD_OF_VIEW_MM,
     Laterality,

@@ -20,7 +20,7 @@ from monai_app.lib.http_errors import NotFound
 from monai_app.lib.parameters import GenerationParameters
 from monai_app.lib.reading_box import Source
 from monai_app.lib.service import GenerationService
-from monai_app.lib.studies import ReadOnlyStudies, Source
+from monai_app.lib.studies import ReadOnlyStudies
 from monai_app.lib.uploads import Sessions, TooMuch
 from xr2mri_core.errors import InputError, shown
 from xr2mri_core.export import dicom_series

@@ -274,7 +274,7 @@ def widened(state: Mapping[str, Tensor], model: XR2MRIModel) -> dict[str, Tensor
     return wide
 
 
-def unique_state(module: nn.Module) -> dict[str, Tensor]:
+def unique_state(module: nn.Module | Autoencoder) -> dict[str, Tensor]:
     """`state_dict()` with every shared tensor under its first name only.
 
     The paper's E_2 holds the same autoencoder as the model itself.

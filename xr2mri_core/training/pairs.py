@@ -8,14 +8,14 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from xr2mri_core.bundle import Bundle
 from xr2mri_core.diffusion import DepthNoise, build_scheduler, guided, sample
 from xr2mri_core.geometry import WINDOW_SLICES
-from xr2mri_core.networks import XR2MRIModel
+from xr2mri_core.networks import Autoencoder, XR2MRIModel
 from xr2mri_core.networks.model import unique_state
 from xr2mri_core.training.batches import Batch, case_weights, slab_positions, to_device
 from xr2mri_core.training.cache import (
@@ -240,7 +240,7 @@ def _fill(
         done[rows] = True
 
 
-def _alike(autoencoder: nn.Module, other: nn.Module) -> bool:
+def _alike(autoencoder: Autoencoder, other: Autoencoder) -> bool:
     """Whether two have the same weights, up to what 16 bits in a file change."""
     states = [unique_state(module) for module in (autoencoder, other)]
     shapes = [{name: value.shape for name, value in state.items()} for state in states]

@@ -52,9 +52,9 @@ class Pages:
             try:
                 before = list(_writable_and_others())
                 work()
-                told = [list(spans) for spans in _touched(before)]
+                touched = [list(spans) for spans in _touched(before)]
                 with os.fdopen(writing, "wb") as pipe:
-                    for spans in told:
+                    for spans in touched:
                         array = np.array(spans, np.int64).reshape(-1, 2)
                         pipe.write(len(array).to_bytes(8, "little") + array.tobytes())
             finally:
@@ -75,7 +75,7 @@ class Pages:
 
 
 def _spans_of(content: bytes) -> Iterator[Spans]:
-    """What the fork has told; nothing where it has failed."""
+    """What the fork has reported; nothing where it has failed."""
     while len(content) >= 8:
         count = int.from_bytes(content[:8], "little")
         numbers = np.frombuffer(content[8 : 8 + 16 * count], np.int64)

@@ -78,7 +78,7 @@ class Access:
 def is_local(scope: Scope, headers: dict[str, list[str]]) -> bool:
     """Whether a request comes from this machine, and not through a proxy on it.
 
-    One that says nothing of itself is told by its HTTP: nginx speaks 1.0 where it was not told to
+    A proxy that says nothing of itself is known by its HTTP: nginx speaks 1.0 unless it is set to
     speak another, and hands on an address of this machine as the host.
     """
     host = host_of(headers)
