@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
-from xr2mri_core.evaluation.compare import frame_slices, read_truth
 
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.devices import best_device

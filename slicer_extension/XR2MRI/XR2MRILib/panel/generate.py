@@ -165,15 +165,15 @@ class GenerateSection(Section):
 
     def _on_generate(self, _checked: bool = False) -> None:
         self._patient.commit()
-        if self._missing():
+        radiograph = self._radiograph.radiograph
+        if self._missing() or radiograph is None:
             return
         if self.logic.info is None:
-            chosen = self._radiograph.radiograph.GetID()
-            self._waiting = chosen if self._computer.start() else ""
+            self._waiting = radiograph.GetID() if self._computer.start() else ""
             return
         if not self.permitted():
             return
-        request, radiograph = self.request(), self._radiograph.radiograph
+        request = self.request()
         if self.attempt(lambda: self.logic.start(radiograph, request)):
             self._options.remember()
             self._radiograph.remember_form(request.features, self.node.demographics)
