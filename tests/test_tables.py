@@ -49,8 +49,8 @@ def test_every_table_that_holds_foreign_text_is_guarded(tmp_path):
     ]
     _write_manifest(tmp_path, [Row(evil, f"{evil}.png", error=evil, warnings=[evil])])
     header, row = read(tmp_path / "manifest.csv")
-    told = dict(zip(header, row, strict=True))
-    assert [told[name] for name in ("name", "radiograph", "warnings", "error")] == [
+    named = dict(zip(header, row, strict=True))
+    assert [named[name] for name in ("name", "radiograph", "warnings", "error")] == [
         f"'{evil}", f"'{evil}.png", f"'{evil}", f"'{evil}",
     ]  # fmt: skip
     assert f'"{evil}"' in (tmp_path / "manifest.json").read_text("utf-8"), "programs read that"

@@ -1,4 +1,4 @@
-"""Installing the server on this computer: for real with uv, and with a uv that does as told."""
+"""Installing the server on this computer: for real with uv, and with a uv that a test directs."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ with (folder / "asked").open("a") as log:
 print("uv says", words[0])
 what = (folder / "does").read_text()
 if what and what.split("|")[0] in " ".join(words):
-    told = what.split("|")[1]
-    if told == "hang":
+    order = what.split("|")[1]
+    if order == "hang":
         time.sleep(600)
-    sys.exit(told)
+    sys.exit(order)
 if words[0] == "venv":
     venv.create(words[-1], symlinks=True)
     (packages,) = pathlib.Path(words[-1]).glob("lib/python*/site-packages")
@@ -82,15 +82,15 @@ def test_what_is_installed_is_known_when_all_of_it_is_and_goes_without_a_trace(u
     place = Installation(tmp_path / "here")
     assert place.installed() is None
     (uv / "does").write_text("setuptools|error: No space left on device (os error 28)")
-    *told, failed = run(InstallWorker(place, str(wheel)))
+    *events, failed = run(InstallWorker(place, str(wheel)))
     assert isinstance(failed, Failed) and "The disk is full." in str(failed.error)
-    assert [one.index for one in told if isinstance(one, Step)] == [1, 2, 3, 4]
-    assert "os error 28" in [one.text for one in told if isinstance(one, Line)][-1]
+    assert [one.index for one in events if isinstance(one, Step)] == [1, 2, 3, 4]
+    assert "os error 28" in [one.text for one in events if isinstance(one, Line)][-1]
     assert place.python.exists() and place.installed() is None, "half of it is not all of it"
 
     (uv / "does").write_text("")
     (uv / "asked").unlink()
-    *told, done = run(InstallWorker(place, str(wheel)))
+    *events, done = run(InstallWorker(place, str(wheel)))
     assert isinstance(done, Returned), done.error.args
     asked = (uv / "asked").read_text().splitlines()
     assert not any(line.startswith("venv") for line in asked), "it went on where it had ended"
@@ -123,21 +123,21 @@ def test_a_removal_that_is_cancelled_leaves_nothing_that_is_taken_for_whole(tmp_
     place.mark(Installed(VERSION, "CPU", 1))
     monkeypatch.setattr("xr2mri_client.removing._PAUSE", 0.0)
     worker = RemoveWorker(place)
-    told = []
+    events = []
 
     def cancel_at_once(event):
-        told.append(event)
+        events.append(event)
         if isinstance(event, Removal):
             worker._stop.set()
 
     monkeypatch.setattr(worker, "_emit", cancel_at_once)
     worker.start()
-    assert worker.join(60) and isinstance(told[-1], Stopped)
-    assert told[0].total == 40 * 2 + 8, "files, folders, and the link"
+    assert worker.join(60) and isinstance(events[-1], Stopped)
+    assert events[0].total == 40 * 2 + 8, "files, folders, and the link"
     assert place.installed() is None and not place.python.exists() and place.left
-    *told, done = run(RemoveWorker(place))
+    *events, done = run(RemoveWorker(place))
     assert isinstance(done, Returned), done
-    assert told[-1].done <= told[-1].total
+    assert events[-1].done <= events[-1].total
     assert not place.folder.exists() and (tmp_path / "of others" / "file").exists()
 
 
@@ -215,10 +215,10 @@ def test_from_a_folder_nothing_is_downloaded(uv, wheel, tmp_path):
 
 def test_pytorch_comes_from_the_usual_index_where_its_own_is_not_reached(uv, wheel, tmp_path):
     (uv / "does").write_text("--torch-backend|error: Failed to fetch: dns error")
-    *told, done = run(InstallWorker(Installation(tmp_path / "here"), str(wheel)))
+    *events, done = run(InstallWorker(Installation(tmp_path / "here"), str(wheel)))
     assert isinstance(done, Returned)
     assert "PyTorch's own index is not reached" in "".join(
-        one.text for one in told if isinstance(one, Line)
+        one.text for one in events if isinstance(one, Line)
     )
     last = (uv / "asked").read_text().splitlines()[-1]
     assert "sam2" in last and "--torch-backend" not in last
@@ -343,8 +343,8 @@ def test_the_wheel_is_installed_by_uv_and_generates(wheel, tmp_path, radiograph,
     monkeypatch.setenv("UV_CACHE_DIR", cache)  # or this would download gigabytes
     monkeypatch.setattr(installing, "find_uv", lambda _place: str(uv))
     place = Installation(tmp_path / "here")
-    *told, done = run(InstallWorker(place, str(wheel)))
-    lines = [one.text for one in told if isinstance(one, Line)]
+    *events, done = run(InstallWorker(place, str(wheel)))
+    lines = [one.text for one in events if isinstance(one, Line)]
     assert isinstance(done, Returned), (done.error, lines[-20:])
     server = OwnServer(place)
     access = server.open()

@@ -194,8 +194,8 @@ def test_a_removal_is_followed_and_can_be_cancelled(here):
     user.logic.be(State.UNINSTALLING)
     assert offered(user) == ["Cancel"] and user.ui.computerStatus.text == "Removing..."
     user.logic.computer.happened.emit(Removal(1200, 5000))
-    told = "Removing: 1200 of 5000 files..."
-    assert user.ui.computerStatus.text == told == user.ui.progressNote.text
+    text = "Removing: 1200 of 5000 files..."
+    assert user.ui.computerStatus.text == text == user.ui.progressNote.text
     assert user.ui.progressBar.maximum == 5000 and user.ui.progressBar.value == 1200
     user.ui.uninstallButton.click()
     assert user.logic.asked == [("cancel",)] and not dialogs.shown

@@ -43,9 +43,9 @@ def make(*words: str) -> subprocess.CompletedProcess:
 def tree(tmp_path_factory) -> Path:
     """As `make slicer-repository` writes it."""
     out = tmp_path_factory.mktemp("repository") / NAME
-    told = make(f"OWNER={OWNER}", f"REPOSITORY={out}")
-    assert told.returncode == 0, told.stderr
-    assert NAME in told.stdout and "3d-slicer-extension" in told.stdout
+    result = make(f"OWNER={OWNER}", f"REPOSITORY={out}")
+    assert result.returncode == 0, result.stderr
+    assert NAME in result.stdout and "3d-slicer-extension" in result.stdout
     return out
 
 
@@ -147,8 +147,8 @@ def test_the_workflow_is_one(tree):
 
 
 def test_without_an_owner_it_says_what_to_set(tmp_path):
-    told = make(f"REPOSITORY={tmp_path / NAME}")
-    assert told.returncode != 0 and "set OWNER to the GitHub account" in told.stderr
+    result = make(f"REPOSITORY={tmp_path / NAME}")
+    assert result.returncode != 0 and "set OWNER to the GitHub account" in result.stderr
     assert not (tmp_path / NAME).exists()
 
 

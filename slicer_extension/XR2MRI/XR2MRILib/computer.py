@@ -106,7 +106,7 @@ class Uninstall(_OnThisComputer):
         self.worker = RemoveWorker(computer.installation, self._await_end)
 
     def _await_end(self) -> None:
-        """Wait until the server has ended that was told to; in the thread."""
+        """Wait in the thread until the server that was asked to end has ended."""
         server = self.computer.server
         server.wait()
         if server.find() is not None:

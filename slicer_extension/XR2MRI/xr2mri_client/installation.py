@@ -116,8 +116,8 @@ class Installation:
     def installed(self) -> Installed | None:
         """What is installed, None where nothing is, or not all of it."""
         try:
-            told = json.loads((self.folder / _MARKER).read_text(encoding="utf-8"))
-            found = Installed(str(told["version"]), str(told["device"]), int(told["bytes"]))
+            marker = json.loads((self.folder / _MARKER).read_text(encoding="utf-8"))
+            found = Installed(str(marker["version"]), str(marker["device"]), int(marker["bytes"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return found if self.python.exists() else None

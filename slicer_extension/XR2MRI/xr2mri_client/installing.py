@@ -53,17 +53,17 @@ class Line(Event):
 
 
 class Narrator(Task):
-    """A task that tells the lines of a log."""
+    """A task whose events include the lines of a log."""
 
     def drain(self) -> list[Event]:
         """As `Task.drain`, with lines that follow each other in one: a program may print hundreds
         at once, and a user interface is to show them in one go."""
-        told: list[Event] = []
+        gathered: list[Event] = []
         for _of_lines, events in groupby(super().drain(), lambda event: isinstance(event, Line)):
             together = list(events)
             lines = [event.text for event in together if isinstance(event, Line)]
-            told += [Line("\n".join(lines))] if lines else together
-        return told
+            gathered += [Line("\n".join(lines))] if lines else together
+        return gathered
 
 
 def find_uv(installation: Installation) -> str:
@@ -172,9 +172,9 @@ class InstallWorker(Narrator):
         free = shutil.disk_usage(folder).free / 1e9
         needed = needed_gb()[1]
         if free < needed and not self._place.python.exists():
-            told = _("{folder} has {free:.1f} GB free; {needed:.0f} GB are needed.")
+            message = _("{folder} has {free:.1f} GB free; {needed:.0f} GB are needed.")
             raise errors.InstallFailed(
-                told.format(folder=folder, free=free, needed=needed),
+                message.format(folder=folder, free=free, needed=needed),
                 _("Make room, or choose another folder."),
             )
 
@@ -222,10 +222,10 @@ class InstallWorker(Narrator):
         words = [str(self._place.python), "-I", "-m", "xr2mri_core.cli", "info"]
         lines = self._execute(words, said=False)
         try:
-            told = json.loads("\n".join(lines[lines.index("{") :]))
-            if not told["bundle"]["weights"]:
+            info = json.loads("\n".join(lines[lines.index("{") :]))
+            if not info["bundle"]["weights"]:
                 raise errors.InstallFailed(_("The weights of the model are missing."))
-            return str(told["versions"]["xr2mri"]), str(told["device"])
+            return str(info["versions"]["xr2mri"]), str(info["device"])
         except (ValueError, KeyError, TypeError):
             last = errors.one_line(" ".join(lines[-3:]))
             raise errors.InstallFailed(_("What was installed says {x}.").format(x=last)) from None
@@ -256,9 +256,9 @@ class InstallWorker(Narrator):
                 variables = dict(os.environ) if embedding else self._environment
                 self._program = Program(words, variables, self._place.folder)
             except OSError as error:
-                told = _("{program} cannot be started: {why}.")
+                message = _("{program} cannot be started: {why}.")
                 raise errors.InstallFailed(
-                    told.format(program=words[0], why=error.strerror or error)
+                    message.format(program=words[0], why=error.strerror or error)
                 ) from None
         lines: list[str] = []
         for line in self._program.lines():
