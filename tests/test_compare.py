@@ -495,7 +495,7 @@ def test_sets_of_slices_are_compared_by_what_was_kept_of_them(tmp_path):
 
 
 def test_the_command_is_told_without_this_machine():
-    told = summary._portable(
+    command = summary._portable(
         [
             "compare",
             "--out",
@@ -507,7 +507,7 @@ def test_the_command_is_told_without_this_machine():
             "--report-only",
         ]
     )
-    assert told == ["compare", "--out", "out", "--steps", "6"]
+    assert command == ["compare", "--out", "out", "--steps", "6"]
 
 
 def test_every_metric_stands_in_a_table():

@@ -107,7 +107,7 @@ def test_cosines_stand_in_for_letters(tmp_path, cosines, orientation):
 
 
 @pytest.mark.parametrize(
-    ("letters", "cosines", "told"),
+    ("letters", "cosines", "warning"),
     [
         (["L", "F"], [-1, 0, 0, 0, 0, -1], "contradicts itself: by ImageOrientationPatient"),
         (["R", "H"], [1, 0, 0, 0, 0, -1], "contradicts itself: by ImageOrientationPatient"),
@@ -116,11 +116,11 @@ def test_cosines_stand_in_for_letters(tmp_path, cosines, orientation):
         (["L", "F"], [1, 0, 0, 0, 1, 0], ""),
     ],
 )
-def test_letters_and_cosines_are_held_against_each_other(tmp_path, letters, cosines, told):
+def test_letters_and_cosines_are_held_against_each_other(tmp_path, letters, cosines, warning):
     tags = {} if letters is None else {"PatientOrientation": letters}
     path = write_dicom(tmp_path / "x", knee(), ImageOrientationPatient=cosines, **tags)
     pixels, info = read_radiograph(path)
-    assert told in " ".join(info["warnings"]) and bool(told) == bool(info["warnings"])
+    assert warning in " ".join(info["warnings"]) and bool(warning) == bool(info["warnings"])
     assert (pixels == (knee()[::-1, ::-1] if letters == ["R", "H"] else knee())).all()
 
 

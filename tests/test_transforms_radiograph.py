@@ -410,14 +410,14 @@ def test_sform_and_qform_that_disagree_are_told(tmp_path):
     for affine in (las, ras):
         affine[:3, 3] = -5
     singular = np.diag([0.0, 0, 0, 1])
-    for sform, qform, told in ((las, ras, True), (las, las, False), (singular, las, False)):
+    for sform, qform, warned in ((las, ras, True), (las, las, False), (singular, las, False)):
         image = nib.Nifti1Image(bottom_first, None)
         image.set_sform(sform, 1)
         image.set_qform(qform, 1)
         nib.save(image, tmp_path / "a.nii")
         pixels, info = read_radiograph(tmp_path / "a.nii")
         assert (pixels == knee()).all()
-        assert [("sform" in note) for note in info["warnings"]] == [True] * told
+        assert [("sform" in note) for note in info["warnings"]] == [True] * warned
 
 
 def test_rgb_nifti(tmp_path):

@@ -61,20 +61,22 @@ def modality_notes(header: Dataset) -> Notes:
     Raises:
         RadiographError: it is not that of a radiograph.
     """
-    told = text_of(header, "Modality")
-    if not told:
+    modality = text_of(header, "Modality")
+    if not modality:
         return ("the DICOM file states no modality",)
-    if told in RADIOGRAPHS:
+    if modality in RADIOGRAPHS:
         return ()
-    if told.upper() in RADIOGRAPHS:
-        return (f"modality {shown(told)} is not written in capitals: read as {told.upper()}",)
-    if told.upper() in MODALITIES:
+    if modality.upper() in RADIOGRAPHS:
         return (
-            f"modality {shown(told)} is not that of a plain radiograph "
+            f"modality {shown(modality)} is not written in capitals: read as {modality.upper()}",
+        )
+    if modality.upper() in MODALITIES:
+        return (
+            f"modality {shown(modality)} is not that of a plain radiograph "
             f"({', '.join(RADIOGRAPHS)}): read as one",
         )
     raise RadiographError(
-        f"modality {shown(told)} is not a radiograph; give a file of modality CR, DX or RG"
+        f"modality {shown(modality)} is not a radiograph; give a file of modality CR, DX or RG"
     )
 
 
@@ -97,7 +99,7 @@ def view_notes(header: Dataset) -> Notes:
             seen[keyword] = words
     notes += [
         f"{named(keyword)} is {shown(view)}, not a frontal view (AP or PA): "
-        "the knee's MRI cannot be told from it"
+        "the knee's MRI cannot be predicted from it"
         for keyword, view in seen.items()
         if _NOT_FRONTAL.search(view)
     ]
@@ -249,19 +251,19 @@ def aspect_of_header(header: Dataset) -> tuple[float, Notes]:
     if len(numbers) != 2 or min(numbers) <= 0 or numbers[0] == numbers[1]:
         return 1.0, ()
     aspect = numbers[0] / numbers[1]
-    told = f"{named('PixelAspectRatio')} is {numbers[0]:g} to {numbers[1]:g}"
+    text = f"{named('PixelAspectRatio')} is {numbers[0]:g} to {numbers[1]:g}"
     if not 0.2 <= aspect <= 5:
-        return 1.0, (f"{told}: not believed",)
-    return aspect, (f"{told}: the picture is stretched to square pixels",)
+        return 1.0, (f"{text}: not believed",)
+    return aspect, (f"{text}: the picture is stretched to square pixels",)
 
 
 def turn_of_header(header: Dataset) -> tuple[Turn, Notes]:
     """How the picture becomes upright, by Patient Orientation, else by Image Orientation."""
-    told = [text for text in texts_of(header, "PatientOrientation") if text]
+    letters = [text for text in texts_of(header, "PatientOrientation") if text]
     cosines = _letters_of_cosines(header)
-    if not told:
+    if not letters:
         return _turn_by_cosines(cosines)
-    turn, notes = turn_by_letters(told)
+    turn, notes = turn_by_letters(letters)
     other = turn_of(*cosines) if cosines else None
     if other is not None and other != turn:
         notes += (
@@ -271,10 +273,10 @@ def turn_of_header(header: Dataset) -> tuple[Turn, Notes]:
     return turn, notes
 
 
-def turn_by_letters(told: Sequence[str]) -> tuple[Turn, Notes]:
+def turn_by_letters(letters: Sequence[str]) -> tuple[Turn, Notes]:
     """The same by the values of that attribute, such as R and F."""
-    turn = turn_of(*told) if len(told) == 2 else None
-    said = f"{named('PatientOrientation')} is {shown(chr(92).join(told))}".replace("\\\\", "\\")
+    turn = turn_of(*letters) if len(letters) == 2 else None
+    said = f"{named('PatientOrientation')} is {shown(chr(92).join(letters))}".replace("\\\\", "\\")
     if turn is None:
         return UPRIGHT, (
             f"{said}, which no frontal view has (L\\F, or turned): the picture is taken as it lies",

@@ -1,6 +1,6 @@
 """Read one radiograph from a DICOM, PNG, JPEG, NIfTI, NRRD or MetaImage file.
 
-The kind of a file is told by its content, never by its name. Parsers are handed an open stream, and
+The kind of a file is found in its content, not in its name. Parsers are handed an open stream, and
 have no way to open a path. Sizes are checked in the header before anything is decoded, and a header
 that points at another file is refused unless the caller allows it: a file from a stranger costs
 little and opens nothing else. The server lets a process of its own read them, which can be killed.
@@ -153,7 +153,7 @@ def read_stream(stream: BinaryIO, name: str, beside: Path | None = None) -> Radi
 def _reader(
     stream: BinaryIO, name: str, beside: Path | None
 ) -> tuple[str, Callable[[BinaryIO], Picture]]:
-    """Return the kind of a file, told by its first bytes, and the function that reads it."""
+    """Return the kind of a file, by its first bytes, and the function that reads it."""
     try:
         head = head_of(stream)
     except FormatError as error:
@@ -285,7 +285,7 @@ def _plane_notes(stored: StoredImage, axes: tuple[int, int]) -> tuple[str, ...]:
         return ()
     return (
         "the picture is sagittal by its orientation, not a frontal view (AP or PA): "
-        "the knee's MRI cannot be told from it",
+        "the knee's MRI cannot be predicted from it",
     )
 
 
