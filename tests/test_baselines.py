@@ -23,7 +23,7 @@ from xr2mri_core.baselines import (
 )
 from xr2mri_core.baselines.medm2g import MedM2GInspired, TextGuidance
 from xr2mri_core.baselines.x_diffusion import AXES, coronal, placed, resliced
-from xr2mri_core.bundle import load_bundle
+from xr2mri_core.bundle import configured, load_bundle
 from xr2mri_core.comparison.measure import cross_sectional
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import InputError, WeightsError
@@ -32,6 +32,7 @@ from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.geometry import slices_to_volume
 from xr2mri_core.networks.model import method_of
 from xr2mri_core.phantom.tissues import Tissue
+from xr2mri_core.shipped import bundle_folder
 from xr2mri_core.training import SliceCache, fit_bones
 from xr2mri_core.training.bones import projected_bones
 
@@ -345,3 +346,13 @@ def test_nearest_radiograph_is_told_by_its_structure_not_its_exposure():
         darker = 0.4 * knee + 10 + np.random.default_rng(9).normal(0, 2, knee.shape)
         assert nearest(darker, table) == index
     assert np.isfinite(thumbnail(np.zeros((96, 96)))).all()
+
+
+OVERLAYS = sorted(path.stem for path in (bundle_folder() / "configs/baselines").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_the_shipped_inference_takes_every_overlay(name):
+    parser = configured(bundle_folder(), ["compact", f"baselines/{name}"])
+    assert parser["method"] == name
+    assert str(parser["initialize"]) == "$begin()"  # what training prepares is not generation's
