@@ -10,7 +10,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import generate_uid
 
 
-def knee(rows: int = 60, columns: int = 50, top: int = 4095) -> np.ndarray:
+def knee_pixels(rows: int = 60, columns: int = 50, top: int = 4095) -> np.ndarray:
     """A picture without any symmetry: brighter to the right and to the bottom."""
     return np.linspace(0, top, rows * columns).reshape(rows, columns).astype(np.uint16)
 

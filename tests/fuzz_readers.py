@@ -32,7 +32,7 @@ import nibabel as nib
 import nrrd
 import numpy as np
 import pydicom.uid as uids
-from dicom_samples import encoded, knee, write_dicom
+from dicom_samples import encoded, knee_pixels, write_dicom
 from pydicom.encaps import encapsulate
 
 from xr2mri_core.errors import RadiographError
@@ -74,7 +74,7 @@ def check(content: bytes) -> None:
 
 
 def dicom_seeds(folder: Path) -> Iterator[bytes]:
-    eight = (knee(64, 64) >> 4).astype(np.uint8)
+    eight = (knee_pixels(64, 64) >> 4).astype(np.uint8)
     bits = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}
     streams = {
         uids.JPEGBaseline8Bit: encoded(eight, "JPEG"),
@@ -95,21 +95,21 @@ def dicom_seeds(folder: Path) -> Iterator[bytes]:
     more = {"PixelSpacing": [0.2, 0.2], "PatientOrientation": ["R", "F"], "RescaleSlope": "2",
             "RescaleIntercept": "-1", "PixelPaddingValue": 0, "PatientName": "A^B"}  # fmt: skip
     for syntax in (uids.ExplicitVRLittleEndian, uids.ImplicitVRLittleEndian):
-        yield write_dicom(folder / "x", knee(64, 64), syntax=syntax, **more).read_bytes()
+        yield write_dicom(folder / "x", knee_pixels(64, 64), syntax=syntax, **more).read_bytes()
 
 
 def picture_seeds(kind: str) -> Iterator[bytes]:
-    eight = (knee(64, 64) >> 4).astype(np.uint8)
+    eight = (knee_pixels(64, 64) >> 4).astype(np.uint8)
     yield encoded(eight, kind)
     yield encoded(np.stack([eight] * 3, -1), kind)
     if kind == "PNG":
-        yield encoded(knee(64, 64), kind)
+        yield encoded(knee_pixels(64, 64), kind)
 
 
 def nifti_seeds(folder: Path) -> Iterator[bytes]:
     for image in (nib.Nifti1Image, nib.Nifti2Image):
         plain = image(
-            knee(64, 64)[..., None].astype(np.int16), np.diag([-0.2, -0.2, 1, 1])
+            knee_pixels(64, 64)[..., None].astype(np.int16), np.diag([-0.2, -0.2, 1, 1])
         ).to_bytes()
         yield plain
         yield gzip.compress(plain, 1)
@@ -118,7 +118,9 @@ def nifti_seeds(folder: Path) -> Iterator[bytes]:
 def nrrd_seeds(folder: Path) -> Iterator[bytes]:
     for encoding in ("raw", "gzip", "bzip2", "ascii"):
         nrrd.write(
-            str(folder / "x.nrrd"), knee(64, 64), {"encoding": encoding, "spacings": [0.2, 0.2]}
+            str(folder / "x.nrrd"),
+            knee_pixels(64, 64),
+            {"encoding": encoding, "spacings": [0.2, 0.2]},
         )
         yield (folder / "x.nrrd").read_bytes()
 
@@ -128,7 +130,7 @@ def metaimage_seeds(folder: Path) -> Iterator[bytes]:
     head += (
         b"TransformMatrix = 1 0 0 1\nOffset = 0 0\nBinaryData = True\nElementType = MET_USHORT\n"
     )
-    pixels = knee(64, 64).tobytes()
+    pixels = knee_pixels(64, 64).tobytes()
     yield head + b"ElementDataFile = LOCAL\n" + pixels
     yield head + b"CompressedData = True\nElementDataFile = LOCAL\n" + zlib.compress(pixels)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from dicom_samples import encoded, knee, write_dicom
+from dicom_samples import encoded, knee_pixels, write_dicom
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
@@ -31,13 +31,13 @@ from xr2mri_core.transforms.radiograph_file import read_radiograph
 CASES = Path(__file__).parents[2] / "shared" / "cases"
 DATA = Path(__file__).parent / "data"
 with_cases = pytest.mark.skipif(not CASES.exists(), reason="no case files")
-EIGHT = (knee() >> 4).astype(np.uint8)
+EIGHT = (knee_pixels() >> 4).astype(np.uint8)
 
 
 def read(folder: Path, pixels: np.ndarray | None = None, **tags) -> tuple[np.ndarray, list[str]]:
     """Pixels and warnings of a file."""
     found, info = read_radiograph(
-        write_dicom(folder / "x", knee() if pixels is None else pixels, **tags)
+        write_dicom(folder / "x", knee_pixels() if pixels is None else pixels, **tags)
     )
     return found, info["warnings"]
 
@@ -66,7 +66,7 @@ def item(**tags) -> Sequence:
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_modalities_that_are_read(tmp_path, modality):
     pixels, notes = read(tmp_path, Modality=modality)
-    assert (pixels == knee()).all()
+    assert (pixels == knee_pixels()).all()
     assert [modality in note for note in notes] == [True] * (modality not in RADIOGRAPHS)
 
 
@@ -78,7 +78,7 @@ def test_a_modality_in_lower_case_is_read(tmp_path, modality, note):
 
 @pytest.mark.parametrize("modality", ["MR", "CT", "US", "MG", "PT", "SR", "mr"])
 def test_other_modalities_are_refused(tmp_path, modality):
-    path = write_dicom(tmp_path / "x", knee(), Modality=modality)
+    path = write_dicom(tmp_path / "x", knee_pixels(), Modality=modality)
     assert f"modality '{modality}' is not a radiograph" in refusal(path)
 
 
@@ -108,11 +108,11 @@ def test_spacings_are_held_against_each_other(tmp_path, imager, pixel, scanned, 
     tags["NominalScannedPixelSpacing"] = scanned
     tags = {name: value for name, value in tags.items() if value is not None}
     if isinstance(pixel, str):
-        path = write_dicom(tmp_path / "x", knee(), PixelSpacing=["9.25", "9.25"])
+        path = write_dicom(tmp_path / "x", knee_pixels(), PixelSpacing=["9.25", "9.25"])
         raw = path.read_bytes().replace(b"9.25\\9.25 ", pixel.encode().ljust(10))
         path.write_bytes(raw)
     else:
-        path = write_dicom(tmp_path / "x", knee(), **tags)
+        path = write_dicom(tmp_path / "x", knee_pixels(), **tags)
     info = read_radiograph(path)[1]
     assert info["spacing_mm"] == spacing and bool(info["warnings"]) == warned
     assert all("Spacing (" in note for note in info["warnings"])
@@ -197,7 +197,7 @@ def test_a_header_that_agrees_with_itself_is_not_told(tmp_path, tags):
 
 
 def test_the_side_may_be_that_of_the_region(tmp_path):
-    path = write_dicom(tmp_path / "x", knee(), AnatomicRegionSequence=RIGHT_KNEE)
+    path = write_dicom(tmp_path / "x", knee_pixels(), AnatomicRegionSequence=RIGHT_KNEE)
     assert read_radiograph(path)[1]["laterality"] == "R"
 
 
@@ -206,7 +206,7 @@ def test_the_side_may_be_that_of_the_region(tmp_path):
 
 def with_raw(folder: Path, keyword: str, written: bytes, **tags) -> Path:
     """A file in which a decimal number is written so, whatever the rules say."""
-    path = write_dicom(folder / "x", knee(), **{**tags, keyword: "77777.77"})
+    path = write_dicom(folder / "x", knee_pixels(), **{**tags, keyword: "77777.77"})
     assert len(written) <= 8
     raw = path.read_bytes()
     assert raw.count(b"77777.77") == 1
@@ -226,19 +226,19 @@ def with_raw(folder: Path, keyword: str, written: bytes, **tags) -> Path:
     ],
 )
 def test_rescale_that_is_partly_empty(tmp_path, tags, slope, intercept):
-    path = write_dicom(tmp_path / "x", knee())
+    path = write_dicom(tmp_path / "x", knee_pixels())
     data = pydicom.dcmread(path)
     for name, value in tags.items():
         setattr(data, name, value)
     data.save_as(path)
-    assert np.allclose(read_radiograph(path)[0], slope * knee() + float(intercept))
+    assert np.allclose(read_radiograph(path)[0], slope * knee_pixels() + float(intercept))
 
 
 @pytest.mark.parametrize("written", [b"2,0", b"2.0", b" 2 ", b"+2,000", b"2e0", b"2\0"])
 @pytest.mark.parametrize("syntax", [pydicom.uid.ExplicitVRLittleEndian, ImplicitVRLittleEndian])
 def test_decimal_commas_are_read(tmp_path, written, syntax):
     path = with_raw(tmp_path, "RescaleSlope", written, syntax=syntax)
-    assert np.allclose(read_radiograph(path)[0], 2.0 * knee())
+    assert np.allclose(read_radiograph(path)[0], 2.0 * knee_pixels())
 
 
 @pytest.mark.parametrize("written", [b"two", b"1,0,0", b"nan", b"inf", b"0"])
@@ -258,7 +258,7 @@ def lookup(table: np.ndarray, bits: int, first: int = 0, kind: str = "US") -> Se
 def test_a_lookup_table_of_any_number_of_bits(tmp_path, bits, kind):
     table = np.round(np.sqrt(np.linspace(0, 1, 4096)) * ((1 << bits) - 1)).astype(int)
     pixels, _ = read(tmp_path, ModalityLUTSequence=lookup(table, bits, kind=kind))
-    assert (pixels == table[knee()]).all()
+    assert (pixels == table[knee_pixels()]).all()
 
 
 def test_a_lookup_table_of_bytes_and_one_that_starts_elsewhere(tmp_path):
@@ -266,27 +266,27 @@ def test_a_lookup_table_of_bytes_and_one_that_starts_elsewhere(tmp_path):
     sequence = lookup(table, 8, first=100)
     sequence[0].add_new(0x00283006, "OW", table.astype(np.uint8).tobytes())
     pixels, _ = read(tmp_path, ModalityLUTSequence=sequence)
-    assert (pixels == table[np.clip(knee().astype(int) - 100, 0, 199)]).all()
-    stored = knee().astype(np.int16) - 2048
+    assert (pixels == table[np.clip(knee_pixels().astype(int) - 100, 0, 199)]).all()
+    stored = knee_pixels().astype(np.int16) - 2048
     sequence = lookup(np.arange(4096) // 2, 11)
     sequence[0].add_new(0x00283002, "US", [4096, 65536 - 2048, 11])
     pixels, _ = read(tmp_path, stored, ModalityLUTSequence=sequence)
-    assert (pixels == knee() // 2).all()
+    assert (pixels == knee_pixels() // 2).all()
 
 
 def test_a_lookup_table_of_monochrome1(tmp_path):
     table = np.arange(4096) // 2
     tags = {"ModalityLUTSequence": lookup(table, 11), "PhotometricInterpretation": "MONOCHROME1"}
-    assert (read(tmp_path, **tags)[0] == 2047 - table[knee()]).all()
+    assert (read(tmp_path, **tags)[0] == 2047 - table[knee_pixels()]).all()
 
 
 def test_a_damaged_lookup_table_is_named(tmp_path):
     short = lookup(np.arange(10), 12)
     short[0].LUTDescriptor = [4096, 0, 12]
-    path = write_dicom(tmp_path / "x", knee(), ModalityLUTSequence=short)
+    path = write_dicom(tmp_path / "x", knee_pixels(), ModalityLUTSequence=short)
     assert "LUTData (0028,3006)" in refusal(path)
     short[0].LUTDescriptor = [4096, 0]
-    path = write_dicom(tmp_path / "x", knee(), ModalityLUTSequence=short)
+    path = write_dicom(tmp_path / "x", knee_pixels(), ModalityLUTSequence=short)
     assert "LUTDescriptor (0028,3002)" in refusal(path)
 
 
@@ -309,7 +309,7 @@ def test_a_damaged_lookup_table_is_named(tmp_path):
 )  # fmt: skip
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 def test_padding_is_dark_however_it_is_written(tmp_path, stored, tags, photometric):
-    pixels = (knee(top=4000) + 20).astype(stored.dtype)
+    pixels = (knee_pixels(top=4000) + 20).astype(stored.dtype)
     pixels[:, :6] = stored
     path = write_dicom(tmp_path / "x", pixels, PhotometricInterpretation=photometric)
     data = pydicom.dcmread(path)
@@ -327,7 +327,7 @@ def test_padding_is_dark_however_it_is_written(tmp_path, stored, tags, photometr
 
 def test_a_picture_of_padding_alone_keeps_its_values(tmp_path):
     tags = {"PixelPaddingValue": 0, "PixelPaddingRangeLimit": 4095}
-    assert (read(tmp_path, **tags)[0] == knee()).all()
+    assert (read(tmp_path, **tags)[0] == knee_pixels()).all()
 
 
 # --- bits -----------------------------------------------------------------------------------------
@@ -336,7 +336,7 @@ def test_a_picture_of_padding_alone_keeps_its_values(tmp_path):
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 def test_values_beyond_bits_stored_are_not_folded(tmp_path, signed, photometric):
-    stored = knee().astype(np.int32) - 2048 * signed
+    stored = knee_pixels().astype(np.int32) - 2048 * signed
     tags = {"BitsStored": 10, "HighBit": 9, "PhotometricInterpretation": photometric}
     pixels, (note,) = read(tmp_path, stored.astype(np.int16 if signed else np.uint16), **tags)
     sign = -1 if photometric == "MONOCHROME1" else 1
@@ -384,14 +384,14 @@ def test_a_white_or_black_frame_is_no_seam(tmp_path, signed):
 
 @pytest.mark.parametrize("stored", [None, "", 0, 99])
 def test_bits_stored_that_says_nothing(tmp_path, stored):
-    path = write_dicom(tmp_path / "x", knee(), HighBit=None)
+    path = write_dicom(tmp_path / "x", knee_pixels(), HighBit=None)
     data = pydicom.dcmread(path)
     if stored is None:
         del data.BitsStored
     else:
         data.BitsStored = stored or None if stored == "" else stored
     data.save_as(path)
-    assert (read_radiograph(path)[0] == knee()).all()
+    assert (read_radiograph(path)[0] == knee_pixels()).all()
 
 
 def test_eight_bits_in_sixteen_allocated(tmp_path):
@@ -410,9 +410,9 @@ def test_eight_bits_in_sixteen_allocated(tmp_path):
 
 
 def test_sixteen_bits_in_eight_allocated(tmp_path):
-    stream = encapsulate([encoded(knee(), "JPEG2000")])
+    stream = encapsulate([encoded(knee_pixels(), "JPEG2000")])
     pixels, _ = read(tmp_path, EIGHT, syntax=JPEG2000Lossless, PixelData=stream)
-    assert (pixels == knee()).all()
+    assert (pixels == knee_pixels()).all()
 
 
 # --- colours --------------------------------------------------------------------------------------
@@ -433,8 +433,8 @@ def test_grey_in_colours_is_read(tmp_path):
     planes = np.ascontiguousarray(interleaved.transpose(2, 0, 1)).tobytes()
     tags = {**RGB, "PlanarConfiguration": 1, "PixelData": planes}
     assert (read(tmp_path, interleaved, **tags)[0] == EIGHT).all()
-    sixteen = rgb_of(knee())
-    assert (read(tmp_path, sixteen, **RGB)[0] == knee()).all()
+    sixteen = rgb_of(knee_pixels())
+    assert (read(tmp_path, sixteen, **RGB)[0] == knee_pixels()).all()
 
 
 def test_grey_in_luminance_and_colour_is_read(tmp_path):
@@ -495,29 +495,29 @@ def test_real_colours_are_refused(tmp_path):
         ({"SamplesPerPixel": 3}, "SamplesPerPixel (0028,0002) is 3"),
         ({"PhotometricInterpretation": "HSV"}, "PhotometricInterpretation (0028,0004) is 'HSV'"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "RedPaletteColorLookupTableData (0028,"),
-        ({"PixelData": knee().tobytes()[:-2]}, "PixelData (7FE0,0010) has 5998 bytes"),
+        ({"PixelData": knee_pixels().tobytes()[:-2]}, "PixelData (7FE0,0010) has 5998 bytes"),
         ({"PixelData": b""}, "PixelData (7FE0,0010)"),
         ({"Rows": 65535, "Columns": 65535}, "million"),
         ({**RGB, "Rows": 10}, "too few"),
     ],
 )
 def test_what_stays_refused_is_named_by_its_tag(tmp_path, tags, message):
-    assert message in refusal(write_dicom(tmp_path / "x", knee(), **tags))
+    assert message in refusal(write_dicom(tmp_path / "x", knee_pixels(), **tags))
 
 
 @pytest.mark.parametrize("missing", ["SamplesPerPixel", "PixelRepresentation", "HighBit"])
 def test_what_goes_without_saying_may_be_missing(tmp_path, missing):
-    assert (read(tmp_path, **{missing: None})[0] == knee()).all()
+    assert (read(tmp_path, **{missing: None})[0] == knee_pixels()).all()
 
 
 def test_a_missing_photometric_interpretation_is_told(tmp_path):
     for tags in ({"PhotometricInterpretation": None}, {"PhotometricInterpretation": "MONOCHROME"}):
         pixels, (note,) = read(tmp_path, **tags)
-        assert (pixels == knee()).all() and "PhotometricInterpretation (0028,0004)" in note
+        assert (pixels == knee_pixels()).all() and "PhotometricInterpretation (0028,0004)" in note
 
 
 def test_a_size_stated_anew_behind_the_pixels_is_not_believed(tmp_path):
-    path = write_dicom(tmp_path / "x", knee())
+    path = write_dicom(tmp_path / "x", knee_pixels())
     whole = path.read_bytes()
     for count, message in ((40, "stated twice"), (60000, "million")):
         again = (b"\x28\0\x10\0", b"\x28\0\x11\0")

@@ -5,7 +5,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from dicom_samples import bilateral_film, knee, write_dicom
+from dicom_samples import bilateral_film, knee_pixels, write_dicom
 
 from xr2mri_core.errors import RadiographError
 from xr2mri_core.localization import LocateKneed
@@ -42,9 +42,11 @@ def lying(path: Path, orientation: str, pixels: np.ndarray, **tags) -> Path:
 @pytest.mark.parametrize("orientation", LYING)
 def test_a_picture_is_read_upright(tmp_path, orientation):
     spacing = [0.2, 0.3] if orientation[0] in "LR" else [0.3, 0.2]
-    path = lying(tmp_path / "x", orientation, knee(), PixelSpacing=spacing, ImageLaterality="R")
+    path = lying(
+        tmp_path / "x", orientation, knee_pixels(), PixelSpacing=spacing, ImageLaterality="R"
+    )
     pixels, info = read_radiograph(path)
-    assert (pixels == knee()).all()
+    assert (pixels == knee_pixels()).all()
     assert info["spacing_mm"] == (0.2, 0.3)
     assert bool(info["warnings"]) == (orientation != "L\\F") == ("turn" in info)
     assert all("PatientOrientation (0020,0020)" in note for note in info["warnings"])
@@ -60,10 +62,12 @@ def test_boxes_are_told_in_pixels_of_the_file(tmp_path, orientation):
     marked[10:50, 70:110] = True
     rows, columns = (np.flatnonzero(LYING[orientation](marked).any(axis)) for axis in (1, 0))
     box = (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)
-    path = lying(tmp_path / "x", orientation, knee(90, 120), ImageLaterality="R")
+    path = lying(tmp_path / "x", orientation, knee_pixels(90, 120), ImageLaterality="R")
     data = chain({"radiograph": path, "box": box})
     assert data["radiograph_info"]["box"] == box
-    upright = chain({"radiograph": knee(90, 120), "laterality": "R", "box": (10, 70, 50, 110)})
+    upright = chain(
+        {"radiograph": knee_pixels(90, 120), "laterality": "R", "box": (10, 70, 50, 110)}
+    )
     assert np.array_equal(np.asarray(data["radiograph"]), np.asarray(upright["radiograph"]))
     middle = chain({"radiograph": path})["radiograph_info"]["box"]
     assert middle[2] - middle[0] == middle[3] - middle[1] == 90
@@ -71,24 +75,24 @@ def test_boxes_are_told_in_pixels_of_the_file(tmp_path, orientation):
 
 @pytest.mark.parametrize("box", [(1, 2, 3), "abcd", (None,) * 4])
 def test_what_is_no_box_is_refused_on_a_turned_picture_too(tmp_path, box):
-    path = lying(tmp_path / "x", "R\\H", knee())
+    path = lying(tmp_path / "x", "R\\H", knee_pixels())
     with pytest.raises(RadiographError, match="box"):
         radiograph_transforms(32)({"radiograph": path, "box": box})
 
 
 @pytest.mark.parametrize("orientation", [["A", "F"], ["L", "P"], ["L", "R"], ["L"], ["X", "Y"]])
 def test_no_frontal_orientation_is_told(tmp_path, orientation):
-    path = write_dicom(tmp_path / "x", knee(), PatientOrientation=orientation)
+    path = write_dicom(tmp_path / "x", knee_pixels(), PatientOrientation=orientation)
     pixels, info = read_radiograph(path)
-    assert (pixels == knee()).all()
+    assert (pixels == knee_pixels()).all()
     assert "no frontal view has" in info["warnings"][0]
 
 
 @pytest.mark.parametrize("orientation", [None, [], ["", ""], ["LF", "FR"], ["l", "f"]])
 def test_an_orientation_that_is_upright_or_unsaid_is_no_matter(tmp_path, orientation):
     tags = {} if orientation is None else {"PatientOrientation": orientation}
-    pixels, info = read_radiograph(write_dicom(tmp_path / "x", knee(), **tags))
-    assert (pixels == knee()).all() and info["warnings"] == [] and "turn" not in info
+    pixels, info = read_radiograph(write_dicom(tmp_path / "x", knee_pixels(), **tags))
+    assert (pixels == knee_pixels()).all() and info["warnings"] == [] and "turn" not in info
 
 
 @pytest.mark.parametrize(
@@ -101,9 +105,9 @@ def test_an_orientation_that_is_upright_or_unsaid_is_no_matter(tmp_path, orienta
     ],
 )
 def test_cosines_stand_in_for_letters(tmp_path, cosines, orientation):
-    stored = np.ascontiguousarray(LYING[orientation](knee()))
+    stored = np.ascontiguousarray(LYING[orientation](knee_pixels()))
     path = write_dicom(tmp_path / "x", stored, ImageOrientationPatient=cosines)
-    assert (read_radiograph(path)[0] == knee()).all()
+    assert (read_radiograph(path)[0] == knee_pixels()).all()
 
 
 @pytest.mark.parametrize(
@@ -118,10 +122,10 @@ def test_cosines_stand_in_for_letters(tmp_path, cosines, orientation):
 )
 def test_letters_and_cosines_are_held_against_each_other(tmp_path, letters, cosines, warning):
     tags = {} if letters is None else {"PatientOrientation": letters}
-    path = write_dicom(tmp_path / "x", knee(), ImageOrientationPatient=cosines, **tags)
+    path = write_dicom(tmp_path / "x", knee_pixels(), ImageOrientationPatient=cosines, **tags)
     pixels, info = read_radiograph(path)
     assert warning in " ".join(info["warnings"]) and bool(warning) == bool(info["warnings"])
-    assert (pixels == (knee()[::-1, ::-1] if letters == ["R", "H"] else knee())).all()
+    assert (pixels == (knee_pixels()[::-1, ::-1] if letters == ["R", "H"] else knee_pixels())).all()
 
 
 @pytest.mark.parametrize("aspect", [[2, 1], [1, 2], [3, 2]])
@@ -149,10 +153,12 @@ def test_pixels_that_are_not_square_are_made_so(tmp_path, aspect, orientation):
 
 def test_an_aspect_ratio_beside_a_spacing_says_nothing(tmp_path):
     tags = {"PixelAspectRatio": [2, 1], "PixelSpacing": [0.2, 0.2]}
-    pixels, info = read_radiograph(write_dicom(tmp_path / "x", knee(), **tags))
-    assert pixels.shape == knee().shape and info["spacing_mm"] == (0.2, 0.2)
-    pixels, info = read_radiograph(write_dicom(tmp_path / "y", knee(), PixelAspectRatio=[1, 90]))
-    assert pixels.shape == knee().shape and "not believed" in info["warnings"][0]
+    pixels, info = read_radiograph(write_dicom(tmp_path / "x", knee_pixels(), **tags))
+    assert pixels.shape == knee_pixels().shape and info["spacing_mm"] == (0.2, 0.2)
+    pixels, info = read_radiograph(
+        write_dicom(tmp_path / "y", knee_pixels(), PixelAspectRatio=[1, 90])
+    )
+    assert pixels.shape == knee_pixels().shape and "not believed" in info["warnings"][0]
 
 
 @pytest.mark.parametrize("orientation", LYING)
@@ -161,10 +167,10 @@ def test_slicers_pixels_say_how_they_lie(tmp_path, orientation):
     from XR2MRILib.nrrd import encode
 
     spacing = (0.2, 0.3) if orientation[0] in "LR" else (0.3, 0.2)
-    stored = np.ascontiguousarray(LYING[orientation](knee()))
+    stored = np.ascontiguousarray(LYING[orientation](knee_pixels()))
     (tmp_path / "x.nrrd").write_bytes(encode(stored, spacing, orientation))
     pixels, info = read_radiograph(tmp_path / "x.nrrd")
-    assert (pixels == knee()).all() and info["spacing_mm"] == pytest.approx((0.2, 0.3))
+    assert (pixels == knee_pixels()).all() and info["spacing_mm"] == pytest.approx((0.2, 0.3))
     assert ("turn" in info) == (orientation != "L\\F")
     assert b"PatientOrientation" not in encode(stored, spacing, "L\\F\ndata file: /etc/passwd")
     assert b"PatientOrientation" not in encode(stored, spacing)
@@ -182,7 +188,7 @@ def test_slicers_pixels_say_how_they_lie(tmp_path, orientation):
 def test_a_view_from_the_side_is_told_of_other_formats_too(tmp_path, columns, message):
     affine = np.eye(4)
     affine[:3, :3] = columns
-    pixels = knee(60, 50)[..., None] if columns[0][0] != 1 else knee(60, 50)[None]
+    pixels = knee_pixels(60, 50)[..., None] if columns[0][0] != 1 else knee_pixels(60, 50)[None]
     nib.save(nib.Nifti1Image(pixels.astype(np.int16), affine), tmp_path / "x.nii.gz")
     warnings = read_radiograph(tmp_path / "x.nii.gz")[1]["warnings"]
     assert any("sagittal" in warning for warning in warnings) is message

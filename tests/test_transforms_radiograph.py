@@ -11,7 +11,7 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 import torch
-from dicom_samples import encoded, knee, write_dicom
+from dicom_samples import encoded, knee_pixels, write_dicom
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -48,7 +48,7 @@ def refusal(path: Path) -> str:
 def test_dicom_values_spacing_side(tmp_path):
     path = write_dicom(
         tmp_path / "001",
-        knee(),
+        knee_pixels(),
         ImagerPixelSpacing=[0.3, 0.15],
         PixelSpacing=[0.28, 0.14],
         ImageLaterality="L",
@@ -56,7 +56,7 @@ def test_dicom_values_spacing_side(tmp_path):
         WindowWidth=10,
     )
     pixels, info = read_radiograph(path)
-    assert pixels.dtype == np.float32 and (pixels == knee()).all()
+    assert pixels.dtype == np.float32 and (pixels == knee_pixels()).all()
     assert info == {"spacing_mm": (0.3, 0.15), "laterality": "L", "format": "DICOM", "warnings": []}
 
 
@@ -71,7 +71,10 @@ def test_dicom_values_spacing_side(tmp_path):
     ],
 )
 def test_dicom_spacing(tmp_path, tags, spacing):
-    assert read_radiograph(write_dicom(tmp_path / "x", knee(), **tags))[1]["spacing_mm"] == spacing
+    assert (
+        read_radiograph(write_dicom(tmp_path / "x", knee_pixels(), **tags))[1]["spacing_mm"]
+        == spacing
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,7 +87,7 @@ def test_dicom_spacing(tmp_path, tags, spacing):
     ],
 )
 def test_dicom_side(tmp_path, tags, side, warned):
-    info = read_radiograph(write_dicom(tmp_path / "x", knee(), **tags))[1]
+    info = read_radiograph(write_dicom(tmp_path / "x", knee_pixels(), **tags))[1]
     assert info["laterality"] == side and bool(info["warnings"]) == warned
 
 
@@ -95,7 +98,9 @@ def test_dicom_side(tmp_path, tags, side, warned):
 )
 @reuses_folder
 def test_monochrome1_is_inverted_exactly_once(tmp_path, slope, intercept, signed):
-    stored = (knee().astype(np.int32) - 2048 * signed).astype(np.int16 if signed else np.uint16)
+    stored = (knee_pixels().astype(np.int32) - 2048 * signed).astype(
+        np.int16 if signed else np.uint16
+    )
     tags = {"RescaleSlope": slope, "RescaleIntercept": intercept}
     plain, _ = read_radiograph(write_dicom(tmp_path / "2", stored, **tags))
     assert np.allclose(plain, slope * stored + intercept)
@@ -109,7 +114,7 @@ def test_monochrome1_is_inverted_exactly_once(tmp_path, slope, intercept, signed
 @pytest.mark.parametrize("high_bit", [11, 12, 15])
 @pytest.mark.parametrize("signed", [False, True])
 def test_bits_outside_bits_stored_are_cut_away(tmp_path, high_bit, signed):
-    values = knee().astype(np.int32) - 2048 * signed
+    values = knee_pixels().astype(np.int32) - 2048 * signed
     overlay = np.random.default_rng(0).integers(0, 1 << 16, values.shape)
     mask = 0xFFF << (high_bit - 11)
     stored = ((values << (high_bit - 11)) & mask) | (overlay & ~mask & 0xFFFF)
@@ -119,7 +124,7 @@ def test_bits_outside_bits_stored_are_cut_away(tmp_path, high_bit, signed):
 
 
 def test_padding_is_dark(tmp_path):
-    stored = knee() + 1
+    stored = knee_pixels() + 1
     stored[:5] = 0
     path = write_dicom(
         tmp_path / "x", stored, PhotometricInterpretation="MONOCHROME1", PixelPaddingValue=0
@@ -129,16 +134,16 @@ def test_padding_is_dark(tmp_path):
 
 
 def test_implicit_vr_without_preamble_and_any_name(tmp_path):
-    path = write_dicom(tmp_path / "x", knee(), pydicom.uid.ImplicitVRLittleEndian)
+    path = write_dicom(tmp_path / "x", knee_pixels(), pydicom.uid.ImplicitVRLittleEndian)
     data = pydicom.dcmread(path)
     raw = path.read_bytes()
     bare = tmp_path / "picture.png"
     bare.write_bytes(raw[144 + data.file_meta.FileMetaInformationGroupLength :])
-    assert (read_radiograph(bare)[0] == knee()).all()
+    assert (read_radiograph(bare)[0] == knee_pixels()).all()
 
 
 def test_compressed_dicom(tmp_path):
-    eight = (knee() >> 4).astype(np.uint8)
+    eight = (knee_pixels() >> 4).astype(np.uint8)
     path = write_dicom(
         tmp_path / "j2k",
         eight,
@@ -166,18 +171,23 @@ def test_compressed_dicom(tmp_path):
     ],
 )
 def test_dicom_that_is_refused(tmp_path, tags, message):
-    assert message in refusal(write_dicom(tmp_path / "x.dcm", knee(), **tags))
+    assert message in refusal(write_dicom(tmp_path / "x.dcm", knee_pixels(), **tags))
 
 
 def test_undecodable_syntaxes_are_refused(tmp_path):
     path = write_dicom(
-        tmp_path / "jls", knee(), JPEGLSLossless, PixelData=encapsulate([b"\xff\xd8 nonsense"])
+        tmp_path / "jls",
+        knee_pixels(),
+        JPEGLSLossless,
+        PixelData=encapsulate([b"\xff\xd8 nonsense"]),
     )
     assert "JPEG-LS Lossless" in refusal(path) and "uncompressed" in refusal(path)
     video = pydicom.uid.MPEG2MPML
-    path = write_dicom(tmp_path / "mpg", knee(), video, PixelData=encapsulate([bytes(100)]))
+    path = write_dicom(tmp_path / "mpg", knee_pixels(), video, PixelData=encapsulate([bytes(100)]))
     assert "uncompressed" in refusal(path)
-    deflated = write_dicom(tmp_path / "zip", knee(), pydicom.uid.DeflatedExplicitVRLittleEndian)
+    deflated = write_dicom(
+        tmp_path / "zip", knee_pixels(), pydicom.uid.DeflatedExplicitVRLittleEndian
+    )
     assert "uncompressed" in refusal(deflated)
 
 
@@ -187,7 +197,7 @@ def test_a_compressed_picture_of_another_size_is_not_decoded(tmp_path):
         stream = encoded(large, kind)
         assert codestream_of(stream) == (2000, 2000, 1, 8)
         path = write_dicom(
-            tmp_path / kind, knee().astype(np.uint8), syntax, PixelData=encapsulate([stream])
+            tmp_path / kind, knee_pixels().astype(np.uint8), syntax, PixelData=encapsulate([stream])
         )
         assert "(2000, 2000, 1)" in refusal(path)
 
@@ -209,7 +219,7 @@ def test_truncated_dicom_is_refused(tmp_path, kind):
 
 
 def test_dicom_without_a_picture_is_refused(tmp_path):
-    path = write_dicom(tmp_path / "x.dcm", knee())
+    path = write_dicom(tmp_path / "x.dcm", knee_pixels())
     data = pydicom.dcmread(path)
     del data.PixelData
     data.save_as(path)
@@ -227,7 +237,7 @@ def test_dicom_without_a_picture_is_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.png", "a.dcm", "a"])
 def test_png_8_and_16_bits_by_content(tmp_path, name):
-    for pixels in ((knee() >> 4).astype(np.uint8), knee(top=65535)):
+    for pixels in ((knee_pixels() >> 4).astype(np.uint8), knee_pixels(top=65535)):
         Image.fromarray(pixels).save(tmp_path / name, "PNG")
         found, info = read_radiograph(tmp_path / name)
         assert (found == pixels).all()
@@ -236,20 +246,20 @@ def test_png_8_and_16_bits_by_content(tmp_path, name):
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P"])
 def test_grey_in_colour_modes_is_read(tmp_path, mode):
-    eight = (knee() >> 4).astype(np.uint8)
+    eight = (knee_pixels() >> 4).astype(np.uint8)
     Image.fromarray(eight).convert(mode).save(tmp_path / "a.png")
     assert np.abs(read_radiograph(tmp_path / "a.png")[0] - eight).max() < 1
 
 
 def test_jpeg_grey_and_rgb(tmp_path):
-    eight = (knee() >> 4).astype(np.uint8)
+    eight = (knee_pixels() >> 4).astype(np.uint8)
     for mode in ("L", "RGB"):
         Image.fromarray(eight).convert(mode).save(tmp_path / "a.jpg")
         assert np.abs(read_radiograph(tmp_path / "a.jpg")[0] - eight).max() < 12
 
 
 def test_a_coloured_marker_is_no_colour_photograph(tmp_path):
-    picture = np.repeat((knee(200, 200) >> 4).astype(np.uint8)[..., None], 3, axis=-1)
+    picture = np.repeat((knee_pixels(200, 200) >> 4).astype(np.uint8)[..., None], 3, axis=-1)
     picture[:15, :15] = (255, 0, 0)
     Image.fromarray(picture).save(tmp_path / "a.png")
     read_radiograph(tmp_path / "a.png")
@@ -262,13 +272,13 @@ def test_pictures_that_are_refused(tmp_path):
     path = tmp_path / "a.png"
     Image.fromarray(np.full((60, 60), 7, np.uint8)).save(path)
     assert "the same value" in refusal(path) and "7" not in refusal(path)
-    Image.fromarray(knee(20, 20)).save(path)
+    Image.fromarray(knee_pixels(20, 20)).save(path)
     assert "too few" in refusal(path)
     clear = np.zeros((60, 60, 4), np.uint8)
     clear[..., 0] = np.arange(60)
     Image.fromarray(clear).save(path)
     assert "transparent" in refusal(path)
-    frames = [Image.fromarray((knee() >> shift).astype(np.uint8)) for shift in (4, 5)]
+    frames = [Image.fromarray((knee_pixels() >> shift).astype(np.uint8)) for shift in (4, 5)]
     frames[0].save(path, save_all=True, append_images=frames[1:])
     assert "animation" in refusal(path)
     frames[0].save(tmp_path / "a.gif")
@@ -276,18 +286,18 @@ def test_pictures_that_are_refused(tmp_path):
 
 
 def test_of_a_jpeg_with_previews_the_first_picture_is_read(tmp_path):
-    eight = Image.fromarray((knee() >> 4).astype(np.uint8))
+    eight = Image.fromarray((knee_pixels() >> 4).astype(np.uint8))
     preview = eight.resize((25, 30)).rotate(180)
     eight.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[preview], quality=95)
     pixels, info = read_radiograph(tmp_path / "a.jpg")
-    assert info["format"] == "JPEG" and np.abs(pixels - (knee() >> 4)).max() < 12
+    assert info["format"] == "JPEG" and np.abs(pixels - (knee_pixels() >> 4)).max() < 12
 
 
 def test_16_bits_stay_16_bits_with_an_unused_transparent_value(tmp_path):
-    picture = Image.fromarray(knee(top=40_000))
+    picture = Image.fromarray(knee_pixels(top=40_000))
     picture.save(tmp_path / "a.png", transparency=65_535)
-    assert (read_radiograph(tmp_path / "a.png")[0] == knee(top=40_000)).all()
-    picture.save(tmp_path / "a.png", transparency=int(knee(top=40_000)[3, 4]))
+    assert (read_radiograph(tmp_path / "a.png")[0] == knee_pixels(top=40_000)).all()
+    picture.save(tmp_path / "a.png", transparency=int(knee_pixels(top=40_000)[3, 4]))
     assert "transparent" in refusal(tmp_path / "a.png")
 
 
@@ -319,22 +329,22 @@ def test_truncated_pictures_are_refused(tmp_path, kind):
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
 def test_nifti_pictures(tmp_path, shape, name):
     for kind in (nib.Nifti1Image, nib.Nifti2Image):
-        image = kind(knee().T.reshape(shape), np.diag([-0.2, -0.25, 1, 1]))
+        image = kind(knee_pixels().T.reshape(shape), np.diag([-0.2, -0.25, 1, 1]))
         image.header.set_xyzt_units("mm")
         nib.save(image, tmp_path / name)
         pixels, info = read_radiograph(tmp_path / name)
-        assert (pixels == knee()).all()
+        assert (pixels == knee_pixels()).all()
         assert info["spacing_mm"] == pytest.approx((0.25, 0.2)) and info["format"] == "NIfTI"
 
 
 def test_a_coronal_slice_is_turned_by_its_affine(tmp_path):
-    ras = knee().T[::-1, None, ::-1]  # x to the patient's right is image left, z up
+    ras = knee_pixels().T[::-1, None, ::-1]  # x to the patient's right is image left, z up
     nib.save(nib.Nifti1Image(ras, np.diag([0.2, 1, 0.25, 1])), tmp_path / "a.nii")
     pixels, info = read_radiograph(tmp_path / "a.nii")
-    assert (pixels == knee()).all() and info["spacing_mm"] == pytest.approx((0.25, 0.2))
+    assert (pixels == knee_pixels()).all() and info["spacing_mm"] == pytest.approx((0.25, 0.2))
     las = nib.Nifti1Image(ras[::-1].copy(), np.diag([-0.2, 1, 0.25, 1]))
     nib.save(las, tmp_path / "a.nii")
-    assert (read_radiograph(tmp_path / "a.nii")[0] == knee()).all()
+    assert (read_radiograph(tmp_path / "a.nii")[0] == knee_pixels()).all()
 
 
 def laid(picture: np.ndarray, across: str, down: str) -> tuple[np.ndarray, np.ndarray]:
@@ -357,7 +367,7 @@ def laid(picture: np.ndarray, across: str, down: str) -> tuple[np.ndarray, np.nd
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("kind", ["nii", "nrrd", "mha"])
 def test_a_picture_is_turned_by_its_affine(tmp_path, across, down, transposed, kind):
-    voxels, affine = laid(knee(), across, down)
+    voxels, affine = laid(knee_pixels(), across, down)
     if transposed:
         voxels, affine = voxels.swapaxes(0, 1), affine[:, [1, 0, 2, 3]]
     if kind == "nii":
@@ -370,42 +380,42 @@ def test_a_picture_is_turned_by_its_affine(tmp_path, across, down, transposed, k
         image.SetOrigin(lps[:, 3])
         sitk.WriteImage(image, str(tmp_path / f"a.{kind}"))
     pixels, info = read_radiograph(tmp_path / f"a.{kind}")
-    assert (pixels == knee()).all()
+    assert (pixels == knee_pixels()).all()
     assert info["spacing_mm"] == pytest.approx((0.25, 0.2))
 
 
 @pytest.mark.parametrize("codes", [0, 1])
 def test_rows_from_the_bottom_as_dcm2niix_writes_them(tmp_path, codes):
-    image = nib.Nifti1Image(knee()[::-1].T[..., None], None)
+    image = nib.Nifti1Image(knee_pixels()[::-1].T[..., None], None)
     image.header.set_zooms((0.2, 0.25, 1))
     affine = image.header.get_base_affine()
     image = nib.Nifti1Image(image.dataobj, affine, image.header)
     image.set_sform(affine, codes)
     image.set_qform(affine, codes)
     nib.save(image, tmp_path / "a.nii.gz")
-    assert (read_radiograph(tmp_path / "a.nii.gz")[0] == knee()).all()
+    assert (read_radiograph(tmp_path / "a.nii.gz")[0] == knee_pixels()).all()
     nib.save(nib.as_closest_canonical(image), tmp_path / "a.nii.gz")
-    assert (read_radiograph(tmp_path / "a.nii.gz")[0] == knee()).all()
+    assert (read_radiograph(tmp_path / "a.nii.gz")[0] == knee_pixels()).all()
 
 
 @pytest.mark.parametrize("affine", [np.eye(4), np.diag([0.2, 0.25, 1, 1]), np.diag([-1, -1, 1, 1])])
 def test_an_affine_that_nobody_has_set_turns_nothing(tmp_path, affine):
-    nib.save(nib.Nifti1Image(knee().T[..., None], affine), tmp_path / "a.nii")
-    assert (read_radiograph(tmp_path / "a.nii")[0] == knee()).all()
+    nib.save(nib.Nifti1Image(knee_pixels().T[..., None], affine), tmp_path / "a.nii")
+    assert (read_radiograph(tmp_path / "a.nii")[0] == knee_pixels()).all()
 
 
 @pytest.mark.parametrize("shape", [(50, 60), (50, 60, 1)])
 def test_a_nifti_without_any_orientation_is_taken_in_file_order(tmp_path, shape):
-    image = nib.Nifti1Image(knee().T.reshape(shape), None)
+    image = nib.Nifti1Image(knee_pixels().T.reshape(shape), None)
     image.header.set_zooms((0.2, 0.25, 1)[: len(shape)])
     nib.save(image, tmp_path / "a.nii")
     pixels, info = read_radiograph(tmp_path / "a.nii")
-    assert (pixels == knee()).all() and info["warnings"] == []
+    assert (pixels == knee_pixels()).all() and info["warnings"] == []
     assert info["spacing_mm"] == pytest.approx((0.25, 0.2))
 
 
 def test_sform_and_qform_that_disagree_are_told(tmp_path):
-    bottom_first = knee()[::-1].T[..., None]
+    bottom_first = knee_pixels()[::-1].T[..., None]
     las, ras = (np.diag([side * 0.2, 0.25, 1, 1]) for side in (-1, 1))
     for affine in (las, ras):
         affine[:3, 3] = -5
@@ -416,7 +426,7 @@ def test_sform_and_qform_that_disagree_are_told(tmp_path):
         image.set_qform(qform, 1)
         nib.save(image, tmp_path / "a.nii")
         pixels, info = read_radiograph(tmp_path / "a.nii")
-        assert (pixels == knee()).all()
+        assert (pixels == knee_pixels()).all()
         assert [("sform" in note) for note in info["warnings"]] == [True] * warned
 
 
@@ -424,22 +434,22 @@ def test_rgb_nifti(tmp_path):
     colours = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
     picture = np.zeros((50, 60, 1), colours)
     for name in "RGB":
-        picture[name] = (knee() >> 4).T[..., None]
+        picture[name] = (knee_pixels() >> 4).T[..., None]
     nib.save(nib.Nifti1Image(picture, np.eye(4)), tmp_path / "a.nii")
     pixels, info = read_radiograph(tmp_path / "a.nii")
-    assert (pixels == knee() >> 4).all() and info["spacing_mm"] is None
+    assert (pixels == knee_pixels() >> 4).all() and info["spacing_mm"] is None
     picture["R"] = 255
     nib.save(nib.Nifti1Image(picture, np.eye(4)), tmp_path / "a.nii")
     assert "colour" in refusal(tmp_path / "a.nii")
 
 
 def test_nifti_scaling_is_applied_and_nan_refused(tmp_path):
-    image = nib.Nifti1Image(knee().T, np.eye(4))
+    image = nib.Nifti1Image(knee_pixels().T, np.eye(4))
     image.header.set_slope_inter(0.5, -3)
     nib.save(image, tmp_path / "a.nii")
-    assert np.allclose(read_radiograph(tmp_path / "a.nii")[0], 0.5 * knee() - 3.0)
+    assert np.allclose(read_radiograph(tmp_path / "a.nii")[0], 0.5 * knee_pixels() - 3.0)
     for odd in ([np.nan], [np.inf], [-np.inf], [3e38, -3e38]):
-        values = np.array(knee(), np.float32)
+        values = np.array(knee_pixels(), np.float32)
         values[3, : len(odd)] = odd
         nib.save(nib.Nifti1Image(values.T, np.eye(4)), tmp_path / "b.nii")
         assert "NaN, infinite or enormous" in refusal(tmp_path / "b.nii")
@@ -465,31 +475,31 @@ def test_a_huge_nifti_is_refused_from_its_header(tmp_path):
 
 @pytest.mark.parametrize("three_axes", [False, True])
 def test_nrrd_pictures(tmp_path, three_axes):
-    image = sitk.GetImageFromArray(knee()[None] if three_axes else knee())
+    image = sitk.GetImageFromArray(knee_pixels()[None] if three_axes else knee_pixels())
     image.SetSpacing((0.2, 0.25, 3) if three_axes else (0.2, 0.25))
     sitk.WriteImage(image, str(tmp_path / "a.nrrd"), useCompression=True)
     (tmp_path / "a.nrrd").rename(tmp_path / "a.bin")
     pixels, info = read_radiograph(tmp_path / "a.bin")
-    assert (pixels == knee()).all()
+    assert (pixels == knee_pixels()).all()
     assert info["spacing_mm"] == pytest.approx((0.25, 0.2)) and info["format"] == "NRRD"
 
 
 def test_rgb_nrrd(tmp_path):
-    eight = np.repeat((knee() >> 4).astype(np.uint8)[..., None], 3, axis=-1)
+    eight = np.repeat((knee_pixels() >> 4).astype(np.uint8)[..., None], 3, axis=-1)
     sitk.WriteImage(sitk.GetImageFromArray(eight, isVector=True), str(tmp_path / "a.nrrd"))
-    assert (read_radiograph(tmp_path / "a.nrrd")[0] == knee() >> 4).all()
+    assert (read_radiograph(tmp_path / "a.nrrd")[0] == knee_pixels() >> 4).all()
 
 
 @pytest.mark.parametrize("field", ["data file: secret", "DATAFILE: secret", "datafile: LIST"])
 def test_headers_that_point_at_other_files_are_refused(tmp_path, field):
-    (tmp_path / "secret").write_bytes(knee().tobytes())
+    (tmp_path / "secret").write_bytes(knee_pixels().tobytes())
     head = "NRRD0004\ntype: ushort\ndimension: 2\nsizes: 50 60\nencoding: raw\nendian: little\n"
     (tmp_path / "a.nrrd").write_text(f"{head}{field}\n")
     assert "another file" in refusal(tmp_path / "a.nrrd")
     text = "ObjectType = Image\nNDims = 2\nDimSize = 50 60\nElementType = MET_USHORT\n"
     (tmp_path / "a.mhd").write_text(text + "ElementDataFile = secret\n")
     assert "another file" in refusal(tmp_path / "a.mhd")
-    nib.save(nib.Nifti1Pair(knee().T, np.eye(4)), tmp_path / "a.hdr")
+    nib.save(nib.Nifti1Pair(knee_pixels().T, np.eye(4)), tmp_path / "a.hdr")
     assert "another file" in refusal(tmp_path / "a.hdr")
 
 
@@ -542,16 +552,16 @@ def test_random_bytes_are_refused_whatever_they_start_with(tmp_path, start, rest
 def test_a_damaged_file_is_read_or_refused(tmp_path, data, kind):
     path = tmp_path / f"whole.{kind}"
     if not path.exists():
-        eight = (knee() >> 4).astype(np.uint8)
+        eight = (knee_pixels() >> 4).astype(np.uint8)
         stream = encapsulate([encoded(eight, "JPEG2000")])
         if kind == "dicom":
-            write_dicom(path, knee())
+            write_dicom(path, knee_pixels())
         elif kind == "j2k":
             write_dicom(path, eight, JPEG2000Lossless, PixelData=stream)
         elif kind == "nii":
-            nib.save(nib.Nifti1Image(knee().T, np.eye(4)), path)
+            nib.save(nib.Nifti1Image(knee_pixels().T, np.eye(4)), path)
         elif kind == "nrrd":
-            sitk.WriteImage(sitk.GetImageFromArray(knee()), str(path))
+            sitk.WriteImage(sitk.GetImageFromArray(knee_pixels()), str(path))
         else:
             path.write_bytes(encoded(eight, kind))
     content = bytearray(path.read_bytes())
@@ -571,7 +581,9 @@ def test_a_damaged_file_is_read_or_refused(tmp_path, data, kind):
 
 
 def test_the_chain(tmp_path):
-    path = write_dicom(tmp_path / "x", knee(700, 600), PixelSpacing=[0.3, 0.3], Laterality="R")
+    path = write_dicom(
+        tmp_path / "x", knee_pixels(700, 600), PixelSpacing=[0.3, 0.3], Laterality="R"
+    )
     data = radiograph_transforms()({"radiograph": path, "features": {"V00XRKL": 1}})
     picture, info = data["radiograph"], data["radiograph_info"]
     assert picture.shape == (1, 256, 256) and picture.dtype == torch.float32
@@ -583,7 +595,9 @@ def test_the_chain(tmp_path):
 
 
 def test_anisotropic_spacing_gives_a_square_in_mm(tmp_path):
-    path = write_dicom(tmp_path / "x", knee(700, 600), PixelSpacing=[0.25, 0.5], Laterality="R")
+    path = write_dicom(
+        tmp_path / "x", knee_pixels(700, 600), PixelSpacing=[0.25, 0.5], Laterality="R"
+    )
     top, left, bottom, right = radiograph_transforms()({"radiograph": path})["radiograph_info"][
         "box"
     ]
@@ -594,7 +608,7 @@ def test_anisotropic_spacing_gives_a_square_in_mm(tmp_path):
 @pytest.mark.parametrize("file_side", ["R", "L", None])
 def test_a_left_knee_is_mirrored(tmp_path, given_side, file_side):
     tags = {"Laterality": file_side} if file_side else {}
-    path = write_dicom(tmp_path / "x", knee(256, 256), **tags)
+    path = write_dicom(tmp_path / "x", knee_pixels(256, 256), **tags)
     chain = radiograph_transforms()
     data = chain({"radiograph": path, "laterality": given_side})
     side = given_side if given_side in ("R", "L") else file_side
@@ -609,23 +623,27 @@ def test_a_left_knee_is_mirrored(tmp_path, given_side, file_side):
 
 
 def test_without_spacing_the_middle_square_is_taken():
-    tall = radiograph_transforms(64)({"radiograph": knee(90, 60), "laterality": "R"})
+    tall = radiograph_transforms(64)({"radiograph": knee_pixels(90, 60), "laterality": "R"})
     assert tall["radiograph_info"]["box"] == (15, 0, 75, 60)
     assert "spacing unknown" in tall["radiograph_info"]["warnings"][0]
-    wide = radiograph_transforms(64)({"radiograph": knee(60, 90), "laterality": "R"})
+    wide = radiograph_transforms(64)({"radiograph": knee_pixels(60, 90), "laterality": "R"})
     assert wide["radiograph_info"]["box"] == (0, 15, 60, 75)
     assert any("both knees" in note for note in wide["radiograph_info"]["warnings"])
 
 
 def test_a_spacing_of_a_picture_larger_than_any_film_is_not_believed(tmp_path):
-    path = write_dicom(tmp_path / "x", knee(400, 376), PixelSpacing=[4.5, 4.5], Laterality="R")
+    path = write_dicom(
+        tmp_path / "x", knee_pixels(400, 376), PixelSpacing=[4.5, 4.5], Laterality="R"
+    )
     info = radiograph_transforms(64)({"radiograph": path})["radiograph_info"]
     assert info["box"] == (12, 0, 388, 376) and info["spacing_mm"] is None
     assert "larger than any film" in info["warnings"][0]
 
 
 def test_a_crop_that_leaves_the_picture_is_padded_and_told(tmp_path):
-    path = write_dicom(tmp_path / "x", knee(224, 224), PixelSpacing=[0.47] * 2, Laterality="R")
+    path = write_dicom(
+        tmp_path / "x", knee_pixels(224, 224), PixelSpacing=[0.47] * 2, Laterality="R"
+    )
     info = radiograph_transforms(64)({"radiograph": path})["radiograph_info"]
     assert info["box"] == (-37, -37, 261, 261)  # 140 mm
     assert any(note.startswith("43% of the square") for note in info["warnings"])
@@ -634,7 +652,9 @@ def test_a_crop_that_leaves_the_picture_is_padded_and_told(tmp_path):
 
 
 def test_a_spacing_too_small_for_a_knee_is_not_believed(tmp_path):
-    path = write_dicom(tmp_path / "x", knee(224, 200), PixelSpacing=[0.148] * 2, Laterality="R")
+    path = write_dicom(
+        tmp_path / "x", knee_pixels(224, 200), PixelSpacing=[0.148] * 2, Laterality="R"
+    )
     info = radiograph_transforms(64)({"radiograph": path})["radiograph_info"]
     assert info["box"] == (12, 0, 212, 200) and info["spacing_mm"] is None
     assert "0.148 mm" in info["warnings"][0] and "spacing unknown" in info["warnings"][1]
@@ -644,7 +664,7 @@ def test_a_spacing_too_small_for_a_knee_is_not_believed(tmp_path):
 
 
 def test_a_given_box_is_squared_and_padded_with_the_edge():
-    item = {"radiograph": knee(60, 50), "laterality": "R", "box": (40, -10, 60, 30)}
+    item = {"radiograph": knee_pixels(60, 50), "laterality": "R", "box": (40, -10, 60, 30)}
     data = radiograph_transforms(40)(item)
     assert data["radiograph_info"]["box"] == (30, -10, 70, 30)
     [warning] = data["radiograph_info"]["warnings"]
@@ -656,7 +676,7 @@ def test_a_given_box_is_squared_and_padded_with_the_edge():
 @given(st.lists(st.integers(-200, 200) | st.floats() | st.none(), max_size=5) | st.text(max_size=4))
 @settings(deadline=None)
 def test_any_box_is_used_or_refused(box):
-    item = {"radiograph": knee(), "laterality": "R", "box": box}
+    item = {"radiograph": knee_pixels(), "laterality": "R", "box": box}
     try:
         data = radiograph_transforms(32)(item)
     except RadiographError as error:
@@ -671,12 +691,12 @@ def test_errors_come_out_of_the_chain_as_themselves(tmp_path):
     with pytest.raises(RadiographError, match="no such file"):
         chain({"radiograph": tmp_path / "gone"})
     with pytest.raises(InputError, match="R, L and auto"):
-        chain({"radiograph": knee(), "laterality": "up"})
+        chain({"radiograph": knee_pixels(), "laterality": "up"})
     empty = np.zeros((100, 100), np.float32)
     empty[0, 0] = 1
     with pytest.raises(RadiographError, match="almost empty"):
         chain({"radiograph": empty})
-    for wrong in (np.zeros((3, 60, 60)), np.full((60, 60), "a"), knee().astype(complex)):
+    for wrong in (np.zeros((3, 60, 60)), np.full((60, 60), "a"), knee_pixels().astype(complex)):
         with pytest.raises(RadiographError, match="rows, columns"):
             chain({"radiograph": wrong})
 

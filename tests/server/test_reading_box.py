@@ -29,7 +29,7 @@ import pytest
 import requests
 import torch
 from checks import without_paths
-from dicom_samples import encoded, knee, write_dicom
+from dicom_samples import encoded, knee_pixels, write_dicom
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -60,7 +60,7 @@ def ramp(rows: int, columns: int) -> np.ndarray:
 
 
 def dicom(folder: Path, pixels: np.ndarray | None = None, **tags) -> bytes:
-    pixels = knee(64, 64) if pixels is None else pixels
+    pixels = knee_pixels(64, 64) if pixels is None else pixels
     return write_dicom(folder / "x.dcm", pixels, **tags).read_bytes()
 
 
@@ -83,7 +83,7 @@ def deflated_without_preamble(folder: Path) -> bytes:
 
 def fake_size_in_a_box(folder: Path) -> bytes:
     """A JP2 whose first box says 64 x 64; its stream is 8,000 x 8,000."""
-    small = encoded(knee(64, 64).astype(np.uint8), "JPEG2000")
+    small = encoded(knee_pixels(64, 64).astype(np.uint8), "JPEG2000")
     Image.new("L", (8000, 8000)).save(buffer := io.BytesIO(), "JPEG2000")
     large = buffer.getvalue()
     signature, rest = large[:12], large[12:]
@@ -95,7 +95,7 @@ def fake_size_in_a_box(folder: Path) -> bytes:
 def postscript_for_a_picture(folder: Path) -> bytes:
     """Pillow would hand it to Ghostscript."""
     frame = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%" + b"\xff\x4f\xff\x51"
-    frame += encoded(knee(64, 64).astype(np.uint8), "JPEG2000")[4:]
+    frame += encoded(knee_pixels(64, 64).astype(np.uint8), "JPEG2000")[4:]
     return dicom(folder, syntax=JPEG2000, PixelData=encapsulate([frame]), BitsAllocated=8)
 
 
@@ -155,7 +155,7 @@ LARGE = {
     "a strip whose square is large": (lambda _: png(ramp(32, 40000)), {"box": [0, 0, 32, 40000]}),
     "a strip of many windows": (lambda _: png(ramp(32, 51200)), {}),
     "a spacing that makes a million rows": (
-        lambda folder: dicom(folder, knee(200, 2000), PixelSpacing=[0.01, 5]),
+        lambda folder: dicom(folder, knee_pixels(200, 2000), PixelSpacing=[0.01, 5]),
         {"box": [0, 0, 200, 2000]},
     ),
     "inflated without a preamble": (deflated_without_preamble, {}),

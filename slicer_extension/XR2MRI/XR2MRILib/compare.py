@@ -14,7 +14,7 @@ from xr2mri_client.texts import tr as _
 from xr2mri_client.volume import Volume, measure
 
 from .activity import Activity, Steps
-from .comparison import Comparison, NotComparable, compare
+from .metrics import Comparison, NotComparable, compare
 from .scene import attributes, display, result
 from .states import State
 

@@ -580,25 +580,6 @@
   </message>
  </context>
  <context>
-  <name>XR2MRILib.comparison</name>
-  <message>
-   <source>Choose an MRI of the same knee: a grey volume of several slices.</source>
-   <translation>Wählen Sie eine MRT desselben Knies: ein Grauwertvolumen mit mehreren Schichten.</translation>
-  </message>
-  <message>
-   <source>Check that it is the same knee, or tick “Align the centres”.</source>
-   <translation>Prüfen Sie, ob es dasselbe Knie ist, oder kreuzen Sie „Mitten ausrichten“ an.</translation>
-  </message>
-  <message>
-   <source>The real volume has no contrast, or values that are no numbers.</source>
-   <translation>Das echte Volumen hat keinen Kontrast, oder Werte, die keine Zahlen sind.</translation>
-  </message>
-  <message>
-   <source>The real volume covers {x:.0f} % of the generated one.</source>
-   <translation>Das echte Volumen bedeckt {x:.0f} % des erzeugten.</translation>
-  </message>
- </context>
- <context>
   <name>XR2MRILib.computer</name>
   <message>
    <source>The server is running: another Slicer has started it.</source>
@@ -791,6 +772,25 @@
   <message>
    <source>Connect to one first.</source>
    <translation>Verbinden Sie zuerst einen.</translation>
+  </message>
+ </context>
+ <context>
+  <name>XR2MRILib.metrics</name>
+  <message>
+   <source>Choose an MRI of the same knee: a grey volume of several slices.</source>
+   <translation>Wählen Sie eine MRT desselben Knies: ein Grauwertvolumen mit mehreren Schichten.</translation>
+  </message>
+  <message>
+   <source>Check that it is the same knee, or tick “Align the centres”.</source>
+   <translation>Prüfen Sie, ob es dasselbe Knie ist, oder kreuzen Sie „Mitten ausrichten“ an.</translation>
+  </message>
+  <message>
+   <source>The real volume has no contrast, or values that are no numbers.</source>
+   <translation>Das echte Volumen hat keinen Kontrast, oder Werte, die keine Zahlen sind.</translation>
+  </message>
+  <message>
+   <source>The real volume covers {x:.0f} % of the generated one.</source>
+   <translation>Das echte Volumen bedeckt {x:.0f} % des erzeugten.</translation>
   </message>
  </context>
  <context>

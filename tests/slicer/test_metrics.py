@@ -13,7 +13,7 @@ from xr2mri_core.evaluation import metrics
 from xr2mri_core.transforms import mri as transforms_mri
 from xr2mri_core.transforms.radiograph_file import read_radiograph
 from XR2MRILib import nrrd
-from XR2MRILib.comparison import CLIP_PERCENTILES, NoOverlap, compare, psnr, sobel, ssim
+from XR2MRILib.metrics import CLIP_PERCENTILES, NoOverlap, compare, psnr, sobel, ssim
 from XR2MRILib.request import Request
 
 
