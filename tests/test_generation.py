@@ -162,14 +162,14 @@ def test_a_radiograph_can_be_read_before_and_its_file_be_gone(generator, radiogr
 
 def test_cancelling_takes_one_denoising_step(generator, radiograph, monkeypatch):
     passes = 0
-    denoise = generator.model.denoise
+    denoise = generator.algorithm.denoiser
 
     def counted(*arguments):
         nonlocal passes
         passes += 1
         return denoise(*arguments)
 
-    monkeypatch.setattr(generator.model, "denoise", counted)
+    monkeypatch.setattr(generator.algorithm, "denoiser", counted)
     with pytest.raises(Cancelled):
         generator.generate(radiograph, steps=50, sampler="ddim", cancelled=lambda: passes >= 3)
     assert passes == 3
@@ -187,9 +187,9 @@ def test_the_radiograph_is_encoded_once(generator, radiograph, monkeypatch):
 
 def test_memory_is_bounded_by_the_batch(generator, radiograph, monkeypatch):
     sizes = set()
-    denoise, to_image = generator.model.denoise, generator.model.to_image
+    denoise, to_image = generator.algorithm.denoiser, generator.model.to_image
     monkeypatch.setattr(
-        generator.model, "denoise", lambda z, *rest: sizes.add(len(z)) or denoise(z, *rest)
+        generator.algorithm, "denoiser", lambda z, *rest: sizes.add(len(z)) or denoise(z, *rest)
     )
     monkeypatch.setattr(generator.model, "to_image", lambda z: sizes.add(len(z)) or to_image(z))
     generator.generate(radiograph, num_slices=21, batch_size=4)
@@ -264,7 +264,7 @@ def test_the_gpu_generates_the_same_knee(tiny_bundle, generator, radiograph):
 
 
 def test_too_little_memory_halves_the_batch_and_the_record_says_so(generator, monkeypatch):
-    usual, passes = generator.model.denoise, []
+    usual, passes = generator.algorithm.denoiser, []
 
     def small(z, *arguments):
         passes.append(len(z))
@@ -274,7 +274,7 @@ def test_too_little_memory_halves_the_batch_and_the_record_says_so(generator, mo
 
     counted = []
     expected = generator.generate(draw_knee(), num_slices=5, batch_size=2).volume
-    monkeypatch.setattr(generator.model, "denoise", small)
+    monkeypatch.setattr(generator.algorithm, "denoiser", small)
     generated = generator.generate(
         draw_knee(), num_slices=5, progress=lambda done, total, stage: counted.append(done)
     )
@@ -282,6 +282,8 @@ def test_too_little_memory_halves_the_batch_and_the_record_says_so(generator, mo
     assert counted == sorted(counted) and counted[-1] == 5
     assert generated.record["batch_size"] == 2
     assert "sufficed for 2 slices in one pass, not for 8" in generated.record["warnings"][-1]
-    monkeypatch.setattr(generator.model, "denoise", lambda *arguments: exec("raise MemoryError"))
+    monkeypatch.setattr(
+        generator.algorithm, "denoiser", lambda *arguments: exec("raise MemoryError")
+    )
     with pytest.raises(MemoryError):
         generator.generate(draw_knee(), num_slices=2)

@@ -93,14 +93,14 @@ def test_a_single_slice_is_generated_alone(volume_generator, radiograph):
 
 def test_cancelling_takes_one_window(volume_generator, radiograph, monkeypatch):
     passes = 0
-    denoise = volume_generator.model.denoise
+    denoise = volume_generator.algorithm.denoiser
 
     def counted(*arguments):
         nonlocal passes
         passes += 1
         return denoise(*arguments)
 
-    monkeypatch.setattr(volume_generator.model, "denoise", counted)
+    monkeypatch.setattr(volume_generator.algorithm, "denoiser", counted)
     with pytest.raises(Cancelled):
         volume(
             volume_generator,

@@ -60,7 +60,8 @@ def test_same_picture_same_answer_in_any_units(detector):
 @pytest.mark.parametrize("name", UNSEEN_PHOTOGRAPHS)
 def test_photograph_is_no_knee(detector, name):
     found = detector.locate(photograph(name))
-    assert found.kind == "none" and found.warnings == (NO_KNEE,)
+    # a hint that it may lie on its side may follow: gravel gets it
+    assert found.kind == "none" and found.warnings[0] == NO_KNEE
 
 
 @pytest.mark.parametrize("shape", [(300, 300), (500, 260), (240, 700)])
