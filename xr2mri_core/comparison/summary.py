@@ -66,7 +66,7 @@ def results_page(results: Results, arguments: Sequence[str]) -> str:
         parts.append(f"![{caption.partition('.')[0]}]({name})\n\n{caption}")
     parts += [
         "## Command",
-        f"```sh\n{shlex.join(['xr2mri', *_portable(arguments)])}\n```",
+        f"```sh\n{shlex.join(['.venv/bin/xr2mri', *_portable(arguments)])}\n```",
         "Weights (SHA-256), commit and minutes of training:",
         table(
             ["method", "weights", "commit", "seed", "slices seen", "minutes"],
