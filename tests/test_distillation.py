@@ -131,6 +131,11 @@ def distil(teacher, datalist, out, *overlays, size=TINY, volume=True, **options)
     return out
 
 
+def pairs_in(student) -> list[Path]:
+    """The finished pairs that trainings beside a student have drawn."""
+    return list((student / "cache").glob("pairs-" + 16 * "?"))
+
+
 @pytest.fixture(scope="module")
 def student(teacher, small_datalist, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("student")
@@ -169,7 +174,7 @@ def test_pairs_are_what_the_teacher_draws_and_are_found_again(
 ):
     pairs = [
         training.PairCache(folder, training.SliceCache(path))
-        for folder in (student / "cache").glob("pairs-" + 16 * "?")
+        for folder in pairs_in(student)
         for path in (student / "cache").glob("slices-*")
     ]
     kept = next(p for p in pairs if len(p) == 3 and len(p.slices) == 2)
@@ -219,7 +224,7 @@ def test_a_smaller_student_of_the_same_latents_learns_the_mean_then_few_steps(
         teacher, small_datalist, tmp_path / "few",
         initial_weights=str(mean / "knee_xr2mri.safetensors"), **options,
     )  # fmt: skip
-    assert len(list((student / "cache").glob("pairs-" + 16 * "?"))) == 2  # the larger student's
+    assert len(pairs_in(student)) == 2  # the larger student's
     generator = KneeMRIGenerator.from_bundle(
         bundle_of(teacher, SMALLER, tmp_path / "bundle"),
         "cpu",
@@ -262,9 +267,7 @@ def test_a_student_of_other_latents_learns_the_teacher_s_volumes(
     bundle = load_bundle(bundle_of(teacher, OTHER_LATENTS, tmp_path / "bundle"), weights=weights)
     assert bundle.settings["steps"] == 3  # the size's own: it has as many steps as any
     assert bundle.model.scaling_factor == 0.7
-    folder = next(
-        f for f in (student / "cache").glob("pairs-" + 16 * "?") if not (f / "noise.npy").exists()
-    )
+    folder = next(f for f in pairs_in(student) if not (f / "noise.npy").exists())
     assert not (folder / "means.npy").exists()
     kept = np.load(folder / "latents.npy")
     assert np.isfinite(kept).all() and kept.std() > 0

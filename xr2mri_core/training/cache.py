@@ -181,7 +181,15 @@ class SliceCache(_Cache):
         return cls(Path(root) / f"slices-{fingerprint}")
 
 
-class LatentCache(_Cache):
+class _CacheOfSlices(_Cache):
+    """A cache that was made from another, and needs its radiographs."""
+
+    def __init__(self, folder: Path, slices: SliceCache) -> None:
+        super().__init__(folder)
+        self.slices = slices
+
+
+class LatentCache(_CacheOfSlices):
     """Scaled latents of a `SliceCache` under a frozen autoencoder.
 
     `arrays`: `latents` float16 (cases, n, c, h, w), `depths` (cases, n), and, when the slices have
@@ -189,10 +197,6 @@ class LatentCache(_Cache):
     latent cell counts, 1 + emphasis where the cell holds a pixel with an emphasised label, else 1.
     (Cells of the compact autoencoder are 10 mm wide: a cyst fills a small share of one.)
     """
-
-    def __init__(self, folder: Path, slices: SliceCache) -> None:
-        super().__init__(folder)
-        self.slices = slices
 
     @classmethod
     @torch.no_grad()

@@ -21,7 +21,7 @@ from xr2mri_core.training.batches import Batch, case_weights, slab_positions, to
 from xr2mri_core.training.cache import (
     Encode,
     SliceCache,
-    _Cache,
+    _CacheOfSlices,
     _digest,
     _made_once,
     _open,
@@ -37,7 +37,7 @@ logger = logging.getLogger("xr2mri")
 PAIRS_VERSION = 1  # raised when the meaning of the kept numbers changes
 
 
-class PairCache(_Cache):
+class PairCache(_CacheOfSlices):
     """Slabs of neighbouring slices, each with its noise and what a teacher draws from that.
 
     Drawn from radiographs and forms alone: no MRI takes part. `items` has the form that each slab
@@ -50,10 +50,6 @@ class PairCache(_Cache):
     in either size. For a student with another autoencoder the latents are those of its own, of the
     teacher's decoded slices, and there is neither noise nor mean, which no other latents share.
     """
-
-    def __init__(self, folder: Path, slices: SliceCache) -> None:
-        super().__init__(folder)
-        self.slices = slices
 
     @classmethod
     @torch.no_grad()
