@@ -17,6 +17,7 @@ import uvicorn
 from monailabel.config import settings
 from monailabel.interfaces.utils.app import app_instance
 
+from monai_app.lib.dicomweb import checked_address
 from monai_app.lib.security.binding import check_exposure, hand_over
 from monai_app.lib.security.settings import SecuritySettings
 from monai_app.lib.settings import Settings
@@ -88,7 +89,9 @@ def serve(
 
 def _check(studies: str, host: str, port: int, conf: Mapping[str, str], app: Path) -> None:
     """Refuse what can be seen to be wrong at once."""
-    if not studies.startswith(("http://", "https://")) and not os.path.isdir(studies):
+    if studies.startswith(("http://", "https://")):
+        checked_address(studies)
+    elif not os.path.isdir(studies):
         raise InputError(f"studies {shown(studies)}: accepted is a folder, or the URL of a PACS")
     if not (app / "main.py").is_file():
         raise InputError(f"app '{app}': accepted is a folder with a main.py and a folder model")

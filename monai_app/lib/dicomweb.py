@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from anyio import CapacityLimiter
@@ -43,6 +44,29 @@ class Unreachable(XR2MRIError):
     """The PACS does not answer, or refuses."""
 
 
+def checked_address(url: str) -> str:
+    """The address of a PACS as it is, without a login in it.
+
+    Raises:
+        InputError: it is no address, or names a login, which whoever lists the machine's processes
+            would read.
+    """
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises where it is none
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InputError(f"studies {shown(url.rpartition('@')[2])}: not the address of a PACS")
+    if parts.username is not None or parts.password is not None:
+        raise InputError(
+            "studies: the address of a PACS names a login, which everybody on this machine could "
+            "read; leave it out and set MONAI_LABEL_DICOMWEB_USERNAME and "
+            "MONAI_LABEL_DICOMWEB_PASSWORD in the environment"
+        )
+    return url
+
+
 class DicomWebStudies(ReadOnlyStudies):
     """Radiographs of a DICOMweb server: QIDO-RS to find, WADO-RS to fetch, STOW-RS to store.
 
@@ -50,6 +74,9 @@ class DicomWebStudies(ReadOnlyStudies):
         url: address of the DICOMweb service.
         username, password: credentials for HTTP Basic, or empty.
         bounds: limits of requests, seconds and bytes; an image may have those of an upload.
+
+    Raises:
+        InputError: the address is none, or names a login.
     """
 
     def __init__(
@@ -59,7 +86,7 @@ class DicomWebStudies(ReadOnlyStudies):
         self.most_bytes = self.bounds.max_upload_mb << 20
         if username:
             self._session.auth = HTTPBasicAuth(username, password)
-        self._url = url.rstrip("/")
+        self._url = checked_address(url).rstrip("/")
         self._client = DICOMwebClient(url, session=self._session)
         self._client.set_http_retry_params(max_attempts=2, wait_exponential_multiplier=250)  # ms
 

@@ -133,13 +133,16 @@ def issuer_key(tmp_path_factory):
 def secured(app_folder, studies_folder, issuer_key, tmp_path_factory) -> Iterator[LocalServer]:
     """The real server with users and an issuer, listening on every interface.
 
-    Its audit log is `audit.log` beside its temp folder.
+    Its audit log and the secret of its tokens are `audit.log` and `secret` beside its temp folder.
     """
     from security_support import AUDIENCE, ISSUER, make_users
 
     folder = tmp_path_factory.mktemp("secured")
+    (secret := folder / "secret").touch(mode=0o600)
+    secret.write_text("kept-by-the-server-" + "7" * 32)
     conf = {
         "users_file": make_users(folder),
+        "token_secret_file": secret,
         "audit_file": folder / "audit.log",
         "issuer": ISSUER,
         "issuer_audience": AUDIENCE,
