@@ -125,7 +125,8 @@ class XR2MRIApp(MONAILabelApp):
             self.security.max_upload_bytes,
         )
         results = self.security.quota("results")
-        store = JobStore(self.service.queue, results, 60 * self.security.result_minutes)
+        keep, fetch = 60 * self.security.result_minutes, self.security.fetch_seconds
+        store = JobStore(self.service.queue, results, keep, fetch)
         runs = TrainingRuns(self.service, self.studies, self.options.train_dir)
         atexit.register(runs.stop)
         application.user_middleware.clear()  # the stock one answers pages of every origin

@@ -34,15 +34,17 @@ class Bounds:
     max_query_kb: Annotated[int, whole(1, 16)] = 4
     """KiB of a query."""
     max_body_kb: Annotated[int, whole(1, 10_000)] = 64
-    """KiB of a body that is no upload, and of what surrounds an uploaded file."""
+    """KiB of a body that is no upload, and of what surrounds an uploaded file; also of what chunks
+    add to it, and 1/32 of the body."""
     max_form_kb: Annotated[int, whole(1, 10_000)] = 256
     """KiB of a form without files."""
     header_seconds: _Seconds = 15
-    """From the first byte of a request, or from connecting, to the end of its headers."""
+    """From the first byte of a request, or from connecting, to the end of its headers, the
+    handshake of TLS included."""
     body_seconds: _Seconds = 20
     """In each of which a body comes at `slowest_kb_s` at least."""
     write_seconds: _Seconds = 20
-    """That a client may let 256 KiB of a reply wait."""
+    """That a client may let what is written of a reply wait, 256 KiB and a piece at most."""
     slowest_kb_s: Annotated[int, whole(1, 10_000)] = 16
     """KiB a second of a body."""
     requests_user: Annotated[int, whole(1, 10_000)] = 64
@@ -67,6 +69,8 @@ class Bounds:
     """MiB of all results; of others than who asks, only fetched ones make room."""
     result_minutes: Annotated[int, whole(1, 24 * 60)] = 15
     """Until a result is forgotten."""
+    fetch_seconds: _Seconds = 60
+    """After a fetch, until a result counts as fetched of which a volume has not been."""
 
     # work
     max_queue: Annotated[int, whole(0, 10_000)] = 8

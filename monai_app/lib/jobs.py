@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 
 from anyio import CapacityLimiter, to_thread
 
+from monai_app.lib.bounds import Bounds
 from monai_app.lib.device_queue import DeviceQueue, Job, State
 from monai_app.lib.generation_work import Generation
 from monai_app.lib.http_errors import NotFound, http_error
@@ -44,7 +45,7 @@ class Entry:
     Attributes:
         owner: user who started it, and who alone gets the result.
         claim: claim on the bytes of the result, of the user who is counted for them.
-        fetched: whether its owner has had a volume of it, whole.
+        fetch_seconds: after the last fetch, until it counts as fetched though not all of it was.
         archive: its DICOM files, while they are being sent.
         archiving: makes them, in turn with those of other results.
     """
@@ -56,12 +57,33 @@ class Entry:
     warnings: list[str] = field(default_factory=list)
     key: Key | None = None
     claim: Claim = field(default_factory=Claim.of_nobody)
-    fetched: bool = False
+    fetch_seconds: float = Bounds.fetch_seconds
     archive: Callable[[], BytesIO | None] = field(default=lambda: None)
     archiving: Archiving = field(default_factory=lambda: Archiving())
+    _fetched: dict[str, float] = field(default_factory=dict)
+
+    def was_fetched(self, kind: str) -> None:
+        """Say that its owner has had one of its volumes, whole."""
+        self._fetched[kind] = time.monotonic()
+
+    @property
+    def fetched(self) -> bool:
+        """Whether its owner has had all of its volumes, or one, and seems not to want the others.
+
+        A client takes them one after the other: what it is about to ask for does not go between.
+        """
+        if not self._fetched:
+            return False
+        result = self.job.result
+        missing = [kind for kind in KINDS if getattr(result, kind, None) is not None]
+        missing = [kind for kind in missing if kind not in self._fetched]
+        since = time.monotonic() - max(self._fetched.values())
+        return not missing or since > self.fetch_seconds
 
 
 _LOOK_SECONDS = 0.1
+KINDS = ("volume", "mean", "std")
+"""Volumes of a result; the latter two are there of several samples."""
 
 
 class Archiving:
@@ -90,12 +112,17 @@ class JobStore:
         queue: where the jobs run.
         results: quota of the users' results.
         keep_seconds: life of a result.
+        fetch_seconds: see `Entry`.
     """
 
     def __init__(
-        self, queue: DeviceQueue, results: Quota | None = None, keep_seconds: float = 900
+        self,
+        queue: DeviceQueue,
+        results: Quota | None = None,
+        keep_seconds: float = 900,
+        fetch_seconds: float = Bounds.fetch_seconds,
     ) -> None:
-        self.queue, self.keep_seconds = queue, keep_seconds
+        self.queue, self.keep_seconds, self.fetch_seconds = queue, keep_seconds, fetch_seconds
         self.results = results or Quota("results", 512 << 20)
         self._archiving = Archiving()
         # No cache of cachetools: those count from when something is put in, a result's life begins
@@ -134,7 +161,7 @@ class JobStore:
         except BaseException:
             claim.release()
             raise
-        entry = Entry(job, generation, owner, model, warnings, key, claim)
+        entry = Entry(job, generation, owner, model, warnings, key, claim, self.fetch_seconds)
         entry.archiving = self._archiving
         holds = claim.held_by_another()
 

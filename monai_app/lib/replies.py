@@ -39,7 +39,7 @@ class VolumeReply(StreamingResponse):
         body: pieces.
         length: bytes of all pieces, where known before.
         headers: as usual.
-        whole: whether the job has been fetched with it.
+        kind: which of its volumes, whole, it is; None: a part of one.
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class VolumeReply(StreamingResponse):
         body: Iterator[bytes],
         length: int | None,
         headers: dict[str, str],
-        whole: bool = True,
+        kind: str | None = "volume",
     ) -> None:
         if length is not None:
             headers = {**headers, "Content-Length": str(length)}
         super().__init__(body, headers=headers)
-        self._entry, self._whole = entry, whole
+        self._entry, self._kind = entry, kind
         self._held = entry.claim.held_by_another()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,14 +64,14 @@ class VolumeReply(StreamingResponse):
 
     async def stream_response(self, send: Send) -> None:
         await super().stream_response(send)
-        if self._whole:
-            self._entry.fetched = True
+        if self._kind is not None:
+            self._entry.was_fetched(self._kind)
 
 
 async def result_reply(entry: Entry, kind: str, file_format: str) -> VolumeReply:
     """One of a result's volumes (``volume``, ``mean`` or ``std``) as a file."""
     pieces, length = await _pieces(entry, kind, file_format)
-    return VolumeReply(entry, pieces, length, _headers(file_format, kind))
+    return VolumeReply(entry, pieces, length, _headers(file_format, kind), kind)
 
 
 def partial_reply(entry: Entry, volume: np.ndarray, known: int, file_format: str) -> VolumeReply:
@@ -79,7 +79,7 @@ def partial_reply(entry: Entry, volume: np.ndarray, known: int, file_format: str
     description = f"XR2MRI {NOTICE} incomplete"
     pieces, length = _volume(volume, entry.generation.affine, file_format, description, known)
     headers = {**_headers(file_format, "volume"), "X-Slices-Done": str(known)}
-    return VolumeReply(entry, pieces, length, headers, whole=False)
+    return VolumeReply(entry, pieces, length, headers, kind=None)
 
 
 async def infer_reply(entry: Entry, file_format: str, alone: bool) -> VolumeReply:

@@ -167,13 +167,16 @@ def make_app(settings: SecuritySettings, failures: list) -> FastAPI:
 
 
 @contextlib.contextmanager
-def serving(settings: SecuritySettings, host: str, arguments: list[str], monkeypatch):
+def serving(
+    settings: SecuritySettings, host: str, arguments: list[str], monkeypatch, **options: Any
+):
     """The application on a real uvicorn, started with a host as the stock command does."""
     monkeypatch.setattr(sys, "argv", ["monailabel", "start_server", *arguments])
     monkeypatch.delenv("MONAI_LABEL_AUTH_ENABLE", raising=False)
     failures: list = []
     port = free_port()
-    config = uvicorn.Config(make_app(settings, failures), host=host, port=port, log_level="error")
+    app = make_app(settings, failures)
+    config = uvicorn.Config(app, host=host, port=port, **{"log_level": "error", **options})
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
 

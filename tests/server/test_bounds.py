@@ -208,11 +208,11 @@ def stranger(address, session=None):
     return {"headers": headers | ({"X-Session": session} if session else {})}
 
 
-def big(server, **who):
+def big(server, asked=BIG, **who):
     return requests.post(
         f"{server.url}/jobs/infer/knee_xr2mri",
         params={"image": "knee"},
-        data={"params": json.dumps(BIG)},
+        data={"params": json.dumps(asked)},
         timeout=60,
         **who,
     )
@@ -264,6 +264,22 @@ def test_a_result_that_somebody_waits_for_is_not_evicted_for_others(bounded):
     url, asked = f"{bounded.url}/infer/knee_xr2mri?image=knee", {"params": huge}
     reply = requests.post(url, data=asked, auth=ADA, timeout=60)
     assert reply.status_code == 422 and "lower num_slices" in reply.json()["detail"]
+
+
+@pytest.mark.server
+def test_a_result_is_fetched_once_all_of_its_volumes_are(bounded):
+    """Mean and deviation went between two requests of their owner, for another's new job."""
+    for job in requests.get(f"{bounded.url}/jobs", auth=ROOT, timeout=60).json():
+        requests.delete(f"{bounded.url}/jobs/{job['id']}", auth=ROOT, timeout=60)
+    several, who = BIG | {"num_slices": 130, "samples": 2}, stranger("198.51.100.8")
+    mine = until_kept(bounded, big(bounded, several, auth=ADA).json()["id"], auth=ADA)
+    until_kept(bounded, big(bounded, auth=ROOT).json()["id"], auth=ROOT)
+    for kind in ("volume", "std", "mean"):
+        assert big(bounded, **who).status_code == 429, f"before its {kind}"
+        reply = fetched(bounded, mine, f"/result?kind={kind}", auth=ADA)
+        assert reply.status_code == 200 and len(reply.content) == 352 + 64 * 64 * 130 * 4
+    assert big(bounded, **who).status_code == 202
+    assert fetched(bounded, mine, auth=ADA).status_code == 404
 
 
 @pytest.mark.server

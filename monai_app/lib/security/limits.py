@@ -88,7 +88,7 @@ class BodyLimits:
         headers, upload = headers_of(scope), scope["xr2mri.route"].upload
         limit = self._limit(headers, upload)
         claim = self.uploads.claim(scope["xr2mri.account"]) if upload else None
-        body = _Body(receive, send, limit, self.settings.max_body_kb << 10, claim)
+        body = _Body(scope, receive, send, limit, self.settings.max_body_kb << 10, claim)
         try:
             body.count(int(headers.get("content-length", ["0"])[0]), 0)
             await self.app(scope, body.receive, body.send)
@@ -108,6 +108,8 @@ class BodyLimits:
         lengths = headers.get("content-length", [])
         if lengths and ("transfer-encoding" in headers or len(lengths) > 1):
             raise Refusal(400, "the length of the body is given more than once")
+        if "transfer-encoding" in headers and not upload:
+            raise Refusal(411, "a body in chunks is an upload; elsewhere send its Content-Length")
         limit = self.settings.max_body_kb << 10
         limit += self.settings.max_upload_bytes if upload else 0
         if kind == b"application/x-www-form-urlencoded":
@@ -124,10 +126,16 @@ class _Body:
     """A body that is counted while it comes; what is too much ends it for the application."""
 
     def __init__(
-        self, receive: Receive, send: Send, limit: int, small: int, claim: Claim | None
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        limit: int,
+        small: int,
+        claim: Claim | None,
     ) -> None:
         self.refusal: Refusal | None = None
-        self._receive, self._send, self._claim = receive, send, claim
+        self._scope, self._receive, self._send, self._claim = scope, receive, send, claim
         self._limit, self._small, self._received = limit, small, 0
 
     def count(self, announced: int, received: int) -> None:
@@ -147,11 +155,12 @@ class _Body:
     async def receive(self) -> Message:
         if self.refusal is None:
             message = await self._receive()
+            self.refusal = self._scope.get("xr2mri.body_refusal")
             try:
                 self.count(0, len(message.get("body", b"")))
             except Refusal as refusal:
                 self.refusal = refusal
-            else:
+            if self.refusal is None:
                 return message
         return {"type": "http.disconnect"}
 
