@@ -342,6 +342,9 @@ class TestBoxFile:
             ("image,x1,y1,x2,y2\nb.png,0,0,1,1\n", "line 2.*no single picture"),
             ("image,x1,y1,x2,y2\na.png,5,0,1,1\n", "line 2.*empty"),
             ("image,x1,y1,x2,y2\na.png,?,0,1,1\n", "line 2"),
+            ("image,x1,y1,x2,y2\na.png,0,0,inf,1\n", "line 2.*not four numbers"),
+            ("image,x,y,w,h\na.png,0,0,1e300,1\n", "line 2.*not four numbers"),
+            (f'image,x1,y1,x2,y2\n"{"a" * 200_000}",0,0,1,1\n', "boxes.csv: .*field larger"),
             ("image,x1,y1,x2,y2\n", "no line"),
         ],
     )

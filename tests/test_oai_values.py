@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +15,15 @@ from xr2mri_core.geometry import Laterality
 from xr2mri_core.oai import tables
 from xr2mri_core.oai.sequences import RADIOGRAPH, SEQUENCES, Kind, kind_of, sequence_named
 from xr2mri_core.oai.tables import find_tables, read_table, visit_of, visit_of_stem
-from xr2mri_core.oai.values import Cell, Missing, barcode, identifier, read_cell, sas_texts
+from xr2mri_core.oai.values import (
+    Cell,
+    Missing,
+    barcode,
+    identifier,
+    participant_of,
+    read_cell,
+    sas_texts,
+)
 
 R, L = Laterality.RIGHT, Laterality.LEFT
 
@@ -97,6 +107,16 @@ def test_what_is_no_barcode_is_none():
 
 def test_identifiers_are_texts_whatever_they_were():
     assert identifier(9000099.0) == identifier(" 9000099 ") == identifier(9000099) == "9000099"
+
+
+@pytest.mark.parametrize(
+    "cell", ["1.5e9999999", "1.5e99999999999999999999", "9.9E+000000099999999", "1.5e100"]
+)
+def test_an_enormous_number_is_no_identifier_and_costs_nothing(cell):
+    began = time.process_time()
+    assert identifier(cell) == participant_of(cell) == cell and barcode(cell) == ""
+    assert time.process_time() - began < 0.5
+    assert identifier("9.000099E+06") == identifier("9.00009900e06") == "9000099"
 
 
 # --- names of series ------------------------------------------------------------------------------

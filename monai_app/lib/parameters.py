@@ -20,6 +20,7 @@ from monai_app.lib.json_text import read_object
 from xr2mri_core.condition import Condition
 from xr2mri_core.errors import InputError, shown
 from xr2mri_core.request import KNOBS, MOST_SLICES
+from xr2mri_core.transforms.picture import LARGEST_EDGE
 
 MOST_SAMPLES_SERVED = 16
 STOCK_KEYS = frozenset(
@@ -72,7 +73,7 @@ class GenerationParameters(BaseModel):
         Field(description="Side of the knee; auto takes it from the DICOM file, else right."),
     ] = "auto"
     box: Annotated[
-        list[int] | None,
+        list[Annotated[int, Field(ge=-LARGEST_EDGE, le=LARGEST_EDGE)]] | None,
         Field(
             min_length=4,
             max_length=4,

@@ -40,6 +40,8 @@ def test_demographics_are_read_and_missing_ones_left_out():
         ({"laterality": "left"}, "laterality 'left': .*'auto', 'R' or 'L'"),
         ({"box": [1, 2, 3]}, "box"),
         ({"box": [1, 2, 3, "x"]}, r"box\.3 'x'"),
+        ({"box": [10**400, 0, 1, 1]}, r"box\.0 .*less than or equal to 100000"),
+        ({"box": [0, 0, 1, -(10**4200)]}, r"box\.3 .*greater than or equal to -100000"),
         ({"num_slices": 50, "depths": [0.5]}, "num_slices or depths, not both"),
         ({"num_slices": 10**9}, "num_slices"),
         ({"guidance": 1e9}, "guidance"),

@@ -43,8 +43,9 @@ from monai_app.lib.reading_box import ClientGone, Crowded, ReadingBox, child
 from monai_app.lib.reading_box.answer import packed, understood
 from monai_app.lib.reading_box.pages import Pages
 from monai_app.lib.reading_box.turns import SOON, Turns
-from xr2mri_core.errors import RadiographError
+from xr2mri_core.errors import RadiographError, UndecodableError
 from xr2mri_core.geometry import Laterality
+from xr2mri_core.localization.scale import scale_of
 from xr2mri_core.reading import PreparedRadiograph, prepare_radiograph
 
 # --- files that cost more than they look ----------------------------------------------------------
@@ -441,6 +442,52 @@ def test_without_a_box_the_same_is_read_here(radiograph, box, monkeypatch, caplo
     assert np.array_equal(here.prepare(radiograph.read_bytes(), 64).picture, there.picture)
     with pytest.raises(RadiographError, match="not a radiograph"):
         here.prepare(b"nonsense", 64)
+
+
+@pytest.mark.parametrize("box_given", [[10**400, 0, 1, 1], [10**4200] * 4, [float("inf")] * 4])
+@pytest.mark.parametrize("turned", [True, False])
+def test_a_box_beyond_any_picture_is_refused_in_words(box, tmp_path, turned, box_given):
+    film = dicom(tmp_path, PatientOrientation=["R" if turned else "L", "F"])
+    with pytest.raises(RadiographError, match="give top, left, bottom, right"):
+        box.prepare(film, 64, box=box_given)
+
+
+def test_a_scale_of_very_flat_pixels_is_told(box, tmp_path):
+    """Of a joint that is some thousand such pixels wide, rounded to four places it was 0."""
+    scale = scale_of((0, 0, 4600, 4600), (0.01, 5.0))
+    row, column = scale.to_dict()["spacing_mm"]
+    assert 0 < row < 1e-4 and column == pytest.approx(500 * row, rel=1e-3)
+    told = {**INFO, "localization": {**FOUND, "scale": scale.to_dict()}}
+    assert packed(PreparedRadiograph("a", torch.zeros(1, 1, 64, 64), told))
+
+
+def test_a_reader_that_fails_answers_and_tells_nothing_of_the_file(monkeypatch, tmp_path, caplog):
+    def fails(*_):
+        raise OverflowError("patient Doe")
+
+    monkeypatch.setattr(child, "prepare_radiograph", fails)
+    (tmp_path / "a.png").write_bytes(png(draw_knee()))
+    asked = {"name": "a.png", "size": 64, "laterality": "auto", "box": None}
+    for request in (json.dumps(asked).encode(), b'{"name": "a.png"', b"[]"):
+        file = os.open(tmp_path / "a.png", os.O_RDONLY)
+        said = child._prepared(file, request)
+        with pytest.raises(UndecodableError, match="a damaged file that cannot be decoded"):
+            understood(said, "a.png", 64)
+        with suppress(OSError):  # it was read, and closed
+            os.close(file)
+    assert "OverflowError in test_reading_box.py" in caplog.text and "Doe" not in caplog.text
+
+
+def test_a_reader_without_memory_says_so(monkeypatch, tmp_path):
+    def full(*_):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
+
+    monkeypatch.setattr(child, "prepare_radiograph", full)
+    (tmp_path / "a.png").write_bytes(png(draw_knee()))
+    asked = {"name": "a.png", "size": 64, "laterality": "auto", "box": None}
+    said = child._prepared(os.open(tmp_path / "a.png", os.O_RDONLY), json.dumps(asked).encode())
+    with pytest.raises(UndecodableError, match=r"a\.png: needs more memory .* reduce its size"):
+        understood(said, "a.png", 64)
 
 
 def test_nobody_waits_for_a_client_that_has_gone(box):

@@ -14,13 +14,15 @@ Other columns are left alone. A box is made square about its middle, by its long
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from xr2mri_core.errors import DatalistError, InputError, shown
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.localization.boxes import Edges
+from xr2mri_core.transforms.picture import edges_of
 
 _IMAGE = ("image", "file", "filename", "path", "barcode")
 _SIDE = ("side", "laterality")
@@ -69,7 +71,7 @@ def read_lines(path: str | Path) -> list[DrawnBox]:
     head = text.splitlines()[0] if text else ""
     delimiter = max(",;\t", key=head.count)
     lines = []
-    for number, row in enumerate(csv.DictReader(text.splitlines(), delimiter=delimiter), 2):
+    for number, row in enumerate(_rows(path, text, delimiter), 2):
         cells = {str(k).strip().lower(): str(v).strip() for k, v in row.items() if k and v}
         where = f"{path.name}, line {number}"
         try:
@@ -83,6 +85,13 @@ def read_lines(path: str | Path) -> list[DrawnBox]:
     if not lines:
         raise DatalistError(f"{path.name}: no line with a box")
     return lines
+
+
+def _rows(path: Path, text: str, delimiter: str) -> Iterator[dict[str, Any]]:
+    try:
+        yield from csv.DictReader(text.splitlines(), delimiter=delimiter)
+    except csv.Error as error:  # NUL, or a cell of more than 128 KB: a quote that is not closed
+        raise DatalistError(f"{path.name}: cannot be read as a CSV ({error})") from error
 
 
 def read_boxes(path: str | Path, images: str | Path | None = None) -> Boxes:
@@ -126,6 +135,7 @@ def _edges(cells: Mapping[str, str]) -> Edges:
                 break
         else:
             raise ValueError("no box; give the columns top, left, bottom, right")
+    top, left, bottom, right = edges_of((top, left, bottom, right))
     if not (bottom > top and right > left):
         raise ValueError(f"the box {(top, left, bottom, right)} is empty")
     half = max(bottom - top, right - left) / 2

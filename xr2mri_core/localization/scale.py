@@ -54,7 +54,7 @@ class Scale:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
-            "spacing_mm": [round(step, 4) for step in self.spacing_mm],
+            "spacing_mm": [float(f"{step:.4g}") for step in self.spacing_mm],
             "relative_error": self.relative_error,
             "source": "joint",
         }

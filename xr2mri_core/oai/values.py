@@ -12,7 +12,6 @@ import datetime
 import math
 import re
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import StrEnum
 
 import numpy as np
@@ -128,9 +127,10 @@ def identifier(value: object) -> str:
         return ""
     if found := re.fullmatch(r"(\d+)[.,]0*", text):
         return found[1]
-    if re.fullmatch(r"\d\.\d+[eE]\+?\d+", text) and Decimal(text) == int(Decimal(text)):
-        digits, exponent = re.split(r"[eE]\+?", text[2:])
-        return str(int(Decimal(text))) if len(digits) >= int(exponent) else text
+    if found := re.fullmatch(r"(\d)\.(\d+)[eE]\+?0*(\d{1,2})", text, re.ASCII):
+        first, digits, exponent = found[1], found[2], int(found[3])
+        if len(digits) >= exponent and not digits[exponent:].strip("0"):
+            return f"{first}{digits[:exponent]}".lstrip("0") or "0"
     return text
 
 

@@ -21,8 +21,8 @@ import torch
 
 from xr2mri_core.errors import RadiographError, shown
 from xr2mri_core.geometry import IMAGE_SIZE
-from xr2mri_core.transforms.orientation import UPRIGHT, Turn
-from xr2mri_core.transforms.picture import check_cut, check_pixels
+from xr2mri_core.transforms.orientation import UPRIGHT
+from xr2mri_core.transforms.picture import check_cut, check_pixels, edges_of
 from xr2mri_core.transforms.polarity import PositiveRadiographd
 from xr2mri_core.transforms.radiograph_file import RadiographFile, open_radiograph
 from xr2mri_core.transforms.steps import (
@@ -113,7 +113,7 @@ class LoadRadiographd(KeyedStep):
         detached: see `read_radiograph`.
 
     Raises:
-        RadiographError: for a file or pixels that are not a radiograph.
+        RadiographError: for a file or pixels that are not a radiograph, or a box that is none.
     """
 
     def __init__(self, keys: Keys, detached: bool = False) -> None:
@@ -134,16 +134,8 @@ class LoadRadiographd(KeyedStep):
             done[key] = torch.from_numpy(pixels)[None]
             done[_info_key(key)] = info
             if "turn" in info and done.get("box") is not None:
-                done["box"] = _upright(done["box"], info["turn"], pixels.shape)
+                done["box"] = info["turn"].edges_upright(edges_of(done["box"]), pixels.shape)
         return done
-
-
-def _upright(box: Any, turn: Turn, shape: tuple[int, ...]) -> Any:
-    """A box of the file as one of the upright picture; what is no box is refused later."""
-    try:
-        return turn.edges_upright([float(edge) for edge in box], shape)
-    except (TypeError, ValueError):
-        return box
 
 
 class CropRadiographd(KeyedStep):
@@ -208,14 +200,13 @@ class CropRadiographd(KeyedStep):
 
 def _checked_box(box: Sequence[float], shape: tuple[int, ...]) -> Box:
     """Return a given box as whole pixels that overlap a picture of ``shape``."""
-    accepted = f"give top, left, bottom, right within {shape[0]} x {shape[1]} pixels"
-    try:
-        top, left, bottom, right = (round(float(edge)) for edge in box)
-    except (TypeError, ValueError, OverflowError):
-        raise RadiographError(f"box {shown(box)} is not four numbers; {accepted}") from None
+    top, left, bottom, right = map(round, edges_of(box))
     overlap = min(bottom, shape[0]) > max(top, 0) and min(right, shape[1]) > max(left, 0)
     if not overlap or max(bottom - top, right - left) > 2 * max(shape):
-        raise RadiographError(f"box {shown(box)} does not fit the radiograph; {accepted}")
+        raise RadiographError(
+            f"box {shown(box)} does not fit the radiograph; "
+            f"give top, left, bottom, right within {shape[0]} x {shape[1]} pixels"
+        )
     return top, left, bottom, right
 
 

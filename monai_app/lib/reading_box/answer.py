@@ -6,16 +6,20 @@ What comes from there is checked as if a stranger had written it, for that may b
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from xr2mri_core.errors import InputError, RadiographError, UndecodableError, XR2MRIError
+from xr2mri_core.errors import InputError, RadiographError, UndecodableError, XR2MRIError, shown
 from xr2mri_core.export.dicom_patient import patient_as_text, patient_from_text
 from xr2mri_core.reading import PreparedRadiograph
+
+log = logging.getLogger("xr2mri")
 
 LONGEST_TEXT = 1 << 20
 """Bytes of the line."""
@@ -98,6 +102,16 @@ def refused(error: XR2MRIError) -> bytes:
     return json.dumps({kind: str(error)[:_LONGEST_WARNING]}).encode() + b"\n"
 
 
+def failed(error: BaseException) -> bytes:
+    """The answer where a reader failed: what happened and where, and nothing of the file."""
+    where = "nowhere"
+    trace = error.__traceback__
+    while trace is not None:
+        where = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return json.dumps({"failed": f"{type(error).__name__} in {where}"}).encode() + b"\n"
+
+
 def packed(prepared: PreparedRadiograph) -> bytes:
     """The answer to a file that was prepared."""
     info = {name: prepared.info[name] for name in _Info.model_fields if name in prepared.info}
@@ -122,7 +136,7 @@ def understood(answer: bytes, name: str, size: int) -> PreparedRadiograph:
         size: rows and columns of the picture.
 
     Raises:
-        RadiographError: that is the answer, or the answer makes no sense.
+        RadiographError: that is the answer, or the reader failed, or the answer makes no sense.
     """
     line, _, pixels = bytes(answer).partition(b"\n")
     try:
@@ -130,6 +144,8 @@ def understood(answer: bytes, name: str, size: int) -> PreparedRadiograph:
         for kind, error in (("undecodable", UndecodableError), ("refused", RadiographError)):
             if kind in said:
                 raise error(str(said[kind])[:_LONGEST_WARNING])
+        if "failed" in said:
+            log.error("a reader failed: %s", shown(said["failed"]))
         reply = _Answer.model_validate_json(line)
         header = None if reply.patient is None else patient_from_text(reply.patient)
         return PreparedRadiograph(name, _picture(pixels, size), reply.info.model_dump(), header)

@@ -47,6 +47,7 @@ from xr2mri_core.transforms.radiograph_file import read_stream
 
 LONGEST_REQUEST = 1 << 14
 _CONTROL = 0
+_TOO_MUCH = "needs more memory than one file may take; reduce its size"
 _PIECES, _PIECE = 4, 16 << 20
 """Memory that is touched beforehand, in pieces that are kept when they are given back (see
 `GLIBC_TUNABLES` in `box`): about what 4 million pixels take."""
@@ -95,7 +96,7 @@ def _fork(connection: int, limits: Limits, pages: Pages) -> None:
             _touch_memory()
             request, files, _, _ = socket.recv_fds(server, LONGEST_REQUEST, 1)
             if request:
-                server.sendall(_prepared(files[0], json.loads(request)))
+                server.sendall(_prepared(files[0], request))
                 server.shutdown(socket.SHUT_WR)
                 # until it is killed: giving memory back takes ms, and a client waits
                 server.recv(1)
@@ -110,9 +111,11 @@ def _touch_memory() -> None:
             piece[:: mmap.PAGESIZE] = 0
 
 
-def _prepared(file: int, asked: answer.Request) -> bytes:
-    name = asked["name"]
+def _prepared(file: int, request: bytes) -> bytes:
+    name = "radiograph"
     try:
+        asked: answer.Request = json.loads(request)
+        name = asked["name"]
         with open(file, "rb") as stream:
             read = read_stream(stream, name)
         return answer.packed(
@@ -121,7 +124,16 @@ def _prepared(file: int, asked: answer.Request) -> bytes:
     except XR2MRIError as error:
         return answer.refused(error)
     except MemoryError:
-        return answer.refused(UndecodableError(f"{name}: needs more memory than one file may take"))
+        return answer.refused(UndecodableError(f"{name}: {_TOO_MUCH}"))
+    except Exception as error:
+        if _of_memory(error):
+            return answer.refused(UndecodableError(f"{name}: {_TOO_MUCH}"))
+        return answer.failed(error)
+
+
+def _of_memory(error: Exception) -> bool:
+    """Whether torch had no memory, which it says in words alone."""
+    return isinstance(error, RuntimeError) and "allocate memory" in str(error)
 
 
 def _warm_up() -> None:
