@@ -1,6 +1,7 @@
 """A cohort: all knees of a datalist or folder, resumable, with a manifest."""
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -99,6 +100,19 @@ def test_forms_win_over_names_and_a_bad_file_costs_its_row(run, collection, tmp_
     assert "9" in rows["ward/knee"]["error"] and "V00XRKL" in rows["ward/knee"]["error"]
     record = json.loads((tmp_path / "out" / "2" / "9003175L" / "generated.json").read_text())
     assert record["features"] == {"V00XRKL": 3, "V00XRJSM": 1} and record["laterality"] == "R"
+
+
+def test_a_folder_that_cannot_be_read_is_told_and_costs_no_other(collection, monkeypatch, caplog):
+    def fails(path, call=os.scandir):
+        if Path(path).name == "2":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return call(path)
+
+    monkeypatch.setattr(os, "scandir", fails)
+    names = [knee.name for knee in knees_of_folder(collection)]
+    assert (
+        names == ["0/9003176R", "ward/knee"] and f"{collection / '2'} cannot be read" in caplog.text
+    )
 
 
 def test_what_is_done_and_whole_is_kept(run, collection, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
 import shutil
 import tarfile
@@ -21,6 +22,7 @@ from xr2mri_core.geometry import Laterality
 from xr2mri_core.oai import headers, tables
 from xr2mri_core.oai.dicom_files import is_dicom, pictures_among
 from xr2mri_core.oai.index import Settings, index_release
+from xr2mri_core.oai.passing import UNREAD
 from xr2mri_core.oai.people import read_people
 from xr2mri_core.oai.pictures import middle_of_half, read_knee
 from xr2mri_core.oai.readings import read_readings
@@ -96,6 +98,29 @@ def unlisted(folders) -> Path:
     for path in folders.rglob("contents.csv"):
         path.unlink()
     return folders
+
+
+def test_folders_that_cannot_be_listed_end_no_work(folders, monkeypatch, caplog):
+    """A drive's ``lost+found``; a participant's folder that a network drive has lost."""
+    for path in folders.rglob("contents.csv"):
+        path.unlink()
+    for place in (folders, *folders.glob("*m")):
+        (place / "lost+found").mkdir()
+    lost = next(folders.glob(f"00m/*/{FIRST}"))
+    before = {item.participant for item in read_release([folders], [folders], ["V00"]).series}
+
+    def fails(path=".", call=os.scandir):
+        if Path(path).name in ("lost+found", lost.name):
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return call(path)
+
+    monkeypatch.setattr(os, "scandir", fails)
+    release = read_release([folders], [folders], ["V00"])
+    assert {item.participant for item in release.series} == before - {lost.name}
+    assert [(it.participant, it.reason) for it in release.unusable if it.participant] == [
+        (lost.name, UNREAD)
+    ]
+    assert read_readings([folders], ["V00"]) and "lost+found" in caplog.text
 
 
 def test_without_a_list_the_headers_tell_the_same(phantoms, unlisted):

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import os
 import re
 import threading
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,6 +24,8 @@ from pydicom import Dataset
 from monai_app.lib.folder_tree import FolderTree
 from xr2mri_core.errors import InputError, OutputError
 from xr2mri_core.transforms.radiograph_file import ENDINGS
+
+log = logging.getLogger("xr2mri")
 
 Source = Path | bytes
 SUFFIXES = (*ENDINGS, "")
@@ -148,6 +151,7 @@ class Studies(ReadOnlyStudies):
         self.folder = Path(folder).resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._paths: dict[str, Path] = {}
+        self._told: set[Path] = set()
         self._tree, self._refreshing = FolderTree(self.folder), threading.Lock()
         self.refresh()
 
@@ -159,7 +163,7 @@ class Studies(ReadOnlyStudies):
 
     def _found(self) -> dict[str, Path]:
         files: dict[str, list[Path]] = {}
-        for path in sorted(self.folder.rglob("*")):
+        for path in sorted(self._files()):
             if (name := _id_of(path.relative_to(self.folder))) and self._readable(path):
                 files.setdefault(name, []).append(path)
         paths = {}
@@ -182,9 +186,27 @@ class Studies(ReadOnlyStudies):
         path = self._paths.get(image_id)
         return path if path is not None and self._readable(path) else None
 
+    def _files(self) -> Iterator[Path]:
+        """The files below the folder, those that can be found."""
+        for where, _, names in os.walk(self.folder, onerror=self._pass_over):
+            yield from (Path(where, name) for name in names)
+
     def _readable(self, path: Path) -> bool:
-        """Whether it is a file, and no link out of the folder."""
-        return path.is_file() and path.resolve().is_relative_to(self.folder)
+        """Whether it is a file, and no link out of the folder; what can't be looked at is none."""
+        try:
+            return path.is_file() and path.resolve().is_relative_to(self.folder)
+        except OSError as error:
+            self._pass_over(error, path)
+            return False
+
+    def _pass_over(self, error: OSError, path: Path | None = None) -> None:
+        """Tell the log of a folder that cannot be searched, or whose drive fails: once."""
+        folder = Path(str(error.filename)) if path is None else path.parent
+        if folder not in self._told:
+            self._told.add(folder)
+            log.warning(
+                "studies: what lies in %s cannot be read (%s): passed over", folder, error.strerror
+            )
 
     def list_images(self) -> list[str]:
         self.refresh()

@@ -1,5 +1,6 @@
 """The studies folder: ids that are never paths, and a folder that stays as it is."""
 
+import errno
 import os
 import shutil
 import time
@@ -75,6 +76,33 @@ def test_ids_are_recognised_and_every_name_of_a_dicom_file_is_offered(tmp_path, 
     assert studies.radiograph(unicodedata.normalize("NFD", image)) == path
     route = next(r for r in everything().routes if "image" in r.query)
     route.check_query(urlencode({"image": image}).encode())
+
+
+@pytest.mark.parametrize("error", [errno.EACCES, errno.ESTALE, errno.EIO])
+@pytest.mark.parametrize("cannot_be", ["searched", "listed"])
+def test_a_folder_that_fails_costs_what_lies_in_it_and_is_told_once(
+    folder, monkeypatch, caplog, error, cannot_be
+):
+    """Of another owner (mode 744), or on a network drive that has lost it."""
+
+    def failing(call):
+        def fails(path=".", *more, **options):
+            if "case 7" in str(path) and str(path).endswith("7") is (cannot_be == "listed"):
+                raise OSError(error, os.strerror(error), str(path))
+            return call(path, *more, **options)
+
+        return fails
+
+    studies = Studies(folder)
+    monkeypatch.setattr(Path, "stat", failing(Path.stat))
+    monkeypatch.setattr(os, "scandir", failing(os.scandir))
+    assert studies.radiograph("case-7.radiograph") is None or cannot_be == "listed"
+    (folder / "b.png").write_bytes(b"x")
+    for at_hand in (studies, Studies(folder)):
+        ids = set(at_hand.list_images())
+        assert {"b", "IM0001"} < ids and not any(image.startswith("case") for image in ids)
+        assert at_hand.refresh() is None and set(at_hand.list_images()) == ids
+    assert caplog.text.count("case 7") == 2  # once by each
 
 
 @pytest.mark.parametrize("name", ["DICOMDIR", "cd/dicomdir", "DICOMDIR.dcm", "VERSION", "LOCKFILE"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import unicodedata
@@ -14,6 +15,8 @@ from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import DatalistError, FeatureError, encodable, shown
 from xr2mri_core.features import variable
 from xr2mri_core.transforms.radiograph_file import ENDINGS
+
+log = logging.getLogger("xr2mri")
 
 _GRADED = re.compile(r"(?P<participant>\d{5,})(?P<side>[LR])", re.IGNORECASE)
 _ROW_KEYS = ("file", "radiograph", "name", "case")
@@ -118,7 +121,7 @@ def knees_of_folder(
 
 
 def _radiographs(folder: Path, hidden: Path | None) -> Iterator[Path]:
-    for where, below, files in os.walk(folder):
+    for where, below, files in os.walk(folder, onerror=_pass_over):
         here = Path(where)
         below[:] = sorted(
             name
@@ -141,8 +144,13 @@ def _may_be_radiograph(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             return file.read(132)[128:] == b"DICM"
-    except OSError:
+    except OSError as error:
+        _pass_over(error)
         return False
+
+
+def _pass_over(error: OSError) -> None:
+    log.warning("%s cannot be read (%s): passed over", error.filename, error.strerror)
 
 
 def _names(paths: Sequence[str]) -> list[str]:

@@ -187,8 +187,7 @@ def _one(
     started = time.perf_counter()
     entry: dict[str, Any] = {"name": knee.name, "radiograph": str(knee.radiograph)}
     try:
-        if not knee.radiograph.is_file():
-            raise InputError(f"no file '{knee.radiograph}'")
+        _check_there(knee.radiograph)
         known = Condition.parse(knee.features, knee.demographics)
         entry["radiograph_sha256"] = digest(knee.radiograph)
         entry["seed"] = knee_seed(settings["seed"], knee.name)
@@ -222,6 +221,15 @@ def _one(
         seconds=_since(started),
         warnings=list(generated.record["warnings"]),
     )
+
+
+def _check_there(path: Path) -> None:
+    try:
+        if path.is_file():
+            return
+    except OSError as error:
+        raise InputError(f"'{path}' cannot be read ({error.strerror})") from error
+    raise InputError(f"no file '{path}'")
 
 
 def _since(started: float) -> float:

@@ -8,6 +8,7 @@ second one takes seconds. A series that is new or has changed is read again.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import tarfile
@@ -33,8 +34,10 @@ from xr2mri_core.oai.dicom_files import (
 from xr2mri_core.oai.passing import UNREAD, unread
 from xr2mri_core.oai.places import archive_suffix
 from xr2mri_core.oai.sequences import kind_of
-from xr2mri_core.oai.tables import SUFFIXES
+from xr2mri_core.oai.tables import SUFFIXES, is_folder
 from xr2mri_core.oai.values import date_of, participant_of
+
+log = logging.getLogger("xr2mri")
 
 CACHE = "headers.jsonl"
 VERSION = 1
@@ -84,13 +87,14 @@ def scan(
         cache: file of what was read before; None keeps nothing.
         progress: called after each series; what it raises stops the scan, what was read stays.
 
-    Raises:
-        OSError: if a folder cannot be listed.
+    Returns:
+        The series, those included that cannot be used; a folder that cannot be listed is one.
     """
     report = progress or (lambda done, total, stage: None)
     known = _Cache(cache)
     report(0, 0, "look for series")
-    places = sorted({place for folder in folders for place in _series_below(folder, known)})
+    failed: list[Found] = []
+    places = sorted({place for folder in folders for place in _series_below(folder, known, failed)})
     found = {place.path: kept for place in places if (kept := known.get(place)) is not None}
     missing = [place for place in places if place.path not in found]
     report(len(found), len(places), _STAGE)
@@ -103,7 +107,8 @@ def scan(
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         known.close()
-    return [found[place.path] for place in places if found[place.path].problem != _NO_SERIES]
+    series = [found[place.path] for place in places if found[place.path].problem != _NO_SERIES]
+    return sorted([*series, *failed], key=lambda item: item.path)
 
 
 @dataclass(frozen=True, order=True)
@@ -120,34 +125,46 @@ class _Place:
     stamp: tuple[int, ...]
 
 
-def _series_below(folder: Path, known: _Cache) -> Iterator[_Place]:
+def _series_below(folder: Path, known: _Cache, failed: list[Found]) -> Iterator[_Place]:
+    """The places of series; what cannot be looked into is added to ``failed``."""
     waiting, seen = [folder], set[str]()
     while waiting:
         here = waiting.pop()
-        stamp = (here.stat().st_mtime_ns,)
-        if known.get(_Place(here, stamp)) is not None:  # need not be listed
-            yield _Place(here, stamp)
-            continue
-        real = os.path.realpath(here)
-        if real in seen:  # a link to a folder above
-            continue
-        seen.add(real)
-        files = folders = 0
-        with os.scandir(here) as entries:
-            for entry in entries:
-                if entry.name[0] == ".":
-                    continue
-                if entry.is_dir():
-                    folders += 1
-                    waiting.append(here / entry.name)
-                elif archive_suffix(entry.name):
-                    with suppress(FileNotFoundError):  # a link to nothing
-                        status = entry.stat()
-                        yield _Place(here / entry.name, (status.st_mtime_ns, status.st_size))
-                elif not is_other(entry.name) and not entry.name.lower().endswith(SUFFIXES):
-                    files += 1
-        if files:
-            yield _Place(here, () if folders else stamp)
+        try:
+            yield from _places_in(here, waiting, seen, known)
+        except OSError as error:
+            log.warning("%s cannot be looked into (%s)", here, error.strerror or error)
+            what = f"{UNREAD}: {here.name}: {error.strerror or shown(error)}"
+            failed.append(Found(here, _participant_in(here), problem=what))
+
+
+def _places_in(here: Path, waiting: list[Path], seen: set[str], known: _Cache) -> list[_Place]:
+    """Those of one folder, whose folders are added to ``waiting``; raises OSError."""
+    stamp = (here.stat().st_mtime_ns,)
+    if known.get(_Place(here, stamp)) is not None:  # need not be listed
+        return [_Place(here, stamp)]
+    real = os.path.realpath(here)
+    if real in seen:  # a link to a folder above
+        return []
+    seen.add(real)
+    places, files, folders = list[_Place](), 0, 0
+    with os.scandir(here) as entries:
+        for entry in entries:
+            if entry.name[0] == ".":
+                continue
+            if is_folder(entry):
+                folders += 1
+                waiting.append(here / entry.name)
+            elif archive_suffix(entry.name):
+                with suppress(FileNotFoundError):  # a link to nothing
+                    status = entry.stat()
+                    stamp_of_it = (status.st_mtime_ns, status.st_size)
+                    places.append(_Place(here / entry.name, stamp_of_it))
+            elif not is_other(entry.name) and not entry.name.lower().endswith(SUFFIXES):
+                files += 1
+    if files:
+        places.append(_Place(here, () if folders else stamp))
+    return places
 
 
 def _describe(place: _Place) -> Found:

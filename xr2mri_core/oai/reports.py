@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -146,7 +147,8 @@ def slice_counts(series: Iterable[Series], known: Mapping[Path, int]) -> dict[st
             continue
         count = known.get(item.path)
         if count is None:
-            count = count_files(item.path)
+            with suppress(OSError):  # a series that is not needed otherwise
+                count = count_files(item.path)
         if count is not None:
             counts.setdefault(item.kind.name, []).append(count)
     return {name: sorted(counts[name]) for name in sorted(counts)}

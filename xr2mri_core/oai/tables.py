@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import logging
 import os
 import re
 import warnings
@@ -23,6 +24,8 @@ import pandas as pd
 
 from xr2mri_core.errors import ReleaseError, shown
 from xr2mri_core.oai.values import identifier, sas_texts
+
+log = logging.getLogger("xr2mri")
 
 SUFFIXES = (".txt", ".csv", ".tsv", ".sas7bdat", ".xpt")
 """Of tables, by preference: text keeps labels and missing codes."""
@@ -121,7 +124,7 @@ def find_tables(folders: Iterable[Path], pattern: str) -> list[Path]:
         if path.suffix.lower() not in SUFFIXES or not fits.fullmatch(path.stem):
             continue
         real = path.resolve()
-        if real in seen or not path.is_file():
+        if real in seen:
             continue
         seen.add(real)
         twins = found.setdefault((path.stem.lower(), real.parent), [])
@@ -149,17 +152,45 @@ def folders_near(folder: Path, levels: int = _LEVELS) -> Iterator[Path]:
 
 def folders_in(folder: Path) -> list[Path]:
     """Return the folders in a folder but hidden ones, participants, dates and series."""
-    with os.scandir(folder) as entries:
-        return [
-            folder / entry.name
-            for entry in entries
-            if entry.name[0] != "." and not _IMAGES.fullmatch(entry.name) and entry.is_dir()
-        ]
+    return [
+        folder / entry.name
+        for entry in entries_of(folder)
+        if entry.name[0] != "." and not _IMAGES.fullmatch(entry.name) and is_folder(entry)
+    ]
 
 
 def _files_of(folder: Path) -> list[Path]:
-    with os.scandir(folder) as entries:
-        return [folder / entry.name for entry in entries if entry.is_file()]
+    return [folder / entry.name for entry in entries_of(folder) if is_file(entry)]
+
+
+def entries_of(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder; nothing, with a warning, where that cannot be seen.
+
+    A drive has folders that are the system's (``lost+found``), and a network drive may fail for one
+    of thousands: neither may end the work on all others.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        log.warning("%s cannot be looked into (%s): passed over", folder, error.strerror or error)
+        return []
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or a link to one; what cannot be looked at is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def is_file(entry: os.DirEntry[str]) -> bool:
+    """The same of a file."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
 
 
 def _preference(path: Path) -> tuple[int, str]:
