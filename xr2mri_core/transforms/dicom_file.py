@@ -55,7 +55,8 @@ def _read(stream: BinaryIO) -> Picture:
     check_pixels(pixels)
     side, side_notes = statements.side_of_header(header)
     notes += form_notes + pixel_notes + side_notes
-    notes += statements.view_notes(header) + statements.polarity_notes(header)
+    notes += statements.intent_notes(header) + statements.view_notes(header)
+    notes += statements.polarity_notes(header)
     turn, spacing, lie_notes = _lie(header)
     check_size([round(n * s) for n, s in zip(pixels.shape, turn.stretch, strict=True)])
     return Picture(turn.upright(pixels), spacing, side, notes + lie_notes, turn, header)

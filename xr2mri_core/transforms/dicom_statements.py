@@ -18,7 +18,15 @@ from pydicom.sr.coding import Code
 
 from xr2mri_core.errors import InputError, RadiographError, shown
 from xr2mri_core.geometry import Laterality
-from xr2mri_core.transforms.dicom_header import code_of, named, numbers_of, text_of, texts_of
+from xr2mri_core.transforms.dicom_header import (
+    code_of,
+    named,
+    number_of,
+    numbers_of,
+    text_of,
+    texts_of,
+)
+from xr2mri_core.transforms.knee_words import Words
 from xr2mri_core.transforms.orientation import UPRIGHT, Turn, turn_of
 from xr2mri_core.transforms.picture import plausible_spacing
 
@@ -34,25 +42,35 @@ Notes = tuple[str, ...]
 
 _MAGNIFIED = 1.5  # at most, from the knee to the detector
 _SAME = 1.02  # ratio of spacings that differ by rounding
-_KNEE = re.compile(r"KNEE|PATELL|GENOU|GENU|KNIE|RODILLA|JOELHO|GINOCCHIO|KOLAN|КОЛЕН|膝")
 _LEG = re.compile(r"\b(LEGS?|LOWER ?(LEG|LIMB|EXTREMITY)|EXTREMITY|EXTREMITIES|JOINT|SKELETON)\b")
-_NOT_FRONTAL = re.compile(
-    r"^(LL|RL|LLD|RLD|LLO|RLO|LAO|RAO|LPO|RPO|ML|LM|XTL|MLO)$"
-    r"|(?<!BI)(?<!UNI)LATERAL|LATERO|(?<![A-Z])(L|R|XT)?LAT(?![A-Z])|(?<![A-Z])OBL|AXIAL|SAGITTAL"
-    r"|CROSS.?TABLE|SKYLINE|SUNRISE|MERCHANT|LAURIN|SETTEGAST|TANGENTIAL|SEITLICH"
-    r"|(?<![A-Z])PROFIL|БОКОВ"
+_NOT_FRONTAL = re.compile(r"(LL|RL|LLD|RLD|LLO|RLO|LAO|RAO|LPO|RPO|ML|LM|XTL|MLO)")
+"""Codes of View Position; words are in `knee_words`."""
+_OF_PICTURE = (
+    "SeriesDescription",
+    "ProtocolName",
+    "AcquisitionDeviceProcessingDescription",
+    "AcquisitionProtocolName",
 )
-_FRONTAL = re.compile(r"(?<![A-Z])(AP|PA|A\.?P\.?|P\.?A\.?|FRONTAL|FACE|FIXED|ROSENBERG)(?![A-Z])")
-_RIGHT_OR_LEFT = re.compile(
-    r"(?<![A-Z])(?:"
-    r"(?P<R>(?:RIGHT|RT|RECHTS?|DROITE?|DERECH[AO]|DIREIT[AO]|DESTR[AO])(?![A-Z])"
-    r"|R(?:IGHT)?[ _.-]?KNEE|KNEE[ _.-]R(?![A-Z]))"
-    r"|(?P<L>(?:LEFT|LT|LINKS|GAUCHE|IZQUIERD[AO]|ESQUERD[AO]|SINISTR[AO])(?![A-Z])"
-    r"|L(?:EFT)?[ _.-]?KNEE|KNEE[ _.-]L(?![A-Z])))"
+_OF_STUDY = (
+    "StudyDescription",
+    "PerformedProcedureStepDescription",
+    "RequestedProcedureDescription",
+    "ScheduledProcedureStepDescription",
 )
+"""Descriptions in words: of one picture, or of all of a study, which may show more."""
+_LISTED = re.compile(r"(?<![^\W_])w(ith)?(?![^\W_])|[+&,]", re.IGNORECASE)
 _RETIRED_SNOMED = {"SNM3": "SRT", "99SDM": "SRT"}
-_SIDE_CODES = {"24028007": Laterality.RIGHT, "7771000": Laterality.LEFT,
-               "G-A100": Laterality.RIGHT, "G-A101": Laterality.LEFT}  # fmt: skip
+_R, _L = Laterality
+_SIDE_CODES = {
+    "24028007": (_R,), "7771000": (_L,), "51440002": (_R, _L),
+    "G-A100": (_R,), "G-A101": (_L,), "G-A102": (_R, _L),
+}  # fmt: skip
+_MODIFIED = {
+    "AnatomicRegionModifierSequence": "AnatomicRegionSequence",
+    "PrimaryAnatomicStructureModifierSequence": "PrimaryAnatomicStructureSequence",
+}
+_STATING = ("ImageLaterality", "FrameLaterality", *_MODIFIED, "Laterality")
+"""What states the side, the surest first."""
 
 
 def modality_notes(header: Dataset) -> Notes:
@@ -80,49 +98,94 @@ def modality_notes(header: Dataset) -> Notes:
     )
 
 
+def intent_notes(header: Dataset) -> Notes:
+    """A warning where the pixels are those of the detector, or no human's."""
+    notes = []
+    if (intent := code_of(header, "PresentationIntentType")) == "FOR PROCESSING":
+        notes.append(
+            f"{named('PresentationIntentType')} is {intent}: the detector's raw values, not the "
+            "picture that is looked at; give the file FOR PRESENTATION"
+        )
+    return tuple(notes)
+
+
 def view_notes(header: Dataset) -> Notes:
     """Warnings where the header says that this is no frontal view of a knee."""
-    notes = []
-    part = code_of(header, "BodyPartExamined")
-    if part and not _KNEE.search(part) and not _LEG.search(part):
-        notes.append(f"{named('BodyPartExamined')} is {shown(part)}: is this a knee?")
-    region = _meaning(header, "AnatomicRegionSequence")
-    if region and not _KNEE.search(region) and not _LEG.search(region):
-        notes.append(f"{named('AnatomicRegionSequence')} is {shown(region)}: is this a knee?")
+    part, region = code_of(header, "BodyPartExamined"), _meaning(header, "AnatomicRegionSequence")
+    odd = {
+        keyword: text
+        for keyword, text in (("BodyPartExamined", part), ("AnatomicRegionSequence", region))
+        if text and not Words(text).knee and not _LEG.search(text)
+    }
     seen = {
         "ViewPosition": code_of(header, "ViewPosition"),
         "ViewCodeSequence": _meaning(header, "ViewCodeSequence"),
     }
-    for keyword in ("SeriesDescription", "ProtocolName"):  # of all views together, or of this one
-        words = code_of(header, keyword)
-        if not _FRONTAL.search(words):
-            seen[keyword] = words
-    notes += [
-        f"{named(keyword)} is {shown(view)}, not a frontal view (AP or PA): "
+    views = {
+        keyword: text
+        for keyword, text in seen.items()
+        if _NOT_FRONTAL.fullmatch(text) or Words(text).not_frontal
+    }
+    of_picture, of_study = (_in_words(header, keywords) for keywords in (_OF_PICTURE, _OF_STUDY))
+    seen |= of_picture
+    views |= {keyword: text for keyword, text in of_picture.items() if Words(text).not_frontal}
+    odd |= {keyword: text for keyword, text in of_picture.items() if Words(text).other_part}
+    if not views and not any(Words(text).frontal for text in seen.values()):
+        views |= {
+            keyword: text
+            for keyword, text in of_study.items()
+            if Words(text).not_frontal and not _LISTED.search(text)
+        }
+    if not any(Words(text).knee for text in of_picture.values()):
+        odd |= {keyword: text for keyword, text in of_study.items() if Words(text).other_part}
+    return tuple(
+        f"{named(keyword)} is {shown(text)}: is this a knee?" for keyword, text in odd.items()
+    ) + tuple(
+        f"{named(keyword)} is {shown(text)}, not a frontal view (AP or PA): "
         "the knee's MRI cannot be predicted from it"
-        for keyword, view in seen.items()
-        if _NOT_FRONTAL.search(view)
-    ]
-    return tuple(notes)
+        for keyword, text in views.items()
+    )
+
+
+def _in_words(header: Dataset, keywords: Sequence[str]) -> dict[str, str]:
+    """The descriptions that there are, also those within the request for the picture."""
+    request = _item(header, "RequestAttributesSequence")
+    found = {
+        keyword: text_of(header, keyword) or (text_of(request, keyword) if request else "")
+        for keyword in keywords
+    }
+    return {keyword: text for keyword, text in found.items() if text}
+
+
+def _text(header: Dataset, keyword: str) -> str:
+    return _in_words(header, (keyword,)).get(keyword) or _meaning(header, keyword)
+
+
+def _item(header: Dataset, keyword: str) -> Dataset | None:
+    """The first item of a sequence, None where there is none."""
+    try:
+        item = header[keyword].value[0]
+    except (KeyError, IndexError, TypeError):
+        return None
+    return item if isinstance(item, Dataset) else None
 
 
 def _meaning(header: Dataset, keyword: str) -> str:
     """What the code of a sequence means, in capitals: by the standard, else by its own text."""
-    try:
-        item = header[keyword].value[0]
-    except (KeyError, IndexError, TypeError):
+    item = _item(header, keyword)
+    if item is None:
         return ""
     scheme = text_of(item, "CodingSchemeDesignator")
     written = Code(text_of(item, "CodeValue"), _RETIRED_SNOMED.get(scheme, scheme), "")
-    standard = (str(code.meaning) for code in _views() if code == written)
+    standard = (str(code.meaning) for code in _codes() if code == written)
     return next(standard, text_of(item, "CodeMeaning")).upper()
 
 
 @lru_cache(maxsize=1)
-def _views() -> tuple[Code, ...]:
-    """The codes of radiographic views (PS3.16, CID 4010)."""
-    views: Any = codes.cid4010
-    return tuple(getattr(views, name) for name in views.dir())
+def _codes() -> tuple[Code, ...]:
+    """The codes of radiographic views and of parts of the body (PS3.16, CID 4010 and 4031)."""
+    groups: tuple[Any, ...] = (codes.cid4010, codes.cid4031)
+    return tuple(getattr(group, name) for group in groups for name in group.dir())
 
 
 def side_of_header(header: Dataset) -> tuple[Laterality | None, Notes]:
@@ -138,7 +201,7 @@ def side_of_header(header: Dataset) -> tuple[Laterality | None, Notes]:
     taken = next(iter(stated), None)
     if taken is None:
         return None, notes + tuple(
-            f"{named(keyword)} is {shown(text_of(header, keyword))}, but nothing states the side: "
+            f"{named(keyword)} is {shown(_text(header, keyword))}, but nothing states the side: "
             f"give the laterality {side} if it is that knee"
             for keyword, side in list(said.items())[:1]
         )
@@ -154,57 +217,79 @@ def _stated_sides(header: Dataset) -> tuple[dict[str, Laterality], Notes, bool]:
     """What states the side, the surest first; what is odd about it; whether it is both knees."""
     stated: dict[str, Laterality] = {}
     notes: list[str] = []
-    for keyword in ("ImageLaterality", "AnatomicRegionModifierSequence", "Laterality"):
-        if keyword == "AnatomicRegionModifierSequence":
-            if (side := _side_of_region(header)) is not None:
-                stated[keyword] = side
-            continue
-        values = [value for value in texts_of(header, keyword) if value]
-        if {value.upper() for value in values} in ({"B"}, {"R", "L"}):
-            shown_both = f"{named(keyword)} says both knees: the laterality that is given chooses"
-            return {}, (*notes, shown_both), True
+    for keyword in _STATING:
         try:
-            side = Laterality.parse(chr(92).join(dict.fromkeys(values)))
+            sides = _stated(header, keyword)
         except InputError:
-            written = shown(chr(92).join(values))
+            written = shown(chr(92).join(texts_of(header, keyword)))
             notes.append(f"the DICOM file states the unknown laterality {written}")
             continue
-        if side:
-            stated[keyword] = side
+        if len(sides) > 1:
+            shown_both = f"{named(keyword)} says both knees: the laterality that is given chooses"
+            return {}, (*notes, shown_both), True
+        if sides:
+            stated[keyword] = sides[0]
     return stated, tuple(notes), False
 
 
-def _side_of_region(header: Dataset) -> Laterality | None:
-    """The side by the code that modifies the anatomic region."""
-    try:
-        region = header["AnatomicRegionSequence"].value[0]
-        modifier = region["AnatomicRegionModifierSequence"].value[0]
-    except (KeyError, IndexError, TypeError):
-        return None
-    return _SIDE_CODES.get(text_of(modifier, "CodeValue"))
+def _stated(header: Dataset, keyword: str) -> tuple[Laterality, ...]:
+    """The sides that one attribute states; raises InputError for what is none."""
+    if keyword in _MODIFIED:
+        within = _item(header, _MODIFIED[keyword])
+        modifier = None if within is None else _item(within, keyword)
+        if modifier is None:
+            return ()
+        named_in_words = tuple(sorted(Words(text_of(modifier, "CodeMeaning")).sides))
+        return _SIDE_CODES.get(text_of(modifier, "CodeValue"), named_in_words)
+    where: Dataset | None = header
+    if keyword == "FrameLaterality" and keyword not in header:
+        shared = _item(header, "SharedFunctionalGroupsSequence")
+        where = None if shared is None else _item(shared, "FrameAnatomySequence")
+    values = [] if where is None else [value for value in texts_of(where, keyword) if value]
+    if {value.upper() for value in values} in ({"B"}, {"R", "L"}):
+        return _R, _L
+    side = Laterality.parse(chr(92).join(dict.fromkeys(values)))
+    return (side,) if side else ()
 
 
 def _sides_in_words(header: Dataset) -> dict[str, Laterality]:
     """The attributes whose words name one side."""
-    said = {}
-    for keyword in ("SeriesDescription", "ProtocolName", "BodyPartExamined"):
-        sides = {found.lastgroup for found in _RIGHT_OR_LEFT.finditer(code_of(header, keyword))}
-        if len(sides) == 1:
-            said[keyword] = Laterality(sides.pop() or "R")
-    return said
+    regions = {keyword: _meaning(header, keyword) for keyword in _MODIFIED.values()}
+    said = _in_words(header, (*_OF_PICTURE[:2], "BodyPartExamined", *_OF_PICTURE[2:], *_OF_STUDY))
+    sides = {keyword: Words(text).sides for keyword, text in (said | regions).items()}
+    return {keyword: next(iter(found)) for keyword, found in sides.items() if len(found) == 1}
 
 
 def polarity_notes(header: Dataset) -> Notes:
-    """A warning where the header says both that bone is bright and that it is dark."""
-    shape = code_of(header, "PresentationLUTShape")
+    """Warnings where the header says both that bone is bright and that it is dark."""
     photometric = code_of(header, "PhotometricInterpretation")
-    if (shape, photometric) not in (("INVERSE", "MONOCHROME2"), ("IDENTITY", "MONOCHROME1")):
-        return ()
-    return (
-        f"the DICOM file contradicts itself: {named('PresentationLUTShape')} is {shape} and "
+    said = {"PresentationLUTShape": code_of(header, "PresentationLUTShape")}
+    if (sign := _sign_of_intensity(header)) is not None:
+        said["PixelIntensityRelationshipSign"] = sign
+    against = {
+        "MONOCHROME2": ("INVERSE", "1"),
+        "MONOCHROME1": ("IDENTITY", "-1"),
+    }.get(photometric, ())
+    return tuple(
+        f"the DICOM file contradicts itself: {named(keyword)} is {text} and "
         f"{named('PhotometricInterpretation')} {photometric}, so bone may be dark and air bright; "
-        f"it is read as {photometric}: check the picture",
+        f"it is read as {photometric}: check the picture"
+        for keyword, text in said.items()
+        if text in against
     )
+
+
+def _sign_of_intensity(header: Dataset) -> str | None:
+    """``1`` where larger values are more X-rays, ``-1`` where they are fewer; rescaled.
+
+    With -1 bone, which lets few through, has large values, and these are bright in MONOCHROME2.
+    """
+    try:
+        sign = number_of(header, "PixelIntensityRelationshipSign", 0)
+        slope = number_of(header, "RescaleSlope", 1)
+    except InputError:
+        return None
+    return f"{-sign if slope < 0 else sign:g}" if sign in (1, -1) else None
 
 
 def spacing_of_header(header: Dataset) -> tuple[tuple[float, float] | None, Notes]:
