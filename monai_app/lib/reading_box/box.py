@@ -28,6 +28,7 @@ from xr2mri_core.errors import OutputError, UndecodableError, shown
 from xr2mri_core.export import patient_and_study
 from xr2mri_core.reading import PreparedRadiograph, prepare_radiograph
 from xr2mri_core.transforms.formats import FormatError, open_regular
+from xr2mri_core.transforms.picture import edges_of
 from xr2mri_core.transforms.radiograph_file import open_radiograph, read_stream
 
 log = logging.getLogger("xr2mri")
@@ -115,6 +116,8 @@ class ReadingBox:
         """
         if isinstance(source, Path):
             name = source.name
+        if box is not None:
+            edges_of(box)  # refused here: what a process is asked has a greatest length
         with self.turns.turn(owner, gone) as turn:
             if self._forks is None:
                 return _prepared_here(source, name, size, laterality, box)
