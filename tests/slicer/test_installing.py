@@ -30,6 +30,8 @@ from xr2mri_client.removing import Removal, RemoveWorker, remove, remove_tree
 UV = """
 import pathlib, subprocess, sys, time, venv
 words = sys.argv[1:]
+if words == ["--version"]:
+    sys.exit(print("uv 0.13.9 (a test)"))
 folder = pathlib.Path(__file__).parent
 with (folder / "asked").open("a") as log:
     print(*words, file=log)
@@ -249,14 +251,43 @@ def test_lines_that_come_together_are_shown_together(tmp_path):
 def test_without_uv_it_is_fetched_beside_the_rest(wheel, tmp_path, monkeypatch):
     """And never into the Python that asks, which is Slicer's."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("xr2mri_client.installing.find_uv", lambda _place: "")
+    monkeypatch.setattr("xr2mri_client.installing.places_of_uv", lambda _place: [])
     pip = tmp_path / "python"
     pip.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked; echo ERROR: no network >&2; exit 1\n')
     pip.chmod(0o755)
     worker = InstallWorker(Installation(tmp_path / "here"), str(wheel), python=str(pip))
     assert "The network is not there" in str(run(worker)[-1].error)
-    target = f"--target {tmp_path / 'here' / 'tools'} uv"
+    target = f"--target {tmp_path / 'here' / 'tools'} uv>=0.9.4"
     assert (tmp_path / "asked").read_text().strip().endswith(target)
+
+
+def test_a_uv_that_is_too_old_is_passed_over_for_one_of_its_own(uv, wheel, tmp_path, monkeypatch):
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "uv").write_text(
+        f'#!/bin/sh\necho "$1" >> {old}/asked\n[ "$1" = --version ] && echo uv 0.5.31 && exit\n'
+        "echo \"error: unexpected argument '--torch-backend' found\" >&2\nexit 2\n"
+    )
+    pip = tmp_path / "python"
+    pip.write_text(
+        f"#!/bin/sh\necho fetched >> {tmp_path}/asked\n"
+        f"bin={tmp_path}/here/tools/bin\nmkdir -p $bin\n"
+        f"printf '#!/bin/sh\\nexec {uv}/uv \"$@\"\\n' > $bin/uv\nchmod +x $bin/uv\n"
+    )
+    for program in (old / "uv", pip):
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{old}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(sys, "executable", str(pip))  # beside which there is no uv
+    monkeypatch.setattr(sys, "prefix", str(old))
+    place = Installation(tmp_path / "here")
+    (uv / "does").write_text("setuptools|so far")
+    for _again in range(2):
+        *events, failed = run(InstallWorker(place, str(wheel), python=str(pip)))
+        assert "so far" in str(failed.error), "PyTorch would come now"
+    lines = "\n".join(one.text for one in events if isinstance(one, Line))
+    assert (old / "asked").read_text().split() == ["--version"], "its own is asked first"
+    assert (tmp_path / "asked").read_text().split() == ["fetched"], "and fetched once"
+    assert "uv 0.13.9" in lines and "too old" not in lines
 
 
 @pytest.mark.parametrize(
@@ -341,7 +372,7 @@ def test_the_wheel_is_installed_by_uv_and_generates(wheel, tmp_path, radiograph,
         pytest.skip("needs uv in this environment")
     cache = os.popen(f"{uv} cache dir").read().strip()
     monkeypatch.setenv("UV_CACHE_DIR", cache)  # or this would download gigabytes
-    monkeypatch.setattr(installing, "find_uv", lambda _place: str(uv))
+    monkeypatch.setattr(installing, "places_of_uv", lambda _place: [str(uv)])
     place = Installation(tmp_path / "here")
     *events, done = run(InstallWorker(place, str(wheel)))
     lines = [one.text for one in events if isinstance(one, Line)]

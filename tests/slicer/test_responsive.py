@@ -207,7 +207,8 @@ def test_installing_holds_nothing_up(user, quick, tmp_path, monkeypatch):
     """However much is printed at once."""
     import qt
 
-    (tmp_path / "uv").write_text("#!/bin/sh\nseq 5000\nexit 1\n")
+    version = '[ "$1" = --version ] && echo uv 0.13.9 && exit'
+    (tmp_path / "uv").write_text(f"#!/bin/sh\n{version}\nseq 5000\nexit 1\n")
     (tmp_path / "uv").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     (tmp_path / "xr2mri-0.1.0-py3-none-any.whl").touch()

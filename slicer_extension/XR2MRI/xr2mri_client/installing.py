@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,9 @@ from .tasks import Task
 from .texts import tr as _
 
 PYTHON = "3.11"
+UV = (0, 9, 4)
+"""The oldest uv that will do: the first that knows CUDA 13.0, for which the PyTorch of
+`constraints.txt` is built. Those before 0.6.9 cannot choose a PyTorch at all."""
 _KEPT_LINES = 60
 
 
@@ -66,14 +70,14 @@ class Narrator(Task):
         return gathered
 
 
-def find_uv(installation: Installation) -> str:
-    """The program uv: on the PATH, in a Python package of this process, or where `InstallWorker`
-    puts it; empty where there is none."""
+def places_of_uv(installation: Installation) -> list[str]:
+    """Programs that may be uv, the preferred first: where `InstallWorker` puts it, on the PATH, in
+    a Python package of this process."""
     name = "uv.exe" if WINDOWS else "uv"
-    beside = Path(sys.executable or "").parent
-    places = [installation.part("tools") / "bin" / name, beside / name]
+    places = [installation.part("tools") / "bin" / name]
+    places += [Path(shutil.which("uv") or ""), Path(sys.executable or "").parent / name]
     places += [Path(sys.prefix) / folder / name for folder in ("bin", "Scripts")]
-    return shutil.which("uv") or next((str(place) for place in places if place.is_file()), "")
+    return [str(place) for place in places if place.is_file()]
 
 
 class InstallWorker(Narrator):
@@ -133,7 +137,7 @@ class InstallWorker(Narrator):
         package = f"xr2mri[server] @ {wheel if '://' in wheel else Path(wheel).as_uri()}"
 
         self._step(1, _("Looking for uv, which installs the rest"))
-        uv = find_uv(place) or self._fetched_uv(only)
+        uv = self._usable_uv() or self._fetched_uv(only)
         self._step(2, _("Python {v}").format(v=PYTHON))
         if not self._has_python():
             offline = ["--offline"] if folder else []
@@ -178,11 +182,23 @@ class InstallWorker(Narrator):
                 _("Make room, or choose another folder."),
             )
 
+    def _usable_uv(self) -> str:
+        """A uv that is new enough; empty where there is none."""
+        for place in places_of_uv(self._place):
+            with suppress(errors.InstallFailed):  # it does not even start
+                said = " ".join(self._execute([place, "--version"]))
+                version = re.search(r"uv (\d+)\.(\d+)\.(\d+)", said)
+                if version and tuple(map(int, version.groups())) >= UV:
+                    return place
+                self._say(_("{file} is too old.").format(file=place))
+        return ""
+
     def _fetched_uv(self, only: Sequence[str]) -> str:
         tools = self._place.part("tools")
         words = [self._pip, "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
-        self._execute([*words, *only, "--target", str(tools), "uv"], embedding=True)
-        found = find_uv(self._place)
+        words += [*only, "--upgrade", "--target", str(tools), f"uv>={'.'.join(map(str, UV))}"]
+        self._execute(words, embedding=True)
+        found = self._usable_uv()
         if not found:
             raise errors.InstallFailed(_("uv was installed, but is not in {x}.").format(x=tools))
         return found
