@@ -248,3 +248,13 @@ def test_variables_of_this_python_are_not_the_servers():
     known = {"PYTHONHOME": "/slicer", "PYTHONPATH": "/slicer/lib", "HOME": "/home/eva"}
     made = environment_of_its_own(known)
     assert made["HOME"] == "/home/eva" and not {"PYTHONHOME", "PYTHONPATH"} & set(made)
+
+
+def test_where_the_case_of_names_does_not_matter_no_variable_comes_twice(monkeypatch):
+    from xr2mri_client import programs
+
+    known = {"Path": "a", "PythonPath": "/slicer/lib", "PythonUnbuffered": ""}
+    assert "PythonPath" in programs.environment_of_its_own(known), "another one, on Linux"
+    monkeypatch.setattr(programs, "WINDOWS", True)
+    made = programs.environment_of_its_own(known)
+    assert made == {"Path": "a", "PYTHONNOUSERSITE": "1", "PYTHONUNBUFFERED": "1"}

@@ -172,6 +172,19 @@ def test_whose_the_server_is_is_told(here):
     assert "Running, started by another Slicer." in here.ui.computerStatus.text
 
 
+@pytest.mark.parametrize("windows", [True, False])
+def test_programs_get_the_path_of_the_system_not_that_of_slicer(user, monkeypatch, windows):
+    """Whichever way the system writes its name."""
+    from xr2mri_client import programs
+    from XR2MRILib import computer
+
+    monkeypatch.setattr(programs, "WINDOWS", windows)
+    monkeypatch.setattr(computer.slicer.util, "startupEnvironment", lambda: {"Path": "C:\\eva"})
+    monkeypatch.setenv("PATH", "/slicer/bin")
+    made = computer._variables()
+    assert made == ({"Path": "C:\\eva"} if windows else {"Path": "C:\\eva", "PATH": "/slicer/bin"})
+
+
 def test_removing_it_asks_first(here):
     import qt
 

@@ -13,6 +13,7 @@ from xr2mri_client.events import Event, Final, Returned
 from xr2mri_client.installation import Installation, Installed
 from xr2mri_client.installing import InstallWorker
 from xr2mri_client.own_server import Access, OpenWorker, OwnServer
+from xr2mri_client.programs import same_name
 from xr2mri_client.removing import RemoveWorker
 from xr2mri_client.texts import tr as _
 
@@ -60,7 +61,10 @@ class ThisComputer:
 
 def _variables() -> dict[str, str]:
     """Those with which Slicer was started, without those for its own libraries."""
-    return {"PATH": os.environ.get("PATH", ""), **slicer.util.startupEnvironment()}
+    variables = slicer.util.startupEnvironment()
+    if "PATH" not in map(same_name, variables):
+        variables["PATH"] = os.environ.get("PATH", "")
+    return variables
 
 
 class _OnThisComputer(Activity):

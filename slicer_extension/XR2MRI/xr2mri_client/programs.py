@@ -24,8 +24,16 @@ def environment_of_its_own(known: Mapping[str, str] | None = None) -> dict[str, 
         known: where to begin; those of this process when left out.
     """
     given = os.environ if known is None else known
-    kept = {name: value for name, value in given.items() if name not in _OF_ANOTHER_PYTHON}
-    return {**kept, "PYTHONNOUSERSITE": "1", "PYTHONUNBUFFERED": "1"}
+    ours = {"PYTHONNOUSERSITE": "1", "PYTHONUNBUFFERED": "1"}
+    others = {same_name(name) for name in (*_OF_ANOTHER_PYTHON, *ours)}
+    kept = {name: value for name, value in given.items() if same_name(name) not in others}
+    return {**kept, **ours}
+
+
+def same_name(name: str) -> str:
+    """The name of a variable as the system compares it: in Windows `Path` and `PATH` are one, and
+    of two of them a program gets the first."""
+    return name.upper() if WINDOWS else name
 
 
 def start(words: Sequence[str], environment: Mapping[str, str], **more: Any) -> subprocess.Popen:
