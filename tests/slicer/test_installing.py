@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import subprocess
 import sys
 import sysconfig
 import textwrap
@@ -16,6 +18,7 @@ from built_wheel import built
 from xr2mri_client import errors
 from xr2mri_client.client import XR2MRIClient
 from xr2mri_client.events import Failed, Returned, Stopped
+from xr2mri_client.folders import remove_tree
 from xr2mri_client.installation import (
     VERSION,
     Installation,
@@ -25,7 +28,7 @@ from xr2mri_client.installation import (
 )
 from xr2mri_client.installing import InstallWorker, Line, Step, why_it_failed
 from xr2mri_client.own_server import OwnServer
-from xr2mri_client.removing import Removal, RemoveWorker, remove, remove_tree
+from xr2mri_client.removing import Removal, RemoveWorker, remove
 
 UV = """
 import pathlib, subprocess, sys, time, venv
@@ -80,6 +83,17 @@ def run(worker) -> list:
     return worker.drain()
 
 
+def with_rmdir(folder: Path, does: str) -> str:
+    """A Python that does something before it removes a folder."""
+    code = "import os, runpy, sys, time\nreal = os.rmdir\n"
+    code += f"def rmdir(path):\n    {does}\n    real(path)\n"
+    code += "os.rmdir = rmdir\nrunpy.run_path(sys.argv.pop(1), run_name='__main__')\n"
+    (folder / "code.py").write_text(code)
+    (folder / "python").write_text(f'#!/bin/sh\nexec {sys.executable} {folder}/code.py "$@"\n')
+    (folder / "python").chmod(0o755)
+    return str(folder / "python")
+
+
 def test_what_is_installed_is_known_when_all_of_it_is_and_goes_without_a_trace(uv, wheel, tmp_path):
     place = Installation(tmp_path / "here")
     assert place.installed() is None
@@ -123,8 +137,7 @@ def test_a_removal_that_is_cancelled_leaves_nothing_that_is_taken_for_whole(tmp_
     place.python.parent.mkdir()
     place.python.touch()
     place.mark(Installed(VERSION, "CPU", 1))
-    monkeypatch.setattr("xr2mri_client.removing._PAUSE", 0.0)
-    worker = RemoveWorker(place)
+    worker = RemoveWorker(place, python=with_rmdir(tmp_path, "time.sleep(0.1)"))
     events = []
 
     def cancel_at_once(event):
@@ -163,8 +176,13 @@ def test_what_is_read_only_goes_too_and_what_cannot_is_named(tmp_path, monkeypat
         raise PermissionError(13, "Access is denied", path)
 
     monkeypatch.setattr(os, "rmdir", refused)
-    with pytest.raises(errors.InstallFailed, match=r"removed.*Access is denied\. Stop every prog"):
+    refusal = r"python.*removed.*Access is denied\. Stop every prog"
+    with pytest.raises(errors.InstallFailed, match=refusal):
         remove(place)
+    monkeypatch.undo()
+    python = with_rmdir(tmp_path, "raise PermissionError(13, 'Access is denied', path)")
+    failed = run(RemoveWorker(place, python=python))[-1]
+    assert re.search(refusal, str(failed.error)), "in the program that does it, too"
 
 
 def test_two_do_not_install_at_once(uv, wheel, tmp_path):
@@ -238,6 +256,8 @@ def test_a_cancelled_installation_ends_at_once_and_is_none(uv, wheel, tmp_path):
     worker.cancel()
     assert isinstance(worker.drain()[-1], Stopped)
     assert worker.join(10), "the program has gone, and the thread"
+    words = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, check=True).stdout
+    assert str(uv).encode() not in words
     assert place.installed() is None
 
 
@@ -270,7 +290,8 @@ def test_a_uv_that_is_too_old_is_passed_over_for_one_of_its_own(uv, wheel, tmp_p
     )
     pip = tmp_path / "python"
     pip.write_text(
-        f"#!/bin/sh\necho fetched >> {tmp_path}/asked\n"
+        f'#!/bin/sh\n[ "$1" = -m ] || exec {sys.executable} "$@"\n'
+        f"echo fetched >> {tmp_path}/asked\n"
         f"bin={tmp_path}/here/tools/bin\nmkdir -p $bin\n"
         f"printf '#!/bin/sh\\nexec {uv}/uv \"$@\"\\n' > $bin/uv\nchmod +x $bin/uv\n"
     )

@@ -179,9 +179,15 @@ def test_one_that_does_not_start_says_why(tmp_path):
 def test_nobody_waits_for_one_that_was_cancelled(tmp_path):
     words = [sys.executable, "-c", "import sys; sys.stdin.read()"]
     server = OwnServer(Installation(tmp_path), command=words)
-    asked = iter([False, True])
+    pauses = []
+
+    def pause(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            raise errors.UserCancelled
+
     with pytest.raises(errors.UserCancelled):
-        server.open(lambda: next(asked))
+        server.open(pause)
     server.wait()
     assert not server.ours
     with pytest.raises(errors.ServerEnded, match="did not answer within 0 s"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Callable
 
 import slicer
 
@@ -67,6 +68,11 @@ def _variables() -> dict[str, str]:
     return variables
 
 
+def _python() -> str:
+    """Slicer's own Python, as a program."""
+    return shutil.which("PythonSlicer") or sys.executable
+
+
 class _OnThisComputer(Activity):
     """Something that takes its time and needs no scene."""
 
@@ -96,8 +102,7 @@ class Install(_OnThisComputer):
 
     def __init__(self, computer: ThisComputer, source: str) -> None:
         super().__init__(computer)
-        python = shutil.which("PythonSlicer") or sys.executable
-        self.worker = InstallWorker(computer.installation, source, _variables(), python)
+        self.worker = InstallWorker(computer.installation, source, _variables(), _python())
 
 
 class Uninstall(_OnThisComputer):
@@ -107,12 +112,12 @@ class Uninstall(_OnThisComputer):
 
     def __init__(self, computer: ThisComputer) -> None:
         super().__init__(computer)
-        self.worker = RemoveWorker(computer.installation, self._await_end)
+        self.worker = RemoveWorker(computer.installation, self._await_end, _python())
 
-    def _await_end(self) -> None:
+    def _await_end(self, pause: Callable[[float], None]) -> None:
         """Wait in the thread until the server that was asked to end has ended."""
         server = self.computer.server
-        server.wait()
+        server.wait(pause=pause)
         if server.find() is not None:
             raise InstallFailed(
                 _("The server is running: another Slicer has started it."),

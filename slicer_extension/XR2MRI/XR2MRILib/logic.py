@@ -61,8 +61,10 @@ TICK_MS, YIELD_S, LONGEST_TICK_MS = 20, 0.01, 500
 """Between two looks at what a thread has done, and for how long a look waits. Slicer's event loop
 keeps Python's lock while it waits for something to happen, so that a thread gets on only while
 Python runs on the GUI's thread: with these two, downloads take as long as they would by themselves.
-While the thread rests between two questions to the server, which is nearly always, nobody looks and
-nothing waits. Results are imported without pauses, a step a turn of the event loop."""
+While the thread rests between two questions to the server, or between two looks at a program that
+installs, removes or starts, which is nearly always, nobody looks and nothing waits; a comparison is
+computed in the thread, which never rests then. Results are imported without pauses, a step a turn
+of the event loop."""
 SECONDS_TO_END = 3.0
 """That closing waits for the server to hear of a cancelled job."""
 

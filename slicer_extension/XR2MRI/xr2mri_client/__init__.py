@@ -11,7 +11,7 @@ requests, which Slicer bundles, and without `xr2mri_core`.
     multipart     the body of a request with a file
     network_errors  what an exception of the network means
     jobs, volume  what comes back, checked
-    installation, installing, own_server, programs
+    installation, installing, removing, folders, own_server, programs, alone
                   the server on this computer: installed, started, found again
     dicom         a DICOM series that came as a ZIP, unpacked
     address       what people type as an address

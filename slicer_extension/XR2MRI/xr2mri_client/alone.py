@@ -15,33 +15,32 @@ from .texts import tr as _
 
 BUSY = "busy"
 """The file that says so, which others pass over."""
-_PAUSE = 0.1
+_PAUSE = 0.2
 
 
 @contextmanager
 def alone(
-    folder: Path, check: Callable[[], None] = lambda: None, seconds: float = 10.0
+    folder: Path, pause: Callable[[float], None] = time.sleep, seconds: float = 10.0
 ) -> Iterator[None]:
     """Have a folder for oneself; it is made where it is missing, and goes where it is empty at the
     end. The system ends what a killed program held.
 
     Args:
         folder: that all who want it name alike.
-        check: called while it is waited for; ends it by raising.
-        seconds: to wait: one that was cancelled just now may need a moment.
+        pause: waits some seconds between two looks; ends it by raising.
+        seconds: longest time to wait: one that was cancelled just now may need a moment.
 
     Raises:
         InstallFailed: the folder cannot be made, or another one has it.
     """
     limit = time.monotonic() + seconds
     while (file := _taken(folder)) is None:
-        check()
         if time.monotonic() > limit:
             raise InstallFailed(
                 _("Another Slicer installs or removes it at the moment."),
                 _("Wait until that one is done."),
             )
-        time.sleep(_PAUSE)
+        pause(_PAUSE)
     try:
         yield
     finally:

@@ -22,8 +22,8 @@ from . import errors
 from .alone import alone
 from .events import Event, Final, Returned
 from .installation import Installation, Installed, needed_gb, wheel_of
-from .programs import WINDOWS, Program, environment_of_its_own
-from .removing import Removal, remove_tree
+from .programs import WINDOWS, environment_of_its_own
+from .removing import Clearing
 from .tasks import Task
 from .texts import tr as _
 
@@ -80,14 +80,15 @@ def places_of_uv(installation: Installation) -> list[str]:
     return [str(place) for place in places if place.is_file()]
 
 
-class InstallWorker(Narrator):
+class InstallWorker(Narrator, Clearing):
     """Installs; ends with Returned(Installed). Events: Step, Line, Removal.
 
     Args:
         installation: where to.
         source: see `installation.wheel_of`.
         environment: variables to begin with: inside an application those that it was started with.
-        python: an interpreter with pip, which fetches uv where there is none.
+        python: an interpreter with pip, which fetches uv where there is none, and which removes
+            folders.
     """
 
     def __init__(
@@ -97,21 +98,13 @@ class InstallWorker(Narrator):
         environment: Mapping[str, str] | None = None,
         python: str = sys.executable,
     ) -> None:
-        super().__init__()
-        self._place, self._source, self._pip = installation, source, python
+        Clearing.__init__(self, python)
+        self._place, self._source = installation, source
         self._environment = environment_of_its_own(environment)
-        self._program: Program | None = None
-        self._tail: list[str] = []
-
-    def cancel(self) -> None:
-        super().cancel()
-        with self._lock:
-            if self._program is not None:
-                self._program.end()
 
     def _work(self) -> Final:
         wheel, folder = wheel_of(self._source)
-        with alone(self._place.folder, self._check):
+        with alone(self._place.folder, self._wait):
             try:
                 self._place.claim()
                 self._clear()
@@ -164,12 +157,9 @@ class InstallWorker(Narrator):
 
     def _clear(self) -> None:
         """Remove what was put aside, now or by an earlier removal that did not come to its end."""
-        with suppress(OSError):  # it is in nobody's way
-            remove_tree(self._place.aside, self._tell_removal)
-
-    def _tell_removal(self, done: int, total: int) -> None:
-        self._check()
-        self._emit(Removal(done, total))
+        if self._place.aside.exists():
+            with suppress(OSError):  # it is in nobody's way
+                self._remove_tree(self._place.aside)
 
     def _make_room(self) -> None:
         folder = self._place.folder
@@ -195,7 +185,7 @@ class InstallWorker(Narrator):
 
     def _fetched_uv(self, only: Sequence[str]) -> str:
         tools = self._place.part("tools")
-        words = [self._pip, "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
+        words = [self._python, "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
         words += [*only, "--upgrade", "--target", str(tools), f"uv>={'.'.join(map(str, UV))}"]
         self._execute(words, embedding=True)
         found = self._usable_uv()
@@ -266,23 +256,21 @@ class InstallWorker(Narrator):
             said: whether its lines go to the log.
             embedding: whether it is this process's own Python, with the variables of that.
         """
-        with self._lock:
-            self._check()
-            try:
-                variables = dict(os.environ) if embedding else self._environment
-                self._program = Program(words, variables, self._place.folder)
-            except OSError as error:
-                message = _("{program} cannot be started: {why}.")
-                raise errors.InstallFailed(
-                    message.format(program=words[0], why=error.strerror or error)
-                ) from None
         lines: list[str] = []
-        for line in self._program.lines():
+
+        def printed(line: str) -> None:
             lines.append(line)
             if said:
                 self._say(line)
-        status = self._program.status()
-        self._check()
+
+        variables = dict(os.environ) if embedding else self._environment
+        try:
+            status = self._run_program(words, variables, self._place.folder, printed)
+        except OSError as error:
+            message = _("{program} cannot be started: {why}.")
+            raise errors.InstallFailed(
+                message.format(program=words[0], why=error.strerror or error)
+            ) from None
         if status != 0:
             raise why_it_failed(lines, status)
         return lines

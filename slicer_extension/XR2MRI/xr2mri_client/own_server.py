@@ -99,13 +99,14 @@ class OwnServer:
 
     def open(
         self,
-        cancelled: Callable[[], bool] = lambda: False,
+        pause: Callable[[float], None] = time.sleep,
         seconds: float = SECONDS_TO_START,
     ) -> Access:
         """The server that runs already, or one that is started now, once it answers.
 
         Args:
-            cancelled: asked while it is waited for; a server that was being started ends then.
+            pause: waits some seconds between two looks; when it raises `errors.UserCancelled`, a
+                server that was being started ends.
             seconds: longest time to wait.
 
         Raises:
@@ -113,7 +114,7 @@ class OwnServer:
             UserCancelled: the user has cancelled.
         """
         with self._opening:  # one that was cancelled just now has to end its own server first
-            self.access = self.find() or self._started(cancelled, seconds)
+            self.access = self.find() or self._started(pause, seconds)
             return self.access
 
     def find(self) -> Access | None:
@@ -145,15 +146,23 @@ class OwnServer:
         self._forget()
         self._ending = process or self._ending
 
-    def wait(self, seconds: float = SECONDS_TO_END) -> None:
-        """Wait until a stopped server is gone; by force if it does not go by itself."""
-        process, self._ending = self._ending, None
-        if process is not None:
-            try:
-                process.wait(seconds)
-            except subprocess.TimeoutExpired:
+    def wait(
+        self, seconds: float = SECONDS_TO_END, pause: Callable[[float], None] = time.sleep
+    ) -> None:
+        """Wait until a stopped server is gone; by force if it does not go by itself.
+
+        Args:
+            seconds: longest time to wait.
+            pause: waits some seconds between two looks; ends it by raising.
+        """
+        process, limit = self._ending, time.monotonic() + seconds
+        while process is not None and process.poll() is None:
+            if time.monotonic() >= limit:
                 end(process)
                 process.wait()
+            else:
+                pause(_PAUSE)
+        self._ending = None
 
     def _forget(self) -> None:
         if self._process is not None:
@@ -161,13 +170,13 @@ class OwnServer:
                 (self.folder / "session.json").unlink()
         self._process = self.access = None
 
-    def _started(self, cancelled: Callable[[], bool], seconds: float) -> Access:
+    def _started(self, pause: Callable[[float], None], seconds: float) -> Access:
         """Start a server, on another port if the first was taken meanwhile."""
-        self.wait()  # for one that was stopped just now: both would write to the log
+        self.wait(pause=pause)  # for one that was stopped just now: both would write to the log
         for last in (False, True):
             access = self._launched()
             try:
-                self._await(access, cancelled, seconds)
+                self._await(access, pause, seconds)
                 break
             except ServerEnded:
                 if last or " is taken" not in self.log():
@@ -208,21 +217,19 @@ class OwnServer:
         _write_private(folder / "session.json", json.dumps({"port": port, "token": token}))
         return Access(f"http://127.0.0.1:{port}", token)
 
-    def _await(self, access: Access, cancelled: Callable[[], bool], seconds: float) -> None:
+    def _await(self, access: Access, pause: Callable[[float], None], seconds: float) -> None:
         limit = time.monotonic() + seconds
         port = int(access.url.rsplit(":", 1)[1])
         while not proves(port, access.token):
             error = self.ended()
             if error is not None:
                 raise error
-            if cancelled():
-                raise UserCancelled
             if time.monotonic() > limit:
                 self.stop()
                 self.wait(0)
                 message = _("The server did not answer within {n:.0f} s.").format(n=seconds)
                 raise ServerEnded(message)
-            time.sleep(_PAUSE)
+            pause(_PAUSE)
 
 
 def proves(port: int, token: str) -> bool:
@@ -301,17 +308,20 @@ class OpenWorker(Narrator):
 
     def _work(self) -> Final:
         try:
-            return Returned(self._server.open(self._look))
+            return Returned(self._server.open(self._pause))
         finally:
             self._look()
 
-    def _look(self) -> bool:
-        """Report what has been printed since; return whether the user has cancelled."""
+    def _pause(self, seconds: float) -> None:
+        self._look()
+        self._wait(seconds)
+
+    def _look(self) -> None:
+        """Report what has been printed since."""
         lines = self._server.log().splitlines()
         for line in lines[self._shown :]:
             self._emit(Line(line))
         self._shown = max(self._shown, len(lines))
-        return self._stop.is_set()
 
 
 def _free_port() -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -57,39 +58,65 @@ def end(process: subprocess.Popen) -> None:
 
 
 class Program:
-    """A program whose lines are read as they come.
+    """A program that prints into a file, and ends with the `with` statement that it is for.
+
+    It is looked at now and then, and needs nobody to go on. With a pipe somebody would have to read
+    it, in a thread, and in Slicer a thread gets on only while the GUI's thread lets it
+    (`XR2MRILib/logic.py`). Qt's QProcess needs no thread, but does not end what a program has
+    started itself, and is not there without Slicer.
 
     Args:
         words: the command.
         environment: environment of the program.
         folder: folder in which it runs.
+
+    Raises:
+        OSError: it cannot be started.
     """
 
     def __init__(
         self, words: Sequence[str], environment: Mapping[str, str], folder: Path | None = None
     ) -> None:
-        self._process = start(
-            words,
-            environment,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-        )
+        written, name = tempfile.mkstemp(prefix="xr2mri-", suffix=".log")
+        self._path, self._rest = Path(name), b""
+        self._read = self._path.open("rb")
+        try:
+            self._process = start(
+                words,
+                environment,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=written,
+                stderr=subprocess.STDOUT,
+            )
+        except BaseException:
+            self._remove()
+            raise
+        finally:
+            os.close(written)
 
-    def lines(self) -> Iterator[str]:
-        """Each line of either stream, without its end."""
-        assert self._process.stdout is not None
-        with self._process.stdout as stream:
-            for line in stream:
-                yield line.rstrip()
+    def __enter__(self) -> Program:
+        return self
 
-    def status(self) -> int:
-        """Wait for its end; the exit status, negative for the signal that ended it."""
-        return self._process.wait()
+    def __exit__(self, *_exception: object) -> None:
+        if self.status() is None:
+            end(self._process)
+            self._process.wait()
+        self._remove()
 
-    def end(self) -> None:
-        """End it now, with all that it has started."""
-        end(self._process)
+    def status(self) -> int | None:
+        """The exit status, negative for the signal that ended it; None while it runs."""
+        return self._process.poll()
+
+    def lines(self) -> list[str]:
+        """Lines of either stream that have come since, without their ends; one that is not complete
+        when `status` has told the end."""
+        *whole, self._rest = (self._rest + self._read.read()).split(b"\n")
+        if self._process.returncode is not None and self._rest:
+            whole, self._rest = [*whole, self._rest], b""
+        return [line.decode("utf-8", "replace").rstrip() for line in whole]
+
+    def _remove(self) -> None:
+        self._read.close()
+        with suppress(OSError):  # Windows keeps it while something that was started has it
+            self._path.unlink()

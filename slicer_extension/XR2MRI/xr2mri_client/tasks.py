@@ -6,13 +6,18 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from . import errors
 from .events import Event, Failed, Final, Partial, Returned, Stopped
+from .programs import Program
 
 log = logging.getLogger("xr2mri")
+
+FIRST_LOOK, LONGEST_LOOK = 0.02, 0.2
+"""Seconds between two looks at a program: most have ended at once, or take long."""
 
 
 class Task:
@@ -77,6 +82,46 @@ class Task:
         """Raise `errors.UserCancelled` once nobody wants it any more; for `_work`."""
         if self._stop.is_set():
             raise errors.UserCancelled
+
+    def _wait(self, seconds: float) -> None:
+        """Do nothing for a while; raises `errors.UserCancelled` once nobody wants it any more."""
+        self._rests_until = time.monotonic() + seconds
+        if self._stop.wait(seconds):
+            raise errors.UserCancelled
+        self._rests_until = 0.0
+
+    def _run_program(
+        self,
+        words: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path | None = None,
+        line: Callable[[str], None] = lambda _line: None,
+    ) -> int:
+        """Run a program to its end.
+
+        Args:
+            words, environment, folder: as of `programs.Program`.
+            line: called with each line that it prints, not much later.
+
+        Returns:
+            Its exit status, negative for the signal that ended it.
+
+        Raises:
+            OSError: it cannot be started.
+            errors.UserCancelled: nobody wants it any more; it has ended, by force.
+        """
+        self._check()
+        pause = FIRST_LOOK
+        with Program(words, environment, folder) as program:
+            while True:
+                status = program.status()  # before its last lines are read
+                for printed in program.lines():
+                    line(printed)
+                if status is not None:
+                    self._check()
+                    return status
+                self._wait(pause)
+                pause = min(1.5 * pause, LONGEST_LOOK)
 
     def _failed(self, error: errors.XR2MRIClientError) -> Final:
         return Failed(error)

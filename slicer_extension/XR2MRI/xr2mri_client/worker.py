@@ -286,12 +286,6 @@ class GenerationWorker(Worker):
                 self._wait(wait)
                 pause = min(pause * 1.5, LONGEST_RETRY)
 
-    def _wait(self, seconds: float) -> None:
-        self._rests_until = time.monotonic() + seconds
-        if self._stop.wait(seconds):
-            raise errors.UserCancelled
-        self._rests_until = 0.0
-
     def _tell_server(self) -> None:
         """Cancel the job on the server, in a thread of its own: this one may be waiting."""
         with self._lock:
