@@ -20,6 +20,7 @@ from xr2mri_client.client import XR2MRIClient
 from xr2mri_client.events import Returned
 from xr2mri_client.installation import Installation
 from xr2mri_client.own_server import OwnServer, why_it_ended
+from xr2mri_client.writing import write_whole
 
 MODULE = ROOT / "slicer_extension" / "XR2MRI"
 
@@ -115,7 +116,7 @@ def test_one_that_has_taken_its_port_learns_nothing(tmp_path):
         server = OwnServer(Installation(tmp_path))
         server.folder.mkdir()
         session = {"port": impostor.server_port, "token": "secret of a session"}
-        own_server._write_private(server.folder / "session.json", json.dumps(session))
+        write_whole(server.folder / "session.json", json.dumps(session), private=True)
         assert server.find() is None
         impostor.shutdown()
     assert len(heard) == 1 and session["token"] not in heard[0]

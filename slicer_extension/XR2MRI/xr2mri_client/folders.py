@@ -27,7 +27,7 @@ def remove_tree(folder: Path, progress: Callable[[int, int], None] = lambda *_: 
     """Remove a folder with all that is in it, where it is there; links, not what they lead to.
 
     Args:
-        folder: the folder.
+        folder: the folder to remove.
         progress: called with how many files and folders are gone, of how many; ends it by raising.
 
     Raises:

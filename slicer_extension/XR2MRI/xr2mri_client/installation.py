@@ -27,6 +27,7 @@ from .alone import BUSY
 from .errors import InstallFailed
 from .programs import WINDOWS
 from .texts import tr as _
+from .writing import write_whole
 
 VERSION = "0.1.0"
 """Of the server that this client is made for, and of both of them."""
@@ -128,11 +129,11 @@ class Installation:
         return (self.folder / _OWN).is_file()
 
     def claim(self) -> None:
-        """Say that what will be in the folder is of this installation.
+        """Mark the folder as one of this installation.
 
         Raises:
-            InstallFailed: it holds something else, which might be taken for that, and removed.
-            OSError: it cannot be written.
+            InstallFailed: the folder holds something else, which might be removed with it.
+            OSError: the mark cannot be written.
         """
         if self.ours:
             return
@@ -150,14 +151,12 @@ class Installation:
         (self.folder / _OWN).write_text(text, encoding="utf-8")
 
     def mark(self, installed: Installed) -> None:
-        """Say that all of it is there."""
+        """Note that all of it is installed; raises OSError."""
         self._claim()
-        part = self.folder / f"{_MARKER}.part"
-        part.write_text(json.dumps(asdict(installed)), encoding="utf-8")
-        os.replace(part, self.folder / _MARKER)
+        write_whole(self.folder / _MARKER, json.dumps(asdict(installed)))
 
     def unmark(self) -> None:
-        """Say that it may not be whole."""
+        """Note that it may not be whole; raises OSError."""
         (self.folder / _MARKER).unlink(missing_ok=True)
 
     @property
@@ -171,7 +170,7 @@ class Installation:
         return self.ours
 
     def let_go(self) -> None:
-        """Say that nothing of it is there any more. Raises OSError."""
+        """Take the mark of `claim` away, when nothing of it is left. Raises OSError."""
         (self.folder / _OWN).unlink(missing_ok=True)
 
     def put_aside(self, *names: str) -> None:

@@ -37,6 +37,7 @@ from .installation import Installation
 from .installing import Line, Narrator
 from .programs import WINDOWS, end, environment_of_its_own, start
 from .texts import tr as _
+from .writing import write_whole
 
 SECONDS_TO_START = 300.0
 SECONDS_TO_END = 10.0
@@ -138,7 +139,7 @@ class OwnServer:
         return error
 
     def stop(self) -> None:
-        """Have the server that this process started end: it does so in some seconds."""
+        """Tell the server that this process started to end, which takes it some seconds."""
         process = self._process
         if process is not None and process.stdin is not None:
             with suppress(OSError):
@@ -192,7 +193,7 @@ class OwnServer:
         (folder / "studies").mkdir(parents=True, exist_ok=True)
         os.chmod(folder, 0o700)
         port, token = _free_port(), secrets.token_urlsafe(32)
-        _write_private(folder / "token", token)
+        write_whole(folder / "token", token, private=True)
         command = self._command or [
             str(self._installation.python), "-I", "-m", "xr2mri_core.cli", "serve",
         ]  # fmt: skip
@@ -214,7 +215,8 @@ class OwnServer:
                 _("The server cannot be started: {why}.").format(why=error.strerror or error),
                 _("Uninstall it, and install it again."),
             ) from None
-        _write_private(folder / "session.json", json.dumps({"port": port, "token": token}))
+        session = json.dumps({"port": port, "token": token})
+        write_whole(folder / "session.json", session, private=True)
         return Access(f"http://127.0.0.1:{port}", token)
 
     def _await(self, access: Access, pause: Callable[[float], None], seconds: float) -> None:
@@ -299,7 +301,7 @@ class OpenWorker(Narrator):
     """Opens the server; ends with Returned(Access). Events: Line, of its log.
 
     Args:
-        server: the server to be opened.
+        server: the server to open.
     """
 
     def __init__(self, server: OwnServer) -> None:
@@ -336,12 +338,3 @@ def _is_private(path: Path) -> bool:
         return True  # the folders of a user are closed to others there
     state = path.stat()
     return state.st_uid == os.getuid() and not state.st_mode & 0o077
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a file, whole or not at all, that no other user can read at any moment."""
-    part = path.with_name(f"{path.name}.part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    os.replace(part, path)

@@ -73,8 +73,8 @@ class RemoveWorker(Clearing):
     left, the next one removes, or the next installation.
 
     Args:
-        installation: to be removed.
-        first: what has to be done before, such as waiting for the server's end; called with a
+        installation: the installation to remove.
+        first: does what has to be done before, such as waiting for the server's end; called with a
             function that waits some seconds, which raises once the user has cancelled.
         python: an interpreter for the program that does it.
     """
