@@ -21,6 +21,7 @@ class MockComputer:
         self.happened = Signal()
         self.folder, self.installed, self.access, self.ours = "/home/eva/xr2mri", None, None, True
         self.printed, self.half = "", False  # half of it is there
+        self.silent = False
         self.server = self.installation = self
 
     def choose(self, folder: str) -> None:

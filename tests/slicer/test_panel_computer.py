@@ -185,6 +185,62 @@ def test_programs_get_the_path_of_the_system_not_that_of_slicer(user, monkeypatc
     assert made == ({"Path": "C:\\eva"} if windows else {"Path": "C:\\eva", "PATH": "/slicer/bin"})
 
 
+@pytest.fixture
+def impatient(user, monkeypatch):
+    """Somebody whose panel asks the server all the time."""
+    from xr2mri_client import own_server
+    from XR2MRILib import computer
+
+    monkeypatch.setattr(computer, "ASK_S", 0.1)
+    monkeypatch.setattr(own_server, "SECONDS_TO_ANSWER", 0.5)
+    user.widget.panel.computer._timer.setInterval(20)
+    return user
+
+
+def test_a_server_that_hangs_is_told_and_so_is_that_it_goes_on(impatient, tmp_path):
+    from xr2mri_client.own_server import OwnServer
+
+    user, computer = impatient, impatient.logic.computer
+    _as_if_installed(user, tmp_path / "here")
+    computer.server = OwnServer(computer.installation, command=[sys.executable, "-c", LIGHT])
+    computer.server.open()
+    user.ui.hereRadio.click()
+    assert user.colour("computerStatus") == "good"
+    process = computer.server._process
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        user.until(lambda: user.colour("computerStatus") == "bad", "it is noticed", 60)
+        said = "The server does not answer any more. Stop it, and start it again."
+        assert user.ui.computerStatus.text == said and offered(user) == ["Stop", "Uninstall..."]
+        os.kill(process.pid, signal.SIGCONT)
+        user.until(lambda: user.colour("computerStatus") == "good", "it goes on", 60)
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+        computer.server.stop()
+        computer.server.wait()
+
+
+def test_a_server_that_goes_with_another_slicer_is_given_up(impatient, tmp_path):
+    from xr2mri_client.own_server import OwnServer
+
+    user, computer = impatient, impatient.logic.computer
+    _as_if_installed(user, tmp_path / "here")
+    other = OwnServer(computer.installation, command=[sys.executable, "-c", LIGHT])
+    other.open()
+    computer.server.open()
+    user.ui.hereRadio.click()
+    assert "Running, started by another Slicer." in user.ui.computerStatus.text
+    asked = []
+    computer.ask = lambda ask=computer.ask: asked.append(1) or ask()
+    user.until(lambda: len(asked) > 50, "it is asked, and answers")
+    assert user.colour("computerStatus") == "good"
+    other.stop()
+    other.wait()
+    user.until(lambda: user.colour("computerStatus") == "bad", "it is noticed", 60)
+    assert "another Slicer has started does not answer" in user.ui.computerStatus.text
+    assert computer.access is None and offered(user) == ["Start", "Uninstall..."]
+
+
 def test_removing_it_asks_first(here):
     import qt
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable
 
 import slicer
@@ -13,15 +14,20 @@ from xr2mri_client.errors import InstallFailed
 from xr2mri_client.events import Event, Final, Returned
 from xr2mri_client.installation import Installation, Installed
 from xr2mri_client.installing import InstallWorker
-from xr2mri_client.own_server import Access, OpenWorker, OwnServer
+from xr2mri_client.own_server import Access, OpenWorker, OwnServer, proves
 from xr2mri_client.programs import same_name
 from xr2mri_client.removing import RemoveWorker
+from xr2mri_client.tasks import Computation, Task
 from xr2mri_client.texts import tr as _
 
 from . import settings
 from .activity import Activity, Steps
 from .signals import Signal
 from .states import State
+
+ASK_S, MISSES = 10.0, 2
+"""Seconds between two questions to a server that runs whether it is there, and how many of them in
+a row are without an answer before the user hears of it."""
 
 
 class ThisComputer:
@@ -34,6 +40,9 @@ class ThisComputer:
 
     def __init__(self) -> None:
         self.happened = Signal()
+        self._asked: Access | None = None
+        self._question: Computation | None = None
+        self._ask_at, self._missed = 0.0, 0
         self.choose(settings.install_folder())
 
     def choose(self, folder: str) -> None:
@@ -58,6 +67,33 @@ class ThisComputer:
     def ours(self) -> bool:
         """Whether the server ends with this application, and not with another that started it."""
         return self.server.ours
+
+    @property
+    def silent(self) -> bool:
+        """Whether the server does not answer any more, as far as `ask` has found out."""
+        return self.access is not None and self.access == self._asked and self._missed >= MISSES
+
+    def ask(self) -> Task | None:
+        """Ask the server whether it is there, when it is time to; to be called every second or so.
+
+        Returns:
+            The thread that asks, where one was started.
+        """
+        now, question = time.monotonic(), self._question
+        if self.access != self._asked:
+            self._asked, self._question, self._missed = self.access, None, 0
+            self._ask_at = now + ASK_S
+        elif question is not None and question.over:
+            answered = any(
+                isinstance(event, Returned) and event.value for event in question.drain()
+            )
+            self._missed = 0 if answered else self._missed + 1
+            self._question, self._ask_at = None, now + ASK_S
+        elif question is None and self.access is not None and now >= self._ask_at:
+            access = self.access
+            self._question = Computation(lambda _check: proves(access))
+            return self._question.start()
+        return None
 
 
 def _variables() -> dict[str, str]:

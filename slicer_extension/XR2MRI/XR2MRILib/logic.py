@@ -221,11 +221,23 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             self.disconnect()
 
     def checkServer(self) -> None:
-        """Find out whether the server that was started here has ended by itself; ends with failed
-        then, at once."""
+        """Find out whether the server on this computer has ended by itself, or does not answer any
+        more; to be called every second or so. Ends with failed then, at once, unless it is ours and
+        only silent (`computer.silent`), which may pass."""
         if self.state is State.STARTING:  # whose thread looks itself
             return
         access, error = self.computer.access, self.computer.server.ended()
+        if error is None and self.state is State.IDLE and access is not None:
+            question = self.computer.ask()
+            if question is not None:
+                self._ending.append(question)  # which lets it get on
+                self._watch()
+            if self.computer.silent and not self.computer.ours:
+                self.computer.server.stop()
+                error = ServerEnded(
+                    _("The server that another Slicer has started does not answer any more."),
+                    _("Generate again, which starts one here."),
+                )
         if error is not None:
             if access is not None and self.url in ("", access.url):
                 self._letGo(self._end(error))  # failed, which is more than cancelled

@@ -41,6 +41,7 @@ from .writing import write_whole
 
 SECONDS_TO_START = 300.0
 SECONDS_TO_END = 10.0
+SECONDS_TO_ANSWER = 5.0
 _PAUSE = 0.2
 _MOST_LOG = 64 << 10
 
@@ -128,7 +129,8 @@ class OwnServer:
             port, token = int(session["port"]), str(session["token"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return Access(f"http://127.0.0.1:{port}", token) if proves(port, token) else None
+        access = Access(f"http://127.0.0.1:{port}", token)
+        return access if proves(access) else None
 
     def ended(self) -> ServerEnded | None:
         """Why the server that this process started has ended by itself; None while it runs."""
@@ -221,8 +223,7 @@ class OwnServer:
 
     def _await(self, access: Access, pause: Callable[[float], None], seconds: float) -> None:
         limit = time.monotonic() + seconds
-        port = int(access.url.rsplit(":", 1)[1])
-        while not proves(port, access.token):
+        while not proves(access):
             error = self.ended()
             if error is not None:
                 raise error
@@ -234,16 +235,15 @@ class OwnServer:
             pause(_PAUSE)
 
 
-def proves(port: int, token: str) -> bool:
-    """Whether what listens at a port of this computer is a server that knows a secret; it does not
-    learn it by this."""
-    nonce = secrets.token_hex(16)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)  # by no proxy
+def proves(access: Access) -> bool:
+    """Whether a server answers that knows the secret; who does not know it does not learn it."""
+    nonce, address = secrets.token_hex(16), access.url.split("//")[1]
+    connection = http.client.HTTPConnection(address, timeout=SECONDS_TO_ANSWER)  # by no proxy
     try:
         connection.request("GET", f"/health?nonce={nonce}")
         reply = connection.getresponse()
         given = json.loads(reply.read(4096))["proof"]
-        right = hmac.new(token.encode(), nonce.encode(), hashlib.sha256).hexdigest()
+        right = hmac.new(access.token.encode(), nonce.encode(), hashlib.sha256).hexdigest()
         return reply.status == 200 and hmac.compare_digest(str(given), right)
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
         return False

@@ -22,7 +22,7 @@ from ..states import State
 from .section import Section, tell
 
 LOOK_MS = 1000
-"""Between two looks at whether a server that was started here still runs."""
+"""Between two looks at whether a server that was started or found still runs."""
 _OWN = (State.INSTALLING, State.UNINSTALLING, State.STARTING)
 
 
@@ -89,7 +89,7 @@ class ComputerSection(Section):
         ui.uninstallButton.enabled = idle or removing
         ui.logEdit.visible = ui.logButton.checked
         tell(ui.computerStatus, *self._status())
-        if running and computer.ours:
+        if running:
             self._timer.start()
         else:
             self._timer.stop()
@@ -108,6 +108,9 @@ class ComputerSection(Section):
             return _removal_text(self._removal), "plain"
         if state is State.STARTING:
             return _("Starting the server, which takes some 15 s..."), "plain"
+        if computer.silent:
+            text = _("The server does not answer any more. Stop it, and start it again.")
+            return text, "bad"
         if self._error is not None:
             return str(self._error), "bad"
         installed = computer.installed
@@ -261,7 +264,13 @@ class ComputerSection(Section):
         self.update()
 
     def _on_timer(self) -> None:
+        before = self.logic.computer.silent
         self.logic.checkServer()
+        silent = self.logic.computer.silent
+        if silent is not before:
+            if silent:
+                self.ui.serverSection.collapsed = False
+            self._changed()
 
 
 def _removal_text(removal: Removal | None) -> str:
