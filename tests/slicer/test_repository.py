@@ -142,8 +142,25 @@ def test_the_workflow_is_one(tree):
                     ["bash", "-n", "-c", script], capture_output=True, check=False
                 )
                 assert result.returncode == 0, result.stderr
-    named = re.findall(r"/extension/(XR2MRI[\w/.*]*)", path.read_text())
+    named = re.findall(r"\b(XR2MRI/[\w/.*]*)", path.read_text())
     assert named and all(list(tree.glob(name)) for name in named)
+
+
+def test_the_workflow_runs_in_versions_that_it_names_and_checks(tree):
+    (path,) = (tree / ".github" / "workflows").glob("*.yml")
+    job = yaml.safe_load(path.read_text())["jobs"]["slicer"]
+    versions = job["strategy"]["matrix"]["version"]
+    assert versions and all(re.fullmatch(r"5\.\d+\.\d+", version) for version in versions)
+    _checkout, download, check, test = (step.get("run", "") for step in job["steps"])
+    assert "version=${{ matrix.version }}" in download and "*Test.py" in test
+    for version in versions:
+        script = check.replace("${{ matrix.version }}", version)
+        script = script.replace("xvfb-run -a slicer/Slicer --version", "echo Slicer $FOUND")
+        for found, status in ((version, 0), ("5.0.3", 1), (f"1{version}", 1)):
+            done = subprocess.run(
+                ["bash", "-e", "-c", script], env={**os.environ, "FOUND": found}, check=False
+            )
+            assert done.returncode == status, found
 
 
 def test_without_an_owner_it_says_what_to_set(tmp_path):
