@@ -382,6 +382,23 @@ def test_a_damaged_marker_is_none(tmp_path, text):
     assert place.installed() is None
 
 
+def test_what_is_installed_is_read_once_as_long_as_it_is_the_same(tmp_path, monkeypatch):
+    place = Installation(tmp_path)
+    place.python.parent.mkdir(parents=True)
+    place.python.touch()
+    read, read_text = [], Path.read_text
+    monkeypatch.setattr(
+        Path, "read_text", lambda path, **more: read.append(path) or read_text(path, **more)
+    )
+    for size in (1, 2):
+        place.mark(Installed(VERSION, "CPU", size))
+        for _again in range(3):
+            assert place.installed() == Installed(VERSION, "CPU", size)
+        assert len(read) == size, "it is asked at every update of the panel"
+    place.unmark()
+    assert place.installed() is None
+
+
 @pytest.mark.slow
 @pytest.mark.server
 def test_the_wheel_is_installed_by_uv_and_generates(wheel, tmp_path, radiograph, monkeypatch):

@@ -185,6 +185,43 @@ def test_programs_get_the_path_of_the_system_not_that_of_slicer(user, monkeypatc
     assert made == ({"Path": "C:\\eva"} if windows else {"Path": "C:\\eva", "PATH": "/slicer/bin"})
 
 
+def test_a_folder_is_chosen_when_it_has_been_typed(here):
+    from XR2MRILib import settings
+
+    user, chosen = here, []
+    user.logic.computer.choose = chosen.append
+    line = user.ui.installFolderEdit.comboBox().lineEdit()
+    line.selectAll()
+    for letter in "/tmp/eva":
+        line.insert(letter)
+    assert chosen == [] and settings.install_folder() == "", "it is still being typed"
+    line.editingFinished.emit()
+    assert chosen == ["/tmp/eva"] and settings.install_folder() == "/tmp/eva"
+    line.insert("2")
+    user.ui.installButton.click()
+    assert chosen[1:] == ["/tmp/eva2"], "the button may not take the keyboard"
+    dialogs.answer("/tmp/eva3")
+    user.ui.installFolderEdit.browse()
+    assert chosen[2:] == ["/tmp/eva3"]
+
+
+def test_where_it_comes_from_is_browsed_for_as_the_error_says(here, tmp_path):
+    """CTK's line browses for files or for folders; a folder will do for a single wheel, too."""
+    import qt
+
+    user = here
+    user.ui.sourceEdit.currentPath = str(tmp_path)
+    user.ui.installButton.click()
+    assert "Choose a folder with xr2mri-0.1.0" in user.ui.computerStatus.text
+    (tmp_path / "xr2mri-0.1.0-py3-none-any.whl").touch()
+    user.ui.sourceEdit.currentPath = ""
+    dialogs.answer(str(tmp_path))
+    user.ui.sourceEdit.browse()
+    dialogs.answer(qt.QMessageBox.Yes)
+    user.ui.installButton.click()
+    assert user.logic.asked == [("install", str(tmp_path))]
+
+
 @pytest.fixture
 def impatient(user, monkeypatch):
     """Somebody whose panel asks the server all the time."""

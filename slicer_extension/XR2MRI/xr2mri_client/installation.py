@@ -102,6 +102,8 @@ class Installation:
 
     def __init__(self, folder: Path | str | None = None) -> None:
         self.folder = Path(folder) if folder else default_folder()
+        self._read: tuple[int, ...] = ()  # which marker was read last
+        self._marked: Installed | None = None  # what it says
 
     def part(self, name: str) -> Path:
         """A folder in it: environment, python, tools, cache or server."""
@@ -115,13 +117,17 @@ class Installation:
         return self.part("environment").joinpath(*below)
 
     def installed(self) -> Installed | None:
-        """What is installed, None where nothing is, or not all of it."""
+        """What is installed, None where nothing is, or not all of it. Quick to ask: the marker is
+        read again only when it has changed."""
+        path = self.folder / _MARKER
         try:
-            marker = json.loads((self.folder / _MARKER).read_text(encoding="utf-8"))
-            found = Installed(str(marker["version"]), str(marker["device"]), int(marker["bytes"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            state = path.stat()
+        except OSError:
             return None
-        return found if self.python.exists() else None
+        now = state.st_mtime_ns, state.st_size, state.st_ino
+        if now != self._read:
+            self._read, self._marked = now, _read_marker(path)
+        return self._marked if self.python.exists() else None
 
     @property
     def ours(self) -> bool:
@@ -193,6 +199,15 @@ class Installation:
         return total
 
 
+def _read_marker(path: Path) -> Installed | None:
+    """What a marker says; None where it is damaged."""
+    try:
+        marker = json.loads(path.read_text(encoding="utf-8"))
+        return Installed(str(marker["version"]), str(marker["device"]), int(marker["bytes"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def wheel_of(source: str) -> tuple[str, str]:
     """The wheel to install, and the folder that everything else comes from.
 
@@ -213,7 +228,7 @@ def wheel_of(source: str) -> tuple[str, str]:
         if not published():
             raise InstallFailed(
                 _("This copy of the module does not know where XR2MRI is published."),
-                _("Choose a wheel of XR2MRI, or a folder of wheels, at From."),
+                _("Choose a folder with its wheel at From."),
             )
         wheel = f"xr2mri-{VERSION}-py3-none-any.whl"
         return RELEASE.format(owner=OWNER, version=VERSION, wheel=wheel), ""
@@ -228,5 +243,5 @@ def wheel_of(source: str) -> tuple[str, str]:
         return str(found.resolve()), "" if alone else str(path.resolve())
     raise InstallFailed(
         _("{x} has no wheel of XR2MRI {v}.").format(x=source, v=VERSION),
-        _("Choose a file {name}, or a folder with it.").format(name=found.name),
+        _("Choose a folder with {name}.").format(name=found.name),
     )

@@ -233,6 +233,9 @@ class ctkPathLineEdit(qt.QWidget):
         if chosen:
             self.setCurrentPath(chosen)
 
+    def comboBox(self) -> Any:
+        return self._h_edit
+
     def setCurrentPath(self, path: str) -> None:
         self._h_edit.setEditText(str(path))
 

@@ -746,16 +746,20 @@
  <context>
   <name>XR2MRILib.logic</name>
   <message>
+   <source>The server that another Slicer has started does not answer any more.</source>
+   <translation>Der Server, den ein anderes Slicer gestartet hat, antwortet nicht mehr.</translation>
+  </message>
+  <message>
+   <source>Generate again, which starts one here.</source>
+   <translation>Erzeugen Sie noch einmal; das startet hier einen.</translation>
+  </message>
+  <message>
    <source>{name}, what if {changes}</source>
    <translation>{name}, was wäre wenn {changes}</translation>
   </message>
   <message>
    <source>The server has gone with the Slicer that had started it.</source>
    <translation>Der Server ging mit dem Slicer, der ihn gestartet hatte.</translation>
-  </message>
-  <message>
-   <source>Generate again, which starts one here.</source>
-   <translation>Erzeugen Sie noch einmal; das startet hier einen.</translation>
   </message>
   <message>
    <source>The module is busy.</source>
@@ -956,6 +960,10 @@
   <message>
    <source>Starting the server, which takes some 15 s...</source>
    <translation>Der Server startet, das dauert etwa 15 s...</translation>
+  </message>
+  <message>
+   <source>The server does not answer any more. Stop it, and start it again.</source>
+   <translation>Der Server antwortet nicht mehr. Halten Sie ihn an, und starten Sie ihn wieder.</translation>
   </message>
   <message>
    <source>Not all of it is there. Install it to go on, or uninstall what is there.</source>
@@ -1961,16 +1969,16 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
    <translation>Diese Kopie des Moduls weiß nicht, wo XR2MRI veröffentlicht ist.</translation>
   </message>
   <message>
-   <source>Choose a wheel of XR2MRI, or a folder of wheels, at From.</source>
-   <translation>Wählen Sie bei Aus ein Wheel von XR2MRI oder einen Ordner mit Wheels.</translation>
+   <source>Choose a folder with its wheel at From.</source>
+   <translation>Wählen Sie bei Aus einen Ordner mit seinem Wheel.</translation>
   </message>
   <message>
    <source>{x} has no wheel of XR2MRI {v}.</source>
    <translation>{x} hat kein Wheel von XR2MRI {v}.</translation>
   </message>
   <message>
-   <source>Choose a file {name}, or a folder with it.</source>
-   <translation>Wählen Sie eine Datei {name} oder einen Ordner mit ihr.</translation>
+   <source>Choose a folder with {name}.</source>
+   <translation>Wählen Sie einen Ordner mit {name}.</translation>
   </message>
  </context>
  <context>
@@ -2006,6 +2014,10 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
   <message>
    <source>Make room, or choose another folder.</source>
    <translation>Schaffen Sie Platz, oder wählen Sie einen anderen Ordner.</translation>
+  </message>
+  <message>
+   <source>{file} is too old.</source>
+   <translation>{file} ist zu alt.</translation>
   </message>
   <message>
    <source>uv was installed, but is not in {x}.</source>

@@ -37,11 +37,12 @@ class ComputerSection(Section):
         self._removal: Removal | None = None
         ui.installFolderEdit.filters = ctk.ctkPathLineEdit.Dirs
         ui.installFolderEdit.currentPath = logic.computer.folder
-        ui.sourceEdit.filters = ctk.ctkPathLineEdit.Dirs
+        ui.sourceEdit.filters = ctk.ctkPathLineEdit.Dirs  # with files, folders could not be browsed
         ui.hereRadio.checked = settings.on_this_computer()
         ui.elsewhereRadio.checked = not ui.hereRadio.checked
         ui.hereRadio.connect("toggled(bool)", self._on_where)
         ui.installFolderEdit.connect("currentPathChanged(QString)", self._on_folder)
+        ui.installFolderEdit.comboBox().lineEdit().connect("editingFinished()", self._take_folder)
         ui.installButton.connect("clicked(bool)", self._on_install)
         ui.startButton.connect("clicked(bool)", self._on_start)
         ui.uninstallButton.connect("clicked(bool)", self._on_uninstall)
@@ -133,7 +134,12 @@ class ComputerSection(Section):
         settings.set_on_this_computer(here)
         self._changed()
 
-    def _on_folder(self, folder: str) -> None:
+    def _on_folder(self, _folder: str) -> None:
+        if not self.ui.installFolderEdit.comboBox().lineEdit().modified:  # and not being typed
+            self._take_folder()
+
+    def _take_folder(self) -> None:
+        folder = self.ui.installFolderEdit.currentPath
         if self.logic.state is State.IDLE and folder != self.logic.computer.folder:
             settings.set_install_folder(folder)
             self.logic.computer.choose(folder)
@@ -144,6 +150,7 @@ class ComputerSection(Section):
         if self.logic.state is State.INSTALLING:
             self.logic.cancel()
             return
+        self._take_folder()  # a button does not take the keyboard everywhere
         self._forget()
         source = self.ui.sourceEdit.currentPath
         if self._do(lambda: wheel_of(source)) and self._agreed(wheel_of(source)[1]):
