@@ -490,6 +490,84 @@ def test_a_reader_without_memory_says_so(monkeypatch, tmp_path):
         understood(said, "a.png", 64)
 
 
+def memory_of(process: psutil.Process) -> int:
+    """Bytes that are a process's own."""
+    try:
+        return process.memory_full_info().uss
+    except psutil.Error:
+        return 0
+
+
+def test_large_files_are_read_one_at_a_time_and_small_ones_pass(box):
+    """Together they would take all memory; none of them may have it before its turn."""
+    box.prepare(png(draw_knee()), 64)
+    origin, small = psutil.Process(box._forks._process.pid), []
+    large = png(ramp(5000, 5000))
+    threads = [threading.Thread(target=box.prepare, args=(large, 64)) for _ in range(3)]
+    alone = threading.Thread(target=box.prepare, args=(large, 64))
+
+    def watched(some: list[threading.Thread], meanwhile=lambda: None) -> int:
+        most = 0
+        for thread in some:
+            thread.start()
+        while any(thread.is_alive() for thread in some):
+            most = max(most, sum(memory_of(child) for child in origin.children()))
+            meanwhile()
+            time.sleep(0.02)
+        return most
+
+    def pass_by() -> None:
+        if not small:
+            began = time.monotonic()
+            box.prepare(png(draw_knee()), 64)
+            small.append((time.monotonic() - began, sum(t.is_alive() for t in threads)))
+
+    one = watched([alone])
+    peak = watched(threads, pass_by)
+    assert peak < 2 * one  # three of them at once had three times that
+    assert small[0][1] >= 2  # was read while they were not
+
+
+def test_a_reader_that_asks_for_no_room_has_little_memory():
+    """Whatever has taken a reader over: it cannot raise its own limit."""
+    program = textwrap.dedent("""
+        import numpy as np, os, resource, sys
+        from monai_app.lib.reading_box.confinement import Limits, confine, give_room
+        limits = Limits(memory_mb=1024)
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            confine(limits)
+            def has(mb):
+                try:
+                    return np.empty(mb << 20, np.uint8) is not None
+                except MemoryError:
+                    return False
+            said = [has(300), has(500)]
+            try:
+                resource.setrlimit(resource.RLIMIT_AS, (1 << 40, 1 << 40))
+                said.append("raised")
+            except (OSError, ValueError):
+                said.append("kept")
+            os.write(writing, repr(said).encode())
+            os.read(0, 1)
+            os.write(writing, repr([has(900), has(1200)]).encode())
+            os._exit(0)
+        print(os.read(reading, 99).decode())
+        give_room(child)
+        sys.stdout.flush()
+        os.write(go := int(sys.argv[1]), b"x")
+        print(os.read(reading, 99).decode())
+    """)
+    reading, writing = os.pipe()
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(writing)], stdin=reading, pass_fds=[writing],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    os.close(reading), os.close(writing)
+    assert done.stdout.split("\n")[:2] == ["[True, False, 'kept']", "[True, False]"], done.stderr
+
+
 def test_nobody_waits_for_a_client_that_has_gone(box):
     with pytest.raises(ClientGone):
         box.prepare(many_scans(2048), 64, gone=lambda: True)

@@ -103,15 +103,19 @@ class KneeDetector:
     def detect(self, picture: np.ndarray) -> list[Detection]:
         """All that may be joints, the surest first, with scores in [0, 1]; not yet judged."""
         whole = _reduced(picture)
-        found = self._found(whole, _first_windows(tuple(whole.shape)))
-        if all(score < SURE for _, score in found):
-            found += self._filling(whole)
         scale = [n / m for n, m in zip(picture.shape, whole.shape, strict=True)] * 2
         boxes = [
             (tuple(edge * s for edge, s in zip(box, scale, strict=True)), score)
-            for box, score in _distinct(found)
+            for box, score in self._seen(whole)
         ]
         return [((box[0], box[1], box[2], box[3]), score) for box, score in boxes]
+
+    def _seen(self, whole: Tensor) -> list[Detection]:
+        """All that may be joints in a picture at the size at which it is looked at."""
+        found = self._found(whole, _first_windows(tuple(whole.shape)))
+        if all(score < SURE for _, score in found):
+            found += self._filling(whole)
+        return _distinct(found)
 
     @torch.inference_mode()
     def _turned(self, picture: np.ndarray) -> tuple[int, float]:
@@ -126,7 +130,7 @@ class KneeDetector:
         turns = 1 + scores.index(max(scores))
         if max(scores) < _CANDIDATE:
             return turns, 0.0
-        return turns, _best(self.detect(np.rot90(picture, turns)))
+        return turns, _best(self._seen(torch.rot90(whole, turns)))
 
     def _found(self, picture: Tensor, windows: Sequence[Window]) -> list[Detection]:
         first = self._look(picture, windows)

@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import find_objects, label, white_tophat
 
 from xr2mri_core.geometry import Laterality
+from xr2mri_core.transforms.picture import LARGE
 
 LONGER = 720
 """Longer side in pixels at which letters are looked for."""
@@ -62,9 +63,7 @@ def read_markers(picture: np.ndarray) -> list[Marker]:
     """
     factor = min(1.0, LONGER / max(picture.shape))
     height, width = (max(1, round(n * factor)) for n in picture.shape)
-    small = Image.fromarray(np.asarray(picture, np.float32))
-    small = small.resize((width, height), Image.Resampling.BOX)
-    pixels = np.asarray(small)
+    pixels = _reduced(picture, height, width)
     found = []
     for rows, columns, shape in _shapes(pixels):
         read = _read(shape)
@@ -76,6 +75,21 @@ def read_markers(picture: np.ndarray) -> list[Marker]:
         if all(math.dist(marker.place, other.place) > 8 / factor for other in clearest):
             clearest.append(marker)
     return clearest
+
+
+def _reduced(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A picture at another size; a large one some rows at a time, for each is copied."""
+    at_once = height if picture.size <= LARGE else 100
+    scale, parts = picture.shape[0] / height, []
+    for top in range(0, height, at_once):
+        bottom = min(top + at_once, height)
+        start, end = top * scale, picture.shape[0] if bottom == height else bottom * scale
+        first = math.floor(start)
+        rows = Image.fromarray(np.asarray(picture[first : math.ceil(end)], np.float32))
+        box = (0, start - first, picture.shape[1], end - first)
+        small = rows.resize((width, bottom - top), Image.Resampling.BOX, box=box)
+        parts.append(np.asarray(small))
+    return np.concatenate(parts)
 
 
 def _shapes(pixels: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:

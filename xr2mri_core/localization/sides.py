@@ -27,7 +27,7 @@ def turned_wrongly(picture: np.ndarray, turn: Turn) -> str:
     """
     if not turn.is_turned or read_markers(picture):
         return ""
-    legible = read_markers(np.ascontiguousarray(turn.lying(picture)))
+    legible = read_markers(turn.lying(picture))
     if not legible:
         return ""
     return (
@@ -44,7 +44,7 @@ def mirrored(picture: np.ndarray) -> str:
     """
     if read_markers(picture):
         return ""
-    legible = read_markers(np.ascontiguousarray(picture[:, ::-1]))
+    legible = read_markers(picture[:, ::-1])
     if not any(letter.side is Laterality.RIGHT for letter in legible):
         return ""
     return (

@@ -74,8 +74,8 @@ def form_of(header: Dataset) -> tuple[Form, tuple[str, ...]]:
             f"{named('NumberOfFrames')} is {frames}: {frames} frames, but a radiograph is one "
             "picture; export one frame"
         )
-    check_size((rows, columns))
     samples = whole_of(header, "SamplesPerPixel", 1)
+    check_size((rows, columns), samples)
     photometric = code_of(header, "PhotometricInterpretation")
     if photometric not in ("MONOCHROME1", "MONOCHROME2", *_COLOUR):
         if samples != 1 or (photometric and not photometric.startswith("MONOCHROME")):

@@ -7,8 +7,9 @@ will see it, as it is stretched to square pixels, and of the square that is cut 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 LARGEST_PIXELS = 64_000_000
 """Pixels that a radiograph may have; the largest detectors give about 15 million."""
+LARGE = 16_000_000
+"""Values beyond which a picture is large: it takes hundreds of MB; detectors give fewer."""
+BEFORE_LARGE: ContextVar[Callable[[], object] | None] = ContextVar("before_large", default=None)
+"""Called once, before memory for a large picture is asked for; the reading box waits there."""
 SMALLEST_SIDE = 32
 """Rows and columns that a radiograph must have at least."""
 MOST_ELONGATED = 16
@@ -55,8 +60,21 @@ class Picture(NamedTuple):
     header: Dataset | None = None
 
 
-def check_size(shape: Sequence[int]) -> None:
-    """Refuse a picture with too many or too few pixels; call it before anything is decoded."""
+def announce(values: int) -> None:
+    """Tell whom it concerns that so many values will be held, if they are many."""
+    told = BEFORE_LARGE.get()
+    if values > LARGE and told is not None:
+        BEFORE_LARGE.set(None)
+        told()
+
+
+def check_size(shape: Sequence[int], samples: int = 1) -> None:
+    """Refuse a picture with too many or too few pixels; call it before anything is decoded.
+
+    Args:
+        shape: rows and columns.
+        samples: values of a pixel.
+    """
     text = " x ".join(str(count) for count in shape)
     if math.prod(shape) > LARGEST_PIXELS:
         raise RadiographError(
@@ -72,6 +90,7 @@ def check_size(shape: Sequence[int]) -> None:
             f"{text} pixels are a strip: the longer side may be {MOST_ELONGATED} times the "
             "shorter; crop the radiograph to the knee"
         )
+    announce(math.prod(shape) * samples)
 
 
 def edges_of(box: object) -> tuple[float, float, float, float]:
@@ -101,6 +120,7 @@ def check_cut(height: int, width: int) -> None:
             f"{height} x {width} pixels would be cut out, square in mm; at most "
             f"{LARGEST_PIXELS // 10**6} million are: give a smaller box, or mend the pixel spacing"
         )
+    announce(height * width)
 
 
 def check_scans(content: bytes) -> None:
@@ -154,15 +174,25 @@ def plausible_spacing(spacing: Sequence[float]) -> tuple[float, float] | None:
     return float(spacing[0]), float(spacing[1])
 
 
-def grey_of(colour: np.ndarray) -> np.ndarray:
+class ColourRows(Protocol):
+    """A colour picture (rows, columns, 3 or more), read some rows at a time."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def __getitem__(self, rows: slice, /) -> np.ndarray: ...
+
+
+def grey_of(colour: np.ndarray | ColourRows) -> np.ndarray:
     """Return the grey (rows, columns) of an RGB picture (rows, columns, 3) without colour.
 
     Raises:
         RadiographError: if the picture is really coloured.
     """
-    full_scale = 255 if colour.dtype == np.uint8 else max(float(colour.max()), 1.0)
+    whole = colour if isinstance(colour, np.ndarray) and colour.dtype != np.uint8 else None
+    full_scale = 255 if whole is None else max(float(whole.max()), 1.0)
     grey, coloured = np.empty(colour.shape[:2], np.float32), 0
-    for rows in blocks_of(colour):
+    for rows in blocks_of(grey):
         part = colour[rows]
         spread = part.max(axis=-1).astype(np.float32) - part.min(axis=-1)
         coloured += np.count_nonzero(spread > _COLOUR_SPREAD * full_scale)

@@ -21,7 +21,9 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
+from torch.nn.functional import avg_pool2d
 
+from xr2mri_core.transforms.picture import LARGE
 from xr2mri_core.transforms.steps import KeyedStep, Keys, Step, resize_pictures
 
 TEMPLATE = Path(__file__).with_name("knee_polarity.safetensors")
@@ -47,6 +49,7 @@ Judged = tuple[float, Shows]
 """Polarity of a picture's crop, and what that shows."""
 
 _SIZE = 64
+_ENOUGH = 1024  # pixels of a side, to be seen at _SIZE
 _POOL = 4
 _FINE, _COARSE, _AROUND = 2.0, 8.0, 12.0  # pixels of 64 in a crop
 
@@ -63,12 +66,23 @@ def middle_scales(crop: np.ndarray) -> np.ndarray:
     """
     step = max(1, min(crop.shape) // 256)  # of a large film every few pixels tell as much
     low, high = np.percentile(crop[::step, ::step], (1, 99))
-    clipped = np.clip(np.asarray(crop, np.float32), low, high)
-    small = resize_pictures(torch.from_numpy(clipped)[None], _SIZE)[0].numpy()
+    small = resize_pictures(_clipped(crop, low, high)[None], _SIZE)[0].numpy()
     small = (small - small.mean()) / max(float(small.std()), 1e-6)
     band = gaussian_filter(small, _FINE) - gaussian_filter(gaussian_filter(small, _FINE), _COARSE)
     band /= np.sqrt(gaussian_filter(band**2, _AROUND)) + 0.1
     return band.reshape(_SIZE // _POOL, _POOL, _SIZE // _POOL, _POOL).mean(axis=(1, 3))
+
+
+def _clipped(crop: np.ndarray, low: float, high: float) -> torch.Tensor:
+    """A crop with its extremes cut off; a large one smaller, made so some rows at a time."""
+    factor = max(1, min(crop.shape) // _ENOUGH)
+    if crop.size <= LARGE or factor == 1:
+        return torch.from_numpy(np.clip(np.asarray(crop, np.float32), low, high))
+    parts = []
+    for top in range(0, crop.shape[0] - factor + 1, 32 * factor):
+        rows = np.clip(np.asarray(crop[top : top + 32 * factor], np.float32), low, high)
+        parts.append(avg_pool2d(torch.from_numpy(rows)[None], factor)[0])
+    return torch.cat(parts)
 
 
 @lru_cache(maxsize=1)

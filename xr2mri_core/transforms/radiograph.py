@@ -267,11 +267,16 @@ def _outside(box: Box, shape: tuple[int, ...]) -> float:
 
 
 def cut_out(picture: Any, box: Box) -> Any:
-    """Return ``box`` of a picture (..., H, W), edge pixels repeated where it reaches outside."""
+    """Return ``box`` of a picture (..., H, W), edge pixels repeated where it reaches outside.
+
+    Within the picture it is a view of it: a large film need not be held twice.
+    """
     top, left, bottom, right = box
+    if min(top, left) >= 0 and bottom <= picture.shape[-2] and right <= picture.shape[-1]:
+        return picture[..., top:bottom, left:right]
     rows = np.arange(top, bottom).clip(0, picture.shape[-2] - 1)
     columns = np.arange(left, right).clip(0, picture.shape[-1] - 1)
-    return picture[..., rows, :][..., columns]
+    return picture[..., rows[:, None], columns]
 
 
 class NormalizeRadiographd(KeyedStep):

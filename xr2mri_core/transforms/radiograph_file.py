@@ -8,6 +8,7 @@ little and opens nothing else. The server lets a process of its own read them, w
 
 from __future__ import annotations
 
+import math
 import warnings
 import zlib
 from collections.abc import Callable, Sequence
@@ -183,7 +184,7 @@ def _read_picture(stream: BinaryIO) -> Picture:
             "crop the radiograph to the knee or reduce its size"
         ) from error
     with image:
-        check_size(image.size[::-1])
+        check_size(image.size[::-1], len(image.getbands()))
         if image.format == "PNG" and getattr(image, "n_frames", 1) > 1:
             raise RadiographError("an animation; give a single picture")
         if image.format != "PNG":
@@ -194,14 +195,27 @@ def _read_picture(stream: BinaryIO) -> Picture:
             pixels = np.asarray(image)
             _check_opaque(pixels != image.info.get("transparency"))
             return Picture(pixels)
-        if image.has_transparency_data:
-            upright = image.convert("RGBA")
-            _check_opaque(np.asarray(upright)[..., 3] == 255)
-            return Picture(grey_of(np.asarray(upright)[..., :3]))
-        return Picture(grey_of(np.asarray(image if image.mode == "RGB" else image.convert("RGB"))))
+        mode = "RGBA" if image.has_transparency_data else "RGB"
+        colour = image if image.mode == mode else image.convert(mode)
+        if mode == "RGBA":
+            _check_opaque(colour.getextrema()[3][0] == 255)
+        return Picture(grey_of(_Rows(colour)))
 
 
-def _check_opaque(opaque: np.ndarray) -> None:
+class _Rows:
+    """The colours of a picture, some rows at a time: its values are held once more only in part."""
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, image: Image.Image) -> None:
+        self.image, self.shape = image, (image.height, image.width, 3)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        top, bottom, _ = rows.indices(self.image.height)
+        return np.asarray(self.image.crop((0, top, self.image.width, bottom)))[..., :3]
+
+
+def _check_opaque(opaque: np.ndarray | bool) -> None:
     if not np.all(opaque):
         raise RadiographError("has transparent pixels; save it without transparency")
 
@@ -246,7 +260,8 @@ def _plane(stored: StoredImage) -> tuple[int, int]:
         text = " x ".join(str(count) for count in stored.shape if count != 1)
         raise RadiographError(f"a 3-D volume of {text} voxels; a radiograph is one picture, 2-D")
     plane += [axis for axis in range(len(shape)) if axis not in plane][: 2 - len(plane)]
-    check_size([shape[axis] for axis in plane])
+    pixels = max(1, math.prod(shape[axis] for axis in plane))
+    check_size([shape[axis] for axis in plane], max(colours, stored.nbytes // pixels // 4))
     if max(plane) > 2:
         raise RadiographError(f"sizes {stored.shape}; a radiograph lies in the first three axes")
     return plane[0], plane[1]

@@ -23,6 +23,8 @@ log = logging.getLogger("xr2mri")
 
 LONGEST_TEXT = 1 << 20
 """Bytes of the line."""
+ROOM = b"+"
+"""What a process says before its answer where its picture is large; it then waits for a byte."""
 _MOST_WARNINGS, _LONGEST_WARNING = 64, 2000
 
 Warnings = Annotated[

@@ -21,9 +21,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-from monai_app.lib.reading_box.answer import Request, length, understood
-from monai_app.lib.reading_box.confinement import Limits
-from monai_app.lib.reading_box.turns import ClientGone, Turn, Turns
+from monai_app.lib.reading_box.answer import ROOM, Request, length, understood
+from monai_app.lib.reading_box.confinement import Limits, give_room
+from monai_app.lib.reading_box.turns import ClientGone, OneAtATime, Turn, Turns
 from xr2mri_core.errors import OutputError, UndecodableError, shown
 from xr2mri_core.export import patient_and_study
 from xr2mri_core.reading import PreparedRadiograph, prepare_radiograph
@@ -66,6 +66,7 @@ class ReadingBox:
 
     def __init__(self, limits: Limits | None = None, turns: Turns | None = None) -> None:
         self.limits, self.turns = limits or Limits(), turns or Turns()
+        self._large = OneAtATime()
         self._forks = _Forks(self.limits) if sys.platform == "linux" else None
         if self._forks is None:
             log.warning("no reading box on this system: files are read in the server's process")
@@ -133,8 +134,8 @@ class ReadingBox:
         for _ in range(2):
             os.lseek(file, 0, os.SEEK_SET)  # the place is shared, with one that has died, too
             try:
-                with forks.fork() as fork:
-                    said = fork.answer(file, request, self.limits, turn, gone)
+                with self._large.place() as place, forks.fork() as fork:
+                    said = fork.answer(file, request, self.limits, turn, gone, place.asks)
             finally:
                 forks.order()
             if said:
@@ -229,9 +230,17 @@ class _Fork:
         return True
 
     def answer(
-        self, file: int, request: Request, limits: Limits, turn: Turn, gone: Callable[[], bool]
+        self,
+        file: int,
+        request: Request,
+        limits: Limits,
+        turn: Turn,
+        gone: Callable[[], bool],
+        may_be_large: Callable[[], bool],
     ) -> bytes:
         """Tell it what to do, and hear what it says until it has no more to say; b"" for nothing.
+
+        A large picture is read once ``may_be_large`` says so; its time begins then.
 
         Raises:
             UndecodableError: it does not answer in time.
@@ -239,6 +248,7 @@ class _Fork:
             ClientGone: `gone` said so.
         """
         said, end, polite = bytearray(), time.monotonic() + limits.seconds, False
+        granted = False
         with suppress(BrokenPipeError):
             socket.send_fds(self._connection, [json.dumps(request).encode()], [file])
         while len(said) <= length(request["size"]):
@@ -249,11 +259,15 @@ class _Fork:
                 if not piece:
                     break
                 said += piece
+            if said == ROOM and not granted and may_be_large():
+                granted, end = True, time.monotonic() + limits.seconds
+                said.clear()
+                self._give_room()
             if gone():
                 raise ClientGone
             if turn.revoked:
                 raise turn.crowded_out()
-            if time.monotonic() > end:
+            if time.monotonic() > end and (granted or said != ROOM):
                 raise UndecodableError(
                     f"{request['name']}: takes more than {limits.seconds:g} seconds to decode; "
                     "export it again, uncompressed"
@@ -263,6 +277,12 @@ class _Fork:
                 with suppress(OSError):
                     os.setpriority(os.PRIO_PROCESS, self._process, _POLITE)
         return bytes(said)
+
+    def _give_room(self) -> None:
+        with suppress(OSError):  # it has died, or keeps to the memory that all may have
+            give_room(self._process)
+        with suppress(OSError):
+            self._connection.sendall(ROOM)
 
 
 class _Forks:

@@ -43,6 +43,7 @@ from monai_app.lib.reading_box.confinement import Limits, confine, layers
 from monai_app.lib.reading_box.pages import Pages
 from xr2mri_core.errors import UndecodableError, XR2MRIError
 from xr2mri_core.reading import prepare_radiograph
+from xr2mri_core.transforms.picture import BEFORE_LARGE
 from xr2mri_core.transforms.radiograph_file import read_stream
 
 LONGEST_REQUEST = 1 << 14
@@ -95,6 +96,7 @@ def _fork(connection: int, limits: Limits, pages: Pages) -> None:
             pages.ask_for()
             _touch_memory()
             request, files, _, _ = socket.recv_fds(server, LONGEST_REQUEST, 1)
+            BEFORE_LARGE.set(lambda: _wait_for_room(server))
             if request:
                 server.sendall(_prepared(files[0], request))
                 server.shutdown(socket.SHUT_WR)
@@ -102,6 +104,12 @@ def _fork(connection: int, limits: Limits, pages: Pages) -> None:
                 server.recv(1)
     finally:
         os._exit(0)
+
+
+def _wait_for_room(server: socket.socket) -> None:
+    """Ask to read a large picture; until the answer comes, this may have little memory."""
+    server.sendall(answer.ROOM)
+    server.recv(1)
 
 
 def _touch_memory() -> None:

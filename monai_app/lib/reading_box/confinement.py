@@ -46,6 +46,11 @@ class Limits:
     cpu_seconds: int = 20
     memory_mb: int = 1024
 
+    @property
+    def usual_mb(self) -> int:
+        """Of that, what a picture may take that is not large (`give_room`)."""
+        return self.memory_mb * 3 // 8
+
 
 def layers() -> list[str]:
     """The layers that this machine has beside the limits: `Landlock`, `seccomp`."""
@@ -86,7 +91,14 @@ def _limit(limits: Limits) -> None:
     ):
         hard = resource.getrlimit(what)[1]
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(what, (most, most))
+        usual = min(most, taken + (limits.usual_mb << 20)) if what == resource.RLIMIT_AS else most
+        resource.setrlimit(what, (usual, most))
+
+
+def give_room(process: int) -> None:
+    """Let a confined process have all the memory that its limits allow, which it cannot itself."""
+    _, most = resource.prlimit(process, resource.RLIMIT_AS)
+    resource.prlimit(process, resource.RLIMIT_AS, (most, most))
 
 
 # --- Landlock -------------------------------------------------------------------------------------

@@ -6,6 +6,9 @@
 - A file that takes longer than `SOON` seconds gives its place up once somebody finds none free:
   of whom has the most in reading, the one that has been at it longest.
 
+Large files are read one at a time, in the order in which they asked (`OneAtATime`), whoever has
+a turn: together they would take all memory.
+
 So a few clients with files that take until their deadline cost another some seconds at most.
 """
 
@@ -15,7 +18,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from xr2mri_core.errors import XR2MRIError
@@ -63,6 +66,46 @@ class Turn:
             f"this file took more than {SOON:g} seconds to read while others waited; send it again "
             "later"
         )
+
+
+class OneAtATime:
+    """A line of which only the first may go on.
+
+    >>> line = OneAtATime()
+    >>> with line.place() as first, line.place() as second:
+    ...     first.asks(), second.asks()
+    (True, False)
+    """
+
+    def __init__(self) -> None:
+        self._line: list[_Place] = []
+        self._changing = threading.Lock()
+
+    @contextmanager
+    def place(self) -> Iterator[_Place]:
+        """A place, in the line from when it first asks until the end of a `with`."""
+        mine = _Place(self)
+        try:
+            yield mine
+        finally:
+            with self._changing, suppress(ValueError):
+                self._line.remove(mine)
+
+    def is_first(self, place: _Place) -> bool:
+        """Whether it is that one's turn; who asks for the first time joins the line."""
+        with self._changing:
+            if place not in self._line:
+                self._line.append(place)
+            return self._line[0] is place
+
+
+class _Place:
+    def __init__(self, line: OneAtATime) -> None:
+        self._line = line
+
+    def asks(self) -> bool:
+        """Whether it may go on."""
+        return self._line.is_first(self)
 
 
 class Turns:
