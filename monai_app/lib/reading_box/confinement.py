@@ -27,6 +27,7 @@ import xr2mri_core
 
 NICE = 5
 """By how much it stands back behind what answers requests, as generations do."""
+_USUAL_MB = 320  # that a picture of 16 million values takes, with some to spare
 _MORE_FILES = 16  # beside those that are open: modules that are loaded late
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _PR_GET_SECCOMP = 1, 38, 22, 21
 _SIGKILL = 9
@@ -49,7 +50,7 @@ class Limits:
     @property
     def usual_mb(self) -> int:
         """Of that, what a picture may take that is not large (`give_room`)."""
-        return self.memory_mb * 3 // 8
+        return max(self.memory_mb * 3 // 8, min(self.memory_mb, _USUAL_MB))
 
 
 def layers() -> list[str]:
