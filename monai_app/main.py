@@ -73,6 +73,7 @@ class XR2MRIApp(MONAILabelApp):
             shared=self.security.shared,
             max_memory_mb=self.security.max_memory_mb,
             box=box,
+            stores=self.security.pacs_stores,
         )
         super().__init__(
             app_dir,
@@ -96,6 +97,7 @@ class XR2MRIApp(MONAILabelApp):
                 settings.MONAI_LABEL_DICOMWEB_USERNAME,
                 settings.MONAI_LABEL_DICOMWEB_PASSWORD,
                 self.security,
+                self.security.quota("pacs", "images of the PACS"),
             )
         return Studies(self.studies)
 

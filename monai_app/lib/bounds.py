@@ -108,11 +108,17 @@ class Bounds:
     pacs_requests: Annotated[int, whole(1, 40)] = 8
     """Requests that wait for the PACS; of one user half of them."""
     pacs_find_seconds: _Seconds = 30
-    """To find an image there, and again to fetch it."""
+    """To find an image there, and again to fetch it, from the request to the last byte."""
     pacs_store_seconds: _Seconds = 120
     """To store a series."""
-    pacs_list_mb: _Megabytes = 16
+    pacs_stores: Annotated[int, whole(1, 40)] = 2
+    """Series that are stored there at once, beside what the devices generate."""
+    pacs_list_mb: _Megabytes = 4
     """MiB of an answer of the PACS that is no image."""
+    pacs_user_mb: _Megabytes = 128
+    """MiB of images of the PACS that are read for one user."""
+    pacs_mb: _Megabytes = 256
+    """MiB of images of the PACS that are read for all."""
 
     # the end
     drain_seconds: Annotated[int, whole(0, 3600)] = 0

@@ -10,8 +10,10 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from enum import StrEnum
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -23,6 +25,8 @@ NICE = 5
 """By how much the thread that computes stands back behind those that answer."""
 
 Work = Callable[["Job"], Any]
+Afterwards = Callable[["Job", Any], Any]
+"""Takes what the work returned, and returns the result; needs no device."""
 
 
 class State(StrEnum):
@@ -73,7 +77,13 @@ class Job:
         error: what it raised, once `state` is FAILED.
     """
 
-    def __init__(self, work: Work, total: int, owner: str | None = None) -> None:
+    def __init__(
+        self,
+        work: Work,
+        total: int,
+        owner: str | None = None,
+        afterwards: Afterwards | None = None,
+    ) -> None:
         self.id, self.owner = uuid.uuid4().hex, owner
         self.total, self.done = total, 0
         self.state = State.QUEUED
@@ -84,6 +94,7 @@ class Job:
         self.started: float | None = None
         self.finished: float | None = None
         self._work: Work | None = work
+        self._afterwards, self._made = afterwards, None
         self._lost_on: int | None = None
         self._cancel, self._final = threading.Event(), threading.Event()
         self._watchers: list[Callable[[], object]] = []
@@ -113,11 +124,21 @@ class Job:
         return (self.finished or time.monotonic()) - self.started
 
     def _run(self, device: int) -> None:
+        """Do what needs the device."""
         assert self._work is not None
         self.device = device
         self.started, self.state = time.monotonic(), State.RUNNING
+        self._do(partial(self._work, self), last=self._afterwards is None)
+
+    def _finish(self) -> None:
+        """Do what comes afterwards."""
+        assert self._afterwards is not None
+        self._do(partial(self._afterwards, self, self._made), last=True)
+
+    def _do(self, call: Callable[[], Any], last: bool) -> None:
+        device = self.device
         try:
-            self.result = self._work(self)
+            made = call()
         except Cancelled:
             self._end(State.CANCELLED)
         except DeviceLost as error:
@@ -135,10 +156,15 @@ class Job:
             self.error = error.with_traceback(None)  # a traceback keeps the tensors of its frames
             self._end(State.FAILED)
         else:
-            self._end(State.DONE)
+            if last:
+                self.result = made
+                self._end(State.DONE)
+            else:
+                self._work, self._made = None, made
 
     def _end(self, state: State) -> None:
-        self._work = None  # whatever it holds on to goes with it
+        # whatever they hold on to goes with them
+        self._work = self._afterwards = self._made = None
         self.finished, self.state = time.monotonic(), state
         self._final.set()
         self._tell()
@@ -170,6 +196,7 @@ class DeviceQueue:
         max_waiting: jobs that may wait; one more is refused.
         expected_seconds: expected seconds for one unit of work, until the first job has been timed.
         most_of_one: jobs of one owner that may wait; None: as many as of all.
+        most_after: jobs that have left their device whose rest is done at once.
     """
 
     def __init__(
@@ -178,6 +205,7 @@ class DeviceQueue:
         max_waiting: int = 8,
         expected_seconds: float = 0.2,
         most_of_one: int | None = None,
+        most_after: int = 2,
     ) -> None:
         self.devices = (devices,) if isinstance(devices, str) else tuple(devices)
         self.lost = [0] * len(self.devices)
@@ -187,6 +215,8 @@ class DeviceQueue:
         self._seconds_per_unit = expected_seconds
         self._waiting: deque[Job] = deque()
         self._running: dict[int, Job] = {}
+        self._after: set[Job] = set()
+        self._pool = ThreadPoolExecutor(most_after, "xr2mri-afterwards")
         self._changed = threading.Condition()
         self._closed = False
         self._threads = [
@@ -196,13 +226,25 @@ class DeviceQueue:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, work: Work, total: int, owner: str | None = None) -> Job:
+    def submit(
+        self,
+        work: Work,
+        total: int,
+        owner: str | None = None,
+        afterwards: Afterwards | None = None,
+    ) -> Job:
         """Put work of `total` units at the end of the line.
+
+        Args:
+            work: what the device does.
+            total: its units.
+            owner: whose share of the line it takes.
+            afterwards: what is done with its result, while the device goes on with the next job.
 
         Raises:
             QueueFull: the line is too long, or too much of it is this owner's.
         """
-        job = Job(work, total, owner)
+        job = Job(work, total, owner, afterwards)
         with self._changed:
             if self._closed:
                 raise LineClosed
@@ -242,6 +284,8 @@ class DeviceQueue:
         with self._changed:
             if job.state.final:
                 return None
+            if job in self._after:
+                return 0.0
             if job in self._running.values():
                 return self._left(job)
             place = self._waiting.index(job) if job in self._waiting else 0
@@ -269,18 +313,21 @@ class DeviceQueue:
                 self._waiting.remove(job)
                 job._cancel.set()
                 job._end(State.CANCELLED)
-            for job in self._running.values():
+            for job in (*self._running.values(), *self._after):
                 job._cancel.set()
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
+        self._pool.shutdown(wait=False)
 
     def drain(self, seconds: float) -> None:
         """Refuse new jobs and wait for those that are there, `seconds` at most."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._waiting and not self._running, seconds)
+            self._changed.wait_for(
+                lambda: not (self._waiting or self._running or self._after), seconds
+            )
 
     def _left(self, job: Job) -> float:
         return max(0.0, (job.total - job.done) * self._seconds_per_unit)
@@ -324,10 +371,24 @@ class DeviceQueue:
                     self.lost[device] += 1
                     self._waiting.appendleft(job)
                 else:
-                    self.ended[job.state] += 1
                     self.seconds += job.seconds
-                if job.state is State.DONE and job.total:
+                if job.state in (State.DONE, State.RUNNING) and job.total:
                     self.units += job.total
                     self._seconds_per_unit = job.seconds / job.total
+                if job.state is State.RUNNING:  # there is something left to do
+                    self._after.add(job)
+                    self._pool.submit(self._finish, job)
+                elif job.state.final:
+                    self.ended[job.state] += 1
                 self._changed.notify_all()
             del job
+
+    def _finish(self, job: Job) -> None:
+        if job.is_cancelled():
+            job._end(State.CANCELLED)
+        else:
+            job._finish()
+        with self._changed:
+            self._after.discard(job)
+            self.ended[job.state] += 1
+            self._changed.notify_all()

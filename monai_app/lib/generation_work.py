@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from monai_app.lib.device_queue import DeviceLost, Job
+from monai_app.lib.device_queue import Afterwards, DeviceLost, Job
 from monai_app.lib.device_worker import DeviceWorker
 from monai_app.lib.pace import Pace
 from monai_app.lib.parameters import GenerationParameters
@@ -26,8 +26,9 @@ log = logging.getLogger("xr2mri")
 
 _RECORD = 256 << 10  # bytes of a record, and of what is kept of a header
 
-Deliver = Callable[[GeneratedVolume], dict[str, str]]
-"""Takes a result elsewhere; what it returns goes into the record as `stored`."""
+Deliver = Callable[[GeneratedVolume, Callable[[], bool]], dict[str, str]]
+"""Takes a result elsewhere, unless it is cancelled; what it returns goes into the record as
+`stored`."""
 
 
 class Generation:
@@ -100,8 +101,6 @@ class Generation:
             if self._pace is not None:
                 passes = generator.plan(request_of(p, self._batch_size, generator)).passes
                 self._pace.timed(passes, generated.record["seconds"]["generate"])
-            if self._deliver is not None:
-                generated.record["stored"] = self._deliver(generated)
             return generated
         except DeviceLost:
             again = True
@@ -116,7 +115,18 @@ class Generation:
         finally:  # whatever comes of it, the job holds no more than its result
             self._partial, self.slices = (None, 0) if again else (None, self.slices)
             if not again:
-                self._generator = self._radiograph = self._deliver = None
+                self._generator = self._radiograph = None
+
+    @property
+    def afterwards(self) -> Afterwards | None:
+        """What is left to do once the device is free; None: nothing."""
+        return None if self._deliver is None else self._take_elsewhere
+
+    def _take_elsewhere(self, job: Job, generated: GeneratedVolume) -> GeneratedVolume:
+        assert self._deliver is not None
+        deliver, self._deliver = self._deliver, None
+        generated.record["stored"] = deliver(generated, job.is_cancelled)
+        return generated
 
     def _arrived(self, index: int, volume: np.ndarray) -> None:
         assert self._partial is not None

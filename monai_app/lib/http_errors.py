@@ -20,6 +20,7 @@ from monai_app.lib.service import UnknownModel
 from monai_app.lib.training import Busy
 from monai_app.lib.uploads import NO_ROOM, TooMuch, UnknownSession
 from xr2mri_core.errors import (
+    Cancelled,
     InputError,
     OutputError,
     UndecodableError,
@@ -49,6 +50,7 @@ _STATUS: tuple[tuple[type[XR2MRIError], int], ...] = (  # the first that fits
     (QueueFull, 429),
     (QuotaFull, 429),
     (ClientGone, CLIENT_GONE),
+    (Cancelled, CLIENT_GONE),
     (Unreachable, 502),
     (WeightsError, 503),
     (OutputError, 507),

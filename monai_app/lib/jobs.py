@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
 from weakref import WeakValueDictionary
 
+import numpy as np
 from anyio import CapacityLimiter, to_thread
 
 from monai_app.lib.bounds import Bounds
@@ -61,6 +63,19 @@ class Entry:
     archive: Callable[[], BytesIO | None] = field(default=lambda: None)
     archiving: Archiving = field(default_factory=lambda: Archiving())
     _fetched: dict[str, float] = field(default_factory=dict)
+    _partial: Callable[[], object] = field(default=lambda: None)
+
+    def count_after_its_end(self, partial: np.ndarray) -> None:
+        """Count what has arrived of a volume, too, while a reply holds it beside the result."""
+        if self._partial() is partial:
+            return
+        held = self._partial = weakref.ref(partial)
+
+        def ended() -> None:
+            if (left := held()) is not None:
+                weakref.finalize(left, self.claim.quota.count(self.claim.user, left.nbytes))
+
+        self.job.when_final(ended)
 
     def was_fetched(self, kind: str) -> None:
         """Say that its owner has had one of its volumes, whole."""
@@ -157,7 +172,7 @@ class JobStore:
         """
         claim = self._room(account, generation.size)
         try:
-            job = self.queue.submit(generation, generation.units, account)
+            job = self.queue.submit(generation, generation.units, account, generation.afterwards)
         except BaseException:
             claim.release()
             raise

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 
 from xr2mri_core.errors import XR2MRIError
 
@@ -34,7 +36,14 @@ class Quota:
         self.name, self.most = name, most
         self.most_of_one = most if most_of_one is None else min(most, most_of_one)
         self._held: Counter[str] = Counter()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # `count` may give back wherever memory is collected
+
+    def count(self, user: str, size: int) -> Callable[[], None]:
+        """Count bytes that are held whatever the bound, so that claims wait for them; what it
+        returns gives them back."""
+        with self._lock:
+            self._held[user] += size
+        return partial(self._give_back, user, size)
 
     def claim(self, user: str, size: int = 0) -> Claim:
         """Count bytes as held by a user; raises QuotaFull."""

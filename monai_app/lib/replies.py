@@ -76,6 +76,8 @@ async def result_reply(entry: Entry, kind: str, file_format: str) -> VolumeReply
 
 def partial_reply(entry: Entry, volume: np.ndarray, known: int, file_format: str) -> VolumeReply:
     """What is there of a volume; slices beyond the `known` ones are zero."""
+    if entry.job.result is None:
+        entry.count_after_its_end(volume)
     description = f"XR2MRI {NOTICE} incomplete"
     pieces, length = _volume(volume, entry.generation.affine, file_format, description, known)
     headers = {**_headers(file_format, "volume"), "X-Slices-Done": str(known)}

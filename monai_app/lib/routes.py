@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 
 from anyio import to_thread
 from fastapi import (
@@ -30,6 +30,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.responses import FileResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from monai_app.lib.device_queue import Job, State
 from monai_app.lib.http_errors import CLIENT_GONE, http_error, speak_plainly
@@ -358,21 +359,46 @@ def studies_router(studies: ReadOnlyStudies) -> APIRouter:
     @router.get("/", summary="The ids of all images, or how many there are")
     @allowed(Role.USER)
     async def ids(output: Literal["all", "stats", "train"] = "stats") -> Any:
-        replies = {"all": studies.json, "stats": studies.status, "train": studies.datalist}
-        return await to_thread.run_sync(replies[output], limiter=studies.limiter)
+        if output == "all":
+            text = await to_thread.run_sync(studies.listed, limiter=studies.limiter)
+            return Response(text, media_type=Json.media_type)
+        reply = studies.status if output == "stats" else studies.datalist
+        return await to_thread.run_sync(reply, limiter=studies.limiter)
 
     @router.get("/image", summary="An image, as it lies in the folder")
     @allowed(Role.USER)
     async def image(image: Annotated[str, Query(max_length=128)]) -> Response:
-        path = await run_in_threadpool(studies.get_image_uri, image)
-        if not path:
-            raise HTTPException(404, "no such image here; those of a PACS are fetched there")
-        if not os.access(path, os.R_OK):
-            raise HTTPException(404, "this image cannot be read: tell the administrator")
-        name = image + suffix_of(path)
-        return FileResponse(path, media_type="application/octet-stream", filename=name)
+        def find() -> BinaryIO:
+            path = studies.get_image_uri(image)
+            if not path:
+                raise HTTPException(404, "no such image here; those of a PACS are fetched there")
+            try:
+                return open(path, "rb")
+            except FileNotFoundError:
+                raise HTTPException(404, "this image has just gone") from None
+            except OSError:
+                raise HTTPException(
+                    404, "this image cannot be read: tell the administrator"
+                ) from None
+
+        return _OpenFile(await to_thread.run_sync(find, limiter=studies.limiter), image)
 
     return router
+
+
+class _OpenFile(FileResponse):
+    """A file as it was when it was found, whatever becomes of its name meanwhile."""
+
+    def __init__(self, file: BinaryIO, image: str) -> None:
+        opened = f"/proc/self/fd/{file.fileno()}"
+        path = opened if os.path.exists(opened) else file.name
+        name = image + suffix_of(file.name)
+        super().__init__(path, media_type="application/octet-stream", filename=name)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._file:
+            await super().__call__(scope, receive, send)
 
 
 def training_router(runs: TrainingRuns) -> APIRouter:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from monai_app.lib.bounds import Bounds
 from monai_app.lib.device_queue import DeviceQueue, Job
 from monai_app.lib.device_worker import DeviceWorker
 from monai_app.lib.generation_work import Deliver, Generation, request_of
@@ -62,6 +63,7 @@ class GenerationService:
         max_memory_mb: most memory of the arrays of one generation, its reply included.
         box: box that reads files; by default the one that this process shares.
         shared: whether there are several users; one may hold half of the places in the line.
+        stores: results that are taken elsewhere at once.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class GenerationService:
         shared: bool = False,
         max_memory_mb: int = 2048,
         box: ReadingBox | None = None,
+        stores: int = Bounds.pacs_stores,
     ) -> None:
         self.bundles, self.size = dict(bundles), size
         self.box = box or ReadingBox.shared()
@@ -86,7 +89,7 @@ class GenerationService:
         self.workers = tuple(DeviceWorker(name, threads) for name in devices if len(devices) > 1)
         self.device = "cpu" if self.workers else devices[0]
         share = max(1, (max_queue + 1) // 2) if shared else None
-        self.queue = DeviceQueue(devices, max_queue, most_of_one=share)
+        self.queue = DeviceQueue(devices, max_queue, most_of_one=share, most_after=stores)
         self.pace = Pace(devices[0].partition(":")[0])
         self._generators: dict[str, KneeMRIGenerator] = {}
         self._cards: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
@@ -220,7 +223,8 @@ class GenerationService:
             InputError: as `prepare`.
         """
         generation = self.prepare(model, radiograph, parameters, deliver)
-        return self.queue.submit(generation, generation.units, owner), generation
+        afterwards = generation.afterwards
+        return self.queue.submit(generation, generation.units, owner, afterwards), generation
 
     def _check_cost(self, parameters: GenerationParameters, generator: KneeMRIGenerator) -> None:
         """Refuse a request that would take the device or the memory for itself; raises InputError.

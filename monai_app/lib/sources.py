@@ -112,19 +112,19 @@ class Sources:
     async def in_thread(self, request: Request, named: Named, call: Callable[[], T]) -> T:
         """Do what reads a radiograph in a thread, which hears when the client hangs up.
 
-        What asks a PACS has few threads of its own, and what is read has others: a PACS that does
-        not answer, or files that take their time, hold these; all others find theirs free. Of those
-        for the PACS one user has half.
+        What asks the studies has threads of its own, few where they are a PACS, and what is sent
+        has others: studies that do not answer, or files that take their time, hold these; all
+        others find theirs free. Of those for the studies one user has half.
         """
         asks = named.file is None and not named.session_id and named.image
-        pacs = self.studies.limiter if asks else None
+        of_studies = self.studies.limiter if asks else None
         account = str(request.scope.get("xr2mri.account", ""))
 
         async def do() -> T:
-            if pacs is None:
+            if of_studies is None:
                 return await to_thread.run_sync(call, limiter=self._threads)
-            async with self._share(account, pacs):
-                return await to_thread.run_sync(call, limiter=pacs)
+            async with self._share(account, of_studies):
+                return await to_thread.run_sync(call, limiter=of_studies)
 
         work = asyncio.ensure_future(do())
         watch = asyncio.ensure_future(hung_up(request))
@@ -158,9 +158,10 @@ class Sources:
             NotFound, UnknownSession: there is none of that name.
         """
         self.service.generator(model)  # an unknown model is refused before anything is read
-        source = self._found(parameters, owner, named)
-        account = owner if account is None else account
-        return self.service.read(model, source, parameters, account, named.gone.is_set)
+        account, gone = owner if account is None else account, named.gone.is_set
+        with self.studies.asked_by(account, gone):
+            source = self._found(parameters, owner, named)
+            return self.service.read(model, source, parameters, account, gone)
 
     def _found(self, parameters: GenerationParameters, owner: str, named: Named) -> Source:
         if named.file is not None and (length := named.file.size or 0) > IN_MEMORY:
@@ -197,7 +198,7 @@ class Sources:
                 "file or session_id, or leave store out and send the result there yourself"
             )
         self.studies.store([])  # refused now rather than after the work
-        return lambda generated: self.studies.store(dicom_series(generated))
+        return lambda generated, stop: self.studies.store(dicom_series(generated), stop)
 
 
 async def hung_up(request: Request) -> None:

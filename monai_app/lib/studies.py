@@ -13,7 +13,9 @@ import os
 import re
 import threading
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,6 +24,7 @@ from monailabel.interfaces.datastore import Datastore
 from pydicom import Dataset
 
 from monai_app.lib.folder_tree import FolderTree
+from monai_app.lib.json_text import Json
 from xr2mri_core.errors import InputError, OutputError
 from xr2mri_core.transforms.radiograph_file import ENDINGS
 
@@ -36,8 +39,13 @@ _NO_PICTURES = ("dicomdir", "lockfile", "version", "readme", "license", "autorun
 class ReadOnlyStudies(Datastore):
     """Images that clients may name, and nothing that they may change: no labels, no uploads."""
 
-    limiter: CapacityLimiter | None = None
-    """Of the threads that ask for images, where these are not at hand."""
+    at_once = 40
+    """Threads that ask for images; those for files that are sent are others."""
+
+    @cached_property
+    def limiter(self) -> CapacityLimiter:
+        """Of the threads that ask for images: what is slow holds these."""
+        return CapacityLimiter(self.at_once)
 
     def radiograph(self, image_id: str, instance: str | None, view: str | None) -> Source | None:
         """Where an image is.
@@ -51,11 +59,27 @@ class ReadOnlyStudies(Datastore):
         """
         raise NotImplementedError
 
-    def store(self, series: Sequence[Dataset]) -> dict[str, str]:
+    def asked_by(self, account: str, gone: Callable[[], bool]) -> AbstractContextManager[None]:
+        """For whom this thread asks for images, and reads them, within.
+
+        Args:
+            account: user who is counted for what is held.
+            gone: tells whether that client has hung up.
+        """
+        return nullcontext()
+
+    def store(
+        self, series: Sequence[Dataset], cancelled: Callable[[], bool] = lambda: False
+    ) -> dict[str, str]:
         """Store a DICOM series beside the images; returns its study and series UID.
+
+        Args:
+            series: what to store; nothing of it asks whether it can be stored.
+            cancelled: tells whether to stop.
 
         Raises:
             InputError: these studies take nothing.
+            Cancelled: they were asked to stop.
         """
         raise InputError("store: only a PACS takes results; the studies here are a folder")
 
@@ -89,8 +113,12 @@ class ReadOnlyStudies(Datastore):
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
         return {}
 
+    def listed(self) -> bytes:
+        """What `json` says, as text: with very many images it takes a while to write."""
+        return bytes(Json(self.json()).body)
+
     def json(self) -> dict[str, Any]:
-        return {"name": self.name(), "objects": {image: {} for image in self.list_images()}}
+        return _described(self, self.list_images())
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
         return _refuse()
@@ -150,9 +178,11 @@ class Studies(ReadOnlyStudies):
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder).resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._paths: dict[str, Path] = {}
+        self._paths: dict[str, str] = {}
         self._told: set[Path] = set()
-        self._tree, self._refreshing = FolderTree(self.folder), threading.Lock()
+        self._listed: tuple[dict[str, str], bytes] = {}, b""
+        self._tree = FolderTree(self.folder, self._named, self._pass_over)
+        self._refreshing = threading.Lock()
         self.refresh()
 
     def refresh(self) -> None:
@@ -161,18 +191,32 @@ class Studies(ReadOnlyStudies):
             if self._tree.changed():
                 self._paths = self._found()
 
-    def _found(self) -> dict[str, Path]:
-        files: dict[str, list[Path]] = {}
-        for path in sorted(self._files()):
-            if (name := _id_of(path.relative_to(self.folder))) and self._readable(path):
-                files.setdefault(name, []).append(path)
+    def _named(self, inner: str) -> str | None:
+        """The id of a file, if it is one to offer."""
+        name = _id_of(Path(inner))
+        return name if name and self._readable(self.folder / inner) else None
+
+    def _found(self) -> dict[str, str]:
+        files: dict[str, list[str]] = {}
+        for inner, name in self._tree.files():
+            files.setdefault(name, []).append(inner)
         paths = {}
         for name, same in files.items():
-            for path in same:
-                inner = hashlib.sha256(os.fsencode(path.relative_to(self.folder)))
-                digest = f"-{inner.hexdigest()[:8]}" if len(same) > 1 else ""
-                paths[name + digest] = path
+            for inner in same:
+                digest = ""
+                if len(same) > 1:
+                    digest = f"-{hashlib.sha256(os.fsencode(inner)).hexdigest()[:8]}"
+                paths[name + digest] = inner
         return paths
+
+    def listed(self) -> bytes:
+        """See `ReadOnlyStudies`; written anew when a file has come or gone."""
+        self.refresh()
+        with self._refreshing:
+            if self._listed[0] is not self._paths:
+                text = bytes(Json(_described(self, self._paths)).body)
+                self._listed = self._paths, text
+            return self._listed[1]
 
     def radiograph(
         self, image_id: str, instance: str | None = None, view: str | None = None
@@ -183,13 +227,9 @@ class Studies(ReadOnlyStudies):
         image_id = composed(image_id)
         if image_id not in self._paths:
             self.refresh()
-        path = self._paths.get(image_id)
+        inner = self._paths.get(image_id)
+        path = None if inner is None else self.folder / inner
         return path if path is not None and self._readable(path) else None
-
-    def _files(self) -> Iterator[Path]:
-        """The files below the folder, those that can be found."""
-        for where, _, names in os.walk(self.folder, onerror=self._pass_over):
-            yield from (Path(where, name) for name in names)
 
     def _readable(self, path: Path) -> bool:
         """Whether it is a file, and no link out of the folder; what can't be looked at is none."""
@@ -217,6 +257,10 @@ class Studies(ReadOnlyStudies):
 
     def status(self) -> dict[str, Any]:
         return {"total": len(self._paths), "completed": 0, "label_tags": {}, "train": []}
+
+
+def _described(studies: ReadOnlyStudies, images: Iterable[str]) -> dict[str, Any]:
+    return {"name": studies.name(), "objects": {image: {} for image in images}}
 
 
 def suffix_of(name: str) -> str:

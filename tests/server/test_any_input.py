@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
+import tempfile
 import threading
 import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import jwt
+import numpy as np
+import pydicom
 import pytest
 import requests
 import torch
@@ -17,10 +22,13 @@ from checks import without_paths
 from full_disk import full_disk
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from samples import draw_knee
 from security_support import AUDIENCE, ISSUER
 from waiting import until, until_state
 
 from monai_app.lib.bounds import Bounds
+from monai_app.lib.quotas import Quota
+from xr2mri_core.phantom.dicom import write_radiograph_dicom
 
 few = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 DEEP = "[" * 900 + "]" * 900
@@ -347,6 +355,14 @@ def test_memory_that_does_not_suffice_is_told_so(client, service, radiograph, mo
 # --- a PACS ---------------------------------------------------------------------------------------
 
 
+def answered(handler, kind, content):
+    handler.send_response(200)
+    handler.send_header("Content-Type", kind)
+    handler.send_header("Content-Length", str(len(content)))
+    handler.end_headers()
+    handler.wfile.write(content)
+
+
 class Answers(BaseHTTPRequestHandler):
     """A PACS that answers everything with the same."""
 
@@ -356,12 +372,7 @@ class Answers(BaseHTTPRequestHandler):
         if callable(self.server.answer):
             self.server.answer(self)
             return
-        kind, content = self.server.answer
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        answered(self, *self.server.answer)
 
     do_POST = do_GET
 
@@ -444,6 +455,99 @@ def test_any_answer_of_a_pacs(client, pacs, studies, kind, content):
         studies.store([object()])
     with suppress(Unreachable), studies._answering():
         assert isinstance(studies._instance("1", "2", "3"), bytes)
+
+
+def trickle(handler):
+    """An answer whose header never ends."""
+    with suppress(OSError):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Pad: ")
+        for _ in range(200):
+            handler.wfile.write(b"a")
+            time.sleep(0.05)
+    handler.close_connection = True
+
+
+def test_a_pacs_that_trickles_a_header_is_left(client, pacs, studies, monkeypatch):
+    monkeypatch.setattr(studies, "bounds", Bounds(pacs_find_seconds=1, pacs_store_seconds=1))
+    from monai_app.lib.dicomweb import Unreachable
+
+    pacs.answer = trickle
+    began = time.monotonic()
+    held_off(client.post("/locate/knee_xr2mri", params={"image": "1.2.3"}), 502)
+    with pytest.raises(Unreachable):
+        studies.store([knee_dicom()])
+    assert time.monotonic() - began < 6, "of 10 s each"
+
+
+def knee_dicom():
+    """A radiograph as a PACS has it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "knee.dcm"
+        write_radiograph_dicom(path, draw_knee(256).astype(np.uint16) * 16, 0.6, patient_id="P-7")
+        return pydicom.dcmread(path)
+
+
+def test_what_is_stored_has_left_the_device_and_can_be_cancelled(client, pacs, radiograph):
+    """A PACS that does not take a series held the device for two minutes."""
+    release, storing, left, dataset = threading.Event(), threading.Event(), [], knee_dicom()
+    content = io.BytesIO()
+    dataset.save_as(content, write_like_original=False)
+    image = b"--x\r\nContent-Type: application/dicom\r\n\r\n" + content.getvalue() + b"\r\n--x--"
+    kind = 'multipart/related; type="application/dicom"; boundary=x'
+
+    def answer(handler):
+        if handler.command == "POST":
+            storing.set()
+            with suppress(OSError):
+                while not release.is_set() and handler.rfile.read(1):
+                    pass
+            left.append(handler)
+            handler.close_connection = True
+        elif "/studies/" in handler.path:
+            answered(handler, kind, image)
+        else:
+            answered(handler, "application/dicom+json", json.dumps([UIDS]).encode())
+
+    pacs.answer = answer
+    small = {"num_slices": 2, "steps": 1}
+    try:
+        asked = {"params": json.dumps(small | {"store": True})}
+        job = client.post("/jobs/infer/knee_xr2mri", params={"image": "1.2.3"}, data=asked)
+        assert job.status_code == 202, job.text
+        assert storing.wait(30)
+        with radiograph.open("rb") as file:
+            files, asked = {"file": file}, {"params": json.dumps(small)}
+            other = client.post("/jobs/infer/knee_xr2mri", files=files, data=asked).json()
+        until_state(lambda: client.get(f"/jobs/{other['id']}"), "done", seconds=30)
+        stored = f"/jobs/{job.json()['id']}"
+        assert client.get(stored).json()["state"] == "running"
+        assert client.delete(stored).json()["state"] == "cancelled"
+        until(lambda: left, seconds=10)
+    finally:
+        release.set()
+
+
+def test_images_of_a_pacs_are_counted_while_they_are_read(client, pacs, studies, monkeypatch):
+    held = Quota("images of the PACS", 3 << 20, 2 << 20)
+    monkeypatch.setattr(studies, "_held", held)
+    seen = []
+
+    def answer(handler):
+        if "/studies/" in handler.path:
+            seen.append(held.held())
+            answered(handler, "application/dicom", bytes(2 << 20))
+            return
+        answered(handler, "application/dicom+json", json.dumps([UIDS]).encode())
+
+    pacs.answer = answer
+    ask = {"params": {"image": "1.2.3"}, "headers": {"X-User": "ann"}}
+    held_off(client.post("/locate/knee_xr2mri", **ask), 415, 422)
+    assert held.held() == 0, "given back"
+    taken = held.claim("bob", 2 << 20)
+    held_off(client.post("/locate/knee_xr2mri", **ask), 429)
+    taken.release()
+    held_off(client.post("/locate/knee_xr2mri", **ask), 415, 422)
+    assert len(seen) == 3
 
 
 def test_a_pacs_that_hangs_holds_up_nobody_else(client, pacs, radiograph):

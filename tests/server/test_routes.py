@@ -24,12 +24,13 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from samples import draw_knee
 from starlette.routing import Mount
-from waiting import until_state
+from waiting import until, until_state
 
 from monai_app.lib.jobs import Archiving, Entry, Key
 from monai_app.lib.json_text import Json
 from monai_app.lib.parameters import GenerationParameters
 from monai_app.lib.quotas import Quota
+from monai_app.lib.replies import partial_reply
 from monai_app.lib.routes import info_router, mount
 from monai_app.lib.tasks import KneeMRITask
 from xr2mri_core.geometry import volume_affine
@@ -783,6 +784,22 @@ def test_a_result_comes_in_any_form(client, knee, tmp_path):
     assert result(form="mp4").status_code == 422
 
 
+def test_what_has_arrived_counts_while_a_reply_holds_it(client, knee, gate, service, store):
+    """Clients that did not read on held a second volume beside each result, uncounted."""
+    job = start(client, knee, samples=1).json()["id"]
+    until_job(client, job, "running")
+    entry = store.get(job, "anonymous")
+    until(lambda: entry.generation.partial() is not None)
+    reply = partial_reply(entry, entry.generation.partial(), 0, "npy")
+    gate.set()
+    until_job(client, job, "done")
+    size = entry.job.result.volume.nbytes
+    assert store.results.held() == entry.claim.size + size
+    del reply
+    gc.collect()
+    assert store.results.held() == entry.claim.size
+
+
 def test_warnings_are_told_before_anything_is_generated(client, knee, gate):
     warnings = start(client, knee, laterality="L").json()["warnings"]
     assert any("spacing unknown" in warning for warning in warnings)
@@ -821,7 +838,7 @@ def test_only_a_radiograph_of_the_studies_has_its_result_stored(
     """A sent file's header is its sender's word: it must not choose a patient's study."""
     stored, asked = [], SMALL | {"store": True}
 
-    def store(series):
+    def store(series, cancelled=None):
         stored.extend(series)
         return {"series": "1.2.3"} if series else {}
 

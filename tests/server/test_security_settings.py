@@ -96,7 +96,7 @@ def test_page_and_code_state_the_same_bounds():
         for path in [app / "main.py", *app.glob("lib/**/*.py")]
         if path.name != "bounds.py"
     )
-    quotas = {f"{kind}{whose}_mb" for kind in ("uploads", "sessions", "results")
+    quotas = {f"{kind}{whose}_mb" for kind in ("uploads", "sessions", "results", "pacs")
               for whose in ("", "_user")}  # fmt: skip
     for item in fields(Bounds):
         assert re.search(rf"\.{item.name}\b", code) or item.name in quotas, item.name

@@ -30,6 +30,8 @@ _WITHIN = (
     ("max_upload_mb", "sessions_user_mb"),
     ("sessions_user_mb", "sessions_mb"),
     ("results_user_mb", "results_mb"),
+    ("max_upload_mb", "pacs_user_mb"),
+    ("pacs_user_mb", "pacs_mb"),
 )
 """Bounds, the first of which is not larger than the second."""
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
@@ -167,10 +169,10 @@ class SecuritySettings(Bounds):
         """Whether there are several users; one alone may have what all may have."""
         return self.authentication or self.allow_anonymous_remote
 
-    def quota(self, kind: str) -> Quota:
-        """The bound on `uploads`, `sessions` or `results`."""
+    def quota(self, kind: str, name: str = "") -> Quota:
+        """The bound on `uploads`, `sessions`, `results` or images of a `pacs`; how it is called."""
         own: int = getattr(self, f"{kind}_user_mb") << 20
-        return Quota(kind, getattr(self, f"{kind}_mb") << 20, own if self.shared else None)
+        return Quota(name or kind, getattr(self, f"{kind}_mb") << 20, own if self.shared else None)
 
     @property
     def max_upload_bytes(self) -> int:
