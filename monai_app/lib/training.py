@@ -17,8 +17,9 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -36,8 +37,9 @@ from xr2mri_core.networks.model import is_volumetric
 log = logging.getLogger("xr2mri")
 
 DATALIST = "datalist.json"
-SETTINGS, CACHE = "run.yaml", "cache"
-"""Of a run, in its folder: the overlay that the server wrote, and pixels of patients."""
+SETTINGS, CACHE, LOCK = "run.yaml", "cache", "lock"
+"""Of a run, in its folder: the overlay that the server wrote, pixels of patients, and a file that
+is locked while it runs."""
 _STOP_SECONDS = 30.0
 _TRIAL_SLICES = 4
 
@@ -97,9 +99,14 @@ class TrainingRun:
         self._stopped = threading.Event()
         self._trial: Job | None = None
         folder.mkdir(parents=True, mode=0o700)
+        self._lock = hold(folder)
         with (folder / "training.log").open("w") as output:
             self._process = subprocess.Popen(
-                self._command(), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                self._command(),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=[self._lock.fileno()] if self._lock else [],  # it holds it, too
             )
         self._thread = threading.Thread(target=self._wait, name="xr2mri-training", daemon=True)
         self._thread.start()
@@ -178,6 +185,9 @@ class TrainingRun:
         except Exception as error:
             log.exception("the new weights of %s are not used", self.model)
             self._fail(f"the new weights are not used: {type(error).__name__}")
+        finally:
+            if self._lock is not None:
+                self._lock.close()
 
     def _fail(self, message: str) -> None:
         self.state, self.error = "failed", message
@@ -237,6 +247,27 @@ def install(source: Path, bundle: Path) -> None:
             shutil.copyfile(source / name, part)
 
 
+def hold(folder: Path) -> BinaryIO | None:
+    """Lock the folder of a run, for as long as the file is open here or in a process that got it.
+
+    Returns:
+        The file; None where another holds it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    file = (folder / LOCK).open("ab")
+    try:
+        if sys.platform != "win32":
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
 class TrainingRuns:
     """At most one training at a time.
 
@@ -251,8 +282,12 @@ class TrainingRuns:
         self.service, self.studies, self.folder = service, Path(studies), folder
         self._run: TrainingRun | None = None
         self._lock = threading.Lock()
-        for settings in self.folder.glob(f"*/{SETTINGS}"):  # of a server that was killed
-            shutil.rmtree(settings.with_name(CACHE), ignore_errors=True)
+        for settings in self.folder.glob(f"*/{SETTINGS}"):
+            with suppress(OSError):
+                lock = hold(settings.parent)
+                if lock is not None:  # of a server that was killed, not of another that runs
+                    with lock:
+                        shutil.rmtree(settings.with_name(CACHE), ignore_errors=True)
 
     def start(self, model: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
         """Start training.

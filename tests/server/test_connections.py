@@ -183,6 +183,15 @@ def test_a_body_that_goes_on_after_the_reply_ends_with_its_connection(monkeypatc
         until(lambda: not server.server_state.connections, seconds=5)
 
 
+def test_a_body_that_begins_behind_another_request_has_a_deadline(monkeypatch):
+    """Who had sent both at once, and then no more, was waited for without end."""
+    with bounded(monkeypatch, body_seconds=0.5) as (_, port), connected(port) as one:
+        first = b"GET /health HTTP/1.1\r\n" + HOST + b"\r\n"
+        one.sendall(first + b"POST /infer/x HTTP/1.1\r\n" + HOST + b"Content-Length: 9\r\n\r\n")
+        replies = read_all(one)
+        assert replies.count(b"HTTP/1.1 200") == replies.count(b"HTTP/1.1 408") == 1
+
+
 def test_a_refused_body_is_answered_by_the_guard(monkeypatch):
     with bounded(monkeypatch, body_seconds=0.5) as (server, port), connected(port) as one:
         one.sendall(b"POST /infer/x HTTP/1.1\r\n" + HOST + b"Content-Length: 9\r\n\r\n")

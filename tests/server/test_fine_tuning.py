@@ -189,6 +189,33 @@ def test_the_stock_client_trains_on_a_running_server(bundle, small_datalist, tmp
         server.stop()
 
 
+def test_a_second_server_leaves_the_pixels_of_one_that_trains(tmp_path):
+    """Those of a run that nobody works on any more go."""
+    from monai_app.lib.training import CACHE, SETTINGS, TrainingRuns, hold
+
+    for name in ("runs", "dead"):
+        (tmp_path / name / CACHE).mkdir(parents=True)
+        (tmp_path / name / SETTINGS).touch()
+    held = hold(tmp_path / "runs")
+    TrainingRuns(None, tmp_path, tmp_path)
+    assert (tmp_path / "runs" / CACHE).exists() and not (tmp_path / "dead" / CACHE).exists()
+    held.close()
+    TrainingRuns(None, tmp_path, tmp_path)
+    assert not (tmp_path / "runs" / CACHE).exists()
+
+
+def test_a_run_is_held_by_its_process_until_that_ends(tmp_path, monkeypatch):
+    from monai_app.lib.training import TrainingParameters, TrainingRun, hold
+
+    code = "import time; time.sleep(60)"
+    monkeypatch.setattr(TrainingRun, "_command", lambda self: [sys.executable, "-c", code])
+    run = TrainingRun(None, "m", tmp_path, tmp_path / "run", TrainingParameters())
+    run._lock.close()  # as where the server is killed
+    assert hold(tmp_path / "run") is None
+    run.stop()
+    assert hold(tmp_path / "run") is not None
+
+
 @pytest.mark.server
 def test_a_killed_server_leaves_neither_a_training_nor_pixels(
     bundle, service, small_datalist, tmp_path

@@ -1,14 +1,19 @@
 """The audit log: who, what, when; never with whom."""
 
 import json
+import os
+import threading
+from contextlib import suppress
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
-from security_support import PASSWORD, ask, guarded, make_users
+from security_support import PASSWORD, ask, guarded, make_users, serving
+from waiting import until
 
 from monai_app.lib.security.audit import FIELDS, AuditLog, _plain
-from monai_app.lib.security.settings import SettingsError
+from monai_app.lib.security.settings import SecuritySettings, SettingsError
 
 
 def lines_of(path):
@@ -88,7 +93,8 @@ def test_the_file_is_private_and_rotated(tmp_path):
 
 
 def test_without_a_file_lines_go_to_standard_error(capsys):
-    AuditLog().write(
+    audit = AuditLog()
+    audit.write(
         request_id="1",
         user="ada",
         address="10.0.0.1",
@@ -97,7 +103,36 @@ def test_without_a_file_lines_go_to_standard_error(capsys):
         status=200,
         milliseconds=3,
     )
+    audit.close()
     assert json.loads(capsys.readouterr().err)["user"] == "ada"
+
+
+def test_a_standard_error_that_nobody_reads_holds_up_nobody(monkeypatch):
+    """A pipe takes 64 KB; lines for which there is no room are counted, and said to be lost."""
+    out, into = os.pipe()
+    with open(into, "w", buffering=1) as full, open(out, "rb", buffering=0) as reader:
+        monkeypatch.setattr("sys.stderr", full)
+        with serving(SecuritySettings(), "127.0.0.1", [], monkeypatch) as (server, port):
+            url = f"http://127.0.0.1:{port}/health"
+            with requests.Session() as session:
+                for _ in range(1800):
+                    assert session.get(url, timeout=5).status_code == 200
+                audit = server.config.app.state.guard.audit
+                assert audit.lost > 0
+                written = bytearray()
+
+                def read():
+                    with suppress(OSError, ValueError):  # closed
+                        while piece := reader.read(1 << 16):
+                            written.extend(piece)
+
+                threading.Thread(target=read, daemon=True).start()
+                until(lambda: b"\n" in written and not audit._handler._lines.unfinished_tasks)
+                lost = audit.lost
+                assert session.get(f"http://127.0.0.1:{port}/jobs", timeout=5).status_code == 404
+                assert session.get(f"http://127.0.0.1:{port}/docs", timeout=5).status_code == 200
+                until(lambda: b'"lost": %d' % lost in written, seconds=10)
+        monkeypatch.undo()
 
 
 def test_a_file_that_cannot_be_written_is_one_line(tmp_path):

@@ -160,6 +160,20 @@ def test_a_throttle_doubles_the_wait_and_forgets():
     assert throttle.wait("ada") == 0
 
 
+def test_many_names_do_not_have_a_throttle_forget_one(monkeypatch):
+    """10,000 of them made a guessed name's failures go."""
+    monkeypatch.setattr("monai_app.lib.security.throttle._MOST_KEYS", 100)
+    throttle = Throttle(allowed=5, clock=Clock())
+    for _ in range(9):
+        throttle.failed("ada")
+    for number in range(500):
+        throttle.failed(f"nobody-{number}")
+    assert throttle.wait("ada") == 16 and len(throttle._failures) == 100
+    for _ in range(6):
+        throttle.failed("eve")
+    assert throttle.wait("eve") == 2, "one that comes last is counted"
+
+
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans(), st.floats(0, 20)), max_size=40))
 def test_a_throttle_never_waits_longer_than_the_longest(events):
     clock = Clock()

@@ -9,7 +9,7 @@ to ``scope["xr2mri.audit"]``, and only `FIELDS` with short plain values get thro
 
 While the file cannot be written (its disk is full), the guard serves nothing but `/health`; the
 lines of requests that were under way by then are counted, and the first line afterwards says how
-many are lost.
+many are lost. Standard error is written by a thread, so that nobody waits for who reads it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from typing import Any
 from uuid import uuid4
 
 from monai_app.lib.security.asgi import ASGIApp, Message, Receive, Scope, Send, address_of
+from monai_app.lib.security.log_lines import NeverWaiting
 from monai_app.lib.security.refusal import Refusal
 from monai_app.lib.security.settings import SettingsError
 
@@ -58,7 +59,7 @@ class AuditLog:
             self._handler = (
                 _PrivateFile(path, maxBytes=max_mb << 20, backupCount=keep, encoding="utf-8")
                 if path
-                else logging.StreamHandler(sys.stderr)
+                else NeverWaiting(logging.StreamHandler(sys.stderr))
             )
         except OSError as error:
             raise SettingsError(f"audit_file '{path}': {error.strerror or error}") from None
@@ -88,7 +89,8 @@ class AuditLog:
     def _failed(self, record: logging.LogRecord) -> None:
         """A line could not be written; called by the handler, in its exception."""
         if not self.lost:
-            log.error("the audit log cannot be written (%s)", sys.exc_info()[1])
+            reason = str(sys.exc_info()[1]) or "nobody takes its lines"
+            log.error("the audit log cannot be written (%s)", reason)
         self.lost += 1
 
     def write(
@@ -119,7 +121,7 @@ class AuditLog:
             self._emit(line)
 
     def close(self) -> None:
-        """Close the file."""
+        """Write what waits, and close the file."""
         self._handler.close()
 
 

@@ -20,7 +20,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from monai_app.lib.security.connections import BoundedConnection
-from monai_app.lib.security.log_lines import bound_lines_of_uvicorn
+from monai_app.lib.security.log_lines import bound_lines_of_uvicorn, write_in_a_thread
 from monai_app.lib.security.settings import SecuritySettings, SettingsError
 
 LOOPBACK = "127.0.0.1"
@@ -91,7 +91,9 @@ def bind(settings: SecuritySettings, start: Start) -> str:
         config.timeout_graceful_shutdown = settings.grace_seconds
         tls, config.ssl = getattr(config, "ssl", None), None  # not asyncio's: see `_secure` there
         config.http_protocol_class = BoundedConnection.within(settings, tls)
+        config.ws_protocol_class = None  # no other protocol, which nothing here would bound
         bound_lines_of_uvicorn(tls is not None)
+        write_in_a_thread()
         if host is None and config.host == _STOCK_DEFAULT:
             config.host = LOOPBACK
             log.info("listening on this machine only; others are served with --host ADDRESS")

@@ -229,12 +229,15 @@ class BoundedConnection(H11Protocol):
             self._expect_nothing()
         elif self._deadline is None:
             self._expect_headers()
+        self._watch_body(len(data))
+
+    def _watch_body(self, came: int = 0) -> None:
         if self.conn.their_state is not h11.SEND_BODY:
             self._expect_no_body()
         elif self._body is None:
             self._body = _Body(self)
         else:
-            self._body.came(len(data))
+            self._body.came(came)
 
     def on_response_complete(self) -> None:
         if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
@@ -242,6 +245,7 @@ class BoundedConnection(H11Protocol):
             self._discard()
         else:
             super().on_response_complete()
+            self._watch_body()  # of the next request, which may have come with this one
         self.since = time.monotonic()
         if self.timeout_keep_alive_task is not None:  # uvicorn waits for the next request
             self._expect_nothing()

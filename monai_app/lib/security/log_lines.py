@@ -1,15 +1,23 @@
-"""Log lines: those that a stranger can have written are few.
+"""Log lines: those that a stranger can have written are few, and nobody waits for them.
 
 uvicorn writes one or two for each malformed request, and for each that asks for another protocol.
+Where standard error is a pipe that nobody reads, who writes to it waits for ever.
 """
 
 from __future__ import annotations
 
+import atexit
 import logging
+import queue
+import sys
+import threading
 import time
 
 SECONDS = 60.0
 """Between two lines that say the same."""
+LINES = 1000
+"""That wait to be written; more are lost."""
+_FLUSH_SECONDS = 1.0
 
 
 class Seldom(logging.Filter):
@@ -33,6 +41,65 @@ class Seldom(logging.Filter):
         if left_out:
             record.msg = f"{said} (and {left_out} times more in {now - last:.0f} s)"
         return True
+
+
+class NeverWaiting(logging.Handler):
+    """Hands lines to a thread that writes them. Those for which there is no room are lost, and are
+    a failure of this handler (`handleError`).
+
+    Args:
+        target: what writes.
+        most: lines that wait.
+    """
+
+    def __init__(self, target: logging.Handler, most: int = LINES) -> None:
+        super().__init__(target.level)
+        self.target = target
+        self._lines: queue.Queue[logging.LogRecord] = queue.Queue(most)
+        self._thread: threading.Thread | None = None
+        atexit.register(self.flush)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Have it written, soon; called with the handler's lock."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._write, name="xr2mri-log", daemon=True)
+            self._thread.start()
+        try:
+            self._lines.put_nowait(record)
+        except queue.Full:
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Nothing: what would say so has to wait, too."""
+
+    def _write(self) -> None:
+        while True:
+            self.target.handle(self._lines.get())
+            self._lines.task_done()
+
+    def flush(self) -> None:
+        """Wait until all is written, but not for long."""
+        limit = time.monotonic() + _FLUSH_SECONDS
+        while self._lines.unfinished_tasks and time.monotonic() < limit:
+            time.sleep(0.005)
+
+    def close(self) -> None:
+        """Write what waits."""
+        self.flush()
+        super().close()
+
+
+def write_in_a_thread() -> None:
+    """Have the process's own lines, which go to standard error or output, wait for nobody."""
+    known = [logging.getLogger(name) for name in list(logging.root.manager.loggerDict)]
+    for logger in (logging.root, *known):
+        for handler in list(logger.handlers):
+            if type(handler) is logging.StreamHandler and handler.stream in (
+                sys.stderr,
+                sys.stdout,
+            ):
+                logger.removeHandler(handler)
+                logger.addHandler(NeverWaiting(handler))
 
 
 _SELDOM = Seldom()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
 _MOST_KEYS = 10_000
@@ -39,7 +38,7 @@ class Throttle:
         self, allowed: int, longest: float = 900.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.allowed, self.longest, self.clock = allowed, longest, clock
-        self._failures: OrderedDict[Hashable, tuple[int, float]] = OrderedDict()
+        self._failures: dict[Hashable, tuple[int, float]] = {}
 
     def wait(self, key: Hashable) -> float:
         """Seconds until ``key`` may try again; 0 if it may now."""
@@ -55,7 +54,14 @@ class Throttle:
         count, last = self._failures.pop(key, (0, now))
         self._failures[key] = (1 if now - last > self.longest else count + 1, now)
         if len(self._failures) > _MOST_KEYS:
-            self._failures.popitem(last=False)
+            others = [each for each in self._failures if each != key]
+            del self._failures[min(others, key=self._worth)]
+
+    def _worth(self, key: Hashable) -> tuple[int, float]:
+        """What is forgotten first has the least: a key with many failures is not pushed out by
+        many keys with few."""
+        count, last = self._failures[key]
+        return (0 if self.clock() - last > self.longest else count), last
 
     def succeeded(self, key: Hashable) -> None:
         """Forget the failures of a key."""
