@@ -1,5 +1,6 @@
 """The datalist of pairs."""
 
+import errno
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -78,6 +79,18 @@ def test_saving_what_was_loaded_changes_nothing(datalist):
         (lambda c: c["training"][0].pop("mri"), "mri is missing"),
         (lambda c: c["training"][0].update(mri="gone"), "does not exist"),
         (lambda c: c["training"][0].update(mri=3), "give a text"),
+        (lambda c: c["training"][0].update(mri="a" * 5000), "mri 'aaa.*cannot be looked at .File"),
+        (lambda c: c["training"][0].update(mri="a\0b"), "does not exist"),
+        (lambda c: c["training"][0].update(radiograph="/dev/zero"), "a pipe or a device"),
+        (lambda c: c["training"][0].update(box="abc"), "box 'abc' is not four numbers"),
+        (lambda c: c["training"][0].update(box=[10**400, 0, 1, 1]), "not four numbers"),
+        (lambda c: c["training"][0].update(box=[0, 0, 1]), "not four numbers"),
+        (lambda c: c["training"][0].update(window="x"), "window 'x': give start and stop"),
+        (lambda c: c["training"][0].update(window=[5, 5]), "give start and stop"),
+        (lambda c: c["training"][0].update(window=[0, 1.5]), "give start and stop"),
+        (lambda c: c["training"][0].update(case="../../x"), "case '../../x' cannot name a file"),
+        (lambda c: c["training"][0].update(case="/etc/x"), "cannot name a file"),
+        (lambda c: c["training"][0].update(case="a\\..\\b"), "cannot name a file"),
         (lambda c: c["training"][0].update(laterality="up"), "R, L and auto"),
         (lambda c: c["training"][0].update(features={"kl_grade": 9}), "V00XRKL"),
         (lambda c: c["training"][0].update(participant="p3"), "split by participant"),
@@ -91,6 +104,15 @@ def test_saving_what_was_loaded_changes_nothing(datalist):
 def test_a_malformed_datalist_is_refused(datalist, edit, message):
     with pytest.raises(DatalistError, match=message):
         load_datalist(change(datalist, edit), "training")
+
+
+def test_a_file_that_may_not_be_looked_at_is_named(datalist, monkeypatch):
+    def fails(path, *_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", fails)
+    with pytest.raises(DatalistError, match=r"radiograph .* cannot be looked at .Permission"):
+        load_datalist(datalist)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "3", "{", '{"a": NaN'])

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from xr2mri_core.demographics import demographics_of
 from xr2mri_core.errors import DatalistError, FeatureError, InputError, encodable, shown
 from xr2mri_core.features import parse_features
 from xr2mri_core.files import write_text
-from xr2mri_core.geometry import Laterality
+from xr2mri_core.geometry import Laterality, edges_of
 
 SPLITS = ("training", "validation", "test")
 PATHS = ("radiograph", "mri", "labels")
@@ -192,16 +193,36 @@ def _checked(item: object, required: Sequence[str], where: str) -> Item:
             checked[key] = str(checked[key])
         if key in checked and not isinstance(checked[key], str):
             raise DatalistError(f"{where}: {key} is {shown(checked[key])}; give a text")
+    _check_name(checked.get("case"), where)
+    _check_window(checked.get("window"), where)
     try:
         if "laterality" in checked:
             side = Laterality.parse(checked["laterality"])
             checked["laterality"] = str(side) if side else "auto"
         if "features" in checked:
             checked["features"] = parse_features(checked["features"])
+        if checked.get("box") is not None:
+            edges_of(checked["box"])
         demographics_of(checked)  # in range; kept as written
     except (FeatureError, InputError) as error:
         raise DatalistError(f"{where}: {error}") from error
     return checked
+
+
+def _check_name(case: str | None, where: str) -> None:
+    """Refuse a case that leads elsewhere: files and folders are called after cases."""
+    name = case or ""
+    if "\0" in name or name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name):
+        raise DatalistError(f"{where}: case {shown(case)} cannot name a file; rename it")
+
+
+def _check_window(window: object, where: str) -> None:
+    if window is None:
+        return
+    ends = window if isinstance(window, list | tuple) else ()
+    whole = len(ends) == 2 and all(isinstance(end, int) and end >= 0 for end in ends)
+    if not whole or not ends[0] < ends[1]:
+        raise DatalistError(f"{where}: window {shown(window)}: give start and stop, two slices")
 
 
 def _with_files(item: Item, path: Path) -> Item:
@@ -210,10 +231,21 @@ def _with_files(item: Item, path: Path) -> Item:
     for key in PATHS:
         if key in found:
             file = path.parent.resolve() / found[key]
-            if not file.exists():
+            why = _why_not(file)
+            if why:
                 raise DatalistError(
-                    f"{path}, case {shown(item.get('case'))}: {key} {shown(found[key])} "
-                    f"does not exist at {file}; paths are relative to the datalist"
+                    f"{path}, case {shown(item.get('case'))}: {key} {shown(found[key])} {why}; "
+                    "paths are relative to the datalist"
                 )
             found[key] = str(file)
     return found
+
+
+def _why_not(file: Path) -> str:
+    """Why a file cannot be used; empty where it can. A pipe or a device would be read for ever."""
+    try:
+        if not file.exists():
+            return f"does not exist at {file}"
+        return "" if file.is_file() or file.is_dir() else "is a pipe or a device"
+    except OSError as error:
+        return f"cannot be looked at ({error.strerror})"

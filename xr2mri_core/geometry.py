@@ -15,13 +15,16 @@ This module needs numpy only.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from enum import StrEnum
 
 import numpy as np
 
-from xr2mri_core.errors import InputError, VolumeError, shown
+from xr2mri_core.errors import InputError, RadiographError, VolumeError, shown
 
+LARGEST_EDGE = 100_000
+"""Of a box, in pixels either way: beyond any picture that is read."""
 IMAGE_SIZE = 256
 """Rows and columns of a picture."""
 FIELD_OF_VIEW_MM = 160.0
@@ -83,6 +86,26 @@ class Laterality(StrEnum):
         if text in ("", "auto", "u", "unknown"):
             return None
         raise InputError(f"laterality {shown(value)}: accepted are R, L and auto")
+
+
+def edges_of(box: object) -> tuple[float, float, float, float]:
+    """Return a given box as four numbers; every box goes through here before it is computed with.
+
+    Raises:
+        RadiographError: it is not four numbers, or one is beyond `LARGEST_EDGE`.
+    """
+    try:
+        top, left, bottom, right = (float(edge) for edge in box)  # type: ignore[attr-defined]
+    except (TypeError, ValueError, OverflowError):
+        top = left = bottom = right = math.nan
+    if isinstance(box, str) or not all(
+        abs(edge) <= LARGEST_EDGE
+        for edge in (top, left, bottom, right)  # nor is NaN
+    ):
+        raise RadiographError(
+            f"box {shown(box)} is not four numbers: give top, left, bottom, right in pixels"
+        )
+    return top, left, bottom, right
 
 
 def depths_of(num_slices: int) -> np.ndarray:

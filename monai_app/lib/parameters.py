@@ -19,8 +19,8 @@ from pydantic import (
 from monai_app.lib.json_text import read_object
 from xr2mri_core.condition import Condition
 from xr2mri_core.errors import InputError, shown
+from xr2mri_core.geometry import LARGEST_EDGE
 from xr2mri_core.request import KNOBS, MOST_SLICES
-from xr2mri_core.transforms.picture import LARGEST_EDGE
 
 MOST_SAMPLES_SERVED = 16
 STOCK_KEYS = frozenset(

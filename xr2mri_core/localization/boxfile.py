@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from xr2mri_core.errors import DatalistError, InputError, shown
-from xr2mri_core.geometry import Laterality
+from xr2mri_core.geometry import Laterality, edges_of
 from xr2mri_core.localization.boxes import Edges
-from xr2mri_core.transforms.picture import edges_of
 
 _IMAGE = ("image", "file", "filename", "path", "barcode")
 _SIDE = ("side", "laterality")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from xr2mri_core.errors import RadiographError, shown
+from xr2mri_core.errors import RadiographError
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.transforms.orientation import UPRIGHT, Turn
 
@@ -30,8 +30,6 @@ SMALLEST_SIDE = 32
 """Rows and columns that a radiograph must have at least."""
 MOST_ELONGATED = 16
 """Longer over shorter side, at most: films of a whole leg have 4. A detector looks along it."""
-LARGEST_EDGE = 100_000
-"""Of a box, in pixels either way: beyond any picture that is read."""
 MOST_SCANS = 100
 """Of a JPEG: each passes over the whole picture, and cameras and programs write up to 10."""
 
@@ -91,26 +89,6 @@ def check_size(shape: Sequence[int], samples: int = 1) -> None:
             "shorter; crop the radiograph to the knee"
         )
     announce(math.prod(shape) * samples)
-
-
-def edges_of(box: object) -> tuple[float, float, float, float]:
-    """Return a given box as four numbers; every box goes through here before it is computed with.
-
-    Raises:
-        RadiographError: it is not four numbers, or one is beyond `LARGEST_EDGE`.
-    """
-    try:
-        top, left, bottom, right = (float(edge) for edge in box)  # type: ignore[attr-defined]
-    except (TypeError, ValueError, OverflowError):
-        top = left = bottom = right = math.nan
-    if isinstance(box, str) or not all(
-        abs(edge) <= LARGEST_EDGE
-        for edge in (top, left, bottom, right)  # nor is NaN
-    ):
-        raise RadiographError(
-            f"box {shown(box)} is not four numbers: give top, left, bottom, right in pixels"
-        )
-    return top, left, bottom, right
 
 
 def check_cut(height: int, width: int) -> None:

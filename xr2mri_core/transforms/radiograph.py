@@ -20,9 +20,9 @@ import numpy as np
 import torch
 
 from xr2mri_core.errors import RadiographError, shown
-from xr2mri_core.geometry import IMAGE_SIZE
+from xr2mri_core.geometry import IMAGE_SIZE, edges_of
 from xr2mri_core.transforms.orientation import UPRIGHT
-from xr2mri_core.transforms.picture import check_cut, check_pixels, edges_of
+from xr2mri_core.transforms.picture import check_cut, check_pixels
 from xr2mri_core.transforms.polarity import PositiveRadiographd
 from xr2mri_core.transforms.radiograph_file import RadiographFile, open_radiograph
 from xr2mri_core.transforms.steps import (

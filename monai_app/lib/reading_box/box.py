@@ -26,9 +26,9 @@ from monai_app.lib.reading_box.confinement import Limits, give_room
 from monai_app.lib.reading_box.turns import ClientGone, OneAtATime, Turn, Turns
 from xr2mri_core.errors import OutputError, UndecodableError, shown
 from xr2mri_core.export import patient_and_study
+from xr2mri_core.geometry import edges_of
 from xr2mri_core.reading import PreparedRadiograph, prepare_radiograph
 from xr2mri_core.transforms.formats import FormatError, open_regular
-from xr2mri_core.transforms.picture import edges_of
 from xr2mri_core.transforms.radiograph_file import open_radiograph, read_stream
 
 log = logging.getLogger("xr2mri")
