@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from xr2mri_core.errors import ReleaseError
+from xr2mri_core.errors import ReleaseError, shown
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.oai import headers
 from xr2mri_core.oai.places import Places, stem_of
@@ -34,6 +34,8 @@ from xr2mri_core.oai.tables import (
 from xr2mri_core.oai.values import barcode, date_of, identifier, participant_of
 
 UNKNOWN_VISIT = "its visit is not stated"
+_NAME = re.compile(r"\w[\w-]{0,63}")
+_NOBODY = "its participant is not stated"
 ODD_LINE = "a line of a list that cannot be read"
 
 
@@ -310,6 +312,9 @@ def _from_headers(
             continue
         visit = visit_of_path(item.path.parent) or visit_of_path(item.path.resolve().parent) or only
         kind = kind_of(item.description)
+        if not item.problem and not _NAME.fullmatch(item.participant):
+            entries.append(Unusable("", visit, kind, _NOBODY, shown(str(item.path))))
+            continue
         if item.problem or not visit:
             reason, _, detail = (item.problem or f"{UNKNOWN_VISIT}: {item.path}").partition(": ")
             entries.append(Unusable(item.participant, visit, kind, reason, detail))
@@ -344,10 +349,10 @@ def _series(
     kind = kind_of(description)
     if odd:
         return Unusable(participant, visit, kind, ODD_LINE, f"{table.name}: {odd}")
-    if not participant:
-        return Unusable("", visit, kind, "its participant is not stated", f"{table.name}: {listed}")
+    if not _NAME.fullmatch(participant):  # files are called so
+        return Unusable("", visit, kind, _NOBODY, f"{table.name}: {shown(str(listed))}")
     if not visit:
-        return Unusable(participant, "", kind, UNKNOWN_VISIT, f"{table.name}: {listed}")
+        return Unusable(participant, "", kind, UNKNOWN_VISIT, f"{table.name}: {shown(str(listed))}")
     return Series(
         participant=participant,
         visit=visit,

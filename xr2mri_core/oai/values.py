@@ -149,6 +149,7 @@ _DATES = (
     re.compile(r"(?P<m>[A-Za-z]{3})[a-z]*[. ]+(?P<d>\d{1,2}),?\s+(?P<y>\d{4})"),
 )
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_FIRST_YEAR = 1895  # of any radiograph
 _SPREADSHEET = datetime.date(1899, 12, 30)
 """Day 0 of the day numbers of spreadsheets."""
 
@@ -175,6 +176,8 @@ def _calendar(year: str, month: str, day: str, may_be_swapped: bool) -> str:
     if may_be_swapped and int(month) > 12 >= int(day):
         month, day = day, month
     full = int(year) + (2000 if int(year) < 70 else 1900) if len(year) == 2 else int(year)
+    if full < _FIRST_YEAR:  # 0, and slips
+        return ""
     try:
         return f"{datetime.date(full, int(month), int(day)):%Y%m%d}"
     except ValueError:
