@@ -68,7 +68,9 @@ def test_a_folder_is_generated_one_after_another_and_exported(user, folder, tmp_
     assert ui.batchStartButton.text == "Stop" and not ui.batchFolderButton.enabled
     finish(user)
     shown = dict(zip(names, states(user), strict=True))
-    assert "V00XRKL" in shown.pop("d.png") and "4 of 5 done" in ui.batchNote.text
+    refused = shown.pop("d.png")
+    assert "V00XRKL" in refused and "4 of 5 done" in ui.batchNote.text
+    assert "Accepted are 0, 1, 2, 3, 4, or nothing." in refused, "what mends it"
     assert set(shown.values()) == {"done: seed 5"} and len(began) == 4
     jobs = user.logic._client.server.started.values()
     asked = {json.dumps(job.parameters["features"]): job.parameters["laterality"] for job in jobs}
@@ -214,41 +216,85 @@ def test_radiographs_of_a_folder_of_the_hierarchy_are_taken(user):
     assert parents == {parent}, "volumes lie beside their radiographs"
 
 
-def test_the_selection_of_the_dicom_browser_is_taken(user, tmp_path):
+@pytest.fixture
+def series(slicer, tmp_path) -> dict[str, str]:
+    """UIDs of two series in the DICOM database, by side; each is of a patient of its own."""
     from DICOMLib import DICOMUtils
     from samples import draw_knee
 
     from xr2mri_core.phantom.dicom import write_radiograph_dicom
 
-    slicer = user.slicer
     database = slicer.dicomDatabase
     database.openDatabase(str(tmp_path / "database" / "ctkDICOM.sql"))
-    for index, side in enumerate("RL"):
-        path = tmp_path / f"{index}" / "knee.dcm"
+    found: dict[str, str] = {}
+    for side in "RL":
+        path = tmp_path / side / "knee.dcm"
         path.parent.mkdir()
         write_radiograph_dicom(
             path, draw_knee().astype(np.uint16) * 16, 0.4, patient_id=side, laterality=side
         )
         DICOMUtils.importDicom(str(path.parent))
-    lists = [
-        database.filesForSeries(series)
-        for patient in database.patients()
-        for study in database.studiesForPatient(patient)
-        for series in database.seriesForStudy(study)
-    ]
-    browser = types.SimpleNamespace(fileLists=lists)
-    slicer.modules.DICOMWidget = types.SimpleNamespace(browserWidget=browser)
-    try:
-        user.rehearse()
-        user.ui.batchBrowserButton.click()
-        user.set_slices(30)
-        user.ui.batchStartButton.click()
-        finish(user)
-    finally:
-        del slicer.modules.DICOMWidget
+        found[side] = str(pydicom.dcmread(path, stop_before_pixels=True).SeriesInstanceUID)
+    return found
+
+
+@pytest.fixture
+def browse(slicer, monkeypatch):
+    """Has the module DICOM's browser be as a version of Slicer has it: `usual` is selected in the
+    tables, `visual` in the visual browser, which is the chosen one; None where it does not tell."""
+
+    def choose(version: str, usual: list[str], visual: list[str] | None = None) -> None:
+        lists = [slicer.dicomDatabase.filesForSeries(uid) for uid in usual]
+        browser = types.SimpleNamespace(fileLists=lists)
+        if version != "5.6":
+            browser.dicomVisualBrowser = types.SimpleNamespace(visible=False)  # the module was left
+        if version == "5.12":
+            view = types.SimpleNamespace(selectedSeriesInstanceUIDs=lambda: tuple(visual or ()))
+            browser.dicomVisualBrowser.patientView = lambda: view
+            browser.useVisualDICOMBrowser = visual is not None
+        elif version == "5.10":
+            browser.useExpertimentalVisualDICOMBrowser = visual is not None
+        widget = types.SimpleNamespace(browserWidget=browser)
+        monkeypatch.setattr(slicer.modules, "DICOMWidget", widget, raising=False)
+
+    return choose
+
+
+@pytest.mark.parametrize("version", ["5.6", "5.10", "5.12"])
+def test_the_selection_of_the_dicom_browser_is_taken(user, series, browse, version):
+    browse(version, list(series.values()))
+    user.rehearse()
+    user.ui.batchBrowserButton.click()
+    user.set_slices(30)
+    user.ui.batchStartButton.click()
+    finish(user)
     assert len(states(user)) == 2 and all(text.startswith("done") for text in states(user))
     jobs = user.logic._client.server.started.values()
     assert {job.parameters["laterality"] for job in jobs} == {"R", "L"}
+
+
+def test_the_selection_of_the_visual_dicom_browser_is_taken_and_no_older_one(user, series, browse):
+    """An older one is of the usual browser, of another patient perhaps."""
+    browse("5.12", [series["R"]], [series["L"]])
+    user.rehearse()
+    user.ui.batchBrowserButton.click()
+    user.set_slices(30)
+    user.ui.batchStartButton.click()
+    finish(user)
+    (job,) = user.logic._client.server.started.values()
+    assert job.parameters["laterality"] == "L"
+    user.ui.batchClearButton.click()
+    browse("5.12", [series["R"]], [])
+    user.ui.batchBrowserButton.click()
+    assert states(user) == [] and "No series is selected." in user.ui.batchNote.text
+
+
+def test_a_visual_dicom_browser_that_does_not_tell_its_selection_is_refused(user, series, browse):
+    browse("5.10", [series["R"]], [series["L"]])
+    user.rehearse()
+    user.ui.batchBrowserButton.click()
+    assert states(user) == [] and user.colour("batchNote") == "bad"
+    assert "does not tell" in user.ui.batchNote.text and "Switch back" in user.ui.batchNote.text
 
 
 def test_a_dicom_file_of_no_database_tells_its_side_and_is_sent_as_a_positive(user, tmp_path):

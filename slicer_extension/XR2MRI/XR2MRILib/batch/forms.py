@@ -4,7 +4,7 @@ As `xr2mri generate --folder` takes them: `knee.json` beside `knee.png`, or one 
 folder (also with `;` or tabs) with a column `file`: a path below the folder, a file's name, or that
 without its ending. Columns are `laterality` or `side`, the features in any spelling, `age`, `sex`
 and `bmi`; others are passed over. Without either, a file that is called as in the usual public
-collections, `2/9003175L.png` in folders 0 to 4 by KL grade, brings side and grade.
+collections, `2/9003175L.png` in folders by the grade of the whole knee, brings side and grade.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from .files import ending_of
 _COLUMNS = ("file", "radiograph", "name", "case")
 _DEMOGRAPHICS = ("age", "sex", "bmi")
 _GRADED = re.compile(r"\d{5,}(?P<side>[LR])", re.IGNORECASE)
-_KL = "kl_grade"
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def forms_of(
     Args:
         folder: folder of the radiographs.
         paths: path of each radiograph below it, with `/`.
-        form: of the server.
+        form: the server's form.
 
     Returns:
         Forms by path, those that there are, and notes on rows that belong to no radiograph.
@@ -82,7 +81,7 @@ def _of_json(path: Path, form: FeatureForm) -> Form:
             features, demographics if isinstance(demographics, dict) else {}, _laterality(side)
         )
     except FormError as error:
-        return Form(problem=f"{path.name}: {error.message}")
+        return Form(problem=f"{path.name}: {error}")
     except (OSError, UnicodeDecodeError):
         return Form(problem=_("{path} cannot be read.").format(path=path.name))
 
@@ -92,12 +91,10 @@ def _of_name(path: str, form: FeatureForm) -> Form | None:
     graded = _GRADED.fullmatch(_without_ending(place.name))
     if graded is None:
         return None
-    features = {}
-    if place.parent.name in ("0", "1", "2", "3", "4"):
-        try:
-            features = form.read([(_KL, int(place.parent.name))])
-        except FormError:  # a server whose model knows no such grade
-            features = {}
+    overall = form.overall
+    by_folder = {str(grade): grade for grade in overall.grades} if overall is not None else {}
+    grade = by_folder.get(place.parent.name)
+    features = {overall.name: grade} if overall is not None and grade is not None else {}
     return Form(features, laterality=graded["side"].upper())
 
 
@@ -115,7 +112,7 @@ def _of_tables(
         try:
             rows = _rows(table)
         except FormError as error:
-            notes.append(error.message)
+            notes.append(str(error))
             continue
         for line, row in rows:
             wanted = row[_column(row)].replace("\\", "/")
@@ -167,7 +164,7 @@ def _of_row(row: Mapping[str, str], form: FeatureForm, where: str) -> Form:
         side = _laterality(row.get("laterality") or row.get("side") or "")
         return Form(form.read(features), demographics, side)
     except FormError as error:
-        return Form(problem=f"{where}: {error.message}")
+        return Form(problem=f"{where}: {error}")
 
 
 def _is_feature(name: str, form: FeatureForm) -> bool:

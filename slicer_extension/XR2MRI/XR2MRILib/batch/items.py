@@ -82,7 +82,7 @@ def of_folder(folder: str | Path, form: FeatureForm) -> tuple[list[Item], list[s
 
     Args:
         folder: hidden files and folders in it are passed over.
-        form: of the server.
+        form: the server's form.
 
     Returns:
         The items, and what of the tables of forms belongs to none of them, a line each.
@@ -109,12 +109,34 @@ def of_series(series: Iterable[str]) -> list[Item]:
 
 
 def selected_series() -> list[str]:
-    """UIDs of the series that are selected in the browser of the module DICOM."""
-    widget = getattr(slicer.modules, "DICOMWidget", None)
-    browser = getattr(widget, "browserWidget", None)
+    """UIDs of the series that are selected in the browser of the module DICOM.
+
+    Slicer has two of them from 5.8 on. Each keeps a selection of its own, so only that of the one
+    which the user has chosen counts: the other's may be of another patient.
+
+    Raises:
+        BadRadiograph: the visual browser is the chosen one and does not tell what is selected, as
+            in Slicer 5.8 and 5.10.
+    """
+    browser = getattr(getattr(slicer.modules, "DICOMWidget", None), "browserWidget", None)
+    if _is_visual(browser):
+        visual = browser.dicomVisualBrowser
+        if not hasattr(visual, "patientView"):
+            raise BadRadiograph(
+                _("The visual DICOM browser of this Slicer does not tell its selection."),
+                _("Switch back to the usual one in the module DICOM, and select the series there."),
+            )
+        return list(dict.fromkeys(map(str, visual.patientView().selectedSeriesInstanceUIDs())))
     lists = getattr(browser, "fileLists", None) or []
     found = (slicer.dicomDatabase.seriesForFile(files[0]) for files in lists if files)
     return [uid for uid in dict.fromkeys(found) if uid]
+
+
+def _is_visual(browser: Any) -> bool:
+    """Whether the visual browser is the one that the user has chosen. Whether it is in sight does
+    not tell: Slicer closes the browser when the module DICOM is left."""
+    names = ("useVisualDICOMBrowser", "useExpertimentalVisualDICOMBrowser")  # from 5.12; before it
+    return any(getattr(browser, name, False) for name in names)
 
 
 def of_hierarchy(parent: int) -> list[Item]:

@@ -166,7 +166,7 @@ class Batch:
             item.standing, item.detail = Standing.WAITING, error.message
             self.running = False
         else:
-            item.standing, item.detail = Standing.FAILED, error.message
+            item.standing, item.detail = Standing.FAILED, str(error)
             self._later()
         self.changed.emit()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,13 @@ from typing import Any
 import qt
 import slicer
 
-from xr2mri_client.errors import BadRadiograph, FormError, NotSaved, XR2MRIClientError
+from xr2mri_client.errors import (
+    BadRadiograph,
+    FormError,
+    NotSaved,
+    Unexpected,
+    XR2MRIClientError,
+)
 from xr2mri_client.jobs import ServerInfo
 from xr2mri_client.texts import tr as _
 
@@ -29,6 +36,8 @@ from ..states import State
 from .generate import GenerateSection
 from .section import Section, plain_tip, tell
 from .turns import Turns
+
+log = logging.getLogger("xr2mri")
 
 _WORDS = {
     Standing.WAITING: _("waiting"),
@@ -267,6 +276,9 @@ class BatchSection(Section):
             self._notes = message.format(n=len(rows), folder=folder), "good"
         except XR2MRIClientError as error:
             self._notes = str(error), "bad"
+        except Exception as error:  # of a writer of Slicer's
+            log.exception("The export failed")
+            self._notes = str(Unexpected(error)), "bad"
         self.update()
 
 
