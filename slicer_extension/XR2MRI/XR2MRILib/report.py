@@ -1,9 +1,15 @@
-"""A page of a generated volume: its radiograph, the form, three planes, what it was made with."""
+"""A page of a generated volume: its radiograph, the form, three planes, what it was made with.
+
+Its pictures are drawn from the nodes. Slicer's module ScreenCapture takes what a view shows at the
+moment: zoomed, of another volume, or nothing where the layout has no such view.
+"""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,11 +68,11 @@ class Page:
 
 def write(made: Result, form: FeatureForm | None, path: str | Path) -> Iterator[None]:
     """Write the page of a generated volume into a file, as PDF or HTML by its ending, in pieces
-    that hold nothing up.
+    that hold nothing up. The file is there once it is whole.
 
     Args:
         made: the volume, and what it was made from.
-        form: of the server, for the words of the grades; None where none is connected.
+        form: the server's form, for the words of the grades; None where none is connected.
         path: path of the file.
 
     Raises:
@@ -75,29 +81,24 @@ def write(made: Result, form: FeatureForm | None, path: str | Path) -> Iterator[
     path = Path(path)
     if path.suffix.lower() not in ENDINGS:
         raise NotSaved(_("{path}: a report is a .pdf or a .html file.").format(path=path))
+    part = path.with_name(f"{path.name}.part")
     try:
-        path.touch()  # Qt does not say why it cannot write
+        part.touch()  # Qt does not say why it cannot write
+        page = Page(
+            made.volume.GetName(),
+            {},
+            {},
+            [(_("Form"), _form_rows(made, form)), (_("Made with"), _made_with(made))],
+            made.warnings,
+        )
+        yield from _add_pictures(page, made)
+        yield from (_write_pdf if path.suffix.lower() == ".pdf" else _write_html)(page, part)
+        os.replace(part, path)
     except OSError as error:
         raise _not_written(path, error.strerror) from None
-    page = Page(
-        made.volume.GetName(),
-        {},
-        {},
-        [(_("Form"), _form_rows(made, form)), (_("Made with"), _made_with(made))],
-        made.warnings,
-    )
-    yield from _add_pictures(page, made)
-    if path.suffix.lower() == ".pdf":
-        yield from _write_pdf(page, path)
-        return
-    sources = {}
-    for name, image in page.images.items():
-        sources[name] = f"data:image/png;base64,{_base64(image)}"
-        yield
-    try:
-        path.write_text(_html(page, sources, _STYLE + _ACROSS), encoding="utf-8")
-    except OSError as error:
-        raise _not_written(path, error.strerror) from None
+    finally:
+        with contextlib.suppress(OSError):  # it has its name by now, or never was
+            part.unlink()
 
 
 def _add_pictures(page: Page, made: Result) -> Iterator[None]:
@@ -206,19 +207,30 @@ def _drawn(picture: pictures.Picture, marked: bool) -> qt.QImage:
     width, height = (max(1, round(scale * side)) for side in (picture.width, picture.height))
     image = image.scaled(width, height, qt.Qt.IgnoreAspectRatio, qt.Qt.SmoothTransformation)
     image = image.convertToFormat(qt.QImage.Format_RGB32)
-    painter = qt.QPainter()
-    painter.begin(image)
-    if picture.box is not None:
-        top, left, bottom, right = picture.box
-        pen = qt.QPen(qt.QColor(_BOX))
-        pen.setWidth(2)
-        painter.setPen(pen)
-        edges = (left * width, top * height, (right - left) * width, (bottom - top) * height)
-        painter.drawRect(*map(round, edges))
-    if marked:
-        _write_across(painter, width, height, 0.5)
-    painter.end()
+    with _painting(image) as painter:
+        if picture.box is not None:
+            top, left, bottom, right = picture.box
+            pen = qt.QPen(qt.QColor(_BOX))
+            pen.setWidth(2)
+            painter.setPen(pen)
+            edges = (left * width, top * height, (right - left) * width, (bottom - top) * height)
+            painter.drawRect(*map(round, edges))
+        if marked:
+            _write_across(painter, width, height, 0.5)
     return image
+
+
+@contextlib.contextmanager
+def _painting(device: qt.QImage | qt.QPdfWriter) -> Iterator[qt.QPainter]:
+    """A painter that ends before what it paints on goes, whatever happens: one that does not takes
+    Slicer down. Nothing may be put off within."""
+    painter = qt.QPainter()
+    if not painter.begin(device):
+        raise NotSaved(_("Qt cannot paint the report."), _("Is there room on the disk?"))
+    try:
+        yield painter
+    finally:
+        painter.end()
 
 
 def _write_across(painter: qt.QPainter, width: float, height: float, opacity: float) -> None:
@@ -256,6 +268,15 @@ def _base64(image: qt.QImage) -> str:
         return base64.b64encode(path.read_bytes()).decode()
 
 
+def _write_html(page: Page, path: Path) -> Iterator[None]:
+    """One file, its pictures within."""
+    sources = {}
+    for name, image in page.images.items():
+        sources[name] = f"data:image/png;base64,{_base64(image)}"
+        yield
+    path.write_text(_html(page, sources, _STYLE + _ACROSS), encoding="utf-8")
+
+
 def _write_pdf(page: Page, path: Path) -> Iterator[None]:
     """One sheet of A4: the page as wide as the sheet, or as high where it is longer."""
     document = qt.QTextDocument()
@@ -267,15 +288,11 @@ def _write_pdf(page: Page, path: Path) -> Iterator[None]:
     yield
     writer = qt.QPdfWriter(str(path))
     writer.setTitle(page.title)
-    painter = qt.QPainter()
-    if not painter.begin(writer):
-        raise _not_written(path, None)
-    scale = min(writer.width() / _PAGE, writer.height() / length)
-    painter.scale(scale, scale)
-    document.drawContents(painter)
-    yield
-    _write_across(painter, _PAGE, min(length, writer.height() / scale), 0.25)
-    painter.end()
+    with _painting(writer) as painter:
+        scale = min(writer.width() / _PAGE, writer.height() / length)
+        painter.scale(scale, scale)
+        document.drawContents(painter)
+        _write_across(painter, _PAGE, min(length, writer.height() / scale), 0.25)
 
 
 def _not_written(path: Path, why: str | None) -> NotSaved:

@@ -117,6 +117,8 @@ class Panel:
         area = self._ui.sectionsArea
         bar = area.style().pixelMetric(qt.QStyle.PM_ScrollBarExtent)
         area.minimumWidth = self._ui.sections.minimumSizeHint.width() + bar
+        if layout.is_shown():
+            layout.settle()  # the views beside it may have become narrower
 
     def _on_layout(self, chosen: int) -> None:
         """Fill the views of the layout when the user takes it from Slicer's menu; who has it shown

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import qt
 import slicer
 
-from xr2mri_client.errors import FormError, XR2MRIClientError
+from xr2mri_client.errors import FormError, Unexpected, XR2MRIClientError
 from xr2mri_client.texts import tr as _
 
 from .. import report, settings
@@ -21,6 +22,8 @@ from ..states import State
 from .generate import GenerateSection
 from .section import Section, select_data, selected_data, set_items, tell
 from .turns import Turns
+
+log = logging.getLogger("xr2mri")
 
 _OVERLAYS = (
     (attributes.STD, _("Uncertainty (standard deviation of the samples)")),
@@ -168,6 +171,9 @@ class ResultSection(Section):
             tell(self.ui.messageLabel, _("The report is in {path}.").format(path=path), "good")
         except XR2MRIClientError as error:
             tell(self.ui.messageLabel, str(error), "bad")
+        except Exception as error:  # a version of Qt that lacks or names something otherwise
+            log.exception("The report failed")
+            tell(self.ui.messageLabel, str(Unexpected(error)), "bad")
 
     def _wanted(self) -> tuple[Any, ...]:
         chosen = self.node.result
@@ -202,8 +208,8 @@ class ResultSection(Section):
             legend.show(overlay, title)
 
     def _fit_solid(self) -> None:
-        if layout.is_shown():
-            layout.fit_solid()
+        if layout.is_shown() and self.bound:
+            layout.fit_solid(self.node.result)
 
 
 def _show_only(volume: slicer.vtkMRMLScalarVolumeNode) -> None:

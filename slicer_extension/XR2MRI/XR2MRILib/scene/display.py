@@ -8,7 +8,7 @@ import vtk
 
 DIFFERENCE, UNCERTAINTY = "XR2MRIDifference", "XR2MRIUncertainty"
 """Singleton tags of the colour tables. Both are black where there is nothing to show, so that an
-overlay that is added to the picture below leaves it as it is there."""
+overlay only dims the picture below it there."""
 
 DIVERGING = ((0.0, (0.25, 0.65, 1.0)), (0.5, (0.0, 0.0, 0.0)), (1.0, (1.0, 0.45, 0.1)))
 HEAT = ((0.0, (0, 0, 0)), (0.4, (0.6, 0.1, 0.1)), (0.75, (1.0, 0.6, 0.0)), (1.0, (1.0, 1.0, 0.7)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import qt
@@ -16,6 +18,14 @@ LAYOUT_ID = 59043
 RADIOGRAPH_VIEW = "XR2MRIRadiograph"
 VOLUME_VIEWS = ("Green", "Yellow", "Red")
 """Coronal, sagittal, axial."""
+OVERLAY_OPACITY = 0.65
+"""Of an overlay, whose colours outweigh the picture below: white fat under an overlay that has
+nothing to show is darker than anything that it does show."""
+_LOOKS, _BETWEEN_MS = 8, 150
+"""At the sizes of views after a change of the layout or the panel: for a second, and longer where
+Slicer is slow, which a mere second would not see through."""
+_fitted: dict[str, tuple] = {}
+"""How each view was after it was fitted: its size, its height in mm, its centre."""
 _ICON = Path(__file__).resolve().parents[2] / "Resources" / "Icons" / "XR2MRI.png"
 
 _SLICE = """<item><view class="vtkMRMLSliceNode" singletontag="{tag}">
@@ -72,6 +82,20 @@ def show() -> None:
     node = register()
     if node is not None:  # not `setLayout`: that one trusts the number that a scene has brought
         node.SetViewArrangement(LAYOUT_ID)
+        settle()
+
+
+def settle(looks: int = _LOOKS) -> None:
+    """Fit the views again that get another size now: Slicer keeps the height that a resized view
+    shows, and so cuts off the sides of one that has become narrower. It tells of the size a turn of
+    the event loop later, or several."""
+
+    def look() -> None:
+        _fit_resized()
+        if looks > 1:
+            settle(looks - 1)
+
+    qt.QTimer.singleShot(_BETWEEN_MS, look)
 
 
 def is_shown() -> bool:
@@ -98,7 +122,7 @@ def show_volume(
     overlay: slicer.vtkMRMLScalarVolumeNode | None = None,
     fit: bool = True,
 ) -> None:
-    """Show a volume in the coronal, sagittal and axial views, with an overlay added to it."""
+    """Show a volume in the coronal, sagittal and axial views, with an overlay blended over it."""
     for tag in VOLUME_VIEWS:
         composite = _composite(tag)
         if composite is None:
@@ -107,8 +131,8 @@ def show_volume(
         composite.SetForegroundVolumeID(overlay.GetID() if overlay is not None else None)
         composite.SetLabelVolumeID(None)
         _straighten(tag)
-        composite.SetCompositing(composite.Add if overlay is not None else composite.Alpha)
-        composite.SetForegroundOpacity(1.0 if overlay is not None else 0.0)
+        composite.SetCompositing(composite.Alpha)
+        composite.SetForegroundOpacity(OVERLAY_OPACITY if overlay is not None else 0.0)
         if fit:
             _fit(tag)
 
@@ -130,13 +154,33 @@ def show_slice(node: slicer.vtkMRMLScalarVolumeNode, index: int) -> None:
         view.JumpSliceByCentering(*centre[:3])
 
 
-def fit_solid() -> None:
-    """Centre the 3-D views on what they show."""
+def fit_solid(node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
+    """Centre the 3-D views on a volume, and have their box around it."""
     manager = slicer.app.layoutManager()
-    for index in range(manager.threeDViewCount if manager is not None else 0):
-        view = manager.threeDWidget(index).threeDView()
-        view.resetFocalPoint()
-        view.resetCamera()
+    with _images_elsewhere(node):
+        for index in range(manager.threeDViewCount if manager is not None else 0):
+            view = manager.threeDWidget(index).threeDView()
+            view.resetFocalPoint()
+            view.resetCamera()
+
+
+@contextmanager
+def _images_elsewhere(but: slicer.vtkMRMLScalarVolumeNode | None) -> Iterator[None]:
+    """Slicer's box goes around every volume of the scene, also where a 3-D view shows none of it:
+    around the radiograph, which lies elsewhere. So the others belong to no view for a moment, of
+    which none hears. Their volume renderings still count."""
+    nodes = slicer.util.getNodesByClass("vtkMRMLVolumeNode")
+    displays = [node.GetDisplayNode() for node in nodes if node is not but]
+    before = [(it, it.GetViewNodeIDs(), it.GetDisableModifiedEvent()) for it in displays if it]
+    for display, _views, _silent in before:
+        display.DisableModifiedEventOn()
+        display.SetViewNodeIDs(["none"])
+    try:
+        yield
+    finally:
+        for display, views, silent in before:
+            display.SetViewNodeIDs(views)
+            display.SetDisableModifiedEvent(silent)
 
 
 def slice_node(tag: str) -> slicer.vtkMRMLSliceNode | None:
@@ -155,5 +199,23 @@ def _of_view(kind: str, tag: str):
 def _fit(tag: str) -> None:
     manager = slicer.app.layoutManager()
     widget = manager.sliceWidget(tag) if manager is not None else None
-    if widget is not None:
+    view = slice_node(tag)
+    if widget is not None and view is not None:
         widget.sliceLogic().FitSliceToAll()
+        _fitted[tag] = _place(view)
+
+
+def _fit_resized() -> None:
+    """Fit those views again that have got another size, and that nobody has zoomed or moved."""
+    for tag, (size, *frame) in list(_fitted.items()):
+        view = slice_node(tag)
+        if view is None:
+            continue
+        now, *framed = _place(view)
+        if now != size and framed == frame:
+            _fit(tag)
+
+
+def _place(view: slicer.vtkMRMLSliceNode) -> tuple:
+    """Size in pixels, height in mm, centre."""
+    return tuple(view.GetDimensions()[:2]), view.GetFieldOfView()[1], tuple(view.GetXYZOrigin()[:2])
