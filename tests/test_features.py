@@ -253,6 +253,9 @@ def test_the_form_is_a_valid_schema_of_all_variables(grading):
         assert field["enum"] == [*variable(name).grades_in(grading), None]
         assert list(field["x-labels"]) == [str(grade) for grade in field["enum"][:-1]]
     assert schema["properties"]["V00XRATTL"]["enum"][-2] == (1 if grading == "paper" else 3)
+    fields = schema["properties"].items()
+    assert [name for name, field in fields if field["x-fractional"]] == ["V00XRJSM", "V00XRJSL"]
+    assert [name for name, field in fields if field["x-overall"]] == ["V00XRKL"]
 
 
 @given(any_features)

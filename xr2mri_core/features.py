@@ -62,6 +62,16 @@ class Variable:
         """The grades of this variable in ``grading`` (``paper`` or ``oai``)."""
         return self.paper_grades if _checked_grading(grading) == "paper" else self.grades
 
+    @property
+    def is_fractional(self) -> bool:
+        """Whether OAI's follow-up visits grade it in steps below one, to be rounded down."""
+        return self.finding == "joint space narrowing"
+
+    @property
+    def is_overall(self) -> bool:
+        """Whether it grades the knee as a whole, as collections of radiographs are sorted."""
+        return self.compartment is None
+
 
 def _variable(
     code: str, finding: str, bone: str | None, side: str, labels: tuple[str, ...]
@@ -253,8 +263,9 @@ def form_schema(grading: str = "oai") -> dict[str, Any]:
     """Return the form of the 19 features as a JSON schema (draft 2020-12).
 
     Each property carries ``title``, ``description``, ``enum`` (grades, and null for "not read"),
-    and for front ends ``x-key``, ``x-labels`` (grade -> word) and ``x-group``. ``x-groups`` lists
-    the groups in reading order with their properties in the order of Table I.
+    and for front ends ``x-key``, ``x-labels`` (grade -> word), ``x-group``, ``x-fractional``
+    (`Variable.is_fractional`) and ``x-overall`` (`Variable.is_overall`). ``x-groups`` lists the
+    groups in reading order with their properties in the order of Table I.
     """
     properties = {}
     groups: dict[str, list[str]] = {"Whole knee": [], "Medial": [], "Lateral": []}
@@ -273,6 +284,8 @@ def form_schema(grading: str = "oai") -> dict[str, Any]:
             "x-key": item.key,
             "x-labels": {str(grade): labels[grade] for grade in grades},
             "x-group": group,
+            "x-fractional": item.is_fractional,
+            "x-overall": item.is_overall,
         }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -332,7 +345,7 @@ def _grade(item: Variable, value: Any) -> int | None:
     if isinstance(number, float):
         if math.isnan(number):
             return None
-        fractional = item.finding == "joint space narrowing" and 0 <= number <= item.grades[-1]
+        fractional = item.is_fractional and 0 <= number <= item.grades[-1]
         if number.is_integer() or fractional:
             number = math.floor(number)
     if number not in item.grades:

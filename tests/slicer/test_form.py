@@ -168,6 +168,29 @@ def test_files_that_cannot_be_read_or_written_are_told(form, tmp_path):
         form.load(tmp_path / "large")
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_what_a_feature_is_comes_from_the_schema_and_not_from_its_name(tmp_path, told):
+    from XR2MRILib.batch.forms import Form, forms_of
+
+    wear = {
+        "title": "Wear",
+        "enum": [0, 1, 2, None],
+        "x-key": "wear",
+        "x-labels": {"0": "none", "1": "some", "2": "much"},
+        "x-fractional": told,
+        "x-overall": told,
+    }
+    groups = [{"title": "Knee", "properties": ["V00XRWEAR"]}]
+    form = FeatureForm({"properties": {"V00XRWEAR": wear}, "x-groups": groups})
+    named, _notes = forms_of(tmp_path, ["2/9003175L.png"], form)
+    assert named == {"2/9003175L.png": Form({"V00XRWEAR": 2} if told else {}, laterality="L")}
+    if told:
+        assert form.read([("wear", 1.4)]) == {"V00XRWEAR": 1}
+        return
+    with pytest.raises(FormError, match=r"1\.4"):
+        form.read([("wear", 1.4)])
+
+
 # --- a pasted row ---------------------------------------------------------------------------------
 
 

@@ -53,7 +53,7 @@ class RealComparison(Activity):
     Args:
         generated: node of a volume of intensities in [0, 1].
         real: node of the real one.
-        align_centres: see `comparison.compare`.
+        align_centres: see `metrics.compare`.
 
     Raises:
         NotComparable: one of them is no volume of several slices.

@@ -40,6 +40,8 @@ class Field:
         group, part: headings; the part is `femur`, `tibia` or empty.
         labels: a word for each accepted grade, ascending.
         description: what the schema says.
+        fractional: whether tables may have values between the grades, to be rounded down.
+        overall: whether it grades the knee as a whole, as collections of radiographs are sorted.
     """
 
     name: str
@@ -50,6 +52,8 @@ class Field:
     part: str
     labels: Mapping[int, str]
     description: str
+    fractional: bool = False
+    overall: bool = False
 
     @property
     def grades(self) -> tuple[int, ...]:
@@ -69,8 +73,8 @@ class Field:
     def parse(self, value: Any) -> int | None:
         """The grade that a number or a text means; None where it says "not read".
 
-        Texts may be labelled as OAI's are ("2: Moderate"). Joint space narrowing may be
-        fractional, as at OAI's follow-up visits, and is then rounded down.
+        Texts may be labelled as OAI's are ("2: Moderate"). A value between the grades of a
+        `fractional` feature, as at OAI's follow-up visits, is rounded down.
 
         Raises:
             FormError: naming the feature, the value and what is accepted.
@@ -78,8 +82,7 @@ class Field:
         number = _number(value)
         if number is None:
             return None
-        fractional = self.key.startswith("joint_space_narrowing")
-        if number.is_integer() or (fractional and 0 <= number <= max(self.grades)):
+        if number.is_integer() or (self.fractional and 0 <= number <= max(self.grades)):
             grade = math.floor(number)
             if grade in self.labels:
                 return grade
@@ -157,6 +160,11 @@ class FeatureForm:
         self._spellings = {_plain(item.name): item for item in self.fields.values()}
         self._spellings.update({item.key: item for item in self.fields.values()})
         self._values: dict[str, int] = {}
+
+    @property
+    def overall(self) -> Field | None:
+        """The grade of the knee as a whole; None where the form has none."""
+        return next((item for item in self.fields.values() if item.overall), None)
 
     @property
     def values(self) -> dict[str, int]:
@@ -359,6 +367,8 @@ def _field(name: str, described: Mapping[str, Any], group: str) -> Field:
         part=part,
         labels={grade: str(described["x-labels"][str(grade)]) for grade in sorted(grades)},
         description=str(described.get("description", "")),
+        fractional=described.get("x-fractional") is True,
+        overall=described.get("x-overall") is True,
     )
 
 

@@ -24,18 +24,19 @@ WINDOW_MM, IN_PLANE_MM = 73.5, 2.5
 _GRADES = ("none", "doubtful", "mild", "moderate", "severe")
 
 
-def _property(key: str, title: str) -> dict[str, Any]:
+def _property(key: str, title: str, **more: Any) -> dict[str, Any]:
     return {
         "title": title,
         "enum": [*range(len(_GRADES)), None],
         "x-key": key,
         "x-labels": {str(grade): word for grade, word in enumerate(_GRADES)},
+        **more,
     }
 
 
 _FORM = {
     "properties": {
-        "V00XRKL": _property("kl_grade", "Kellgren-Lawrence grade"),
+        "V00XRKL": _property("kl_grade", "Kellgren-Lawrence grade", **{"x-overall": True}),
         "V00XROSFM": _property("osteophytes_femur_medial", "Osteophytes, medial femur"),
         "V00XRJSM": _property("joint_space_medial", "Joint space, medial compartment"),
         "V00XROSFL": _property("osteophytes_femur_lateral", "Osteophytes, lateral femur"),
