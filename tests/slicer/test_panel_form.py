@@ -169,6 +169,16 @@ def test_what_is_asked_for_is_what_is_sent(ready, faulty):
     assert {key: sent[key] for key in expected} == expected
 
 
+def test_nothing_is_sent_of_what_is_left_to_the_model(ready, faulty):
+    """Whose own values count then, such as a guidance that its bundle sets."""
+    faulty.plan["POST /jobs/infer/knee_xr2mri"] = Answer(429, {"detail": "full"})
+    ready.press_generate()
+    ready.until_idle()
+    body = next(asked.body for asked in faulty.asked if asked.method == "POST")
+    sent = json.loads(body.split(b"\r\n\r\n", 1)[1].split(b"\r\n--", 1)[0])
+    assert not {"guidance", "steps", "sampler", "seed"} & set(sent)
+
+
 def test_options_and_server_survive_a_restart(ready, faulty):
     ready.ui.stepsSpinBox.value, ready.ui.slicesSpinBox.value = 4, 60
     faulty.plan["POST /jobs/infer/knee_xr2mri"] = Answer(429, {"detail": "full"})

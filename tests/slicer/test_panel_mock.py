@@ -19,7 +19,7 @@ def info(**more):
 
 
 @pytest.fixture
-def ready(mocked, radiograph):
+def mocked_ready(mocked, radiograph):
     """Connected, a radiograph chosen."""
     mocked.logic.connect(info())
     mocked.choose(radiograph)
@@ -27,7 +27,7 @@ def ready(mocked, radiograph):
 
 
 @pytest.fixture
-def result(ready):
+def result(mocked_ready):
     """A generated volume, as the logic leaves it in the scene."""
     import numpy as np
 
@@ -37,7 +37,7 @@ def result(ready):
     from XR2MRILib.scene import result as volumes
 
     values = np.linspace(0, 1, 16**3, dtype=np.float32).reshape(16, 16, 16)
-    xray = ready.node.radiograph
+    xray = mocked_ready.node.radiograph
     node = volumes.add_volume("knee synthetic MRI", "volume", Volume(values, np.eye(4)), xray)
     record = fake.record(notice="synthetic", warnings=[], seconds={"generate": 12.0})
     asked = Request(features={"V00XRKL": 2}, num_slices=16)
@@ -86,10 +86,10 @@ def test_before_anything_only_connecting_is_possible(mocked):
 
 
 @pytest.mark.parametrize("name", ["RUNNING", *BUSY])
-def test_in_every_state_only_what_can_be_done_is_offered(ready, result, name):
+def test_in_every_state_only_what_can_be_done_is_offered(mocked_ready, result, name):
     from XR2MRILib.states import State
 
-    user = ready
+    user = mocked_ready
     user.node.result = result
     user.node.realMri = user.slicer.util.addVolumeFromArray(
         user.slicer.util.arrayFromVolume(result).copy(), name="real MRI"
@@ -126,15 +126,15 @@ PROGRESS = [
 
 
 @pytest.mark.parametrize(("progress", "text", "percent"), PROGRESS)
-def test_progress_is_told(ready, progress, text, percent):
+def test_progress_is_told(mocked_ready, progress, text, percent):
     from xr2mri_client.events import Progress
     from XR2MRILib.states import State
 
-    ready.logic.be(State.RUNNING)
-    ready.logic.progressed.emit(Progress(*progress))
-    assert ready.ui.progressNote.text == text
-    assert ready.ui.progressBar.maximum == (0 if percent is None else 100)
-    assert percent is None or ready.ui.progressBar.value == percent
+    mocked_ready.logic.be(State.RUNNING)
+    mocked_ready.logic.progressed.emit(Progress(*progress))
+    assert mocked_ready.ui.progressNote.text == text
+    assert mocked_ready.ui.progressBar.maximum == (0 if percent is None else 100)
+    assert percent is None or mocked_ready.ui.progressBar.value == percent
 
 
 # --- the server ---------------------------------------------------------------------------------
@@ -212,112 +212,199 @@ def test_an_address_that_cannot_be_one_is_told_at_once(mocked):
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES.split() if not n.startswith(("Login", "Tls"))])
-def test_why_a_generation_failed_is_told_below_the_button(ready, name):
+def test_why_a_generation_failed_is_told_below_the_button(mocked_ready, name):
     error, _colour, _frame = errors()[name]
-    ready.press_generate()
-    assert ready.logic.asked[-1][0] == "start"
-    ready.logic.end("failed", error)
-    assert ready.ui.messageLabel.text == str(error) and ready.colour("messageLabel") == "bad"
-    assert ready.colour("serverStatus") == "good" and ready.ui.generateButton.enabled
+    mocked_ready.press_generate()
+    assert mocked_ready.logic.asked[-1][0] == "start"
+    mocked_ready.logic.end("failed", error)
+    assert (
+        mocked_ready.ui.messageLabel.text == str(error)
+        and mocked_ready.colour("messageLabel") == "bad"
+    )
+    assert mocked_ready.colour("serverStatus") == "good" and mocked_ready.ui.generateButton.enabled
 
 
-def test_what_cannot_be_started_is_told_at_once(ready):
+def test_what_cannot_be_started_is_told_at_once(mocked_ready):
     from xr2mri_client.errors import BadRadiograph
 
-    ready.logic.refuses = BadRadiograph("It is a cat.")
-    ready.press_generate()
-    assert ready.ui.messageLabel.text == "It is a cat. Choose another radiograph."
-    assert ready.logic.asked == []
+    mocked_ready.logic.refuses = BadRadiograph("It is a cat.")
+    mocked_ready.press_generate()
+    assert mocked_ready.ui.messageLabel.text == "It is a cat. Choose another radiograph."
+    assert mocked_ready.logic.asked == []
 
 
-def test_what_nobody_asked_for_fails_silently(ready):
+def test_what_nobody_asked_for_fails_silently(mocked_ready):
     from xr2mri_client.errors import NotOffered
 
-    ready.logic.end("failed", NotOffered("It does not look for the knee."))
-    assert ready.ui.messageLabel.text == ""
+    mocked_ready.logic.end("failed", NotOffered("It does not look for the knee."))
+    assert mocked_ready.ui.messageLabel.text == ""
 
 
-def test_a_generation_is_told_from_its_doubts_to_its_end(ready, result):
+def test_a_generation_is_told_from_its_doubts_to_its_end(mocked_ready, result):
     from xr2mri_client.jobs import JobHandle
     from XR2MRILib.states import State
 
-    ready.press_generate()
-    ready.logic.be(State.RUNNING)
+    mocked_ready.press_generate()
+    mocked_ready.logic.be(State.RUNNING)
     doubt = "No knee was found."
-    ready.logic.started.emit(JobHandle("1", "knee_xr2mri", 16, warnings=(doubt,)))
-    assert ready.ui.messageLabel.text == doubt and ready.colour("messageLabel") == "attention"
-    ready.logic.grown.emit(result, 8)
-    ready.events()
-    green = ready.slicer.app.layoutManager().sliceWidget("Green").mrmlSliceCompositeNode()
+    mocked_ready.logic.started.emit(JobHandle("1", "knee_xr2mri", 16, warnings=(doubt,)))
+    assert (
+        mocked_ready.ui.messageLabel.text == doubt
+        and mocked_ready.colour("messageLabel") == "attention"
+    )
+    mocked_ready.logic.grown.emit(result, 8)
+    mocked_ready.events()
+    green = mocked_ready.slicer.app.layoutManager().sliceWidget("Green").mrmlSliceCompositeNode()
     assert green.GetBackgroundVolumeID() == result.GetID(), "it is shown while it grows"
-    assert ready.node.result is None, "and chosen when it is whole"
-    ready.logic.end("finished", made(result, warnings=[doubt]))
-    assert "seed 7, 12 s on the server." in ready.ui.messageLabel.text
-    assert doubt in ready.ui.messageLabel.text and ready.colour("messageLabel") == "attention"
-    assert ready.node.result is result and "seed 7" in ready.ui.resultNote.text
-    ready.logic.end("finished", made(result))
-    assert ready.colour("messageLabel") == "good"
+    assert mocked_ready.node.result is None, "and chosen when it is whole"
+    mocked_ready.logic.end("finished", made(result, warnings=[doubt]))
+    assert "seed 7, 12 s on the server." in mocked_ready.ui.messageLabel.text
+    assert (
+        doubt in mocked_ready.ui.messageLabel.text
+        and mocked_ready.colour("messageLabel") == "attention"
+    )
+    assert mocked_ready.node.result is result and "seed 7" in mocked_ready.ui.resultNote.text
+    mocked_ready.logic.end("finished", made(result))
+    assert mocked_ready.colour("messageLabel") == "good"
 
 
-def test_a_cancellation_is_told(ready):
-    ready.press_generate()
-    ready.logic.end("cancelled")
-    assert ready.ui.messageLabel.text == "Cancelled." and ready.colour("messageLabel") == "plain"
+def test_a_cancellation_is_told(mocked_ready):
+    mocked_ready.press_generate()
+    mocked_ready.logic.end("cancelled")
+    assert (
+        mocked_ready.ui.messageLabel.text == "Cancelled."
+        and mocked_ready.colour("messageLabel") == "plain"
+    )
 
 
-def test_a_comparison_and_an_export_are_told(ready, result):
+def test_a_comparison_and_an_export_are_told(mocked_ready, result):
     from XR2MRILib.compare import Compared
     from XR2MRILib.dicom_export import Exported
 
-    table = ready.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", "the table")
-    ready.logic.end("finished", Compared(result, None, None, table, 31.234, 0.8765))
-    assert ready.ui.messageLabel.text == "PSNR 31.23 dB, SSIM 0.876."
-    assert "the table" in ready.ui.compareNote.text
-    ready.ui.exportButton.click()
-    assert ready.logic.asked[-1] == ("exportDicom", result)
-    ready.logic.end("finished", Exported(16, "knee synthetic MRI"))
-    assert ready.ui.messageLabel.text.endswith("16 images are in the DICOM database.")
+    table = mocked_ready.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", "the table")
+    mocked_ready.logic.end("finished", Compared(result, None, None, table, 31.234, 0.8765))
+    assert mocked_ready.ui.messageLabel.text == "PSNR 31.23 dB, SSIM 0.876."
+    assert "the table" in mocked_ready.ui.compareNote.text
+    mocked_ready.ui.exportButton.click()
+    assert mocked_ready.logic.asked[-1] == ("exportDicom", result)
+    mocked_ready.logic.end("finished", Exported(16, "knee synthetic MRI"))
+    assert mocked_ready.ui.messageLabel.text.endswith("16 images are in the DICOM database.")
 
 
-def test_where_the_server_finds_the_knee_is_shown(ready):
+def test_where_the_server_finds_the_knee_is_shown(mocked_ready):
     from xr2mri_client.jobs import Located
     from XR2MRILib.location import Found
 
-    ready.ui.cropButton.click()
-    assert ready.logic.asked[-1][0] == "locate"
+    mocked_ready.ui.cropButton.click()
+    assert mocked_ready.logic.asked[-1][0] == "locate"
     box = (4, 6, 44, 46)
-    ready.logic.end("finished", Found(ready.node.radiograph, Located(box, "R", ("Is it one?",))))
-    assert ready.ui.cropNote.text == "The proposed box, 40 \u00d7 40 pixels."
-    assert ready.ui.radiographNote.text == "Is it one?"
-    assert ready.colour("radiographNote") == "attention"
+    mocked_ready.logic.end(
+        "finished", Found(mocked_ready.node.radiograph, Located(box, "R", ("Is it one?",)))
+    )
+    assert mocked_ready.ui.cropNote.text == "The proposed box, 40 \u00d7 40 pixels."
+    assert mocked_ready.ui.radiographNote.text == "Is it one?"
+    assert mocked_ready.colour("radiographNote") == "attention"
 
 
-def test_nothing_is_sent_before_it_is_allowed(ready):
+def test_nothing_is_sent_before_it_is_allowed(mocked_ready):
     import qt
     from harness import dialogs
 
-    ready.logic.allowed = False
+    mocked_ready.logic.allowed = False
     dialogs.answer(qt.QMessageBox.No)
-    ready.press_generate()
-    assert ready.logic.asked == [] and URL in dialogs.shown[0]
+    mocked_ready.press_generate()
+    assert mocked_ready.logic.asked == [] and URL in dialogs.shown[0]
     dialogs.answer(qt.QMessageBox.Yes)
-    ready.press_generate()
-    assert [asked[0] for asked in ready.logic.asked] == ["start"]
+    mocked_ready.press_generate()
+    assert [asked[0] for asked in mocked_ready.logic.asked] == ["start"]
 
 
-def test_a_changed_grade_is_asked_for_with_what_if(ready, result):
-    ready.node.result = result
-    ready.events()
-    ui = ready.ui
+def test_a_changed_grade_is_asked_for_with_what_if(mocked_ready, result):
+    mocked_ready.node.result = result
+    mocked_ready.events()
+    ui = mocked_ready.ui
     ui.whatIfFeature.setCurrentIndex(ui.whatIfFeature.findData("V00XRKL"))
     ui.whatIfGrade.setCurrentIndex(ui.whatIfGrade.findData(2))
     assert "It is so already" in ui.whatIfNote.text and not ui.whatIfButton.enabled
     ui.whatIfGrade.setCurrentIndex(ui.whatIfGrade.findData(4))
     ui.whatIfButton.click()
-    assert ready.logic.asked[-1] == ("whatIf", result, {"V00XRKL": 4})
-    ready.slicer.mrmlScene.RemoveNode(ready.node.radiograph)
-    ready.events()
+    assert mocked_ready.logic.asked[-1] == ("whatIf", result, {"V00XRKL": 4})
+    mocked_ready.slicer.mrmlScene.RemoveNode(mocked_ready.node.radiograph)
+    mocked_ready.events()
     assert ui.whatIfNote.text == "Its radiograph has gone." and not ui.whatIfButton.enabled
+
+
+# --- the settings of another server -------------------------------------------------------------
+
+
+def server_with(**knobs):
+    """A server that states these limits and defaults."""
+    models = json.loads(json.dumps(fake.info()["models"]))
+    models["knee_xr2mri"]["parameters"]["properties"].update(knobs)
+    return info(models=models)
+
+
+def knob(least, most, default):
+    """As pydantic describes a number, or one that may be left to the model."""
+    limits = {"minimum": least, "maximum": most}
+    if default is None:
+        return {"anyOf": [limits, {"type": "null"}], "default": None}
+    return {**limits, "default": default}
+
+
+FEW = {
+    "num_slices": knob(10, 80, 24),
+    "samples": knob(1, 4, 2),
+    "guidance": knob(0.0, 3.0, None),
+}
+
+
+def test_limits_and_defaults_of_the_settings_are_the_servers(mocked_ready):
+    """Also after the panel was left: binding the fields gives them limits of its own."""
+    ui = mocked_ready.ui
+    mocked_ready.logic.connect(server_with(**FEW))
+    mocked_ready.widget.exit()
+    mocked_ready.widget.enter()
+    fields = (ui.slicesSpinBox, ui.samplesSpinBox, ui.guidanceSpinBox)
+    assert [field.maximum for field in fields] == [80, 4, 3.0]
+    assert (ui.slicesSpinBox.minimum, ui.slicesSpinBox.value) == (10, 24)
+    assert ui.samplesSpinBox.value == 2 and mocked_ready.node.samples == 2
+    assert ui.guidanceSpinBox.text == "the model's own"
+    mocked_ready.press_generate()
+    asked = mocked_ready.logic.asked[-1][2]
+    assert (asked.num_slices, asked.samples, asked.guidance) == (24, 2, None)
+    ui.guidanceSpinBox.value = 0.0
+    mocked_ready.press_generate()
+    assert mocked_ready.logic.asked[-1][2].guidance == 0.0, "which is no less a wish"
+
+
+def test_what_was_chosen_stays_with_another_server_as_far_as_that_takes_it(mocked_ready):
+    ui = mocked_ready.ui
+    mocked_ready.logic.connect(server_with(**FEW))
+    ui.slicesSpinBox.value, ui.guidanceSpinBox.value = 60, 2.5
+    more = {"num_slices": knob(1, 500, 100), "samples": knob(1, 9, 3), "steps": knob(1, 90, 20)}
+    mocked_ready.logic.connect(server_with(**more, guidance=knob(1.0, 2.0, None)))
+    assert (mocked_ready.node.numSlices, mocked_ready.node.guidance) == (60, 2.0)
+    assert (mocked_ready.node.samples, mocked_ready.node.steps) == (3, 20), (
+        "what nobody chose is the server's"
+    )
+    mocked_ready.logic.connect(server_with(num_slices=knob(1, 50, 30)))
+    assert mocked_ready.node.numSlices == ui.slicesSpinBox.value == 50
+
+
+@pytest.mark.parametrize("limits", [("a", 5, 1), (1, 10**30, 10**30), (None, None, None)])
+def test_limits_that_are_none_break_nothing(mocked_ready, limits):
+    mocked_ready.logic.connect(server_with(num_slices=knob(*limits) if limits[0] else {}))
+    mocked_ready.press_generate()
+    assert mocked_ready.logic.asked[-1][0] == "start"
+
+
+def test_the_slider_and_its_field_go_together(mocked_ready):
+    ui = mocked_ready.ui
+    ui.slicesSlider.value = 70
+    assert ui.slicesSpinBox.value == mocked_ready.node.numSlices == 70
+    ui.slicesSpinBox.value = 1500
+    assert mocked_ready.node.numSlices == 1500 and ui.slicesSlider.value == ui.slicesSlider.maximum
 
 
 # --- the form of another server -----------------------------------------------------------------
@@ -331,29 +418,29 @@ def other_form() -> dict:
     return {**form, "x-groups": [g for g in form["x-groups"] if "V00XRKL" in g["properties"]]}
 
 
-def test_what_a_new_servers_form_does_not_know_is_dropped_and_named(ready):
-    ready.grade(V00XRKL=2, V00XRJSM=1, V00XROSFM=3)
-    ready.logic.connect(info(form=other_form()))
-    ready.events()
-    note = ready.ui.formNote.text
+def test_what_a_new_servers_form_does_not_know_is_dropped_and_named(mocked_ready):
+    mocked_ready.grade(V00XRKL=2, V00XRJSM=1, V00XROSFM=3)
+    mocked_ready.logic.connect(info(form=other_form()))
+    mocked_ready.events()
+    note = mocked_ready.ui.formNote.text
     assert note.startswith("Left out") and "V00XRJSM 1" in note and "V00XROSFM 3" in note
     assert "V00XRKL" not in note and "\n" not in note
-    assert ready.colour("formNote") == "attention"
-    assert ready.node.features == {"V00XRKL": 2}, "what is known stays"
-    ready.press_generate()
-    assert dict(ready.logic.asked[-1][2].features) == {"V00XRKL": 2}, "and alone is sent"
-    ready.grade(V00XRKL=1)
-    assert ready.ui.formNote.text == "", "it is said once"
+    assert mocked_ready.colour("formNote") == "attention"
+    assert mocked_ready.node.features == {"V00XRKL": 2}, "what is known stays"
+    mocked_ready.press_generate()
+    assert dict(mocked_ready.logic.asked[-1][2].features) == {"V00XRKL": 2}, "and alone is sent"
+    mocked_ready.grade(V00XRKL=1)
+    assert mocked_ready.ui.formNote.text == "", "it is said once"
 
 
-def test_a_grade_that_the_new_server_does_not_accept_is_dropped_too(ready):
-    ready.grade(V00XRKL=4)
-    ready.logic.connect(info(form=other_form()))
-    ready.events()
-    assert "V00XRKL 4" in ready.ui.formNote.text and ready.node.features == {}
-    ready.logic.connect(info())
-    ready.events()
-    assert ready.ui.formNote.text == "" and ready.ui.generateButton.enabled
+def test_a_grade_that_the_new_server_does_not_accept_is_dropped_too(mocked_ready):
+    mocked_ready.grade(V00XRKL=4)
+    mocked_ready.logic.connect(info(form=other_form()))
+    mocked_ready.events()
+    assert "V00XRKL 4" in mocked_ready.ui.formNote.text and mocked_ready.node.features == {}
+    mocked_ready.logic.connect(info())
+    mocked_ready.events()
+    assert mocked_ready.ui.formNote.text == "" and mocked_ready.ui.generateButton.enabled
 
 
 # --- what a server says is text -----------------------------------------------------------------
@@ -400,7 +487,7 @@ def test_what_a_server_says_is_shown_as_it_stands(mocked, radiograph):
         assert HOSTILE in document.toPlainText(), "the tip shows it as it stands"
 
 
-def test_the_question_before_an_upload_is_plain(ready):
+def test_the_question_before_an_upload_is_plain(mocked_ready):
     import qt
     from harness import dialogs
 
@@ -408,7 +495,7 @@ def test_the_question_before_an_upload_is_plain(ready):
         assert box.textFormat == qt.Qt.PlainText
         return qt.QMessageBox.No
 
-    ready.logic.allowed = False
+    mocked_ready.logic.allowed = False
     dialogs.answer(look)
-    ready.ui.generateButton.click()
-    assert ready.logic.asked == []
+    mocked_ready.ui.generateButton.click()
+    assert mocked_ready.logic.asked == []

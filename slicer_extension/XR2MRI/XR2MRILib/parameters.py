@@ -12,10 +12,15 @@ from slicer.parameterNodeWrapper import (
     parameterNodeWrapper,
 )
 
+from .request import Request
+
 if TYPE_CHECKING:
     from slicer.parameterNodeWrapper import WrappedNode  # of the stubs: what the wrapper adds
 else:
     WrappedNode = object
+
+MOST = 1_000_000
+"""Largest number that a field takes. What a server takes is less, and the server says it."""
 
 
 @parameterNodeWrapper
@@ -32,7 +37,7 @@ class _Parameters(WrappedNode):
         features: grades by name.
         demographics: what is given of the patient, by name, as text.
         kind, numSlices, steps, sampler, guidance, newSeed, seed, samples: see `request.Request`; 0
-            steps and an empty sampler are the model's own.
+            steps, an empty sampler and a guidance below 0 are the model's own.
         pixelsOnly: send the picture without the DICOM header.
         recalled: whether the options of the last session have been taken.
         result: the generated volume that is looked at.
@@ -48,13 +53,13 @@ class _Parameters(WrappedNode):
     features: Dict[str, int]
     demographics: Dict[str, str]
     kind: str = "sample"
-    numSlices: Annotated[int, WithinRange(30, 500)] = 50
-    steps: Annotated[int, WithinRange(0, 1000)] = 0
+    numSlices: Annotated[int, WithinRange(1, MOST)] = Request.num_slices
+    steps: Annotated[int, WithinRange(0, MOST)] = 0
     sampler: str = ""
-    guidance: Annotated[float, WithinRange(0, 50)] = 1.0
+    guidance: Annotated[float, WithinRange(-1, MOST)] = -1.0
     newSeed: bool = True
     seed: Annotated[int, WithinRange(0, 2147483647)] = 0
-    samples: Annotated[int, WithinRange(1, 16)] = 1
+    samples: Annotated[int, WithinRange(1, MOST)] = Request.samples
     pixelsOnly: bool = False
     recalled: bool = False
     result: vtkMRMLScalarVolumeNode
@@ -71,7 +76,8 @@ class XR2MRIParameterNode(_Parameters):
     _noted: Optional[List[Any]] = None  # tags of observers, while widgets are being connected
 
     def connectGui(self, gui: Any) -> Tuple[Any, List[Any]]:
-        """Bind the widgets whose property `SlicerParameterName` names a parameter.
+        """Bind the widgets whose property `SlicerParameterName` names a parameter. Each keeps its
+        limits, which are the server's; binding alone would give it those of the annotation.
 
         Args:
             gui: what `slicer.util.childWidgetVariables` gives.
@@ -79,13 +85,17 @@ class XR2MRIParameterNode(_Parameters):
         Returns:
             What `disconnectGui` wants.
         """
-        named = ((w.property(SlicerParameterNamePropertyName), w) for w in vars(gui).values())
+        named = [(w.property(SlicerParameterNamePropertyName), w) for w in vars(gui).values()]
+        limited = [w for name, w in named if name and hasattr(w, "setRange")]
+        limits = [(w, w.minimum, w.maximum) for w in limited]
         observers: List[Any] = []
         self._noted = observers
         try:
             tag = self.connectParametersToGui({name: w for name, w in named if name})
         finally:
             self._noted = None
+        for widget, least, most in limits:
+            widget.setRange(least, most)
         return tag, observers
 
     def disconnectGui(self, guiTag: Tuple[Any, List[Any]]) -> None:

@@ -66,6 +66,8 @@ class GenerateSection(Section):
         self._patient, self._options = patient, options
         keys = qt.QKeySequence(SHORTCUT)
         shown = keys.toString(qt.QKeySequence.NativeText)
+        if shown == SHORTCUT:  # this Qt has no words of the language for keys
+            shown = _("Ctrl+Return")
         ui.generateButton.text = _("Generate MRI ({keys})").format(keys=shown)
         ui.generateButton.setShortcut(keys)  # a new text takes the one before away
         ui.generateButton.connect("clicked(bool)", self._on_generate)
@@ -133,20 +135,12 @@ class GenerateSection(Section):
 
     def request(self) -> Request:
         """What the panel asks for."""
-        node = self.node
         return Request(
             features=self._features.form.values,
             demographics=self._patient.values,
-            laterality=node.laterality,
+            laterality=self.node.laterality,
             box=self._radiograph.box,
-            kind=node.kind,
-            num_slices=node.numSlices,
-            steps=node.steps or None,
-            sampler=node.sampler or None,
-            guidance=node.guidance,
-            samples=node.samples,
-            seed=None if node.newSeed else node.seed,
-            pixels_only=node.pixelsOnly,
+            **self._options.asked(),
         )
 
     def _missing(self) -> str:

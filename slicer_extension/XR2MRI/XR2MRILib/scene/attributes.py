@@ -20,7 +20,7 @@ NOTICE = "XR2MRI.Notice"
 RECORD = "XR2MRI.Record"
 """JSON: what the server says that a volume was made from and with; kept, with `PUBLIC` of it as an
 attribute of the volume."""
-PUBLIC = (
+PUBLIC = (  # by name: what a server tells next may be of the patient
     "notice",
     "kind",
     "laterality",
