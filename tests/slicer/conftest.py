@@ -124,8 +124,7 @@ def mocked(slicer):
 
 @pytest.fixture
 def ready(user, faulty, radiograph):
-    """Somebody whose panel is connected to a healthy server, with a radiograph chosen; files whose
-    panels need more, or another logic, add to it under the same name."""
+    """Somebody whose panel is connected to a healthy server, with a radiograph chosen."""
     user.connect(faulty.url)
     user.choose(radiograph)
     assert user.ui.generateButton.enabled, user.says()

@@ -25,7 +25,12 @@ from harness import dialogs, start, stop
 from PIL import Image
 from user import MODULE, User
 
-SLICES, FEW, SEED, COLOURS, SIZE = 60, 30, 7, 220, (1440, 840)
+SLICES, FEW, SEED, SIZE = 50, 30, 7, (1440, 840)
+TALL = 2400
+"""Pixels of a window in which every section of the panel has room."""
+COLOURS = 96, 144
+"""Of the panel and of the views: 256 in all, of which none is lent to the other half, where it
+would make coloured letters or coarse shades."""
 NOTICE = (255, 140, 26)
 SAMPLES = MODULE.parent / "Resources" / "SampleData"
 
@@ -78,7 +83,6 @@ def uncertainty(slicer: Any, url: str, path: Path) -> None:
     _generate(user, FEW)
     overlays = user.ui.overlayComboBox
     overlays.setCurrentIndex(overlays.findData("XR2MRI.std"))
-    user.events()
     user.ui.featuresSection.collapsed = True
     save(user, path)
     _leave(user)
@@ -103,7 +107,6 @@ def batch(slicer: Any, url: str, path: Path) -> None:
     for section in ("radiographSection", "featuresSection", "resultSection"):
         getattr(user.ui, section).collapsed = True
     user.ui.batchSection.collapsed = False
-    user.events()
     save(user, path)
     _leave(user)
 
@@ -117,6 +120,11 @@ def german(slicer: Any, url: str, path: Path) -> None:
     user.ui.optionsSection.collapsed = False
     user.ui.featuresSection.collapsed = True
     save(user, path)
+    for section in ("radiographSection", "optionsSection", "resultSection"):
+        getattr(user.ui, section).collapsed = True
+    for section in ("serverSection", "featuresSection", "compareSection", "batchSection"):
+        getattr(user.ui, section).collapsed = False
+    save_panel(user, path.with_name(f"{path.stem}_panel.png"))
     _leave(user)
 
 
@@ -132,8 +140,15 @@ def _ready(slicer: Any, url: str) -> User:
     """Somebody who is connected, with the module as it is loaded now."""
     for name in [n for n in sys.modules if n.split(".")[0] in ("XR2MRILib", "xr2mri_client")]:
         del sys.modules[name]
+    from xr2mri_client.own_server import Access
+
     user = User(slicer)
+    window = user.slicer.util.mainWindow()
+    window.resize(*SIZE)
+    window.show()
+    user.logic.computer.server.access = Access(url, "")  # as where the panel has started it
     user.connect(url)
+    user.events(5)
     return user
 
 
@@ -158,21 +173,73 @@ def save(user: User, path: Path) -> None:
     window.resize(*SIZE)
     window.show()
     user.events(5)
-    user.slicer.app.layoutManager().resetThreeDViews()
-    user.events(5)
+    _shrink_to_rows(user)
     user.picture(path)
+    edge = window.dock.mapTo(window, window.dock.rect.topRight()).x() + 1
     with Image.open(path) as picture:
-        small(picture.convert("RGB")).save(path, optimize=True)
+        small(picture.convert("RGB"), edge).save(path, optimize=True)
 
 
-def small(picture: Image.Image) -> Image.Image:
-    """The picture in few colours, those of the notice among them, though it is small."""
-    palette = picture.quantize(COLOURS).getpalette()[: 3 * COLOURS]
-    for share in range(1, 17):
-        palette += [round(share / 16 * channel) for channel in NOTICE]
-    table = Image.new("P", (1, 1))
-    table.putpalette(palette)
-    return picture.quantize(palette=table, dither=Image.Dither.NONE)
+def save_panel(user: User, path: Path) -> None:
+    """The panel alone, as high as it wants to be."""
+    window = user.slicer.util.mainWindow()
+    window.resize(SIZE[0], TALL)
+    user.events(5)
+    ui = user.ui
+    spare = ui.sectionsArea.viewport().height - ui.sections.minimumSizeHint.height()
+    window.resize(SIZE[0], TALL - max(spare, 0))
+    user.events(5)
+    window.panel.grab().save(str(path))
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def _shrink_to_rows(user: User) -> None:
+    """Make the window so much lower that the panel's edge cuts no row in two."""
+    import qt
+
+    window, area = user.slicer.util.mainWindow(), user.ui.sectionsArea
+    for _round in range(20):
+        edge, cut = area.viewport().height, []
+        for widget in user.ui.sections.findChildren(qt.QWidget):
+            if not widget.isVisible() or widget.findChildren(qt.QWidget):
+                continue
+            top = widget.mapTo(area.viewport(), widget.rect.topLeft()).y()
+            if top < edge < top + widget.height:
+                cut.append(edge - top)
+        if not cut:
+            return
+        window.resize(window.width, window.height - max(cut))
+        user.events(3)
+
+
+def small(picture: Image.Image, edge: int) -> Image.Image:
+    """The picture in few colours.
+
+    Args:
+        picture: a window.
+        edge: columns of the panel; the views begin there.
+    """
+    panel, views = (
+        picture.crop(box)
+        for box in ((0, 0, edge, picture.height), (edge, 0, picture.width, picture.height))
+    )
+    notice = [round(share / 16 * channel) for share in range(1, 17) for channel in NOTICE]
+    palettes = [
+        (half.quantize(colours).getpalette() + [0] * 768)[: 3 * colours]
+        for half, colours in ((panel, COLOURS[0]), (views, COLOURS[1]))
+    ]
+    drawn = Image.new("P", picture.size)
+    drawn.putpalette([*palettes[0], *palettes[1], *notice])
+    for half, palette, first, column in (
+        (panel, palettes[0], 0, 0),
+        (views, [*palettes[1], *notice], COLOURS[0], edge),
+    ):
+        table = Image.new("P", (1, 1))
+        table.putpalette(palette)
+        part = half.quantize(palette=table, dither=Image.Dither.NONE)
+        drawn.paste(part.point(lambda index, first=first: index + first), (column, 0))
+    return drawn
 
 
 if __name__ == "__main__":

@@ -187,7 +187,7 @@ def test_export_puts_a_series_beside_the_radiograph(user, server, database, impo
 
 
 @pytest.fixture
-def ready(ready, faulty, database):
+def exportable(ready, faulty, database):
     """With a volume that may be exported."""
     ready.generate()
     faulty.plan[RESULT] = Answer(body=zipped(6))
@@ -227,49 +227,51 @@ def nothing_is_left(user, database) -> bool:
     return database.patients() == [] and left == [] and user.logic.state == "idle"
 
 
-def test_export_works_with_a_small_server(ready, database):
-    assert "6 images are in the DICOM database" in export(ready)
+def test_export_works_with_a_small_server(exportable, database):
+    assert "6 images are in the DICOM database" in export(exportable)
     assert len(database.instancesForSeries(SERIES)) == 6
 
 
-def test_export_without_an_open_database_is_told(ready, database, faulty):
+def test_export_without_an_open_database_is_told(exportable, database, faulty):
     database.closeDatabase()
     faulty.asked.clear()
-    assert "Open the module DICOM once" in export(ready)
-    assert ready.colour("messageLabel") == "bad" and not faulty.asked, "before anything is sent"
+    assert "Open the module DICOM once" in export(exportable)
+    assert exportable.colour("messageLabel") == "bad" and not faulty.asked, (
+        "before anything is sent"
+    )
 
 
-def test_a_disk_that_is_full_is_told_and_no_half_of_a_series_stays(ready, database):
+def test_a_disk_that_is_full_is_told_and_no_half_of_a_series_stays(exportable, database):
     database.room = 4
-    message = export(ready)
+    message = export(exportable)
     assert "took 4 of 6 images" in message and "disk full" in message
-    assert ready.colour("messageLabel") == "bad" and nothing_is_left(ready, database)
+    assert exportable.colour("messageLabel") == "bad" and nothing_is_left(exportable, database)
     database.room = None
-    assert "6 images are in" in export(ready), "and then it works"
+    assert "6 images are in" in export(exportable), "and then it works"
 
 
-def test_a_folder_that_takes_no_files_is_told(ready, database, monkeypatch):
+def test_a_folder_that_takes_no_files_is_told(exportable, database, monkeypatch):
     import errno
 
     def full(_path, _data):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    message = export(ready)
+    message = export(exportable)
     assert "cannot be written" in message and "No space left" in message and "disk full" in message
     monkeypatch.undo()
-    assert nothing_is_left(ready, database)
+    assert nothing_is_left(exportable, database)
 
 
-def test_a_temporary_folder_that_has_gone_is_told(ready, database, monkeypatch, tmp_path):
+def test_a_temporary_folder_that_has_gone_is_told(exportable, database, monkeypatch, tmp_path):
     from XR2MRILib import dicom_export
 
     def nowhere(**_):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(dicom_export.tempfile, "mkdtemp", nowhere)
-    assert "Permission denied" in export(ready)
-    assert ready.colour("messageLabel") == "bad" and nothing_is_left(ready, database)
+    assert "Permission denied" in export(exportable)
+    assert exportable.colour("messageLabel") == "bad" and nothing_is_left(exportable, database)
 
 
 REFUSALS = {
@@ -281,35 +283,37 @@ REFUSALS = {
 }
 
 
-def test_what_a_server_answers_instead_is_told(ready, database, faulty):
+def test_what_a_server_answers_instead_is_told(exportable, database, faulty):
     wrong = []
     for name, (answer, text) in REFUSALS.items():
         faulty.plan[RESULT] = answer
-        message = export(ready)
-        if text not in message or ready.colour("messageLabel") != "bad":
+        message = export(exportable)
+        if text not in message or exportable.colour("messageLabel") != "bad":
             wrong.append((name, message))
-        assert nothing_is_left(ready, database), name
+        assert nothing_is_left(exportable, database), name
     assert not wrong
 
 
-def test_a_server_that_has_forgotten_the_job_makes_it_again(ready, database, faulty):
+def test_a_server_that_has_forgotten_the_job_makes_it_again(exportable, database, faulty):
     faulty.asked.clear()
     gone = [Answer(404, {"detail": "no job"}), Answer(body=zipped(6))]
     faulty.plan[RESULT] = gone
-    assert "6 images are in" in export(ready)
+    assert "6 images are in" in export(exportable)
     parameters, _file = sent(faulty)
     assert parameters["seed"] == fake.SEED and parameters["output_format"] == "dicom"
 
 
-def test_export_can_be_cancelled(ready, database, faulty):
+def test_export_can_be_cancelled(exportable, database, faulty):
     faulty.plan[RESULT] = Answer(body=zipped(6), pause=2)
-    ready.ui.exportButton.click()
-    ready.until(lambda: faulty.count("GET", "result") > 1, "it is asked for")
-    ready.ui.cancelButton.click()
-    assert ready.ui.messageLabel.text == "Cancelled." and nothing_is_left(ready, database)
+    exportable.ui.exportButton.click()
+    exportable.until(lambda: faulty.count("GET", "result") > 1, "it is asked for")
+    exportable.ui.cancelButton.click()
+    assert exportable.ui.messageLabel.text == "Cancelled." and nothing_is_left(exportable, database)
 
 
-def test_without_its_radiograph_there_is_no_export(ready, database):
-    ready.slicer.mrmlScene.RemoveNode(ready.node.result.GetNodeReference("XR2MRI.radiograph"))
-    ready.events()
-    assert "has gone" in export(ready)
+def test_without_its_radiograph_there_is_no_export(exportable, database):
+    exportable.slicer.mrmlScene.RemoveNode(
+        exportable.node.result.GetNodeReference("XR2MRI.radiograph")
+    )
+    exportable.events()
+    assert "has gone" in export(exportable)

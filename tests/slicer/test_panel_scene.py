@@ -15,7 +15,7 @@ JOB = f"/jobs/{fake.JOB}"
 
 
 @pytest.fixture
-def ready(user):
+def rehearsed(user):
     """The panel with its sample radiograph, connected to no more than a rehearsal."""
     user.rehearse()
     user.ui.sampleButton.click()
@@ -40,24 +40,24 @@ def hierarchy_of(slicer, node):
     return hierarchy, hierarchy.GetItemByDataNode(node)
 
 
-def test_the_volume_lies_beside_its_radiograph(ready):
-    slicer = ready.slicer
-    xray = ready.node.radiograph
+def test_the_volume_lies_beside_its_radiograph(rehearsed):
+    slicer = rehearsed.slicer
+    xray = rehearsed.node.radiograph
     hierarchy, item = hierarchy_of(slicer, xray)
     patient = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), "Patient")
     study = hierarchy.CreateStudyItem(patient, "Study")
     hierarchy.SetItemParent(item, study)
-    volume = ready.generate()
+    volume = rehearsed.generate()
     assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(volume)) == study
     assert volume.GetNodeReference("XR2MRI.radiograph") is xray
     assert volume.GetName() == f"{xray.GetName()} synthetic MRI"
-    again = ready.generate()
+    again = rehearsed.generate()
     assert again.GetName() != volume.GetName(), "two volumes have two names"
 
 
-def test_the_volume_is_shown_well(ready):
-    slicer = ready.slicer
-    volume = ready.generate()
+def test_the_volume_is_shown_well(rehearsed):
+    slicer = rehearsed.slicer
+    volume = rehearsed.generate()
     display = volume.GetDisplayNode()
     values = slicer.util.arrayFromVolume(volume)
     assert not display.GetAutoWindowLevel() and display.GetInterpolate()
@@ -68,7 +68,7 @@ def test_the_volume_is_shown_well(ready):
     }
     assert set(shown) == {"XR2MRIRadiograph", "Red", "Green", "Yellow"}
     xray = shown.pop("XR2MRIRadiograph")
-    assert xray.GetBackgroundVolumeID() == ready.node.radiograph.GetID()
+    assert xray.GetBackgroundVolumeID() == rehearsed.node.radiograph.GetID()
     assert {c.GetBackgroundVolumeID() for c in shown.values()} == {volume.GetID()}
     orientations = {n: manager.sliceWidget(n).mrmlSliceNode().GetOrientation() for n in shown}
     assert orientations == {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
@@ -76,32 +76,32 @@ def test_the_volume_is_shown_well(ready):
     assert rendering is not None and rendering.GetVisibility()
 
 
-def test_every_view_that_shows_it_says_synthetic(ready, tmp_path):
-    slicer = ready.slicer
+def test_every_view_that_shows_it_says_synthetic(rehearsed, tmp_path):
+    slicer = rehearsed.slicer
     slicer.util.mainWindow().show()
-    volume = ready.generate()
+    volume = rehearsed.generate()
     notice = slicer.modules.XR2MRINotice
-    ready.events()
+    rehearsed.events()
     assert all(notice.shown_in(name) for name in ("Red", "Green", "Yellow"))
     assert not notice.shown_in("XR2MRIRadiograph"), "the radiograph is not synthetic"
     view = slicer.app.layoutManager().sliceWidget("Green").sliceView()
     view.forceRender()
     with_notice = view.image.copy()
     slicer.util.setSliceViewerLayers(background=None)
-    ready.events()
+    rehearsed.events()
     assert not notice.shown_in("Green")
     slicer.util.setSliceViewerLayers(background=volume)
-    ready.events()
+    rehearsed.events()
     corner = with_notice[-60:, -260:].astype(int)
     orange = (corner[..., 0] > 150) & (corner[..., 2] < 100)
     assert orange.sum() > 50, "the words are in the picture"
 
 
 @pytest.mark.parametrize("ending", ["mrb", "mrml"])
-def test_saved_and_opened_again_it_is_the_same(ready, tmp_path, ending):
-    slicer = ready.slicer
-    ready.grade(V00XRKL=3)
-    volume = ready.generate()
+def test_saved_and_opened_again_it_is_the_same(rehearsed, tmp_path, ending):
+    slicer = rehearsed.slicer
+    rehearsed.grade(V00XRKL=3)
+    volume = rehearsed.generate()
     names = [n for n in volume.GetAttributeNames() if n.startswith("XR2MRI.")]
     kept = {name: volume.GetAttribute(name) for name in names}
     assert {"XR2MRI.Record", "XR2MRI.Request", "XR2MRI.Kind", "XR2MRI.Notice"} <= set(kept)
@@ -112,45 +112,45 @@ def test_saved_and_opened_again_it_is_the_same(ready, tmp_path, ending):
             slicer.util.saveNode(node, str(tmp_path / f"{node.GetID()}.nrrd"))
     assert slicer.util.saveScene(str(tmp_path / f"scene.{ending}"))
     slicer.mrmlScene.Clear(0)
-    ready.events()
-    assert ready.node.features == {}, "a new scene is a new form"
+    rehearsed.events()
+    assert rehearsed.node.features == {}, "a new scene is a new form"
     slicer.util.loadScene(str(tmp_path / f"scene.{ending}"))
-    ready.events()
+    rehearsed.events()
     again = slicer.util.getNode(name)
     assert {n: again.GetAttribute(n) for n in kept} == kept
     assert np.array_equal(slicer.util.arrayFromVolume(again), values)
-    assert ready.node.result is again and ready.node.features == {"V00XRKL": 3}
-    assert again.GetNodeReference("XR2MRI.radiograph") is ready.node.radiograph
-    assert ready.grade_button("V00XRKL", 3).checked
-    assert ready.ui.whatIfButton.enabled, "and one can go on with it"
+    assert rehearsed.node.result is again and rehearsed.node.features == {"V00XRKL": 3}
+    assert again.GetNodeReference("XR2MRI.radiograph") is rehearsed.node.radiograph
+    assert rehearsed.grade_button("V00XRKL", 3).checked
+    assert rehearsed.ui.whatIfButton.enabled, "and one can go on with it"
 
 
-def test_samples_bring_mean_and_uncertainty_as_an_overlay(ready):
-    slicer = ready.slicer
-    ready.ui.samplesSpinBox.value = 2
-    volume = ready.generate()
+def test_samples_bring_mean_and_uncertainty_as_an_overlay(rehearsed):
+    slicer = rehearsed.slicer
+    rehearsed.ui.samplesSpinBox.value = 2
+    volume = rehearsed.generate()
     std = volume.GetNodeReference("XR2MRI.std")
     assert std.GetAttribute("XR2MRI.Kind") == "std"
     assert volume.GetNodeReference("XR2MRI.mean") is not None
-    combo = ready.ui.overlayComboBox
+    combo = rehearsed.ui.overlayComboBox
     combo.setCurrentIndex(combo.findData("XR2MRI.std"))
-    ready.events()
+    rehearsed.events()
     green = slicer.app.layoutManager().sliceWidget("Green").mrmlSliceCompositeNode()
     assert green.GetForegroundVolumeID() == std.GetID() and green.GetForegroundOpacity() > 0
     combo.setCurrentIndex(0)
-    ready.events()
+    rehearsed.events()
     assert not green.GetForegroundVolumeID()
 
 
-def test_what_if_keeps_the_seed_and_overlays_the_difference(ready):
-    slicer = ready.slicer
-    ready.grade(V00XRKL=0)
-    first = ready.generate()
-    ready.ui.whatIfFeature.setCurrentIndex(ready.ui.whatIfFeature.findData("V00XRKL"))
-    ready.ui.whatIfGrade.setCurrentIndex(ready.ui.whatIfGrade.findData(4))
-    ready.ui.whatIfButton.click()
-    ready.until_idle()
-    second = ready.node.result
+def test_what_if_keeps_the_seed_and_overlays_the_difference(rehearsed):
+    slicer = rehearsed.slicer
+    rehearsed.grade(V00XRKL=0)
+    first = rehearsed.generate()
+    rehearsed.ui.whatIfFeature.setCurrentIndex(rehearsed.ui.whatIfFeature.findData("V00XRKL"))
+    rehearsed.ui.whatIfGrade.setCurrentIndex(rehearsed.ui.whatIfGrade.findData(4))
+    rehearsed.ui.whatIfButton.click()
+    rehearsed.until_idle()
+    second = rehearsed.node.result
     assert second is not first
     made = [json.loads(node.GetAttribute("XR2MRI.Request")) for node in (first, second)]
     assert made[0]["features"] == {"V00XRKL": 0} and made[1]["features"] == {"V00XRKL": 4}
@@ -163,21 +163,21 @@ def test_what_if_keeps_the_seed_and_overlays_the_difference(ready):
     assert green.GetForegroundVolumeID() == difference.GetID(), "the overlay is on by itself"
 
 
-def test_a_comparison_with_a_real_volume_makes_maps_and_a_table(ready):
+def test_a_comparison_with_a_real_volume_makes_maps_and_a_table(rehearsed):
     from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-    slicer = ready.slicer
-    volume = ready.generate()
+    slicer = rehearsed.slicer
+    volume = rehearsed.generate()
     values = slicer.util.arrayFromVolume(volume)
     noise = np.random.default_rng(0).normal(0, 0.05, values.shape)
     real = np.clip(values + noise, 0, 1).astype(np.float32)
     real[0, 0, 0] = 1.0
     matrix = volume_matrix(slicer, volume)
     node = slicer.util.addVolumeFromArray(1000 * real, matrix, name="real MRI")
-    ready.ui.realMriSelector.setCurrentNode(node)
-    assert ready.ui.compareButton.enabled
-    ready.ui.compareButton.click()
-    ready.until_idle()
+    rehearsed.ui.realMriSelector.setCurrentNode(node)
+    assert rehearsed.ui.compareButton.enabled
+    rehearsed.ui.compareButton.click()
+    rehearsed.until_idle()
     table = volume.GetNodeReference("XR2MRI.table")
     assert table.GetNumberOfRows() == values.shape[1]
     names = [table.GetColumnName(i) for i in range(table.GetNumberOfColumns())]
@@ -193,7 +193,7 @@ def test_a_comparison_with_a_real_volume_makes_maps_and_a_table(ready):
     difference = volume.GetNodeReference("XR2MRI.realDifference")
     assert np.abs(slicer.util.arrayFromVolume(difference) - (values - scaled)).max() < 1e-4
     assert volume.GetNodeReference("XR2MRI.edges").GetAttribute("XR2MRI.Kind") == "edges"
-    assert "PSNR" in ready.ui.compareNote.text and "SSIM" in ready.ui.compareNote.text
+    assert "PSNR" in rehearsed.ui.compareNote.text and "SSIM" in rehearsed.ui.compareNote.text
 
 
 def volume_matrix(slicer, node):

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from harness import dialogs
-from test_panel_mock import info, made, ready, result  # noqa: F401  (fixtures)
+from test_panel_mock import info, made, mocked_ready, result  # noqa: F401  (fixtures)
 
 pytestmark = pytest.mark.gui
 
@@ -65,12 +65,16 @@ def test_generate_progress_and_cancel_are_always_in_sight(screen):
 
 def test_the_server_folds_once_it_is_connected_and_opens_where_it_is_wanted(mocked):
     from xr2mri_client.errors import LoginNeeded
+    from xr2mri_client.own_server import Access
 
     user, ui = mocked, mocked.ui
     assert not ui.serverSection.collapsed and ui.serverSection.text == "Server"
     user.logic.connect(info())
     assert ui.serverSection.collapsed
     assert ui.serverSection.text == "Server: http://mri.hospital.example"
+    user.logic.computer.access = Access(info().url, "x")
+    user.logic.connect(info())
+    assert ui.serverSection.text == "Server: on this computer, running", "and no number of a port"
     ui.serverSection.collapsed = False
     assert not user.shown("loginFrame") and not user.shown("caFrame"), "what was hidden stays so"
     ui.serverSection.collapsed = True
@@ -159,6 +163,141 @@ def test_the_layout_is_asked_for_once_and_remembered(user):
     assert layout.is_shown() and settings.own_layout() is True, "who asks for it has answered"
 
 
+def cut_off(slicer, node) -> dict[str, float]:
+    """The views of a volume that show less than all of it, with the mm that are missing at a side;
+    but for a slice's thickness, by which one may be off its centre."""
+    import numpy as np
+
+    from XR2MRILib.scene import layout
+
+    bounds, found = np.zeros(6), {}
+    node.GetRASBounds(bounds)
+    corners = [[x, y, z, 1] for x in bounds[:2] for y in bounds[2:4] for z in bounds[4:]]
+    for tag in layout.VOLUME_VIEWS:
+        view = layout.slice_node(tag)
+        turn = view.GetSliceToRAS()
+        turn = np.array([[turn.GetElement(row, k) for k in range(4)] for row in range(4)])
+        there = np.abs(np.linalg.inv(turn) @ np.array(corners).T).max(axis=1)
+        missing = max(there[axis] - view.GetFieldOfView()[axis] / 2 for axis in (0, 1))
+        if missing > 3:
+            found[tag] = round(float(missing), 1)
+    return found
+
+
+@pytest.fixture
+def wide(user):
+    """Somebody who looks at a volume in a wide window."""
+    window = user.slicer.util.mainWindow()
+    window.resize(1400, 800)
+    window.show()
+    user.rehearse()
+    user.ui.sampleButton.click()
+    user.events()
+    user.generate()
+    assert cut_off(user.slicer, user.node.result) == {}
+    return user
+
+
+@pytest.mark.parametrize("cause", ["layout", "form"])
+def test_views_that_become_narrower_meanwhile_still_show_the_whole_volume(wide, cause):
+    from XR2MRILib.scene import layout
+
+    user, slicer, ui = wide, wide.slicer, wide.ui
+    before = layout.slice_node("Red").GetDimensions()[0]
+    if cause == "layout":
+        manager = slicer.app.layoutManager()
+        manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+        user.events()
+        ui.layoutButton.click()
+    else:
+        user.widget.panel.features.placed.emit()
+    slicer.util.mainWindow().resize(1000, 800)
+    user.until(lambda: layout.slice_node("Red").GetDimensions()[0] < 0.9 * before, "narrower", 60)
+    user.until(lambda: cut_off(slicer, user.node.result) == {}, "fitted again", 30)
+
+
+def test_a_view_that_was_zoomed_is_not_fitted_again(wide):
+    from XR2MRILib.scene import layout
+
+    user, view = wide, layout.slice_node("Red")
+    across, height, depth = view.GetFieldOfView()
+    view.SetFieldOfView(across / 3, height / 3, depth)
+    layout.settle()
+    user.slicer.util.mainWindow().resize(900, 800)
+    user.until(lambda: view.GetDimensions()[0] < 250, "narrower", 60)
+    user.until(lambda: cut_off(user.slicer, user.node.result).keys() == {"Red"}, "the others", 30)
+    assert view.GetFieldOfView()[1] == pytest.approx(height / 3)
+
+
+def test_the_solid_view_is_centred_on_the_volume_and_its_box_is_around_it(user):
+    """Though the radiograph, a plane of its own, is in the scene."""
+    import numpy as np
+
+    slicer, ui = user.slicer, user.ui
+    slicer.util.mainWindow().show()
+    user.rehearse()
+    ui.sampleButton.click()
+    volume = user.generate()
+    user.events(5)
+    wanted, plane = np.zeros(6), np.zeros(6)
+    volume.GetRASBounds(wanted)
+    user.node.radiograph.GetRASBounds(plane)
+    assert (np.abs(plane - wanted) > 10).any(), "the radiograph reaches elsewhere"
+    view = slicer.app.layoutManager().threeDWidget(0).threeDView()
+    actors = view.renderer().GetActors()
+    lines = [
+        actor
+        for actor in map(actors.GetItemAsObject, range(actors.GetNumberOfItems()))
+        if actor.GetMapper() is not None
+        and actor.GetMapper().GetInputAlgorithm() is not None
+        and actor.GetMapper().GetInputAlgorithm().IsA("vtkOutlineSource")
+    ]
+    (box,) = lines
+    assert np.allclose(box.GetBounds(), wanted, atol=1)
+    focus = view.renderer().GetActiveCamera().GetFocalPoint()
+    assert np.allclose(focus, (wanted[::2] + wanted[1::2]) / 2, atol=10)
+    assert user.node.radiograph.GetDisplayNode().GetViewNodeIDs() == (), "it is as before"
+
+
+def test_an_overlay_outshines_the_picture_below_it(slicer):
+    """White fat where the samples agree is no sign of doubt, and doubt is seen on it."""
+    import numpy as np
+
+    from xr2mri_client.volume import Volume
+    from XR2MRILib.scene import display, layout
+    from XR2MRILib.scene import result as volumes
+
+    slicer.util.mainWindow().show()
+    layout.show()
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    shape = (60, 60, 60)
+    black, white, doubt = (np.zeros(shape, np.float32) for _ in range(3))
+    white[:], doubt[20:40], doubt[40:] = 1, 0.5, 1
+    names = {"black": black, "white": white, "doubt": doubt}
+    nodes = {
+        name: volumes.add_volume(name, "volume", Volume(values, affine), None)
+        for name, values in names.items()
+    }
+    for name in ("black", "white"):
+        display.grey(nodes[name])
+    display.coloured(nodes["doubt"], display.UNCERTAINTY, 1.0)
+    green = slicer.app.layoutManager().sliceWidget("Green").sliceView()
+    shades = {}
+    for name in ("black", "white"):
+        layout.show_volume(nodes[name], nodes["doubt"])
+        slicer.app.processEvents()
+        green.forceRender()
+        rows, columns, _ = green.image.shape
+        across = green.image[rows // 2].astype(int)
+        height = min(rows, columns)  # of the volume, which is a cube
+        at = [columns // 2 + round(part * height / 3) for part in (1, 0, -1)]  # the right at left
+        shades[name] = [across[x] for x in at]
+    agree, some, most = shades["white"]
+    assert agree.sum() < shades["black"][2].sum(), "white that is certain, and black that is not"
+    assert np.abs(some - most).max() > 60, "shades of doubt are told apart on white"
+    assert np.abs(agree - agree.mean()).max() < 10, "and what is certain is grey"
+
+
 def test_the_deviation_has_a_colour_bar_and_a_legend_in_words(user):
     from XR2MRILib.scene import attributes
 
@@ -193,8 +332,8 @@ def test_the_deviation_has_a_colour_bar_and_a_legend_in_words(user):
 
 
 @pytest.mark.parametrize("ending", ["html", "pdf"])
-def test_one_click_writes_a_report(ready, result, tmp_path, ending):  # noqa: F811
-    user = ready
+def test_one_click_writes_a_report(mocked_ready, result, tmp_path, ending):  # noqa: F811
+    user = mocked_ready
     record = json.loads(result.GetDisplayNode().GetAttribute("XR2MRI.Record"))
     record |= {"warnings": ["<no> knee was found"], "box": [10, 10, 90, 80], "sampler": "ddim"}
     result.GetDisplayNode().SetAttribute("XR2MRI.Record", json.dumps(record))
@@ -227,8 +366,8 @@ def test_one_click_writes_a_report(ready, result, tmp_path, ending):  # noqa: F8
     )
 
 
-def test_a_report_that_cannot_be_written_is_told(ready, result, tmp_path):  # noqa: F811
-    user = ready
+def test_a_report_that_cannot_be_written_is_told(mocked_ready, result, tmp_path):  # noqa: F811
+    user = mocked_ready
     user.node.result = result
     user.events()
     for path in (tmp_path / "no" / "page.pdf", tmp_path / "no" / "page.html"):
@@ -237,6 +376,71 @@ def test_a_report_that_cannot_be_written_is_told(ready, result, tmp_path):  # no
         user.events()
         assert "cannot be written" in user.ui.messageLabel.text
         assert user.colour("messageLabel") == "bad"
+
+
+@pytest.mark.parametrize("ending", ["html", "pdf"])
+def test_a_fault_of_qt_in_a_report_is_told_and_leaves_no_file(
+    mocked_ready,  # noqa: F811
+    result,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+    ending,
+):
+    """And takes no earlier report away."""
+    user = mocked_ready
+    user.node.result = result
+    user.events()
+    report = sys.modules["XR2MRILib.report"]
+
+    def lacking(*_arguments):
+        raise AttributeError("no such thing in this version")
+
+    monkeypatch.setattr(report, "_write_across", lacking)
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    path = folder / f"page.{ending}"
+    for before in ("", "an earlier one"):
+        if before:
+            path.write_text(before)
+        dialogs.answer(str(path))
+        user.ui.reportButton.click()
+        user.events()
+        text = user.ui.messageLabel.text
+        assert "no such thing in this version" in text and "report it" in text
+        assert user.colour("messageLabel") == "bad"
+        assert [file.read_text() for file in folder.iterdir()] == ([before] if before else [])
+
+
+def test_no_painter_is_at_work_between_the_pieces_of_a_report(
+    mocked_ready,  # noqa: F811
+    result,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+):
+    """The scene may be closed there, and a painter that outlives its paper takes Slicer down."""
+    import qt
+
+    from XR2MRILib.generation import result_of
+
+    report, painters = sys.modules["XR2MRILib.report"], []
+
+    class Noted(qt.QPainter):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            painters.append(self)
+
+    monkeypatch.setattr(report.qt, "QPainter", Noted)
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    path = folder / "page.pdf"
+    for _piece in report.write(result_of(result), mocked_ready.logic.form, path):
+        assert not any(painter.isActive() for painter in painters)
+    assert len(painters) >= 4 and path.read_bytes().startswith(b"%PDF")
+    assert not any(painter.isActive() for painter in painters)
+    pieces = report.write(result_of(result), mocked_ready.logic.form, folder / "other.pdf")
+    next(pieces)
+    pieces.close()  # as when the scene is closed
+    assert [file.name for file in folder.iterdir()] == ["page.pdf"]
 
 
 def test_planes_are_shown_as_in_the_views(slicer):

@@ -123,6 +123,7 @@ def test_nothing_is_cut_off_in_german_and_a_generation_speaks_it(german):
     user.events()
     volume = user.generate()
     assert "synthetische MRT" in volume.GetName() and "Startwert 7" in ui.messageLabel.text
+    assert "(Strg+Eingabe)" in ui.generateButton.text
     assert "befundet" in ui.summaryLabel.text and ui.generateButton.text.startswith("MRT erzeugen")
     assert cut_off(user) == []
 

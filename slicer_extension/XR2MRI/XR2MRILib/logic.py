@@ -361,7 +361,14 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
     def locate(self, xrayNode: slicer.vtkMRMLVolumeNode, request: Request) -> None:
         """Have the server look for the knee; ends with finished (location.Found) or failed.
-        Raises what `start` raises."""
+
+        Args:
+            xrayNode: the radiograph.
+            request: what says which side it is and how the radiograph is sent.
+
+        Raises:
+            XR2MRIClientError: the same as `start`.
+        """
         client, info = self._checkMaySend()
         self._begin(Location(client, info, xrayNode, request), self.finished.emit)
 
@@ -379,7 +386,14 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
     def exportDicom(self, resultNode: slicer.vtkMRMLScalarVolumeNode) -> None:
         """Have the server make a DICOM series of a volume, and put it into Slicer's DICOM
-        database; ends with finished (dicom_export.Exported). Raises what `start` raises."""
+        database; ends with finished (dicom_export.Exported) or failed.
+
+        Args:
+            resultNode: a volume that this module generated.
+
+        Raises:
+            FormError: the volume does not tell what it was made from. And the same as `start`.
+        """
         client, _info = self._checkMaySend()
         self._begin(DicomExport(client, result_of(resultNode)), self.finished.emit)
 

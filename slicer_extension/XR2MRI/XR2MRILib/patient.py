@@ -97,8 +97,16 @@ def read_fields(schema: Mapping[str, Any] | None) -> tuple[PatientField, ...]:
 def sift(
     fields: tuple[PatientField, ...], given: Mapping[str, Any]
 ) -> tuple[dict[str, Value], list[str]]:
-    """What of given values the fields accept, and what of theirs they do not, in words. Values that
-    no field is for are passed over: another model may ask for them."""
+    """Sort given values into those that the fields accept and those that they refuse.
+
+    Args:
+        fields: what the model asks for.
+        given: values by name; those that belong to no field are passed over, because another model
+            may ask for them.
+
+    Returns:
+        The accepted values by name, and a text for each refused one, such as "Age 12".
+    """
     kept: dict[str, Value] = {}
     refused = []
     for field in fields:

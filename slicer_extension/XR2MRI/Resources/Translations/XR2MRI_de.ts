@@ -514,6 +514,14 @@
    <translation>In {folder} ist keine Röntgenaufnahme.</translation>
   </message>
   <message>
+   <source>The visual DICOM browser of this Slicer does not tell its selection.</source>
+   <translation>Der visuelle DICOM-Browser dieser Slicer-Version gibt seine Auswahl nicht preis.</translation>
+  </message>
+  <message>
+   <source>Switch back to the usual one in the module DICOM, and select the series there.</source>
+   <translation>Schalten Sie im Modul DICOM auf den gewöhnlichen um und wählen Sie die Serien dort aus.</translation>
+  </message>
+  <message>
    <source>{path} cannot be read.</source>
    <translation>{path} ist nicht lesbar.</translation>
   </message>
@@ -1151,6 +1159,10 @@ und nichts davon liegt in Slicer.</translation>
    <translation>Wird exportiert...</translation>
   </message>
   <message>
+   <source>Ctrl+Return</source>
+   <translation>Strg+Eingabe</translation>
+  </message>
+  <message>
    <source>Generate MRI ({keys})</source>
    <translation>MRT erzeugen ({keys})</translation>
   </message>
@@ -1402,14 +1414,6 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
  <context>
   <name>panel.server</name>
   <message>
-   <source>Server: {url}</source>
-   <translation>Server: {url}</translation>
-  </message>
-  <message>
-   <source>Server</source>
-   <translation>Server</translation>
-  </message>
-  <message>
    <source>Stop</source>
    <translation>Anhalten</translation>
   </message>
@@ -1424,6 +1428,18 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
   <message>
    <source>Not connected.</source>
    <translation>Nicht verbunden.</translation>
+  </message>
+  <message>
+   <source>Server</source>
+   <translation>Server</translation>
+  </message>
+  <message>
+   <source>Server: on this computer, running</source>
+   <translation>Server: auf diesem Rechner, läuft</translation>
+  </message>
+  <message>
+   <source>Server: {url}</source>
+   <translation>Server: {url}</translation>
   </message>
   <message>
    <source>Connected to XR2MRI {version}, which has no model that can generate.</source>
@@ -1598,6 +1614,14 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
   <message>
    <source>SYNTHETIC</source>
    <translation>SYNTHETISCH</translation>
+  </message>
+  <message>
+   <source>Qt cannot paint the report.</source>
+   <translation>Qt kann den Bericht nicht zeichnen.</translation>
+  </message>
+  <message>
+   <source>Is there room on the disk?</source>
+   <translation>Ist auf dem Datenträger noch Platz?</translation>
   </message>
   <message>
    <source>{path} cannot be written: {why}.</source>

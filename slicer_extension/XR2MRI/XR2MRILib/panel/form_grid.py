@@ -27,7 +27,7 @@ class FormGrid:
     """Groups with many fields side by side, a row for each finding; other groups on top.
 
     Args:
-        form: to show.
+        form: the form to show.
         changed: called with the name and the grade that the user has chosen; None is "not read".
 
     Attributes:

@@ -41,10 +41,8 @@ class ServerSection(Section):
     def update(self) -> None:
         connecting = self.logic.state is State.CONNECTING
         idle = self.logic.state is State.IDLE
-        info, asked = self.logic.info, isinstance(self._error, LoginNeeded)
-        self.ui.serverSection.text = (
-            _("Server: {url}").format(url=info.url) if info is not None else _("Server")
-        )
+        asked = isinstance(self._error, LoginNeeded)
+        self.ui.serverSection.text = self._heading()
         here = self.ui.hereRadio.checked  # where the section of this computer says how things are
         self.ui.connectButton.text = _("Stop") if connecting else _("Connect")
         self.ui.connectButton.enabled = idle or connecting
@@ -61,6 +59,15 @@ class ServerSection(Section):
             tell(self.ui.serverStatus, _connected_text(self.logic.info), "good")
         else:
             tell(self.ui.serverStatus, "" if here else _("Not connected."))
+
+    def _heading(self) -> str:
+        """Of the section, for while it is folded."""
+        info, access = self.logic.info, self.logic.computer.access
+        if info is None:
+            return _("Server")
+        if access is not None and access.url == info.url:  # whose port tells nobody anything
+            return _("Server: on this computer, running")
+        return _("Server: {url}").format(url=info.url)
 
     def _on_connect(self, _checked: bool = False) -> None:
         if self.logic.state is State.CONNECTING:
