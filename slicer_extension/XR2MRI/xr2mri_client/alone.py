@@ -22,11 +22,11 @@ _PAUSE = 0.2
 def alone(
     folder: Path, pause: Callable[[float], None] = time.sleep, seconds: float = 10.0
 ) -> Iterator[None]:
-    """Have a folder for oneself; it is made where it is missing, and goes where it is empty at the
-    end. The system ends what a killed program held.
+    """Keep others out of a folder meanwhile; it is made where it is missing, and removed where it
+    is empty at the end. The system lets go of it for a program that was killed.
 
     Args:
-        folder: that all who want it name alike.
+        folder: the folder, by the same name for all who want it.
         pause: waits some seconds between two looks; ends it by raising.
         seconds: longest time to wait: one that was cancelled just now may need a moment.
 
@@ -72,7 +72,7 @@ def _taken(folder: Path) -> IO[bytes] | None:
 
 
 def _locked(file: IO[bytes]) -> bool:
-    """Whether the system has given it to us."""
+    """Whether the system has given us the lock of a file."""
     try:
         if WINDOWS:
             import msvcrt

@@ -30,9 +30,9 @@ from .texts import tr as _
 from .writing import write_whole
 
 VERSION = "0.1.0"
-"""Of the server that this client is made for, and of both of them."""
+"""The version of this client and of the server that it is made for."""
 OWNER = "OWNER"
-"""Whose repository releases are downloaded from, as in the extension's CMakeLists.txt."""
+"""The account whose releases are downloaded, as in the extension's CMakeLists.txt."""
 RELEASE = "https://github.com/{owner}/xr2mri/releases/download/v{version}/{wheel}"
 _PARTS = ("environment", "python", "tools", "cache", "server")
 _MARKER, _OWN = "installed.json", "xr2mri.txt"

@@ -84,7 +84,7 @@ class InstallWorker(Narrator, Clearing):
     """Installs; ends with Returned(Installed). Events: Step, Line, Removal.
 
     Args:
-        installation: where to.
+        installation: the place where it is installed.
         source: see `installation.wheel_of`.
         environment: variables to begin with: inside an application those that it was started with.
         python: an interpreter with pip, which fetches uv where there is none, and which removes
@@ -114,11 +114,11 @@ class InstallWorker(Narrator, Clearing):
                 raise why_it_failed([str(error)], 1) from None
 
     def _installed(self, wheel: str, folder: str) -> Installed:
-        """All steps.
+        """Do all steps, and return what is installed.
 
         Args:
-            wheel: of xr2mri, path or address.
-            folder: with all other wheels; empty where they are downloaded.
+            wheel: path or address of the wheel of xr2mri.
+            folder: folder with all other wheels; empty where they are downloaded.
         """
         place = self._place
         place.unmark()
