@@ -75,6 +75,16 @@ def test_no_two_modules_import_each_other():
 
 
 @pytest.mark.parametrize(
+    ("folder", "above"),
+    [("diffusion", ("networks", "baselines")), ("networks", ("baselines",))],
+)
+def test_networks_use_the_diffusion_and_not_the_other_way_round(folder, above):
+    for file in sorted((ROOT / "xr2mri_core" / folder).rglob("*.py")):
+        parts = {name.split(".")[1] for name in imported(file) if name.startswith("xr2mri_core.")}
+        assert not parts & set(above), file
+
+
+@pytest.mark.parametrize(
     ("option", "message"),
     [("", "no"), ("out", "no (--out)"), ("resume False", "no (--resume False)")],
 )

@@ -30,7 +30,7 @@ from xr2mri_core.diffusion import (
     windows,
 )
 from xr2mri_core.errors import Cancelled
-from xr2mri_core.networks import XR2MRIModel
+from xr2mri_core.networks import RadiographCode, XR2MRIModel
 from xr2mri_core.progress import SliceProgress
 from xr2mri_core.request import GenerationRequest
 from xr2mri_core.transforms.steps import unit_range
@@ -52,7 +52,7 @@ class Knee:
     """
 
     request: GenerationRequest
-    code: Any
+    code: RadiographCode
     features: Tensor
     mean: Tensor | None
     cancelled: Callable[[], bool]

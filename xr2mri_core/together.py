@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from xr2mri_core.networks import RadiographCode
+
 Made = TypeVar("Made")
 
 
@@ -20,7 +22,7 @@ class _Pass:
 
     z_t: Tensor
     t: Tensor
-    code: Any
+    code: RadiographCode
     depth: Tensor
     features: Tensor
     mean: Tensor | None
@@ -81,7 +83,7 @@ class Together:
         self,
         z_t: Tensor,
         t: Tensor,
-        code: Any,
+        code: RadiographCode,
         depth: Tensor,
         features: Tensor,
         mean: Tensor | None = None,
@@ -89,7 +91,7 @@ class Together:
     ) -> Tensor:
         """`denoise`, called by a knee's thread; it returns when the shared pass is done."""
         count = len(z_t)
-        rows = type(code)(*(part.expand(count, *part.shape[1:]) for part in code))
+        rows = RadiographCode(*(part.expand(count, *part.shape[1:]) for part in code))
         mine = _Pass(z_t, t.expand(count), rows, depth, features, mean, slab)
         with self._changed:
             self._waiting.append(mine)
@@ -118,7 +120,7 @@ class Together:
         parts = zip(*(one.code for one in filled), strict=True)
         try:
             made = self.denoise(
-                joined("z_t"), joined("t"), type(first.code)(*map(torch.cat, parts)),
+                joined("z_t"), joined("t"), RadiographCode(*map(torch.cat, parts)),
                 joined("depth"), joined("features"),
                 None if first.mean is None else joined("mean"), first.slab,
             )  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
@@ -17,11 +17,12 @@ from torch import Tensor
 from xr2mri_core.diffusion.schedule import Scheduler
 from xr2mri_core.errors import Cancelled, InputError, shown
 
-if TYPE_CHECKING:
-    from xr2mri_core.networks import RadiographCode
+Code = tuple[Tensor, ...]
+"""What networks know of radiographs: a named tuple whose parts have a row for each of them."""
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 """(z_t (B, c, h, w), t ()) -> prediction (B, c, h, w): U with all conditions bound."""
+
 
 SAMPLERS: dict[str, type] = {
     "ddim": DDIMScheduler,
@@ -122,7 +123,7 @@ def sample(
 
 def guided(
     denoise: Callable[..., Tensor],
-    code: RadiographCode,
+    code: Code,
     depth: Tensor,
     features: Tensor,
     guidance: float = 1.0,
@@ -138,7 +139,7 @@ def guided(
 
     Args:
         denoise: `model.denoise`.
-        code: `RadiographCode` of one radiograph, or of B.
+        code: of one radiograph, or of B; see `RadiographCode`.
         depth: d (B,).
         features: one-hot r (B, 61 | 65).
         guidance: 1 is off (one pass), above 1 exaggerates, 0 ignores what is guided on.
@@ -155,7 +156,8 @@ def guided(
     count = len(depth)
     parts = [part.expand(count, *part.shape[1:]) for part in code]
     kept = 1.0 if on == "features" else 0.0
-    both_codes = type(code)(*(torch.cat([part, part * kept]) for part in parts))
+    make: Callable[..., Code] = type(code)
+    both_codes = make(*(torch.cat([part, part * kept]) for part in parts))
     both_depths = torch.cat([depth, depth])
     both_features = torch.cat([features, torch.zeros_like(features)])
     both_means = None if mean is None else torch.cat([mean, mean])
