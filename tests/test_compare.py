@@ -333,6 +333,13 @@ def test_lines_survive_a_killed_run(tmp_path):
     assert again.find(row="a", case="1", of={"sha256": "y"}) is None and len(again.rows) == 1
 
 
+def test_what_a_plan_leaves_open_is_the_bundle_s_way_to_draw_volumes(training_bundle):
+    filled = Plan(steps=2).filled(training_bundle, "compact")
+    assert (filled.steps, filled.sampler, filled.noise_length) == (2, "unipc", 6.0)
+    assert filled.request(METHODS["ours_paper"])["noise_length"] == 0
+    assert Plan(steps=2, sampler="ddim", noise_length=0.0).filled(Path(), "none").steps == 2
+
+
 def test_a_method_that_takes_features_has_a_row_without_them(tmp_path):
     (tmp_path / "w.safetensors").write_bytes(b"weights")
     found = {

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from xr2mri_core.baselines import DEFAULT, Method
+from xr2mri_core.bundle import configured
 from xr2mri_core.comparison import experiments
 from xr2mri_core.comparison.training import Budget
 
@@ -24,8 +25,8 @@ class Plan:
         curve_cases: cases of the curves over slices and over steps.
         ablation_cases: cases of the ablation of features; None: as `cases`.
         samples: draws for calibration, on `curve_cases` cases; below 2: none.
-        steps, sampler, noise_length: of every method alike; but one that draws each slice alone by
-            its definition has no length.
+        steps, sampler, noise_length: of every method alike; None: as the bundle's volumes are drawn
+            (`filled`). But a method that draws each slice alone by its definition has no length.
         slice_counts, step_counts: of the two curves.
         reader_steps: training steps of the segmentation network; the grader's are three times that.
         seed: of trainings and noise.
@@ -43,9 +44,9 @@ class Plan:
     curve_cases: int = 2
     ablation_cases: int | None = None
     samples: int = 6
-    steps: int = 6
-    sampler: str = "unipc"
-    noise_length: float = 6.0
+    steps: int | None = None
+    sampler: str | None = None
+    noise_length: float | None = None
     slice_counts: Sequence[int] = experiments.SPACINGS
     step_counts: Sequence[int] = experiments.STEPS
     reader_steps: int = 600
@@ -54,6 +55,22 @@ class Plan:
     lpips: tuple[Path, Path] | None = None
     fid: Path | None = None
     image_size: int = 256
+
+    def filled(self, bundle: Path, size: str) -> Plan:
+        """The same with a bundle's own steps, sampler and noise where this has None.
+
+        Args:
+            bundle: its folder.
+            size: overlay of the bundle.
+
+        Raises:
+            WeightsError: it has no such configuration.
+        """
+        names = [n for n in ("steps", "sampler", "noise_length") if getattr(self, n) is None]
+        if not names:
+            return self
+        settings = configured(bundle, [size, "volume"]).get_parsed_content("sampling")
+        return replace(self, **{name: settings[name] for name in names})
 
     def request(self, method: Method) -> dict[str, Any]:
         """How a method is asked."""

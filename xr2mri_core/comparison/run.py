@@ -106,7 +106,7 @@ def compare(
     from xr2mri_core.comparison.report import write_report
 
     out, bundle = check_writable(out), Path(bundle or bundle_folder())
-    methods = _methods(plan)
+    methods, plan = _methods(plan), plan.filled(bundle, size)
     brought = _brought(plan, out)  # before hours of training, not after
     own_list = _datalist(Path(datalist), out, plan)
     test = load_datalist(datalist, "test")
@@ -166,7 +166,13 @@ def compare(
 
 
 def report_again(
-    datalist: Path | str, out: Path | str, plan: Plan, page: Path | None = None
+    datalist: Path | str,
+    out: Path | str,
+    plan: Plan,
+    page: Path | None = None,
+    *,
+    bundle: Path | str | None = None,
+    size: str = "compact",
 ) -> str:
     """Write the report of what a folder holds by now, and compute nothing.
 
@@ -178,6 +184,7 @@ def report_again(
         out: folder of the run.
         plan: of the run.
         page: where to write the page of results as well.
+        bundle, size: of the run.
 
     Returns:
         The table of methods as Markdown.
@@ -192,8 +199,9 @@ def report_again(
     if not own_list.is_file() or not lines.rows:
         raise InputError(f"'{out}' holds no results of a comparison yet", option="out")
     test = load_datalist(datalist, "test")
-    trained = []
-    for method in _methods(plan):
+    trained, methods = [], _methods(plan)
+    plan = plan.filled(Path(bundle or bundle_folder()), size)
+    for method in methods:
         known = plan.load.get(method.name)
         one = given(method, known) if known else finished(method, out)
         trained += [one] if one is not None else []
