@@ -22,6 +22,7 @@ from xr2mri_core.devices import best_device
 from xr2mri_core.evaluation.summary import table
 from xr2mri_core.files import write_text
 from xr2mri_core.generation import KneeMRIGenerator
+from xr2mri_core.recipe import PRECISIONS
 
 TITLES = ["slices in one pass", "ms a slice and step", "ms a slice, decoder"]
 
@@ -32,7 +33,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/bench"))
     parser.add_argument("--device", default=best_device())
     parser.add_argument("--slices", type=int, nargs="+", default=[5, 10, 25, 50, 100])
-    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
+    parser.add_argument("--precision", default="fp32", choices=PRECISIONS)
     parser.add_argument(
         "--repeats", type=int, default=3, help="the shortest of so many is reported"
     )

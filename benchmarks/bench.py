@@ -29,6 +29,8 @@ from typing import Any
 
 import numpy as np
 
+from xr2mri_core.recipe import PRECISIONS
+
 SEED = 8_000_000  # of the corpus: no model is trained on it
 PLAIN_STEPS = 50
 
@@ -39,7 +41,7 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--cases", type=int, default=3, help="phantom patients to generate")
     parser.add_argument("--slices", type=int, default=50)
-    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
+    parser.add_argument("--precision", default="fp32", choices=PRECISIONS)
     parser.add_argument("--worker", choices=sorted(WORKERS), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--index", type=int, default=0, help=argparse.SUPPRESS)

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from xr2mri_core.datalist import load_datalist
+from xr2mri_core.datalist import load_datalist, side_and_box
 from xr2mri_core.devices import best_device
 from xr2mri_core.evaluation.planes import coherence
 from xr2mri_core.evaluation.readers import Grader, load_or_train, presence
@@ -31,6 +31,7 @@ from xr2mri_core.evaluation.summary import table
 from xr2mri_core.evaluation.truth import frame_slices, read_truth
 from xr2mri_core.files import write_text
 from xr2mri_core.generation import KneeMRIGenerator
+from xr2mri_core.request import GenerationRequest
 
 TITLES = ["", "steps", "to the teacher", "SSIM", "SSIM, joint", "edge F1", "roughness", "features"]
 
@@ -132,12 +133,13 @@ def _case(
             reference.body[kept],
         )  # fmt: skip
     depths = np.linspace(0, 1, count)[kept]
-    side = item.get("laterality", "auto")
-    radiograph = teacher.read(Path(item["radiograph"]), side, item.get("box"))
+    radiograph = teacher.read(Path(item["radiograph"]), **side_and_box(item))
     aim: np.ndarray | None = None
     for way in ways:
         made = models[way.who].generate(
-            radiograph, **teacher.form_of(item), depths=depths, steps=way.steps, sampler=way.sampler
+            radiograph,
+            teacher.condition_of(item),
+            GenerationRequest(depths=depths, steps=way.steps, sampler=way.sampler),
         )
         slices = frame_slices(made)
         aim = slices if aim is None else aim

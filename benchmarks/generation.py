@@ -24,6 +24,7 @@ from xr2mri_core.devices import best_device, usable_device
 from xr2mri_core.evaluation.summary import table
 from xr2mri_core.files import write_text
 from xr2mri_core.generation import KneeMRIGenerator
+from xr2mri_core.recipe import PRECISIONS
 from xr2mri_core.training import tune, unets
 
 TITLES = ["size", "what", "steps", "compiled", "first volume, s", "volume, s", "memory, GiB"]
@@ -46,7 +47,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--plain", action="store_true", help="without the overlay volume.yaml")
     parser.add_argument("--slices", type=int, default=50)
     parser.add_argument("--batch-size", type=int, default=64, help="slices in one pass")
-    parser.add_argument("--precision", default="bf16", choices=("fp32", "bf16"))
+    parser.add_argument("--precision", default="bf16", choices=PRECISIONS)
     parser.add_argument("--compile", nargs="+", default=["no", "yes"], choices=("no", "yes"))
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args(words)

@@ -28,6 +28,7 @@ from xr2mri_core.devices import best_device, usable_device
 from xr2mri_core.evaluation.summary import table
 from xr2mri_core.files import write_text
 from xr2mri_core.networks import XR2MRIModel
+from xr2mri_core.recipe import PRECISIONS
 from xr2mri_core.training.batches import Batch, to_device
 
 TITLES = ["size", "slices a step", "precision", "checkpointing", "compiled", "samples a second",
@@ -68,7 +69,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--sizes", nargs="+", default=["compact", "paper"])
     parser.add_argument("--volume", action="store_true", help="with the overlay volume.yaml")
     parser.add_argument("--batch", type=int, nargs="+", default=[64], help="slices, 8 of each knee")
-    parser.add_argument("--precision", nargs="+", default=["bf16"], choices=("fp32", "bf16"))
+    parser.add_argument("--precision", nargs="+", default=["bf16"], choices=PRECISIONS)
     parser.add_argument("--checkpointing", nargs="+", default=["no", "yes"], choices=("no", "yes"))
     parser.add_argument("--compile", nargs="+", default=["no", "yes"], choices=("no", "yes"))
     parser.add_argument("--accumulation", type=int, default=1)

@@ -25,6 +25,7 @@ from xr2mri_core.baselines.medm2g import MedM2GInspired, TextGuidance
 from xr2mri_core.baselines.x_diffusion import AXES, coronal, placed, resliced
 from xr2mri_core.bundle import configured, load_bundle
 from xr2mri_core.comparison.measure import cross_sectional
+from xr2mri_core.condition import Condition
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import InputError, WeightsError
 from xr2mri_core.features import encode_features
@@ -220,12 +221,12 @@ def test_a_volume_of_three_axes_is_the_mean_of_its_volumes():
             guidance=XDiffusionGuidance(cross_attention_dim=8, time_embed_dim=16)
         )
 
-        def form_of(self, item):
-            return {"features": {}}
+        def condition_of(self, item):
+            return Condition()
 
-        def generate(self, radiograph, num_slices, **_):
+        def generate(self, radiograph, condition, request):
             axis = AXES.index(self.model.guidance.axis)
-            slices = np.linspace(0, 10.0**axis, num_slices)[:, None, None] * np.ones((1, 16, 16))
+            slices = np.linspace(0, 10.0**axis, request.count)[:, None, None] * np.ones((1, 16, 16))
             return SimpleNamespace(volume=slices_to_volume(slices), record={"laterality": "L"})
 
     item = {"radiograph": "knee.png", "laterality": "L"}

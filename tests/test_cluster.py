@@ -23,6 +23,7 @@ from test_processes import shot, squared
 from xr2mri_core.cli import main
 from xr2mri_core.devices import device_of_worker
 from xr2mri_core.errors import InputError, OutputError, WeightsError
+from xr2mri_core.generation import loaded
 from xr2mri_core.processes import WORKER, _Piece, each_done
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -173,7 +174,7 @@ def test_a_generator_travels_as_its_recipe_and_is_loaded_once(generator, tiny_bu
     recipe = generator.recipe
     changed = {**recipe.__dict__, "sha256": "0" * 64}
     with pytest.raises(WeightsError, match="are others here"):
-        type(recipe)(**changed).load()
+        loaded(type(recipe)(**changed))
 
 
 def test_gpus_take_turns_among_processes(monkeypatch):

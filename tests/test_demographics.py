@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from monai.bundle import run
 
 from xr2mri_core.bundle import describe_bundle
+from xr2mri_core.condition import Condition
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.demographics import (
     demographics_of,
@@ -203,7 +204,7 @@ def test_weights_that_were_trained_with_demographics_use_them(guided, tuned, rad
     assert state["guidance.demographics.token.weight"].abs().max() > 0
 
     def volume(person):
-        return guided.generate(radiograph, num_slices=2, demographics=person)
+        return guided.generate(radiograph, Condition.parse({}, person), num_slices=2)
 
     heavy, slim = volume(PERSON), volume({**PERSON, "bmi": 20})
     assert heavy.record["demographics"] == PERSON
@@ -216,7 +217,7 @@ def test_other_weights_refuse_them(generator, tiny_bundle, radiograph):
     assert describe_bundle(tiny_bundle)["demographics"] is None
     assert generator.generate(radiograph, num_slices=1).record["demographics"] is None
     with pytest.raises(InputError, match="age, sex, bmi: this model was trained without"):
-        generator.generate(radiograph, num_slices=1, demographics=PERSON)
+        generator.generate(radiograph, Condition(demographics=PERSON), num_slices=1)
 
 
 def test_the_cache_keeps_who_it_is(people, small_datalist, tmp_path):
@@ -234,7 +235,7 @@ def test_evaluation_tells_the_model_who_it_is(guided, people, tmp_path, monkeypa
     asked = []
     generate = guided.generate
     monkeypatch.setattr(
-        guided, "generate", lambda *a, **k: asked.append(k["demographics"]) or generate(*a, **k)
+        guided, "generate", lambda *a, **k: asked.append(a[1].demographics) or generate(*a, **k)
     )
     evaluate(
         people, guided, tmp_path, cases=2, response_cases=0, spacing_cases=0, mean_cases=2, steps=1

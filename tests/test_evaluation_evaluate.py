@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from xr2mri_core.condition import Condition
 from xr2mri_core.errors import DatalistError
 from xr2mri_core.evaluation import evaluate as evaluation
 from xr2mri_core.evaluation.summary import markdown, summarise
@@ -25,22 +26,25 @@ class Oracle:
     def describe(self):
         return {"weights": "none"}
 
-    def form_of(self, item):
-        return {"features": item["features"]}
+    def condition_of(self, item):
+        return Condition(item["features"])
 
-    def generate(self, radiograph, features, num_slices, seed, laterality, box, samples=1, **more):
-        self.calls.append((radiograph.name, dict(features), num_slices, seed, laterality, more))
+    def generate(self, radiograph, condition, request):
+        features, count, side = condition.features, request.num_slices, request.laterality
+        more = {name: getattr(request, name) for name in ("kind", "steps", "noise_length")}
+        more = {name: value for name, value in more.items() if value is not None}
+        self.calls.append((radiograph.name, dict(features), count, request.seed, side, more))
         slices, _ = evaluation.read_slices(self.known[str(radiograph)], self.image_size)
-        slices = evaluation.resampled(slices, num_slices)
+        slices = evaluation.resampled(slices, count)
         if not features:
             slices = 0.8 * slices
-        if laterality == "L":
+        if side == "L":
             slices = slices[:, :, ::-1]
         volume = slices_to_volume(slices)
-        mean = volume if samples > 1 else None
+        mean = volume if request.samples > 1 else None
         return SimpleNamespace(
-            volume=volume, affine=volume_affine(num_slices), mean=mean, std=mean,
-            record={"laterality": laterality},
+            volume=volume, affine=volume_affine(count), mean=mean, std=mean,
+            record={"laterality": side},
         )  # fmt: skip
 
 

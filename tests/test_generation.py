@@ -11,10 +11,13 @@ from PIL import Image
 from samples import draw_knee
 
 from xr2mri_core.bundle import describe_bundle
+from xr2mri_core.condition import Condition
 from xr2mri_core.diffusion import sample_seed
 from xr2mri_core.errors import Cancelled, InputError, VolumeError, WeightsError
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.geometry import volume_affine, volume_to_slices
+from xr2mri_core.progress import Callbacks
+from xr2mri_core.request import GenerationRequest
 
 
 def slices_of(generated):
@@ -91,14 +94,26 @@ def test_radiograph_features_and_depth_all_matter(generator, radiograph, tmp_pat
     assert np.abs(base[0] - base[2]).max() > 1e-3
 
 
+def test_knobs_by_name_are_a_request_and_grades_a_condition(generator, radiograph):
+    request = GenerationRequest(num_slices=3, seed=7, laterality="left", box=(4, 4, 60, 60))
+    whole = generator.generate(radiograph, Condition.parse({"kl_grade": 2}), request)
+    short = generator.generate(
+        radiograph, {"V00XRKL": 2}, num_slices=3, seed=7, laterality="L", box=(4, 4, 60, 60)
+    )
+    np.testing.assert_array_equal(whole.volume, short.volume)
+    assert whole.record["laterality"] == "L" and whole.record["seed"] == 7
+    changed = generator.generate(radiograph, {"V00XRKL": 2}, request, seed=8)
+    assert changed.record["seed"] == 8 and changed.volume.shape[1] == 3
+
+
 def test_guidance_of_one_is_the_model_and_of_zero_knows_no_features(generator, radiograph):
     def volume(**request):
         return generator.generate(radiograph, num_slices=4, **request).volume
 
     grades = {"V00XRKL": 4, "V00XRCYFM": 1}
-    none = volume(features={})
-    np.testing.assert_allclose(volume(features=grades, guidance=0), none, atol=1e-4)
-    plain, strong = volume(features=grades), volume(features=grades, guidance=3)
+    none = volume(condition={})
+    np.testing.assert_allclose(volume(condition=grades, guidance=0), none, atol=1e-4)
+    plain, strong = volume(condition=grades), volume(condition=grades, guidance=3)
     assert np.abs(strong - plain).max() > 1e-4
 
 
@@ -128,7 +143,7 @@ def test_progress_counts_every_slice_once(generator, radiograph):
     calls = []
     generator.generate(
         radiograph, num_slices=10, samples=2, batch_size=4,
-        progress=lambda done, total, stage: calls.append((done, total, stage)),
+        callbacks=Callbacks(progress=lambda *told: calls.append(told)),
     )  # fmt: skip
     assert calls[0] == (0, 20, "radiograph")
     assert [done for done, _, stage in calls if stage == "slices"] == [4, 8, 10, 14, 18, 20]
@@ -143,7 +158,7 @@ def test_slices_arrive_as_they_are_in_the_result(generator, radiograph):
         samples=2,
         batch_size=2,
         laterality="L",
-        arrived=lambda index, volume: came.update({index: volume.copy()}),
+        callbacks=Callbacks(arrived=lambda index, volume: came.update({index: volume.copy()})),
     )
     assert list(came) == [0, 2, 4] and [part.shape[1] for part in came.values()] == [2, 2, 1]
     np.testing.assert_array_equal(np.concatenate(list(came.values()), axis=1), made.volume)
@@ -171,7 +186,8 @@ def test_cancelling_takes_one_denoising_step(generator, radiograph, monkeypatch)
 
     monkeypatch.setattr(generator.algorithm, "denoiser", counted)
     with pytest.raises(Cancelled):
-        generator.generate(radiograph, steps=50, sampler="ddim", cancelled=lambda: passes >= 3)
+        enough = Callbacks(cancelled=lambda: passes >= 3)
+        generator.generate(radiograph, steps=50, sampler="ddim", callbacks=enough)
     assert passes == 3
 
 
@@ -215,7 +231,7 @@ def test_bfloat16_is_close(tiny_bundle, generator, radiograph):
         {"guidance": float("nan")}, {"guidance": -1}, {"batch_size": 0},
         {"depths": [0.0, 1.5]}, {"depths": [-0.1]}, {"depths": [0, 0.1, 0.5]}, {"depths": []},
         {"depths": [float("nan")]}, {"laterality": "middle"}, {"box": (0, 0, 0, 0)},
-        {"box": (1, 2, 3)}, {"features": {"V00XRKL": 9}}, {"features": {"nonsense": 1}},
+        {"box": (1, 2, 3)}, {"condition": {"V00XRKL": 9}}, {"condition": {"nonsense": 1}},
     ],
 )  # fmt: skip
 def test_wrong_requests_are_refused_with_what_is_accepted(generator, radiograph, request_):
@@ -276,7 +292,9 @@ def test_too_little_memory_halves_the_batch_and_the_record_says_so(generator, mo
     expected = generator.generate(draw_knee(), num_slices=5, batch_size=2).volume
     monkeypatch.setattr(generator.algorithm, "denoiser", small)
     generated = generator.generate(
-        draw_knee(), num_slices=5, progress=lambda done, total, stage: counted.append(done)
+        draw_knee(),
+        num_slices=5,
+        callbacks=Callbacks(progress=lambda done, total, stage: counted.append(done)),
     )
     assert passes[:3] == [8, 2, 2] and np.array_equal(generated.volume, expected)
     assert counted == sorted(counted) and counted[-1] == 5

@@ -5,6 +5,7 @@ import pytest
 
 from xr2mri_core.diffusion import windows
 from xr2mri_core.errors import Cancelled, InputError
+from xr2mri_core.progress import Callbacks
 from xr2mri_core.request import GenerationRequest
 
 
@@ -66,8 +67,10 @@ def test_progress_rises_with_the_steps_and_ends_at_all_slices(volume_generator, 
     calls, came = [], []
     made = volume(
         volume_generator, radiograph, num_slices=20, samples=2, batch_size=16,
-        progress=lambda done, total, stage: calls.append((done, total)),
-        arrived=lambda index, part: came.append((index, part.copy())),
+        callbacks=Callbacks(
+            progress=lambda done, total, stage: calls.append((done, total)),
+            arrived=lambda index, part: came.append((index, part.copy())),
+        ),
     )  # fmt: skip
     done = [number for number, _ in calls]
     assert done[0] == 0 and done == sorted(done) and calls[-1] == (40, 40)
@@ -107,7 +110,7 @@ def test_cancelling_takes_one_window(volume_generator, radiograph, monkeypatch):
             radiograph,
             num_slices=60,
             batch_size=16,
-            cancelled=lambda: passes >= 3,
+            callbacks=Callbacks(cancelled=lambda: passes >= 3),
         )
     assert passes == 3
 

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from xr2mri_core.cli import main
+from xr2mri_core.condition import Condition
 from xr2mri_core.local_server import ServerError, free_port
+from xr2mri_core.progress import Callbacks
 from xr2mri_core.remote import generate_on_server
+from xr2mri_core.request import GenerationRequest
 
 pytestmark = pytest.mark.server
 FORM = {"V00XRKL": 3, "V00XRCYTM": 1}
@@ -17,12 +20,12 @@ FORM = {"V00XRKL": 3, "V00XRCYTM": 1}
 
 @pytest.mark.parametrize("side", ["R", "L"])
 def test_a_server_gives_what_this_machine_would(server, generator, radiograph, side):
-    request = {"num_slices": 6, "seed": 4, "steps": 2, "samples": 2, "laterality": side}
+    condition = Condition.parse(FORM)
+    request = GenerationRequest(num_slices=6, seed=4, steps=2, samples=2, laterality=side)
     seen = []
-    there = generate_on_server(
-        server, radiograph, FORM, progress=lambda *step: seen.append(step), **request
-    )
-    here = generator.generate(radiograph, FORM, **request)
+    watched = Callbacks(progress=lambda *step: seen.append(step))
+    there = generate_on_server(server, radiograph, condition, request, watched)
+    here = generator.generate(radiograph, condition, request)
     for name in ("volume", "mean", "std", "affine", "radiograph"):
         np.testing.assert_allclose(getattr(there, name), getattr(here, name), atol=1e-5)
     assert there.record["features"] == here.record["features"]
@@ -44,11 +47,11 @@ def test_the_command_generates_on_a_server(server, radiograph, tmp_path, capsys)
 
 def test_a_refusal_says_what_to_mend(server, radiograph, tmp_path):
     with pytest.raises(ServerError, match="V00XRKL"):
-        generate_on_server(server, radiograph, {"V00XRKL": 9})
+        generate_on_server(server, radiograph, Condition({"V00XRKL": 9}), GenerationRequest())
     note = tmp_path / "note.png"
     note.write_text("no picture")
     with pytest.raises(ServerError):
-        generate_on_server(server, note)
+        generate_on_server(server, note, Condition(), GenerationRequest())
 
 
 def test_nobody_there_is_told_in_one_line(radiograph, tmp_path, capsys):
@@ -77,7 +80,8 @@ def test_an_interrupt_ends_the_job_on_the_server(server, radiograph, monkeypatch
 
     monkeypatch.setattr(XR2MRIClient, "start", noted)
     with pytest.raises(KeyboardInterrupt):
-        generate_on_server(server, radiograph, num_slices=400, steps=100, progress=interrupt)
+        long = GenerationRequest(num_slices=400, steps=100)
+        generate_on_server(server, radiograph, Condition(), long, Callbacks(progress=interrupt))
     (job,) = started
     client = XR2MRIClient(server)
     with pytest.raises(JobLost):  # cancelled, it is forgotten

@@ -10,7 +10,7 @@ the model that it guides (`networks.guidance.Guidance.encode`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,14 @@ class Condition:
     def of(cls, item: Mapping[str, Any]) -> Condition:
         """The condition of an item of a datalist."""
         return cls(parse_features(item.get("features")), demographics_of(item))
+
+    def known_to(self, uses_demographics: bool) -> Condition:
+        """What of it a model may be told: not the demographics, if it was trained without any.
+
+        Lists of many knees often hold more than a model knows; who asks for one knee means what is
+        given, see `check_for`.
+        """
+        return self if uses_demographics else replace(self, demographics={})
 
     def check_for(self, uses_demographics: bool) -> None:
         """Refuse demographics for a model that was trained without any; raises InputError."""

@@ -72,6 +72,11 @@ def load_datalist(
     return [_with_files(item, path) for item in chosen]
 
 
+def side_and_box(item: Mapping[str, Any]) -> dict[str, Any]:
+    """``laterality`` and ``box`` of an item, as a `GenerationRequest` has them."""
+    return {"laterality": item.get("laterality") or "auto", "box": item.get("box")}
+
+
 def save_datalist(
     path: str | Path,
     splits: Mapping[str, Iterable[Mapping[str, Any]]],

@@ -6,7 +6,6 @@ form, the volume comes back. The patient is a phantom, so the truth is known and
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xr2mri_core.condition import Condition
 from xr2mri_core.evaluation.figures import draw_planes, joint_slice, save, show_slice
 from xr2mri_core.evaluation.planes import coherence, in_planes
 from xr2mri_core.evaluation.truth import Truth, read_slices, read_truth
@@ -22,6 +22,7 @@ from xr2mri_core.files import atomic_files, check_writable
 from xr2mri_core.geometry import volume_to_slices
 from xr2mri_core.local_server import LocalServer, app_with
 from xr2mri_core.remote import generate_on_server
+from xr2mri_core.request import GenerationRequest
 from xr2mri_core.shipped import bundle_folder
 from xr2mri_core.volume import NOTICE
 
@@ -99,7 +100,7 @@ def _served(
     device: str | None,
 ) -> dict[str, GeneratedVolume]:
     """Generate a sample and the mean through the server, as the Slicer module does."""
-    form = json.loads(patient["features"].read_text(encoding="utf-8"))["features"]
+    condition = Condition.parse(patient["features"])
     options = ["--conf", "device", device] if device else []
     with TemporaryDirectory(prefix="xr2mri-demo-") as folder:
         app = app_with(bundle or bundle_folder(), Path(folder) / "monai_app")
@@ -114,8 +115,9 @@ def _served(
             for kind in KINDS:
                 print(f"asking it for the {kind} ...", flush=True)
                 started = time.perf_counter()
+                request = GenerationRequest(seed=seed, kind=kind)
                 generated[kind] = generate_on_server(
-                    server.url, patient["radiograph"], form, seed=seed, kind=kind
+                    server.url, patient["radiograph"], condition, request
                 )
                 seconds[f"request of the {kind}"] = time.perf_counter() - started
     return generated

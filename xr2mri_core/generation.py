@@ -10,10 +10,9 @@ What happens in between stands in `algorithm`.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ from xr2mri_core.bundle import load_bundle
 from xr2mri_core.condition import Condition
 from xr2mri_core.devices import best_device, device_of_worker, usable_device
 from xr2mri_core.diffusion import Scheduler
-from xr2mri_core.errors import InputError, WeightsError, shown
 from xr2mri_core.fitting import Computed, within_memory
 from xr2mri_core.geometry import (
     FIELD_OF_VIEW_MM,
@@ -37,61 +35,15 @@ from xr2mri_core.geometry import (
 )
 from xr2mri_core.networks import XR2MRIModel
 from xr2mri_core.plan import Plan
-from xr2mri_core.progress import Progress, SliceProgress
+from xr2mri_core.progress import SILENT, Callbacks, SliceProgress
 from xr2mri_core.reading import PreparedRadiograph, prepare_radiograph
+from xr2mri_core.recipe import Recipe, checked_precision
 from xr2mri_core.record import record_of
 from xr2mri_core.request import GenerationRequest
 from xr2mri_core.spread import Spread
 from xr2mri_core.together import Together
 from xr2mri_core.transforms.radiograph_file import RadiographFile
 from xr2mri_core.volume import GeneratedVolume
-
-Arrived = Callable[[int, np.ndarray], None]
-
-log = logging.getLogger("xr2mri")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a generator is loaded: what travels to another process in its place.
-
-    Attributes:
-        path, size, weights, device, precision: see `KneeMRIGenerator.from_bundle`.
-        sha256: SHA-256 of the weights; others are refused there.
-    """
-
-    path: Path | None
-    size: str
-    weights: Path | None
-    device: str
-    precision: str
-    sha256: str
-
-    def load(self) -> KneeMRIGenerator:
-        """The generator, loaded once in each process.
-
-        Raises:
-            WeightsError: it has other weights here.
-        """
-        return _loaded(self)
-
-
-@lru_cache(maxsize=2)
-def _loaded(recipe: Recipe) -> KneeMRIGenerator:
-    generator = KneeMRIGenerator.from_bundle(
-        recipe.path,
-        device_of_worker(recipe.device),
-        recipe.precision,
-        recipe.size,
-        recipe.weights,
-    )
-    if generator.origin["sha256"] != recipe.sha256:
-        raise WeightsError(
-            f"the weights '{generator.origin['weights']}' are others here than where the work "
-            "comes from: give both the same bundle",
-            option="bundle",
-        )
-    return generator
 
 
 class KneeMRIGenerator:
@@ -105,7 +57,7 @@ class KneeMRIGenerator:
     slices than a batch holds is denoised in windows that overlap as far as the layers reach. In
     either case another batch size changes rounding only.
 
-    Another process that it is sent to loads it anew, once (`Recipe`).
+    Another process that it is sent to loads it anew, once (`loaded`).
 
     Args:
         model: an `XR2MRIModel` with its weights.
@@ -126,12 +78,11 @@ class KneeMRIGenerator:
         precision: str = "fp32",
         origin: Mapping[str, Any] | None = None,
     ) -> None:
-        if precision not in ("fp32", "bf16"):
-            raise InputError(f"precision {shown(precision)}: accepted are fp32 and bf16")
+        self.precision = checked_precision(precision)
         self.device = usable_device(device)
         self.model = model.to(self.device).to(memory_format=torch.channels_last).eval()
         self.model.requires_grad_(False)
-        self.scheduler, self.settings, self.precision = scheduler, dict(settings), precision
+        self.scheduler, self.settings = scheduler, dict(settings)
         self.algorithm = Algorithm2(self.model, scheduler, self.device, precision)
         self.origin = dict(origin or {})
         self.recipe: Recipe | None = None
@@ -178,7 +129,7 @@ class KneeMRIGenerator:
     def __reduce__(self) -> tuple[Any, ...]:
         if self.recipe is None:
             raise TypeError("only a generator that was loaded from a bundle can be sent")
-        return self.recipe.load, ()
+        return loaded, (self.recipe,)
 
     @property
     def image_size(self) -> int:
@@ -190,11 +141,9 @@ class KneeMRIGenerator:
         """Whether age, sex and BMI guide this model."""
         return self.model.guidance.demographics is not None
 
-    def form_of(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        """What an item of a datalist tells this model of its knee, as keywords of `generate`."""
-        condition = Condition.of(item)
-        known = condition.demographics if self.uses_demographics else {}
-        return {"features": condition.features, "demographics": known}
+    def condition_of(self, item: Mapping[str, Any]) -> Condition:
+        """What an item of a datalist tells this model of its knee."""
+        return Condition.of(item).known_to(self.uses_demographics)
 
     def describe(self) -> dict[str, Any]:
         """The model, for records."""
@@ -204,60 +153,45 @@ class KneeMRIGenerator:
     def generate(
         self,
         radiograph: Path | str | np.ndarray | PreparedRadiograph,
-        features: Condition | Mapping[str, Any] | str | Path | None = None,
-        *,
-        demographics: Mapping[str, Any] | None = None,
-        laterality: str = "auto",
-        box: Sequence[int] | None = None,
-        progress: Progress | None = None,
-        arrived: Arrived | None = None,
-        cancelled: Callable[[], bool] | None = None,
-        **request: Any,
+        condition: Condition | Mapping[str, Any] | str | Path | None = None,
+        request: GenerationRequest | None = None,
+        callbacks: Callbacks = SILENT,
+        **knobs: Any,
     ) -> GeneratedVolume:
         """Generate one volume.
 
         Args:
             radiograph: a file (DICOM, PNG, JPEG, NIfTI, NRRD), its pixels (rows, columns), or what
                 `read` made of them (``laterality`` and ``box`` were given there).
-            features: the condition, if it has been parsed; else grades of Table I in any spelling
-                of `Condition.parse`, a pasted row of OAI's table too, where what is left out
+            condition: grades and demographics; or, of grades alone, any form that
+                `Condition.parse` reads, a pasted row of OAI's table too, where what is left out
                 counts as not read.
-            demographics: ``age``, ``sex``, ``bmi`` as of `parse_demographics`, for a model that
-                `uses_demographics`.
-            laterality: ``R``, ``L``, or ``auto`` from the file (right where it says nothing).
-            box: the knee in the radiograph, (top, left, bottom, right) in pixels; found by itself
-                where it is not given.
-            progress: ``progress(done, total, stage)`` from this thread, counted in slices: those
-                that are done, or what a step of all of them comes to.
-            arrived: ``arrived(index, volume)`` with the slices of ``volume`` as they come: the
-                index along axis 1 of the first, and (W, k, H) float32 as in the result.
-            cancelled: asked before every pass through the denoiser; True ends the work.
-            request: the fields of `GenerationRequest`: ``num_slices``,
-                ``kind``, ``seed``, ``samples``, ``steps``, ...
+            request: how; what it leaves open is the model's.
+            callbacks: what is told meanwhile, and asked.
+            knobs: fields of the request by name, which go before what it says.
 
         Raises:
             InputError: what was handed in cannot be used (RadiographError, FeatureError, ...).
-            Cancelled: ``cancelled`` said so.
+            Cancelled: ``callbacks.cancelled`` said so.
         """
         started = time.perf_counter()
-        wanted = GenerationRequest(**request).filled(self.settings)
-        condition = (
-            features if isinstance(features, Condition) else Condition.parse(features, demographics)
-        )
+        wanted = replace(request or GenerationRequest(), **knobs).filled(self.settings)
+        if not isinstance(condition, Condition):
+            condition = Condition.parse(condition)
         condition.check_for(self.uses_demographics)
-        report = SliceProgress(progress, wanted.count, self.plan(wanted).volumes)
+        report = SliceProgress(callbacks.progress, wanted.count, self.plan(wanted).volumes)
         report("radiograph")
         if not isinstance(radiograph, PreparedRadiograph):
-            radiograph = self.read(radiograph, laterality, box)
+            radiograph = self.read(radiograph, wanted.laterality, wanted.box)
         picture, side = radiograph.picture, radiograph.side
         prepared = time.perf_counter()
 
         def tell(part: slice, images: np.ndarray) -> None:
-            if arrived is not None:
-                arrived(part.start, _volume(images, side))
+            if callbacks.arrived is not None:
+                callbacks.arrived(part.start, _volume(images, side))
 
         def compute(request: GenerationRequest) -> tuple[np.ndarray, Spread]:
-            knee = self.algorithm.encode(picture, condition, request, cancelled)
+            knee = self.algorithm.encode(picture, condition, request, callbacks.cancelled)
             return self._volumes(knee, report, tell)
 
         asked = wanted.batch_size
@@ -366,6 +300,21 @@ class KneeMRIGenerator:
         """
         model = self.model
         return Plan(request, model.regression is not None, model.depth_mixing is not None)
+
+
+@lru_cache(maxsize=2)
+def loaded(recipe: Recipe) -> KneeMRIGenerator:
+    """The generator of a recipe, loaded once in each process.
+
+    Raises:
+        WeightsError: it has other weights here.
+    """
+    bundle, device = recipe.bundle(), device_of_worker(recipe.device)
+    generator = KneeMRIGenerator(
+        bundle.model, bundle.scheduler, bundle.settings, device, recipe.precision, bundle.origin
+    )
+    generator.recipe = replace(recipe, device=device)
+    return generator
 
 
 def _volume(slices: np.ndarray, side: Laterality | None) -> np.ndarray:

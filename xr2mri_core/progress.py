@@ -1,11 +1,38 @@
-"""How far a generation is, reported to a callback."""
+"""What a generation tells whoever waits for it, and whether it should go on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the command line takes this module along, without any library
+    import numpy as np
 
 Progress = Callable[[int, int, str], None]
 """``progress(done, total, stage)``, counted in slices."""
+
+Arrived = Callable[[int, "np.ndarray"], None]
+"""``arrived(index, slices)``: the index along axis 1 of the first, and (W, k, H) float32."""
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """Called from the thread that generates; what is None is not called.
+
+    Attributes:
+        progress: counted in slices: those that are done, or what a step of all of them comes to.
+        arrived: given the slices of ``volume`` as they come, as they are in the result.
+        cancelled: asked before every pass through the denoiser; True ends the work.
+    """
+
+    progress: Progress | None = None
+    arrived: Arrived | None = None
+    cancelled: Callable[[], bool] | None = None
+
+
+SILENT = Callbacks()
+"""Nobody waits."""
 
 
 class SliceProgress:

@@ -11,8 +11,11 @@ from xr2mri_core.bundle import versions
 from xr2mri_core.condition import Condition
 from xr2mri_core.features import VARIABLES
 from xr2mri_core.reading import PreparedRadiograph
-from xr2mri_core.request import GenerationRequest
+from xr2mri_core.request import KNOBS, GenerationRequest
 from xr2mri_core.volume import NOTICE
+
+_AS_IT_CAME = ("laterality", "box", "num_slices", "depths", "kind")
+"""Knobs that are recorded by what came of them; all others are recorded as they were asked for."""
 
 
 def record_of(
@@ -55,13 +58,7 @@ def record_of(
         "slices": len(depths),
         "depths": [float(depths[0]), float(depths[-1])],
         "spacing_mm": np.linalg.norm(affine[:3, :3], axis=0).tolist(),
-        "seed": request.seed,
-        "samples": request.samples,
-        "sampler": request.sampler,
-        "steps": request.steps,
-        "guidance": request.guidance,
-        "noise_length": request.noise_length,
-        "batch_size": request.batch_size,
+        **{name: getattr(request, name) for name in KNOBS if name not in _AS_IT_CAME},
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "warnings": [str(warning) for warning in info.get("warnings", [])],
         "model": dict(model),

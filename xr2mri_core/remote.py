@@ -5,7 +5,8 @@ The client, `xr2mri_client`, is the Slicer module's; it knows nothing of this pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,36 +14,38 @@ from xr2mri_client import events
 from xr2mri_client.client import XR2MRIClient
 from xr2mri_client.errors import XR2MRIClientError
 from xr2mri_client.worker import GenerationWorker
+from xr2mri_core.condition import Condition
 from xr2mri_core.errors import Cancelled
 from xr2mri_core.local_server import ServerError
+from xr2mri_core.progress import SILENT, Callbacks
 from xr2mri_core.reading import prepare_radiograph
+from xr2mri_core.request import KNOBS, GenerationRequest
 from xr2mri_core.volume import GeneratedVolume
 
 
 def generate_on_server(
     url: str,
     radiograph: Path | str,
-    features: Mapping[str, int] | None = None,
+    condition: Condition,
+    request: GenerationRequest,
+    callbacks: Callbacks = SILENT,
     *,
     model: str = "knee_xr2mri",
     token: str = "",
     ca_file: str | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
-    **parameters: Any,
 ) -> GeneratedVolume:
     """Send a radiograph to a server and wait for its volume; an interrupt cancels the job there.
 
     Args:
         url: address as people type it: `localhost:8000`, `https://mri.hospital.example`.
         radiograph: DICOM, PNG, JPEG, NIfTI or NRRD file. Its content is sent, not its name.
-        features: grades by name; what is missing is not read.
+        condition: grades and demographics.
+        request: how; what it leaves open is the server's model's.
+        callbacks: ``progress`` is called as `progress(slices, of, phase)`; ``cancelled`` is asked
+            now and then; slices do not arrive before the end.
         model: one that the server offers.
         token: token of a login; empty where the server asks for none.
         ca_file: certificates of authorities to trust, PEM.
-        progress: called as `progress(slices, of, phase)`.
-        cancelled: asked now and then; True ends the job.
-        parameters: parameters, as the server's `/info/` describes them; None is left out.
 
     Returns:
         What `KneeMRIGenerator.generate` returns, made elsewhere.
@@ -50,13 +53,11 @@ def generate_on_server(
     Raises:
         ServerError: unreachable, another server, login needed, refused, ...: what happened, and
             what mends it.
-        Cancelled: ``cancelled`` said so, or somebody on the server.
+        Cancelled: ``callbacks.cancelled`` said so, or somebody on the server.
         RadiographError: the file is no radiograph.
     """
-    finished = _worked(
-        url, radiograph, {"features": dict(features or {}), **parameters}, model, token, ca_file,
-        progress or (lambda done, total, phase: None), cancelled or (lambda: False),
-    )  # fmt: skip
+    parameters = _parameters(condition, request)
+    finished = _worked(url, radiograph, parameters, model, token, ca_file, callbacks)
     record = dict(finished.record)
     prepared = prepare_radiograph(
         radiograph, finished.volume.array.shape[0], record["laterality"], record["box"]
@@ -73,6 +74,14 @@ def generate_on_server(
     )
 
 
+def _parameters(condition: Condition, request: GenerationRequest) -> dict[str, Any]:
+    """As the server's `/info/` describes them; the client leaves out what is None."""
+    asked = {name: getattr(request, name) for name in KNOBS}
+    if request.depths is not None:
+        asked |= {"num_slices": None, "depths": request.positions.tolist()}
+    return {**asdict(condition), **asked}
+
+
 def _worked(
     url: str,
     radiograph: Path | str,
@@ -80,8 +89,7 @@ def _worked(
     model: str,
     token: str,
     ca_file: str | None,
-    progress: Callable[[int, int, str], None],
-    cancelled: Callable[[], bool],
+    callbacks: Callbacks,
 ) -> events.Finished:
     """Send, wait, and return the answer."""
     try:
@@ -97,15 +105,15 @@ def _worked(
     try:
         while True:
             for event in work.drain():
-                if isinstance(event, events.Progress):
-                    progress(event.slices, event.num_slices, event.phase)
+                if isinstance(event, events.Progress) and callbacks.progress is not None:
+                    callbacks.progress(event.slices, event.num_slices, event.phase)
                 elif isinstance(event, events.Failed):
                     raise ServerError(str(event.error)) from event.error
                 elif isinstance(event, events.Stopped):
                     raise Cancelled
                 elif isinstance(event, events.Finished):
                     return event
-            if cancelled():
+            if callbacks.cancelled is not None and callbacks.cancelled():
                 raise Cancelled
             work.join(0.1)
     finally:

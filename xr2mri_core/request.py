@@ -1,4 +1,4 @@
-"""What may be asked of a generation beside the knee itself: every knob, its range and its words.
+"""What may be asked of a generation beside the condition: every knob, its range and its words.
 
     >>> request = GenerationRequest(num_slices=3, kind="mean")
     >>> request.positions
@@ -28,12 +28,29 @@ SAMPLERS = ("ddim", "unipc", "dpmsolver")
 MOST_SLICES, MOST_STEPS, MOST_SAMPLES = 2000, 1000, 256
 
 
+SIDES = ("auto", "R", "L")
+
+_EDGES = ("top", "left", "bottom", "right")
+
 _MODELS_OWN: Any = None
 
 
 def _knob(text: str, **limits: Any) -> dict[str, Any]:
-    """A field's help and limits: `least` and `most`, or `choices`; `whole` numbers."""
+    """A field's help and limits.
+
+    Args:
+        text: the help.
+        limits: ``least`` and ``most`` of a number, which is ``whole`` or not; or ``choices``; with
+            ``length``, (least, most), the field is a list of such, called by ``names``. ``parse``
+            reads other spellings of a choice.
+    """
     return {"help": text, **limits}
+
+
+def _side(value: object) -> str:
+    from xr2mri_core.geometry import Laterality
+
+    return str(Laterality.parse(value) or SIDES[0])
 
 
 @dataclass(frozen=True)
@@ -44,6 +61,23 @@ class GenerationRequest:
         InputError: something is out of its range, or the depths are not evenly spaced.
     """
 
+    laterality: str = field(
+        default=SIDES[0],
+        metadata=_knob(
+            "side of the knee; auto takes it from the DICOM file, else right",
+            choices=SIDES,
+            parse=_side,
+        ),
+    )
+    box: Sequence[int] | None = field(
+        default=None,
+        metadata=_knob(
+            f"the knee in the radiograph: {', '.join(_EDGES)} in pixels",
+            length=(4, 4),
+            names=_EDGES,
+            whole=True,
+        ),
+    )
     num_slices: int = field(
         default=50,
         metadata=_knob(
@@ -52,7 +86,10 @@ class GenerationRequest:
     )
     depths: Sequence[float] | np.ndarray | None = field(
         default=None,
-        metadata=_knob("instead of a number: positions in [0, 1], ascending, evenly spaced"),
+        metadata=_knob(
+            "instead of num_slices: positions in [0, 1], ascending, evenly spaced",
+            length=(1, MOST_SLICES),
+        ),
     )
     kind: str = field(
         default="sample",
@@ -81,9 +118,6 @@ class GenerationRequest:
             "strength of the features; 1 as trained, above 1 exaggerated", least=0, most=50
         ),
     )
-    seed: int = field(
-        default=0, metadata=_knob("same seed, same volume", least=0, most=2**63 - 1, whole=True)
-    )
     samples: int = field(
         default=1,
         metadata=_knob(
@@ -92,6 +126,9 @@ class GenerationRequest:
             most=MOST_SAMPLES,
             whole=True,
         ),
+    )
+    seed: int = field(
+        default=0, metadata=_knob("same seed, same volume", least=0, most=2**63 - 1, whole=True)
     )
     batch_size: int = field(
         default=_MODELS_OWN,
@@ -102,7 +139,7 @@ class GenerationRequest:
         for knob in fields(self):
             value = getattr(self, knob.name)
             left_out = value is None and knob.default is None
-            if not left_out and knob.name != "depths":
+            if not left_out and "length" not in knob.metadata:  # a box's edges need the picture
                 object.__setattr__(self, knob.name, checked(knob.name, value))
         from xr2mri_core.geometry import volume_affine
 
@@ -139,9 +176,16 @@ KNOBS: Mapping[str, Field] = {knob.name: knob for knob in fields(GenerationReque
 """The fields by name, for whoever makes options or a schema of them."""
 
 
+def left_to_the_model(name: str) -> bool:
+    """Whether None means the model's own value, not that nothing is given."""
+    return KNOBS[name].default is None and "length" not in KNOBS[name].metadata
+
+
 def checked(name: str, value: Any) -> Any:
     """A knob's value within its limits, as a plain number or text; raises InputError."""
     limits = KNOBS[name].metadata
+    if "parse" in limits:
+        return limits["parse"](value)
     if "choices" in limits:
         if value not in list(limits["choices"]):
             raise InputError(f"{name} {shown(value)}: accepted are {', '.join(limits['choices'])}")

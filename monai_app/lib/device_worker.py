@@ -1,8 +1,8 @@
 """A process that generates on one device, for servers with several: its end is not the server's.
 
-What goes to it is how to load a generator (`xr2mri_core.generation.Recipe`), a picture and a
-request; back come slices as they are made, and the volume. It starts with the first job and, after
-a crash, with the next one.
+What goes to it is how to load a generator (`xr2mri_core.recipe.Recipe`), a picture, a condition
+and a request; back come slices as they are made, and the volume. It starts with the first job and,
+after a crash, with the next one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import logging
 import os
 import pickle
 import signal
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -21,10 +20,12 @@ import torch
 
 from monai_app.lib.device_queue import NICE, DeviceLost
 from xr2mri_core.condition import Condition
-from xr2mri_core.generation import Arrived, Recipe
+from xr2mri_core.generation import loaded
 from xr2mri_core.processes import begin_worker
-from xr2mri_core.progress import Progress
+from xr2mri_core.progress import Callbacks
 from xr2mri_core.reading import PreparedRadiograph
+from xr2mri_core.recipe import Recipe
+from xr2mri_core.request import GenerationRequest
 from xr2mri_core.volume import GeneratedVolume
 
 log = logging.getLogger("xr2mri")
@@ -32,7 +33,7 @@ log = logging.getLogger("xr2mri")
 _LOOK_SECONDS = 0.1
 """How often it is seen whether a job has been cancelled."""
 
-Request: TypeAlias = tuple[Recipe, PreparedRadiograph, Condition, Mapping[str, Any]]
+Asked: TypeAlias = tuple[Recipe, PreparedRadiograph, Condition, GenerationRequest]
 
 
 class DeviceWorker:
@@ -58,11 +59,8 @@ class DeviceWorker:
         recipe: Recipe,
         radiograph: PreparedRadiograph,
         condition: Condition,
-        request: Mapping[str, Any],
-        *,
-        progress: Progress,
-        arrived: Arrived,
-        cancelled: Callable[[], bool],
+        request: GenerationRequest,
+        callbacks: Callbacks,
     ) -> GeneratedVolume:
         """Call `KneeMRIGenerator.generate` in the process; raises what that raises.
 
@@ -72,7 +70,7 @@ class DeviceWorker:
         try:
             pipe = self._started()
             _send(pipe, (replace(recipe, device=self.device), radiograph, condition, request))
-            return self._followed(pipe, {"progress": progress, "arrived": arrived}, cancelled)
+            return self._followed(pipe, callbacks)
         except (EOFError, OSError) as error:
             self.close()
             log.error("the process of the device %s ended in the middle of a job", self.device)
@@ -81,12 +79,11 @@ class DeviceWorker:
                 "memory; lower num_slices (or give fewer depths) or samples"
             ) from error
 
-    def _followed(
-        self, pipe: Connection, calls: Mapping[str, Callable[..., None]], asked: Callable[[], bool]
-    ) -> GeneratedVolume:
+    def _followed(self, pipe: Connection, callbacks: Callbacks) -> GeneratedVolume:
+        told: dict[str, Any] = {"progress": callbacks.progress, "arrived": callbacks.arrived}
         sent = False
         while True:
-            if asked() and not sent:
+            if not sent and callbacks.cancelled is not None and callbacks.cancelled():
                 _send(pipe, None)
                 sent = True
             if not pipe.poll(_LOOK_SECONDS):
@@ -97,7 +94,8 @@ class DeviceWorker:
                 return generated
             if kind == "failed":
                 raise content
-            calls[kind](*content)
+            if told[kind] is not None:
+                told[kind](*content)
 
     def _started(self) -> Connection:
         if self._pipe is None or not self._process.is_alive():
@@ -138,24 +136,22 @@ def _serve(pipe: Connection, threads: int, parent: int) -> None:
         os.nice(NICE)
     while True:
         try:
-            request = _receive(pipe)
+            asked = _receive(pipe)
         except (EOFError, OSError):
             return
-        if request is not None:  # None ends a job that had ended by itself
-            _send(pipe, _answered(pipe, request))
+        if asked is not None:  # None ends a job that had ended by itself
+            _send(pipe, _answered(pipe, asked))
 
 
-def _answered(pipe: Connection, request: Request) -> tuple[str, Any]:
-    recipe, radiograph, condition, more = request
+def _answered(pipe: Connection, asked: Asked) -> tuple[str, Any]:
+    recipe, radiograph, condition, request = asked
+    callbacks = Callbacks(
+        progress=lambda *arguments: _send(pipe, ("progress", arguments)),
+        arrived=lambda *arguments: _send(pipe, ("arrived", arguments)),
+        cancelled=pipe.poll,  # nothing but the end is said while a job runs
+    )
     try:
-        generated = recipe.load().generate(
-            radiograph,
-            condition,
-            **more,
-            progress=lambda *arguments: _send(pipe, ("progress", arguments)),
-            arrived=lambda *arguments: _send(pipe, ("arrived", arguments)),
-            cancelled=pipe.poll,  # nothing but the end is said while a job runs
-        )
+        generated = loaded(recipe).generate(radiograph, condition, request, callbacks)
     except Exception as error:
         plain = error.with_traceback(None)
         try:

@@ -6,18 +6,17 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 
 from monai_app.lib.device_queue import Afterwards, DeviceLost, Job
 from monai_app.lib.device_worker import DeviceWorker
 from monai_app.lib.pace import Pace
-from monai_app.lib.parameters import GenerationParameters
+from xr2mri_core.condition import Condition
 from xr2mri_core.devices import is_out_of_memory
 from xr2mri_core.errors import Cancelled, InputError, OutputError
 from xr2mri_core.generation import KneeMRIGenerator
-from xr2mri_core.geometry import depths_of
+from xr2mri_core.progress import Callbacks
 from xr2mri_core.reading import PreparedRadiograph
 from xr2mri_core.request import GenerationRequest
 from xr2mri_core.volume import GeneratedVolume
@@ -35,7 +34,8 @@ class Generation:
     """A volume under construction: the work of one job.
 
     Attributes:
-        parameters: what was asked for.
+        request: what was asked for, with the model's own where that left it open.
+        output_format: form of the result, where none is named when it is fetched.
         affine: affine of the volume.
         units: slices of all samples.
         size: bytes that its result will take.
@@ -47,27 +47,27 @@ class Generation:
         self,
         generator: KneeMRIGenerator,
         radiograph: PreparedRadiograph,
-        parameters: GenerationParameters,
-        batch_size: int | None,
+        condition: Condition,
+        request: GenerationRequest,
+        output_format: str,
         deliver: Deliver | None = None,
         workers: Sequence[DeviceWorker] = (),
         pace: Pace | None = None,
         most_seconds: float = math.inf,
     ) -> None:
-        self.parameters, self._workers = parameters, workers
-        self._deliver = deliver
-        depths = depths_of(parameters.count) if parameters.depths is None else parameters.depths
-        self.affine = generator.affine(depths)
-        self.units = parameters.count * parameters.samples
-        volumes = 1 if parameters.samples == 1 else 3  # beside the volume mean and deviation
-        voxels = (volumes * parameters.count + 1) * generator.image_size**2  # 1: the radiograph
+        condition.check_for(generator.uses_demographics)
+        self.request, self.output_format = request, output_format
+        self._workers, self._deliver = workers, deliver
+        self.affine = generator.affine(request.positions)
+        self.units = request.count * request.samples
+        volumes = 1 if request.samples == 1 else 3  # beside the volume mean and deviation
+        voxels = (volumes * request.count + 1) * generator.image_size**2  # 1: the radiograph
         self.size = voxels * np.dtype(np.float32).itemsize + _RECORD
-        parameters.condition.check_for(generator.uses_demographics)
         self.slices = 0
         self.warnings = [str(warning) for warning in radiograph.info.get("warnings", ())]
         self._generator: KneeMRIGenerator | None = generator
         self._radiograph: PreparedRadiograph | None = radiograph
-        self._batch_size = batch_size
+        self._condition = condition
         self._partial: np.ndarray | None = None
         self._pace, self._most_seconds = pace, most_seconds
 
@@ -75,31 +75,29 @@ class Generation:
         """Run on the device's thread."""
         generator, radiograph = self._generator, self._radiograph
         assert generator is not None and radiograph is not None
-        p = self.parameters
+        asked = self._condition, self.request
         side = generator.image_size
 
         def is_over() -> bool:
             return job.is_cancelled() or job.seconds > self._most_seconds
 
-        callbacks: dict[str, Any] = {
-            "progress": lambda done, total, stage: job.advance(done),
-            "arrived": self._arrived,
-            "cancelled": is_over,
-        }
-        request = {**p.request, "batch_size": self._batch_size}
+        callbacks = Callbacks(
+            progress=lambda done, total, stage: job.advance(done),
+            arrived=self._arrived,
+            cancelled=is_over,
+        )
         again = False
         try:
             with _memory():
-                self._partial = np.zeros((side, p.count, side), np.float32)
+                self._partial = np.zeros((side, self.request.count, side), np.float32)
                 if self._workers:
                     assert job.device is not None and generator.recipe is not None
-                    generated = self._workers[job.device].generate(
-                        generator.recipe, radiograph, p.condition, request, **callbacks
-                    )
+                    worker = self._workers[job.device]
+                    generated = worker.generate(generator.recipe, radiograph, *asked, callbacks)
                 else:
-                    generated = generator.generate(radiograph, p.condition, **request, **callbacks)
+                    generated = generator.generate(radiograph, *asked, callbacks)
             if self._pace is not None:
-                passes = generator.plan(request_of(p, self._batch_size, generator)).passes
+                passes = generator.plan(self.request).passes
                 self._pace.timed(passes, generated.record["seconds"]["generate"])
             return generated
         except DeviceLost:
@@ -136,15 +134,6 @@ class Generation:
     def partial(self) -> np.ndarray | None:
         """What has arrived so far, not a copy; None before the start and after the end."""
         return self._partial
-
-
-def request_of(
-    parameters: GenerationParameters, batch_size: int | None, generator: KneeMRIGenerator
-) -> GenerationRequest:
-    """What parameters ask of a generator, with its defaults filled in."""
-    own: dict[str, Any] = {} if batch_size is None else {"batch_size": batch_size}
-    asked = GenerationRequest(**parameters.request, **own)
-    return asked.filled(generator.settings)
 
 
 @contextmanager

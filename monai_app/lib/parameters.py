@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -13,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    create_model,
     model_validator,
 )
 
@@ -20,9 +22,8 @@ from monai_app.lib.json_text import read_object
 from xr2mri_core.condition import Condition
 from xr2mri_core.errors import InputError, shown
 from xr2mri_core.geometry import LARGEST_EDGE
-from xr2mri_core.request import KNOBS, MOST_SLICES
+from xr2mri_core.request import KNOBS, GenerationRequest, left_to_the_model
 
-MOST_SAMPLES_SERVED = 16
 STOCK_KEYS = frozenset(
     {"client_id", "device", "model", "result_extension", "result_dtype", "result_compress"}
 )
@@ -43,19 +44,40 @@ def _without_nan(given: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def knob(name: str, most: int | None = None) -> Any:
-    """A parameter's limits and description, as `GenerationRequest` has them."""
-    limits = KNOBS[name].metadata
-    text = limits["help"][0].upper() + limits["help"][1:] + "."
-    if KNOBS[name].default is None:
+_HERE: Mapping[str, Mapping[str, Any]] = {
+    "box": {"least": -LARGEST_EDGE, "most": LARGEST_EDGE},
+    "samples": {"most": 16},
+    "seed": {"default": None, "also": "; drawn when left out"},
+}
+"""What is other on a server than in a `GenerationRequest`."""
+
+_SERVED = tuple(name for name in KNOBS if name != "batch_size")
+"""Knobs that a client may set; the batch size is the server's."""
+
+
+def _parameter(name: str) -> Any:
+    """A knob as a field of a pydantic model: its annotation and its default."""
+    knob = KNOBS[name]
+    limits = {"default": knob.default, "also": "", **knob.metadata, **_HERE.get(name, {})}
+    text = limits["help"][0].upper() + limits["help"][1:] + limits["also"] + "."
+    if left_to_the_model(name):
         text += " The bundle's when left out."
-    bounds = {} if "choices" in limits else {"ge": limits["least"], "le": most or limits["most"]}
-    return Field(description=text, **bounds)
+    kind: Any = int if limits.get("whole") else float
+    bounds: dict[str, Any] = {}
+    if "least" in limits:
+        bounds = {"ge": limits["least"], "le": limits["most"]}
+    if "choices" in limits:
+        kind = Literal[tuple(limits["choices"])]
+    elif "length" in limits:
+        one: Any = Annotated[kind, Field(**bounds)]
+        kind = list[one]
+        bounds = dict(zip(("min_length", "max_length"), limits["length"], strict=True))
+    if limits["default"] is None:
+        kind = kind | None
+    return Annotated[kind, Field(description=text, **bounds)], limits["default"]
 
 
-class GenerationParameters(BaseModel):
-    """The parameters of one generation. What is not named here is refused, not ignored."""
-
+class _Form(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     features: Annotated[
@@ -68,37 +90,14 @@ class GenerationParameters(BaseModel):
         AfterValidator(_without_nan),
         Field(description="Age, sex, BMI, for a model whose `demographics` asks for them."),
     ] = {}
-    laterality: Annotated[
-        Literal["auto", "R", "L"],
-        Field(description="Side of the knee; auto takes it from the DICOM file, else right."),
-    ] = "auto"
-    box: Annotated[
-        list[Annotated[int, Field(ge=-LARGEST_EDGE, le=LARGEST_EDGE)]] | None,
-        Field(
-            min_length=4,
-            max_length=4,
-            description="The knee in the radiograph: top, left, bottom, right in pixels.",
-        ),
-    ] = None
-    num_slices: Annotated[int, knob("num_slices")] = 50
-    depths: Annotated[
-        list[float] | None,
-        Field(
-            min_length=1,
-            max_length=MOST_SLICES,
-            description="Instead of num_slices: positions in [0, 1], ascending, evenly spaced.",
-        ),
-    ] = None
-    kind: Annotated[Literal["sample", "mean"], knob("kind")] = "sample"
-    steps: Annotated[int | None, knob("steps")] = None
-    sampler: Annotated[Literal["ddim", "unipc", "dpmsolver"] | None, knob("sampler")] = None
-    noise_length: Annotated[float | None, knob("noise_length")] = None
-    guidance: Annotated[float | None, knob("guidance")] = None
-    samples: Annotated[int, knob("samples", most=MOST_SAMPLES_SERVED)] = 1
-    seed: Annotated[
-        int | None,
-        Field(ge=0, le=2**63 - 1, description="Same seed, same volume; drawn when left out."),
-    ] = None
+
+
+_Asked: Any = create_model("_Asked", __base__=_Form, **{n: _parameter(n) for n in _SERVED})
+
+
+class GenerationParameters(_Asked):
+    """The parameters of one generation. What is not named here is refused, not ignored."""
+
     output_format: Annotated[
         Literal["nifti", "nrrd", "dicom"],
         Field(description="nifti (.nii), nrrd, or dicom (a ZIP of an MR series)."),
@@ -122,21 +121,15 @@ class GenerationParameters(BaseModel):
             raise ValueError("give num_slices or depths, not both")
         return self
 
-    @property
+    @cached_property
     def condition(self) -> Condition:
-        """Grades and demographics, as `from_json` has parsed them."""
-        return Condition(dict(self.features), dict(self.demographics))
+        """Grades and demographics; raises InputError, or FeatureError for grades."""
+        return Condition.parse(self.features, self.demographics)
 
-    @property
-    def request(self) -> dict[str, Any]:
-        """The fields of a `GenerationRequest` among them; the batch size is the server's."""
-        given = {name: getattr(self, name) for name in KNOBS if name in type(self).model_fields}
-        return {**given, "seed": self.seed or 0}
-
-    @property
-    def count(self) -> int:
-        """Slices of the volume."""
-        return self.num_slices if self.depths is None else len(self.depths)
+    @cached_property
+    def request(self) -> GenerationRequest:
+        """How to generate; raises InputError for depths that are not evenly spaced."""
+        return GenerationRequest(**{name: getattr(self, name) for name in _SERVED})
 
     @classmethod
     def from_json(
@@ -149,8 +142,8 @@ class GenerationParameters(BaseModel):
             model: model that the request is for; the parameters may name no other one.
 
         Returns:
-            The parameters, features parsed and the seed drawn; and warnings about what a stock
-            client asked for in vain.
+            The parameters, whose condition and request are in order, the seed drawn where none is
+            given; and warnings about what a stock client asked for in vain.
 
         Raises:
             InputError: not JSON, an unknown name, a value out of range, another model; FeatureError
@@ -159,20 +152,16 @@ class GenerationParameters(BaseModel):
         given = dict(text) if isinstance(text, Mapping) else read_object(text, "params")
         stock = {key: given.pop(key) for key in STOCK_KEYS & given.keys()}
         check_model(stock.get("model"), model)
+        if stock.get("result_extension") == ".nrrd":
+            given.setdefault("output_format", "nrrd")
+        if given.get("seed") is None:
+            given["seed"] = secrets.randbelow(2**31)
         try:
             parameters = cls.model_validate(given)
         except ValidationError as error:
             raise InputError(sentence_of(error, cls)) from None
-        condition = Condition.parse(parameters.features, parameters.demographics)
-        update: dict[str, Any] = {
-            "features": condition.features,
-            "demographics": condition.demographics,
-        }
-        if parameters.seed is None:
-            update["seed"] = secrets.randbelow(2**31)
-        if stock.get("result_extension") == ".nrrd" and "output_format" not in given:
-            update["output_format"] = "nrrd"
-        return parameters.model_copy(update=update), _warnings(stock)
+        _ = parameters.condition, parameters.request  # refused here, if at all
+        return parameters, _warnings(stock)
 
 
 def parameter_schema() -> dict[str, Any]:

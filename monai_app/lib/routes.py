@@ -166,15 +166,15 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
             return store.start(generation, model, owner, account_of(request), warnings)
 
         entry = await sources.in_thread(request, named, start)
-        asked, job = entry.generation.parameters, entry.job
-        note(request, model=model, seed=asked.seed, job=job.id)
+        generation, job = entry.generation, entry.job
+        note(request, model=model, seed=generation.request.seed, job=job.id)
         try:
             if not await _ended_or_gone(request, job):
                 return Response(status_code=CLIENT_GONE)
             _check_ended_well(job)
             if output == "json":
                 return Json(record_of(job.result, entry.warnings))
-            return await infer_reply(entry, asked.output_format, alone=output == "image")
+            return await infer_reply(entry, generation.output_format, alone=output == "image")
         finally:
             store.forget(entry)
 
@@ -242,7 +242,7 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
             return store.start(generation, model, owner, account_of(request), warnings, key)
 
         entry = await sources.in_thread(request, named, submit)
-        note(request, model=model, seed=entry.generation.parameters.seed, job=entry.job.id)
+        note(request, model=model, seed=entry.generation.request.seed, job=entry.job.id)
         return JobState(**store.describe(entry))
 
     @router.get("", summary="All my jobs; as an administrator, everybody's")
@@ -300,10 +300,10 @@ def _add_results(router: APIRouter, store: JobStore) -> None:
         entry = _finished(owned(request, job_id))
         if getattr(entry.job.result, kind) is None:
             raise HTTPException(404, f"no {kind}: ask for samples of 2 or more")
-        form = form or entry.generation.parameters.output_format
-        if form == "dicom" and kind != "volume":
+        wanted = form or entry.generation.output_format
+        if wanted == "dicom" and kind != "volume":
             raise HTTPException(422, f"the {kind} comes as nifti, nrrd or npy, see form")
-        return await result_reply(entry, kind, form)
+        return await result_reply(entry, kind, wanted)
 
     @router.get("/{id}/volume", summary="What is there of the volume so far")
     @allowed(Role.USER)
@@ -316,7 +316,7 @@ def _add_results(router: APIRouter, store: JobStore) -> None:
         generation, slices = entry.generation, entry.generation.slices
         voxels = generation.partial()
         if voxels is None and entry.job.state is State.DONE:
-            voxels, slices = entry.job.result.volume, generation.parameters.count
+            voxels, slices = entry.job.result.volume, generation.request.count
         if voxels is None:
             _check_ended_well(entry.job)
             raise HTTPException(409, "no slice has come yet: ask again when the job runs")

@@ -18,7 +18,7 @@ import numpy as np
 from monai_app.lib.bounds import Bounds
 from monai_app.lib.device_queue import DeviceQueue, Job
 from monai_app.lib.device_worker import DeviceWorker
-from monai_app.lib.generation_work import Deliver, Generation, request_of
+from monai_app.lib.generation_work import Deliver, Generation
 from monai_app.lib.pace import Pace
 from monai_app.lib.parameters import GenerationParameters
 from monai_app.lib.reading_box import ReadingBox, Source
@@ -179,9 +179,8 @@ class GenerationService:
             RadiographError: it cannot be used.
             Crowded, ClientGone, OutputError: as the box says.
         """
-        size = self.generator(model).image_size
-        side, box = parameters.laterality, parameters.box
-        return self.box.prepare(source, size, side, box, owner=owner, gone=gone)
+        size, asked = self.generator(model).image_size, parameters.request
+        return self.box.prepare(source, size, asked.laterality, asked.box, owner=owner, gone=gone)
 
     def prepare(
         self,
@@ -196,12 +195,15 @@ class GenerationService:
             InputError: the parameters do not fit the model, or ask for too much.
         """
         generator = self.generator(model)
-        self._check_cost(parameters, generator)
+        asked = parameters.request.filled({"batch_size": self.batch_size})
+        request = asked.filled(generator.settings)
+        self._check_cost(request, generator)
         return Generation(
             generator,
             radiograph,
-            parameters,
-            self.batch_size,
+            parameters.condition,
+            request,
+            parameters.output_format,
             deliver,
             self.workers,
             self.pace,
@@ -226,13 +228,12 @@ class GenerationService:
         afterwards = generation.afterwards
         return self.queue.submit(generation, generation.units, owner, afterwards), generation
 
-    def _check_cost(self, parameters: GenerationParameters, generator: KneeMRIGenerator) -> None:
+    def _check_cost(self, request: GenerationRequest, generator: KneeMRIGenerator) -> None:
         """Refuse a request that would take the device or the memory for itself; raises InputError.
 
         Memory goes with the slices, and with samples for their mean and standard deviation.
         """
-        slices, samples = parameters.count, parameters.samples
-        request = request_of(parameters, self.batch_size, generator)
+        slices, samples = request.count, request.samples
         passes = generator.plan(request).passes
         slow = self.pace.seconds(passes) > self.max_seconds
         if slow and not self.pace.measured and not self.workers:
@@ -258,16 +259,14 @@ class GenerationService:
     def _time(self, generator: KneeMRIGenerator) -> None:
         """Find out this device's pace, with slices of nothing, until enough of them are timed."""
         with self._timing:
-            asked = GenerationRequest(num_slices=self.batch_size or TIMED_SLICES, kind="sample")
-            request = asked.filled(generator.settings)
             noise = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
-            box = (0, 0, 64, 64)
+            slices = self.batch_size or TIMED_SLICES
+            request = GenerationRequest(num_slices=slices, box=(0, 0, 64, 64))
+            request = request.filled(generator.settings)
             for _ in range(_MOST_TIMED):
                 if self.pace.measured:
                     break
-                made = generator.generate(
-                    noise, box=box, num_slices=request.count, steps=request.steps
-                )
+                made = generator.generate(noise, request=request)
                 self.pace.timed(generator.plan(request).passes, made.record["seconds"]["generate"])
 
     def close(self) -> None:

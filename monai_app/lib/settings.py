@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from monai_app.lib.options import read_options, whole
 from xr2mri_core.errors import InputError, shown
+from xr2mri_core.recipe import Precision
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Settings:
     bundles: Mapping[str, Path]
     device: str | None = None
     batch_size: Annotated[int | None, whole(0, 10_000)] = None
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     size: Literal["compact", "paper"] = "compact"
     train_dir: Path = Path("runs")
 

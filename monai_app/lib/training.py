@@ -33,6 +33,8 @@ from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import Cancelled, DatalistError, InputError, OutputError, XR2MRIError
 from xr2mri_core.files import check_writable, whole_file
 from xr2mri_core.networks.model import is_volumetric
+from xr2mri_core.progress import Callbacks
+from xr2mri_core.request import GenerationRequest
 
 log = logging.getLogger("xr2mri")
 
@@ -204,9 +206,9 @@ class TrainingRun:
         self._trial = job = self._lined_up(
             lambda job: trial.generate(
                 Path(item["radiograph"]),
-                **trial.form_of(item),
-                num_slices=_TRIAL_SLICES,
-                cancelled=job.is_cancelled,
+                trial.condition_of(item),
+                GenerationRequest(num_slices=_TRIAL_SLICES),
+                Callbacks(cancelled=job.is_cancelled),
             )
         )
         if self._stopped.is_set():  # `stop` may have looked before the trial was there

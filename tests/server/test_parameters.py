@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from monai_app.lib.parameters import GenerationParameters, parameter_schema
 from xr2mri_core.errors import FeatureError, InputError
+from xr2mri_core.request import KNOBS, GenerationRequest
 
 
 def parsed(**given):
@@ -16,18 +17,18 @@ def parsed(**given):
 
 def test_nothing_given_means_defaults_and_a_drawn_seed():
     first, second = parsed(), parsed()
-    assert first.count == 50 and first.samples == 1 and first.output_format == "nifti"
+    assert first.request.count == 50 and first.samples == 1 and first.output_format == "nifti"
     assert first.seed != second.seed and first.seed >= 0
 
 
 def test_features_are_read_in_any_spelling():
-    assert parsed(features={"V00XRKL": 2}).features == {"V00XRKL": 2}
+    assert parsed(features={"kl_grade": "2: 2"}).condition.features == {"V00XRKL": 2}
 
 
 def test_demographics_are_read_and_missing_ones_left_out():
     given = parsed(demographics={"sex": "male", "bmi": 31, "age": None})
-    assert given.demographics == {"sex": "M", "bmi": 31.0}
-    assert parsed().demographics == {}
+    assert given.condition.demographics == {"sex": "M", "bmi": 31.0}
+    assert parsed().condition.demographics == {}
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_a_wrong_grade_is_told_by_its_variable():
 @pytest.mark.parametrize("text", ["", "[]", "nonsense", "{", "1", '{"a": NaN', "[" * 100_000])
 def test_params_that_are_no_object(text):
     if text == "":
-        assert GenerationParameters.from_json(text)[0].count == 50
+        assert GenerationParameters.from_json(text)[0].request.count == 50
     else:
         with pytest.raises(InputError, match="params"):
             GenerationParameters.from_json(text)
@@ -99,7 +100,7 @@ def test_anything_is_parsed_or_refused_in_one_line(given):
     except InputError as error:
         assert str(error) and "\n" not in str(error) and len(str(error)) < 600
     else:
-        assert 1 <= parameters.count <= 2000
+        assert 1 <= parameters.request.count <= 2000
 
 
 def test_the_schema_has_ranges_and_defaults():
@@ -107,3 +108,20 @@ def test_the_schema_has_ranges_and_defaults():
     assert properties["num_slices"]["default"] == 50 and properties["num_slices"]["minimum"] == 1
     assert set(properties) == set(GenerationParameters.model_fields)
     assert all("description" in entry for entry in properties.values())
+
+
+def test_a_client_may_set_every_knob_of_a_generation_but_the_batch():
+    properties = parameter_schema()["properties"]
+    assert KNOBS.keys() - properties.keys() == {"batch_size"}
+    for name in KNOBS.keys() & properties.keys():
+        assert KNOBS[name].metadata["help"][1:] in properties[name]["description"]
+    assert properties["samples"]["maximum"] == 16  # of a server that others use too
+    asked = parsed(depths=[0.1, 0.2], seed=4, laterality="L", box=[1, 2, 3, 4])
+    assert asked.request == GenerationRequest(
+        depths=[0.1, 0.2], seed=4, laterality="L", box=[1, 2, 3, 4]
+    )
+
+
+def test_depths_that_no_affine_describes_are_refused_before_anything_is_read():
+    with pytest.raises(InputError, match="equal spacing"):
+        parsed(depths=[0, 0.1, 0.5])

@@ -13,7 +13,7 @@ from xr2mri_core.cli.options import (
     generated_here,
     generator,
     positive,
-    sampling,
+    request_of,
     worker_options,
     workers,
 )
@@ -22,7 +22,9 @@ from xr2mri_core.errors import InputError, XR2MRIError
 
 if TYPE_CHECKING:
     from xr2mri_core.cohort import CohortKnee
+    from xr2mri_core.condition import Condition
     from xr2mri_core.generation import KneeMRIGenerator
+    from xr2mri_core.request import GenerationRequest
     from xr2mri_core.volume import GeneratedVolume
 
 log = logging.getLogger("xr2mri")
@@ -77,24 +79,21 @@ def generate(arguments: argparse.Namespace) -> None:
     check_writable(arguments.out)
     model = generator(arguments)
     assert model.recipe is not None  # it comes from a bundle
-    request = {"num_slices": arguments.num_slices, **sampling(arguments)}
-    seed = request.pop("seed")
     at_once = arguments.knees_at_once or 1
     with progress_bar("generate") as progress:
         counts = generate_cohort(
             knees,
-            partial(_one, model, request),
+            partial(_one, model),
             write,
             arguments.out,
+            request_of(arguments),
             settings={
                 "model": model.describe() | {"device": model.recipe.device},
-                "request": request,
                 "version": __version__,
                 "format": arguments.format,
                 "layout": arguments.layout,
                 **({"knees_at_once": at_once} if at_once > 1 else {}),  # of rounding
             },
-            seed=seed,
             **who,
             at_once=at_once,
             side_by_side=model.side_by_side,
@@ -111,18 +110,12 @@ def generate(arguments: argparse.Namespace) -> None:
 
 
 def _one(
-    model: KneeMRIGenerator,
-    request: Mapping[str, Any],
-    radiograph: Path,
-    features: Any,
-    *,
-    demographics: Any,
-    **options: Any,
+    model: KneeMRIGenerator, radiograph: Path, condition: Condition, request: GenerationRequest
 ) -> GeneratedVolume:
-    given = demographics if model.uses_demographics else None  # lists often hold more
-    options |= {**request, "demographics": given, "cancelled": interrupted}
-    generated: GeneratedVolume = generated_here(model, radiograph, features, **options)
-    return generated
+    from xr2mri_core.progress import Callbacks
+
+    known = condition.known_to(model.uses_demographics)
+    return generated_here(model, radiograph, known, request, Callbacks(cancelled=interrupted))
 
 
 def _write(

@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from xr2mri_core.cli.options import Commands, bundle_options, count, knob_option, positive, seed
+from xr2mri_core.cli.options import (
+    Commands,
+    bundle_options,
+    count,
+    knob_option,
+    positive,
+    precision_option,
+    seed,
+)
 from xr2mri_core.cli.terminal import progress_bar
 from xr2mri_core.errors import InputError
 
@@ -59,7 +67,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--autoencoder", type=Path, help="folder (default: that of the weights)")
     parser.add_argument("--weights", type=Path, help="model of the autoencoder (the bundle's own)")
     parser.add_argument("--size", default="compact", help="size overlay of the bundle (compact)")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    precision_option(parser)
     parser.add_argument(
         "--lpips", type=Path, nargs=2, metavar=("ALEXNET", "LINEAR"),
         help="weights that you bring, of torchvision's AlexNet and of LPIPS",
@@ -87,13 +95,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     from xr2mri_core.comparison.run import Plan, compare, report_again
     from xr2mri_core.comparison.training import Budget
 
-    chosen = {
-        "steps": arguments.steps,
-        "sampler": arguments.sampler,
-        "noise_length": arguments.noise_length,
-        "slice_counts": arguments.slice_counts,
-        "step_counts": arguments.step_counts,
-    }
+    counts = {name: getattr(arguments, name) for name in ("slice_counts", "step_counts")}
     plan = Plan(
         methods=arguments.methods.split(",") if arguments.methods else DEFAULT,
         budget=Budget(None if arguments.minutes else arguments.budget, arguments.minutes),
@@ -103,15 +105,25 @@ def _compare(arguments: argparse.Namespace) -> None:
         curve_cases=arguments.curve_cases,
         ablation_cases=arguments.ablation_cases,
         samples=arguments.samples,
+        steps=arguments.steps,
+        sampler=arguments.sampler,
+        noise_length=arguments.noise_length,
         reader_steps=arguments.reader_steps,
         seed=arguments.seed,
         options=dict(_pairs(arguments.set, "set")),
         lpips=tuple(arguments.lpips) if arguments.lpips else None,
         fid=arguments.fid,
-        **{name: value for name, value in chosen.items() if value is not None},
+        **{name: value for name, value in counts.items() if value is not None},
     )
     if arguments.report_only:
-        text = report_again(arguments.datalist, arguments.out, plan, arguments.page)
+        text = report_again(
+            arguments.datalist,
+            arguments.out,
+            plan,
+            arguments.page,
+            bundle=arguments.bundle,
+            size=arguments.size,
+        )
     else:
         with progress_bar("compare") as progress:
             text = compare(

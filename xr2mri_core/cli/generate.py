@@ -18,7 +18,7 @@ from xr2mri_core.cli.options import (
     generation_options,
     generator,
     knob_option,
-    sampling,
+    request_of,
     seed,
 )
 from xr2mri_core.cli.terminal import interrupted, progress_bar
@@ -49,16 +49,13 @@ def add(commands: Commands) -> None:
     generate.add_argument("--name", default="generated", help="stem of the files")
     generate.add_argument("--format", choices=("nifti", "nrrd", "dicom"), default="nifti")
     knob_option(generate, "num_slices", "slices")
-    generate.add_argument("--laterality", default="auto", help="R, L or auto (from the file)")
+    knob_option(generate, "laterality")
     generate.add_argument(
         "--server",
         metavar="URL",
         help="generate there, not here; a login's token is taken from XR2MRI_TOKEN",
     )
-    generate.add_argument(
-        "--box", type=int, nargs=4, metavar=("TOP", "LEFT", "BOTTOM", "RIGHT"),
-        help="the knee in the radiograph, in pixels",
-    )  # fmt: skip
+    knob_option(generate, "box")
     generation_options(generate)
 
     demo = commands.add("demo", _demo, "an unseen phantom patient, from radiograph to volume")
@@ -71,6 +68,7 @@ def _generate(arguments: argparse.Namespace) -> None:
     from xr2mri_core.condition import Condition
     from xr2mri_core.export import write_generated
     from xr2mri_core.files import check_writable
+    from xr2mri_core.progress import Callbacks
 
     if arguments.radiograph is None:
         cohort.generate(arguments)
@@ -78,20 +76,16 @@ def _generate(arguments: argparse.Namespace) -> None:
     cohort.refuse_options_of_cohorts(arguments)
     known = {name: getattr(arguments, name) for name in ("age", "sex", "bmi")}
     condition = Condition.parse(arguments.features, known, **dict(arguments.set))
+    request = request_of(arguments)
     if not arguments.radiograph.is_file():
         raise InputError(f"no file '{arguments.radiograph}'; give a radiograph with --radiograph")
     check_writable(arguments.out)
     with progress_bar("generate") as progress:
         generated = _generating(arguments)(
             arguments.radiograph,
-            condition.features,
-            num_slices=arguments.num_slices,
-            laterality=arguments.laterality,
-            box=arguments.box,
-            demographics=condition.demographics or None,
-            **sampling(arguments),
-            progress=progress,
-            cancelled=interrupted,
+            condition,
+            request,
+            Callbacks(progress=progress, cancelled=interrupted),
         )
     for warning in generated.record["warnings"]:
         log.warning(warning)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from xr2mri_core.errors import InputError
 from xr2mri_core.processes import cores as cores
-from xr2mri_core.request import KNOBS, checked
+from xr2mri_core.recipe import PRECISIONS
+from xr2mri_core.request import KNOBS, GenerationRequest, checked, left_to_the_model
 
 if TYPE_CHECKING:
+    from xr2mri_core.condition import Condition
     from xr2mri_core.generation import KneeMRIGenerator
+    from xr2mri_core.progress import Callbacks
     from xr2mri_core.volume import GeneratedVolume
 
 Run = Callable[[argparse.Namespace], None]
@@ -70,14 +73,20 @@ def bundle_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default=None, help="cpu, cuda, cuda:1 (default: best)")
 
 
+def precision_option(parser: argparse.ArgumentParser) -> None:
+    """Declare the option for the precision of the networks."""
+    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0])
+
+
 def generation_options(parser: argparse.ArgumentParser, kind: bool = True) -> None:
     """Declare the options for the model, how it generates, and the kind where there is a choice."""
     bundle_options(parser)
     parser.add_argument("--size", default="compact", help="size overlay of the bundle (compact)")
     parser.add_argument("--weights", type=Path, help="safetensors of that size (the bundle's own)")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
-    for name in _SAMPLING if kind else _SAMPLING[1:]:
-        knob_option(parser, name)
+    precision_option(parser)
+    for name in _SAMPLING:
+        if kind or name != "kind":
+            knob_option(parser, name)
 
 
 def worker_options(parser: argparse.ArgumentParser, what: str = "") -> None:
@@ -137,41 +146,59 @@ def _scheduler(text: str) -> str:
     return text
 
 
-_SAMPLING = tuple(name for name in KNOBS if name not in ("num_slices", "depths"))
+_SAMPLING = tuple(
+    name for name in KNOBS if name not in ("laterality", "box", "num_slices", "depths")
+)
+"""Knobs of all commands that generate; the others are of one radiograph, or of one command."""
 
 
 def knob_option(parser: argparse.ArgumentParser, name: str, option: str | None = None) -> None:
     """An option for a field of `GenerationRequest`, with its limits, default and help."""
-    knob = KNOBS[name]
-    default = "the bundle's" if knob.default is None else knob.default
-    limits = knob.metadata
+    knob, limits = KNOBS[name], KNOBS[name].metadata
+    default = "the bundle's" if left_to_the_model(name) else knob.default
+    accepted: dict[str, Any] = {"type": _of(name)}
+    if "parse" in limits:
+        accepted["metavar"] = f"{{{','.join(limits['choices'])}}}"
+    elif "choices" in limits:
+        accepted = {"choices": tuple(limits["choices"])}
+    elif "names" in limits:
+        names = tuple(part.upper() for part in limits["names"])
+        accepted = {"type": int, "nargs": len(names), "metavar": names}
     parser.add_argument(
         f"--{option or name.replace('_', '-')}",
         dest=name,
         default=knob.default,
-        help=f"{limits['help']} (default: {default})",
-        **({"choices": tuple(limits["choices"])} if "choices" in limits else {"type": _of(name)}),
+        help=limits["help"] + ("" if default is None else f" (default: {default})"),
+        **accepted,
     )
 
 
 def _of(name: str) -> Callable[[str], Any]:
-    """The type of an option for a number."""
+    """The type of an option for a number, or for a choice with several spellings."""
 
-    def number(text: str) -> Any:
+    def one(text: str) -> Any:
         value: Any = text
-        with suppress(ValueError):  # refused below, with what is accepted
-            value = int(text) if KNOBS[name].metadata.get("whole") else float(text)
+        if "least" in (limits := KNOBS[name].metadata):
+            with suppress(ValueError):  # refused below, with what is accepted
+                value = int(text) if limits.get("whole") else float(text)
         try:
             return checked(name, value)
         except InputError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 
-    return number
+    return one
 
 
 def sampling(arguments: argparse.Namespace) -> dict[str, Any]:
-    """How to generate, as keywords of ``KneeMRIGenerator.generate``."""
+    """How to generate, as the fields of a `GenerationRequest` that all commands have."""
     return {name: getattr(arguments, name) for name in _SAMPLING if hasattr(arguments, name)}
+
+
+def request_of(arguments: argparse.Namespace) -> GenerationRequest:
+    """How to generate: every knob that the command has an option for."""
+    return GenerationRequest(
+        **{name: getattr(arguments, name) for name in KNOBS if hasattr(arguments, name)}
+    )
 
 
 def generator(arguments: argparse.Namespace) -> KneeMRIGenerator:
@@ -199,17 +226,17 @@ def generator(arguments: argparse.Namespace) -> KneeMRIGenerator:
 def generated_here(
     model: KneeMRIGenerator,
     radiograph: Path,
-    features: dict[str, int],
-    *,
-    laterality: str,
-    box: Sequence[int] | None,
-    **options: Any,
+    condition: Condition,
+    request: GenerationRequest,
+    callbacks: Callbacks,
 ) -> GeneratedVolume:
     """Call `KneeMRIGenerator.generate` on a file of this machine's user."""
     from xr2mri_core.reading import prepare_radiograph
 
-    read = prepare_radiograph(radiograph, model.image_size, laterality, box, detached=True)
-    return model.generate(read, features, **options)
+    read = prepare_radiograph(
+        radiograph, model.image_size, request.laterality, request.box, detached=True
+    )
+    return model.generate(read, condition, request, callbacks)
 
 
 # --- types of arguments -------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -19,6 +19,7 @@ from xr2mri_core.condition import Condition
 from xr2mri_core.errors import Cancelled, InputError, OutputError, WeightsError
 from xr2mri_core.files import atomic_files
 from xr2mri_core.processes import each_done
+from xr2mri_core.request import KNOBS, GenerationRequest
 from xr2mri_core.tables import write_csv
 from xr2mri_core.volume import NOTICE, GeneratedVolume
 
@@ -30,8 +31,11 @@ _UNDECODABLE = "backslashreplace"
 
 GENERATED, KEPT, FAILED = "generated", "kept", "failed"
 
-Generate = Callable[..., GeneratedVolume]
-"""``generate(radiograph, features, demographics=, laterality=, box=, seed=)``."""
+Generate = Callable[[Path, Condition, GenerationRequest], GeneratedVolume]
+"""``generate(radiograph, condition, request)``."""
+
+_OF_A_KNEE = ("laterality", "box", "seed")
+"""Fields of a request that each knee has its own of."""
 
 SideBySide = Callable[[Sequence[Callable[[], "Row"]], int], list["Row"]]
 """``side_by_side(works, knees)`` -> what each work returns."""
@@ -83,9 +87,9 @@ def generate_cohort(
     generate: Generate,
     write: Write,
     out: Path | str,
+    request: GenerationRequest,
     *,
     settings: Mapping[str, Any],
-    seed: int = 0,
     jobs: int = 1,
     scheduler: str | None = None,
     at_once: int = 1,
@@ -102,13 +106,14 @@ def generate_cohort(
 
     Args:
         knees: names are unique.
-        generate: called with the radiograph's path and the features; where others work too, it and
-            ``write`` are sent to them.
+        generate: called with the radiograph's path, the condition and the knee's request; where
+            others work too, it and ``write`` are sent to them.
         write: called with what came of it.
         out: created if needed.
-        settings: whatever else the files depend on: model, request, format.
-        seed: with the knee's name it gives the knee's own seed, in the manifest, so that noise
-            differs between knees and depends on no order.
+        request: how all are generated. The side and the box are each knee's own. With its name the
+            seed gives the knee's own seed, in the manifest, so that noise differs between knees and
+            depends on no order.
+        settings: whatever else the files depend on: model, format.
         jobs, scheduler: processes, or a Dask scheduler, for the knees; see
             `xr2mri_core.processes.each_done`.
         at_once: knees that each of them has under way at a time.
@@ -122,9 +127,9 @@ def generate_cohort(
     """
     out = Path(out)
     earlier = _read_journal(out / JOURNAL)
-    settings = {**settings, "seed": seed}
+    settings = {**settings, "request": _alike(request), "seed": request.seed}
     rows: dict[str, Row] = {}
-    some = _Knees(generate, write, out, settings, at_once, side_by_side)
+    some = _Knees(generate, write, out, request, settings, at_once, side_by_side)
     todo = [(knee, earlier.get(knee.name)) for knee in knees]
     groups = [todo[start : start + at_once] for start in range(0, len(todo), at_once)]
     report = progress or (lambda done, total, name: None)
@@ -156,6 +161,13 @@ def knee_seed(seed: int, name: str) -> int:
     )
 
 
+def _alike(request: GenerationRequest) -> dict[str, Any]:
+    """What all knees are asked alike, by which an earlier run is known."""
+    asked = {name: getattr(request, name) for name in KNOBS if name not in _OF_A_KNEE}
+    del asked["depths"]  # where none are given, an earlier run's number of slices says all
+    return asked if request.depths is None else {**asked, "depths": request.positions.tolist()}
+
+
 @dataclass(frozen=True)
 class _Knees:
     """Generates some knees, or keeps them; whatever is wrong with one becomes its row."""
@@ -163,64 +175,54 @@ class _Knees:
     generate: Generate
     write: Write
     out: Path
+    request: GenerationRequest
     settings: Mapping[str, Any]
     at_once: int
     side_by_side: SideBySide | None
 
     def __call__(self, jobs: Sequence[tuple[CohortKnee, Row | None]]) -> list[Row]:
-        works = [
-            partial(_one, *job, self.generate, self.write, self.out, self.settings) for job in jobs
-        ]
+        works = [partial(self._one, *job) for job in jobs]
         if self.side_by_side is None or self.at_once == 1:
             return [work() for work in works]
         return self.side_by_side(works, self.at_once)
 
+    def _one(self, knee: CohortKnee, earlier: Row | None) -> Row:
+        started = time.perf_counter()
+        entry: dict[str, Any] = {"name": knee.name, "radiograph": str(knee.radiograph)}
+        try:
+            _check_there(knee.radiograph)
+            condition = Condition.parse(knee.features, knee.demographics)
+            entry["radiograph_sha256"] = digest(knee.radiograph)
+            entry["seed"] = knee_seed(self.request.seed, knee.name)
+            entry["key"] = self._key(entry, knee, condition)
+            if earlier is not None and earlier.key == entry["key"] and _whole(earlier, self.out):
+                return Row(**{**asdict(earlier), "status": KEPT})
+            request = replace(
+                self.request, laterality=knee.laterality, box=knee.box, seed=entry["seed"]
+            )
+            generated = self.generate(knee.radiograph, condition, request)
+            written = self.write(generated, knee, self.out)
+        except (Cancelled, OutputError, WeightsError):  # the last is not this knee's alone
+            raise
+        except InputError as error:
+            return Row(**entry, error=str(error), seconds=_since(started))
+        except Exception as error:  # also a shortage of memory for one huge picture is its row
+            text = " ".join(f"unexpected {type(error).__name__}: {error}".split())[:300]
+            return Row(**entry, error=text, seconds=_since(started))
+        return Row(
+            **entry,
+            laterality=generated.record["laterality"],
+            status=GENERATED,
+            files={path.relative_to(self.out).as_posix(): digest(path) for path in _files(written)},
+            seconds=_since(started),
+            warnings=list(generated.record["warnings"]),
+        )
 
-def _one(
-    knee: CohortKnee,
-    earlier: Row | None,
-    generate: Generate,
-    write: Write,
-    out: Path,
-    settings: Mapping[str, Any],
-) -> Row:
-    started = time.perf_counter()
-    entry: dict[str, Any] = {"name": knee.name, "radiograph": str(knee.radiograph)}
-    try:
-        _check_there(knee.radiograph)
-        known = Condition.parse(knee.features, knee.demographics)
-        entry["radiograph_sha256"] = digest(knee.radiograph)
-        entry["seed"] = knee_seed(settings["seed"], knee.name)
-        given = {"laterality": knee.laterality, "box": knee.box}
-        form = {"features": known.features, "demographics": known.demographics}
-        entry["key"] = _key(
-            {**entry, "radiograph": knee.radiograph.name, **form, **given, **settings}
-        )
-        if earlier is not None and earlier.key == entry["key"] and _whole(earlier, out):
-            return Row(**{**asdict(earlier), "status": KEPT})
-        generated = generate(
-            knee.radiograph,
-            known.features,
-            demographics=known.demographics or None,
-            seed=entry["seed"],
-            **given,
-        )
-        written = write(generated, knee, out)
-    except (Cancelled, OutputError, WeightsError):  # the last is not this knee's alone
-        raise
-    except InputError as error:
-        return Row(**entry, error=str(error), seconds=_since(started))
-    except Exception as error:  # also a shortage of memory for one huge picture is that knee's row
-        text = " ".join(f"unexpected {type(error).__name__}: {error}".split())[:300]
-        return Row(**entry, error=text, seconds=_since(started))
-    return Row(
-        **entry,
-        laterality=generated.record["laterality"],
-        status=GENERATED,
-        files={path.relative_to(out).as_posix(): digest(path) for path in _files(written)},
-        seconds=_since(started),
-        warnings=list(generated.record["warnings"]),
-    )
+    def _key(self, entry: Mapping[str, Any], knee: CohortKnee, condition: Condition) -> str:
+        """Digest of all that the files depend on."""
+        own = {"radiograph": knee.radiograph.name, "laterality": knee.laterality, "box": knee.box}
+        content = {**entry, **own, **asdict(condition), **self.settings}
+        return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _check_there(path: Path) -> None:
@@ -239,10 +241,6 @@ def _since(started: float) -> float:
 def _files(written: Mapping[str, Path]) -> Iterable[Path]:
     for path in written.values():  # DICOM is a folder
         yield from sorted(path.iterdir()) if path.is_dir() else [path]
-
-
-def _key(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _whole(row: Row, out: Path) -> bool:

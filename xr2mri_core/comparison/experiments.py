@@ -74,7 +74,7 @@ def ablation(
             if lines.find(**key) is not None:
                 continue
             truth, _ = truths(item)
-            form = leave(generator.form_of(item)["features"])
+            form = leave(generator.condition_of(item).features)
             made = asked(generator, item, seed + index, len(truth.slices), form, **request)
             slices = frame_slices(made)
             scores = None if readers.grader is None else readers.grader.grade(slices).tolist()
@@ -109,7 +109,7 @@ def ablation_pictures(
         if not chosen or file_of(finding).is_file():
             continue
         (index, item), (truth, _) = chosen[0], truths(chosen[0][1])
-        form = generator.form_of(item)["features"]
+        form = generator.condition_of(item).features
         with_, without = (
             frame_slices(asked(generator, item, seed + index, len(truth.slices), given, **request))
             for given in (form, ablations()[f"without {finding}"](form))

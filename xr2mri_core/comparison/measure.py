@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from threading import Event, Thread
@@ -21,6 +21,7 @@ import torch
 
 from xr2mri_core.baselines.x_diffusion import coronal
 from xr2mri_core.comparison.seen import Seen
+from xr2mri_core.datalist import side_and_box
 from xr2mri_core.evaluation.distribution import histogram_distance, spectrum_distance
 from xr2mri_core.evaluation.evaluate import mean_adjacent
 from xr2mri_core.evaluation.metrics import Reference
@@ -28,6 +29,8 @@ from xr2mri_core.evaluation.planes import coherence, in_planes
 from xr2mri_core.evaluation.readers import Grader, Segmenter, structure_scores, structures_of
 from xr2mri_core.evaluation.truth import frame_slices, read_slices
 from xr2mri_core.generation import KneeMRIGenerator
+from xr2mri_core.request import GenerationRequest
+from xr2mri_core.volume import GeneratedVolume
 
 Item = Mapping[str, Any]
 Predict = Callable[[Item, int, int], np.ndarray]
@@ -158,10 +161,10 @@ def asked(
     item: Item,
     seed: int,
     count: int,
-    features: Mapping[str, Any] | None = None,
+    features: Mapping[str, int] | None = None,
     **request: Any,
-) -> Any:
-    """What a generator makes of a case: a `GeneratedVolume`.
+) -> GeneratedVolume:
+    """What a generator makes of a case.
 
     Args:
         generator: of a method.
@@ -171,19 +174,13 @@ def asked(
         features: instead of the case's own.
         request: see `GenerationRequest`; ``depths`` instead of ``count`` slices.
     """
-    form = generator.form_of(item)
+    condition = generator.condition_of(item)
     if features is not None:
-        form = {**form, "features": dict(features)}
+        condition = replace(condition, features=dict(features))
     if "depths" not in request:
         request["num_slices"] = count
-    return generator.generate(
-        Path(item["radiograph"]),
-        **form,
-        seed=seed,
-        laterality=item.get("laterality") or "auto",
-        box=item.get("box"),
-        **request,
-    )
+    wanted = GenerationRequest(seed=seed, **side_and_box(item), **request)
+    return generator.generate(Path(item["radiograph"]), condition, wanted)
 
 
 def generated(generator: KneeMRIGenerator, **request: Any) -> Predict:

@@ -14,7 +14,7 @@ from xr2mri_core.comparison.measure import Predict, Row, cross_sectional, genera
 from xr2mri_core.comparison.plan import Plan
 from xr2mri_core.comparison.results import BLANK, OURS
 from xr2mri_core.comparison.training import Trained
-from xr2mri_core.datalist import load_datalist
+from xr2mri_core.datalist import load_datalist, side_and_box
 from xr2mri_core.evaluation.truth import mean_volume, read_slices, resampled
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.training import SliceCache
@@ -78,8 +78,7 @@ def trivial_rows(
     def of_nearest(item: Mapping[str, Any], seed: int, count: int) -> np.ndarray:
         from xr2mri_core.reading import prepare_radiograph
 
-        side = item.get("laterality") or "auto"
-        read = prepare_radiograph(item["radiograph"], plan.image_size, side, item.get("box"))
+        read = prepare_radiograph(item["radiograph"], plan.image_size, **side_and_box(item))
         index = nearest(read.picture[0, 0].numpy(), table())
         found = from_bytes(slices.arrays["slices"][index]).numpy()
         return resampled((found + 1) / 2, count)

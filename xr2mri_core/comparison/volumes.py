@@ -8,6 +8,7 @@ import numpy as np
 
 from xr2mri_core.comparison.measure import kept_volume
 from xr2mri_core.comparison.results import BLANK, OURS, Item, Results
+from xr2mri_core.datalist import side_and_box
 from xr2mri_core.reading import prepare_radiograph
 
 Pictured = tuple[str, np.ndarray | None, Mapping[str, np.ndarray]]
@@ -51,6 +52,5 @@ def case_title(item: Item) -> str:
 
 
 def _radiograph(item: Item) -> np.ndarray:
-    side = item.get("laterality") or "auto"
-    read = prepare_radiograph(item["radiograph"], 256, side, item.get("box"))
+    read = prepare_radiograph(item["radiograph"], 256, **side_and_box(item))
     return (read.picture[0, 0].numpy() + 1) / 2

@@ -19,16 +19,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
 
-from xr2mri_core.datalist import load_datalist
+from xr2mri_core.condition import Condition
+from xr2mri_core.datalist import load_datalist, side_and_box
 from xr2mri_core.errors import DatalistError
+from xr2mri_core.evaluation.cases import of_each_case
 from xr2mri_core.evaluation.metrics import adjacent_correlation, feature_response
 from xr2mri_core.evaluation.planes import coherence, in_planes, spread_error, texture
 from xr2mri_core.evaluation.summary import markdown, summarise
@@ -46,7 +47,7 @@ from xr2mri_core.evaluation.truth import (
 from xr2mri_core.export import write_json
 from xr2mri_core.features import VARIABLES
 from xr2mri_core.files import atomic_files, scratch_folder
-from xr2mri_core.processes import each_done
+from xr2mri_core.request import GenerationRequest
 from xr2mri_core.tables import write_csv
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def evaluate(
         mean_cases: training volumes in the mean volume.
         jobs, scheduler: processes, or a Dask scheduler, for the cases; see
             `xr2mri_core.processes.each_done`.
-        request: further arguments of `KneeMRIGenerator.generate` (steps, sampler, ...).
+        request: further fields of `GenerationRequest` (steps, sampler, ...).
 
     Returns:
         The summary as Markdown.
@@ -175,15 +176,8 @@ def evaluate(
     with scratch_folder(out) as scratch:
         if mean is not None:
             np.save(scratch / _MEAN, mean)
-        run = _Run(generator, scratch, seed, samples, request)
-        report(0, len(items), "cases")
-        done: list[_Done] = []
-        working = each_done(run, todo, min(jobs, len(todo)), "evaluates", scheduler=scheduler)
-        with closing(working):
-            for one in working:
-                done.append(one)
-                report(len(done), len(items), "cases")
-        done.sort(key=lambda one: one.index)
+        run = _Run(generator, scratch, seed, samples, GenerationRequest(**request))
+        done = of_each_case(run, todo, "evaluates", jobs=jobs, scheduler=scheduler, progress=report)
         pictured = [joblib.load(one.pictured) for one in done if one.pictured is not None]
     settings = {"datalist": Path(datalist).name, "split": split, "cases": len(items), "seed": seed}
     settings |= {"samples": samples, "phantom": synthetic, **request}
@@ -247,7 +241,6 @@ class _Case:
 class _Done:
     """What came of one case; a file holds what figures are drawn from."""
 
-    index: int
     measured: Measured
     spacing: list[dict[str, Any]]
     pictured: Path | None
@@ -264,7 +257,7 @@ class _Run:
     scratch: Path
     seed: int
     samples: int
-    request: Mapping[str, Any]
+    request: GenerationRequest
 
     def __call__(self, case: _Case) -> _Done:
         """Measure one case."""
@@ -278,41 +271,40 @@ class _Run:
         if case.pictured:
             kept = self.scratch / f"{case.index}.joblib"
             joblib.dump(Pictured(truth, predictions, switched), kept)
-        return _Done(case.index, measure(truth, predictions, switched, std), spacing, kept)
+        return _Done(measure(truth, predictions, switched, std), spacing, kept)
 
     def case(
         self, truth: Truth, other: Item, seed: int
     ) -> tuple[dict[str, np.ndarray], dict[str, tuple[np.ndarray, np.ndarray]], np.ndarray | None]:
         """All predictions of one case, the (off, on) pair of each switch, and the deviation."""
         item, count = truth.item, len(truth.reference.slices)
-        form = self.generator.form_of(item)
-        features = form["features"]
+        known = self.generator.condition_of(item)
 
-        def best(knee: Item, form: Mapping[str, Any]) -> np.ndarray:
-            return frame_slices(self._generate(knee, form, seed, count, kind="mean"))
+        def best(knee: Item, condition: Condition) -> np.ndarray:
+            return frame_slices(self._generate(knee, condition, seed, count, kind="mean"))
 
-        drawn = self._generate(item, form, seed, count, kind="sample", samples=self.samples)
-        predictions = {MODEL: best(item, form), SAMPLE: frame_slices(drawn)}
+        drawn = self._generate(item, known, seed, count, kind="sample", samples=self.samples)
+        predictions = {MODEL: best(item, known), SAMPLE: frame_slices(drawn)}
         std = None if drawn.std is None else frame_slices(drawn, drawn.std)
         if (mean := self.scratch / _MEAN).is_file():
             predictions[MEAN_VOLUME] = resampled(np.load(mean), count)
         predictions[OTHER_PATIENT] = resampled(
             read_slices(other, self.generator.image_size)[0], count
         )
-        predictions[OTHER_RADIOGRAPH] = best(other, form)
-        predictions[BLANKED] = best(item, {**form, "features": {}})
+        predictions[OTHER_RADIOGRAPH] = best(other, known)
+        predictions[BLANKED] = best(item, replace(known, features={}))
         switched = {}
         for name, _, _ in truth.toggles:
-            present = bool(features.get(name, 0))
-            changed = {**form, "features": {**features, name: int(not present)}}
-            pair = predictions[MODEL], best(item, changed)
+            present = bool(known.features.get(name, 0))
+            changed = {**known.features, name: int(not present)}
+            pair = predictions[MODEL], best(item, replace(known, features=changed))
             switched[name] = (pair[1], pair[0]) if present else pair
         return predictions, switched, std
 
     def spacing(self, truth: Truth, sample: np.ndarray, seed: int) -> list[dict[str, Any]]:
         """Adjacent-slice correlation of the same case at more and more slices, one row each."""
         item, case = truth.item, truth.item["case"]
-        form = self.generator.form_of(item)
+        known = self.generator.condition_of(item)
         rows = [
             {"case": case, "slices": "truth", "adjacent": mean_adjacent(truth.reference.slices)}
         ]
@@ -320,24 +312,17 @@ class _Run:
             for noise, more in ((OWN_NOISE, {}), (PAPERS_NOISE, {"noise_length": 0.0})):
                 slices = sample
                 if more or count != len(sample):
-                    drawn = self._generate(item, form, seed, count, kind="sample", **more)
+                    drawn = self._generate(item, known, seed, count, kind="sample", **more)
                     slices = frame_slices(drawn)
                 row = {"case": case, "slices": count, "noise": noise}
                 rows.append({**row, "adjacent": mean_adjacent(slices), **coherence(slices)})
         return rows
 
     def _generate(
-        self, item: Item, form: Mapping[str, Any], seed: int, count: int, **more: Any
+        self, item: Item, condition: Condition, seed: int, count: int, **more: Any
     ) -> GeneratedVolume:
-        return self.generator.generate(
-            Path(item["radiograph"]),
-            **form,
-            num_slices=count,
-            seed=seed,
-            laterality=item.get("laterality") or "auto",
-            box=item.get("box"),
-            **{**self.request, **more},
-        )
+        request = replace(self.request, num_slices=count, seed=seed, **side_and_box(item), **more)
+        return self.generator.generate(Path(item["radiograph"]), condition, request)
 
 
 def _variables(index: int) -> tuple[str, ...]:

@@ -12,16 +12,17 @@ nowhere: therefore the similarity to the true volume is given too, which must no
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from xr2mri_core.datalist import load_datalist
+from xr2mri_core.datalist import load_datalist, side_and_box
+from xr2mri_core.evaluation.cases import of_each_case
 from xr2mri_core.evaluation.metrics import psnr, ssim
 from xr2mri_core.evaluation.summary import table
 from xr2mri_core.evaluation.truth import (
@@ -33,7 +34,7 @@ from xr2mri_core.evaluation.truth import (
 )
 from xr2mri_core.export import write_json
 from xr2mri_core.files import atomic_files
-from xr2mri_core.processes import each_done
+from xr2mri_core.request import GenerationRequest
 from xr2mri_core.tables import write_csv
 from xr2mri_core.transforms.augmentation import CHANGES, change
 from xr2mri_core.transforms.radiograph import middle_square
@@ -70,7 +71,7 @@ def robustness(
         seed: case i is generated from ``seed + i``, and its changes are drawn from it.
         jobs, scheduler: processes, or a Dask scheduler, for the cases; see
             `xr2mri_core.processes.each_done`.
-        request: further arguments of `KneeMRIGenerator.generate` (steps, sampler, ...).
+        request: further fields of `GenerationRequest` (steps, sampler, ...).
 
     Returns:
         The table as Markdown: for each change the SSIM and the root mean square difference between
@@ -83,14 +84,9 @@ def robustness(
     others = [next_patient(items, index) for index in range(len(items))]
     report = progress or (lambda done, total, stage: None)
     todo = [(seed + i, *pair) for i, pair in enumerate(zip(items, others, strict=True))]
-    one = partial(_case, generator, request)
-    found: dict[int, list[dict[str, Any]]] = {}
-    report(0, len(items), "cases")
-    with closing(each_done(one, todo, min(jobs, len(todo)), "measures", scheduler=scheduler)) as of:
-        for own_seed, measured in of:
-            found[own_seed] = measured
-            report(len(found), len(items), "cases")
-    rows = [row for _, measured in sorted(found.items()) for row in measured]
+    one = partial(_case, generator, GenerationRequest(**request))
+    measured = of_each_case(one, todo, "measures", jobs=jobs, scheduler=scheduler, progress=report)
+    rows = list(chain.from_iterable(measured))
     summary = summarised(rows)
     text = markdown(summary, len(items), split)
     out = Path(out)
@@ -102,22 +98,21 @@ def robustness(
 
 
 def _case(
-    generator: KneeMRIGenerator, request: Mapping[str, Any], case: tuple[int, Item, Item]
-) -> tuple[int, list[dict[str, Any]]]:
-    """The seed of a case, and a row for each change of it."""
-    return case[0], list(_rows(generator, request, *case))
+    generator: KneeMRIGenerator, request: GenerationRequest, case: tuple[int, Item, Item]
+) -> list[dict[str, Any]]:
+    """A row for each change of a case."""
+    return list(_rows(generator, request, *case))
 
 
 def _rows(
-    generator: KneeMRIGenerator, request: Mapping[str, Any], seed: int, item: Item, other: Item
+    generator: KneeMRIGenerator, request: GenerationRequest, seed: int, item: Item, other: Item
 ) -> Iterator[dict[str, Any]]:
     truth, _ = read_slices(item, generator.image_size)
+    condition = generator.condition_of(item)
 
     def slices(radiograph: PreparedRadiograph, noise: int = seed) -> np.ndarray:
-        form = generator.form_of(item)
-        return frame_slices(
-            generator.generate(radiograph, **form, num_slices=len(truth), seed=noise, **request)
-        )
+        asked = replace(request, num_slices=len(truth), seed=noise)
+        return frame_slices(generator.generate(radiograph, condition, asked))
 
     own = _read(generator, item)
     unchanged = slices(own)
@@ -142,11 +137,7 @@ def _rows(
 
 
 def _read(generator: KneeMRIGenerator, item: Item) -> PreparedRadiograph:
-    return generator.read(
-        Path(item["radiograph"]),
-        laterality=item.get("laterality") or "auto",
-        box=item.get("box"),
-    )
+    return generator.read(Path(item["radiograph"]), **side_and_box(item))
 
 
 def changed(radiograph: PreparedRadiograph, name: str, seed: int) -> PreparedRadiograph:

@@ -141,6 +141,7 @@ def _describe_derivation(header: Dataset, record: Mapping[str, Any]) -> None:
     header.ContentQualification = "RESEARCH"
     header.BurnedInAnnotation = "NO"
     features = dict(record.get("features") or {})
+    # Of the knobs what shapes the image, in the order of the files that archives hold.
     names = ("seed", "sampler", "steps", "guidance", "noise_length", "samples", "slices")
     header.DerivationDescription = joined(
         1024,
