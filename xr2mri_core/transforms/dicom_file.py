@@ -8,9 +8,11 @@ from typing import BinaryIO
 from pydicom import Dataset
 
 from xr2mri_core.errors import RadiographError, UndecodableError, shown
+from xr2mri_core.transforms import dicom_lie as lie
 from xr2mri_core.transforms import dicom_statements as statements
 from xr2mri_core.transforms.dicom_header import is_dicom, named, read_dataset, read_header
 from xr2mri_core.transforms.dicom_pixels import form_of, grey_values
+from xr2mri_core.transforms.dicom_shutter import hide
 from xr2mri_core.transforms.orientation import Turn
 from xr2mri_core.transforms.picture import Picture, check_pixels, check_size
 
@@ -23,7 +25,7 @@ def read_dicom(stream: BinaryIO) -> Picture:
     """Read a radiograph: upright, rescaled, MONOCHROME1 inverted, no VOI window applied.
 
     Patient Orientation turns it, so that the patient's right is on image left. What the header
-    says of it is in `dicom_statements`, how its pixels are read in `dicom_pixels`.
+    says of it is in `dicom_statements` and `dicom_lie`, how its pixels are read in `dicom_pixels`.
 
     Raises:
         RadiographError: for another modality, more than one picture, colour, a size that is not
@@ -51,6 +53,7 @@ def _read(stream: BinaryIO) -> Picture:
             "the file is damaged: export it again"
         )
     pixels, pixel_notes = grey_values(dataset, form)
+    hide(pixels, header)
     del dataset  # a large film has to fit once more, upright
     check_pixels(pixels)
     side, side_notes = statements.side_of_header(header)
@@ -64,11 +67,11 @@ def _read(stream: BinaryIO) -> Picture:
 
 def _lie(header: Dataset) -> tuple[Turn, tuple[float, float] | None, tuple[str, ...]]:
     """How the picture becomes upright, the spacing of its rows and columns then, and warnings."""
-    spacing, notes = statements.spacing_of_header(header)
-    turn, turn_notes = statements.turn_of_header(header)
+    spacing, notes = lie.spacing_of_header(header)
+    turn, turn_notes = lie.turn_of_header(header)
     notes += turn_notes
     if spacing is None:
-        aspect, aspect_notes = statements.aspect_of_header(header)
+        aspect, aspect_notes = lie.aspect_of_header(header)
         stretch = (max(aspect, 1.0), max(1 / aspect, 1.0))
         return Turn(stretch, turn.transposed, turn.flipped), None, notes + aspect_notes
     return turn, spacing[::-1] if turn.transposed else spacing, notes

@@ -116,9 +116,10 @@ def grey_values(dataset: Dataset, form: Form) -> tuple[np.ndarray, tuple[str, ..
     Raises:
         RadiographError: naming the attribute that is wrong, or the transfer syntax.
     """
-    raw = _decoded(dataset, form)
+    raw, length_notes = _decoded(dataset, form), _length_notes(dataset, form)
     if raw.ndim == 3 or form.photometric == "PALETTE COLOR":
-        return _values(_grey(raw, dataset, form), dataset), ()
+        raw, notes = _with_true_planes(raw, dataset, form)
+        return _values(_grey(raw, dataset, form), dataset), length_notes + notes
     raw, form, sign_notes = _with_true_sign(raw, form)
     padded, notes = _padded(raw, dataset, form)
     compressed = syntax_of(dataset).is_compressed
@@ -131,7 +132,7 @@ def grey_values(dataset: Dataset, form: Form) -> tuple[np.ndarray, tuple[str, ..
         np.subtract(np.float32(rescaled(ends, dataset).sum()), values, out=values)
     if padded.any() and not padded.all():
         values[padded] = values.min(where=~padded, initial=np.inf)
-    return values, sign_notes + notes + more_notes
+    return values, length_notes + sign_notes + notes + more_notes
 
 
 # --- decoding -------------------------------------------------------------------------------------
@@ -194,6 +195,20 @@ def _check_length(dataset: Dataset, form: Form) -> None:
         )
 
 
+def _length_notes(dataset: Dataset, form: Form) -> tuple[str, ...]:
+    """A warning where uncompressed pixels are more than the header says, and not by a filling."""
+    if syntax_of(dataset).is_compressed:
+        return ()
+    bits = form.rows * form.columns * form.samples * form.allocated
+    rest = bytes(dataset.PixelData[bits // 8 :])
+    if len(rest) < 2 or form.photometric == "YBR_FULL_422" or not any(rest):
+        return ()
+    return (
+        f"{named('PixelData')} has {len(rest)} bytes more than {form.rows} x {form.columns} pixels "
+        "take: its rows may be longer than the header says; check the picture",
+    )
+
+
 def _of_stream(dataset: Dataset, form: Form) -> int:
     """The bits to allocate for a compressed picture, once what it says of itself is checked.
 
@@ -231,6 +246,34 @@ def _check_rle(frame: bytes, form: Form) -> None:
                 f"{named('PixelData')} unpacks to more than {most} pixels; the file is damaged: "
                 "export it uncompressed"
             )
+
+
+def _with_true_planes(
+    raw: np.ndarray, dataset: Dataset, form: Form
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The colours by plane, or by pixel, where they are grey that way and not as it is stated."""
+    if raw.ndim != 3 or syntax_of(dataset).is_compressed or form.photometric != "RGB":
+        return raw, ()
+    by_plane = whole_of(dataset, "PlanarConfiguration", 0) == 1
+    stored = np.ascontiguousarray(raw.transpose(2, 0, 1) if by_plane else raw).reshape(-1)
+    rows, columns, samples = raw.shape
+    other = (
+        stored.reshape(raw.shape)
+        if by_plane
+        else stored.reshape(samples, rows, columns).transpose(1, 2, 0)
+    )
+    if _is_grey(raw) or not _is_grey(other):
+        return raw, ()
+    return other, (
+        f"{named('PlanarConfiguration')} is {int(by_plane)}, but the picture is whole the other "
+        "way: it is read so; check it",
+    )
+
+
+def _is_grey(colour: np.ndarray) -> bool:
+    return all(
+        bool((colour[rows, :, 1:] == colour[rows, :, :1]).all()) for rows in blocks_of(colour)
+    )
 
 
 # --- colour ---------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a DICOM header says of its radiograph: kind, view, side, spacing, how it lies.
+"""What a DICOM header says of its radiograph: kind, view, side, polarity.
 
 Headers are filled in by hand and by defaults, so each statement is held against the others. One
 that contradicts another, or that a knee radiograph cannot have, becomes a warning; what makes the
@@ -22,13 +22,10 @@ from xr2mri_core.transforms.dicom_header import (
     code_of,
     named,
     number_of,
-    numbers_of,
     text_of,
     texts_of,
 )
 from xr2mri_core.transforms.knee_words import Words
-from xr2mri_core.transforms.orientation import UPRIGHT, Turn, turn_of
-from xr2mri_core.transforms.picture import plausible_spacing
 
 RADIOGRAPHS = ("CR", "DX", "RG")
 """Modalities of a plain radiograph."""
@@ -40,8 +37,6 @@ MODALITIES = (*RADIOGRAPHS, *PERHAPS_RADIOGRAPHS)
 
 Notes = tuple[str, ...]
 
-_MAGNIFIED = 1.5  # at most, from the knee to the detector
-_SAME = 1.02  # ratio of spacings that differ by rounding
 _LEG = re.compile(r"\b(LEGS?|LOWER ?(LEG|LIMB|EXTREMITY)|EXTREMITY|EXTREMITIES|JOINT|SKELETON)\b")
 _NOT_FRONTAL = re.compile(r"(LL|RL|LLD|RLD|LLO|RLO|LAO|RAO|LPO|RPO|ML|LM|XTL|MLO)")
 """Codes of View Position; words are in `knee_words`."""
@@ -69,6 +64,7 @@ _MODIFIED = {
     "AnatomicRegionModifierSequence": "AnatomicRegionSequence",
     "PrimaryAnatomicStructureModifierSequence": "PrimaryAnatomicStructureSequence",
 }
+_MADE = {"LOCALIZER", "SUBTRACTION", "SUBTRACTED", "ENERGY_SUB", "TOMO", "TOMOSYNTHESIS", "SCOUT"}
 _STATING = ("ImageLaterality", "FrameLaterality", *_MODIFIED, "Laterality")
 """What states the side, the surest first."""
 
@@ -99,8 +95,17 @@ def modality_notes(header: Dataset) -> Notes:
 
 
 def intent_notes(header: Dataset) -> Notes:
-    """A warning where the pixels are those of the detector, or no human's."""
+    """Warnings where the pixels are those of the detector, made of others, or no human's."""
     notes = []
+    kinds = {text.upper() for text in texts_of(header, "ImageType")} & _MADE
+    if kinds:
+        notes.append(
+            f"{named('ImageType')} is {', '.join(sorted(kinds))}: not the picture as it was taken; "
+            "give the plain radiograph"
+        )
+    species = code_of(header, "PatientSpeciesDescription")
+    if species and species not in ("HUMAN", "HOMO SAPIENS"):
+        notes.append(f"{named('PatientSpeciesDescription')} is {shown(species)}: no human knee")
     if (intent := code_of(header, "PresentationIntentType")) == "FOR PROCESSING":
         notes.append(
             f"{named('PresentationIntentType')} is {intent}: the detector's raw values, not the "
@@ -276,7 +281,22 @@ def polarity_notes(header: Dataset) -> Notes:
         f"it is read as {photometric}: check the picture"
         for keyword, text in said.items()
         if text in against
+    ) + tuple(
+        f"{named(keyword)} shows large values dark, so bone may be dark and air bright; "
+        f"it is read as {photometric}: check the picture"
+        for keyword in ("VOILUTSequence", "PresentationLUTSequence")
+        if _descends(header, keyword)
     )
+
+
+def _descends(header: Dataset, keyword: str) -> bool:
+    """Whether the lookup table of a sequence begins with its largest values."""
+    item = _item(header, keyword)
+    data = None if item is None or "LUTData" not in item else item["LUTData"].value
+    if isinstance(data, bytes) and len(data) >= 4:
+        first, last = (int.from_bytes(data[at : at + 2 or None], "little") for at in (0, -2))
+        return first > last
+    return isinstance(data, Sequence) and len(data) > 1 and data[0] > data[-1]
 
 
 def _sign_of_intensity(header: Dataset) -> str | None:
@@ -290,115 +310,3 @@ def _sign_of_intensity(header: Dataset) -> str | None:
     except InputError:
         return None
     return f"{-sign if slope < 0 else sign:g}" if sign in (1, -1) else None
-
-
-def spacing_of_header(header: Dataset) -> tuple[tuple[float, float] | None, Notes]:
-    """Spacing of rows and columns in mm, None where nothing tells it.
-
-    Imager Pixel Spacing, at the detector, is preferred to Pixel Spacing, which may be that of the
-    patient (PS3.3, 10.7.1.3), and this to that of a scanned film. 1 mm both ways is a default and
-    no measure. What is nearer to the tube is not magnified more, nor by more than half, so two
-    spacings that are not so are left over from before the picture was reduced: the larger is taken.
-    """
-    notes: list[str] = []
-    found: dict[str, tuple[float, float]] = {}
-    for keyword in ("ImagerPixelSpacing", "PixelSpacing", "NominalScannedPixelSpacing"):
-        try:
-            steps = numbers_of(header, keyword)
-        except InputError:
-            notes.append(f"{named(keyword)} is no number: passed over")
-            continue
-        spacing = plausible_spacing(steps) if steps != [1.0, 1.0] else None
-        if spacing:
-            found[keyword] = spacing
-    if not found:
-        return None, tuple(notes)
-    taken = next(iter(found))
-    imager, at_patient = found.get("ImagerPixelSpacing"), found.get("PixelSpacing")
-    if imager and at_patient:
-        ratios = [a / b for a, b in zip(imager, at_patient, strict=True)]
-        if min(ratios) < 1 / _SAME or max(ratios) > _MAGNIFIED:
-            taken = "ImagerPixelSpacing" if sum(ratios) >= 2 else "PixelSpacing"
-            other = "PixelSpacing" if taken == "ImagerPixelSpacing" else "ImagerPixelSpacing"
-            notes.append(
-                f"{named(taken)} of {found[taken][0]:g} mm and {named(other)} of "
-                f"{found[other][0]:g} mm cannot both be true: the larger is taken; check the crop"
-            )
-    return found[taken], tuple(notes)
-
-
-def aspect_of_header(header: Dataset) -> tuple[float, Notes]:
-    """How many times taller than wide a pixel is, by Pixel Aspect Ratio; 1 where nothing tells."""
-    try:
-        numbers = numbers_of(header, "PixelAspectRatio")
-    except InputError:
-        numbers = []
-    if len(numbers) != 2 or min(numbers) <= 0 or numbers[0] == numbers[1]:
-        return 1.0, ()
-    aspect = numbers[0] / numbers[1]
-    text = f"{named('PixelAspectRatio')} is {numbers[0]:g} to {numbers[1]:g}"
-    if not 0.2 <= aspect <= 5:
-        return 1.0, (f"{text}: not believed",)
-    return aspect, (f"{text}: the picture is stretched to square pixels",)
-
-
-def turn_of_header(header: Dataset) -> tuple[Turn, Notes]:
-    """How the picture becomes upright, by Patient Orientation, else by Image Orientation."""
-    letters = [text for text in texts_of(header, "PatientOrientation") if text]
-    cosines = _letters_of_cosines(header)
-    if not letters:
-        return _turn_by_cosines(cosines)
-    turn, notes = turn_by_letters(letters)
-    other = turn_of(*cosines) if cosines else None
-    if other is not None and other != turn:
-        notes += (
-            f"the DICOM file contradicts itself: by {named('ImageOrientationPatient')} it is "
-            f"{chr(92).join(cosines)}: {named('PatientOrientation')} is taken; check the side",
-        )
-    return turn, notes
-
-
-def turn_by_letters(letters: Sequence[str]) -> tuple[Turn, Notes]:
-    """The same by the values of that attribute, such as R and F."""
-    turn = turn_of(*letters) if len(letters) == 2 else None
-    said = f"{named('PatientOrientation')} is {shown(chr(92).join(letters))}".replace("\\\\", "\\")
-    if turn is None:
-        return UPRIGHT, (
-            f"{said}, which no frontal view has (L\\F, or turned): the picture is taken as it lies",
-        )
-    if not turn.is_turned:
-        return turn, ()
-    return turn, (f"{said}: {_told(turn)}",)
-
-
-def _told(turn: Turn) -> str:
-    return f"the picture is {turn.text}, so that the patient's right is on image left, the head up"
-
-
-def _turn_by_cosines(letters: tuple[str, ...]) -> tuple[Turn, Notes]:
-    """The turn where Image Orientation says that the picture is coronal.
-
-    Axial is what is written where nobody knows; a view from the side is a warning.
-    """
-    turn = turn_of(*letters) if letters else None
-    said = f"{named('ImageOrientationPatient')} is {chr(92).join(letters)}"
-    if turn is not None and turn.is_turned:
-        return turn, (f"{said}: {_told(turn)}",)
-    if turn is None and not {"R", "L"} & set(letters) and letters:
-        return UPRIGHT, (f"{said}, which no frontal view has: the picture is taken as it lies",)
-    return UPRIGHT, ()
-
-
-def _letters_of_cosines(header: Dataset) -> tuple[str, ...]:
-    """Towards what parts of the patient rows and columns run, by Image Orientation; () for none."""
-    try:
-        cosines = numbers_of(header, "ImageOrientationPatient")
-    except InputError:
-        return ()
-    if len(cosines) != 6:
-        return ()
-    letters = []
-    for direction in (cosines[:3], cosines[3:]):
-        axis = max(range(3), key=lambda index: abs(direction[index]))
-        letters.append(("RL", "AP", "FH")[axis][direction[axis] > 0])
-    return tuple(letters)

@@ -33,6 +33,8 @@ MOST_ELONGATED = 16
 MOST_SCANS = 100
 """Of a JPEG: each passes over the whole picture, and cameras and programs write up to 10."""
 
+_FEW = 8  # grey values: scans of one bit have 2, bones as labels some
+_SEEN = 20_000  # pixels that tell it of nearly all pictures
 _COLOUR_SPREAD = 16 / 255  # of full scale: the chroma noise of a grey JPEG lies well below
 _COLOURED_PART = 0.01  # of all pixels: room for a coloured side marker
 _ROWS_AT_ONCE = 64  # of a large film, whose copies would take hundreds of MB each
@@ -137,6 +139,17 @@ def check_pixels(pixels: np.ndarray) -> np.ndarray:
     if low == high:
         raise RadiographError("every pixel has the same value: an empty picture; give another file")
     return pixels
+
+
+def few_values(pixels: np.ndarray) -> tuple[str, ...]:
+    """A warning for a picture (rows, columns) of so few grey values that it is a mask."""
+    step = max(1, pixels.size // _SEEN)
+    if len(np.unique(pixels.ravel()[::step])) >= _FEW or len(np.unique(pixels)) >= _FEW:
+        return ()
+    return (
+        f"the picture has fewer than {_FEW} grey values, as a mask or a drawing has: "
+        "give the radiograph itself",
+    )
 
 
 def blocks_of(pixels: np.ndarray) -> Iterator[slice]:

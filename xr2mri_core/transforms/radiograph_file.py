@@ -23,7 +23,7 @@ from pydicom import Dataset
 
 from xr2mri_core.errors import RadiographError, UndecodableError, shown
 from xr2mri_core.transforms.dicom_file import is_dicom, read_dicom
-from xr2mri_core.transforms.dicom_statements import turn_by_letters
+from xr2mri_core.transforms.dicom_lie import turn_by_letters
 from xr2mri_core.transforms.formats import (
     FormatError,
     StoredImage,
@@ -39,6 +39,7 @@ from xr2mri_core.transforms.picture import (
     check_pixels,
     check_scans,
     check_size,
+    few_values,
     grey_of,
     plausible_spacing,
 )
@@ -144,7 +145,7 @@ def read_stream(stream: BinaryIO, name: str, beside: Path | None = None) -> Radi
         "spacing_mm": picture.spacing,
         "laterality": str(picture.laterality) if picture.laterality else None,
         "format": kind,
-        "warnings": list(picture.warnings),
+        "warnings": [*picture.warnings, *few_values(pixels)],
     }
     if picture.turn != UPRIGHT:
         info["turn"] = picture.turn
@@ -194,12 +195,27 @@ def _read_picture(stream: BinaryIO) -> Picture:
         if image.mode in ("L", "I", "F") or image.mode.startswith("I;16"):
             pixels = np.asarray(image)
             _check_opaque(pixels != image.info.get("transparency"))
-            return Picture(pixels)
+            return Picture(pixels, warnings=_density_notes(image))
         mode = "RGBA" if image.has_transparency_data else "RGB"
         colour = image if image.mode == mode else image.convert(mode)
         if mode == "RGBA":
             _check_opaque(colour.getextrema()[3][0] == 255)
-        return Picture(grey_of(_Rows(colour)))
+        return Picture(grey_of(_Rows(colour)), warnings=_density_notes(image))
+
+
+def _density_notes(image: Image.Image) -> tuple[str, ...]:
+    """A warning where PNG's or JPEG's density says that pixels are not square."""
+    stated = image.info.get("dpi") or image.info.get("aspect") or image.info.get("jfif_density")
+    try:
+        across, down = (float(number) for number in stated)
+    except (TypeError, ValueError):
+        return ()
+    if not (across > 0 and down > 0) or 0.98 <= across / down <= 1.02:
+        return ()
+    return (
+        f"its density is {across:g} x {down:g}, as of pixels that are not square: they are taken "
+        "as square, as viewers show them; if the knee looks squeezed, save it with square pixels",
+    )
 
 
 class _Rows:
