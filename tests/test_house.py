@@ -6,12 +6,17 @@ import ast
 import doctest
 import importlib
 import re
-from collections.abc import Iterator
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from xr2mri_core import __version__
 from xr2mri_core.errors import InputError, with_option
@@ -22,9 +27,32 @@ PROGRAMS = {"cli", "server_command.py", "local_server.py", "demo.py"}
 """What is a program, or starts one."""
 
 
+CLIENT = sorted((ROOT / "slicer_extension/XR2MRI/xr2mri_client").rglob("*.py"))
+APP = sorted((ROOT / "monai_app").rglob("*.py"))
+OURS = {"xr2mri_core", "xr2mri_client", "monai_app"}
+OF_SLICER = {"slicer", "qt"}
+"""What the client imports where it runs in Slicer, which has it."""
+
+
 def imported(file: Path) -> Iterator[str]:
     """The modules that a file imports, wherever in it."""
-    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+    return _imports(ast.walk(ast.parse(file.read_text("utf-8"))))
+
+
+def imported_at_once(file: Path) -> Iterator[str]:
+    """Those that it imports when it is imported itself."""
+    return _imports(_outside_functions(ast.parse(file.read_text("utf-8"))))
+
+
+def _outside_functions(node: ast.AST) -> Iterator[ast.AST]:
+    for inner in ast.iter_child_nodes(node):
+        if not isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield inner
+            yield from _outside_functions(inner)
+
+
+def _imports(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -109,6 +137,46 @@ def test_commits_are_checked_by_the_programs_of_make_lint():
     for line in ("$(BIN)/ruff check", "$(BIN)/ruff format", "$(BIN)/mypy"):
         assert line in (ROOT / "Makefile").read_text("utf-8")
         assert any(entry.startswith(line.replace("$(BIN)", ".venv/bin")) for entry in entries)
+
+
+def declared(*extras: str) -> set[str]:
+    """The packages that pyproject.toml asks for, with those of its extras."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    lines = [*project["dependencies"]]
+    lines += [line for extra in extras for line in project["optional-dependencies"][extra]]
+    return {canonicalize_name(Requirement(line).name) for line in lines}
+
+
+def undeclared(names: Iterable[str], packages: set[str]) -> set[str]:
+    """The modules of these that come with none of these packages, nor with Python or the house."""
+    owners = packages_distributions()
+    tops = {name.partition(".")[0] for name in names}
+    return {
+        top
+        for top in tops - OURS - OF_SLICER - set(sys.stdlib_module_names)
+        if not {canonicalize_name(owner) for owner in owners.get(top, ())} & packages
+    }
+
+
+def test_a_package_that_nobody_asks_for_is_noticed():
+    """What came along by chance, as with another package, counts as much as what is not there."""
+    assert undeclared(["os.path", "torch.nn", "xr2mri_core.errors"], {"torch"}) == set()
+    assert undeclared(["torch", "PIL.Image", "not_there"], {"torch"}) == {"PIL", "not_there"}
+
+
+@pytest.mark.parametrize(
+    ("files", "find", "extras"),
+    [
+        pytest.param((*CORE, *CLIENT), imported_at_once, (), id="core and client"),
+        pytest.param((*CORE, *CLIENT), imported, ("server", "cluster"), id="when called"),
+        pytest.param(APP, imported, ("server",), id="server"),
+    ],
+)
+def test_whatever_is_imported_is_declared(files, find, extras):
+    """`pip install` brings what pyproject.toml names, and nothing else is sure to be there."""
+    packages = declared(*extras)
+    missing = {str(file.relative_to(ROOT)): undeclared(find(file), packages) for file in files}
+    assert {file: names for file, names in missing.items() if names} == {}
 
 
 @pytest.mark.parametrize("folder", ["monai_app", "xr2mri_core", "tests", "benchmarks"])

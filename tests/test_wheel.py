@@ -1,7 +1,7 @@
 """What `pip install xr2mri` gives, far from any checkout: commands, app, bundle and weights.
 
 The wheel is built here and unpacked into an environment whose other packages are those of this
-one, so that nothing is fetched.
+one, so that nothing is fetched; that its declared dependencies suffice, `test_house` holds.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ SOBEL_MOST = 0.15
 def _styled() -> Iterator[None]:
     """The colours and dashes of curves."""
     import matplotlib.pyplot as plt
-    from cycler import cycler
+    from matplotlib.rcsetup import cycler
 
     cycle = cycler(linestyle=DASHES) * cycler(color=COLOURS)
     with plt.rc_context({"axes.prop_cycle": cycle, "lines.markersize": 4, "legend.fontsize": 8,
