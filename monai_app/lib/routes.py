@@ -438,8 +438,21 @@ def training_router(runs: TrainingRuns) -> APIRouter:
 def mount(app: FastAPI, *routers: APIRouter) -> None:
     """Serve these routers and nothing else, with errors in words.
 
-    What an application had before goes: MONAI Label mounts routes that run, write and delete, and
-    those that are needed are ours. Each of them declares who may use it (`allowed`).
+    What an application had before goes: the routes of MONAI Label serve everything to everyone, and
+    those that are needed are ours; each declares who may use it (`allowed`). Left out on purpose:
+
+    - ``POST /reload``: runs what lies in the app folder, with no login;
+    - ``/logs/``: show the requests of everyone, and paths of the server;
+    - ``PUT|DELETE /datastore/``, ``.../image``: write and delete files, paths too;
+    - ``/datastore/label``, ``.../info``, ``/datastore/updatelabelinfo``: this app has no labels;
+      tags are paths in the stock server;
+    - ``GET /datastore/dataset``: all patients in one archive;
+    - ``POST /train/``: trains whatever there is; training is started by the name of the model;
+    - ``/model/``: downloads and replaces weights; new ones come from training, on the server;
+    - ``/infer/wsi/``, ``/infer/wsi_v2/``: whole-slide pathology, with a path as image;
+    - ``/batch/``, ``/scoring/``, ``/activelearning/``: have no meaning for generation;
+    - ``/proxy/``: lets a client speak to the DICOM server with this server's credentials;
+    - ``/ohif/``, ``/static/``, ``/favicon.ico``: files of a viewer that is not used.
     """
     app.router.routes.clear()
     for router in routers:

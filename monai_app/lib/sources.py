@@ -28,7 +28,8 @@ from xr2mri_core.reading import PreparedRadiograph
 
 T = TypeVar("T")
 IMAGE_ID = re.compile(r"[^\W_][\w.-]{0,127}")
-"""Ids of images, in any script: nothing that could be a path."""
+"""Ids of images as `Studies` makes them of names, in any script; the guard lets a few more through
+(`monai_app.lib.security.routes.IMAGE_PARAMETER`), of which no image has one."""
 IN_MEMORY = MultiPartParser.spool_max_size
 """Bytes of an upload; a larger one is a file, which goes to its reader as it is."""
 _THREADS = 80  # that wait for their turn to be read: those of the box, and some

@@ -15,7 +15,7 @@ from served_routes import everything, routers
 
 from monai_app.lib.bounds import Bounds
 from monai_app.lib.security.guard import Guard
-from monai_app.lib.security.routes import ID, IMAGE_ID, Role, Served, allowed
+from monai_app.lib.security.routes import ID, IMAGE_PARAMETER, Role, Served, allowed
 from monai_app.lib.security.settings import SecuritySettings
 
 SMALL_BODY = Bounds.max_body_kb << 10
@@ -93,8 +93,8 @@ def test_a_web_socket_is_closed():
 
 @given(st.text(max_size=40))
 def test_an_id_is_never_a_path(text):
-    assert not ID.fullmatch(text) or IMAGE_ID.fullmatch(text)
-    if IMAGE_ID.fullmatch(text):  # names of files, in any script
+    assert not ID.fullmatch(text) or IMAGE_PARAMETER.fullmatch(text)
+    if IMAGE_PARAMETER.fullmatch(text):  # names of files, in any script
         assert not set(text) & set("/\\\0 %") and ".." not in text and text[0] != "."
     elif text:
         guard, behind = guarded()

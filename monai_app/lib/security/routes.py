@@ -1,25 +1,11 @@
-"""The allow-list: each route declares who may use it, and what does not is not served.
+"""The allow-list of the guard: each route declares who may use it, and what does not is not served.
 
     @router.get("/info/")
     @allowed(Role.USER)
     async def info(): ...
 
 Path, method and parameters are those of the route itself. What declares nothing does not exist for
-a client, whatever MONAI Label mounts. Left out on purpose, with the reason:
-
-- ``POST /reload``: runs what lies in the app folder, with no login;
-- ``/logs/``: show the requests of everyone, and paths of the server;
-- ``PUT|DELETE /datastore/``, ``PUT|DELETE /datastore/image``: write and delete files, paths too;
-- ``/datastore/label``, ``.../info``, ``/datastore/updatelabelinfo``: this app has no labels; tags
-  are paths in the stock server;
-- ``GET /datastore/dataset``: all patients in one archive;
-- ``POST /train/``: trains whatever there is; training is started by the name of the model;
-- ``/model/``: downloads and replaces weights; new ones come from training, on the server;
-- ``/infer/wsi/``, ``/infer/wsi_v2/``: whole-slide pathology, with a path as image;
-- ``/batch/``, ``/scoring/``, ``/activelearning/``: have no meaning for generation;
-- ``/proxy/``: lets a client speak to the DICOM server with this server's credentials;
-- ``/ohif/``, ``/static/``, ``/favicon.ico``: files of a viewer that is not used;
-- every WebSocket.
+a client.
 """
 
 from __future__ import annotations
@@ -44,8 +30,9 @@ _ID = rf"(?!\.){_CHARACTER}{{1,{LONGEST_ID}}}"
 ID = re.compile(_ID)
 """Ids and all other parameters of a URL: letters, digits, ``.``, ``_``, ``-``; no leading dot, no
 ``..``. Nothing that could be a path."""
-IMAGE_ID = re.compile(_ID.replace("A-Za-z0-9_", r"\w"))
-"""Ids of images are names of files, so that the letters may be of any script."""
+IMAGE_PARAMETER = re.compile(_ID.replace("A-Za-z0-9_", r"\w"))
+"""The query parameter ``image`` alone: ids of images are names of files, so that the letters may be
+of any script. What is looked up among the studies is `monai_app.lib.sources.IMAGE_ID`."""
 _ID_RULE = f"letters, digits, '.', '_' and '-' are accepted, no leading '.', no '..', {LONGEST_ID}"
 
 
@@ -131,7 +118,7 @@ class Route:
                 raise Refusal(422, f"query parameter {shown(name)}: accepted are {accepted}")
             if name in seen:
                 raise Refusal(422, f"query parameter {shown(name)} is given more than once")
-            accepted_id = IMAGE_ID if name == "image" else ID
+            accepted_id = IMAGE_PARAMETER if name == "image" else ID
             if value and not accepted_id.fullmatch(value):
                 raise Refusal(422, f"query parameter {shown(name)}: {_ID_RULE} characters at most")
             seen.add(name)

@@ -1,4 +1,4 @@
-"""Routes: what is not served does not exist, whatever MONAI Label mounts."""
+"""Routes: requests for what is not served are refused before the application sees them."""
 
 from __future__ import annotations
 
