@@ -60,7 +60,7 @@ def peak(device: torch.device, precision: str, stated: float | None = None) -> t
     """TFLOP/s that a device can reach, and where the figure is from.
 
     Args:
-        device: of which.
+        device: the device.
         precision: "fp32" or "bf16".
         stated: what the caller knows better.
     """

@@ -49,7 +49,7 @@ def serve(
         conf: names and values of `lib.settings.Settings` and `lib.security.settings`.
         app: folder of an app with another `model`; None is the one that is installed.
         ssl_certfile, ssl_keyfile: PEM, for TLS without a proxy.
-        root_path: under which a proxy serves it.
+        root_path: path under which a proxy serves it.
 
     Raises:
         InputError: an option cannot be used, or the port is taken.
@@ -111,7 +111,7 @@ def _check(studies: str, host: str, port: int, conf: Mapping[str, str], app: Pat
 
 
 def log_to_stderr() -> None:
-    """Have the server's own lines, and uvicorn's, on standard error with their time."""
+    """Write the server's own lines, and uvicorn's, to standard error with their time."""
     logging.basicConfig(
         level=logging.INFO,
         format="[%(asctime)s] [%(levelname)s] (%(name)s) %(message)s",

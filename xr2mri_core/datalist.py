@@ -143,12 +143,12 @@ def split_by_participant(
     if shares.shape != (3,) or not np.isfinite(shares).all() or min(shares) < 0 or not sum(shares):
         raise DatalistError(f"ratios {shown(ratios)}: give three numbers, e.g. (7, 2, 1)")
     known = [_checked(item, ("participant",), f"item {n}") for n, item in enumerate(items)]
-    people = sorted({item["participant"] for item in known})
-    order = np.random.default_rng(seed).permutation(len(people))
-    ends = np.rint(np.cumsum(shares) / shares.sum() * len(people)).astype(int)
+    participants = sorted({item["participant"] for item in known})
+    order = np.random.default_rng(seed).permutation(len(participants))
+    ends = np.rint(np.cumsum(shares) / shares.sum() * len(participants)).astype(int)
     split_of = {
-        people[person]: SPLITS[int(np.searchsorted(ends, rank, side="right"))]
-        for rank, person in enumerate(order)
+        participants[index]: SPLITS[int(np.searchsorted(ends, rank, side="right"))]
+        for rank, index in enumerate(order)
     }
     return {
         split: [item for item in known if split_of[item["participant"]] == split]

@@ -45,7 +45,7 @@ def write_csv(
     Args:
         path: a CSV file.
         rows: column -> value; what a row lacks stays empty.
-        columns: in their order; those of the rows as they come when left out.
+        columns: columns in their order; those of the rows as they come when left out.
     """
     columns = columns or list(dict.fromkeys(name for row in rows for name in row))
     write_rows(path, [columns, *([row.get(name, "") for name in columns] for row in rows)])

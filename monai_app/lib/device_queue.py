@@ -111,7 +111,7 @@ class Job:
         return self._final.wait(seconds)
 
     def when_final(self, call: Callable[[], object]) -> None:
-        """Have something called once, from any thread, as soon as the state is final."""
+        """Call a function once, from any thread, as soon as the state is final."""
         self._watchers.append(call)
         if self._final.is_set():
             self._tell()

@@ -26,7 +26,7 @@ def when_asked_to_end(
     at_last: float = Bounds.end_seconds,
     drain: Callable[[], object] | None = None,
 ) -> None:
-    """Have something called when the process is asked to end; the signals' handlers stay.
+    """Call functions when the process is asked to end; the signals' handlers stay.
 
     To be called in the main thread, once uvicorn has set its handlers; does nothing elsewhere.
 

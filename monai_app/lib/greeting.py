@@ -18,7 +18,7 @@ _MAYBE_VOLUMES = (".nii", ".nii.gz")
 def greet_when_ready(
     config: uvicorn.Config | None, security: SecuritySettings, studies: ReadOnlyStudies, model: str
 ) -> None:
-    """Have the server that is starting print the greeting as soon as its port is open.
+    """Print the greeting as soon as the port of the server that is starting is open.
 
     Args:
         config: configuration of the server, if it is known.
@@ -49,7 +49,7 @@ def greeting(url: str, security: SecuritySettings, studies: ReadOnlyStudies, mod
 
     Args:
         url: where the server answers.
-        security, studies, model: as for `greet_when_ready`.
+        security, studies, model: see `greet_when_ready`.
     """
     whom = "those who log in" if security.authentication else "this machine only"
     if not security.authentication and not is_loopback(url.rpartition(":")[0].split("//")[1]):

@@ -70,7 +70,7 @@ def http_error(error: XR2MRIError) -> HTTPException:
 
 
 def speak_plainly(app: FastAPI) -> None:
-    """Have every fault of an application's routes answered by one line, `{"detail": ...}`.
+    """Answer every fault of an application's routes by one line, `{"detail": ...}`.
 
     Handlers raise this project's errors as they are. FastAPI's own reply to a request of the wrong
     form repeats what was sent, whether or not that can be written as JSON; ours names it.

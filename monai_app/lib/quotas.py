@@ -76,7 +76,7 @@ class Quota:
 
 
 class Claim:
-    """Bytes that a user holds, until the last one who uses them lets go."""
+    """Bytes that a user holds, until the last one who uses them calls `release`."""
 
     def __init__(self, quota: Quota, user: str) -> None:
         self.quota, self.user, self.size = quota, user, 0
@@ -89,7 +89,7 @@ class Claim:
 
     @property
     def unused(self) -> bool:
-        """Whether the bytes are free as soon as who has claimed them lets go."""
+        """Whether nobody but the one who has claimed the bytes uses them."""
         return self._uses <= 1
 
     def grow(self, size: int) -> None:
@@ -105,7 +105,7 @@ class Claim:
         return self
 
     def release(self) -> None:
-        """Let go."""
+        """Count one less who uses the bytes; after the last one they are free for others."""
         with self._lock:
             self._uses -= 1
             last = self._uses == 0
@@ -113,7 +113,7 @@ class Claim:
             self.give_back()
 
     def give_back(self) -> None:
-        """Release the bytes for all who use them."""
+        """Free the bytes at once, whoever uses them."""
         with self._lock:
             size, self.size = self.size, 0
         self.quota._give_back(self.user, size)

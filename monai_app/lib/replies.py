@@ -38,7 +38,7 @@ class VolumeReply(StreamingResponse):
         entry: job whose volume it is.
         body: pieces.
         length: bytes of all pieces, where known before.
-        headers: as usual.
+        headers: headers of the reply.
         kind: which of its volumes, whole, it is; None: a part of one.
     """
 

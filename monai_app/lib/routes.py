@@ -41,7 +41,7 @@ from monai_app.lib.replies import infer_reply, partial_reply, record_of, result_
 from monai_app.lib.security.auth import unnamed
 from monai_app.lib.security.routes import Role, allowed
 from monai_app.lib.service import GenerationService
-from monai_app.lib.sources import Named, Sources, hung_up
+from monai_app.lib.sources import ChosenRadiograph, Sources, hung_up
 from monai_app.lib.studies import ReadOnlyStudies, suffix_of
 from monai_app.lib.training import TrainingParameters, TrainingRuns
 from xr2mri_core.errors import XR2MRIError, encodable
@@ -52,7 +52,7 @@ _FORM: Any = {"max_files": 2, "max_fields": 16}
 the process may have open."""
 
 Kind = Literal["volume", "mean", "std"]
-Radiograph = Annotated[Named, Depends()]
+Radiograph = Annotated[ChosenRadiograph, Depends()]
 Id = Annotated[str, Path(alias="id")]
 Params = Annotated[str, Form(max_length=65536, description="JSON object, see /info/")]
 
@@ -119,11 +119,11 @@ def note(request: Request, **fields: Any) -> None:
 
 
 def info_router(info: Callable[[], dict[str, Any]]) -> APIRouter:
-    """`GET /info/`, by which clients make themselves up; stock ones know it.
+    """`GET /info/`, from which clients build their forms; stock clients know it.
 
     Args:
-        info: returns the content of `/info/`; each part of it becomes text anew where it has
-            changed, and most of it never does.
+        info: returns the content of `/info/`. The text of each part is kept until the part changes;
+            most parts never do.
     """
     router = APIRouter(tags=["App"])
     texts: dict[str, tuple[Any, bytes]] = {}
@@ -154,18 +154,18 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
     async def infer(
         request: Request,
         model: str,
-        named: Radiograph,
+        chosen: Radiograph,
         output: Literal["image", "json", "all"] | None = None,
         params: Params = "{}",
     ) -> Response:
         def start() -> Entry:
             parameters, warnings = GenerationParameters.from_json(params, model)
-            owner, deliver = owner_of(request), sources.deliver(parameters, named)
-            radiograph = sources.radiograph(model, parameters, owner, named, account_of(request))
+            owner, deliver = owner_of(request), sources.deliver(parameters, chosen)
+            radiograph = sources.radiograph(model, parameters, owner, chosen, account_of(request))
             generation = service.prepare(model, radiograph, parameters, deliver)
             return store.start(generation, model, owner, account_of(request), warnings)
 
-        entry = await sources.in_thread(request, named, start)
+        entry = await sources.in_thread(request, chosen, start)
         generation, job = entry.generation, entry.job
         note(request, model=model, seed=generation.request.seed, job=job.id)
         try:
@@ -181,14 +181,14 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
     @router.post("/locate/{model}", summary="Which part of a radiograph generation would take")
     @allowed(Role.USER, upload=True)
     async def locate(
-        request: Request, model: str, named: Radiograph, params: Params = "{}"
+        request: Request, model: str, chosen: Radiograph, params: Params = "{}"
     ) -> Located:
         """Takes what `/infer` takes, and generates nothing."""
 
         def look() -> Located:
             parameters, warnings = GenerationParameters.from_json(params, model)
             owner, account = owner_of(request), account_of(request)
-            info = sources.radiograph(model, parameters, owner, named, account).info
+            info = sources.radiograph(model, parameters, owner, chosen, account).info
             return Located(
                 box=[int(edge) for edge in info["box"]],
                 laterality=str(info["laterality"]),
@@ -197,7 +197,7 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
                 warnings=[encodable(str(warning)) for warning in (*info["warnings"], *warnings)],
             )
 
-        located = await sources.in_thread(request, named, look)
+        located = await sources.in_thread(request, chosen, look)
         note(request, model=model)
         return located
 
@@ -218,7 +218,7 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
     async def start(
         request: Request,
         model: str,
-        named: Radiograph,
+        chosen: Radiograph,
         params: Params = "{}",
         idempotency_key: Annotated[
             str | None,
@@ -232,16 +232,16 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
             owner = owner_of(request)
             key = None
             if idempotency_key:
-                key = Key(idempotency_key, named.digest(model, params))
+                key = Key(idempotency_key, chosen.digest(model, params))
                 if known := store.find(owner, key):
                     return known
             parameters, warnings = GenerationParameters.from_json(params, model)
-            deliver = sources.deliver(parameters, named)
-            radiograph = sources.radiograph(model, parameters, owner, named, account_of(request))
+            deliver = sources.deliver(parameters, chosen)
+            radiograph = sources.radiograph(model, parameters, owner, chosen, account_of(request))
             generation = service.prepare(model, radiograph, parameters, deliver)
             return store.start(generation, model, owner, account_of(request), warnings, key)
 
-        entry = await sources.in_thread(request, named, submit)
+        entry = await sources.in_thread(request, chosen, submit)
         note(request, model=model, seed=entry.generation.request.seed, job=entry.job.id)
         return JobState(**store.describe(entry))
 

@@ -257,7 +257,7 @@ class GenerationService:
             )
 
     def _time(self, generator: KneeMRIGenerator) -> None:
-        """Find out this device's pace, with slices of nothing, until enough of them are timed."""
+        """Measure this device's pace on slices of a radiograph of noise, until enough are timed."""
         with self._timing:
             noise = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
             slices = self.batch_size or TIMED_SLICES

@@ -35,7 +35,7 @@ IN_MEMORY = MultiPartParser.spool_max_size
 _THREADS = 80  # that wait for their turn to be read: those of the box, and some
 
 
-class Named:
+class ChosenRadiograph:
     """Which radiograph a request is about; a dependency of the routes that take one.
 
     Attributes:
@@ -110,14 +110,16 @@ class Sources:
         half = max(1, int(of.total_tokens) // 2)
         return self._shares.setdefault(account, CapacityLimiter(half))
 
-    async def in_thread(self, request: Request, named: Named, call: Callable[[], T]) -> T:
+    async def in_thread(
+        self, request: Request, chosen: ChosenRadiograph, call: Callable[[], T]
+    ) -> T:
         """Do what reads a radiograph in a thread, which hears when the client hangs up.
 
         What asks the studies has threads of its own, few where they are a PACS, and what is sent
         has others: studies that do not answer, or files that take their time, hold these; all
         others find theirs free. Of those for the studies one user has half.
         """
-        asks = named.file is None and not named.session_id and named.image
+        asks = chosen.file is None and not chosen.session_id and chosen.image
         of_studies = self.studies.limiter if asks else None
         account = str(request.scope.get("xr2mri.account", ""))
 
@@ -134,7 +136,7 @@ class Sources:
         finally:
             watch.cancel()
             if not work.done():
-                named.gone.set()
+                chosen.gone.set()
         return await work
 
     def radiograph(
@@ -142,16 +144,16 @@ class Sources:
         model: str,
         parameters: GenerationParameters,
         owner: str,
-        named: Named,
+        chosen: ChosenRadiograph,
         account: str | None = None,
     ) -> PreparedRadiograph:
         """The radiograph of a request, ready for the model.
 
         Args:
-            model: of which name.
-            parameters: with side and box.
-            owner: whose sessions may be named.
-            named: which radiograph.
+            model: name of the model.
+            parameters: parameters of the generation, of which side and box count here.
+            owner: user whose sessions may be named.
+            chosen: which radiograph.
             account: user whose turn it is to have a file read; None: the owner.
 
         Raises:
@@ -159,30 +161,32 @@ class Sources:
             NotFound, UnknownSession: there is none of that name.
         """
         self.service.generator(model)  # an unknown model is refused before anything is read
-        account, gone = owner if account is None else account, named.gone.is_set
+        account, gone = owner if account is None else account, chosen.gone.is_set
         with self.studies.asked_by(account, gone):
-            source = self._found(parameters, owner, named)
+            source = self._found(parameters, owner, chosen)
             return self.service.read(model, source, parameters, account, gone)
 
-    def _found(self, parameters: GenerationParameters, owner: str, named: Named) -> Source:
-        if named.file is not None and (length := named.file.size or 0) > IN_MEMORY:
+    def _found(
+        self, parameters: GenerationParameters, owner: str, chosen: ChosenRadiograph
+    ) -> Source:
+        if chosen.file is not None and (length := chosen.file.size or 0) > IN_MEMORY:
             self._check_length(length)
-            return named.file.file
-        if named.file is not None:
-            return self.content(named.file)
-        if named.session_id:
-            return self.sessions.get(named.session_id, owner).content
-        if not named.image:
+            return chosen.file.file
+        if chosen.file is not None:
+            return self.content(chosen.file)
+        if chosen.session_id:
+            return self.sessions.get(chosen.session_id, owner).content
+        if not chosen.image:
             raise InputError("no radiograph: send a file, or name an image or a session")
         found = None
-        if IMAGE_ID.fullmatch(named.image):
-            chosen = parameters.sop_instance_uid, parameters.view_position
-            found = self.studies.radiograph(named.image, *chosen)
+        if IMAGE_ID.fullmatch(chosen.image):
+            instance, view = parameters.sop_instance_uid, parameters.view_position
+            found = self.studies.radiograph(chosen.image, instance, view)
         if found is None:
-            raise NotFound(f"no image {shown(named.image)} among the studies")
+            raise NotFound(f"no image {shown(chosen.image)} among the studies")
         return found
 
-    def deliver(self, parameters: GenerationParameters, named: Named) -> Deliver | None:
+    def deliver(self, parameters: GenerationParameters, chosen: ChosenRadiograph) -> Deliver | None:
         """What is to be done with the result beyond answering: storing it in the PACS.
 
         The series goes to the patient and study of the radiograph's header. Only the PACS's own is
@@ -193,7 +197,7 @@ class Sources:
         """
         if not parameters.store:
             return None
-        if named.file is not None or named.session_id:
+        if chosen.file is not None or chosen.session_id:
             raise InputError(
                 "store: only for a radiograph that is in the PACS; name it by image, without a "
                 "file or session_id, or leave store out and send the result there yourself"

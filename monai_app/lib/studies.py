@@ -51,7 +51,7 @@ class ReadOnlyStudies(Datastore):
         """Where an image is.
 
         Args:
-            image_id: as `list_images` names it.
+            image_id: one of `list_images`.
             instance, view: SOPInstanceUID and ViewPosition, where an id names several images.
 
         Returns:

@@ -14,7 +14,7 @@ NO_ROOM = (
     "the server has no room for this file: its folder for temporary files is full or cannot be "
     "written; tell the administrator, who frees it or names another one in TMPDIR"
 )
-"""Told with status 507."""
+"""Message of a reply with status 507."""
 SMALLEST = 64 << 10
 """Bytes as which a session counts at least: very many small ones take memory and time, too."""
 
@@ -150,7 +150,7 @@ class Sessions:
                 self._drop(session)
 
     def _come_back(self) -> None:
-        """Have the session that expires first dropped in its time; called with the lock held."""
+        """Set the timer for the session that expires first; called with the lock held."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

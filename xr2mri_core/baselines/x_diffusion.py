@@ -90,9 +90,9 @@ def resliced(volume: np.ndarray, axis: str, order: int = 1) -> np.ndarray:
     (from above, posterior on top) are stretched along the depth.
 
     Args:
-        volume: of any kind; uint8 stays uint8.
-        axis: of AXES.
-        order: of the interpolation: 1 linear, 0 nearest (labels).
+        volume: the volume, of any number type; uint8 stays uint8.
+        axis: one of AXES.
+        order: order of the interpolation: 1 is linear, 0 nearest (for labels).
     """
     if axis == AXES[0]:
         return volume

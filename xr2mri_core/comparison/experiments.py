@@ -36,8 +36,6 @@ STEPS = (1, 2, 4, 8, 16, 32)
 FRAMES = 6
 """Pictures of the interpolation, the two ends among them."""
 
-Told = Callable[[str], None]
-
 
 def ablations() -> dict[str, Callable[[Mapping[str, int]], dict[str, int]]]:
     """Variant -> what it leaves of a form: none, all but one finding, all."""
@@ -93,10 +91,10 @@ def ablation_pictures(
     """A slice of a knee with each finding: truth, all features, without the finding (Table III).
 
     Args:
-        generator: of the method.
+        generator: generator of the method.
         items: test cases, of which the first that has the finding is drawn.
         truths: what is true.
-        seed: of the noise; case i is drawn from ``seed + i``.
+        seed: seed of the noise; case i is drawn from ``seed + i``.
         file_of: finding -> where its pictures (3, H, W) are kept.
         request: see `asked`.
     """
@@ -134,7 +132,7 @@ def slice_counts(
         items: cases.
         truths: what is true, drawn as lines.
         lines: where results are kept.
-        seed: of the noise.
+        seed: seed of the noise.
         of: what the curves depend on.
         counts: s.
     """

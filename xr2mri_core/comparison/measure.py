@@ -42,8 +42,8 @@ class Row:
     """A line of the tables.
 
     Attributes:
-        name: in files.
-        title: for people.
+        name: name in files.
+        title: title in tables and figures.
         predict: makes its volumes.
         of: what they depend on (weights' digest, request), by which old results are known.
     """
@@ -75,7 +75,7 @@ class Truths:
     """True slices and labels of cases, the last so many kept in memory.
 
     Args:
-        size: of slices in pixels.
+        size: edge of the slices in pixels.
         kept: cases in memory.
     """
 
@@ -98,7 +98,7 @@ class Lines:
     """Results as lines of JSON, appended as they come.
 
     Args:
-        path: of the file.
+        path: the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -167,11 +167,11 @@ def asked(
     """What a generator makes of a case.
 
     Args:
-        generator: of a method.
-        item: of the datalist.
-        seed: of the noise.
-        count: slices.
-        features: instead of the case's own.
+        generator: generator of a method.
+        item: entry of the datalist.
+        seed: seed of the noise.
+        count: number of slices.
+        features: features instead of the case's own.
         request: see `GenerationRequest`; ``depths`` instead of ``count`` slices.
     """
     condition = generator.condition_of(item)
@@ -239,7 +239,7 @@ def measure(
         readers: networks that read volumes.
         lines: where results are kept.
         shown: case -> folder, of those whose volumes are kept for pictures.
-        seed: of the noise.
+        seed: seed of the noise.
     """
     for done, (index, item) in enumerate(cases, 1):
         case = str(item["case"])

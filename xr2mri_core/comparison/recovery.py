@@ -36,9 +36,9 @@ def recovered(scores: Scores, truth: Scores, draws: int = DRAWS) -> dict[str, Sp
     """AUC of the grader on generated volumes.
 
     Args:
-        scores: of `Grader.grade`.
-        truth: of `presence`.
-        draws: of the bootstrap.
+        scores: scores by `Grader.grade`.
+        truth: presence by `presence`.
+        draws: number of draws of the bootstrap.
 
     Returns:
         Name of `groups` -> AUC and its 95 % interval; findings and "all" are means over variables
@@ -73,8 +73,8 @@ def ablated(
     """What leaving features out does (Table III).
 
     Args:
-        lines: of the experiment "ablation".
-        truth: of `presence`.
+        lines: lines of the experiment "ablation".
+        truth: presence by `presence`.
 
     Returns:
         Variant -> ``auc`` (each of FINDINGS and "all"), ``lost`` (AUC with all features minus this

@@ -42,7 +42,7 @@ def write_report(results: Results, copy: Path | None = None) -> str:
     """Write ``report.html``, ``results.md`` with its figures, ``summary.json`` and CSV files.
 
     Args:
-        results: of the comparison.
+        results: results of the comparison.
         copy: where to write the page of results as well, its figures beside it; what was written
             by hand below an earlier one is kept.
 
@@ -182,9 +182,9 @@ def about(results: Results) -> str:
     synthetic = "synthetic phantoms" if data.get("synthetic") else "acquired data"
     known = [html.escape(one.method.title) for one in results.trained if one.command == GIVEN]
     apart = f" Weights of {', '.join(known)} were given: their budgets are others." if known else ""
-    people = len({str(item["participant"]) for item in results.items})
+    patients = len({str(item["participant"]) for item in results.items})
     return (
-        f"{len(results.items)} test cases of {people} patients of "
+        f"{len(results.items)} test cases of {patients} patients of "
         f"<b>{html.escape(str(data['name']))}</b> ({synthetic}), "
         f"{len(data.get('training', []))} cases for training. Methods share autoencoder, U-Net "
         f"size, data, training budget, sampler ({plan.sampler}, {plan.steps} steps), seeds and "

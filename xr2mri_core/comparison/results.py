@@ -66,12 +66,12 @@ class Results:
         out: folder of the run.
         plan: what was compared.
         trained: methods with their weights.
-        rows: of the tables, in their order.
+        rows: rows of the tables, in their order.
         test: all test cases, of which the first `Plan.cases` count.
         lines: all that the folder holds, of earlier weights too.
         shown: case -> folder of its kept volumes.
         data: the datalist of the comparison, as it was read.
-        readers: of the lines that count.
+        readers: networks whose lines count.
     """
 
     out: Path

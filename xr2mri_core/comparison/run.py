@@ -85,12 +85,13 @@ def compare(
     """Compare the methods of a plan and write tables, figures and the report into ``out``.
 
     Args:
-        datalist: of pairs; trained on its training split, judged on its test split.
+        datalist: datalist of pairs; methods train on its training split and are judged on its test
+            split.
         out: folder of everything, and the run's memory.
         plan: what is compared.
-        bundle, size, weights: of the model whose autoencoder is common to all; see `load_bundle`.
+        bundle, size, weights: the model whose autoencoder is common to all; see `load_bundle`.
         autoencoder: folder of another one, as stage 1 writes it.
-        device, precision: of generation.
+        device, precision: where and how volumes are generated.
         progress: ``progress(done, total, stage)``.
         run: carries out a training command; None: in a process of its own.
         page: where to write the page of results as well.
@@ -180,9 +181,9 @@ def report_again(
     measured yet is left out.
 
     Args:
-        datalist: of the run.
+        datalist: datalist of the run.
         out: folder of the run.
-        plan: of the run.
+        plan: plan of the run.
         page: where to write the page of results as well.
         bundle, size: of the run.
 

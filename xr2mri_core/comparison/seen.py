@@ -34,7 +34,7 @@ class Seen:
 
     Args:
         weights: torchvision's Inception v3.
-        folder: of the files; those of other weights lie beside them.
+        folder: folder of the files; those of other weights lie beside them.
 
     Raises:
         WeightsError: there is no such file.
@@ -69,18 +69,18 @@ class Seen:
         self, row: str, of: Mapping[str, Any], items: Sequence[Mapping[str, Any]]
     ) -> dict[str, Span]:
         """``fid`` and ``kid`` (times 1000) of a row against the truth; nothing without files."""
-        people: dict[str, tuple[list[np.ndarray], list[np.ndarray]]] = {}
+        patients: dict[str, tuple[list[np.ndarray], list[np.ndarray]]] = {}
         for item in items:
             case = str(item["case"])
             pair = self.file("truth", {}, case), self.file(row, of, case)
             if all(file.is_file() for file in pair):
-                sets = people.setdefault(str(item["participant"]), ([], []))
+                sets = patients.setdefault(str(item["participant"]), ([], []))
                 for features, file in zip(sets, pair, strict=True):
                     features.append(np.load(file))
-        return set_distances([(np.concatenate(a), np.concatenate(b)) for a, b in people.values()])
+        return set_distances([(np.concatenate(a), np.concatenate(b)) for a, b in patients.values()])
 
 
-def set_distances(people: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, Span]:
+def set_distances(patients: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, Span]:
     """FID and KID of two sets of slices.
 
     FID has no interval: its value depends on the number of slices, and so has no fair one from
@@ -88,25 +88,25 @@ def set_distances(people: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, 
     patients, each half without repetition (a slice that came twice would be closest to itself).
 
     Args:
-        people: of each patient the features (n, D) of true and of generated slices.
+        patients: for each patient, the features (n, D) of true and of generated slices.
 
     Returns:
         ``fid``, and ``kid`` times 1000; nothing without patients.
     """
-    if not people:
+    if not patients:
         return {}
 
     def both(chosen: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
-        true, own = zip(*(people[index] for index in chosen), strict=True)
+        true, own = zip(*(patients[index] for index in chosen), strict=True)
         return np.concatenate(true), np.concatenate(own)
 
-    whole = both(range(len(people)))
+    whole = both(range(len(patients)))
     kid = 1000 * kernel_distance(*whole)
     reach = NOTHING[0]
-    if len(people) > 3:
+    if len(patients) > 3:
         random = np.random.default_rng(0)
         halves = [
-            1000 * kernel_distance(*both(random.permutation(len(people))[: len(people) // 2]))
+            1000 * kernel_distance(*both(random.permutation(len(patients))[: len(patients) // 2]))
             for _ in range(_HALVES)
         ]
         reach = 1.96 * float(np.std(halves, ddof=1))

@@ -19,9 +19,9 @@ def per_patient(rows: Sequence[Mapping[str, Any]], row: str, metric: str) -> dic
     """Patient -> mean of a metric over the patient's cases; what is not finite is left out.
 
     Args:
-        rows: with ``row``, ``participant`` and ``metrics``.
-        row: which.
-        metric: of ``metrics``.
+        rows: lines with ``row``, ``participant`` and ``metrics``.
+        row: name of the row.
+        metric: name among ``metrics``.
     """
     values: dict[str, list[float]] = {}
     for one in rows:
@@ -45,14 +45,14 @@ def paired(own: Mapping[str, float], other: Mapping[str, float]) -> dict[str, fl
     """Own minus other, patient by patient.
 
     Args:
-        own, other: of `per_patient`.
+        own, other: patient -> mean, by `per_patient`.
 
     Returns:
         ``mean`` with ``low`` and ``high`` (95 %), ``won`` (share of patients above 0), ``p`` of the
         two-sided Wilcoxon signed-rank test (1 where all are equal, NaN without pairs), ``n``.
     """
-    people = [person for person in own if person in other]
-    differences = np.array([own[person] - other[person] for person in people])
+    patients = [person for person in own if person in other]
+    differences = np.array([own[person] - other[person] for person in patients])
     mean, low, high = interval(differences.tolist())
     p = float("nan")
     if differences.size:

@@ -44,8 +44,8 @@ def results_page(results: Results, arguments: Sequence[str]) -> str:
     """A page with the table, the goals, three figures and the command.
 
     Args:
-        results: of the comparison.
-        arguments: of the command line.
+        results: results of the comparison.
+        arguments: words of the command line.
     """
     plan = results.plan
     budget = "minutes" if plan.budget.minutes is not None else "slices"

@@ -56,11 +56,11 @@ class Setting:
     Attributes:
         bundle: its folder.
         size: its size overlay.
-        datalist: that all see.
+        datalist: datalist that all see.
         autoencoder: folder of the one autoencoder.
         out: where trainings and their caches lie.
-        seed: of every training.
-        budget: of every method.
+        seed: seed of every training.
+        budget: budget of every method.
         options: further options of the bundle command, e.g. ``learning_rate``.
     """
 
@@ -79,10 +79,10 @@ class Trained:
     """A method's weights and where they come from.
 
     Attributes:
-        method: which.
-        weights: file.
-        sha256: of it.
-        command: that made it; `GIVEN` where it was handed in.
+        method: the method.
+        weights: its file.
+        sha256: digest of that file.
+        command: command that made it; `GIVEN` where it was handed in.
         card: what the training wrote of itself: commit, seed, steps, results (of the last stage),
             and minutes (of all).
         samples: slices seen, all stages together; None where nobody knows.

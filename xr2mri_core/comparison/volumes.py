@@ -30,8 +30,8 @@ def pictured(results: Results, rows: Sequence[str] | None = None) -> dict[str, P
     """Case -> what is drawn of it.
 
     Args:
-        results: of the comparison.
-        rows: of these alone; None: all but those without features.
+        results: results of the comparison.
+        rows: rows that are drawn; None: all but those without features.
     """
     chosen = results.drawn if rows is None else rows
     titles = {"truth", *(results.titles[row] for row in chosen if row in results.titles)}

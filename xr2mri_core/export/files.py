@@ -33,7 +33,7 @@ def nifti_pieces(
     """The same file piece by piece: all of it at once would be the volume's memory once more.
 
     Args:
-        volume, affine, description: as `nifti_bytes`.
+        volume, affine, description: see `nifti_bytes`.
         known: slices (along Y) that are there; the others are zeros, whatever comes meanwhile.
     """
     image = _nifti(volume, affine, description)

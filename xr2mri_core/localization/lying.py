@@ -24,7 +24,7 @@ def lying_doubt(score: float, look_turned: Callable[[], tuple[int, float]]) -> s
     """A sentence for a person where a knee is seen more clearly in the turned picture, else "".
 
     Args:
-        score: of the surest knee in the picture as it is, in [0, 1].
+        score: score of the surest knee in the picture as it is, in [0, 1].
         look_turned: returns the quarter turns (1, 2, 3) after which a knee is seen most clearly,
             and its score; not called where ``score`` is clear.
     """

@@ -185,7 +185,7 @@ def _write_case(job: _Job) -> str:
 
 @contextmanager
 def _unless_there(folder: Path) -> Iterator[None]:
-    """Passes over a failure to make what has been made by another worker meanwhile."""
+    """Ignores an OSError where another worker has made the folder meanwhile."""
     try:
         yield
     except OSError:

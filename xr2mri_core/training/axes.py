@@ -30,8 +30,8 @@ class ReslicedCache:
     """What a `SliceCache` holds, along another axis; nothing is stored.
 
     Args:
-        slices: with all slices of its cases.
-        axis: of `AXES`.
+        slices: cache with all slices of its cases.
+        axis: one of `AXES`.
     """
 
     def __init__(self, slices: SliceCache, axis: str) -> None:
@@ -52,10 +52,10 @@ class AxisBatches(Dataset[Batch]):
 
     Args:
         cache: latents of coronal slices.
-        autoencoder: that made them; encodes the others.
+        autoencoder: autoencoder that made them; it encodes the others.
         root: folder of the caches.
         emphasis_labels, emphasis, device, batch_size: see `LatentCache.build`.
-        options: of `CaseBatches`.
+        options: options of `CaseBatches`.
     """
 
     def __init__(

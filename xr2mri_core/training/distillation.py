@@ -44,11 +44,11 @@ class DistillationStage(DiffusionStage):
 
     Args:
         model: the student, filled by `start_student`.
-        scheduler: of its training.
+        scheduler: scheduler of its training.
         steps: numbers of steps to be good at, e.g. (1, 2, 4); none: the student has latents of its
             own and learns the teacher's volumes from noise of its own, at all timesteps.
-        noisy_share: as of `DiffusionStage`, for a student without `steps`.
-        noise_length: the same.
+        noisy_share: see `DiffusionStage`; for a student without `steps`.
+        noise_length: see `DiffusionStage`; for a student without `steps`.
     """
 
     def __init__(
@@ -176,9 +176,9 @@ def start_student(
 
     Args:
         model: the student.
-        teacher: with its weights.
+        teacher: the teacher with its weights.
         initial_weights: a file whose parts go before the teacher's (`load_parts`).
-        autoencoder_dir: of an autoencoder that goes before either's.
+        autoencoder_dir: folder of an autoencoder that goes before either's.
 
     Returns:
         The parts that are the teacher's.

@@ -49,7 +49,7 @@ def tune(
     """Prepare networks, in place, for a training on a GPU.
 
     Args:
-        networks: whose results stay the same, up to rounding.
+        networks: networks, whose results stay the same up to rounding.
         compile: have `torch.compile` fuse their operations.
         gradient_checkpointing: compute activations again in the backward pass instead of keeping
             them (Chen et al., "Training deep nets with sublinear memory cost", 2016).

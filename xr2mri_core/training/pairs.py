@@ -73,16 +73,16 @@ class PairCache(_CacheOfSlices):
         """Find the pairs under `root`, or draw (or finish drawing) them.
 
         Args:
-            slices: whose radiographs and forms are drawn for.
+            slices: cases, for whose radiographs and forms slabs are drawn.
             teacher: model, scheduler of its training, and its noise length.
-            student: in whose latents the pairs are to be.
+            student: model in whose latents the pairs are to be.
             root: folder of all caches.
-            count: n, slabs.
-            slab: S; their spacing is that of `slab_positions`.
-            steps, sampler: of the teacher.
+            count: n, the number of slabs.
+            slab: S, their slices; the spacing is that of `slab_positions`.
+            steps, sampler: steps and sampler of the teacher.
             drop_variable, drop_features: probability of leaving out a variable, and the form.
-            oversampling: as of `CaseBatches`.
-            seed: of cases, depths, forms and noise.
+            oversampling: see `CaseBatches`.
+            seed: seed of cases, depths, forms and noise.
             device: where the teacher draws.
             at_once: slabs in one pass.
         """
@@ -111,9 +111,9 @@ class PairBatches(Dataset[Batch]):
 
     Args:
         cache: the pairs.
-        slabs: of a batch, drawn without repetition.
+        slabs: number of slabs of a batch, drawn without repetition.
         encode: `Guidance.encode` of the student.
-        seed: of the whole stream.
+        seed: seed of the whole stream.
         rank: process of a distributed run: each draws its own batches.
         means: whether the student has the teacher's regression, so that mu need not be computed.
     """

@@ -11,7 +11,7 @@ from xr2mri_core.errors import RadiographError, UndecodableError, shown
 from xr2mri_core.transforms import dicom_lie as lie
 from xr2mri_core.transforms import dicom_statements as statements
 from xr2mri_core.transforms.dicom_header import is_dicom, named, read_dataset, read_header
-from xr2mri_core.transforms.dicom_pixels import form_of, grey_values
+from xr2mri_core.transforms.dicom_pixels import grey_values, pixel_layout
 from xr2mri_core.transforms.dicom_shutter import hide
 from xr2mri_core.transforms.orientation import Turn
 from xr2mri_core.transforms.picture import Picture, check_pixels, check_size
@@ -45,19 +45,19 @@ def read_dicom(stream: BinaryIO) -> Picture:
 def _read(stream: BinaryIO) -> Picture:
     header = read_header(stream)
     notes = statements.modality_notes(header)
-    form, form_notes = form_of(header)
+    layout, layout_notes = pixel_layout(header)
     dataset = read_dataset(stream)
-    if form_of(dataset)[0] != form:  # stated anew behind the pixels
+    if pixel_layout(dataset)[0] != layout:  # stated anew behind the pixels
         raise UndecodableError(
             f"{named('Rows')} and what else describes its pixels is stated twice, differently; "
             "the file is damaged: export it again"
         )
-    pixels, pixel_notes = grey_values(dataset, form)
+    pixels, pixel_notes = grey_values(dataset, layout)
     hide(pixels, header)
     del dataset  # a large film has to fit once more, upright
     check_pixels(pixels)
     side, side_notes = statements.side_of_header(header)
-    notes += form_notes + pixel_notes + side_notes
+    notes += layout_notes + pixel_notes + side_notes
     notes += statements.intent_notes(header) + statements.view_notes(header)
     notes += statements.polarity_notes(header)
     turn, spacing, lie_notes = _lie(header)

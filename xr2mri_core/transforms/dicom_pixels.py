@@ -36,7 +36,7 @@ _SEAM = 0.002  # share of the pixels that lie at the seams of a folded picture, 
 _NEUTRAL = 16  # how far from 128 the colour of a grey picture is after lossy compression
 
 
-class Form(NamedTuple):
+class PixelLayout(NamedTuple):
     """How pixels are stored, by the header.
 
     Attributes:
@@ -57,8 +57,8 @@ class Form(NamedTuple):
     signed: bool
 
 
-def form_of(header: Dataset) -> tuple[Form, tuple[str, ...]]:
-    """The form of the pixels, and warnings; call it before anything is decoded.
+def pixel_layout(header: Dataset) -> tuple[PixelLayout, tuple[str, ...]]:
+    """The layout of the pixels, and warnings; call it before anything is decoded.
 
     Raises:
         RadiographError: the file holds no picture, or several, or one of a size or kind that is
@@ -103,11 +103,11 @@ def form_of(header: Dataset) -> tuple[Form, tuple[str, ...]]:
     if not stored - 1 <= high_bit < allocated:
         high_bit = stored - 1
     signed = whole_of(header, "PixelRepresentation", 0) == 1
-    form = Form(rows, columns, samples, photometric, allocated, stored, high_bit, signed)
-    return form, tuple(notes)
+    layout = PixelLayout(rows, columns, samples, photometric, allocated, stored, high_bit, signed)
+    return layout, tuple(notes)
 
 
-def grey_values(dataset: Dataset, form: Form) -> tuple[np.ndarray, tuple[str, ...]]:
+def grey_values(dataset: Dataset, layout: PixelLayout) -> tuple[np.ndarray, tuple[str, ...]]:
     """The picture (rows, columns) float32, rescaled, with bone bright, and warnings.
 
     MONOCHROME1 shows the lowest value white: values are reflected within the range that Bits
@@ -116,18 +116,18 @@ def grey_values(dataset: Dataset, form: Form) -> tuple[np.ndarray, tuple[str, ..
     Raises:
         RadiographError: naming the attribute that is wrong, or the transfer syntax.
     """
-    raw, length_notes = _decoded(dataset, form), _length_notes(dataset, form)
-    if raw.ndim == 3 or form.photometric == "PALETTE COLOR":
-        raw, notes = _with_true_planes(raw, dataset, form)
-        return _values(_grey(raw, dataset, form), dataset), length_notes + notes
-    raw, form, sign_notes = _with_true_sign(raw, form)
-    padded, notes = _padded(raw, dataset, form)
+    raw, length_notes = _decoded(dataset, layout), _length_notes(dataset, layout)
+    if raw.ndim == 3 or layout.photometric == "PALETTE COLOR":
+        raw, notes = _with_true_planes(raw, dataset, layout)
+        return _values(_grey(raw, dataset, layout), dataset), length_notes + notes
+    raw, layout, sign_notes = _with_true_sign(raw, layout)
+    padded, notes = _padded(raw, dataset, layout)
     compressed = syntax_of(dataset).is_compressed
-    stored, bits, more_notes = _within_bits(raw, padded, form, compressed)
-    padded |= _padded(stored, dataset, form)[0]
+    stored, bits, more_notes = _within_bits(raw, padded, layout, compressed)
+    padded |= _padded(stored, dataset, layout)[0]
     values = _values(stored, dataset)
-    if form.photometric == "MONOCHROME1":
-        lowest = -(1 << (bits - 1)) if form.signed else 0
+    if layout.photometric == "MONOCHROME1":
+        lowest = -(1 << (bits - 1)) if layout.signed else 0
         ends = np.array([lowest, lowest + (1 << bits) - 1])
         np.subtract(np.float32(rescaled(ends, dataset).sum()), values, out=values)
     if padded.any() and not padded.all():
@@ -138,7 +138,7 @@ def grey_values(dataset: Dataset, form: Form) -> tuple[np.ndarray, tuple[str, ..
 # --- decoding -------------------------------------------------------------------------------------
 
 
-def _decoded(dataset: Dataset, form: Form) -> np.ndarray:
+def _decoded(dataset: Dataset, layout: PixelLayout) -> np.ndarray:
     """Values as they are stored: (rows, columns) or (rows, columns, 3)."""
     for keyword in ("FloatPixelData", "DoubleFloatPixelData"):
         if keyword in dataset:
@@ -153,10 +153,10 @@ def _decoded(dataset: Dataset, form: Form) -> np.ndarray:
     syntax = syntax_of(dataset)
     try:
         known = not syntax.is_private and syntax.is_compressed
-        allocated = _of_stream(dataset, form) if known else form.allocated
+        allocated = _of_stream(dataset, layout) if known else layout.allocated
         if not known:
-            _check_length(dataset, form)
-        return _only_pixels(dataset, form, allocated).pixel_array
+            _check_length(dataset, layout)
+        return _only_pixels(dataset, layout, allocated).pixel_array
     except (RadiographError, MemoryError):
         raise
     except Exception as error:
@@ -167,27 +167,31 @@ def _decoded(dataset: Dataset, form: Form) -> np.ndarray:
         ) from error
 
 
-def _only_pixels(dataset: Dataset, form: Form, allocated: int) -> Dataset:
+def _only_pixels(dataset: Dataset, layout: PixelLayout, allocated: int) -> Dataset:
     """What a decoder needs, every number of it checked."""
     pixels = Dataset()
     pixels.file_meta = FileMetaDataset()
     pixels.file_meta.TransferSyntaxUID = syntax_of(dataset)
     pixels.is_little_endian = dataset.is_little_endian
     pixels.is_implicit_VR = dataset.is_implicit_VR
-    pixels.Rows, pixels.Columns, pixels.SamplesPerPixel = form.rows, form.columns, form.samples
-    pixels.PhotometricInterpretation = form.photometric
-    if form.samples > 1:
+    pixels.Rows, pixels.Columns, pixels.SamplesPerPixel = (
+        layout.rows,
+        layout.columns,
+        layout.samples,
+    )
+    pixels.PhotometricInterpretation = layout.photometric
+    if layout.samples > 1:
         pixels.PlanarConfiguration = whole_of(dataset, "PlanarConfiguration", 0)
-    pixels.BitsAllocated, pixels.BitsStored = allocated, min(form.stored, allocated)
-    pixels.HighBit, pixels.PixelRepresentation = pixels.BitsStored - 1, int(form.signed)
+    pixels.BitsAllocated, pixels.BitsStored = allocated, min(layout.stored, allocated)
+    pixels.HighBit, pixels.PixelRepresentation = pixels.BitsStored - 1, int(layout.signed)
     pixels["PixelData"] = dataset["PixelData"]
     return pixels
 
 
-def _check_length(dataset: Dataset, form: Form) -> None:
+def _check_length(dataset: Dataset, layout: PixelLayout) -> None:
     """Refuse uncompressed pixels that are too few."""
-    samples = 2 if form.photometric == "YBR_FULL_422" else form.samples
-    needed = form.rows * form.columns * samples * form.allocated // 8
+    samples = 2 if layout.photometric == "YBR_FULL_422" else layout.samples
+    needed = layout.rows * layout.columns * samples * layout.allocated // 8
     if len(dataset.PixelData) < needed:
         raise UndecodableError(
             f"{named('PixelData')} has {len(dataset.PixelData)} bytes where its header asks for "
@@ -195,31 +199,31 @@ def _check_length(dataset: Dataset, form: Form) -> None:
         )
 
 
-def _length_notes(dataset: Dataset, form: Form) -> tuple[str, ...]:
+def _length_notes(dataset: Dataset, layout: PixelLayout) -> tuple[str, ...]:
     """A warning where uncompressed pixels are more than the header says, and not by a filling."""
     if syntax_of(dataset).is_compressed:
         return ()
-    bits = form.rows * form.columns * form.samples * form.allocated
+    bits = layout.rows * layout.columns * layout.samples * layout.allocated
     rest = bytes(dataset.PixelData[bits // 8 :])
-    if len(rest) < 2 or form.photometric == "YBR_FULL_422" or not any(rest):
+    if len(rest) < 2 or layout.photometric == "YBR_FULL_422" or not any(rest):
         return ()
     return (
-        f"{named('PixelData')} has {len(rest)} bytes more than {form.rows} x {form.columns} pixels "
+        f"{named('PixelData')} has {len(rest)} bytes more than {layout.rows} x {layout.columns} pixels "
         "take: its rows may be longer than the header says; check the picture",
     )
 
 
-def _of_stream(dataset: Dataset, form: Form) -> int:
+def _of_stream(dataset: Dataset, layout: PixelLayout) -> int:
     """The bits to allocate for a compressed picture, once what it says of itself is checked.
 
     A decoder allocates what the compressed stream states, and the header may state another size.
     """
     syntax, frame = syntax_of(dataset), next(generate_pixel_data_frame(dataset.PixelData, 1))
     if syntax == RLELossless:
-        _check_rle(frame, form)
-        return form.allocated
+        _check_rle(frame, layout)
+        return layout.allocated
     found = codestream_of(frame)
-    shape = (form.rows, form.columns, form.samples)
+    shape = (layout.rows, layout.columns, layout.samples)
     if found is None or found[:3] != shape:
         says = "of no known kind" if found is None else f"of size {found[:3]}"
         raise UndecodableError(
@@ -235,11 +239,11 @@ def _of_stream(dataset: Dataset, form: Form) -> int:
     return 8 if found.bits <= 8 else 16
 
 
-def _check_rle(frame: bytes, form: Form) -> None:
+def _check_rle(frame: bytes, layout: PixelLayout) -> None:
     """Refuse RLE that unpacks to more than the picture."""
     offsets = np.frombuffer(frame[:64].ljust(64, b"\0"), "<u4")
     starts = [int(offset) for offset in offsets[1 : 1 + min(int(offsets[0]), 15)]]
-    most = form.rows * form.columns
+    most = layout.rows * layout.columns
     for start, end in zip(starts, [*starts[1:], len(frame)], strict=False):
         if rle_length(frame[start:end], most + 1) > most + 1:
             raise UndecodableError(
@@ -249,10 +253,10 @@ def _check_rle(frame: bytes, form: Form) -> None:
 
 
 def _with_true_planes(
-    raw: np.ndarray, dataset: Dataset, form: Form
+    raw: np.ndarray, dataset: Dataset, layout: PixelLayout
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """The colours by plane, or by pixel, where they are grey that way and not as it is stated."""
-    if raw.ndim != 3 or syntax_of(dataset).is_compressed or form.photometric != "RGB":
+    if raw.ndim != 3 or syntax_of(dataset).is_compressed or layout.photometric != "RGB":
         return raw, ()
     by_plane = whole_of(dataset, "PlanarConfiguration", 0) == 1
     stored = np.ascontiguousarray(raw.transpose(2, 0, 1) if by_plane else raw).reshape(-1)
@@ -279,16 +283,16 @@ def _is_grey(colour: np.ndarray) -> bool:
 # --- colour ---------------------------------------------------------------------------------------
 
 
-def _grey(raw: np.ndarray, dataset: Dataset, form: Form) -> np.ndarray:
+def _grey(raw: np.ndarray, dataset: Dataset, layout: PixelLayout) -> np.ndarray:
     """The grey picture of one that is stored in colours."""
-    if form.photometric == "PALETTE COLOR":
+    if layout.photometric == "PALETTE COLOR":
         if "RedPaletteColorLookupTableData" not in dataset:
             raise RadiographError(
                 f"there is no {named('RedPaletteColorLookupTableData')} for its palette; "
                 "give the radiograph in greyscale"
             )
         return grey_of(apply_color_lut(raw, dataset))
-    if form.photometric.startswith("YBR"):  # a decoder may have turned it into RGB already
+    if layout.photometric.startswith("YBR"):  # a decoder may have turned it into RGB already
         colour = np.abs(raw[::4, ::4, 1:].astype(np.int32) - 128)
         if np.quantile(colour, 0.99) <= _NEUTRAL:
             return raw[..., 0].astype(np.float32)
@@ -298,36 +302,38 @@ def _grey(raw: np.ndarray, dataset: Dataset, form: Form) -> np.ndarray:
 # --- values ---------------------------------------------------------------------------------------
 
 
-def _with_true_sign(raw: np.ndarray, form: Form) -> tuple[np.ndarray, Form, tuple[str, ...]]:
+def _with_true_sign(
+    raw: np.ndarray, layout: PixelLayout
+) -> tuple[np.ndarray, PixelLayout, tuple[str, ...]]:
     """The values, signed or not as the picture shows them, where the header says the contrary.
 
     Read the wrong way, one half of the values lies above the other, and where the picture passes
     from one to the other there is a seam: neighbours differ by the whole range, which are nearly
     equal the other way. The reading with seams is left where the other one has hardly any.
     """
-    if form.high_bit != form.stored - 1 or raw.dtype.kind not in "iu":
-        return raw, form, ()
-    width, half, whole = raw.dtype.itemsize, 1 << (form.stored - 1), 1 << form.stored
+    if layout.high_bit != layout.stored - 1 or raw.dtype.kind not in "iu":
+        return raw, layout, ()
+    width, half, whole = raw.dtype.itemsize, 1 << (layout.stored - 1), 1 << layout.stored
     unsigned, signed = raw.view(f"u{width}"), raw.view(f"i{width}")
     if unsigned.max() >= whole and not -half <= signed.min() <= signed.max() < half:
-        return raw, form, ()  # beyond the bits that are stored
-    spare = 8 * width - form.stored
+        return raw, layout, ()  # beyond the bits that are stored
+    spare = 8 * width - layout.stored
 
     def read(values: np.ndarray, with_sign: bool) -> np.ndarray:
         moved = values.view(f"u{width}") << spare
         return moved.view(f"i{width}") >> spare if with_sign else moved >> spare
 
     rows = raw[:: max(1, raw.size // _PIXELS_ENOUGH)]
-    steps, others = (_steps(read(rows, sign)) for sign in (form.signed, not form.signed))
+    steps, others = (_steps(read(rows, sign)) for sign in (layout.signed, not layout.signed))
     seams = np.count_nonzero((steps > half) & (others < whole / 16))
     seams_of_other = np.count_nonzero((others > half) & (steps < whole / 16))
     if seams <= max(_SEAM * steps.size, 10 * seams_of_other):
-        return raw, form, ()
+        return raw, layout, ()
     note = (
-        f"{named('PixelRepresentation')} is {int(form.signed)}, but the values are "
-        f"{'unsigned' if form.signed else 'signed'}: they are read so; check the picture"
+        f"{named('PixelRepresentation')} is {int(layout.signed)}, but the values are "
+        f"{'unsigned' if layout.signed else 'signed'}: they are read so; check the picture"
     )
-    return read(raw, not form.signed), form._replace(signed=not form.signed), (note,)
+    return read(raw, not layout.signed), layout._replace(signed=not layout.signed), (note,)
 
 
 def _steps(rows: np.ndarray) -> np.ndarray:
@@ -336,7 +342,7 @@ def _steps(rows: np.ndarray) -> np.ndarray:
 
 
 def _within_bits(
-    raw: np.ndarray, padded: np.ndarray, form: Form, compressed: bool
+    raw: np.ndarray, padded: np.ndarray, layout: PixelLayout, compressed: bool
 ) -> tuple[np.ndarray, int, tuple[str, ...]]:
     """Values without what may be kept in the bits around Bits Stored, and how many bits they have.
 
@@ -345,26 +351,26 @@ def _within_bits(
     which neighbours differ less.
     """
     if raw.dtype.kind not in "iu":
-        return raw, form.stored, ()
+        return raw, layout.stored, ()
     size = raw.dtype.itemsize * 8
-    spare, above = size - form.stored, size - 1 - form.high_bit
+    spare, above = size - layout.stored, size - 1 - layout.high_bit
     cut = raw
     if not compressed and 0 <= above <= spare and spare:
         cut = raw << above
         cut >>= spare
-    below = 0 if compressed else form.high_bit + 1 - form.stored
+    below = 0 if compressed else layout.high_bit + 1 - layout.stored
     whole = raw >> below if below else raw
     if padded.all():
-        return cut, form.stored, ()
+        return cut, layout.stored, ()
     ends = np.iinfo(whole.dtype)
     extremes = (
         int(whole.max(where=~padded, initial=ends.min)),
         int(whole.min(where=~padded, initial=ends.max)),
     )
-    bits = max(n.bit_length() if n >= 0 else (~n).bit_length() for n in extremes) + form.signed
-    if bits <= form.stored or (cut is not raw and _rough(cut, padded) <= _rough(whole, padded)):
-        return cut, form.stored, ()
-    note = f"{named('BitsStored')} is {form.stored}, but values have {bits} bits: all are read"
+    bits = max(n.bit_length() if n >= 0 else (~n).bit_length() for n in extremes) + layout.signed
+    if bits <= layout.stored or (cut is not raw and _rough(cut, padded) <= _rough(whole, padded)):
+        return cut, layout.stored, ()
+    note = f"{named('BitsStored')} is {layout.stored}, but values have {bits} bits: all are read"
     return whole, bits, (note,)
 
 
@@ -382,7 +388,9 @@ def _rough(values: np.ndarray, padded: np.ndarray) -> float:
     return rough
 
 
-def _padded(stored: np.ndarray, dataset: Dataset, form: Form) -> tuple[np.ndarray, tuple[str, ...]]:
+def _padded(
+    stored: np.ndarray, dataset: Dataset, layout: PixelLayout
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """Where the picture is padding: Pixel Padding Value, up to Pixel Padding Range Limit.
 
     Files give them as unsigned numbers in signed data, and beyond Bits Stored: they are compared
@@ -399,7 +407,7 @@ def _padded(stored: np.ndarray, dataset: Dataset, form: Form) -> tuple[np.ndarra
         except (InputError, OverflowError):
             return nowhere, (f"{named(keyword)} is no number: passed over",)
         number %= 1 << size
-        ends.append(number - (1 << size) if form.signed and number >> (size - 1) else number)
+        ends.append(number - (1 << size) if layout.signed and number >> (size - 1) else number)
     return (stored >= min(ends)) & (stored <= max(ends)), ()
 
 

@@ -157,7 +157,7 @@ def _is_utf8(value: bytes) -> bool:
 
 
 def _decode_by(dataset: Dataset, encodings: list[str]) -> None:
-    """Have pydicom decode what it has not yet by other encodings."""
+    """Set other encodings for what pydicom has not decoded yet."""
     dataset.read_encoding = encodings
     dataset._parent_encoding = encodings
     for tag in [*dataset.keys()]:

@@ -104,7 +104,7 @@ class ReadingBox:
 
         Args:
             source: the content of a file, its path, or the file itself, open, which stays open.
-            size, laterality, box: as there.
+            size, laterality, box: see `prepare_radiograph`.
             name: name of a content, for messages.
             owner: user whose turn it is.
             gone: asked while it works, whether nobody waits for it any more.
@@ -314,7 +314,7 @@ class _Forks:
             self._order()
 
     def order(self) -> None:
-        """Have the next fork made, if there is what makes it."""
+        """Order the next fork, if the process that makes forks runs."""
         with self._lock, suppress(OSError):
             if self._control is not None:
                 self._order()
@@ -373,7 +373,8 @@ class _Forks:
 
 
 def _environment() -> dict[str, str]:
-    """What it finds set: where Python's packages are, and nothing that the server knows."""
+    """The environment of the process: where Python's packages are, and no other variable of the
+    server's than those of `_KEPT`."""
     folders = [str(_HOUSE), *(str(Path(folder).resolve()) for folder in sys.path if folder)]
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     return {**kept, **_SET, "PYTHONPATH": os.pathsep.join(folders)}

@@ -40,7 +40,7 @@ class Limits:
     Attributes:
         seconds: longest time from the beginning to the answer.
         cpu_seconds: most processor time.
-        memory_mb: beside what readers and detector themselves take.
+        memory_mb: most memory, besides what readers and detector themselves take.
     """
 
     seconds: float = 30.0
@@ -167,7 +167,7 @@ _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050001, 0x80000000  # refuse: EPERM
 
 
 def _only_decoding(may_open: bool) -> None:
-    """Have every system call refused that is not on the list; one of another machine's kills."""
+    """Refuse every system call that is not on the list; one of another machine's kills."""
     machine = platform.machine()
     calls = [*_DECODING.values(), *([_OPEN] if may_open else [])]
     column = list(_MACHINES).index(machine)

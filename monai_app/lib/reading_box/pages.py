@@ -33,11 +33,11 @@ Spans = list[tuple[int, int]]
 
 @dataclass(frozen=True)
 class Pages:
-    """What is to be asked for.
+    """The pages to ask for.
 
     Attributes:
-        read: of files, its code above all.
-        written: copied from its parent's.
+        read: pages of files, which are only read: its code above all.
+        written: pages of its parent's, of which it writes its own copies.
     """
 
     read: Spans = field(default_factory=list)
@@ -66,7 +66,7 @@ class Pages:
         return cls(*_spans_of(content))
 
     def ask_for(self) -> None:
-        """Have all of them now; what cannot be had comes when it is touched."""
+        """Ask for all of them now; what is not given now comes when it is touched."""
         advise = ctypes.CDLL(None).madvise
         advise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
         for spans, how in ((self.read, _READ), (self.written, _WRITE)):

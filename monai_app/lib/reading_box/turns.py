@@ -1,10 +1,11 @@
 """Whose file is read next, and for how long while others wait.
 
-- Some are read at a time, of one client never all of these.
-- Next comes who has the fewest in reading, then who has waited longest.
-- Where the line is full, who has the most in it gives up the last place, for one who has fewer.
-- A file that takes longer than `SOON` seconds gives its place up once somebody finds none free:
-  of whom has the most in reading, the one that has been at it longest.
+- A few files are read at a time, never all of them of one owner.
+- The next is of the owner with the fewest in reading; of those, the one that has waited longest.
+- When the line is full and an owner with fewer files comes, the last file of the owner with the
+  most is sent away.
+- When a file finds no place free, one that has taken longer than `SOON` seconds is stopped: of the
+  owner with the most in reading, the one that was begun first.
 
 Large files are read one at a time, in the order in which they asked (`OneAtATime`), whoever has
 a turn: together they would take all memory.
@@ -46,7 +47,7 @@ class Turn:
     """A file that is read, or waits for it.
 
     Attributes:
-        owner: whose.
+        owner: user whose file it is.
         since: monotonic seconds at which it began.
         revoked: whether its place, in reading or in the line, is needed by somebody else.
     """

@@ -212,7 +212,7 @@ class XR2MRIClient:
         Args:
             model: one of `ServerInfo.models`.
             radiograph: content or path of a DICOM, PNG, JPEG, NIfTI or NRRD file.
-            parameters: as `ModelInfo.parameters` describes them; those that are None are left out.
+            parameters: parameters, see `ModelInfo.parameters`; those that are None are left out.
             sent: called with the bytes that have gone and those in all.
             key: 8 to 64 letters, digits, `_` and `-`, made up for this generation. Sent again with
                 the same key, the server answers with the job that it has, if it has one.

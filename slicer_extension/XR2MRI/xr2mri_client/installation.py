@@ -63,7 +63,7 @@ def default_folder(known: Mapping[str, str] | None = None, platform: str = sys.p
 
     Args:
         known: variables of the process. `XR2MRI_FOLDER` names another folder.
-        platform: as `sys.platform`.
+        platform: platform, named as in `sys.platform`.
     """
     known = os.environ if known is None else known
     if known.get("XR2MRI_FOLDER"):

@@ -96,7 +96,7 @@ class JobHandle:
     """A job that was started, and what is known of its result.
 
     Attributes:
-        parameters: as they were sent.
+        parameters: parameters that were sent.
         warnings: what the server doubts about the radiograph, known before anything is drawn.
     """
 

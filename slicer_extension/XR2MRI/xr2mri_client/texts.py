@@ -42,8 +42,8 @@ _known: dict[tuple[str, str], str] = {}
 
 
 def load() -> bool:
-    """Have Qt translate into Slicer's language where this extension brings a translation; whether
-    it does."""
+    """Install the translation into Slicer's language, where this extension brings one; whether it
+    does."""
     import qt
     import slicer
 
