@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from functools import cache
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 import requests
@@ -58,7 +59,7 @@ class Attacker:
 
     def ask(self, method: str, path: str, **more: object) -> requests.Response:
         """One request with the login."""
-        options: dict = {"auth": self.login, "timeout": 60, **more}
+        options: dict[str, Any] = {"auth": self.login, "timeout": 60, **more}
         return requests.request(method, self.url + path, **options)
 
     def infer(self, content: bytes) -> requests.Response:

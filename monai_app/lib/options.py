@@ -46,7 +46,7 @@ class _FromOptions(_FromEnvironment):
 
 
 def read_options(
-    kind: type, conf: Mapping[str, Any], environment_prefix: str | None = None
+    kind: type[Any], conf: Mapping[str, Any], environment_prefix: str | None = None
 ) -> dict[str, Any]:
     """Read the options that are fields of a dataclass.
 

@@ -221,7 +221,9 @@ class CompactAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         ]
         return nn.Sequential(*layers)
 
-    def encode(self, x: Tensor, return_dict: bool = True) -> AutoencoderKLOutput | tuple:
+    def encode(
+        self, x: Tensor, return_dict: bool = True
+    ) -> AutoencoderKLOutput | tuple[DiagonalGaussianDistribution]:
         """z_0 ~ E_1(x) (Eq. 1).
 
         Args:
@@ -233,7 +235,7 @@ class CompactAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         posterior = DiagonalGaussianDistribution(self.encoder(x))
         return AutoencoderKLOutput(latent_dist=posterior) if return_dict else (posterior,)
 
-    def decode(self, z: Tensor, return_dict: bool = True) -> DecoderOutput | tuple:
+    def decode(self, z: Tensor, return_dict: bool = True) -> DecoderOutput | tuple[Tensor]:
         """x_d = D(z): unscaled latents (B, latent_channels, h, w) -> images in about [-1, 1]."""
         sample = self.decoder(z)
         if self.refine is not None:

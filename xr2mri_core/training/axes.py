@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -12,6 +12,9 @@ from torch.utils.data import Dataset
 from xr2mri_core.baselines.x_diffusion import AXES, placed, resliced
 from xr2mri_core.training.batches import Batch, CaseBatches
 from xr2mri_core.training.cache import LatentCache, SliceCache
+
+if TYPE_CHECKING:
+    from xr2mri_core.networks import Autoencoder
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class AxisBatches(Dataset[Batch]):
     def __init__(
         self,
         cache: LatentCache,
-        autoencoder: Any,
+        autoencoder: Autoencoder,
         root: str,
         emphasis_labels: Sequence[int | str] = (),
         emphasis: float = 0.0,

@@ -36,7 +36,12 @@ class _Saver(DiskSaver):
         self.previous = folder / previous
         self.refused = False
 
-    def __call__(self, checkpoint: Mapping, filename: str, metadata: Mapping | None = None) -> None:
+    def __call__(
+        self,
+        checkpoint: Mapping[str, Any],
+        filename: str,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
         if idist.get_rank() == self.save_on_rank:
             damaged = [name for name, value in tensors(checkpoint) if not _finite(value)]
             self.refused = bool(damaged)

@@ -188,11 +188,11 @@ class StageTrainer(SupervisedTrainer):
                 f"learning rate, use precision fp32, or look for damaged cases in the data"
             )
 
-    def state_dict(self) -> OrderedDict:
+    def state_dict(self) -> OrderedDict[str, Any]:
         """State of the engine, with the count of skipped steps."""
         return OrderedDict(super().state_dict(), skipped_steps=self.skipped_steps)
 
-    def load_state_dict(self, state_dict: Mapping) -> None:
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken."""
         super().load_state_dict(state_dict)
         self.skipped_steps = int(state_dict.get("skipped_steps", 0))

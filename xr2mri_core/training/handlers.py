@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.tensorboard import SummaryWriter
 
@@ -118,31 +118,45 @@ class Schedule:
         self.elapsed = state["elapsed"]
 
 
+class Pictured(Protocol):
+    """A stage that can show what it has learnt."""
+
+    training: bool
+
+    def picture(self, batch: Batch) -> Tensor:
+        """A picture (1, H, W) in [0, 1] of what is made of a batch."""
+
+    def eval(self) -> object:
+        """As `nn.Module`."""
+
+    def train(self, mode: bool = True) -> object:
+        """As `nn.Module`."""
+
+
 class Pictures:
     """Every `every` epochs writes `stage.picture(batch)` as a PNG and to TensorBoard.
 
     The stage carries the averaged weights then. A failing picture is logged; training goes on.
 
     Args:
-        stage: the stage with `picture(batch)` -> (1, H, W) in [0, 1].
+        stage: the stage.
         batch: a function that returns the batch to show.
         ema: moving average, whose weights are put in.
-        writer: TensorBoard's.
+        writer: writer of TensorBoard's files.
         folder: folder of the PNG files, named by step.
         every: epochs between pictures.
     """
 
     def __init__(
         self,
-        stage: nn.Module,
+        stage: Pictured,
         batch: Callable[[], Batch],
         ema: EMA,
         writer: SummaryWriter,
         folder: str | Path,
         every: int = 1,
     ) -> None:
-        self.stage: Any = stage
-        self.batch, self.ema = batch, ema
+        self.stage, self.batch, self.ema = stage, batch, ema
         self.writer, self.folder, self.every = writer, Path(folder), every
 
     def attach(self, engine: Engine) -> None:
@@ -155,7 +169,7 @@ class Pictures:
         self.stage.eval()
         try:
             with self.ema.applied():
-                picture: Tensor = self.stage.picture(to_device(self.batch(), device))
+                picture = self.stage.picture(to_device(self.batch(), device))
         except Exception:  # hours of training are worth more than a picture
             logger.exception("no sample picture at step %d", engine.state.iteration)
             return
@@ -176,7 +190,7 @@ class Log:
     on; validations, pictures and checkpoints in between do not count.
 
     Args:
-        writer: TensorBoard's.
+        writer: writer of TensorBoard's files.
         optimizer: optimizer, whose learning rate is reported.
         every: steps between entries.
         schedule: knows the last step and the time left, which stand in each entry.
@@ -231,7 +245,7 @@ class ValidationLog:
     """Metrics of an evaluator's pass to the log and to TensorBoard, at the trainer's step.
 
     Args:
-        writer: TensorBoard's.
+        writer: writer of TensorBoard's files.
         epoch_length: steps of a training epoch, after which the evaluator runs.
     """
 

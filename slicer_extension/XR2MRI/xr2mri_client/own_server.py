@@ -78,8 +78,8 @@ class OwnServer:
         self._installation = installation
         self._environment = environment_of_its_own(environment)
         self._command = command
-        self._process: subprocess.Popen | None = None
-        self._ending: subprocess.Popen | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ending: subprocess.Popen[bytes] | None = None
         self._opening = threading.Lock()
         self.access: Access | None = None
 

@@ -37,7 +37,9 @@ def same_name(name: str) -> str:
     return name.upper() if WINDOWS else name
 
 
-def start(words: Sequence[str], environment: Mapping[str, str], **more: Any) -> subprocess.Popen:
+def start(
+    words: Sequence[str], environment: Mapping[str, str], **more: Any
+) -> subprocess.Popen[Any]:
     """Start a program without a window, as the first of a group that can be ended as one."""
     if WINDOWS:
         more["creationflags"] = 0x08000000 | 0x00000200  # CREATE_NO_WINDOW, _NEW_PROCESS_GROUP
@@ -46,7 +48,7 @@ def start(words: Sequence[str], environment: Mapping[str, str], **more: Any) -> 
     return subprocess.Popen(list(words), env=dict(environment), **more)
 
 
-def end(process: subprocess.Popen) -> None:
+def end(process: subprocess.Popen[Any]) -> None:
     """End a program that `start` started and all that it has started, by force."""
     if WINDOWS:
         if process.poll() is None:

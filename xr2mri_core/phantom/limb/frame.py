@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -151,7 +151,7 @@ class Limb:
         return (cx + radius * np.cos(turn), cy + radius * np.sin(turn), z)
 
 
-def tabulate(knots: Sequence[tuple], at: np.ndarray) -> np.ndarray:
+def tabulate(knots: Sequence[tuple[float, Any]], at: np.ndarray) -> np.ndarray:
     """Monotone interpolation of ((z, value or values), ...) in any order, constant beyond."""
     order = sorted(knots, key=lambda k: k[0])
     zs = np.array([k[0] for k in order], dtype=float)

@@ -29,7 +29,7 @@ class Legend:
     low: str
     high: str
     note: str
-    gradient: tuple
+    gradient: tuple[tuple[float, tuple[float, float, float]], ...]
 
 
 def legend_of(overlay: slicer.vtkMRMLScalarVolumeNode, role: str, samples: int) -> Legend:
