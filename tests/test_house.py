@@ -179,6 +179,15 @@ def test_whatever_is_imported_is_declared(files, find, extras):
     assert {file: names for file, names in missing.items() if names} == {}
 
 
+def test_the_architecture_page_shows_every_room_of_the_core():
+    page = (ROOT / "docs/architecture.md").read_text("utf-8")
+    tree = page.partition("    xr2mri_core/")[2].partition("    monai_app/")[0]
+    folders = {file.parent.relative_to(ROOT / "xr2mri_core").parts[:1] for file in CORE}
+    rooms = {f"{parts[0]}/" for parts in folders if parts}
+    rooms |= {file.name for file in CORE if file.parent == ROOT / "xr2mri_core"}
+    assert rooms - {"__init__.py"} - set(tree.split()) == set()
+
+
 @pytest.mark.parametrize("folder", ["monai_app", "xr2mri_core", "tests", "benchmarks"])
 def test_the_app_s_parts_have_one_name(folder):
     """Imported as `lib` from within the app's folder, a module would be there twice."""

@@ -208,8 +208,8 @@ def _length_notes(dataset: Dataset, layout: PixelLayout) -> tuple[str, ...]:
     if len(rest) < 2 or layout.photometric == "YBR_FULL_422" or not any(rest):
         return ()
     return (
-        f"{named('PixelData')} has {len(rest)} bytes more than {layout.rows} x {layout.columns} pixels "
-        "take: its rows may be longer than the header says; check the picture",
+        f"{named('PixelData')} has {len(rest)} bytes more than {layout.rows} x {layout.columns} "
+        "pixels take: its rows may be longer than the header says; check the picture",
     )
 
 
