@@ -23,7 +23,7 @@ from xr2mri_core.export import (
     write_nifti,
 )
 from xr2mri_core.export.files import _nifti
-from xr2mri_core.files import atomic_files, check_writable, whole_file
+from xr2mri_core.files import atomic_files, check_writable, whole_file, whole_folder
 from xr2mri_core.geometry import volume_affine
 from xr2mri_core.volume import GeneratedVolume
 
@@ -172,3 +172,20 @@ def test_one_file_is_whole_or_absent(tmp_path):
         raise KeyboardInterrupt
     assert [p.name for p in path.parent.iterdir()] == ["weights.bin"]
     assert path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("resumable", [False, True])
+def test_one_folder_is_whole_or_absent_and_is_made_once(tmp_path, resumable):
+    path = tmp_path / "cases" / "knee"
+    with pytest.raises(KeyboardInterrupt), whole_folder(path, resumable) as part:
+        (part / "half").touch()
+        raise KeyboardInterrupt
+    left = [f.name for f in path.parent.iterdir()]
+    assert left == (["knee.partial"] if resumable else [])
+    with whole_folder(path, resumable) as part:
+        assert (part / "half").exists() == resumable and not path.exists()
+        (part / "rest").touch()
+    assert [f.name for f in path.parent.iterdir()] == ["knee"] and (path / "rest").is_file()
+    with whole_folder(path, resumable) as part:  # of a process that was a moment too late
+        (part / "other").touch()
+    assert (path / "rest").is_file() and not (path / "other").exists()

@@ -38,6 +38,37 @@ def whole_file(path: Path | str) -> Iterator[Path]:
             temporary.unlink()
 
 
+@contextmanager
+def whole_folder(path: Path | str, resumable: bool = False) -> Iterator[Path]:
+    """Make one folder whole or not at all, with errors as they come.
+
+    Where another process has made it meanwhile, that one stays.
+
+    Args:
+        path: path of the folder; the one that it lies in is created if needed.
+        resumable: whether a failure leaves what was made so far, as ``<name>.partial``, to be
+            handed out again the next time; if not, it leaves nothing, and several processes may
+            make the same folder at once.
+
+    Yields:
+        A folder beside it to fill.
+    """
+    path = Path(path)
+    name = f"{path.name}.partial" if resumable else f".{path.name}.{uuid4().hex[:8]}.part"
+    part = path.with_name(name)
+    part.mkdir(parents=True, exist_ok=resumable)
+    try:
+        yield part
+        try:
+            os.replace(part, path)
+        except OSError:
+            if not path.is_dir():
+                raise
+    finally:
+        if not resumable:
+            rmtree(part, ignore_errors=True)
+
+
 def _beside(path: Path) -> Path:
     return path.with_name(f".{uuid4().hex[:8]}.part.{path.name}")
 

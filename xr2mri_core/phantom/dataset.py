@@ -19,7 +19,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from PIL import Image
@@ -29,6 +28,7 @@ from xr2mri_core import __version__
 from xr2mri_core.datalist import save_datalist, split_by_participant
 from xr2mri_core.errors import DatalistError, InputError, OutputError, shown
 from xr2mri_core.export import write_nifti
+from xr2mri_core.files import whole_folder
 from xr2mri_core.processes import each_done
 
 from .cohort import DEFAULT_ENRICHMENT
@@ -171,26 +171,9 @@ def _write_case(job: _Job) -> str:
     if job.folder.is_dir():  # by a worker that died before it could tell
         return job.case
     case = phantom.make_case(case_seed(job.seed, job.index), enrichment=job.enrichment)
-    part = job.folder.with_name(f".{job.case}.{uuid4().hex[:8]}.part")
-    with _writing(part):
-        part.mkdir(parents=True)
-        try:
-            _write_files(part, job, case)
-            with _unless_there(job.folder):
-                os.replace(part, job.folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+    with _writing(job.folder), whole_folder(job.folder) as part:
+        _write_files(part, job, case)
     return job.case
-
-
-@contextmanager
-def _unless_there(folder: Path) -> Iterator[None]:
-    """Ignores an OSError where another worker has made the folder meanwhile."""
-    try:
-        yield
-    except OSError:
-        if not folder.is_dir():
-            raise
 
 
 def _write_files(folder: Path, job: _Job, case: "phantom.PhantomCase") -> None:

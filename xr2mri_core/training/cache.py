@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from xr2mri_core.demographics import demographics_of
 from xr2mri_core.errors import DatalistError, TrainingError, shown
+from xr2mri_core.files import whole_folder
 from xr2mri_core.localization import LocateKneed
 from xr2mri_core.phantom.tissues import Tissue
 from xr2mri_core.processes import each_done
@@ -257,11 +258,9 @@ def _made_once(target: Path) -> Iterator[Path | None]:
         if target.exists():
             yield None
             return
-        partial = target.with_name(target.name + ".partial")
-        partial.mkdir(parents=True, exist_ok=True)
-        yield partial
-        (partial / "done.npy").unlink(missing_ok=True)
-        partial.rename(target)
+        with whole_folder(target, resumable=True) as folder:
+            yield folder
+            (folder / "done.npy").unlink(missing_ok=True)
 
 
 def _write_record(folder: Path, items: Sequence[Mapping[str, Any]], fingerprint: str) -> None:
