@@ -21,6 +21,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
+import monai_app
+import xr2mri_core
 from monai_app.lib.reading_box.answer import ROOM, Request, length, understood
 from monai_app.lib.reading_box.confinement import Limits, give_room
 from monai_app.lib.reading_box.turns import ClientGone, OneAtATime, Turn, Turns
@@ -34,7 +36,6 @@ from xr2mri_core.transforms.radiograph_file import open_radiograph, read_stream
 log = logging.getLogger("xr2mri")
 
 Source = bytes | Path | BinaryIO
-_HOUSE = Path(__file__).parents[3]
 _START_SECONDS = 120.0
 _KEPT = ("LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
 _SET = {
@@ -375,7 +376,8 @@ class _Forks:
 def _environment() -> dict[str, str]:
     """The environment of the process: where Python's packages are, and no other variable of the
     server's than those of `_KEPT`."""
-    folders = [str(_HOUSE), *(str(Path(folder).resolve()) for folder in sys.path if folder)]
+    ours = (Path(package.__path__[0]).parent for package in (monai_app, xr2mri_core))
+    folders = dict.fromkeys(str(Path(folder).resolve()) for folder in (*ours, *sys.path) if folder)
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     return {**kept, **_SET, "PYTHONPATH": os.pathsep.join(folders)}
 
