@@ -16,7 +16,7 @@ from xr2mri_core.localization.detector import MARGIN, WIDE_MARGIN
 from xr2mri_core.localization.frames import frame_of, to_picture
 from xr2mri_core.localization.locate import side_of
 from xr2mri_core.localization.marker import read_markers
-from xr2mri_core.localization.network import FRAME, KneeSSD
+from xr2mri_core.localization.network import FRAME
 from xr2mri_core.localization.scale import JOINT_MM, RELATIVE_ERROR, scale_of
 from xr2mri_core.phantom.bilateral import (
     SHADOW_MM,
@@ -31,6 +31,7 @@ from xr2mri_core.training.detector import legs
 from xr2mri_core.training.detector.augment import augmented
 from xr2mri_core.training.detector.crops import draw_crop, processed
 from xr2mri_core.training.detector.films import FilmCorpus, draw_film, shrunk, write_films
+from xr2mri_core.training.detector.network import TrainableKneeSSD
 from xr2mri_core.training.detector.score import score_crops
 from xr2mri_core.training.detector.stage import DetectorStage, FilmBatches
 from xr2mri_core.transforms.radiograph import CROP_MM, middle_square, radiograph_transforms
@@ -539,14 +540,14 @@ class TestLearning:
 
     def test_frames_without_a_knee_teach(self):
         torch.manual_seed(0)
-        stage = DetectorStage(KneeSSD(0.35)).train()
+        stage = DetectorStage(TrainableKneeSSD(0.35)).train()
         batch = {"image": torch.rand(2, 1, FRAME, FRAME), "boxes": torch.full((2, 2, 4), np.nan)}
         losses = stage(batch)
         assert losses["knee"] > 0 and losses["offset"] == losses["iou"] == 0
 
     def test_loss_falls(self):
         torch.manual_seed(0)
-        stage = DetectorStage(KneeSSD(0.35)).train()
+        stage = DetectorStage(TrainableKneeSSD(0.35)).train()
         optimizer = torch.optim.AdamW(stage.parameters(), 2e-3)
         batch = FilmBatches(self.corpus(), 4, seed=2)[0]
         losses = []

@@ -16,6 +16,7 @@ from xr2mri_core.localization import LocateKneed
 from xr2mri_core.localization.decision import decide
 from xr2mri_core.oai import pictures
 from xr2mri_core.reading import prepare_radiograph
+from xr2mri_core.training.polarity import main
 from xr2mri_core.transforms import polarity as module
 from xr2mri_core.transforms import radiograph_transforms, read_radiograph
 from xr2mri_core.transforms.polarity import (
@@ -27,7 +28,6 @@ from xr2mri_core.transforms.polarity import (
     middle_scales,
     polarity,
 )
-from xr2mri_core.transforms.polarity_training import main
 
 KNEE, PERHAPS, NONE = Shows
 SHARED = Path(__file__).parents[2] / "shared"

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -45,6 +46,7 @@ CLOSER = 2.1
 """Side of the second look over that of the joint box."""
 LARGEST = 1600
 """Longer side in pixels at which a picture is looked at."""
+Network = TypeVar("Network", bound=KneeSSD)
 _CANDIDATE = 0.12
 _TALL = 1.9
 _AT_ONCE = 8  # windows, which bounds the memory
@@ -79,7 +81,7 @@ class KneeDetector:
         Raises:
             WeightsError: for a file that is missing, damaged, or of another network.
         """
-        return cls(load_network(path, width))
+        return cls(filled(KneeSSD(width), path))
 
     def locate(
         self, picture: np.ndarray, spacing_mm: tuple[float, float] | None = None
@@ -174,8 +176,11 @@ class KneeDetector:
         return closer, math.sqrt(score * second)
 
 
-def load_network(path: str | Path, width: float = 0.5) -> KneeSSD:
-    """A network with the weights of a file, as ``training.detector`` exports it.
+def filled(network: Network, path: str | Path) -> Network:
+    """Fill a network with the weights of a safetensors file, as ``training.detector`` exports them.
+
+    Returns:
+        The network.
 
     Raises:
         WeightsError: for a file that is missing, damaged, or of another network.
@@ -190,7 +195,6 @@ def load_network(path: str | Path, width: float = 0.5) -> KneeSSD:
             f"no weights of the knee detector at '{path}' ({shown(error)}); "
             "install the package again, or train them with configs/train_detector.yaml"
         ) from error
-    network = KneeSSD(width)
     try:
         network.load_state_dict(state)  # half precision is widened
     except RuntimeError as error:

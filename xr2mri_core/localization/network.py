@@ -12,29 +12,24 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 from torchvision.models import mobilenet_v3_large
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.ssd import SSD
 from torchvision.models.detection.ssdlite import SSDLiteFeatureExtractorMobileNet, SSDLiteHead
-from torchvision.ops import generalized_box_iou_loss
 
 FRAME = 256
 """Rows and columns of the frame that the network sees."""
 SCALES = (0.14, 0.28, 0.50, 0.95)
 """Sides of the default boxes, as shares of the frame: each map has those of a geometric pair."""
-_FEWEST_NEGATIVES = 24
 
 
 class KneeSSD(SSD):
     """Finds square knee joints in frames.
 
-    ``network([frame, ...], targets)`` gives losses while training, else detections, as
-    `torchvision.models.detection.ssd.SSD` does; a frame is a Tensor (1, 256, 256) in
-    [0, 1], a box (left, top, right, bottom) in its pixels. Two things differ from SSD: a frame
-    without a knee teaches too (SSD takes its negatives in proportion to its positives, so none
-    there), and boxes are also pulled by their generalised IoU (Rezatofighi et al., CVPR 2019).
+    ``network([frame, ...])`` gives detections, as `torchvision.models.detection.ssd.SSD` does; a
+    frame is a Tensor (1, 256, 256) in [0, 1], a box (left, top, right, bottom) in its pixels. What
+    it learns by is in `xr2mri_core.training.detector.network`.
 
     Args:
         width: channels of the backbone, relative to MobileNetV3-Large.
@@ -68,33 +63,3 @@ class KneeSSD(SSD):
             detections_per_img=6,
             topk_candidates=100,
         )
-
-    def compute_loss(
-        self,
-        targets: list[dict[str, Tensor]],
-        head_outputs: dict[str, Tensor],
-        anchors: list[Tensor],
-        matched_idxs: list[Tensor],
-    ) -> dict[str, Tensor]:
-        """SSD's loss, with a floor under the negatives and the generalised IoU."""
-        matched = torch.stack(matched_idxs)  # (B, A), negative where there is no knee
-        knee = matched >= 0
-        frame, anchor = knee.nonzero(as_tuple=True)
-        boxes = torch.cat(
-            [t["boxes"][m[k]] for t, m, k in zip(targets, matched, knee, strict=True)]
-        )
-        default = torch.stack(anchors)[frame, anchor]
-        offset = head_outputs["bbox_regression"][frame, anchor]
-        aim = self.box_coder.encode_single(boxes, default)
-        found = self.box_coder.decode_single(offset, default)
-        count = max(1, len(frame))
-        entropy = F.cross_entropy(
-            head_outputs["cls_logits"].transpose(1, 2), knee.long(), reduction="none"
-        )
-        rank = entropy.detach().masked_fill(knee, -1.0).argsort(1, descending=True).argsort(1)
-        hard = rank < (3 * knee.sum(1, keepdim=True)).clamp_min(_FEWEST_NEGATIVES)
-        return {
-            "offset": F.smooth_l1_loss(offset, aim, reduction="sum", beta=0.5) / count,
-            "iou": 2 * generalized_box_iou_loss(found, boxes, reduction="sum") / count,
-            "knee": entropy[knee | hard].sum() / count,
-        }

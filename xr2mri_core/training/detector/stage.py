@@ -15,24 +15,26 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torchvision.ops import box_iou
 
-from xr2mri_core.localization.detector import load_network
-from xr2mri_core.localization.network import FRAME, KneeSSD
+from xr2mri_core.localization.detector import filled
+from xr2mri_core.localization.network import FRAME
 from xr2mri_core.training.batches import Batch
 from xr2mri_core.training.detector.augment import augmented
 from xr2mri_core.training.detector.films import FilmCorpus
+from xr2mri_core.training.detector.network import TrainableKneeSSD
 from xr2mri_core.training.ema import EMA
 
 FOUND = 0.5
 """Score from which a detection counts."""
 
 
-def network_from(width: float, weights: str | Path | None = None) -> KneeSSD:
+def network_from(width: float, weights: str | Path | None = None) -> TrainableKneeSSD:
     """A new network, or one that goes on from the weights of a file.
 
     Raises:
-        WeightsError: as `detector.load_network`.
+        WeightsError: see `filled`.
     """
-    return KneeSSD(width) if weights is None else load_network(weights, width)
+    network = TrainableKneeSSD(width)
+    return network if weights is None else filled(network, weights)
 
 
 class FilmBatches(Dataset[Batch]):
@@ -62,9 +64,12 @@ class FilmBatches(Dataset[Batch]):
 
 
 class DetectorStage(nn.Module):
-    """The detector's loss as a module: ``forward(batch)`` -> losses by name; see `KneeSSD`."""
+    """The detector's loss as a module: ``forward(batch)`` -> losses by name.
 
-    def __init__(self, detector: KneeSSD) -> None:
+    See `TrainableKneeSSD`.
+    """
+
+    def __init__(self, detector: TrainableKneeSSD) -> None:
         super().__init__()
         self.detector = detector
 

@@ -1,6 +1,6 @@
-"""Fit the template of `polarity` on radiographs whose bone is bright.
+"""Fit the template of `xr2mri_core.transforms.polarity` on radiographs whose bone is bright.
 
-    python -m xr2mri_core.transforms.polarity_training CASES/*/radiograph.png
+    python -m xr2mri_core.training.polarity CASES/*/radiograph.png
 
 Each is cut and changed in the ways in which pictures of knees are found: tight and wide, either
 side, turned, equalised globally or locally (CLAHE), sharpened, noisy, framed in black or white.
