@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class KneeShape:
-    """Named parameters of a healthy right knee, lengths in mm, angles in degrees.
+    """Named parameters of a healthy right knee, lengths in mm, angles in degrees; by default means.
 
     Means follow published morphometry: epicondylar width 83 +- 6 mm and tibial plateau 75 x 49 mm
     (Mahfouz et al., Clin Orthop 2012), medial/lateral posterior slope 6 +- 3 deg (Hashemi, JBJS
@@ -47,14 +47,14 @@ class KneeShape:
     patella_height: float = 41.0
     patella_z: float = 33.0
     """z of the middle of the patella."""
-    varus: float = 0.0
+    varus: float = 1.0
     flexion: float = 6.0
     rotation: float = 0.0
     cartilage: float = 2.2
     """Thickness of the femoral cartilage at the weight-bearing zone."""
     meniscus_width: float = 10.0
     meniscus_height: float = 6.0
-    fluid: float = 0.5
+    fluid: float = 0.4
     """Joint fluid, 0 none .. 1 effusion."""
     field_x: float = -2.0
     field_y: float = -3.5
@@ -68,41 +68,42 @@ class KneeShape:
 _SCALE = {"F": 0.95, "M": 1.05}
 _MUSCULARITY = {"F": 0.97, "M": 1.05}
 _SPREAD = {
-    "condyle_width": (27.0, 1.4),
-    "medial_radius": (21.0, 1.2),
-    "lateral_radius_offset": (-0.8, 0.7),
-    "condyle_offset": (0.8, 0.7),
-    "intercondylar": (46.0, 1.6),
-    "notch_width": (19.0, 1.8),
-    "notch_height": (23.0, 2.2),
-    "trochlea_depth": (3.6, 0.8),
-    "femoral_shaft": (19.0, 1.6),
-    "plateau_width": (74.0, 2.2),
-    "plateau_depth": (48.0, 2.2),
-    "plateau_slope": (6.0, 2.2),
-    "medial_concavity": (2.2, 0.6),
-    "lateral_convexity": (1.0, 0.5),
-    "spine_height": (7.0, 1.4),
-    "tibial_shaft": (17.0, 1.4),
-    "fibula_height": (-11.0, 2.2),
-    "patella_width": (43.0, 2.6),
-    "patella_height": (41.0, 2.6),
-    "patella_z": (33.0, 4.0),
-    "patella_tilt": (0.0, 4.0),
-    "varus": (1.0, 2.2),
-    "flexion": (6.0, 4.0),
-    "rotation": (0.0, 4.5),
-    "cartilage": (2.2, 0.3),
-    "meniscus_width": (10.0, 1.0),
-    "meniscus_height": (6.0, 0.7),
-    "fluid": (0.4, 0.25),
+    "condyle_width": 1.4,
+    "medial_radius": 1.2,
+    "lateral_radius_offset": 0.7,
+    "condyle_offset": 0.7,
+    "intercondylar": 1.6,
+    "notch_width": 1.8,
+    "notch_height": 2.2,
+    "trochlea_depth": 0.8,
+    "femoral_shaft": 1.6,
+    "plateau_width": 2.2,
+    "plateau_depth": 2.2,
+    "plateau_slope": 2.2,
+    "medial_concavity": 0.6,
+    "lateral_convexity": 0.5,
+    "spine_height": 1.4,
+    "tibial_shaft": 1.4,
+    "fibula_height": 2.2,
+    "patella_width": 2.6,
+    "patella_height": 2.6,
+    "patella_z": 4.0,
+    "patella_tilt": 4.0,
+    "varus": 2.2,
+    "flexion": 4.0,
+    "rotation": 4.5,
+    "cartilage": 0.3,
+    "meniscus_width": 1.0,
+    "meniscus_height": 0.7,
+    "fluid": 0.25,
     # Where the slab is prescribed on the scouts: no radiograph shows it, so what varies here is
     # what no model can know.
-    "field_x": (-2.0, 0.8),
-    "field_y": (-3.5, 0.8),
-    "field_z": (19.0, 1.0),
+    "field_x": 0.8,
+    "field_y": 0.8,
+    "field_z": 1.0,
 }
-"""Mean and standard deviation of each parameter, in the order in which they are drawn."""
+"""Standard deviation of each parameter, in the order in which they are drawn; its mean is the
+default of `KneeShape`."""
 _UNUSED = ("condyle_offset", "patella_tilt")
 """Drawn, though nothing depends on them any more: what is drawn after them stays what it was."""
 _MOST_DEVIATIONS = 2.2
@@ -116,6 +117,6 @@ def sample_shape(rng: np.random.Generator, sex: str = "F", bmi: float = 28.0) ->
         return float(mean + sd * deviations)
 
     drawn = {"scale": draw(_SCALE[sex], 0.035), "muscularity": draw(_MUSCULARITY[sex], 0.07)}
-    drawn |= {name: draw(mean, sd) for name, (mean, sd) in _SPREAD.items()}
+    drawn |= {name: draw(getattr(KneeShape, name, 0.0), sd) for name, sd in _SPREAD.items()}
     drawn["fluid"] = float(np.clip(drawn["fluid"], 0, 1))
     return KneeShape(bmi=float(bmi), **{n: v for n, v in drawn.items() if n not in _UNUSED})
