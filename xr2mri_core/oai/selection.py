@@ -188,6 +188,21 @@ def _candidate(
     person = people.at(knee[0], knee[1])
     if person.problem:
         return Excluded(knee, "person", "demographics that make no sense", person.problem)
+    read = _pictures_read(knee, pictures, reading)
+    if isinstance(read, Excluded):
+        return read
+    scans, radiograph = _last_first(volumes), _last_first(read)[0]
+    there = [item for item in scans if item.path is not None]
+    for item in (*([] if there else scans[:1]), radiograph):
+        if item.path is None:
+            detail = f"{item.description} {item.number}"
+            return Excluded(knee, "files", "listed, but not on the disk", detail)
+    notes = _notes(scans, read, there[0], radiograph)
+    return Candidate(knee, there[0], radiograph, reading, features, person, notes, tuple(there[1:]))
+
+
+def _pictures_read(knee: Knee, pictures: list[Series], reading: Reading) -> list[Series] | Excluded:
+    """The radiographs that may be the one that was read."""
     if not pictures:
         return Excluded(knee, "radiograph", "no radiograph")
     read = [item for item in pictures if item.barcode and item.barcode == reading.barcode]
@@ -195,14 +210,7 @@ def _candidate(
         listed = ", ".join(item.barcode for item in pictures)
         detail = f"read {reading.barcode}, listed {listed}"
         return Excluded(knee, "radiograph", "another radiograph was read", detail)
-    scans, radiograph = _last_first(volumes), _last_first(read or pictures)[0]
-    there = [item for item in scans if item.path is not None]
-    for item in (*([] if there else scans[:1]), radiograph):
-        if item.path is None:
-            detail = f"{item.description} {item.number}"
-            return Excluded(knee, "files", "listed, but not on the disk", detail)
-    notes = _notes(scans, read or pictures, there[0], radiograph)
-    return Candidate(knee, there[0], radiograph, reading, features, person, notes, tuple(there[1:]))
+    return read or pictures
 
 
 def _features(knee: Knee, reading: Reading, missing_as: str) -> dict[str, int] | Excluded:

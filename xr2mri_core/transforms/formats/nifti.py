@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -50,30 +50,15 @@ def open_nifti(stream: BinaryIO, header: Path | None = None) -> StoredImage:
     zipped = stream.read(2) == GZIP
     stream.seek(0)
     stream = decompressed(stream, "gzip" if zipped else "raw")
-    first = read_exactly(stream, 348)
-    older = first[344:348] in (b"n+1\0", b"ni1\0")
-    head = first if older else first + read_exactly(stream, 540 - 348)
-    kind: Any = nib.Nifti1Header if older else nib.Nifti2Header
-    try:
-        described = kind(head)
-        dtype = described.get_data_dtype()
-        offset = int(described["vox_offset"])
-        affine, oriented, doubts = _orientation(described)
-        scaling = described.get_slope_inter()
-    except (HeaderDataError, WrapStructError, ValueError, OverflowError, KeyError) as error:
-        raise FormatError(f"its NIfTI header cannot be read ({shown(error)})") from error
-    shape = tuple(int(count) for count in described.get_data_shape())
+    head, kind, apart = _head(stream)
+    stated = _stated(kind, head)
+    shape, dtype, affine = stated.shape, stated.dtype, stated.affine
     colours = dtype.names or ()
     if not colours and (dtype.kind not in "iuf" or dtype.itemsize > 8):
         raise FormatError(f"voxels of type {dtype}; accepted are integers, floats and RGB")
     vector = len(shape) == 5 and shape[3] == 1  # the fifth axis is that of a voxel's values
     size = check_bytes(shape, dtype.itemsize)
-    apart = b"ni1\0" in first[344:348] or b"ni2\0" in first[4:8]
-    before = 0 if apart else len(head)
-    if offset == 0 and not apart:
-        offset = len(head) + 4  # not set: the first byte that it may be
-    if not before <= offset <= LONGEST_HEADER:
-        raise FormatError(f"its pixels start at byte {offset}; save it again as .nii")
+    before = _bytes_before(stated.offset, 0 if apart else len(head), apart)
     if apart:
         beside(header, _image_name(header)).close()
     if not np.isfinite(affine).all():
@@ -81,19 +66,76 @@ def open_nifti(stream: BinaryIO, header: Path | None = None) -> StoredImage:
 
     def load() -> np.ndarray:
         with stream if not apart else beside(header, _image_name(header)) as data:
-            read_exactly(data, offset - before)
+            read_exactly(data, before)
             content = read_exactly(data, size)
         array = np.frombuffer(content, dtype).reshape(shape, order="F")
         if colours:
             return np.stack([array[name] for name in colours], axis=-1)
-        voxels = apply_read_scaling(array, *scaling)
+        voxels = apply_read_scaling(array, *stated.scaling)
         return voxels[..., 0, :] if vector else voxels
 
+    affine = affine * [[stated.unit], [stated.unit], [stated.unit], [1.0]]
+    places, components = (shape[:3], shape[4]) if vector else (shape, len(colours) or 1)
+    return StoredImage(
+        places, components, affine, stated.oriented, size, load, doubts=stated.doubts
+    )
+
+
+def _head(stream: BinaryIO) -> tuple[bytes, Any, bool]:
+    """The header's bytes, nibabel's class for it, and whether the pixels are in another file."""
+    first = read_exactly(stream, 348)
+    apart = b"ni1\0" in first[344:348] or b"ni2\0" in first[4:8]
+    if first[344:348] in (b"n+1\0", b"ni1\0"):
+        return first, nib.Nifti1Header, apart
+    return first + read_exactly(stream, 540 - 348), nib.Nifti2Header, apart
+
+
+class _Stated(NamedTuple):
+    """What a header states.
+
+    Attributes:
+        shape: counts along the axes, components included.
+        dtype: type of a stored value.
+        offset: byte at which the pixels start; 0: not set.
+        affine: voxel to RAS, in units of the file.
+        oriented: whether the header states the affine.
+        doubts: what it says against itself.
+        scaling: slope and intercept.
+        unit: mm in a unit of the file.
+    """
+
+    shape: tuple[int, ...]
+    dtype: Any
+    offset: int
+    affine: np.ndarray
+    oriented: bool
+    doubts: tuple[str, ...]
+    scaling: tuple[float | None, float | None]
+    unit: float
+
+
+def _stated(kind: Any, head: bytes) -> _Stated:
+    """Parse a header; raises FormatError."""
+    try:
+        described = kind(head)
+        dtype = described.get_data_dtype()
+        offset = int(described["vox_offset"])
+        orientation = _orientation(described)
+        scaling = described.get_slope_inter()
+    except (HeaderDataError, WrapStructError, ValueError, OverflowError, KeyError) as error:
+        raise FormatError(f"its NIfTI header cannot be read ({shown(error)})") from error
+    shape = tuple(int(count) for count in described.get_data_shape())
     unit = _UNITS.get(described.get_xyzt_units()[0], 1.0)
-    affine = affine * [[unit], [unit], [unit], [1.0]]
-    if vector:
-        return StoredImage(shape[:3], shape[4], affine, oriented, size, load, doubts=doubts)
-    return StoredImage(shape, len(colours) or 1, affine, oriented, size, load, doubts=doubts)
+    return _Stated(shape, dtype, offset, *orientation, scaling, unit)
+
+
+def _bytes_before(offset: int, read: int, apart: bool) -> int:
+    """How many bytes lie between what is read of a file and its pixels; raises FormatError."""
+    if offset == 0 and not apart:
+        offset = read + 4  # not set: the first byte that it may be
+    if not read <= offset <= LONGEST_HEADER:
+        raise FormatError(f"its pixels start at byte {offset}; save it again as .nii")
+    return offset - read
 
 
 def _orientation(described: Any) -> tuple[np.ndarray, bool, tuple[str, ...]]:
