@@ -172,6 +172,9 @@ def _libraries() -> Any:
     return ThreadpoolController()
 
 
+# loky itself, and no joblib.Parallel: that kills its processes in the middle of an item when its
+# generator is closed early or another item fails, where each of these finishes its own; and it
+# keeps them for the next call, where these give their memory back and are numbered anew (`WORKER`).
 class _Processes:
     """Processes of this machine that end with this one, however that ends."""
 

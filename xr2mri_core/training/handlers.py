@@ -182,7 +182,9 @@ class Pictures:
 
 
 # MONAI's StatsHandler would leave all of this to be written (its hooks are handed the engine, and
-# neither the time of the steps alone nor the schedule), and logs each error a second time.
+# neither the time of the steps alone nor the schedule), and logs each error a second time. So would
+# TensorBoardStatsHandler: its own writer takes the losses alone, by their bare names, which are
+# those of the validation too, and knows neither the rate nor the time of a step.
 class Log:
     """Every `every` steps: losses to the log and to TensorBoard, with the rate and the speed.
 
@@ -241,6 +243,8 @@ def standing(step: int, schedule: Schedule | None) -> str:
     return f"{step} of {schedule.end(step)}{time_left}"
 
 
+# MONAI's two handlers, one for each target, write metrics by their bare names alone, so that a
+# validation's `loss` would go on the training's curve; with writers of ours, this is all of them.
 class ValidationLog:
     """Metrics of an evaluator's pass to the log and to TensorBoard, at the trainer's step.
 
