@@ -18,6 +18,7 @@ from scipy.stats import wilcoxon
 
 from xr2mri_core.baselines import METHODS
 from xr2mri_core.cli import main
+from xr2mri_core.cli.compare import _repeatable
 from xr2mri_core.comparison import (
     experiments,
     figures,
@@ -502,18 +503,8 @@ def test_sets_of_slices_are_compared_by_what_was_kept_of_them(tmp_path):
 
 
 def test_the_command_is_told_without_this_machine():
-    command = summary._portable(
-        [
-            "compare",
-            "--out",
-            "/data/a b/out",
-            "--page",
-            "docs/r.md",
-            "--steps",
-            "6",
-            "--report-only",
-        ]
-    )
+    typed = ["compare", "--out", "/data/a b/out", "--page", "docs/r.md", "--steps", "6"]
+    command = summary._portable(_repeatable([*typed, "--report-only"]))
     assert command == ["compare", "--out", "out", "--steps", "6"]
 
 

@@ -9,6 +9,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -23,8 +24,9 @@ from xr2mri_core.errors import InputError, with_option
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = sorted((ROOT / "xr2mri_core").rglob("*.py"))
-PROGRAMS = {"cli", "server_command.py", "local_server.py", "demo.py"}
-"""What is a program, or starts one."""
+PROGRAMS = {"cli", "server_command.py", "local_server.py", "demo.py", "bundle_command.py"}
+"""What is a program, or starts one; `bundle_command` reads the options of the bundle's commands."""
+OPTION = re.compile(r"(^|[ (])--[a-z]")
 
 
 CLIENT = sorted((ROOT / "slicer_extension/XR2MRI/xr2mri_client").rglob("*.py"))
@@ -67,10 +69,24 @@ def test_the_core_imports_no_server_and_names_no_option(file):
     tops = {name.partition(".")[0] for name in imported(file)}
     assert not tops & {"monai_app", "monailabel", "XR2MRILib", "slicer"}
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-        if isinstance(node, ast.Raise):
-            said = [n.value for n in ast.walk(node) if isinstance(n, ast.Constant)]
-            options = [text for text in said if re.search(r"(^|[ (])--[a-z]", str(text))]
-            assert not options, "pass option=...; the command line tells it in its spelling"
+        if isinstance(node, ast.Raise | ast.Compare):
+            assert not options_in(node), "pass option=...; the command line tells it its way"
+
+
+def options_in(node: ast.AST) -> list[str]:
+    """The texts below a node that name an option of a command line, f-strings too."""
+    texts = [str(n.value) for n in ast.walk(node) if isinstance(n, ast.Constant)]
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.JoinedStr):
+            parts = [p.value if isinstance(p, ast.Constant) else "x" for p in inner.values]
+            texts.append("".join(map(str, parts)))
+    return [text for text in texts if OPTION.search(text)]
+
+
+@pytest.mark.parametrize("text", ["'give --out'", "f'give {x} (--{name})'", "f'--{name} {x}'"])
+def test_an_option_is_seen_in_any_text(text):
+    assert options_in(ast.parse(f"raise E({text})")) and options_in(ast.parse(f"a == {text}"))
+    assert not options_in(ast.parse("raise E(f'a -- {b}', option='out')"))
 
 
 def test_no_two_modules_import_each_other():
@@ -147,14 +163,16 @@ def declared(*extras: str) -> set[str]:
     return {canonicalize_name(Requirement(line).name) for line in lines}
 
 
+_owners = cache(packages_distributions)
+
+
 def undeclared(names: Iterable[str], packages: set[str]) -> set[str]:
     """The modules of these that come with none of these packages, nor with Python or the house."""
-    owners = packages_distributions()
     tops = {name.partition(".")[0] for name in names}
     return {
         top
         for top in tops - OURS - OF_SLICER - set(sys.stdlib_module_names)
-        if not {canonicalize_name(owner) for owner in owners.get(top, ())} & packages
+        if not {canonicalize_name(owner) for owner in _owners().get(top, ())} & packages
     }
 
 

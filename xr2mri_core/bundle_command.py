@@ -3,7 +3,8 @@
 MONAI adds an override that no part of a configuration reads (`stesp` for `steps`) to the
 configuration and says nothing: the training runs for hours with the default. `begin` is the first
 thing that each of the bundle's configurations evaluates; it refuses such options, and makes the
-errors that a user can mend one line instead of a traceback.
+errors that a user can mend one line instead of a traceback. It is a part of that program, as `cli`
+is of ours: it knows the options by their spelling.
 """
 
 from __future__ import annotations

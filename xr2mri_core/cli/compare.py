@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from xr2mri_core.cli.options import (
@@ -115,6 +117,7 @@ def _compare(arguments: argparse.Namespace) -> None:
         fid=arguments.fid,
         **{name: value for name, value in counts.items() if value is not None},
     )
+    command = _repeatable(sys.argv[1:])
     if arguments.report_only:
         text = report_again(
             arguments.datalist,
@@ -123,6 +126,7 @@ def _compare(arguments: argparse.Namespace) -> None:
             arguments.page,
             bundle=arguments.bundle,
             size=arguments.size,
+            command=command,
         )
     else:
         with progress_bar("compare") as progress:
@@ -138,9 +142,21 @@ def _compare(arguments: argparse.Namespace) -> None:
                 precision=arguments.precision,
                 progress=progress,
                 page=arguments.page,
+                command=command,
             )
     print(text)
     print(arguments.out / "report.html")
+
+
+def _repeatable(arguments: Sequence[str]) -> list[str]:
+    """The words that make the same results again: without those that only say where they stand."""
+    words, rest = [], iter(arguments)
+    for word in rest:
+        if word == "--page":
+            next(rest, None)
+        elif word != "--report-only":
+            words.append(word)
+    return words
 
 
 def _pairs(given: list[str], option: str) -> list[tuple[str, str]]:

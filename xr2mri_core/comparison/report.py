@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import html
 import shlex
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -38,18 +37,19 @@ from xr2mri_core.training.record import git_commit, hardware
 from xr2mri_core.volume import NOTICE
 
 
-def write_report(results: Results, copy: Path | None = None) -> str:
+def write_report(results: Results, copy: Path | None = None, command: Sequence[str] = ()) -> str:
     """Write ``report.html``, ``results.md`` with its figures, ``summary.json`` and CSV files.
 
     Args:
         results: results of the comparison.
         copy: where to write the page of results as well, its figures beside it; what was written
             by hand below an earlier one is kept.
+        command: words that asked for these results.
 
     Returns:
         The table of methods as Markdown.
     """
-    text, command = summary_table(results), shlex.join(["xr2mri", *sys.argv[1:]])
+    text = summary_table(results)
     with atomic_files(results.out) as new:
         for name, rows in _sheets(results).items():
             write_csv(new.path(results.out / f"{name}.csv"), rows)
@@ -67,9 +67,9 @@ def write_report(results: Results, copy: Path | None = None) -> str:
         )
         pages = {
             results.out / "summary.md": text,
-            results.out / "report.html": page(results, command),
+            results.out / "report.html": page(results, shlex.join(["xr2mri", *command])),
         }
-        own, pictures = results_page(results, sys.argv[1:]), result_pictures(results)
+        own, pictures = results_page(results, command), result_pictures(results)
         for target in (results.out / "results.md", copy):
             if target is not None:
                 pages[target] = with_notes(own, target)

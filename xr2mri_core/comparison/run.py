@@ -81,6 +81,7 @@ def compare(
     progress: Progress | None = None,
     run: Run | None = None,
     page: Path | None = None,
+    command: Sequence[str] = (),
 ) -> str:
     """Compare the methods of a plan and write tables, figures and the report into ``out``.
 
@@ -95,6 +96,7 @@ def compare(
         progress: ``progress(done, total, stage)``.
         run: carries out a training command; None: in a process of its own.
         page: where to write the page of results as well.
+        command: words that asked for these results, which the report tells.
 
     Returns:
         The table of methods as Markdown.
@@ -162,7 +164,7 @@ def compare(
     _experiments(by_name, load, test, truths, readers, lines, shown, plan, out)
     data = json.loads(own_list.read_text(encoding="utf-8"))
     return write_report(
-        Results(out, plan, trained, rows, test, lines.rows, shown, data, readers), page
+        Results(out, plan, trained, rows, test, lines.rows, shown, data, readers), page, command
     )
 
 
@@ -174,6 +176,7 @@ def report_again(
     *,
     bundle: Path | str | None = None,
     size: str = "compact",
+    command: Sequence[str] = (),
 ) -> str:
     """Write the report of what a folder holds by now, and compute nothing.
 
@@ -185,7 +188,8 @@ def report_again(
         out: folder of the run.
         plan: plan of the run.
         page: where to write the page of results as well.
-        bundle, size: of the run.
+        bundle, size: the bundle of the run, and its size.
+        command: words that asked for these results, which the report tells.
 
     Returns:
         The table of methods as Markdown.
@@ -222,6 +226,7 @@ def report_again(
         Results(out, plan, trained, rows, test, lines.rows,
                 shown_cases(test, out / "volumes"), data, Readers(of=newest, seen=seen)),
         page,
+        command,
     )  # fmt: skip
 
 

@@ -40,12 +40,12 @@ def summary_table(results: Results) -> str:
     )
 
 
-def results_page(results: Results, arguments: Sequence[str]) -> str:
+def results_page(results: Results, command: Sequence[str]) -> str:
     """A page with the table, the goals, three figures and the command.
 
     Args:
         results: results of the comparison.
-        arguments: words of the command line.
+        command: words that asked for these results.
     """
     plan = results.plan
     budget = "minutes" if plan.budget.minutes is not None else "slices"
@@ -66,7 +66,7 @@ def results_page(results: Results, arguments: Sequence[str]) -> str:
         parts.append(f"![{caption.partition('.')[0]}]({name})\n\n{caption}")
     parts += [
         "## Command",
-        f"```sh\n{shlex.join(['.venv/bin/xr2mri', *_portable(arguments)])}\n```",
+        f"```sh\n{shlex.join(['.venv/bin/xr2mri', *_portable(command)])}\n```",
         "Weights (SHA-256), commit and minutes of training:",
         table(
             ["method", "weights", "commit", "seed", "slices seen", "minutes"],
@@ -118,16 +118,12 @@ def _goal_table(found: Sequence[Goal]) -> str:
     return table(["goal", "", "found"], rows)
 
 
-def _portable(arguments: Sequence[str]) -> list[str]:
-    """The command that makes the results elsewhere: without this machine's folders, this page."""
-    words, rest = [], iter(arguments)
-    for word in rest:
-        if word == "--page":
-            next(rest, None)
-        elif word != "--report-only":
-            path = PurePath(word)
-            words.append(path.name if path.is_absolute() else word)
-    return words
+def _portable(command: Sequence[str]) -> list[str]:
+    """The command that makes the results elsewhere: without this machine's folders."""
+    paths = map(PurePath, command)
+    return [
+        path.name if path.is_absolute() else word for word, path in zip(command, paths, strict=True)
+    ]
 
 
 def with_notes(page: str, earlier: Path) -> str:
