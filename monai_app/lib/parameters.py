@@ -134,7 +134,7 @@ class GenerationParameters(_Asked):
     @classmethod
     def from_json(
         cls, text: str | bytes | Mapping[str, Any], model: str | None = None
-    ) -> tuple[GenerationParameters, list]:
+    ) -> tuple[GenerationParameters, list[str]]:
         """Read and check parameters.
 
         Args:

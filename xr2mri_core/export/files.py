@@ -44,7 +44,7 @@ def nifti_pieces(
     yield from _voxels(volume, volume.dtype.newbyteorder(header.endianness), known)
 
 
-def _voxels(volume: np.ndarray, dtype: np.dtype, known: int | None = None) -> Iterator[bytes]:
+def _voxels(volume: np.ndarray, dtype: np.dtype[Any], known: int | None = None) -> Iterator[bytes]:
     """The voxels of a file, X fastest, in pieces of some 256 KiB or one plane."""
     planes = max(1, _PIECE // max(1, volume[..., :1].nbytes))
     for first in range(0, volume.shape[-1], planes):

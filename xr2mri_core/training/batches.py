@@ -44,7 +44,9 @@ class StepSampler(Sampler[int]):
             step += 1
 
 
-def training_loader(batches: Dataset[Batch], workers: int = 0, pin: bool = False) -> DataLoader:
+def training_loader(
+    batches: Dataset[Batch], workers: int = 0, pin: bool = False
+) -> DataLoader[Batch]:
     """Endless loader of whole batches for a trainer with an explicit `epoch_length`."""
     return DataLoader(
         batches,
@@ -56,7 +58,7 @@ def training_loader(batches: Dataset[Batch], workers: int = 0, pin: bool = False
     )
 
 
-def validation_loader(batches: Dataset[Batch], count: int) -> DataLoader:
+def validation_loader(batches: Dataset[Batch], count: int) -> DataLoader[Batch]:
     """The same `count` batches at every pass, shared out among the processes."""
     steps = range(idist.get_rank(), max(count, idist.get_world_size()), idist.get_world_size())
     return DataLoader(batches, batch_size=None, sampler=list(steps))

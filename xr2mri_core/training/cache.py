@@ -278,7 +278,7 @@ def _demographics(item: Mapping[str, Any]) -> dict[str, Any]:
     return {"demographics": known} if known else {}
 
 
-def _open(folder: Path, name: str, shape: tuple[int, ...], dtype: Any) -> np.memmap:
+def _open(folder: Path, name: str, shape: tuple[int, ...], dtype: Any) -> np.memmap[Any, Any]:
     """Map `<name>.npy` for writing, making it (filled with zeros) unless it has this shape."""
     path = folder / f"{name}.npy"
     if path.exists():

@@ -108,7 +108,7 @@ class StageTrainer(SupervisedTrainer):
         device: torch.device | str,
         steps: int,
         epoch_length: int,
-        train_data_loader: DataLoader,
+        train_data_loader: DataLoader[Batch],
         network: nn.Module,
         optimizer: torch.optim.Optimizer,
         precision: str = "fp32",
@@ -214,7 +214,7 @@ class StageEvaluator(Evaluator):
     def __init__(
         self,
         device: torch.device | str,
-        val_data_loader: DataLoader,
+        val_data_loader: DataLoader[Batch],
         network: nn.Module,
         ema: EMA,
         metrics: Sequence[str] = ("loss",),

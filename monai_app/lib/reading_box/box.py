@@ -376,7 +376,7 @@ class _Forks:
 def _environment() -> dict[str, str]:
     """The environment of the process: where Python's packages are, and no other variable of the
     server's than those of `_KEPT`."""
-    ours = (Path(package.__path__[0]).parent for package in (monai_app, xr2mri_core))
+    ours = [str(Path(p.__path__[0]).parent) for p in (monai_app, xr2mri_core)]
     folders = dict.fromkeys(str(Path(folder).resolve()) for folder in (*ours, *sys.path) if folder)
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     return {**kept, **_SET, "PYTHONPATH": os.pathsep.join(folders)}
