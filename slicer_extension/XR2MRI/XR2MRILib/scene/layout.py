@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import qt
 import slicer
@@ -24,7 +25,7 @@ nothing to show is darker than anything that it does show."""
 _LOOKS, _BETWEEN_MS = 8, 150
 """At the sizes of views after a change of the layout or the panel: for a second, and longer where
 Slicer is slow, which a mere second would not see through."""
-_fitted: dict[str, tuple] = {}
+_fitted: dict[str, tuple[Any, ...]] = {}
 """How each view was after it was fitted: its size, its height in mm, its centre."""
 _ICON = Path(__file__).resolve().parents[2] / "Resources" / "Icons" / "XR2MRI.png"
 
@@ -216,6 +217,6 @@ def _fit_resized() -> None:
             _fit(tag)
 
 
-def _place(view: slicer.vtkMRMLSliceNode) -> tuple:
+def _place(view: slicer.vtkMRMLSliceNode) -> tuple[Any, ...]:
     """Size in pixels, height in mm, centre."""
     return tuple(view.GetDimensions()[:2]), view.GetFieldOfView()[1], tuple(view.GetXYZOrigin()[:2])
