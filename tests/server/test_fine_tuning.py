@@ -135,12 +135,12 @@ def test_weights_are_not_served_when_their_trial_is_stopped(
         found = load(*arguments)
         generate = found.generate
 
-        def last_question(*arguments, cancelled, **form):
+        def last_question(radiograph, condition, request, callbacks):
             """Generates to its end, for it was stopped too late to notice."""
             running.set()
-            while not cancelled():
+            while not callbacks.cancelled():
                 time.sleep(0.01)
-            return generate(*arguments, **form)
+            return generate(radiograph, condition, request)
 
         found.generate = last_question
         return found
