@@ -155,3 +155,25 @@ def test_a_mask_is_told():
         [note] = read_stream(io.BytesIO(content), "x").info["warnings"]
         assert "a mask" in note
     assert read_stream(io.BytesIO(saved(GREY, "PNG")), "x").info["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("unit", "spacing"),
+    [("cm", 0.05), ("mm", 0.5), ("um", 500), ("\N{MICRO SIGN}m", 500), ("m", 5e-4)],
+)
+def test_spacings_in_other_units_than_millimetres(unit, spacing):
+    pixels = knee_pixels(ROWS, COLUMNS)
+    sizes = f"{COLUMNS} {ROWS}"
+    nrrd = (
+        f"NRRD0005\ntype: uint16\ndimension: 2\nsizes: {sizes}\nendian: little\nencoding: raw\n"
+        f'spacings: {spacing} {spacing}\nunits: "{unit}" "{unit}"\n\n'
+    )
+    mha = (
+        f"ObjectType = Image\nNDims = 2\nBinaryData = True\nDimSize = {sizes}\n"
+        f"ElementType = MET_USHORT\nElementSpacing = {spacing} {spacing}\n"
+        f"DistanceUnits = {unit}\nElementDataFile = LOCAL\n"
+    )
+    for header in (nrrd, mha):
+        read = read_stream(io.BytesIO(header.encode() + pixels.tobytes()), "x")
+        assert read.info["spacing_mm"] == pytest.approx((0.5, 0.5))
+        assert np.array_equal(read.pixels, pixels)

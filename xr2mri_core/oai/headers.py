@@ -107,8 +107,8 @@ def scan(
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         known.close()
-    series = [found[place.path] for place in places if found[place.path].problem != _NO_SERIES]
-    return sorted([*series, *failed], key=lambda item: item.path)
+    usable = [found[place.path] for place in places if found[place.path].problem != _NO_SERIES]
+    return sorted([*usable, *failed], key=lambda item: item.path)
 
 
 @dataclass(frozen=True, order=True)

@@ -21,6 +21,7 @@ from xr2mri_core.transforms.formats.stored import (
     beside,
     check_bytes,
     header_lines,
+    millimetres,
     read_exactly,
     read_text,
 )
@@ -151,7 +152,7 @@ def _affine(fields: _Fields, axes: int) -> np.ndarray:
     turn = fields.numbers(("TransformMatrix", "Rotation", "Orientation"), axes * axes)
     directions = np.eye(axes) if turn is None else turn.reshape(axes, axes).T
     if steps is not None:
-        directions = directions * steps
+        directions = directions * steps * millimetres(fields.text("DistanceUnits", "mm"))
     return affine_of(directions, fields.numbers(("Offset", "Position", "Origin"), axes))
 
 

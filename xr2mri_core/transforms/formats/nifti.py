@@ -24,12 +24,12 @@ from xr2mri_core.transforms.formats.stored import (
     beside,
     check_bytes,
     decompressed,
+    millimetres,
     read_exactly,
 )
 
 GZIP = b"\x1f\x8b"
 logging.getLogger("nibabel.global").setLevel(logging.ERROR)  # what it mends of a header in passing
-_UNITS = {"micron": 1e-3, "meter": 1e3}  # in mm; what is not stated counts as mm
 
 
 def is_nifti(head: bytes) -> bool:
@@ -125,7 +125,7 @@ def _stated(kind: Any, head: bytes) -> _Stated:
     except (HeaderDataError, WrapStructError, ValueError, OverflowError, KeyError) as error:
         raise FormatError(f"its NIfTI header cannot be read ({shown(error)})") from error
     shape = tuple(int(count) for count in described.get_data_shape())
-    unit = _UNITS.get(described.get_xyzt_units()[0], 1.0)
+    unit = millimetres(described.get_xyzt_units()[0])
     return _Stated(shape, dtype, offset, *orientation, scaling, unit)
 
 

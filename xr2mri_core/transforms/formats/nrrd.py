@@ -23,6 +23,7 @@ from xr2mri_core.transforms.formats.stored import (
     check_bytes,
     decompressed,
     header_lines,
+    millimetres,
     read_exactly,
     read_text,
     skip,
@@ -166,6 +167,10 @@ def _affine(fields: Mapping[str, Any], grid: list[int], axes: int) -> np.ndarray
         if steps.shape != (axes,):
             raise FormatError(f"{steps.size} spacings for {axes} axes")
         directions = np.diag(np.where(np.isfinite(steps), steps, 1)[grid])
+    units = fields.get("space units", ()) or [
+        unit for axis, unit in enumerate(fields.get("units", ())) if axis in grid
+    ]
+    directions = directions * millimetres(str(next(iter(units), "")))
     origin = fields.get("space origin")
     affine = affine_of(directions, None if origin is None else np.asarray(origin, float))
     space = str(fields.get("space", "")).lower().removesuffix("-time")

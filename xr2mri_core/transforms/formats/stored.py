@@ -204,6 +204,19 @@ def affine_of(
     return affine
 
 
+_MICRO = ("u", "\N{MICRO SIGN}", "\N{GREEK SMALL LETTER MU}", 2 * "\N{REPLACEMENT CHARACTER}")
+_MILLIMETRES = {
+    "nm": 1e-6, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3, "cm": 10.0, "centimeter": 10.0,
+    "m": 1000.0, "meter": 1000.0, "in": 25.4, "inch": 25.4, "inches": 25.4,
+    **{f"{micro}m": 1e-3 for micro in _MICRO},
+}  # fmt: skip
+
+
+def millimetres(unit: str) -> float:
+    """Return how many mm a unit is; 1 for mm, and for what is none of length."""
+    return _MILLIMETRES.get(unit.strip().strip('"').lower(), 1.0)
+
+
 def buffer(content: bytes) -> BinaryIO:
     """A stream of bytes in memory: libraries that are handed it have no path."""
     return io.BytesIO(content)
