@@ -29,7 +29,8 @@ def hide(pixels: np.ndarray, header: Dataset) -> None:
     shapes = {text.upper() for text in texts_of(header, "ShutterShape")}
     if not shapes & {"RECTANGULAR", "CIRCULAR", "POLYGONAL"}:
         return
-    image = Image.new("1", pixels.shape[::-1], 1)
+    rows, columns = pixels.shape
+    image = Image.new("1", (columns, rows), 1)
     try:
         for name, open_in in (
             ("RECTANGULAR", _rectangle),

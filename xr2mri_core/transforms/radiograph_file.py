@@ -199,13 +199,15 @@ def _read_picture(stream: BinaryIO) -> Picture:
         mode = "RGBA" if image.has_transparency_data else "RGB"
         colour = image if image.mode == mode else image.convert(mode)
         if mode == "RGBA":
-            _check_opaque(colour.getextrema()[3][0] == 255)
+            _check_opaque(colour.getchannel("A").getextrema()[0] == 255)
         return Picture(grey_of(_Rows(colour)), warnings=_density_notes(image))
 
 
 def _density_notes(image: Image.Image) -> tuple[str, ...]:
     """A warning where PNG's or JPEG's density says that pixels are not square."""
-    stated = image.info.get("dpi") or image.info.get("aspect") or image.info.get("jfif_density")
+    stated: Any = next(
+        (image.info[name] for name in ("dpi", "aspect", "jfif_density") if name in image.info), ()
+    )
     try:
         across, down = (float(number) for number in stated)
     except (TypeError, ValueError):
@@ -221,10 +223,10 @@ def _density_notes(image: Image.Image) -> tuple[str, ...]:
 class _Rows:
     """The colours of a picture, some rows at a time: its values are held once more only in part."""
 
-    dtype = np.dtype(np.uint8)
-
     def __init__(self, image: Image.Image) -> None:
-        self.image, self.shape = image, (image.height, image.width, 3)
+        self.image = image
+        self.shape: tuple[int, ...] = (image.height, image.width, 3)
+        self.dtype: np.dtype = np.dtype(np.uint8)
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         top, bottom, _ = rows.indices(self.image.height)
