@@ -34,8 +34,7 @@ class Bounds:
     max_query_kb: Annotated[int, whole(1, 16)] = 4
     """KiB of a query."""
     max_body_kb: Annotated[int, whole(1, 10_000)] = 64
-    """KiB of a body that is no upload, and of what surrounds an uploaded file; also of what chunks
-    add to it, and 1/32 of the body."""
+    """KiB of a body that is no upload, and of what surrounds an uploaded file."""
     max_form_kb: Annotated[int, whole(1, 10_000)] = 256
     """KiB of a form without files."""
     header_seconds: _Seconds = 15

@@ -22,6 +22,7 @@ from h11._connection import DEFAULT_MAX_INCOMPLETE_EVENT_SIZE
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from monai_app.lib.bounds import Bounds
+from monai_app.lib.security.asgi import Scope
 from monai_app.lib.security.refusal import Refusal
 from monai_app.lib.security.throttle import network_of
 
@@ -29,8 +30,8 @@ _FILES_BESIDES = 256  # that the process needs for other things
 _FILES_OF_ONE = 2  # that a connection needs: itself, and an upload that is too large for memory
 _LOG_SECONDS = 60.0
 _UNSENT = 256 << 10  # bytes of replies that a connection holds before it takes no more
-_PIECE = 16 << 10  # bytes that are parsed at a time: 20 ms, were all of them chunks of one byte
-_FRAMING = 1 / 32  # of a body: what its chunks may add to it, beside `max_body_kb`
+_PIECE = 8 << 10  # bytes that are parsed at a time: 10 ms, were all of them chunks of one byte
+_FRAMING = 8 << 10, 1 / 32  # bytes that chunks may add to a body, and part of it that they may
 
 log = logging.getLogger("xr2mri.security")
 
@@ -81,7 +82,7 @@ class _Wire(h11.Connection):
             self.body += len(event.data)
         return event
 
-    def send(self, event: h11.Event) -> bytes | None:
+    def send(self, event: h11.Event) -> bytes | None:  # type: ignore[override]
         early = isinstance(event, h11.Response) and self.their_state is h11.SEND_BODY
         data = super().send(event)
         if not data:
@@ -117,7 +118,7 @@ class _Body:
         """Count bytes of the connection."""
         self.wire += size
         body = self.connection.conn.body
-        if self.wire - body > self.connection.framing + body * _FRAMING:
+        if self.wire - body > _FRAMING[0] + body * _FRAMING[1]:
             self.connection.refuse_body(Refusal(400, "the body comes in too many small chunks"))
 
     def end(self) -> None:
@@ -139,7 +140,6 @@ class BoundedConnection(H11Protocol):
     body_seconds: float = Bounds.body_seconds
     write_seconds: float = Bounds.write_seconds
     slowest: float = Bounds.slowest_kb_s << 10
-    framing: float = Bounds.max_body_kb << 10
     tls: ssl.SSLContext | None = None
     _logged = -_LOG_SECONDS
     _deadline: asyncio.TimerHandle | None = None
@@ -155,7 +155,6 @@ class BoundedConnection(H11Protocol):
         cls.most, cls.tls = most_connections(bounds.max_connections), tls
         cls.header_seconds, cls.body_seconds = bounds.header_seconds, bounds.body_seconds
         cls.write_seconds, cls.slowest = bounds.write_seconds, bounds.slowest_kb_s << 10
-        cls.framing = bounds.max_body_kb << 10
         return cls
 
     def __init__(self, config: uvicorn.Config, *args: Any, **options: Any) -> None:
@@ -253,7 +252,8 @@ class BoundedConnection(H11Protocol):
     def refuse_body(self, refusal: Refusal) -> None:
         """Have the guard refuse a request whose body is still coming."""
         if not (self.cycle is None or self.transport.is_closing()):
-            self.cycle.scope["xr2mri.body_refusal"] = refusal
+            scope: Scope = self.cycle.scope  # type: ignore[assignment]
+            scope["xr2mri.body_refusal"] = refusal
             self.cycle.message_event.set()
             self._discard()
 

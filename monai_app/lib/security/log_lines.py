@@ -110,7 +110,7 @@ def bound_lines_of_uvicorn(tls: bool) -> None:
     protocol where it says that it runs."""
     logger = logging.getLogger("uvicorn.error")
     logger.addFilter(_SELDOM)
-    logger.removeFilter(_as_https)  # type: ignore[arg-type]
+    logger.removeFilter(_as_https)
     if tls:
         logger.addFilter(_as_https)
 
