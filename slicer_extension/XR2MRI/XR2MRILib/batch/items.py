@@ -119,7 +119,7 @@ def selected_series() -> list[str]:
             in Slicer 5.8 and 5.10.
     """
     browser = getattr(getattr(slicer.modules, "DICOMWidget", None), "browserWidget", None)
-    if _is_visual(browser):
+    if browser is not None and _is_visual(browser):
         visual = browser.dicomVisualBrowser
         if not hasattr(visual, "patientView"):
             raise BadRadiograph(
