@@ -18,8 +18,13 @@ from xr2mri_core import __version__
 from xr2mri_core.errors import InputError, OutputError
 from xr2mri_core.geometry import Laterality
 
+from .radiograph import Beam
+
 DX_FOR_PRESENTATION = UID("1.2.840.10008.5.1.4.1.1.1.1.1")
 _IMPLEMENTATION_UID = generate_uid(entropy_srcs=["xr2mri"])
+_BITS = 12
+_WHITE = (1 << _BITS) - 1
+_SHOWN_PERCENT = (1, 99.5)  # of the pixels lie below the window's ends
 _NOTICE = "SYNTHETIC PHANTOM, not a patient. For research, never for diagnosis."
 
 
@@ -58,7 +63,7 @@ def write_radiograph_dicom(
     path, pixels = Path(path), np.asarray(pixels)
     _check(pixels, spacing_mm, photometric)
     side = Laterality.parse(laterality) or Laterality.RIGHT
-    stored = pixels if photometric == "MONOCHROME2" else 4095 - pixels
+    stored = pixels if photometric == "MONOCHROME2" else _WHITE - pixels
 
     uid = _uids(patient_id, stored)
     ds = FileDataset(str(path), {}, file_meta=_meta(uid("instance")), preamble=b"\x00" * 128)
@@ -79,7 +84,7 @@ def write_radiograph_dicom(
 
 
 def _check(pixels: np.ndarray, spacing_mm: float, photometric: str) -> None:
-    if pixels.ndim != 2 or pixels.dtype != np.uint16 or pixels.max(initial=0) > 4095:
+    if pixels.ndim != 2 or pixels.dtype != np.uint16 or pixels.max(initial=0) > _WHITE:
         raise InputError(
             f"pixels {pixels.dtype} {pixels.shape}: a 12-bit uint16 picture (H, W) is accepted"
         )
@@ -178,15 +183,16 @@ def _code(value: str, scheme: str, meaning: str) -> Dataset:
 
 def _describe_exposure(ds: Dataset, spacing_mm: float, exposure: Mapping[str, Any]) -> None:
     magnification = float(exposure.get("magnification", 1.0))
-    ds.KVP = f"{exposure.get('kvp', 70):g}"
-    mas = float(exposure.get("mas", 10))
+    exposure = {**Beam().to_dict(), **exposure}
+    ds.KVP = f"{exposure['kvp']:g}"
+    mas = float(exposure["mas"])
     ds.Exposure = round(mas)
     ds.ExposureInuAs = round(mas * 1000)
-    distance = float(exposure.get("source_to_detector_mm", 1830))
+    distance = float(exposure["source_to_detector_mm"])
     ds.DistanceSourceToDetector = f"{distance:g}"
     ds.DistanceSourceToPatient = f"{distance / magnification:.1f}"
     ds.EstimatedRadiographicMagnificationFactor = f"{magnification:.4f}"
-    ds.FocalSpots = f"{float(exposure.get('focal_spot_mm', 1.2)):.2f}"
+    ds.FocalSpots = f"{float(exposure['focal_spot_mm']):.2f}"
     ds.DetectorType = "STORAGE"
     ds.DetectorConfiguration = "AREA"
     ds.ImagerPixelSpacing = [f"{spacing_mm:.6g}"] * 2
@@ -198,12 +204,12 @@ def _set_pixels(ds: Dataset, pixels: np.ndarray, photometric: str) -> None:
     ds.SamplesPerPixel = 1
     ds.PhotometricInterpretation = photometric
     ds.Rows, ds.Columns = pixels.shape
-    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, 12, 11
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, _BITS, _BITS - 1
     ds.PixelRepresentation = 0
     ds.PixelIntensityRelationship = "LOG"
     ds.PixelIntensityRelationshipSign = -1 if photometric == "MONOCHROME2" else 1
     ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = "0", "1", "US"
-    low, high = np.percentile(pixels, (1, 99.5))
+    low, high = np.percentile(pixels, _SHOWN_PERCENT)
     ds.WindowCenter = f"{(low + high) / 2:.0f}"
     ds.WindowWidth = f"{max(high - low, 1):.0f}"
     ds.PixelData = pixels.astype("<u2").tobytes()

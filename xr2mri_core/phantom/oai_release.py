@@ -41,6 +41,7 @@ from .cohort import DEFAULT_ENRICHMENT
 from .dataset import case_seed
 from .dicom import write_radiograph_dicom
 from .mr_dicom import Acquisition
+from .mri import WHITE
 from .oai_scans import scans_of
 from .oai_tables import (
     ListedSeries,
@@ -57,6 +58,13 @@ VISITS = {"V00": ("00m", "0.C.2", "20040914"), "V01": ("12m", "1.C.2", "20050920
 """Visit -> folder, release, date of the study."""
 LATER = "0.E.1"
 """Image release of the baseline that some participants' pictures came with, beside 0.C.2."""
+_ID_STEP = 101  # between the identifiers of two participants
+_MOST_PARTICIPANTS = 999  # as many as the numbers of series have digits for
+_PIXEL_MM = (0.1, 2.0)  # accepted
+_FEWEST_ROWS = 16
+_PIXEL_SPREAD = (0.85, 1.15)  # of a unit's pixel size, over the average
+_MARKER_MM = 12.0  # height of a side marker, and its distance from the shutters
+_OLD_BITS = 10  # stored by the old units
 _STREAM = 34  # of a participant's random numbers, within those of a seed
 
 Progress = Callable[[int, int], None]
@@ -89,7 +97,7 @@ def make_knees(seed: int, enrichment: float = DEFAULT_ENRICHMENT) -> Knees:
     other_shape = sample_shape(np.random.default_rng([other, 2]), person.sex, person.bmi)
     case = make_case(seed, enrichment=enrichment)
     return Knees(
-        volume=np.clip(case.mri, 0, 4095).astype(np.uint16),
+        volume=np.clip(case.mri, 0, WHITE).astype(np.uint16),
         affine=case.affine,
         shadows={"R": cast_shadow(shape, right, seed), "L": cast_shadow(other_shape, left, other)},
         grades={"R": right, "L": left},
@@ -140,12 +148,14 @@ def write_release(
             release that this function wrote.
         OutputError: if the folder cannot be written to.
     """
-    if not 1 <= participants <= 999 or seed < 0 or jobs < 1 or not 0.1 <= spacing_mm <= 2:
+    few, fine = 1 <= participants <= _MOST_PARTICIPANTS, _PIXEL_MM[0] <= spacing_mm <= _PIXEL_MM[1]
+    if not few or seed < 0 or jobs < 1 or not fine:
         raise InputError(
             f"participants={participants}, seed={seed}, jobs={jobs}, spacing_mm={spacing_mm}: "
-            "accepted are 1-999 participants, a seed >= 0, jobs >= 1 and 0.1-2 mm"
+            f"accepted are 1-{_MOST_PARTICIPANTS} participants, a seed >= 0, jobs >= 1 and "
+            f"{_PIXEL_MM[0]:g}-{_PIXEL_MM[1]:g} mm"
         )
-    if matrix < 16 or IMAGE_SIZE % matrix:
+    if matrix < _FEWEST_ROWS or IMAGE_SIZE % matrix:
         raise InputError(f"matrix {matrix}: accepted are 16, 32, 64, 128 and 256")
     out = check_writable(out)
     _remove_earlier(out)
@@ -223,7 +233,7 @@ def _write_truth(out: Path, truth: Mapping[str, Any]) -> None:
 
 
 def _identifier(index: int) -> str:
-    return str(FIRST_ID + 101 * index)
+    return str(FIRST_ID + _ID_STEP * index)
 
 
 def _write_lists(out: Path, people: Sequence[Participant]) -> None:
@@ -297,11 +307,11 @@ def _write_visit(
 
 def _film(job: _Job, knees: Knees, visit: str, rng: np.random.Generator) -> Film:
     """A film of both knees in the positioning frame, each unit with another pixel size."""
-    spacing = round(job.spacing_mm * float(rng.uniform(0.85, 1.15)), 4)
+    spacing = round(job.spacing_mm * float(rng.uniform(*_PIXEL_SPREAD)), 4)
     layout = replace(sample_layout(rng, "RL", spacing), frame=True)
     if not layout.markers:
-        edge = layout.size_mm[1] / 2 - max(layout.shutters) - 12
-        layout = replace(layout, markers=(("R", -layout.size_mm[0] / 4, -edge, 12.0, 0.0),))
+        edge = layout.size_mm[1] / 2 - max(layout.shutters) - _MARKER_MM
+        layout = replace(layout, markers=(("R", -layout.size_mm[0] / 4, -edge, _MARKER_MM, 0.0),))
     return take_film(knees.shadows["R"], knees.shadows["L"], job.seed + int(visit[1:]), layout)
 
 
@@ -331,9 +341,11 @@ def _write_film(path: Path, film: Film, person: Participant, barcode: str, date:
     if person.index % 3 == 1:
         del header.ImagerPixelSpacing, header.PixelSpacing
         header.Modality = "CR"
-        header.BitsStored, header.HighBit = 10, 9
-        header.PixelData = (header.pixel_array >> 2).astype("<u2").tobytes()
-        header.WindowCenter, header.WindowWidth = "512", "1024"
+        lost = header.BitsStored - _OLD_BITS
+        header.BitsStored, header.HighBit = _OLD_BITS, _OLD_BITS - 1
+        header.PixelData = (header.pixel_array >> lost).astype("<u2").tobytes()
+        levels = 1 << _OLD_BITS
+        header.WindowCenter, header.WindowWidth = str(levels // 2), str(levels)
     header.save_as(path, write_like_original=False)
 
 

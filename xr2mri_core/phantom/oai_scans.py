@@ -13,6 +13,12 @@ from xr2mri_core.geometry import mirror_volume
 from .mr_dicom import Plane, coronal_planes, write_mr_series
 
 _RIGHT_MM = 85.0  # of the scanner's middle lies a right knee
+_LARGEST = 64  # rows and columns of the series that nothing is trained on
+_IW_SLICES, _IW_STEP = 35, 2  # of COR_IW_TSE, each as thick as two
+_BEFORE_MOVING = 32  # slices of the series that the patient moved in
+_ECHO_SLICES, _ECHOES, _ECHO_MS, _ECHO_DECAY = 3, 7, 10.0, 0.8
+_REFORMATTED = slice(7, 73)
+_THIGH_SLICES = 15
 
 
 def scans_of(
@@ -27,11 +33,11 @@ def scans_of(
         matrix: rows and columns of a slice.
     """
     planes = coronal_planes(*_reduced(volume, affine, matrix))
-    small, coarse = _reduced(volume, affine, min(matrix, 64))
+    small, coarse = _reduced(volume, affine, min(matrix, _LARGEST))
     other_side = coarse.copy()
     other_side[0, 3] -= 2 * _RIGHT_MM
-    right = _thinned(small, coarse, 2, 35)
-    left = _thinned(mirror_volume(small), other_side, 2, 35)
+    right = _thinned(small, coarse, _IW_STEP, _IW_SLICES)
+    left = _thinned(mirror_volume(small), other_side, _IW_STEP, _IW_SLICES)
     names: Sequence[str] = ()
     if index % 4 == 2:  # names say nothing about positions
         order = np.random.default_rng(index).permutation(len(planes)) + 1
@@ -46,7 +52,7 @@ def scans_of(
         "COR_IW_TSE_LEFT": partial(write_mr_series, planes=coronal_planes(*left)),
     }
     if index % 4 == 0:  # the patient moved: stopped half way, and done again
-        aborted = partial(write_mr_series, planes=planes[:32])
+        aborted = partial(write_mr_series, planes=planes[:_BEFORE_MOVING])
         scans = {"COR_T1_3D_FLASH_RIGHT#1": aborted, **scans}
     return scans
 
@@ -107,22 +113,24 @@ def _echoes(volume: np.ndarray, affine: np.ndarray) -> list[Plane]:
     """Seven echoes of each of three slices: positions come seven times."""
     return [
         replace(
-            plane, pixels=(plane.pixels * 0.8**echo).astype(np.uint16), echo_ms=10.0 * (echo + 1)
+            plane,
+            pixels=(plane.pixels * _ECHO_DECAY**echo).astype(np.uint16),
+            echo_ms=_ECHO_MS * (echo + 1),
         )
-        for plane in _sagittal(volume, affine, 3)
-        for echo in range(7)
+        for plane in _sagittal(volume, affine, _ECHO_SLICES)
+        for echo in range(_ECHOES)
     ]
 
 
 def _reformat(volume: np.ndarray, affine: np.ndarray) -> list[Plane]:
     """A reformatted series: a reference image in another plane, then 66 coronal slices."""
-    return [*_sagittal(volume, affine, 1), *coronal_planes(volume, affine)[7:73]]
+    return [*_sagittal(volume, affine, 1), *coronal_planes(volume, affine)[_REFORMATTED]]
 
 
 def _thigh(volume: np.ndarray, affine: np.ndarray) -> list[Plane]:
     """Fifteen axial slices."""
     planes = []
-    for index in np.arange(15) * (volume.shape[2] // 15):
+    for index in np.arange(_THIGH_SLICES) * (volume.shape[2] // _THIGH_SLICES):
         corner = (
             -(affine[0, 3] + affine[0, 0] * (volume.shape[0] - 1)),
             -(affine[1, 3] + affine[1, 1] * (volume.shape[1] - 1)),
