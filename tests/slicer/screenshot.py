@@ -193,6 +193,7 @@ def save(user: User, path: Path) -> None:
     edge = window.dock.mapTo(window, window.dock.rect.topRight()).x() + 1
     with Image.open(path) as picture:
         small(picture.convert("RGB"), edge).save(path, optimize=True)
+    window.resize(*SIZE)  # what is fitted next has more height, and loses none of its width later
 
 
 def save_panel(user: User, path: Path) -> None:
