@@ -105,7 +105,6 @@ def batch(slicer: Any, url: str, path: Path) -> None:
         user.ui.batchStartButton.click()
         running = user.widget.panel.batch.batch
         user.until(lambda: not running.running and user.logic.state == "idle", "all", 1200)
-    _forget_time(user)
     for section in ("radiographSection", "featuresSection", "resultSection"):
         getattr(user.ui, section).collapsed = True
     user.ui.batchSection.collapsed = False
@@ -167,7 +166,6 @@ def _generate(user: User, slices: int, samples: int = 1) -> None:
     user.press_generate()
     user.until(lambda: user.logic.state == "idle" and user.settled, "generated", 1200)
     print(user.says())
-    _forget_time(user)
 
 
 def _forget_time(user: User) -> None:
@@ -188,6 +186,7 @@ def save(user: User, path: Path) -> None:
     window.resize(*SIZE)
     window.show()
     user.events(5)
+    _forget_time(user)
     _shrink_to_rows(user)
     user.picture(path)
     edge = window.dock.mapTo(window, window.dock.rect.topRight()).x() + 1
@@ -217,8 +216,9 @@ def _shrink_to_rows(user: User) -> None:
     for _round in range(20):
         edge, cut = _height(area.viewport()), []
         for widget in QWidget.findChildren(user.ui.sections, QWidget):
-            if not widget.isVisible() or QWidget.findChildren(widget, QWidget):
-                continue
+            parts = QWidget.findChildren(widget, QWidget)
+            if not widget.isVisible() or any(part.isVisible() for part in parts):
+                continue  # it is no row, or holds some; a folded section is one
             top = widget.mapTo(area.viewport(), QPoint(0, 0)).y()
             if top < edge < top + _height(widget):
                 cut.append(edge - top)
