@@ -115,6 +115,12 @@ def test_a_wrong_value_is_told_and_changes_nothing(form, name, grade, message):
     assert form.values == {"V00XRKL": 1}
 
 
+@pytest.mark.parametrize("grade", ["1,0", "1,5", "1,0: Mild", " 1,5 "])
+def test_decimal_commas_are_read_as_the_command_line_reads_them(form, grade):
+    form.set("V00XRJSM", grade)
+    assert form.values == parse_features({"V00XRJSM": grade}) == {"V00XRJSM": 1}
+
+
 # --- files ----------------------------------------------------------------------------------------
 
 

@@ -25,6 +25,7 @@ _VISIT = re.compile(r"^v\d\d(?=xr)")
 _MISSING_WORDS = frozenset({"", "nan", "na", "n/a", "none", "null", "missing"})
 _LABELLED = re.compile(r"^(?P<number>[^:]+):")  # OAI writes "2: Moderate"
 _SAS_MISSING = re.compile(r"^\.(?!\d)")  # ".", ".A", ".: Missing Form/Incomplete Workbook"
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
 _SIDES = {"1": "R", "2": "L", "r": "R", "l": "L", "right": "R", "left": "L"}
 
 
@@ -386,8 +387,9 @@ def _number(value: Any) -> float | None:
         if text.lower() in _MISSING_WORDS or _SAS_MISSING.match(text):
             return None
         labelled = _LABELLED.match(text)
+        text = labelled["number"] if labelled else text
         try:
-            number = float(labelled["number"] if labelled else text)
+            number = float(text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text)
         except ValueError:
             return math.inf
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
