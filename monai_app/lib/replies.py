@@ -183,9 +183,11 @@ def _dicom_zip(generated: GeneratedVolume) -> io.BytesIO:
     from xr2mri_core.export import dicom_series
 
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with zipfile.ZipFile(buffer, "w") as archive:
         for dataset in dicom_series(generated):
             part = io.BytesIO()
             dataset.save_as(part, write_like_original=False)
-            archive.writestr(f"{dataset.SOPInstanceUID}.dcm", part.getvalue())
+            # without the time of day, so that the same result is always the same bytes
+            entry = zipfile.ZipInfo(f"{dataset.SOPInstanceUID}.dcm")
+            archive.writestr(entry, part.getvalue(), zipfile.ZIP_DEFLATED, compresslevel=1)
     return buffer

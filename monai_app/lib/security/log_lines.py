@@ -100,6 +100,8 @@ def write_in_a_thread() -> None:
             ):
                 logger.removeHandler(handler)
                 logger.addHandler(NeverWaiting(handler))
+    if logging.lastResort is not None and not isinstance(logging.lastResort, NeverWaiting):
+        logging.lastResort = NeverWaiting(logging.lastResort)  # writes where nothing else does
 
 
 _SELDOM = Seldom()
