@@ -31,10 +31,11 @@ from xr2mri_core.oai.dicom_files import (
     is_other,
     pictures_among,
 )
+from xr2mri_core.oai.folders import is_folder
 from xr2mri_core.oai.passing import UNREAD, unread
 from xr2mri_core.oai.places import archive_suffix
 from xr2mri_core.oai.sequences import kind_of
-from xr2mri_core.oai.tables import SUFFIXES, is_folder
+from xr2mri_core.oai.tables import SUFFIXES
 from xr2mri_core.oai.values import date_of, participant_of
 
 log = logging.getLogger("xr2mri")

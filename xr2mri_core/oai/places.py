@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from xr2mri_core.oai.tables import folders_near
+from xr2mri_core.oai.folders import folders_near
 
 ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
 

@@ -19,14 +19,13 @@ from pathlib import Path, PurePosixPath
 from xr2mri_core.errors import ReleaseError, shown
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.oai import headers
+from xr2mri_core.oai.folders import files_near, folders_in
 from xr2mri_core.oai.places import Places, stem_of
 from xr2mri_core.oai.sequences import Kind, kind_of
 from xr2mri_core.oai.tables import (
     Table,
     checked_visits,
-    files_near,
     find_tables,
-    folders_in,
     read_table,
     visit_of,
     visit_of_path,

@@ -11,7 +11,6 @@ from __future__ import annotations
 import codecs
 import csv
 import logging
-import os
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from typing import Any
 import pandas as pd
 
 from xr2mri_core.errors import ReleaseError, shown
+from xr2mri_core.oai.folders import files_near
 from xr2mri_core.oai.values import identifier, sas_texts
 
 log = logging.getLogger("xr2mri")
@@ -36,10 +36,8 @@ VISITS = {
 }  # fmt: skip
 """OAI's visits, and their months after enrolment."""
 
-_LEVELS = 4
 _LONGEST_CELL = 100  # lines of free text
 _NAMELESS = re.compile(r"(unnamed: \d+)?")  # what separators at the end of a header make
-_IMAGES = re.compile(r"9\d{6}|\d{8}")
 _VISIT_PREFIX = r"(?:v\d\d)?"
 
 
@@ -132,65 +130,6 @@ def find_tables(folders: Iterable[Path], pattern: str) -> list[Path]:
             twins.append(path)
     tables = [path for twins in found.values() for path in twins]
     return sorted(tables, key=lambda path: (path.stem.lower(), *_preference(path)))
-
-
-def files_near(folder: Path, levels: int = _LEVELS) -> Iterator[Path]:
-    """Yield the files of a folder and of some levels below, not of participants or their series."""
-    yield from (path for here in folders_near(folder, levels - 1) for path in _files_of(here))
-
-
-def folders_near(folder: Path, levels: int = _LEVELS) -> Iterator[Path]:
-    """Yield a folder and those below it that may be of packages, visits and image releases.
-
-    Below the folders of participants (``9000099``), dates and series there are millions of images.
-    """
-    yield folder
-    if levels > 0:
-        for path in sorted(folders_in(folder)):
-            yield from folders_near(path, levels - 1)
-
-
-def folders_in(folder: Path) -> list[Path]:
-    """Return the folders in a folder but hidden ones, participants, dates and series."""
-    return [
-        folder / entry.name
-        for entry in entries_of(folder)
-        if entry.name[0] != "." and not _IMAGES.fullmatch(entry.name) and is_folder(entry)
-    ]
-
-
-def _files_of(folder: Path) -> list[Path]:
-    return [folder / entry.name for entry in entries_of(folder) if is_file(entry)]
-
-
-def entries_of(folder: Path) -> list[os.DirEntry[str]]:
-    """What lies in a folder; nothing, with a warning, where that cannot be seen.
-
-    A drive has folders that are the system's (``lost+found``), and a network drive may fail for one
-    of thousands: neither may end the work on all others.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError as error:
-        log.warning("%s cannot be looked into (%s): passed over", folder, error.strerror or error)
-        return []
-
-
-def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder, or a link to one; what cannot be looked at is none."""
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
-
-
-def is_file(entry: os.DirEntry[str]) -> bool:
-    """The same of a file."""
-    try:
-        return entry.is_file()
-    except OSError:
-        return False
 
 
 def _preference(path: Path) -> tuple[int, str]:

@@ -18,15 +18,12 @@ from typing import Any
 from xr2mri_client.errors import FormError, one_line
 from xr2mri_client.texts import tr as _
 
+from .cells import number_of, side_of
+
 LARGEST_FILE = 1 << 20
 SEPARATORS = "\t|,;"
 
 _VISIT = re.compile(r"^v\d\d(?=xr)")
-_MISSING_WORDS = frozenset({"", "nan", "na", "n/a", "none", "null", "missing"})
-_LABELLED = re.compile(r"^(?P<number>[^:]+):")  # OAI writes "2: Moderate"
-_SAS_MISSING = re.compile(r"^\.(?!\d)")  # ".", ".A", ".: Missing Form/Incomplete Workbook"
-_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
-_SIDES = {"1": "R", "2": "L", "r": "R", "l": "L", "right": "R", "left": "L"}
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ class Field:
         Raises:
             FormError: naming the feature, the value and what is accepted.
         """
-        number = _number(value)
+        number = number_of(value)
         if number is None:
             return None
         if number.is_integer() or (self.fractional and 0 <= number <= max(self.grades)):
@@ -376,30 +373,3 @@ def _field(name: str, described: Mapping[str, Any], group: str) -> Field:
 def _plain(name: str) -> str:
     """A name without case and visit: `V03XRKL` and `xrkl` are one."""
     return _VISIT.sub("", name.strip().lower())
-
-
-def _number(value: Any) -> float | None:
-    """A value as a number: None where it means "not read", infinity where it is none."""
-    if value is None:
-        return None
-    if isinstance(value, str):
-        text = value.strip()
-        if text.lower() in _MISSING_WORDS or _SAS_MISSING.match(text):
-            return None
-        labelled = _LABELLED.match(text)
-        text = labelled["number"] if labelled else text
-        try:
-            number = float(text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text)
-        except ValueError:
-            return math.inf
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        number = float(min(max(value, -1e9), 1e9))
-        number = float(value) if value != value else number
-    else:
-        return math.inf
-    return None if math.isnan(number) else number
-
-
-def side_of(cell: str) -> str:
-    """`R` or `L` by a word, a letter or OAI's number; empty where it is none."""
-    return _SIDES.get(cell.split(":")[0].strip().lower(), "")

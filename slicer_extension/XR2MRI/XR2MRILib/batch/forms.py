@@ -20,7 +20,8 @@ from typing import Any
 from xr2mri_client.errors import FormError, one_line
 from xr2mri_client.texts import tr as _
 
-from ..form import LARGEST_FILE, SEPARATORS, FeatureForm, side_of
+from ..cells import side_of
+from ..form import LARGEST_FILE, SEPARATORS, FeatureForm
 from .files import ending_of
 
 _COLUMNS = ("file", "radiograph", "name", "case")
