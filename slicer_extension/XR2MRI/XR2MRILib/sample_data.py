@@ -62,11 +62,13 @@ def register() -> None:
 
 
 def is_sample(node: slicer.vtkMRMLVolumeNode) -> bool:
-    """Whether a node was read from the file of a sample, also from a copy of it, as Sample Data
-    makes."""
+    """Whether a node was read from the file of a sample, also from a copy of it. Sample Data makes
+    one, and has the node forget it again: then its name tells."""
     storage = node.GetStorageNode()
     path = (storage.GetFileName() if storage is not None else None) or ""
-    return Path(path).name in {sample.path.name for sample in SAMPLES}
+    if path:
+        return Path(path).name in {sample.path.name for sample in SAMPLES}
+    return (node.GetName() or "").startswith(tuple(sample.name for sample in SAMPLES))
 
 
 def load(sample: Sample) -> slicer.vtkMRMLScalarVolumeNode:

@@ -91,7 +91,10 @@ class SampleDataLogic:
             if parts.scheme != "file":
                 raise OSError(f"the harness downloads nothing: {uri}")
             path = Path(unquote(parts.path))
-            nodes.append(slicer.util.loadVolume(str(path), {"name": node_name}))
+            node = slicer.util.loadVolume(str(path), {"name": node_name})
+            slicer.mrmlScene.RemoveNode(node.GetStorageNode())  # of a copy that may go
+            node.SetAndObserveStorageNodeID(None)
+            nodes.append(node)
         return nodes
 
 
