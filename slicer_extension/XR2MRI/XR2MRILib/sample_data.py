@@ -7,6 +7,7 @@ their files (see `scene.file_keys`).
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +69,8 @@ def is_sample(node: slicer.vtkMRMLVolumeNode) -> bool:
     path = (storage.GetFileName() if storage is not None else None) or ""
     if path:
         return Path(path).name in {sample.path.name for sample in SAMPLES}
-    return (node.GetName() or "").startswith(tuple(sample.name for sample in SAMPLES))
+    name = re.sub(r"_\d+$", "", node.GetName() or "")  # a second one is numbered
+    return name in {sample.name for sample in SAMPLES}
 
 
 def load(sample: Sample) -> slicer.vtkMRMLScalarVolumeNode:
