@@ -6,10 +6,12 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from samples import draw_knee
 
 from xr2mri_core.geometry import centred_affine
+from xr2mri_core.phantom import oai_release
 from xr2mri_core.phantom.bilateral import Shadow
 from xr2mri_core.phantom.cohort import sample_demographics, sample_features
 from xr2mri_core.phantom.oai_release import Knees
@@ -30,6 +32,15 @@ def cheap_knees(seed: int, enrichment: float = 0.35) -> Knees:
     affine = centred_affine(volume.shape, (spacing, 1.5, spacing))
     person = sample_demographics(rng, grades["R"]).to_dict()
     return Knees(volume.astype(np.uint16), affine, shadows, grades, person)
+
+
+def cheap_release(out: Path, participants: int, seed: int = 3, spacing_mm: float = 0.8) -> Path:
+    """A release of cheap knees; the first of several participants is there at two visits."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(oai_release, "make_knees", cheap_knees)
+        return oai_release.write_release(
+            out, participants, seed=seed, spacing_mm=spacing_mm, matrix=MATRIX
+        )
 
 
 def _block(rng: np.random.Generator, seed: int) -> Shadow:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pydicom
 import pytest
-from oai_samples import MATRIX, cheap_knees, series_of
+from oai_samples import cheap_release, series_of
 
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import Cancelled, ReleaseError, VolumeError
@@ -33,7 +33,6 @@ from xr2mri_core.oai.series_files import opened
 from xr2mri_core.oai.tables import read_table, visit_of, visit_of_path
 from xr2mri_core.oai.values import barcode, date_of, identifier, participant_of, read_cell
 from xr2mri_core.oai.volumes import read_series
-from xr2mri_core.phantom import oai_release
 
 R, L = Laterality.RIGHT, Laterality.LEFT
 FLASH = sequence_named("COR_T1_3D_FLASH")
@@ -43,10 +42,7 @@ FIRST, SECOND = "9000000", "9000101"
 @pytest.fixture(scope="module")
 def phantoms(tmp_path_factory) -> Path:
     """Two participants, the first of them at two visits."""
-    out = tmp_path_factory.mktemp("phantoms")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(oai_release, "make_knees", cheap_knees)
-        return oai_release.write_release(out, 2, seed=3, spacing_mm=0.8, matrix=MATRIX)
+    return cheap_release(tmp_path_factory.mktemp("phantoms"), 2)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from oai_samples import MATRIX, cheap_knees
+from oai_samples import cheap_release
 
 from xr2mri_core.oai import reports
 from xr2mri_core.oai.people import read_people
@@ -17,7 +17,6 @@ from xr2mri_core.oai.readings import read_readings
 from xr2mri_core.oai.release import read_release
 from xr2mri_core.oai.selection import Selection, select_knees
 from xr2mri_core.oai.sequences import sequence_named
-from xr2mri_core.phantom import oai_release
 
 FIRST, SECOND = "9000000", "9000101"
 TEXT = (".txt", ".csv")
@@ -56,10 +55,7 @@ NDA = ("image03", "oai_kxrsemiquant01", "oai_enrollee01", "oai_oarisk01")
 
 @pytest.fixture(scope="module")
 def phantoms(tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("phantoms")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(oai_release, "make_knees", cheap_knees)
-        return oai_release.write_release(out, 2, seed=3, spacing_mm=0.8, matrix=MATRIX)
+    return cheap_release(tmp_path_factory.mktemp("phantoms"), 2)
 
 
 def selected(images: Path, tables: Path) -> Selection:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from oai_samples import MATRIX, cheap_knees, copied, series_of
+from oai_samples import cheap_release, copied, series_of
 
 from xr2mri_core.errors import UndecodableError, VolumeError, WeightsError
 from xr2mri_core.oai import convert, passing, pictures, release, series_files, volumes
@@ -20,7 +20,6 @@ from xr2mri_core.oai.pictures import Locate, middle_of_half
 from xr2mri_core.oai.readings import read_readings
 from xr2mri_core.oai.selection import Excluded, select_knees
 from xr2mri_core.oai.sequences import sequence_named
-from xr2mri_core.phantom import oai_release
 
 FLASH = sequence_named("COR_T1_3D_FLASH")
 EIO = OSError(errno.EIO, "Input/output error")
@@ -29,10 +28,7 @@ EIO = OSError(errno.EIO, "Input/output error")
 @pytest.fixture(scope="module")
 def phantoms(tmp_path_factory) -> Path:
     """One participant, whose scan was broken off and done again."""
-    out = tmp_path_factory.mktemp("phantoms")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(oai_release, "make_knees", cheap_knees)
-        return oai_release.write_release(out, 1, seed=3, spacing_mm=0.8, matrix=MATRIX)
+    return cheap_release(tmp_path_factory.mktemp("phantoms"), 1)
 
 
 def once(

@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
-from oai_samples import MATRIX, cheap_knees, copied, series_of
+from oai_samples import MATRIX, cheap_knees, cheap_release, copied, series_of
 from PIL import Image
 
 from xr2mri_core.cli import main
@@ -46,10 +46,7 @@ SPACING = 0.8
 @pytest.fixture(scope="session")
 def release(tmp_path_factory) -> Path:
     """Four participants of cheap knees, the first of them at two visits."""
-    out = tmp_path_factory.mktemp("release")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(oai_release, "make_knees", cheap_knees)
-        return oai_release.write_release(out, 4, seed=3, spacing_mm=SPACING, matrix=MATRIX)
+    return cheap_release(tmp_path_factory.mktemp("release"), 4, spacing_mm=SPACING)
 
 
 def index(release: Path, out: Path, form: str = "folders", **settings) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from monai.bundle import run
-from oai_samples import cheap_knees
+from oai_samples import cheap_release
 from PIL import Image
 from samples import INFERENCE, TINY
 
@@ -16,7 +16,6 @@ from xr2mri_core.evaluation.evaluate import evaluate
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.oai.index import Settings, index_release
 from xr2mri_core.oai.pictures import detected, middle_of_half
-from xr2mri_core.phantom import oai_release
 from xr2mri_core.training import SliceCache
 
 BUNDLE = Path(__file__).resolve().parents[1] / "monai_app" / "model" / "knee_xr2mri"
@@ -34,9 +33,7 @@ EPOCH = {
 def datalist(tmp_path_factory) -> Path:
     """Five participants, in the NDA's form: training, validation, and two for the test."""
     folder = tmp_path_factory.mktemp("nda")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(oai_release, "make_knees", cheap_knees)
-        oai_release.write_release(folder, 5, seed=8, spacing_mm=1.0, matrix=32)
+    cheap_release(folder, 5, seed=8, spacing_mm=1.0)
     nda, settings = folder / "nda", Settings(("V00",), ratios=(2, 1, 2))
     index_release([nda], [nda], folder / "out", settings, locate=middle_of_half)
     return folder / "out" / "datalist.json"

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Any
+from typing import Any, Literal, get_args
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -90,14 +90,14 @@ class Entry:
         if not self._fetched:
             return False
         result = self.job.result
-        missing = [kind for kind in KINDS if getattr(result, kind, None) is not None]
+        missing = [kind for kind in get_args(Kind) if getattr(result, kind, None) is not None]
         missing = [kind for kind in missing if kind not in self._fetched]
         since = time.monotonic() - max(self._fetched.values())
         return not missing or since > self.fetch_seconds
 
 
 _LOOK_SECONDS = 0.1
-KINDS = ("volume", "mean", "std")
+Kind = Literal["volume", "mean", "std"]
 """Volumes of a result; the latter two are there of several samples."""
 
 

@@ -34,7 +34,7 @@ from starlette.types import Receive, Scope, Send
 
 from monai_app.lib.device_queue import Job, State
 from monai_app.lib.http_errors import CLIENT_GONE, http_error, speak_plainly
-from monai_app.lib.jobs import Entry, JobStore, Key
+from monai_app.lib.jobs import Entry, JobStore, Key, Kind
 from monai_app.lib.json_text import Json, read_object
 from monai_app.lib.parameters import GenerationParameters
 from monai_app.lib.replies import infer_reply, partial_reply, record_of, result_reply
@@ -51,7 +51,6 @@ _FORM: Any = {"max_files": 2, "max_fields": 16}
 """Parts of a form, of which one file and a few fields are used: each file takes one of those that
 the process may have open."""
 
-Kind = Literal["volume", "mean", "std"]
 Radiograph = Annotated[ChosenRadiograph, Depends()]
 Id = Annotated[str, Path(alias="id")]
 Params = Annotated[str, Form(max_length=65536, description="JSON object, see /info/")]

@@ -179,7 +179,7 @@ class Studies(ReadOnlyStudies):
         self.folder = Path(folder).resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._paths: dict[str, str] = {}
-        self._told: set[Path] = set()
+        self._passed_over: set[Path] = set()
         self._listed: tuple[dict[str, str], bytes] = {}, b""
         self._tree = FolderTree(self.folder, self._named, self._pass_over)
         self._refreshing = threading.Lock()
@@ -242,8 +242,8 @@ class Studies(ReadOnlyStudies):
     def _pass_over(self, error: OSError, path: Path | None = None) -> None:
         """Tell the log of a folder that cannot be searched, or whose drive fails: once."""
         folder = Path(str(error.filename)) if path is None else path.parent
-        if folder not in self._told:
-            self._told.add(folder)
+        if folder not in self._passed_over:
+            self._passed_over.add(folder)
             log.warning(
                 "studies: what lies in %s cannot be read (%s): passed over", folder, error.strerror
             )
