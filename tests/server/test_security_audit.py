@@ -3,7 +3,7 @@
 import json
 import os
 import threading
-from contextlib import suppress
+from contextlib import ExitStack
 
 import pytest
 import requests
@@ -92,8 +92,7 @@ def test_the_file_is_private_and_rotated(tmp_path):
     }
 
 
-def test_without_a_file_lines_go_to_standard_error(capsys):
-    audit = AuditLog()
+def write_line(audit):
     audit.write(
         request_id="1",
         user="ada",
@@ -103,6 +102,11 @@ def test_without_a_file_lines_go_to_standard_error(capsys):
         status=200,
         milliseconds=3,
     )
+
+
+def test_without_a_file_lines_go_to_standard_error(capsys):
+    audit = AuditLog()
+    write_line(audit)
     audit.close()
     assert json.loads(capsys.readouterr().err)["user"] == "ada"
 
@@ -110,29 +114,47 @@ def test_without_a_file_lines_go_to_standard_error(capsys):
 def test_a_standard_error_that_nobody_reads_holds_up_nobody(monkeypatch):
     """A pipe takes 64 KB; lines for which there is no room are counted, and said to be lost."""
     out, into = os.pipe()
-    with open(into, "w", buffering=1) as full, open(out, "rb", buffering=0) as reader:
-        monkeypatch.setattr("sys.stderr", full)
-        with serving(SecuritySettings(), "127.0.0.1", [], monkeypatch) as (server, port):
-            url = f"http://127.0.0.1:{port}/health"
-            with requests.Session() as session:
-                for _ in range(1800):
-                    assert session.get(url, timeout=5).status_code == 200
-                audit = server.config.app.state.guard.audit
-                assert audit.lost > 0
-                written = bytearray()
+    with ExitStack() as stack:
+        full = stack.enter_context(open(into, "w", buffering=1))
+        with monkeypatch.context() as started_with:
+            started_with.setattr("sys.stderr", full)
+            server, port = stack.enter_context(
+                serving(SecuritySettings(), "127.0.0.1", [], started_with)
+            )
+        audit = server.config.app.state.guard.audit
+        written = bytearray()
 
-                def read():
-                    with suppress(OSError, ValueError):  # closed
-                        while piece := reader.read(1 << 16):
-                            written.extend(piece)
+        def read():
+            with open(out, "rb", buffering=0) as reader:
+                while piece := reader.read(1 << 16):
+                    written.extend(piece)
 
-                threading.Thread(target=read, daemon=True).start()
-                until(lambda: b"\n" in written and not audit._handler._lines.unfinished_tasks)
-                lost = audit.lost
-                assert session.get(f"http://127.0.0.1:{port}/jobs", timeout=5).status_code == 404
-                assert session.get(f"http://127.0.0.1:{port}/docs", timeout=5).status_code == 200
-                until(lambda: b'"lost": %d' % lost in written, seconds=10)
-        monkeypatch.undo()
+        reading = threading.Thread(target=read, daemon=True)
+        stack.callback(lambda: reading.is_alive() or reading.start())  # else closing `full` waits
+        session = stack.enter_context(requests.Session())
+
+        def asked(route):
+            return session.get(f"http://127.0.0.1:{port}{route}", timeout=60).status_code
+
+        assert [asked("/health") for _ in range(1800)] == [200] * 1800
+        assert audit.lost > 0
+        reading.start()
+        until(lambda: b"\n" in written and not audit._handler._lines.unfinished_tasks)
+        lost = audit.lost
+        assert (asked("/jobs"), asked("/docs")) == (404, 200)
+        until(lambda: b'"lost": %d' % lost in written)
+
+
+def test_a_standard_error_that_has_ended_loses_lines_and_stops_nothing(monkeypatch):
+    out, into = os.pipe()
+    os.close(out)
+    with open(into, "w", buffering=1) as ended, monkeypatch.context() as patched:
+        patched.setattr("sys.stderr", ended)
+        audit = AuditLog()
+    write_line(audit)
+    until(lambda: audit.lost == 1)
+    assert audit.ready()
+    audit.close()
 
 
 def test_a_file_that_cannot_be_written_is_one_line(tmp_path):

@@ -88,10 +88,11 @@ class AuditLog:
 
     def _failed(self, record: logging.LogRecord) -> None:
         """A line could not be written; called by the handler, in its exception."""
-        if not self.lost:
-            reason = str(sys.exc_info()[1]) or "nobody takes its lines"
-            log.error("the audit log cannot be written (%s)", reason)
-        self.lost += 1
+        with self._lock:  # standard error fails in the thread that writes it
+            if not self.lost:
+                reason = str(sys.exc_info()[1]) or "nobody takes its lines"
+                log.error("the audit log cannot be written (%s)", reason)
+            self.lost += 1
 
     def write(
         self,

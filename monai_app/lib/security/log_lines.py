@@ -44,8 +44,8 @@ class Seldom(logging.Filter):
 
 
 class NeverWaiting(logging.Handler):
-    """Hands lines to a thread that writes them. Those for which there is no room are lost, and are
-    a failure of this handler (`handleError`).
+    """Hands lines to a thread that writes them. Those for which there is no room, or that nobody
+    takes any more, are lost: a failure of this handler (`handleError`).
 
     Args:
         target: what writes.
@@ -55,6 +55,7 @@ class NeverWaiting(logging.Handler):
     def __init__(self, target: logging.Handler, most: int = LINES) -> None:
         super().__init__(target.level)
         self.target = target
+        target.handleError = lambda record: self.handleError(record)  # type: ignore[method-assign]
         self._lines: queue.Queue[logging.LogRecord] = queue.Queue(most)
         self._thread: threading.Thread | None = None
         atexit.register(self.flush)
