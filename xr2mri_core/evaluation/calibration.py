@@ -7,7 +7,10 @@ m - 1 degrees of freedom says, if draws are normal. The truth is such a draw, of
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import t as student
 
 LEVELS = (0.5, 0.8, 0.95)
@@ -15,7 +18,11 @@ LEVELS = (0.5, 0.8, 0.95)
 
 
 def coverage(
-    truth: np.ndarray, mean: np.ndarray, std: np.ndarray, samples: int, body: np.ndarray
+    truth: NDArray[np.floating[Any]],
+    mean: NDArray[np.floating[Any]],
+    std: NDArray[np.floating[Any]],
+    samples: int,
+    body: NDArray[np.bool_],
 ) -> dict[str, float]:
     """The share of the body's voxels whose truth lies in each interval: ``cover50``, ...
 
@@ -39,7 +46,11 @@ def coverage(
 
 
 def spread_skill(
-    truth: np.ndarray, mean: np.ndarray, std: np.ndarray, body: np.ndarray, bins: int = 10
+    truth: NDArray[np.floating[Any]],
+    mean: NDArray[np.floating[Any]],
+    std: NDArray[np.floating[Any]],
+    body: NDArray[np.bool_],
+    bins: int = 10,
 ) -> list[dict[str, float]]:
     """Predicted deviation against error, voxels sorted by the former into bins of equal size.
 

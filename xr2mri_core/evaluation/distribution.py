@@ -6,7 +6,10 @@ perfect picture of a knee. These two ask only whether the greys and textures are
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 
 from xr2mri_core.evaluation.metrics import body_mask
@@ -14,7 +17,7 @@ from xr2mri_core.evaluation.metrics import body_mask
 _BINS = 256
 
 
-def histogram_distance(truth: np.ndarray, image: np.ndarray) -> float:
+def histogram_distance(truth: NDArray[np.float32], image: NDArray[np.float32]) -> float:
     """Earth mover's distance of the greys within the truth's body, in grey values of [0, 1].
 
     Args:
@@ -32,7 +35,7 @@ def histogram_distance(truth: np.ndarray, image: np.ndarray) -> float:
     return float(wasserstein_distance(centres, centres, *counts))
 
 
-def radial_spectrum(slices: np.ndarray) -> np.ndarray:
+def radial_spectrum(slices: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Mean power of slices (n, H, W) at 1, 2, ... cycles a field of view, up to Nyquist's."""
     centred = slices - slices.mean((1, 2), keepdims=True)
     power = np.square(np.abs(np.fft.fft2(centred.astype(np.float64)))).mean(0)
@@ -43,7 +46,7 @@ def radial_spectrum(slices: np.ndarray) -> np.ndarray:
     return (sums / np.maximum(np.bincount(radius.ravel()), 1))[1 : highest + 1]
 
 
-def spectrum_distance(truth: np.ndarray, image: np.ndarray) -> float:
+def spectrum_distance(truth: NDArray[np.float32], image: NDArray[np.float32]) -> float:
     """Root mean square difference of the in-plane power spectra in dB, over all frequencies alike.
 
     Blur shows here, and so does grain that is too strong; where a structure lies does not.

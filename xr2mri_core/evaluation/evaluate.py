@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.condition import Condition
 from xr2mri_core.datalist import load_datalist, side_and_box
@@ -82,9 +83,9 @@ class Measured:
 
 def measure(
     truth: Truth,
-    predictions: Mapping[str, np.ndarray],
-    switched: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    std: np.ndarray | None = None,
+    predictions: Mapping[str, NDArray[np.float32]],
+    switched: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]],
+    std: NDArray[np.float32] | None = None,
 ) -> Measured:
     """Compare every prediction (n, H, W) with the truth, every generated switch with the true.
 
@@ -112,7 +113,7 @@ def measure(
     return Measured(case, methods, response)
 
 
-def mean_adjacent(slices: np.ndarray) -> float:
+def mean_adjacent(slices: NDArray[np.float32]) -> float:
     """The mean correlation of neighbouring slices."""
     values = adjacent_correlation(slices)
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
@@ -275,12 +276,16 @@ class _Run:
 
     def case(
         self, truth: Truth, other: Item, seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, tuple[np.ndarray, np.ndarray]], np.ndarray | None]:
+    ) -> tuple[
+        dict[str, NDArray[np.float32]],
+        dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]],
+        NDArray[np.float32] | None,
+    ]:
         """All predictions of one case, the (off, on) pair of each switch, and the deviation."""
         item, count = truth.item, len(truth.reference.slices)
         known = self.generator.condition_of(item)
 
-        def best(knee: Item, condition: Condition) -> np.ndarray:
+        def best(knee: Item, condition: Condition) -> NDArray[np.float32]:
             return frame_slices(self._generate(knee, condition, seed, count, kind="mean"))
 
         drawn = self._generate(item, known, seed, count, kind="sample", samples=self.samples)
@@ -301,7 +306,7 @@ class _Run:
             switched[name] = (pair[1], pair[0]) if present else pair
         return predictions, switched, std
 
-    def spacing(self, truth: Truth, sample: np.ndarray, seed: int) -> list[dict[str, Any]]:
+    def spacing(self, truth: Truth, sample: NDArray[np.float32], seed: int) -> list[dict[str, Any]]:
         """Adjacent-slice correlation of the same case at more and more slices, one row each."""
         item, case = truth.item, truth.item["case"]
         known = self.generator.condition_of(item)
@@ -329,7 +334,7 @@ def _variables(index: int) -> tuple[str, ...]:
     return CYSTS[index % len(CYSTS)], CHONDROCALCINOSIS[index % len(CHONDROCALCINOSIS)]
 
 
-def _mean_of_training(datalist: Path | str, cases: int, size: int) -> np.ndarray | None:
+def _mean_of_training(datalist: Path | str, cases: int, size: int) -> NDArray[np.float32] | None:
     try:
         items = load_datalist(datalist, "training")
     except DatalistError as error:

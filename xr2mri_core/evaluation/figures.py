@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.features import variable
 from xr2mri_core.geometry import FIELD_OF_VIEW_MM, WINDOW_MM
@@ -28,8 +29,8 @@ class Pictured:
     """One case with its predictions (n, H, W) and its generated (off, on) pairs."""
 
     truth: Truth
-    predictions: Mapping[str, np.ndarray]
-    switched: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    predictions: Mapping[str, NDArray[np.float32]]
+    switched: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
 def all_figures(
@@ -57,7 +58,9 @@ def save(figure: Figure, path: Path) -> None:
     plt.close(figure)
 
 
-def subplots(rows: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
+def subplots(
+    rows: int, columns: int, width: float, height: float
+) -> tuple[Figure, NDArray[np.object_]]:
     import matplotlib
 
     matplotlib.use("Agg")
@@ -71,7 +74,7 @@ def subplots(rows: int, columns: int, width: float, height: float) -> tuple[Figu
 
 def show_slice(
     axes: Axes,
-    image: np.ndarray,
+    image: NDArray[np.float32],
     title: str = "",
     signed: float | None = None,
     aspect: float = 1.0,
@@ -133,7 +136,9 @@ def spacing_plot(spacing: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def plane_pictures(slices: np.ndarray, depth: int) -> list[tuple[str, np.ndarray, float]]:
+def plane_pictures(
+    slices: NDArray[np.float32], depth: int
+) -> list[tuple[str, NDArray[np.float32], float]]:
     """A volume (n, H, W) in three planes: (name, picture, height of a pixel over its width).
 
     The coronal slice at `depth`, sagittal ones through the middle of either compartment, and an
@@ -167,7 +172,7 @@ def planes_montage(pictured: Sequence[Pictured]) -> Figure:
     return figure
 
 
-def draw_planes(figure: Any, volumes: Mapping[str, np.ndarray], depth: int) -> None:
+def draw_planes(figure: Any, volumes: Mapping[str, NDArray[np.float32]], depth: int) -> None:
     """A row of three planes for each volume (n, H, W) in [0, 1]."""
     grid = figure.subplots(
         len(volumes), 4, squeeze=False, gridspec_kw={"width_ratios": [1, 0.46, 0.46, 1]}

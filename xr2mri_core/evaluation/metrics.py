@@ -22,10 +22,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
 from monai.metrics.regression import compute_ms_ssim, compute_ssim_and_cs
+from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.feature import canny
 
@@ -48,7 +50,7 @@ Region = tuple[slice, slice]
 # --- intensities --------------------------------------------------------------------------------
 
 
-def in_floats(*volumes: np.ndarray) -> None:
+def in_floats(*volumes: NDArray[Any]) -> None:
     """Refuse slices of integers, whose differences wrap around.
 
     Raises:
@@ -62,7 +64,11 @@ def in_floats(*volumes: np.ndarray) -> None:
             )
 
 
-def psnr(truth: np.ndarray, image: np.ndarray, mask: np.ndarray | None = None) -> float:
+def psnr(
+    truth: NDArray[np.floating[Any]],
+    image: NDArray[np.floating[Any]],
+    mask: NDArray[np.bool_] | None = None,
+) -> float:
     """Peak signal-to-noise ratio in dB over all voxels, or those in ``mask``; data range 1.
 
     Raises:
@@ -74,7 +80,9 @@ def psnr(truth: np.ndarray, image: np.ndarray, mask: np.ndarray | None = None) -
     return float("inf") if error == 0 else -10 * float(np.log10(error))
 
 
-def ssim_map(truth: np.ndarray, image: np.ndarray) -> np.ndarray:
+def ssim_map(
+    truth: NDArray[np.floating[Any] | np.bool_], image: NDArray[np.floating[Any] | np.bool_]
+) -> NDArray[np.float32]:
     """Local SSIM (n, H, W); NaN in the 5-pixel margin where the window does not fit.
 
     Raises:
@@ -93,16 +101,18 @@ def ssim_map(truth: np.ndarray, image: np.ndarray) -> np.ndarray:
     return np.pad(local[:, 0].numpy(), padding, constant_values=np.nan)
 
 
-def _tensor(slices: np.ndarray) -> torch.Tensor:
+def _tensor(slices: NDArray[Any]) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(slices, np.float32))[:, None]
 
 
-def ssim(truth: np.ndarray, image: np.ndarray) -> np.ndarray:
+def ssim(truth: NDArray[np.floating[Any]], image: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Structural similarity of each slice (n,)."""
     return np.nanmean(ssim_map(truth, image), axis=(1, 2))
 
 
-def ms_ssim(truth: np.ndarray, image: np.ndarray) -> np.ndarray:
+def ms_ssim(
+    truth: NDArray[np.floating[Any]], image: NDArray[np.floating[Any]]
+) -> NDArray[np.floating[Any]]:
     """Multi-scale structural similarity of each slice (n,); NaN below 176 pixels.
 
     Over five scales, each half of the one before; the structure of coarse ones counts more than the
@@ -117,13 +127,13 @@ def ms_ssim(truth: np.ndarray, image: np.ndarray) -> np.ndarray:
     return compute_ms_ssim(_tensor(image), _tensor(truth), spatial_dims=2)[:, 0].numpy()
 
 
-def body_mask(slices: np.ndarray) -> np.ndarray:
+def body_mask(slices: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
     """The body in each slice (n, H, W): smoothed by 2 px, above 0.05, holes filled."""
     smooth = ndimage.gaussian_filter(slices, (0, 2, 2))
     return np.stack([ndimage.binary_fill_holes(s > BODY_THRESHOLD) for s in smooth])
 
 
-def adjacent_correlation(slices: np.ndarray) -> np.ndarray:
+def adjacent_correlation(slices: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Pearson correlation (n - 1,) of each slice with the next, over the body of their mean.
 
     Both a smaller spacing and blur raise it: compare at equal spacing, and higher than the truth
@@ -140,7 +150,9 @@ def adjacent_correlation(slices: np.ndarray) -> np.ndarray:
 # --- bone edges in the joint region ---------------------------------------------------------------
 
 
-def joint_region(labels: np.ndarray | None, shape: tuple[int, int] = (256, 256)) -> Region | None:
+def joint_region(
+    labels: NDArray[np.uint8] | None, shape: tuple[int, int] = (256, 256)
+) -> Region | None:
     """The part of a real slice on which bone edges are judged.
 
     Rows: from the start of the lower third of the femur to the end of the upper third of the
@@ -167,14 +179,14 @@ def joint_region(labels: np.ndarray | None, shape: tuple[int, int] = (256, 256))
     return slice(int(top), int(bottom) + 1), slice(int(left), int(right))
 
 
-def bone_edges(slices: np.ndarray) -> np.ndarray:
+def bone_edges(slices: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Canny edge maps (n, H, W) bool, sigma 3 on [0, 1] floats (paper, section IV-A2)."""
     return np.stack([canny(np.asarray(s, np.float64), sigma=CANNY_SIGMA) for s in slices])
 
 
 def rssim(
-    truth_edges: np.ndarray, edges: np.ndarray, regions: Sequence[Region | None]
-) -> np.ndarray:
+    truth_edges: NDArray[np.bool_], edges: NDArray[np.bool_], regions: Sequence[Region | None]
+) -> NDArray[np.float64]:
     """SSIM of two edge maps averaged over each slice's region (n,); NaN where there is none."""
     margin = SSIM_WINDOW // 2
 
@@ -186,17 +198,19 @@ def rssim(
     return _per_region(regions, score)
 
 
-def empty_floor(truth_edges: np.ndarray, regions: Sequence[Region | None]) -> np.ndarray:
+def empty_floor(
+    truth_edges: NDArray[np.bool_], regions: Sequence[Region | None]
+) -> NDArray[np.float64]:
     """RSSIM (n,) of a prediction without any edge: what nothing at all scores."""
     return rssim(truth_edges, np.zeros_like(truth_edges), regions)
 
 
 def edge_f1(
-    truth_edges: np.ndarray,
-    edges: np.ndarray,
+    truth_edges: NDArray[np.bool_],
+    edges: NDArray[np.bool_],
     regions: Sequence[Region | None],
     tolerance: float = EDGE_TOLERANCE,
-) -> np.ndarray:
+) -> NDArray[np.float64]:
     """F1 (n,) of the edge pixels that have a partner within ``tolerance`` pixels, in the region."""
 
     def score(k: int, region: Region) -> float:
@@ -210,8 +224,8 @@ def edge_f1(
 
 
 def edge_distance(
-    truth_edges: np.ndarray, edges: np.ndarray, regions: Sequence[Region | None]
-) -> np.ndarray:
+    truth_edges: NDArray[np.bool_], edges: NDArray[np.bool_], regions: Sequence[Region | None]
+) -> NDArray[np.float64]:
     """Mean symmetric distance (n,) between the edges in mm; NaN where either map has none."""
 
     def score(k: int, region: Region) -> float:
@@ -224,11 +238,11 @@ def edge_distance(
 
 
 def _edge_distances(
-    truth: np.ndarray, edges: np.ndarray, region: Region
-) -> tuple[np.ndarray, np.ndarray]:
+    truth: NDArray[np.bool_], edges: NDArray[np.bool_], region: Region
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Distances of the region's edge pixels to the nearest true edge; and the other way round."""
 
-    def nearest(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    def nearest(source: NDArray[np.bool_], target: NDArray[np.bool_]) -> NDArray[np.float64]:
         if not target.any():
             return np.full(int(source[region].sum()), np.inf)
         return ndimage.distance_transform_edt(~target)[region][source[region]]
@@ -239,7 +253,7 @@ def _edge_distances(
 
 def _per_region(
     regions: Sequence[Region | None], score: Callable[[int, Region], float]
-) -> np.ndarray:
+) -> NDArray[np.float64]:
     return np.array([np.nan if r is None else score(k, r) for k, r in enumerate(regions)])
 
 
@@ -257,20 +271,20 @@ class Reference:
         body: (n, H, W) bool.
     """
 
-    slices: np.ndarray
+    slices: NDArray[np.float32]
     regions: tuple[Region | None, ...]
-    edges: np.ndarray
-    body: np.ndarray
+    edges: NDArray[np.bool_]
+    body: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, slices: np.ndarray, labels: np.ndarray | None = None) -> Reference:
+    def of(cls, slices: NDArray[np.float32], labels: NDArray[np.uint8] | None = None) -> Reference:
         """From the real slices (n, H, W) and, when known, their label maps (n, H, W)."""
         shape = (slices.shape[1], slices.shape[2])
         maps = [None] * len(slices) if labels is None else list(labels)
         regions = tuple(joint_region(m, shape) for m in maps)
         return cls(slices, regions, bone_edges(slices), body_mask(slices))
 
-    def compare(self, slices: np.ndarray) -> dict[str, float]:
+    def compare(self, slices: NDArray[np.float32]) -> dict[str, float]:
         """All metrics of one volume (n, H, W) against this truth, as means over its slices."""
         edges = bone_edges(slices)
         local = ssim_map(self.slices, slices)
@@ -292,7 +306,7 @@ class Reference:
         return _mean(empty_floor(self.edges, self.regions))
 
 
-def _mean(values: np.ndarray) -> float:
+def _mean(values: NDArray[np.float64]) -> float:
     values = values[np.isfinite(values)]
     return float(values.mean()) if values.size else float("nan")
 
@@ -301,10 +315,10 @@ def _mean(values: np.ndarray) -> float:
 
 
 def feature_response(
-    generated_off: np.ndarray,
-    generated_on: np.ndarray,
-    truth_off: np.ndarray,
-    truth_on: np.ndarray,
+    generated_off: NDArray[np.float32],
+    generated_on: NDArray[np.float32],
+    truth_off: NDArray[np.float32],
+    truth_on: NDArray[np.float32],
     threshold: float = 0.1,
 ) -> dict[str, float]:
     """How the generated change compares with the true one when one feature is switched on.

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from monai.metrics.fid import get_fid_score
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import alexnet, inception_v3
@@ -79,7 +80,7 @@ class LPIPS:
         self.scale = torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1)
 
     @torch.no_grad()
-    def __call__(self, truth: np.ndarray, image: np.ndarray) -> float:
+    def __call__(self, truth: NDArray[np.float32], image: NDArray[np.float32]) -> float:
         """Mean over slices (n, H, W) in [0, 1], of at least 64 pixels."""
         values = [
             self._distance(a, b)
@@ -115,7 +116,7 @@ class InceptionFeatures:
         self.network.fc = nn.Identity()
 
     @torch.no_grad()
-    def __call__(self, slices: np.ndarray) -> np.ndarray:
+    def __call__(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
         """Slices (n, H, W) in [0, 1] -> features (n, 2048)."""
         mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (_MEAN, _STD))
         parts = []
@@ -125,16 +126,16 @@ class InceptionFeatures:
         return torch.cat(parts).numpy()
 
 
-def frechet_distance(truth: np.ndarray, image: np.ndarray) -> float:
+def frechet_distance(truth: NDArray[np.floating[Any]], image: NDArray[np.floating[Any]]) -> float:
     """FID of two sets of features (n, D); meaningful for n well above D."""
     pair = (torch.from_numpy(v.astype(np.float64)) for v in (image, truth))
     return float(get_fid_score(*pair))
 
 
-def kernel_distance(truth: np.ndarray, image: np.ndarray) -> float:
+def kernel_distance(truth: NDArray[np.floating[Any]], image: NDArray[np.floating[Any]]) -> float:
     """KID (Binkowski et al., ICLR 2018): unbiased squared MMD, cubic kernel, of features (n, D)."""
 
-    def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    def kernel(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         return (a.astype(np.float64) @ b.T / a.shape[1] + 1) ** 3
 
     within = 0.0
@@ -144,5 +145,5 @@ def kernel_distance(truth: np.ndarray, image: np.ndarray) -> float:
     return float(within - 2 * kernel(truth, image).mean())
 
 
-def _coloured(slices: np.ndarray) -> Tensor:
+def _coloured(slices: NDArray[np.float32]) -> Tensor:
     return torch.from_numpy(np.asarray(slices, np.float32))[:, None].expand(-1, 3, -1, -1)

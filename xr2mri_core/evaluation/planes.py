@@ -17,8 +17,11 @@ Rough and comb are of borders where the slices are smoothed by 1.5 px first, of 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from monai.metrics.regression import compute_ssim_and_cs
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from xr2mri_core.evaluation.metrics import SSIM_WINDOW, Region, bone_edges, edge_f1, ssim
@@ -31,7 +34,7 @@ CYCLES = (32, 64, 96)
 _EVERY = {"sagittal": 4, "axial": 4}  # of the reformatted pictures, which are 256
 
 
-def reformatted(slices: np.ndarray, plane: str) -> np.ndarray:
+def reformatted(slices: NDArray[np.float32], plane: str) -> NDArray[np.float32]:
     """Sagittal pictures (W, H, n) or axial ones (H, n, W) of coronal slices (n, H, W)."""
     if plane == "sagittal":
         return slices.transpose(2, 1, 0)
@@ -40,12 +43,12 @@ def reformatted(slices: np.ndarray, plane: str) -> np.ndarray:
     raise ValueError(f"plane {plane!r}: accepted are sagittal and axial")
 
 
-def smoothed(slices: np.ndarray, sigma: float = SMOOTHING) -> np.ndarray:
+def smoothed(slices: NDArray[np.float32], sigma: float = SMOOTHING) -> NDArray[np.float32]:
     """Slices smoothed in their plane, not along depth."""
     return ndimage.gaussian_filter(slices, (0, sigma, sigma)) if sigma else slices
 
 
-def rough(slices: np.ndarray) -> float:
+def rough(slices: NDArray[np.float32]) -> float:
     """Mean square of v[i-1] - 2 v[i] + v[i+1] over that of v[i+1] - v[i-1]; NaN below 3 slices."""
     if len(slices) < 3:
         return float("nan")
@@ -53,7 +56,7 @@ def rough(slices: np.ndarray) -> float:
     return float(np.square(np.diff(slices, 2, axis=0)).mean()) / across if across else float("nan")
 
 
-def comb(slices: np.ndarray) -> float:
+def comb(slices: NDArray[np.float32]) -> float:
     """Share of single-slice spikes among the changes of label along depth; NaN below 3 slices."""
     if len(slices) < 3:
         return float("nan")
@@ -67,7 +70,7 @@ def comb(slices: np.ndarray) -> float:
     return float(np.mean(shares))
 
 
-def lag_correlation(slices: np.ndarray, lag: int) -> float:
+def lag_correlation(slices: NDArray[np.float32], lag: int) -> float:
     """Mean Pearson correlation of whole slices `lag` apart; NaN where there is none."""
     pairs = zip(slices[:-lag], slices[lag:], strict=True)
     rows = [(a.ravel(), b.ravel()) for a, b in pairs if a.std() and b.std()]
@@ -75,7 +78,7 @@ def lag_correlation(slices: np.ndarray, lag: int) -> float:
     return float(np.mean(values)) if values else float("nan")
 
 
-def power(slices: np.ndarray) -> dict[int, float]:
+def power(slices: NDArray[np.float32]) -> dict[int, float]:
     """Mean in-plane power of the middle slices at each of `CYCLES` per field of view."""
     middle = slices[len(slices) // 3 : max(3 * len(slices) // 4, len(slices) // 3 + 1)]
     centred = middle - middle.mean((1, 2), keepdims=True)
@@ -86,7 +89,7 @@ def power(slices: np.ndarray) -> dict[int, float]:
     return {cycles: float(ring.mean()) if ring.size else np.nan for cycles, ring in rings.items()}
 
 
-def coherence(slices: np.ndarray) -> dict[str, float]:
+def coherence(slices: NDArray[np.float32]) -> dict[str, float]:
     """What a volume tells of itself: ``rough``, ``comb`` (smoothed), ``rough_raw``, lags."""
     borders = smoothed(slices)
     return {
@@ -97,7 +100,7 @@ def coherence(slices: np.ndarray) -> dict[str, float]:
     }
 
 
-def ssim_3d(truth: np.ndarray, image: np.ndarray) -> float:
+def ssim_3d(truth: NDArray[np.float32], image: NDArray[np.float32]) -> float:
     """SSIM over windows of 7 x 7 x 7 voxels (sigma 1.5); NaN for fewer than 7 slices."""
     import torch
 
@@ -112,7 +115,7 @@ def ssim_3d(truth: np.ndarray, image: np.ndarray) -> float:
     return float(local.mean())
 
 
-def in_planes(truth: np.ndarray, image: np.ndarray) -> dict[str, float]:
+def in_planes(truth: NDArray[np.float32], image: NDArray[np.float32]) -> dict[str, float]:
     """How an image compares with the truth beside the coronal plane.
 
     Returns:
@@ -130,14 +133,16 @@ def in_planes(truth: np.ndarray, image: np.ndarray) -> dict[str, float]:
     return values
 
 
-def texture(truth: np.ndarray, image: np.ndarray) -> dict[str, float]:
+def texture(truth: NDArray[np.float32], image: NDArray[np.float32]) -> dict[str, float]:
     """In-plane power of an image over the truth's: ``power32``, ``power64``, ``power96``."""
     own, true = power(image), power(truth)
     ratios = {cycles: own[cycles] / true[cycles] if true[cycles] else np.nan for cycles in CYCLES}
     return {f"power{cycles}": ratio for cycles, ratio in ratios.items()}
 
 
-def spread_error(truth: np.ndarray, mean: np.ndarray, std: np.ndarray) -> float:
+def spread_error(
+    truth: NDArray[np.float32], mean: NDArray[np.floating[Any]], std: NDArray[np.floating[Any]]
+) -> float:
     """RMSE of the mean over the root mean square of the predicted deviation: 1 if calibrated."""
     error = float(np.sqrt(np.square(truth - mean).mean()))
     return error / max(float(np.sqrt(np.square(std).mean())), 1e-9)

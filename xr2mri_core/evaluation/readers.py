@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from monai.metrics import compute_average_surface_distance, compute_dice
 from monai.networks.nets import UNet
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 from scipy.stats import rankdata
 from torch import Tensor, nn
@@ -51,7 +52,7 @@ PRESENT = {name.name: (2 if name.name == "V00XRKL" else 1) for name in VARIABLES
 _AT_ONCE = 10  # slices in one pass
 
 
-def structures_of(labels: np.ndarray) -> np.ndarray:
+def structures_of(labels: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
     """Label maps of the phantom (..., H, W) -> 0 (background), 1, ... of `STRUCTURES`, uint8."""
     table = np.zeros(256, np.uint8)
     for index, tissues in enumerate(STRUCTURES.values(), start=1):
@@ -76,7 +77,7 @@ class Segmenter(nn.Module):
         return self.net(slices)
 
     @torch.no_grad()
-    def segment(self, slices: np.ndarray) -> np.ndarray:
+    def segment(self, slices: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
         """Slices (n, H, W) in [0, 1] -> structures (n, H, W) uint8."""
         self.eval()
         parts = torch.from_numpy(np.asarray(slices, np.float32))[:, None].mul(2).sub(1)
@@ -112,7 +113,7 @@ class Grader(nn.Module):
         return self.tell(torch.cat([strongest.flatten(), seen.mean((0, 2, 3))]))
 
     @torch.no_grad()
-    def grade(self, slices: np.ndarray) -> np.ndarray:
+    def grade(self, slices: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """Slices (n, H, W) in [0, 1], right-knee frame -> scores (variables,)."""
         self.eval()
         return self(torch.from_numpy(np.asarray(slices, np.float32))[:, None].mul(2).sub(1)).numpy()
@@ -124,7 +125,7 @@ def joint_crop(slices: Tensor) -> Tensor:
     return slices[..., height // 4 : height - height // 4, :]
 
 
-def presence(features: dict[str, Any]) -> np.ndarray:
+def presence(features: dict[str, Any]) -> NDArray[np.float64]:
     """Grades -> 1 (present), 0 (absent) or NaN (not read) of each variable, in Table I's order."""
     return np.array(
         [
@@ -239,7 +240,7 @@ def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
 # --- what they tell -----------------------------------------------------------------------------
 
 
-def structure_scores(true: np.ndarray, found: np.ndarray) -> dict[str, float]:
+def structure_scores(true: NDArray[np.uint8], found: NDArray[np.uint8]) -> dict[str, float]:
     """Dice and surface distance of each structure of a volume.
 
     Args:
@@ -273,7 +274,7 @@ def structure_scores(true: np.ndarray, found: np.ndarray) -> dict[str, float]:
     return values
 
 
-def feature_auc(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+def feature_auc(scores: NDArray[np.floating[Any]], truth: NDArray[np.float64]) -> dict[str, float]:
     """Area under the ROC curve of each variable.
 
     Args:

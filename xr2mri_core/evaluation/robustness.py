@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from xr2mri_core.datalist import load_datalist, side_and_box
 from xr2mri_core.evaluation.cases import of_each_case
@@ -110,7 +111,7 @@ def _rows(
     truth, _ = read_slices(item, generator.image_size)
     condition = generator.condition_of(item)
 
-    def slices(radiograph: PreparedRadiograph, noise: int = seed) -> np.ndarray:
+    def slices(radiograph: PreparedRadiograph, noise: int = seed) -> NDArray[np.float32]:
         asked = replace(request, num_slices=len(truth), seed=noise)
         return frame_slices(generator.generate(radiograph, condition, asked))
 

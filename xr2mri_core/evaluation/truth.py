@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.errors import DatalistError
 from xr2mri_core.evaluation.metrics import Reference
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from xr2mri_core.volume import GeneratedVolume
 
 Item = Mapping[str, Any]
-Toggle = tuple[str, np.ndarray, np.ndarray]
+Toggle = tuple[str, NDArray[np.float32], NDArray[np.float32]]
 """Variable, true slices with it off, true slices with it on."""
 
 
@@ -34,7 +35,9 @@ class Truth:
     toggles: tuple[Toggle, ...] = ()
 
 
-def read_slices(item: Item, size: int = IMAGE_SIZE) -> tuple[np.ndarray, np.ndarray | None]:
+def read_slices(
+    item: Item, size: int = IMAGE_SIZE
+) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
     """The true slices (n, size, size) in [0, 1] of a datalist item, and its label maps if any.
 
     In the right-knee frame: where the item tells no side, the radiograph tells it, as it does to
@@ -56,7 +59,7 @@ def read_truth(item: Item, variables: Sequence[str] = (), size: int = IMAGE_SIZE
     return Truth(item, Reference.of(slices, labels), toggles)
 
 
-def _toggled(item: Item, name: str, slices: np.ndarray) -> Toggle:
+def _toggled(item: Item, name: str, slices: NDArray[np.float32]) -> Toggle:
     """The phantom of ``item`` made again with one feature switched, everything else the same."""
     from xr2mri_core.phantom import make_case
 
@@ -74,7 +77,7 @@ def _toggled(item: Item, name: str, slices: np.ndarray) -> Toggle:
 
 def mean_volume(
     items: Sequence[Item], cases: int = 200, size: int = IMAGE_SIZE, seed: int = 0
-) -> np.ndarray:
+) -> NDArray[np.float32]:
     """The mean (n, size, size) of at most ``cases`` volumes drawn from ``items``.
 
     They have as many slices as the first drawn: windows of other sequences differ in length.
@@ -87,14 +90,16 @@ def mean_volume(
     return np.asarray(total / (1 + len(others)), np.float32)
 
 
-def frame_slices(generated: GeneratedVolume, volume: np.ndarray | None = None) -> np.ndarray:
+def frame_slices(
+    generated: GeneratedVolume, volume: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """The slices (n, H, W) of a generated volume in the right-knee frame of `read_slices`."""
     slices = volume_to_slices(generated.volume if volume is None else volume)
     left = Laterality.parse(generated.record["laterality"]) is Laterality.LEFT
     return mirror_picture(slices) if left else slices
 
 
-def resampled(slices: np.ndarray, count: int) -> np.ndarray:
+def resampled(slices: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     """``count`` slices of the same window, linearly between the given ones."""
     if len(slices) == count:
         return slices

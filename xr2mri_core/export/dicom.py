@@ -48,6 +48,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_uid
@@ -153,7 +154,7 @@ def _series(
 # --- grey values, content, UIDs -------------------------------------------------------------------
 
 
-def _stored(volume: np.ndarray) -> np.ndarray:
+def _stored(volume: NDArray[np.float32]) -> NDArray[np.uint16]:
     """A volume (W, n, H) in [0, 1] as pictures (n, H, W), little-endian uint16 in 0..4095."""
     if volume.ndim != 3 or 0 in volume.shape or not np.isfinite(volume).all():
         raise VolumeError(
@@ -163,7 +164,9 @@ def _stored(volume: np.ndarray) -> np.ndarray:
     return np.rint(volume_to_slices(np.clip(volume, 0, 1)) * LEVELS).astype("<u2")
 
 
-def _content(header: Dataset, affine: np.ndarray, stored: Mapping[str, np.ndarray]) -> str:
+def _content(
+    header: Dataset, affine: NDArray[np.float64], stored: Mapping[str, NDArray[np.uint16]]
+) -> str:
     """A digest of everything that the files will say."""
     digest = sha256(header.to_json().encode())
     digest.update(np.ascontiguousarray(affine, np.float64).tobytes())
@@ -176,7 +179,7 @@ def _content(header: Dataset, affine: np.ndarray, stored: Mapping[str, np.ndarra
 
 
 def _slices(
-    header: Dataset, pixels: np.ndarray, kind: str, generated: GeneratedVolume, content: str
+    header: Dataset, pixels: NDArray[np.uint16], kind: str, generated: GeneratedVolume, content: str
 ) -> list[Dataset]:
     """The slices of one series: ``pixels`` (n, H, W), posterior first, become anterior first."""
     shared = copy.deepcopy(header)
@@ -232,8 +235,8 @@ def _file(instance: UID) -> FileDataset:
 
 
 def _planes(
-    affine: np.ndarray, shape: tuple[int, ...]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    affine: NDArray[np.float64], shape: tuple[int, ...]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Where the pictures of a RAS volume (W, n, H) lie in DICOM's space, which is LPS.
 
     Returns:

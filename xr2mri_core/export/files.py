@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.volume import NOTICE
 
 _PIECE = 256 << 10  # bytes
 
 
-def nifti_bytes(volume: np.ndarray, affine: np.ndarray, description: str) -> bytes:
+def nifti_bytes(volume: NDArray[Any], affine: NDArray[np.float64], description: str) -> bytes:
     """A NIfTI-1 file: ``volume`` (X, Y, Z) with its RAS ``affine`` (4, 4) in mm.
 
     Args:
@@ -28,7 +29,7 @@ def nifti_bytes(volume: np.ndarray, affine: np.ndarray, description: str) -> byt
 
 
 def nifti_pieces(
-    volume: np.ndarray, affine: np.ndarray, description: str, known: int | None = None
+    volume: NDArray[Any], affine: NDArray[np.float64], description: str, known: int | None = None
 ) -> Iterator[bytes]:
     """The same file piece by piece: all of it at once would be the volume's memory once more.
 
@@ -44,14 +45,16 @@ def nifti_pieces(
     yield from _voxels(volume, volume.dtype.newbyteorder(header.endianness), known)
 
 
-def _voxels(volume: np.ndarray, dtype: np.dtype[Any], known: int | None = None) -> Iterator[bytes]:
+def _voxels(
+    volume: NDArray[Any], dtype: np.dtype[Any], known: int | None = None
+) -> Iterator[bytes]:
     """The voxels of a file, X fastest, in pieces of some 256 KiB or one plane."""
     planes = max(1, _PIECE // max(1, volume[..., :1].nbytes))
     for first in range(0, volume.shape[-1], planes):
         yield _seen(volume[..., first : first + planes], known).astype(dtype).tobytes(order="F")
 
 
-def _seen(part: np.ndarray, known: int | None) -> np.ndarray:
+def _seen(part: NDArray[Any], known: int | None) -> NDArray[Any]:
     if known is None or known >= part.shape[1]:
         return part
     seen = np.zeros_like(part)
@@ -59,7 +62,9 @@ def _seen(part: np.ndarray, known: int | None) -> np.ndarray:
     return seen
 
 
-def write_nifti(path: Path, volume: np.ndarray, affine: np.ndarray, description: str) -> None:
+def write_nifti(
+    path: Path, volume: NDArray[Any], affine: NDArray[np.float64], description: str
+) -> None:
     """Write what `nifti_bytes` returns into a file.
 
     As ``.nii.gz`` compressed lightly and without a time stamp: the same bytes every time.
@@ -69,7 +74,7 @@ def write_nifti(path: Path, volume: np.ndarray, affine: np.ndarray, description:
     nib.save(_nifti(volume, affine, description), path)
 
 
-def _nifti(volume: np.ndarray, affine: np.ndarray, description: str) -> Any:
+def _nifti(volume: NDArray[Any], affine: NDArray[np.float64], description: str) -> Any:
     import nibabel as nib
 
     image = nib.Nifti1Image(volume, affine)
@@ -80,7 +85,7 @@ def _nifti(volume: np.ndarray, affine: np.ndarray, description: str) -> Any:
     return image
 
 
-def npy_pieces(volume: np.ndarray, known: int | None = None) -> Iterator[bytes]:
+def npy_pieces(volume: NDArray[Any], known: int | None = None) -> Iterator[bytes]:
     """A NumPy file (format 1.0, C order) of ``volume`` (X, Y, Z) piece by piece."""
     head = io.BytesIO()
     layout = {"descr": volume.dtype.str, "fortran_order": False, "shape": volume.shape}
@@ -91,7 +96,7 @@ def npy_pieces(volume: np.ndarray, known: int | None = None) -> Iterator[bytes]:
         yield _seen(volume[first : first + rows], known).tobytes()
 
 
-def nrrd_bytes(volume: np.ndarray, affine: np.ndarray, description: str) -> bytes:
+def nrrd_bytes(volume: NDArray[np.float32], affine: NDArray[np.float64], description: str) -> bytes:
     """Return an NRRD file: the voxels of `nifti_bytes`, the affine turned from RAS to ITK's LPS.
 
     Compressed lightly; the same bytes every time, which pynrrd's comment with the date forbids.
@@ -101,7 +106,7 @@ def nrrd_bytes(volume: np.ndarray, affine: np.ndarray, description: str) -> byte
 
 
 def nrrd_pieces(
-    volume: np.ndarray, affine: np.ndarray, description: str, known: int | None = None
+    volume: NDArray[Any], affine: NDArray[np.float64], description: str, known: int | None = None
 ) -> Iterator[bytes]:
     """The same file piece by piece, as `nifti_pieces`."""
     kinds = {"f4": "float", "f8": "double"}
@@ -130,7 +135,9 @@ def nrrd_pieces(
     yield packer.flush()
 
 
-def write_nrrd(path: Path, volume: np.ndarray, affine: np.ndarray, description: str) -> None:
+def write_nrrd(
+    path: Path, volume: NDArray[np.float32], affine: NDArray[np.float64], description: str
+) -> None:
     """Write what `nrrd_bytes` returns into a file."""
     path.write_bytes(nrrd_bytes(volume, affine, description))
 
@@ -151,7 +158,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def write_png(path: Path, image: np.ndarray, comment: str = NOTICE) -> None:
+def write_png(path: Path, image: NDArray[np.float32], comment: str = NOTICE) -> None:
     """``image`` (H, W) in [0, 1] as 8-bit grey PNG with ``comment`` in its text chunk."""
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.volume import NOTICE
 
 
 def montage(
-    slices: np.ndarray, radiograph: np.ndarray | None = None, tiles: int = 12, columns: int = 6
-) -> np.ndarray:
+    slices: NDArray[np.float32],
+    radiograph: NDArray[np.float32] | None = None,
+    tiles: int = 12,
+    columns: int = 6,
+) -> NDArray[np.float32]:
     """A contact sheet of a volume.
 
     Args:
@@ -24,14 +28,16 @@ def montage(
         (rows * H + caption, columns * W) in [0, 1], with the words "synthetic, not for diagnosis".
     """
     chosen = np.unique(np.linspace(0, len(slices) - 1, min(tiles, len(slices))).round().astype(int))
-    pictures: list[np.ndarray] = [] if radiograph is None else [radiograph]
+    pictures: list[NDArray[np.float32]] = [] if radiograph is None else [radiograph]
     pictures += [slices[k] for k in chosen]
     titles = [] if radiograph is None else ["radiograph"]
     titles += [f"slice {k + 1}/{len(slices)}" for k in chosen]
     return _sheet(pictures, titles, columns)
 
 
-def _sheet(pictures: Sequence[np.ndarray], titles: Sequence[str], columns: int) -> np.ndarray:
+def _sheet(
+    pictures: Sequence[NDArray[np.float32]], titles: Sequence[str], columns: int
+) -> NDArray[np.float32]:
     from PIL import Image, ImageDraw
 
     height, width = pictures[0].shape

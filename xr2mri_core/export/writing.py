@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.errors import OutputError
 from xr2mri_core.export.dicom import write_dicom_series
@@ -21,7 +22,7 @@ SUFFIXES: dict[str, str] = {"nifti": ".nii.gz", "nrrd": ".nrrd", "dicom": "_dico
 """What follows the name; DICOM is a folder of files, see `dicom`."""
 
 
-def volumes_of(generated: GeneratedVolume) -> Iterator[tuple[str, str, np.ndarray, str]]:
+def volumes_of(generated: GeneratedVolume) -> Iterator[tuple[str, str, NDArray[np.float32], str]]:
     """Each volume that there is: ``volume``, ``mean`` or ``std``; what it is (of the first, sample
     or mean); its voxels; and the description for its file.
     """

@@ -7,9 +7,10 @@ stream states itself. What is known to be harmless is mended, with a warning whe
 from __future__ import annotations
 
 import logging
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import generate_pixel_data_frame
@@ -107,7 +108,9 @@ def pixel_layout(header: Dataset) -> tuple[PixelLayout, tuple[str, ...]]:
     return layout, tuple(notes)
 
 
-def grey_values(dataset: Dataset, layout: PixelLayout) -> tuple[np.ndarray, tuple[str, ...]]:
+def grey_values(
+    dataset: Dataset, layout: PixelLayout
+) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     """The picture (rows, columns) float32, rescaled, with bone bright, and warnings.
 
     MONOCHROME1 shows the lowest value white: values are reflected within the range that Bits
@@ -138,7 +141,7 @@ def grey_values(dataset: Dataset, layout: PixelLayout) -> tuple[np.ndarray, tupl
 # --- decoding -------------------------------------------------------------------------------------
 
 
-def _decoded(dataset: Dataset, layout: PixelLayout) -> np.ndarray:
+def _decoded(dataset: Dataset, layout: PixelLayout) -> NDArray[np.integer[Any]]:
     """Values as they are stored: (rows, columns) or (rows, columns, 3)."""
     for keyword in ("FloatPixelData", "DoubleFloatPixelData"):
         if keyword in dataset:
@@ -253,8 +256,8 @@ def _check_rle(frame: bytes, layout: PixelLayout) -> None:
 
 
 def _with_true_planes(
-    raw: np.ndarray, dataset: Dataset, layout: PixelLayout
-) -> tuple[np.ndarray, tuple[str, ...]]:
+    raw: NDArray[np.integer[Any]], dataset: Dataset, layout: PixelLayout
+) -> tuple[NDArray[np.integer[Any]], tuple[str, ...]]:
     """The colours by plane, or by pixel, where they are grey that way and not as it is stated."""
     if raw.ndim != 3 or syntax_of(dataset).is_compressed or layout.photometric != "RGB":
         return raw, ()
@@ -274,7 +277,7 @@ def _with_true_planes(
     )
 
 
-def _is_grey(colour: np.ndarray) -> bool:
+def _is_grey(colour: NDArray[np.integer[Any]]) -> bool:
     return all(
         bool((colour[rows, :, 1:] == colour[rows, :, :1]).all()) for rows in blocks_of(colour)
     )
@@ -283,7 +286,9 @@ def _is_grey(colour: np.ndarray) -> bool:
 # --- colour ---------------------------------------------------------------------------------------
 
 
-def _grey(raw: np.ndarray, dataset: Dataset, layout: PixelLayout) -> np.ndarray:
+def _grey(
+    raw: NDArray[np.integer[Any]], dataset: Dataset, layout: PixelLayout
+) -> NDArray[np.float32]:
     """The grey picture of one that is stored in colours."""
     if layout.photometric == "PALETTE COLOR":
         if "RedPaletteColorLookupTableData" not in dataset:
@@ -303,8 +308,8 @@ def _grey(raw: np.ndarray, dataset: Dataset, layout: PixelLayout) -> np.ndarray:
 
 
 def _with_true_sign(
-    raw: np.ndarray, layout: PixelLayout
-) -> tuple[np.ndarray, PixelLayout, tuple[str, ...]]:
+    raw: NDArray[np.integer[Any]], layout: PixelLayout
+) -> tuple[NDArray[np.integer[Any]], PixelLayout, tuple[str, ...]]:
     """The values, signed or not as the picture shows them, where the header says the contrary.
 
     Read the wrong way, one half of the values lies above the other, and where the picture passes
@@ -319,7 +324,7 @@ def _with_true_sign(
         return raw, layout, ()  # beyond the bits that are stored
     spare = 8 * width - layout.stored
 
-    def read(values: np.ndarray, with_sign: bool) -> np.ndarray:
+    def read(values: NDArray[np.integer[Any]], with_sign: bool) -> NDArray[np.integer[Any]]:
         moved = values.view(f"u{width}") << spare
         return moved.view(f"i{width}") >> spare if with_sign else moved >> spare
 
@@ -336,14 +341,14 @@ def _with_true_sign(
     return read(raw, not layout.signed), layout._replace(signed=not layout.signed), (note,)
 
 
-def _steps(rows: np.ndarray) -> np.ndarray:
+def _steps(rows: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
     """How much neighbours along a row differ."""
     return np.abs(np.diff(rows.astype(np.float32), axis=1))
 
 
 def _within_bits(
-    raw: np.ndarray, padded: np.ndarray, layout: PixelLayout, compressed: bool
-) -> tuple[np.ndarray, int, tuple[str, ...]]:
+    raw: NDArray[np.integer[Any]], padded: NDArray[np.bool_], layout: PixelLayout, compressed: bool
+) -> tuple[NDArray[np.integer[Any]], int, tuple[str, ...]]:
     """Values without what may be kept in the bits around Bits Stored, and how many bits they have.
 
     Bits above High Bit belong to overlays, or repeat the sign, or Bits Stored is wrong and they are
@@ -374,7 +379,7 @@ def _within_bits(
     return whole, bits, (note,)
 
 
-def _rough(values: np.ndarray, padded: np.ndarray) -> float:
+def _rough(values: NDArray[np.integer[Any]], padded: NDArray[np.bool_]) -> float:
     """Sum of the differences of neighbours, padding left out."""
     rough = 0.0
     for rows in blocks_of(values):
@@ -389,8 +394,8 @@ def _rough(values: np.ndarray, padded: np.ndarray) -> float:
 
 
 def _padded(
-    stored: np.ndarray, dataset: Dataset, layout: PixelLayout
-) -> tuple[np.ndarray, tuple[str, ...]]:
+    stored: NDArray[np.integer[Any]], dataset: Dataset, layout: PixelLayout
+) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
     """Where the picture is padding: Pixel Padding Value, up to Pixel Padding Range Limit.
 
     Files give them as unsigned numbers in signed data, and beyond Bits Stored: they are compared
@@ -411,7 +416,7 @@ def _padded(
     return (stored >= min(ends)) & (stored <= max(ends)), ()
 
 
-def _values(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
+def _values(stored: NDArray[Any], dataset: Dataset) -> NDArray[np.float32]:
     """`rescaled` of a whole picture as float32."""
     values = np.empty(stored.shape, np.float32)
     for rows in blocks_of(stored):
@@ -419,7 +424,7 @@ def _values(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
     return values
 
 
-def rescaled(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
+def rescaled(stored: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
     """Values after the Modality LUT or Rescale Slope and Intercept; empty ones change nothing.
 
     Raises:
@@ -444,7 +449,9 @@ def rescaled(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
     return stored.astype(np.float64) * slope + intercept
 
 
-def _looked_up(stored: np.ndarray, table: Dataset, dataset: Dataset) -> np.ndarray:
+def _looked_up(
+    stored: NDArray[np.integer[Any]], table: Dataset, dataset: Dataset
+) -> NDArray[np.float64]:
     """Values by a Modality LUT of any number of bits (PS3.3, C.11.1.1)."""
     try:
         entries, first, bits = (int(float(text)) for text in texts_of(table, "LUTDescriptor"))

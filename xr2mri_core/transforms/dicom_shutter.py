@@ -7,6 +7,7 @@ rectangle, a circle, a polygon, or what lies within all of these. A display show
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from pydicom import Dataset
 
@@ -19,7 +20,7 @@ _EDGES = ("ShutterUpperHorizontalEdge", "ShutterLeftVerticalEdge",
           "ShutterLowerHorizontalEdge", "ShutterRightVerticalEdge")  # fmt: skip
 
 
-def hide(pixels: np.ndarray, header: Dataset) -> None:
+def hide(pixels: NDArray[np.float32], header: Dataset) -> None:
     """Make what a display hides as dark as the darkest of what it shows.
 
     Args:

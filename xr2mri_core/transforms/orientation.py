@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 Edges = tuple[float, float, float, float]
@@ -52,7 +54,7 @@ class Turn:
             return "mirrored" if only else "mirrored and turned"
         return "turned by 90 degrees" if self.transposed else "left as it lies"
 
-    def upright(self, pixels: np.ndarray) -> np.ndarray:
+    def upright(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """The upright picture of one (rows, columns) as it lies in its file."""
         if self.stretch != (1.0, 1.0):
             rows, columns = (
@@ -64,7 +66,7 @@ class Turn:
             pixels = pixels.T
         return pixels[tuple(slice(None, None, -1 if flip else None) for flip in self.flipped)]
 
-    def lying(self, pixels: np.ndarray) -> np.ndarray:
+    def lying(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """The upright picture (rows, columns) turned back as it lies, its pixels still square."""
         pixels = pixels[tuple(slice(None, None, -1 if flip else None) for flip in self.flipped)]
         return pixels.T if self.transposed else pixels

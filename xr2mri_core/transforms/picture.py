@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.errors import RadiographError
 from xr2mri_core.geometry import Laterality
@@ -52,7 +53,7 @@ class Picture(NamedTuple):
         header: the pydicom Dataset of a DICOM file, without its pixels; None for other files.
     """
 
-    pixels: np.ndarray
+    pixels: NDArray[np.float32]
     spacing: tuple[float, float] | None = None
     laterality: Laterality | None = None
     warnings: tuple[str, ...] = ()
@@ -115,7 +116,7 @@ def check_scans(content: bytes) -> None:
         )
 
 
-def check_pixels(pixels: np.ndarray) -> np.ndarray:
+def check_pixels(pixels: NDArray[Any]) -> NDArray[np.float32]:
     """Return ``pixels`` (rows, columns) as float32, refusing what cannot be a radiograph.
 
     Raises:
@@ -141,7 +142,7 @@ def check_pixels(pixels: np.ndarray) -> np.ndarray:
     return pixels
 
 
-def few_values(pixels: np.ndarray) -> tuple[str, ...]:
+def few_values(pixels: NDArray[np.float32]) -> tuple[str, ...]:
     """A warning for a picture (rows, columns) of so few grey values that it is a mask."""
     step = max(1, pixels.size // _SEEN)
     if len(np.unique(pixels.ravel()[::step])) >= _FEW or len(np.unique(pixels)) >= _FEW:
@@ -152,7 +153,7 @@ def few_values(pixels: np.ndarray) -> tuple[str, ...]:
     )
 
 
-def blocks_of(pixels: np.ndarray) -> Iterator[slice]:
+def blocks_of(pixels: NDArray[Any]) -> Iterator[slice]:
     """A picture's rows, some at a time."""
     for start in range(0, len(pixels), _ROWS_AT_ONCE):
         yield slice(start, start + _ROWS_AT_ONCE)
@@ -169,12 +170,12 @@ class ColourRows(Protocol):
     """A colour picture (rows, columns, 3 or more), read some rows at a time."""
 
     shape: tuple[int, ...]
-    dtype: np.dtype
+    dtype: np.dtype[Any]
 
-    def __getitem__(self, rows: slice, /) -> np.ndarray: ...
+    def __getitem__(self, rows: slice, /) -> NDArray[Any]: ...
 
 
-def grey_of(colour: np.ndarray | ColourRows) -> np.ndarray:
+def grey_of(colour: NDArray[Any] | ColourRows) -> NDArray[np.float32]:
     """Return the grey (rows, columns) of an RGB picture (rows, columns, 3) without colour.
 
     Raises:

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch.nn.functional import avg_pool2d
 
@@ -54,12 +55,12 @@ _POOL = 4
 _FINE, _COARSE, _AROUND = 2.0, 8.0, 12.0  # pixels of 64 in a crop
 
 
-def polarity(crop: np.ndarray) -> float:
+def polarity(crop: NDArray[np.float32]) -> float:
     """Log-odds that bone is bright in a crop around a knee (rows, columns), square or nearly."""
     return float(middle_scales(crop).ravel() @ _template())
 
 
-def middle_scales(crop: np.ndarray) -> np.ndarray:
+def middle_scales(crop: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Return the middle scales (16, 16) of a picture, about 5 to 18 mm, of equal local strength.
 
     An odd function: ``middle_scales(-crop) == -middle_scales(crop)``.
@@ -73,7 +74,7 @@ def middle_scales(crop: np.ndarray) -> np.ndarray:
     return band.reshape(_SIZE // _POOL, _POOL, _SIZE // _POOL, _POOL).mean(axis=(1, 3))
 
 
-def _clipped(crop: np.ndarray, low: float, high: float) -> torch.Tensor:
+def _clipped(crop: NDArray[np.floating[Any]], low: float, high: float) -> torch.Tensor:
     """A crop with its extremes cut off; a large one smaller, made so some rows at a time."""
     factor = max(1, min(crop.shape) // _ENOUGH)
     if crop.size <= LARGE or factor == 1:
@@ -86,7 +87,7 @@ def _clipped(crop: np.ndarray, low: float, high: float) -> torch.Tensor:
 
 
 @lru_cache(maxsize=1)
-def _template() -> np.ndarray:
+def _template() -> NDArray[np.float64]:
     from safetensors.numpy import load_file
 
     return load_file(TEMPLATE)["template"].astype(np.float64)

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from nibabel.orientations import io_orientation
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from pydicom import Dataset
 
@@ -64,12 +65,14 @@ class RadiographFile(NamedTuple):
     """
 
     name: str
-    pixels: np.ndarray
+    pixels: NDArray[np.float32]
     info: dict[str, Any]
     header: Dataset | None = None
 
 
-def read_radiograph(path: str | Path, detached: bool = False) -> tuple[np.ndarray, dict[str, Any]]:
+def read_radiograph(
+    path: str | Path, detached: bool = False
+) -> tuple[NDArray[np.float32], dict[str, Any]]:
     """Read a radiograph as it is displayed, with bone bright.
 
     DICOM: upright by its Patient Orientation, rescaled, MONOCHROME1 inverted, no VOI window; see
@@ -226,14 +229,14 @@ class _Rows:
     def __init__(self, image: Image.Image) -> None:
         self.image = image
         self.shape: tuple[int, ...] = (image.height, image.width, 3)
-        self.dtype: np.dtype = np.dtype(np.uint8)
+        self.dtype: np.dtype[Any] = np.dtype(np.uint8)
 
-    def __getitem__(self, rows: slice) -> np.ndarray:
+    def __getitem__(self, rows: slice) -> NDArray[np.uint8]:
         top, bottom, _ = rows.indices(self.image.height)
         return np.asarray(self.image.crop((0, top, self.image.width, bottom)))[..., :3]
 
 
-def _check_opaque(opaque: np.ndarray | bool) -> None:
+def _check_opaque(opaque: NDArray[np.bool_] | bool) -> None:
     if not np.all(opaque):
         raise RadiographError("has transparent pixels; save it without transparency")
 

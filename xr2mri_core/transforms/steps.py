@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
 from xr2mri_core.geometry import Laterality
@@ -44,7 +45,7 @@ class KeyedStep:
                 raise KeyError(f"no {key!r} in the data")
 
 
-def unit_range(picture: np.ndarray) -> np.ndarray:
+def unit_range(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     """Bring the network's [-1, 1] to float32 in [0, 1]; what lies beyond is cut off."""
     return np.clip((picture + 1) / 2, 0, 1).astype(np.float32)
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.errors import shown
 from xr2mri_core.transforms.formats.stored import (
@@ -80,7 +81,7 @@ def open_metaimage(stream: BinaryIO, header: Path | None = None) -> StoredImage:
     if not local:
         beside(header, place).close()
 
-    def load() -> np.ndarray:
+    def load() -> NDArray[Any]:
         with stream if local else beside(header, place) as data:
             if start:
                 data.seek(*((-size, 2) if start == -1 else (start, 0)))
@@ -127,7 +128,7 @@ class _Fields:
             raise FormatError(f"{name} {shown(text)}; whole numbers are accepted")
         return [int(part) for part in text.split()]
 
-    def numbers(self, names: tuple[str, ...], count: int) -> np.ndarray | None:
+    def numbers(self, names: tuple[str, ...], count: int) -> NDArray[np.float64] | None:
         """The first of these that is there; None where there is none."""
         for name in names:
             if name in self._values:
@@ -147,7 +148,7 @@ def _is_last(line: bytes) -> bool:
     return line.split(b"=")[0].strip() == b"ElementDataFile"
 
 
-def _affine(fields: _Fields, axes: int) -> np.ndarray:
+def _affine(fields: _Fields, axes: int) -> NDArray[np.float64]:
     steps = fields.numbers(("ElementSpacing", "ElementSize"), axes)
     turn = fields.numbers(("TransformMatrix", "Rotation", "Orientation"), axes * axes)
     directions = np.eye(axes) if turn is None else turn.reshape(axes, axes).T

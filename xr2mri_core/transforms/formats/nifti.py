@@ -15,6 +15,7 @@ from nibabel.orientations import aff2axcodes
 from nibabel.spatialimages import HeaderDataError
 from nibabel.volumeutils import apply_read_scaling
 from nibabel.wrapstruct import WrapStructError
+from numpy.typing import NDArray
 
 from xr2mri_core.errors import shown
 from xr2mri_core.transforms.formats.stored import (
@@ -64,7 +65,7 @@ def open_nifti(stream: BinaryIO, header: Path | None = None) -> StoredImage:
     if not np.isfinite(affine).all():
         raise FormatError("its affine holds values that are not numbers")
 
-    def load() -> np.ndarray:
+    def load() -> NDArray[Any]:
         with stream if not apart else beside(header, _image_name(header)) as data:
             read_exactly(data, before)
             content = read_exactly(data, size)
@@ -107,7 +108,7 @@ class _Stated(NamedTuple):
     shape: tuple[int, ...]
     dtype: Any
     offset: int
-    affine: np.ndarray
+    affine: NDArray[np.float64]
     oriented: bool
     doubts: tuple[str, ...]
     scaling: tuple[float | None, float | None]
@@ -138,7 +139,7 @@ def _bytes_before(offset: int, read: int, apart: bool) -> int:
     return offset - read
 
 
-def _orientation(described: Any) -> tuple[np.ndarray, bool, tuple[str, ...]]:
+def _orientation(described: Any) -> tuple[NDArray[np.float64], bool, tuple[str, ...]]:
     """The affine (4, 4), whether the header states it, and what it says against itself.
 
     The sform counts before the qform, where it is a matrix of full rank. A header with neither
@@ -165,7 +166,7 @@ def _orientation(described: Any) -> tuple[np.ndarray, bool, tuple[str, ...]]:
     return np.asarray(described.get_base_affine(), float), written, ()
 
 
-def _apart(one: np.ndarray, other: np.ndarray) -> bool:
+def _apart(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
     """Whether two affines name different parts of the patient for an axis of the image."""
     return aff2axcodes(one) != aff2axcodes(other)
 

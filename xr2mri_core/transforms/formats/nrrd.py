@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 import nrrd
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.errors import shown
 from xr2mri_core.transforms.formats.stored import (
@@ -74,7 +75,7 @@ def open_nrrd(stream: BinaryIO, header: Path | None = None) -> StoredImage:
     size = check_bytes(sizes, _numbers(fields, [0], b"").dtype.itemsize)
     grid = [index for index in range(len(sizes)) if index != axis]
 
-    def load() -> np.ndarray:
+    def load() -> NDArray[Any]:
         with stream if "data file" not in fields else beside(header, fields["data file"]) as data:
             lines, count = fields.get("line skip", 0), fields.get("byte skip", 0)
             if count == -1 and encoding == "raw":
@@ -130,7 +131,7 @@ def _fields(lines: list[bytes]) -> dict[str, Any]:
 
 def _numbers(
     fields: Mapping[str, Any], sizes: list[int], content: bytes, encoding: str = "raw"
-) -> np.ndarray:
+) -> NDArray[Any]:
     """Return the numbers in ``content``, (*sizes) in file order; an empty one tells the type."""
     described = {name: fields[name] for name in _OF_THE_VOXELS if name in fields}
     described |= {"dimension": len(sizes), "sizes": np.array(sizes), "encoding": encoding}
@@ -158,7 +159,7 @@ def _component_axis(fields: Mapping[str, Any], sizes: list[int]) -> int | None:
     return found.pop() if found else None
 
 
-def _affine(fields: Mapping[str, Any], grid: list[int], axes: int) -> np.ndarray:
+def _affine(fields: Mapping[str, Any], grid: list[int], axes: int) -> NDArray[np.float64]:
     """Return the RAS affine (4, 4) of the axes ``grid`` among ``axes``."""
     if "space directions" in fields:
         directions = np.asarray(fields["space directions"], float)[grid].T

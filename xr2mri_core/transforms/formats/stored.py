@@ -11,9 +11,10 @@ import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.errors import InputError, shown
 
@@ -46,10 +47,10 @@ class StoredImage:
 
     shape: tuple[int, ...]
     components: int
-    affine: np.ndarray
+    affine: NDArray[np.float64]
     oriented: bool
     nbytes: int
-    load: Callable[[], np.ndarray]
+    load: Callable[[], NDArray[Any]]
     lies: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
 
@@ -182,8 +183,8 @@ def header_lines(stream: BinaryIO, is_last: Callable[[bytes], bool]) -> list[byt
 
 
 def affine_of(
-    directions: np.ndarray, origin: np.ndarray | None = None, lps: bool = True
-) -> np.ndarray:
+    directions: NDArray[np.float64], origin: NDArray[np.float64] | None = None, lps: bool = True
+) -> NDArray[np.float64]:
     """Return a RAS affine (4, 4).
 
     Args:
