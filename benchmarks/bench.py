@@ -28,6 +28,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.recipe import PRECISIONS
 
@@ -111,7 +112,9 @@ def _phantom(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _volume(
-    arguments: argparse.Namespace, name: str, generate: Callable[[Any, dict[str, Path]], np.ndarray]
+    arguments: argparse.Namespace,
+    name: str,
+    generate: Callable[[Any, dict[str, Path]], NDArray[np.float32]],
 ) -> dict[str, Any]:
     """One case, from the file of the radiograph to the slices."""
     from xr2mri_core.generation import KneeMRIGenerator
@@ -129,7 +132,7 @@ def _ours(name: str, **request: Any) -> Callable[[argparse.Namespace], dict[str,
     def worker(arguments: argparse.Namespace) -> dict[str, Any]:
         from xr2mri_core.geometry import volume_to_slices
 
-        def generate(generator: Any, case: dict[str, Path]) -> np.ndarray:
+        def generate(generator: Any, case: dict[str, Path]) -> NDArray[np.float32]:
             made = generator.generate(
                 case["radiograph"], _features(case), num_slices=arguments.slices, **request
             )
@@ -150,7 +153,7 @@ def _plain(arguments: argparse.Namespace) -> dict[str, Any]:
     from xr2mri_core.transforms.radiograph import radiograph_transforms
 
     @torch.inference_mode()
-    def generate(generator: Any, case: dict[str, Path]) -> np.ndarray:
+    def generate(generator: Any, case: dict[str, Path]) -> NDArray[np.float32]:
         model = generator.model
         data = radiograph_transforms()({"radiograph": str(case["radiograph"])})
         y = torch.as_tensor(np.asarray(data["radiograph"]))[None]

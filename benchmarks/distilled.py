@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from xr2mri_core.datalist import load_datalist, side_and_box
@@ -80,7 +81,7 @@ def main(words: Sequence[str] | None = None) -> None:
         ways += [Way("teacher", sampler, steps) for sampler in arguments.samplers]
         ways.append(Way("student", "ddim", steps))
     found: dict[Way, list[dict[str, float]]] = defaultdict(list)
-    read: dict[Way, list[np.ndarray]] = defaultdict(list)
+    read: dict[Way, list[NDArray[np.float32]]] = defaultdict(list)
     grader = _grader(arguments.grader)
     items = load_datalist(arguments.datalist, arguments.split)[:: arguments.every]
     items = items[: arguments.cases]
@@ -118,7 +119,7 @@ def _case(
     ways: Sequence[Way],
     goal: Way,
     middle: int | None,
-) -> Iterator[tuple[Way, np.ndarray, dict[str, float]]]:
+) -> Iterator[tuple[Way, NDArray[np.float32], dict[str, float]]]:
     """What each way draws for a case, the goal first, and its numbers."""
     from xr2mri_core.evaluation.metrics import Reference
 
@@ -134,7 +135,7 @@ def _case(
         )  # fmt: skip
     depths = np.linspace(0, 1, count)[kept]
     radiograph = teacher.read(Path(item["radiograph"]), **side_and_box(item))
-    aim: np.ndarray | None = None
+    aim: NDArray[np.float32] | None = None
     for way in ways:
         made = models[way.who].generate(
             radiograph,
@@ -157,7 +158,7 @@ def _case(
         )
 
 
-def in_order(scores: np.ndarray, grades: np.ndarray) -> float:
+def in_order(scores: NDArray[np.float32], grades: NDArray[np.float64]) -> float:
     """Pooled over variables and cases (cases, variables): the area under the ROC curve."""
     known = ~np.isnan(grades)
     ranks, present = rankdata(scores[known]), grades[known] > 0

@@ -11,9 +11,11 @@ import argparse
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.ndimage import binary_erosion
 
@@ -44,20 +46,20 @@ REGIONS: dict[str, tuple[tuple[Tissue, ...], int]] = {
 of it counts, partial volume with it."""
 
 
-def normalised(volume: np.ndarray) -> np.ndarray:
+def normalised(volume: NDArray[Any]) -> NDArray[np.float32]:
     """A volume (X, slices, Z) between 0 and 1, as the training has it."""
     low, high = np.percentile(volume, CLIP_PERCENTILES)
     return np.clip((volume.astype(np.float32) - low) / (high - low), 0, 1)
 
 
-def phantom(seed: int) -> tuple[np.ndarray, np.ndarray]:
+def phantom(seed: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """A patient's normalised window of slices, and the labels there: (256, 50, 256)."""
     case = make_case(seed)
     window = slice(*slice_window(case.mri.shape[1]))
     return normalised(case.mri[:, window]), case.labels[:, window]
 
 
-def region_means(volume: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def region_means(volume: NDArray[np.float32], labels: NDArray[np.uint8]) -> dict[str, float]:
     """Mean grey of each region of a phantom, relative to the top grey."""
     inside = volume > 0  # not the wedges beyond the field of view
     means = {}
@@ -69,7 +71,7 @@ def region_means(volume: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     return means
 
 
-def box_means(volume: np.ndarray) -> dict[str, float]:
+def box_means(volume: NDArray[np.float32]) -> dict[str, float]:
     """Mean grey of each region of the real volume: of its boxes' means."""
     pictures = np.stack([picture(volume[:, i]) for i in range(volume.shape[1])])
     regions = json.loads(BOXES.read_text(encoding="utf-8"))["regions"]
@@ -79,12 +81,12 @@ def box_means(volume: np.ndarray) -> dict[str, float]:
     }
 
 
-def picture(section: np.ndarray) -> np.ndarray:
+def picture(section: NDArray[np.float32]) -> NDArray[np.float32]:
     """A coronal or axial section of a RAS volume, the patient's right on the left."""
     return np.rot90(section)[:, ::-1]
 
 
-def lags(volume: np.ndarray) -> list[float]:
+def lags(volume: NDArray[np.float32]) -> list[float]:
     """Mean correlation of slices `LAGS` apart."""
     flat = volume.transpose(1, 0, 2).reshape(volume.shape[1], -1)
     unit = flat - flat.mean(1, keepdims=True)
@@ -92,7 +94,7 @@ def lags(volume: np.ndarray) -> list[float]:
     return [float((unit[k:] * unit[:-k]).sum(1).mean()) for k in LAGS]
 
 
-def spectrum(volume: np.ndarray) -> np.ndarray:
+def spectrum(volume: NDArray[np.float32]) -> NDArray[np.float64]:
     """Power of the coronal slices in the middle by radius, 0 to 128 cycles of the field of view."""
     middle = volume[:, volume.shape[1] // 3 : 3 * volume.shape[1] // 4]
     middle = middle - middle.mean((0, 2), keepdims=True)
@@ -103,7 +105,9 @@ def spectrum(volume: np.ndarray) -> np.ndarray:
     return (total / np.bincount(radius.ravel()))[: power.shape[0] // 2 + 1]
 
 
-def table(real: np.ndarray, phantoms: Iterable[tuple[np.ndarray, np.ndarray]]) -> str:
+def table(
+    real: NDArray[np.float32], phantoms: Iterable[tuple[NDArray[np.float32], NDArray[np.uint8]]]
+) -> str:
     """The figures of both, line by line, as Markdown."""
     greys, coherence, powers, tops = [], [], [], []
     for volume, labels in phantoms:
@@ -113,7 +117,7 @@ def table(real: np.ndarray, phantoms: Iterable[tuple[np.ndarray, np.ndarray]]) -
         tops.append((volume >= 1).mean())
     lines = ["| figure | real | phantoms, mean (sd) | phantom / real |", "|---|---|---|---|"]
 
-    def row(name: str, true: float, ours: np.ndarray, ratio: bool = True) -> None:
+    def row(name: str, true: float, ours: NDArray[np.float64], ratio: bool = True) -> None:
         mean = float(np.mean(ours))
         apart = f"{mean / true:.2f}" if ratio else f"{mean - true:+.3f} (difference)"
         lines.append(f"| {name} | {true:.3f} | {mean:.3f} ({np.std(ours):.3f}) | {apart} |")
@@ -135,7 +139,7 @@ def table(real: np.ndarray, phantoms: Iterable[tuple[np.ndarray, np.ndarray]]) -
     return "\n".join(lines)
 
 
-def draw(volumes: Sequence[tuple[str, np.ndarray]], size: int = 212) -> Image.Image:
+def draw(volumes: Sequence[tuple[str, NDArray[np.float32]]], size: int = 212) -> Image.Image:
     """Rows of volumes: three coronal slices, a sagittal and an axial one."""
     rows = []
     for name, volume in volumes:

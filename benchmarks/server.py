@@ -40,6 +40,7 @@ import torch
 from attacker import Attacking
 from clients import CLIENTS, MODEL, SMALL, Item, infer, located, start, voxels
 from latency import latencies
+from numpy.typing import NDArray
 from served import ATTACKER, Served
 
 from xr2mri_core.generation import KneeMRIGenerator
@@ -112,7 +113,7 @@ def _overhead(
         work = alike.submit(generator.generate, study, num_slices=slices, seed=seed, box=box)
         return work.result().volume.tobytes("F")
 
-    spent: dict[str, list[np.ndarray]] = {"http": [], "bare": []}
+    spent: dict[str, list[NDArray[np.float64]]] = {"http": [], "bare": []}
     for turn in range(pairs + 1):
         made = []
         for way in ("http", "bare") if turn % 2 else ("bare", "http"):

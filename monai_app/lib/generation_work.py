@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+from numpy.typing import NDArray
 
 from monai_app.lib.device_queue import Afterwards, DeviceLost, Job
 from monai_app.lib.device_worker import DeviceWorker
@@ -68,7 +69,7 @@ class Generation:
         self._generator: KneeMRIGenerator | None = generator
         self._radiograph: PreparedRadiograph | None = radiograph
         self._condition = condition
-        self._partial: np.ndarray | None = None
+        self._partial: NDArray[np.float32] | None = None
         self._pace, self._most_seconds = pace, most_seconds
 
     def __call__(self, job: Job) -> GeneratedVolume:
@@ -126,12 +127,12 @@ class Generation:
         generated.record["stored"] = deliver(generated, job.is_cancelled)
         return generated
 
-    def _arrived(self, index: int, volume: np.ndarray) -> None:
+    def _arrived(self, index: int, volume: NDArray[np.float32]) -> None:
         assert self._partial is not None
         self._partial[:, index : index + volume.shape[1]] = volume
         self.slices = index + volume.shape[1]
 
-    def partial(self) -> np.ndarray | None:
+    def partial(self) -> NDArray[np.float32] | None:
         """What has arrived so far, not a copy; None before the start and after the end."""
         return self._partial
 

@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 from anyio import CapacityLimiter, to_thread
+from numpy.typing import NDArray
 
 from monai_app.lib.bounds import Bounds
 from monai_app.lib.device_queue import DeviceQueue, Job, State
@@ -65,7 +66,7 @@ class Entry:
     _fetched: dict[str, float] = field(default_factory=dict)
     _partial: Callable[[], object] = field(default=lambda: None)
 
-    def count_after_its_end(self, partial: np.ndarray) -> None:
+    def count_after_its_end(self, partial: NDArray[np.float32]) -> None:
         """Count what has arrived of a volume, too, while a reply holds it beside the result."""
         if self._partial() is partial:
             return

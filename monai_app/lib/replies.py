@@ -17,6 +17,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from requests_toolbelt import MultipartEncoder
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -74,7 +75,9 @@ async def result_reply(entry: Entry, kind: str, file_format: str) -> VolumeReply
     return VolumeReply(entry, pieces, length, _headers(file_format, kind), kind)
 
 
-def partial_reply(entry: Entry, volume: np.ndarray, known: int, file_format: str) -> VolumeReply:
+def partial_reply(
+    entry: Entry, volume: NDArray[np.float32], known: int, file_format: str
+) -> VolumeReply:
     """What is there of a volume; slices beyond the `known` ones are zero."""
     if entry.job.result is None:
         entry.count_after_its_end(volume)
@@ -147,8 +150,8 @@ async def _pieces(entry: Entry, kind: str, file_format: str) -> tuple[Iterator[b
 
 
 def _volume(
-    volume: np.ndarray,
-    affine: np.ndarray,
+    volume: NDArray[np.float32],
+    affine: NDArray[np.float64],
     file_format: str,
     description: str,
     known: int | None = None,

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 _PRESENT, _OF_A_FILE, _ONLY_HERE = (np.uint64(1 << bit) for bit in (63, 61, 56))
 _READ, _WRITE = 22, 23  # MADV_POPULATE_READ, MADV_POPULATE_WRITE
@@ -109,7 +110,7 @@ def _touched(mappings: list[tuple[int, int, bool]]) -> tuple[Spans, Spans]:
     return read, written
 
 
-def _spans(wanted: np.ndarray, start: int) -> Iterator[tuple[int, int]]:
+def _spans(wanted: NDArray[np.bool_], start: int) -> Iterator[tuple[int, int]]:
     """Where pages are wanted, with small gaps taken along."""
     places = np.flatnonzero(wanted)
     if not places.size:

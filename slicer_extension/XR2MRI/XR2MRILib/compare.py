@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import slicer
+from numpy.typing import NDArray
 
 from xr2mri_client.events import Final, Returned
 from xr2mri_client.tasks import Computation
@@ -41,7 +42,7 @@ class Compared:
 class _Maps:
     """What the thread makes: the comparison, and its maps ready to be shown."""
 
-    def __init__(self, found: Comparison, affine: np.ndarray) -> None:
+    def __init__(self, found: Comparison, affine: NDArray[np.float64]) -> None:
         self.found = found
         self.difference, self.edges = Volume(found.difference, affine), Volume(found.edges, affine)
         measure(self.difference, self.edges)
@@ -120,7 +121,7 @@ def _add_table(
     generated: slicer.vtkMRMLNode,
     real: slicer.vtkMRMLNode,
     found: Comparison,
-    affine: np.ndarray,
+    affine: NDArray[np.float64],
 ) -> slicer.vtkMRMLTableNode:
     """PSNR and SSIM of each coronal slice, those of the volume as attributes."""
     name = _("{a} against {b}").format(a=generated.GetName(), b=real.GetName())

@@ -346,7 +346,7 @@ class FeatureForm:
         return ReadRow(features, side_of(sides[0]) if sides else "")
 
 
-class _Pairs(list):
+class _Pairs(list[tuple[str, Any]]):
     """The pairs of a JSON object, so that a name given twice is seen."""
 
 

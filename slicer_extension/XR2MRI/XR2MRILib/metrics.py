@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from xr2mri_client.errors import XR2MRIClientError
@@ -48,11 +50,11 @@ class Comparison:
         covered: share of the voxels that the real volume covers.
     """
 
-    real: np.ndarray
-    difference: np.ndarray
-    edges: np.ndarray
-    psnr: np.ndarray
-    ssim: np.ndarray
+    real: NDArray[np.float32]
+    difference: NDArray[np.float32]
+    edges: NDArray[np.float32]
+    psnr: NDArray[np.float64]
+    ssim: NDArray[np.float64]
     volume_psnr: float
     covered: float
 
@@ -63,10 +65,10 @@ class Comparison:
 
 
 def compare(
-    generated: np.ndarray,
-    affine: np.ndarray,
-    real: np.ndarray,
-    real_affine: np.ndarray,
+    generated: NDArray[np.float32],
+    affine: NDArray[np.float64],
+    real: NDArray[Any],
+    real_affine: NDArray[np.float64],
     align_centres: bool = False,
     check: Callable[[], None] = lambda: None,
 ) -> Comparison:
@@ -112,12 +114,12 @@ def compare(
 
 
 def _resampled(
-    real: np.ndarray,
-    to_real: np.ndarray,
+    real: NDArray[Any],
+    to_real: NDArray[np.float64],
     window: tuple[float, float],
     shape: tuple[int, ...],
     check: Callable[[], None],
-) -> tuple[np.ndarray, float]:
+) -> tuple[NDArray[np.float32], float]:
     """A real volume on another grid, its window to [0, 1], and the share of it that it covers."""
     low, scale = window[0], 1.0 / (window[1] - window[0])
     resampled = np.zeros(shape, np.float32, order="F")
@@ -130,13 +132,13 @@ def _resampled(
     return resampled, covered / resampled.size
 
 
-def psnr(truth: np.ndarray, image: np.ndarray) -> float:
+def psnr(truth: NDArray[np.float32], image: NDArray[np.float32]) -> float:
     """Peak signal-to-noise ratio in dB for a data range of 1; infinite for equal images."""
     error = float(np.mean(np.square(np.subtract(truth, image, dtype=np.float64))))
     return float("inf") if error == 0 else -10 * float(np.log10(error))
 
 
-def ssim(truth: np.ndarray, image: np.ndarray) -> float:
+def ssim(truth: NDArray[np.float32], image: NDArray[np.float32]) -> float:
     """Structural similarity of two pictures in [0, 1], each side at least 11 long."""
     x, y = np.asarray(truth, np.float64), np.asarray(image, np.float64)
     mean_x, mean_y = _blurred(x), _blurred(y)
@@ -148,13 +150,13 @@ def ssim(truth: np.ndarray, image: np.ndarray) -> float:
     return float(np.mean(top / bottom))
 
 
-def sobel(picture: np.ndarray) -> np.ndarray:
+def sobel(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     """Magnitude of the gradient by the Sobel operator; 1 is a step from 0 to 1."""
     p = np.asarray(picture, np.float32)
     return np.hypot(*(ndimage.sobel(p, axis, mode="nearest") for axis in (0, 1))) / 4
 
 
-def _blurred(picture: np.ndarray) -> np.ndarray:
+def _blurred(picture: NDArray[np.float64]) -> NDArray[np.float64]:
     """The Gaussian mean at every valid position."""
     margin = WINDOW // 2
     blurred = ndimage.gaussian_filter(picture, SIGMA, truncate=margin / SIGMA)
@@ -162,24 +164,24 @@ def _blurred(picture: np.ndarray) -> np.ndarray:
 
 
 def _centred(
-    moving: np.ndarray,
+    moving: NDArray[np.float64],
     moving_shape: tuple[int, ...],
-    fixed: np.ndarray,
+    fixed: NDArray[np.float64],
     fixed_shape: tuple[int, ...],
-) -> np.ndarray:
+) -> NDArray[np.float64]:
     """The affine of a volume moved so that its centre is that of another."""
     moved = moving.copy()
     moved[:3, 3] += _centre(fixed, fixed_shape) - _centre(moving, moving_shape)
     return moved
 
 
-def _centre(affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _centre(affine: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
     return (affine @ [*((np.array(shape[:3]) - 1) / 2), 1.0])[:3]
 
 
 def _resampled_slice(
-    volume: np.ndarray, to_volume: np.ndarray, shape: tuple[int, ...], k: int
-) -> tuple[np.ndarray, np.ndarray]:
+    volume: NDArray[Any], to_volume: NDArray[np.float64], shape: tuple[int, ...], k: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Trilinear values of a volume on coronal slice `k` of a grid, and where it reaches."""
     i, j = np.meshgrid(np.arange(shape[0]), np.arange(shape[2]), indexing="ij")
     at = np.stack([a * i + b * k + c * j + d for a, b, c, d in to_volume[:3]])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 _ORIENTATION = re.compile(r"[A-Z]{1,3}\\[A-Z]{1,3}")
 _TYPES = {
@@ -19,7 +21,7 @@ _TYPES = {
 }
 
 
-def common(picture: np.ndarray) -> np.ndarray:
+def common(picture: NDArray[Any]) -> NDArray[Any]:
     """A picture in a type that every reader knows, with the same values.
 
     Truth values become bytes, integers of 64 bits those of 32, or doubles where they are too large
@@ -44,7 +46,7 @@ def common(picture: np.ndarray) -> np.ndarray:
     return picture.astype(np.float64)
 
 
-def encode(picture: np.ndarray, spacing: tuple[float, float], orientation: str = "") -> bytes:
+def encode(picture: NDArray[Any], spacing: tuple[float, float], orientation: str = "") -> bytes:
     """A picture as NRRD, uncompressed, with nothing in the header that tells of a patient.
 
     Args:

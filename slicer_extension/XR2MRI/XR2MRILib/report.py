@@ -19,6 +19,7 @@ import numpy as np
 import qt
 import slicer
 import vtk
+from numpy.typing import NDArray
 from vtk.util.numpy_support import numpy_to_vtk
 
 from xr2mri_client.errors import NotSaved
@@ -249,7 +250,7 @@ def _write_across(painter: qt.QPainter, width: float, height: float, opacity: fl
     painter.restore()
 
 
-def _write_png(pixels: np.ndarray, path: str) -> None:
+def _write_png(pixels: NDArray[np.uint8], path: str) -> None:
     rows, columns = pixels.shape
     image = vtk.vtkImageData()
     image.SetDimensions(columns, rows, 1)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Union
+from typing import Any, Union
 
 import numpy as np
 import slicer
+from numpy.typing import NDArray
 
 from xr2mri_client.errors import BadRadiograph
 
@@ -56,7 +57,7 @@ def _as_filed(node: slicer.vtkMRMLVolumeNode) -> bool:
 
 
 def _encoded(
-    picture: np.ndarray,
+    picture: NDArray[Any],
     spacing: tuple[float, float],
     negative: bool,
     source: Path | str | None,
@@ -76,7 +77,7 @@ def _encoded(
     return nrrd.encode(picture, spacing, orientation)
 
 
-def _as_stored(picture: np.ndarray, source: Path | str | None) -> bool:
+def _as_stored(picture: NDArray[Any], source: Path | str | None) -> bool:
     """Whether a picture has the values of its DICOM file. Of Slicer's readers DCMTK turns a
     MONOCHROME1 picture into a positive and GDCM does not, so that the file is looked at."""
     try:

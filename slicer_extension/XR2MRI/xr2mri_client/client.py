@@ -24,6 +24,7 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .address import is_local
 from .errors import (
@@ -81,7 +82,7 @@ class XR2MRIClient:
         _login: Login | None = None,
     ) -> None:
         self._http = Transport(url, ca_file, timeout, _login, cancelled)
-        self._affines: dict[str, np.ndarray | None] = {}
+        self._affines: dict[str, NDArray[np.float64] | None] = {}
 
     def __repr__(self) -> str:
         return f"<XR2MRIClient {self.url}>"
@@ -327,7 +328,7 @@ class XR2MRIClient:
         reply = self._of_job(job, "/result", most=MOST_BYTES, params=asked)
         return read_npy(reply.content, self._affine_of(job), job.num_slices)
 
-    def _affine_of(self, job: JobHandle) -> np.ndarray:
+    def _affine_of(self, job: JobHandle) -> NDArray[np.float64]:
         """Where the voxels of a job's volume lie, by its state, which is asked for if need be."""
         if job.id not in self._affines:
             self.state(job)

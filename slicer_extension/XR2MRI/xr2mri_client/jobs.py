@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import BadReply, VersionMismatch, WrongServer, one_line
 from .texts import tr as _
@@ -140,7 +141,7 @@ class JobState:
     seed: int | None
     error: str | None
     warnings: tuple[str, ...] = ()
-    affine: np.ndarray | None = field(default=None, compare=False)
+    affine: NDArray[np.float64] | None = field(default=None, compare=False)
 
     @property
     def final(self) -> bool:

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import BadReply
 from .texts import tr as _
@@ -32,8 +33,8 @@ class Volume:
         affine: (4, 4) float64, voxel to RAS mm.
     """
 
-    array: np.ndarray
-    affine: np.ndarray
+    array: NDArray[np.float32]
+    affine: NDArray[np.float64]
 
     @property
     def spacing(self) -> tuple[float, ...]:
@@ -59,7 +60,7 @@ def measure(*volumes: Volume) -> None:
 
 
 def read_npy(
-    content: bytes | bytearray, affine: np.ndarray, num_slices: int | None = None
+    content: bytes | bytearray, affine: NDArray[np.float64], num_slices: int | None = None
 ) -> Volume:
     """Read a NumPy file of one float32 volume: the form in which a server sends them.
 
@@ -92,7 +93,7 @@ def read_npy(
     return Volume(_finite(_own(array)), affine)
 
 
-def check_affine(rows: Any) -> np.ndarray:
+def check_affine(rows: Any) -> NDArray[np.float64]:
     """(4, 4) voxel to RAS mm from the rows that a server tells; raises BadReply."""
     try:
         affine = np.array(rows, np.float64)
@@ -123,12 +124,12 @@ def _product(shape: tuple[int, ...]) -> int:
     return shape[0] * shape[1] * shape[2]
 
 
-def _finite(array: np.ndarray) -> np.ndarray:
+def _finite(array: NDArray[np.float32]) -> NDArray[np.float32]:
     if not np.isfinite(array).all():
         raise BadReply(_("The volume holds values that are no numbers."))
     return array
 
 
-def _own(array: np.ndarray) -> np.ndarray:
+def _own(array: NDArray[np.float32]) -> NDArray[np.float32]:
     """Voxels as `Volume` has them, that may be written; copied where they are not so."""
     return np.require(array, np.float32, ["F", "W"])

@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 import slicer
 import vtk
+from numpy.typing import NDArray
 
 from .picture import Frame
 
@@ -16,7 +17,8 @@ CROP_MM = 140.0
 THICKNESS_MM = 10.0
 """Of the ROI across the picture, so that slice views cut it."""
 
-Box = tuple  # of (top, left, bottom, right) in pixels of the picture; bottom, right exclusive
+Box = tuple[int, int, int, int]
+"""Top, left, bottom, right in pixels of the picture; bottom and right exclusive."""
 
 
 def proposal(frame: Frame) -> Box:
@@ -54,9 +56,9 @@ def box_of(roi: slicer.vtkMRMLMarkupsROINode, frame: Frame) -> Box:
     corners = np.array([[*(halves * signs), 1.0] for signs in product((-1, 1), repeat=3)]).T
     columns, rows = (np.linalg.inv(frame.to_ras) @ to_node @ corners)[:2]
     edges = rows.min(), columns.min(), rows.max(), columns.max()
-    return tuple(
-        math.floor(edge + 1.0) for edge in edges
-    )  # a pixel reaches half a step to each side
+    # a pixel reaches half a step to each side
+    top, left, bottom, right = (math.floor(edge + 1.0) for edge in edges)
+    return top, left, bottom, right
 
 
 def add_roi(radiograph: slicer.vtkMRMLVolumeNode, name: str) -> slicer.vtkMRMLMarkupsROINode:
@@ -75,5 +77,5 @@ def add_roi(radiograph: slicer.vtkMRMLVolumeNode, name: str) -> slicer.vtkMRMLMa
     return roi
 
 
-def _vtk_matrix(array: np.ndarray) -> vtk.vtkMatrix4x4:
+def _vtk_matrix(array: NDArray[np.float64]) -> vtk.vtkMatrix4x4:
     return slicer.util.vtkMatrixFromArray(array)

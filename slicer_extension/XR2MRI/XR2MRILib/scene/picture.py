@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import slicer
 import vtk
+from numpy.typing import NDArray
 
 from xr2mri_client.texts import tr as _
 
@@ -26,7 +28,7 @@ class Frame:
 
     rows: int
     columns: int
-    to_ras: np.ndarray
+    to_ras: NDArray[np.float64]
 
     @property
     def spacing(self) -> tuple[float, float]:
@@ -66,7 +68,7 @@ def frame_of(node: slicer.vtkMRMLVolumeNode) -> Frame:
     return _layout_of(node)[0]
 
 
-def pixels_of(node: slicer.vtkMRMLVolumeNode) -> np.ndarray:
+def pixels_of(node: slicer.vtkMRMLVolumeNode) -> NDArray[Any]:
     """The picture, (rows, columns) or (rows, columns, 3 or 4): a view of the node's memory."""
     frame, axes, flips = _layout_of(node)
     array = slicer.util.arrayFromVolume(node)  # (k, j, i), colours last
@@ -105,12 +107,12 @@ def _layout_of(
     return Frame(dimensions[axes[1]], dimensions[axes[0]], matrix), axes, flips
 
 
-def _steps(to_ras: np.ndarray, first: int, second: int) -> float:
+def _steps(to_ras: NDArray[np.float64], first: int, second: int) -> float:
     """Ratio of the voxel's sides, so that directions are compared and not lengths."""
     return float(np.linalg.norm(to_ras[:3, first]) / np.linalg.norm(to_ras[:3, second]))
 
 
-def ijk_to_ras(node: slicer.vtkMRMLVolumeNode) -> np.ndarray:
+def ijk_to_ras(node: slicer.vtkMRMLVolumeNode) -> NDArray[np.float64]:
     """(4, 4), voxels of a volume node to its RAS mm."""
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import slicer
+from numpy.typing import NDArray
 
 from .picture import frame_of, ijk_to_ras, pixels_of
 
@@ -29,7 +30,7 @@ class Picture:
         box: top, left, bottom, right to be drawn, as shares of the picture; None for none.
     """
 
-    pixels: np.ndarray
+    pixels: NDArray[np.uint8]
     height: float
     width: float
     box: tuple[float, float, float, float] | None = None
@@ -85,7 +86,7 @@ def plane(node: slicer.vtkMRMLScalarVolumeNode, name: str) -> Picture:
     return Picture(_bytes(picture, low, high), float(height), float(width))
 
 
-def _bytes(values: np.ndarray, low: float, high: float) -> np.ndarray:
+def _bytes(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
     """Values from `low`, black, to `high`, white, as uint8."""
     scaled = (values.astype(np.float64) - low) / max(high - low, 1e-9)
     return np.ascontiguousarray(np.round(255 * np.clip(scaled, 0, 1)), np.uint8)
