@@ -341,6 +341,19 @@ def test_where_it_comes_from(tmp_path):
             wheel_of(str(wrong))
 
 
+def test_a_path_that_begins_with_the_home_or_nowhere_begins_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path.parent)
+    wheel = tmp_path / "dist" / f"xr2mri-{VERSION}-py3-none-any.whl"
+    wheel.parent.mkdir()
+    wheel.touch()
+    for typed in ("~/dist", "dist", str(wheel.parent)):
+        assert wheel_of(typed) == (str(wheel), "")
+        assert Installation(typed).folder == wheel.parent
+    with pytest.raises(errors.InstallFailed, match="~nobody-at-all has no wheel"):
+        wheel_of("~nobody-at-all")
+
+
 def test_the_release_is_that_of_this_version_and_owner(monkeypatch):
     from xr2mri_core import __version__
 

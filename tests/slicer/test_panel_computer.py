@@ -188,8 +188,8 @@ def test_programs_get_the_path_of_the_system_not_that_of_slicer(user, monkeypatc
 def test_a_folder_is_chosen_when_it_has_been_typed(here):
     from XR2MRILib import settings
 
-    user, chosen = here, []
-    user.logic.computer.choose = chosen.append
+    user, chosen, computer = here, [], here.logic.computer
+    computer.choose = lambda path, choose=computer.choose: chosen.append(path) or choose(path)
     line = user.ui.installFolderEdit.comboBox().lineEdit()
     line.selectAll()
     for letter in "/tmp/eva":
@@ -203,6 +203,25 @@ def test_a_folder_is_chosen_when_it_has_been_typed(here):
     dialogs.answer("/tmp/eva3")
     user.ui.installFolderEdit.browse()
     assert chosen[2:] == ["/tmp/eva3"]
+
+
+def test_a_folder_that_begins_nowhere_is_one_of_the_user(user, monkeypatch, tmp_path):
+    """And not one of the folder that Slicer happens to run in; nor is any called `~`."""
+    from XR2MRILib import settings
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    line = user.ui.installFolderEdit.comboBox().lineEdit()
+    for typed in ("~/eva", "eva"):
+        line.selectAll()
+        line.insert(typed)
+        line.editingFinished.emit()
+        wanted = str(tmp_path / "eva")
+        assert user.logic.computer.folder == wanted == settings.install_folder()
+        assert user.ui.installFolderEdit.currentPath == wanted, "and that is what is shown"
+    line.selectAll()
+    line.insert("")
+    line.editingFinished.emit()
+    assert user.ui.installFolderEdit.currentPath == user.logic.computer.folder != wanted
 
 
 def test_where_it_comes_from_is_browsed_for_as_the_error_says(here, tmp_path):

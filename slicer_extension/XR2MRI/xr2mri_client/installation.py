@@ -75,6 +75,12 @@ def default_folder(known: Mapping[str, str] | None = None, platform: str = sys.p
     return Path(known.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "xr2mri"
 
 
+def as_typed(path: Path | str) -> Path:
+    """The absolute path that somebody means: `~` is the home, and a path that begins nowhere begins
+    there, too: the folder that an application runs in is none that its user knows."""
+    return Path.home() / os.path.expanduser(path)
+
+
 def has_gpu() -> bool:
     """Whether there is a driver for an NVIDIA GPU."""
     return shutil.which("nvidia-smi") is not None
@@ -97,11 +103,11 @@ class Installation:
     """What is in a folder.
 
     Args:
-        folder: where it is or will be; `default_folder()` when left out.
+        folder: where it is or will be, see `as_typed`; `default_folder()` when left out.
     """
 
     def __init__(self, folder: Path | str | None = None) -> None:
-        self.folder = Path(folder) if folder else default_folder()
+        self.folder = as_typed(folder or default_folder())
         self._read: tuple[int, ...] = ()  # which marker was read last
         self._marked: Installed | None = None  # what it says
 
@@ -234,7 +240,7 @@ def wheel_of(source: str) -> tuple[str, str]:
         return RELEASE.format(owner=OWNER, version=VERSION, wheel=wheel), ""
     if source.startswith("https://"):
         return source, ""
-    path = Path(source).expanduser()
+    path = as_typed(source)
     if path.is_file() and path.name.startswith("xr2mri-") and path.suffix == ".whl":
         return str(path.resolve()), ""
     found = path / f"xr2mri-{VERSION}-py3-none-any.whl"

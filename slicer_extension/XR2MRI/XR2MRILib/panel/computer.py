@@ -141,8 +141,9 @@ class ComputerSection(Section):
     def _take_folder(self) -> None:
         folder = self.ui.installFolderEdit.currentPath
         if self.logic.state is State.IDLE and folder != self.logic.computer.folder:
-            settings.set_install_folder(folder)
             self.logic.computer.choose(folder)
+            self.ui.installFolderEdit.currentPath = self.logic.computer.folder  # without a ~
+            settings.set_install_folder(self.logic.computer.folder)
             self._error = None
             self._changed()
 

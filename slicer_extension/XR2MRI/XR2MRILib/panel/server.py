@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from xr2mri_client.errors import (
@@ -83,7 +84,7 @@ class ServerSection(Section):
     def _connect(self, user: str = "", password: str = "") -> None:
         if self.logic.state is not State.IDLE:
             return
-        ca_file = self.ui.caFileEdit.currentPath
+        ca_file = os.path.expanduser(self.ui.caFileEdit.currentPath)
         settings.set_ca_file(ca_file)
         try:
             self._error = None
