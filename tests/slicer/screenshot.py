@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,7 @@ def batch(slicer: Any, url: str, path: Path) -> None:
 def german(slicer: Any, url: str, path: Path) -> None:
     """The panel of a German Slicer."""
     slicer.app.settings().setValue("language", "de-DE")
+    slicer.app.settings().setValue("Internationalization/Enabled", True)
     user = _ready(slicer, url)
     user.ui.sampleButton.click()
     _generate(user, FEW)
@@ -151,6 +153,7 @@ def _ready(slicer: Any, url: str) -> User:
     computer = user.logic.computer  # as where the panel has installed the server and started it
     computer.installation.installed = lambda: Installed(*INSTALLED)
     computer.server.access = Access(url, "")
+    computer.server._process = SimpleNamespace(stdin=None, poll=lambda: None)  # it is ours
     user.logic.checkServer = lambda: None  # which would find that it has not
     user.ui.hereRadio.click()
     user.connect(url)

@@ -53,9 +53,10 @@ class ctkCollapsibleButton(qt.QWidget):
         if event.added() and child.isWidgetType():
             if self._h_collapsed:
                 child.setVisible(False)
-            QTimer.singleShot(0, self._watch)  # it is still being made
+            QTimer.singleShot(0, self.watch_children)  # it is still being made
 
-    def _watch(self) -> None:
+    def watch_children(self) -> None:
+        """See who is shown and hidden by others from now on."""
         for child in self.children():
             if child.isWidgetType() and id(child) not in self._h_watched:
                 self._h_watched.add(id(child))

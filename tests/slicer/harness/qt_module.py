@@ -86,6 +86,8 @@ class UiLoader(PythonQt, QtUiTools.QUiLoader):
             loading.pop()
         if widget is None:
             raise RuntimeError(self.errorString())
+        for child in widget.findChildren(QtWidgets.QWidget):
+            getattr(child, "watch_children", lambda: None)()  # before anybody shows or hides one
         for sender, signal, receiver, slot in carried:
             _named(widget, sender).connect(signal, _named(widget, receiver), slot)
         return widget
