@@ -12,7 +12,7 @@ from test_panel_mock import info, made, mocked_ready, result  # noqa: F401  (fix
 
 pytestmark = pytest.mark.gui
 
-PINNED = ("generateButton", "cancelButton", "progressBar", "progressNote")
+PINNED = ("generateButton", "cancelButton", "progressBar", "progressNote", "researchNote")
 
 
 @pytest.fixture
@@ -61,6 +61,27 @@ def test_generate_progress_and_cancel_are_always_in_sight(screen):
     panel = user.slicer.util.mainWindow().panel
     assert panel.verticalScrollBar().maximum() == 0, "Slicer's own scroll bar is not wanted"
     assert ui.sections.width >= ui.sections.minimumSizeHint.width(), "nothing is cut off"
+
+
+def test_what_it_is_for_is_said_before_anything_is_generated(mocked):
+    note = mocked.ui.researchNote.text
+    assert "research only" in note and "never for diagnosis" in note
+    assert mocked.shown("researchNote") and mocked.logic.info is None
+
+
+def test_what_a_folded_section_says_is_seen_when_it_is_opened(screen):
+    from PySide6.QtWidgets import QWidget
+
+    user, ui = screen, screen.ui
+    folded = [name for name, widget in vars(ui).items() if getattr(widget, "collapsed", False)]
+    assert len(folded) == 3
+    for name in folded:
+        parts = QWidget.findChildren(getattr(ui, name), QWidget)
+        assert not [part.name for part in parts if part.isVisible()], name
+    assert ui.batchNote.text and ui.samplesNote.text == ""
+    ui.batchSection.collapsed = False
+    user.events()
+    assert ui.batchNote.isVisible()
 
 
 def test_the_server_folds_once_it_is_connected_and_opens_where_it_is_wanted(mocked):

@@ -69,6 +69,7 @@ def german(slicer):
     from user import User
 
     slicer.app.settings().setValue("language", "de-DE")
+    slicer.app.settings().setValue("Internationalization/Enabled", True)
     ours = [n for n in sys.modules if n.split(".")[0] in ("XR2MRILib", "xr2mri_client")]
     for name in ours:
         del sys.modules[name]
@@ -124,17 +125,23 @@ def test_nothing_is_cut_off_in_german_and_a_generation_speaks_it(german):
     volume = user.generate()
     assert "synthetische MRT" in volume.GetName() and "Startwert 7" in ui.messageLabel.text
     assert "(Strg+Eingabe)" in ui.generateButton.text
+    assert "Synthetisch, nicht zur Diagnose." in ui.resultNote.text
+    assert "nie zur Diagnose" in ui.researchNote.text
     assert "befundet" in ui.summaryLabel.text and ui.generateButton.text.startswith("MRT erzeugen")
     assert cut_off(user) == []
 
 
 @pytest.mark.gui
-@pytest.mark.parametrize("language, enabled", [("en", True), ("fr-FR", True), ("de-DE", False)])
+@pytest.mark.parametrize(
+    "language, enabled", [("en", True), ("fr-FR", True), ("de-DE", False), ("de-DE", None)]
+)
 def test_other_languages_are_left_alone(slicer, language, enabled):
+    """So is Slicer's own where nothing is set: it then translates nothing itself."""
     from xr2mri_client import texts
 
     slicer.app.settings().setValue("language", language)
-    slicer.app.settings().setValue("Internationalization/Enabled", enabled)
+    if enabled is not None:
+        slicer.app.settings().setValue("Internationalization/Enabled", enabled)
     assert texts.load() is False and not hasattr(slicer.modules, "XR2MRITranslator")
 
 

@@ -52,10 +52,10 @@ def load() -> bool:
         qt.QCoreApplication.removeTranslator(before)  # of a module that has been reloaded
         delattr(slicer.modules, _ROLE)
     settings = slicer.app.userSettings()
-    enabled = str(settings.value("Internationalization/Enabled", True)).lower()
+    enabled = str(settings.value("Internationalization/Enabled")).lower()
     language = re.match(r"[a-z]*", str(settings.value("language") or ""))[0]  # type: ignore[index]
     path = FOLDER / f"XR2MRI_{language}.qm"
-    if enabled in ("false", "0") or not path.is_file():
+    if enabled not in ("true", "1") or not path.is_file():  # where nothing is set, Slicer is not
         return False
     translator = qt.QTranslator()
     if not translator.load(str(path)):

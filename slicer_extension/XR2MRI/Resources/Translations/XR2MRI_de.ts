@@ -475,6 +475,10 @@
    <source>End it, here and on the server</source>
    <translation>Beenden, hier und auf dem Server</translation>
   </message>
+  <message>
+   <source>For research only. What it draws is synthetic: never for diagnosis.</source>
+   <translation>Nur zur Forschung. Was gezeichnet wird, ist synthetisch: nie zur Diagnose.</translation>
+  </message>
  </context>
  <context>
   <name>batch.forms</name>
@@ -1410,6 +1414,10 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
    <source>{m} features</source>
    <translation>{m} Merkmale</translation>
   </message>
+  <message>
+   <source>Synthetic, not for diagnosis</source>
+   <translation>Synthetisch, nicht zur Diagnose</translation>
+  </message>
  </context>
  <context>
   <name>panel.server</name>
@@ -1738,10 +1746,6 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
    <translation>Die Adresse des Servers ist leer.</translation>
   </message>
   <message>
-   <source>{x} is not an address.</source>
-   <translation>{x} ist keine Adresse.</translation>
-  </message>
-  <message>
    <source>An address cannot start with {x}://.</source>
    <translation>Eine Adresse kann nicht mit {x}:// anfangen.</translation>
   </message>
@@ -1752,6 +1756,10 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
   <message>
    <source>Leave it out; the server asks for a login where it needs one.</source>
    <translation>Lassen Sie es weg; der Server fragt nach einer Anmeldung, wo er eine braucht.</translation>
+  </message>
+  <message>
+   <source>{x} is not an address.</source>
+   <translation>{x} ist keine Adresse.</translation>
   </message>
  </context>
  <context>

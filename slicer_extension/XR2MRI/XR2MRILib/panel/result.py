@@ -25,6 +25,8 @@ from .turns import Turns
 
 log = logging.getLogger("xr2mri")
 
+_NOTICE = "Synthetic, not for diagnosis"
+"""What servers say of a volume; the one of their texts that has to be understood."""
 _OVERLAYS = (
     (attributes.STD, _("Uncertainty (standard deviation of the samples)")),
     (attributes.DIFFERENCE, _("What-if difference")),
@@ -266,4 +268,5 @@ def _described(node: slicer.vtkMRMLScalarVolumeNode | None) -> str:
     if request.demographics:
         parts.append(", ".join(f"{name} {value}" for name, value in request.demographics.items()))
     notice = str(record.get("notice", "")).capitalize()
+    notice = {_NOTICE: _("Synthetic, not for diagnosis")}.get(notice, notice)
     return ". ".join(part for part in (", ".join(parts), notice) if part) + "."
