@@ -21,6 +21,7 @@ from torch import Tensor
 
 from xr2mri_core.condition import Condition
 from xr2mri_core.diffusion import (
+    Denoiser,
     DepthNoise,
     Scheduler,
     build_scheduler,
@@ -84,7 +85,7 @@ class Algorithm2:
     ) -> None:
         self.model, self.scheduler = model, scheduler
         self.device, self.precision = device, precision
-        self.denoiser: Callable[..., Tensor] = model.denoise
+        self.denoiser: Denoiser[RadiographCode] = model.denoise
 
     def encode(
         self,

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from xr2mri_core.diffusion import Denoiser
 from xr2mri_core.networks import RadiographCode
 
 Made = TypeVar("Made")
@@ -52,7 +53,7 @@ class Together:
         knees: that share a pass at most.
     """
 
-    def __init__(self, denoise: Callable[..., Tensor], knees: int) -> None:
+    def __init__(self, denoise: Denoiser[RadiographCode], knees: int) -> None:
         self.denoise, self.knees = denoise, knees
         self.passes = 0
         self._changed = threading.Condition()

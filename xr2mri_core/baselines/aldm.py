@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from xr2mri_core.features import one_hot_slices
-from xr2mri_core.networks import RadiographCode, XR2MRIModel
+from xr2mri_core.networks import Given, XR2MRIModel
 
 
 class SwitchableSpade(nn.Module):
@@ -71,31 +71,22 @@ class ALDM(XR2MRIModel):
         one_hot = features[:, self.grades]
         return torch.where(one_hot.sum(1) > 0, one_hot.argmax(1), one_hot.shape[1])
 
-    def denoise(
-        self,
-        z_t: Tensor,
-        t: Tensor | int,
-        code: RadiographCode,
-        depth: Tensor,
-        features: Tensor,
-        mean: Tensor | None = None,
-        slab: int = 1,
-    ) -> Tensor:
-        """U(z_t, source, target): see `XR2MRIModel.denoise`."""
-        count, _, height, width = z_t.shape
-        kind = self.target_class(features)
+    def predict(self, z_t: Tensor, t: Tensor | float, given: Given) -> Tensor:
+        """U(z_t, source, target): see `XR2MRIModel.predict`."""
+        code, depth = given.code, given.depth
+        kind = self.target_class(given.features)
         place = self.guidance.fourier(depth).to(code.latent.dtype)[..., None, None]
-        place = place.expand(-1, -1, height, width)
-        source = self.lift(torch.cat([code.latent.expand(count, -1, -1, -1), place], 1))
+        place = place.expand(-1, -1, *z_t.shape[-2:])
+        source = self.lift(torch.cat([code.latent, place], 1))
         parts = [z_t, source.to(z_t.dtype), self.spade(source, kind).to(z_t.dtype)]
-        signals = self.guidance(code.embedding.expand(count, -1), depth, features)
+        signals = self.guidance(code.embedding, depth, given.features)
         time = signals.down_time + self.class_time(kind).to(signals.down_time.dtype)
         return self.unet(
             torch.cat(parts, 1),
-            self.timestep(t),
+            t,
             signals.down_context,
             down_time_addition=time,
             up_time_addition=time,
-            after_block=self.along_depth(depth, slab),
+            after_block=self.along_depth(depth, given.slab),
             return_dict=False,
         )[0]

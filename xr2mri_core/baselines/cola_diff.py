@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xr2mri_core.networks import RadiographCode, XR2MRIModel
+from xr2mri_core.networks import Given, RadiographCode, XR2MRIModel
 
 
 class ConditionGate(nn.Module):
@@ -76,21 +76,14 @@ class CoLaDiff(XR2MRIModel):
         mask = torch.sigmoid(logits).to(code.latent.dtype)
         return RadiographCode(torch.cat([code.latent, mask], 1), code.embedding)
 
-    def denoise(
-        self,
-        z_t: Tensor,
-        t: Tensor | int,
-        code: RadiographCode,
-        depth: Tensor,
-        features: Tensor,
-        mean: Tensor | None = None,
-        slab: int = 1,
-    ) -> Tensor:
-        """U(z_t, conditions): see `XR2MRIModel.denoise`."""
+    def predict(self, z_t: Tensor, t: Tensor | float, given: Given) -> Tensor:
+        """U(z_t, conditions): see `XR2MRIModel.predict`."""
         count, _, height, width = z_t.shape
-        latent, mask = code.latent.expand(count, -1, -1, -1).tensor_split([-1], 1)
-        where = (2 * depth - 1).to(latent.dtype).view(-1, 1, 1, 1).expand(-1, 1, height, width)
+        latent, mask = given.code.latent.tensor_split([-1], 1)
+        where = (
+            (2 * given.depth - 1).to(latent.dtype).view(-1, 1, 1, 1).expand(-1, 1, height, width)
+        )
         conditions = [part.to(z_t.dtype) for part in self.gate([latent, mask, where])]
         context = z_t.new_zeros(count, 1, self.guidance.cross_attention_dim)
         z = torch.cat([z_t, *conditions], 1)
-        return self.unet(z, self.timestep(t), context, return_dict=False)[0]
+        return self.unet(z, t, context, return_dict=False)[0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
@@ -22,6 +22,25 @@ Code = tuple[Tensor, ...]
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 """(z_t (B, c, h, w), t ()) -> prediction (B, c, h, w): U with all conditions bound."""
+
+Known = TypeVar("Known", bound=Code)
+_Known = TypeVar("_Known", bound=Code, contravariant=True)
+
+
+class Denoiser(Protocol[_Known]):
+    """U with its conditions open: `XR2MRIModel.denoise`, or what stands in for it."""
+
+    def __call__(
+        self,
+        z_t: Tensor,
+        t: Tensor,
+        code: _Known,
+        depth: Tensor,
+        features: Tensor,
+        mean: Tensor | None,
+        slab: int,
+        /,
+    ) -> Tensor: ...
 
 
 SAMPLERS: dict[str, type] = {
@@ -122,8 +141,8 @@ def sample(
 
 
 def guided(
-    denoise: Callable[..., Tensor],
-    code: Code,
+    denoise: Denoiser[Known],
+    code: Known,
     depth: Tensor,
     features: Tensor,
     guidance: float = 1.0,
@@ -156,7 +175,7 @@ def guided(
     count = len(depth)
     parts = [part.expand(count, *part.shape[1:]) for part in code]
     kept = 1.0 if on == "features" else 0.0
-    make: Callable[..., Code] = type(code)
+    make: Callable[..., Known] = type(code)
     both_codes = make(*(torch.cat([part, part * kept]) for part in parts))
     both_depths = torch.cat([depth, depth])
     both_features = torch.cat([features, torch.zeros_like(features)])

@@ -11,7 +11,7 @@ from xr2mri_core.networks.image_encoder import (
     Zero123ImageEncoder,
     clip_image_tower,
 )
-from xr2mri_core.networks.model import XR2MRIModel
+from xr2mri_core.networks.model import Given, XR2MRIModel
 from xr2mri_core.networks.regression import Regression
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "CompactAutoencoder",
     "CompactImageEncoder",
     "DepthMixing",
+    "Given",
     "Grain",
     "Guidance",
     "GuidanceSignals",

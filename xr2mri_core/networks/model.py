@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -26,6 +27,24 @@ METHOD = "method"
 """Key of a weights file's header: the overlay in `configs/baselines` of its bundle."""
 
 _DEMOGRAPHICS = "guidance.demographics."
+
+
+class Given(NamedTuple):
+    """What the U-Net is told beside z_t and t: the arguments of `XR2MRIModel.denoise`.
+
+    Attributes:
+        code: code with a row for each of the B slices.
+        depth: d (B,).
+        features: r (B, num_positions).
+        mean: mu (B, c, h, w), where the model has a `regression`.
+        slab: how many neighbouring slices know of one another.
+    """
+
+    code: RadiographCode
+    depth: Tensor
+    features: Tensor
+    mean: Tensor | None
+    slab: int
 
 
 class XR2MRIModel(nn.Module):
@@ -110,18 +129,29 @@ class XR2MRIModel(nn.Module):
         Returns:
             The prediction (B, c, h, w): noise, or velocity if the scheduler says so.
         """
-        count = len(z_t)
-        latent = code.latent.expand(count, -1, -1, -1)
-        signals = self.guidance(code.embedding.expand(count, -1), depth, features)
-        parts = [z_t, latent.to(z_t.dtype)] + ([] if mean is None else [mean.to(z_t.dtype)])
+        rows = RadiographCode(*(part.expand(len(z_t), *part.shape[1:]) for part in code))
+        return self.predict(z_t, self.timestep(t), Given(rows, depth, features, mean, slab))
+
+    def predict(self, z_t: Tensor, t: Tensor | float, given: Given) -> Tensor:
+        """One pass of the U-Net; a method with other conditions overrides this part of `denoise`.
+
+        Args:
+            z_t: see `denoise`.
+            t: the timestep as the U-Net counts it.
+            given: all conditions.
+        """
+        signals = self.guidance(given.code.embedding, given.depth, given.features)
+        parts = [z_t, given.code.latent.to(z_t.dtype)]
+        if given.mean is not None:
+            parts.append(given.mean.to(z_t.dtype))
         return self.unet(
             torch.cat(parts, 1),
-            self.timestep(t),
+            t,
             signals.down_context,
             up_encoder_hidden_states=signals.up_context,
             down_time_addition=signals.down_time,
             up_time_addition=signals.up_time,
-            after_block=self.along_depth(depth, slab),
+            after_block=self.along_depth(given.depth, given.slab),
             return_dict=False,
         )[0]
 
