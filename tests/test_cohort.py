@@ -102,6 +102,15 @@ def test_forms_win_over_names_and_a_bad_file_costs_its_row(run, collection, tmp_
     assert record["features"] == {"V00XRKL": 3, "V00XRJSM": 1} and record["laterality"] == "R"
 
 
+def test_a_row_leaves_what_it_does_not_name_to_the_folder(collection):
+    forms = collection.parent / "forms.csv"
+    forms.write_text("file,XRJSM\n9003175L,1\n")
+    known = Condition.parse(knees_of_folder(collection, forms)[1].features)
+    assert known.features == {"V00XRKL": 2, "V00XRJSM": 1}
+    forms.write_text("file,kl_grade\n9003175L,3\n")
+    assert knees_of_folder(collection, forms)[1].features == {"kl_grade": "3"}
+
+
 def test_a_folder_that_cannot_be_read_is_told_and_costs_no_other(collection, monkeypatch, caplog):
     def fails(path, call=os.scandir):
         if Path(path).name == "2":
@@ -183,10 +192,21 @@ def test_bids_has_the_volume_of_either_kind(kind, run, collection, tmp_path):
     assert (tmp_path / "out" / f"{stem}.nii.gz").is_file()
 
 
-def test_bids_needs_to_tell_two_knees_apart(run, collection):
-    picture(collection / "3" / "9003175L.png", 7)
-    status, rows, printed = run("--folder", collection, "--layout", "bids")
-    assert status == 2 and not rows and "several knees" in printed
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ("9003175L,L,p\nother,L,p", "several knees of one visit"),
+        ("9003175L,left,p\nother,L,P", "several knees of one visit"),  # one file all the same
+        ("9003175L,L,p\nother,auto,p", "several knees of one visit"),
+        ("9003175L,L,p\nother,L,\u0418\u0432\u0430\u043d", "no letter or digit"),
+    ],
+)
+def test_bids_needs_to_tell_two_knees_apart(table, says, run, collection):
+    picture(collection / "3" / "other.png", 7)
+    forms = collection.parent / "forms.csv"
+    forms.write_text(f"file,laterality,participant\n{table}\n", encoding="utf-8")
+    status, rows, printed = run("--folder", collection, "--forms", forms, "--layout", "bids")
+    assert status == 2 and not rows and says in printed
 
 
 def test_a_killed_run_goes_on_where_it_was(run, collection, tmp_path, tiny_bundle):
@@ -205,6 +225,7 @@ def test_a_killed_run_goes_on_where_it_was(run, collection, tmp_path, tiny_bundl
         file.write('{"name": "ward/kn')  # as a machine that went down would leave it
     status, rows, _ = run("--folder", collection)
     assert status == 0 and rows["0/9003176R"]["status"] == "kept"
+    assert {row["status"] for row in run("--folder", collection)[1].values()} == {"kept"}
     expected, _, _ = run("--folder", collection, out=tmp_path / "whole")
     assert expected == 0
     for path in (tmp_path / "whole").rglob("*.nii.gz"):
@@ -254,10 +275,11 @@ def test_forms_of_a_spreadsheet(collection):
 def test_a_file_whose_name_is_no_text_is_a_knee_like_others(run, tmp_path):
     folder = tmp_path / "collection"
     picture(folder / os.fsdecode(b"kn\xe9e.png"), 1)
-    picture(folder / "knee.png", 2)
+    picture(folder / "knee\u2028.png", 2)  # by which text has lines, and the journal has not
     status, rows, _ = run("--folder", folder)
     assert status == 0 and {row["status"] for row in rows.values()} == {"generated"}
-    assert run("--folder", folder)[1]["kn\\udce9e"]["status"] == "kept"
+    again = run("--folder", folder)[1]
+    assert {row["status"] for row in again.values()} == {"kept"} and "kn\\udce9e" in again
 
 
 @pytest.mark.parametrize("case", ["../x", "/x", "a/../../x", "c:x", "", "\ud800", "x" * 300])
@@ -277,6 +299,8 @@ def test_a_case_names_no_folder_outside(case, run, collection, tmp_path):
         (["--server", "http://localhost:1"], "--server is for one radiograph"),
         (["--split", "test"], "--split is for --datalist"),
         (["--layout", "bids", "--format", "nrrd"], "--layout bids is NIfTI"),
+        (["--name", "../x"], "'../x' is no stem of a file's name"),
+        (["--name", ""], "is no stem of a file's name"),
         (["--radiograph", "x.png"], "not allowed with"),
     ],
 )

@@ -183,6 +183,37 @@ def check_file(path: Path | str) -> Path:
     return path
 
 
+def append_line(path: Path | str, line: str, errors: str = "strict") -> None:
+    """Add a line to a text file in UTF-8, with errors as they come.
+
+    Where a killed program left half a line at the end, that ends first, so that it takes no whole
+    one with it.
+
+    Args:
+        path: the file; its folder is created if needed.
+        line: without its end.
+        errors: what is done with what is no text; see `str.encode`.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read() != b"\n":
+                file.write(b"\n")
+        file.write(line.encode("utf-8", errors) + b"\n")
+
+
+def lines_of(path: Path | str) -> list[str]:
+    """What `append_line` wrote; nothing where there is no file. What is no text is replaced.
+
+    Only its own line ends count: `str.splitlines` also ends a line where a name has U+2028 in it.
+    """
+    path = Path(path)
+    text = path.read_bytes().decode("utf-8", "replace") if path.is_file() else ""
+    return [line for line in text.split("\n") if line]
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write a text file in UTF-8, whole or not at all.
 

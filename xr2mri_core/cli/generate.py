@@ -20,6 +20,7 @@ from xr2mri_core.cli.options import (
     knob_option,
     request_of,
     seed,
+    stem,
 )
 from xr2mri_core.cli.terminal import interrupted, progress_bar
 from xr2mri_core.errors import InputError
@@ -46,7 +47,9 @@ def add(commands: Commands) -> None:
             f"--{name}", help=f"{text}, for weights that were trained with demographics"
         )
     generate.add_argument("--out", type=Path, required=True, help="folder to write to")
-    generate.add_argument("--name", default="generated", help="stem of the files")
+    generate.add_argument(
+        "--name", type=stem, default="generated", help="stem of the files (generated)"
+    )
     generate.add_argument("--format", choices=("nifti", "nrrd", "dicom"), default="nifti")
     knob_option(generate, "num_slices", "slices")
     knob_option(generate, "laterality")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from xr2mri_core.volume import GeneratedVolume
 
 Run = Callable[[argparse.Namespace], None]
+
+_LONGEST_STEM = 200
+"""Bytes; file systems take 255, and endings follow."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -260,6 +264,16 @@ def count(text: str) -> int:
 def seed(text: str) -> int:
     """A seed, 0 or more."""
     return _integer(text, 0)
+
+
+def stem(text: str) -> str:
+    """What names of files begin with: no path, for a cohort's results would share it."""
+    hidden = text.startswith(".")
+    if not text or hidden or set(text) & set("/\\\0") or len(os.fsencode(text)) > _LONGEST_STEM:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no stem of a file's name; a folder is given with --out"
+        )
+    return text
 
 
 def _integer(text: str, least: int) -> int:

@@ -14,22 +14,32 @@ from pathlib import Path
 
 from xr2mri_core import __version__
 from xr2mri_core.cohort.knees import CohortKnee
-from xr2mri_core.errors import DatalistError, shown
+from xr2mri_core.errors import DatalistError, InputError, shown
 from xr2mri_core.export.files import write_json, write_nifti
 from xr2mri_core.export.writing import volumes_of
 from xr2mri_core.files import atomic_files
+from xr2mri_core.geometry import Laterality
 from xr2mri_core.volume import NOTICE, GeneratedVolume
 
 _SIDES = {"R": "right", "L": "left"}
 
 
 def check_bids(knees: Sequence[CohortKnee]) -> None:
-    """Raise a DatalistError where two knees would have the same name."""
-    seen: dict[tuple[str, str], list[str]] = {}
+    """Raise a DatalistError where a knee has no BIDS name, or two knees would have the same."""
+    seen: dict[tuple[str, str], list[Laterality | None]] = {}
     for knee in knees:
-        sides = seen.setdefault((_label(knee.participant), _label(knee.visit)), [])
-        side = knee.laterality.upper()
-        if side in sides or (sides and "AUTO" in (side, *sides)):
+        participant = _label(knee.participant)
+        if not participant:
+            raise DatalistError(
+                f"{shown(knee.name)}: participant {shown(knee.participant)} has no letter or digit "
+                "that BIDS names take (A to Z, a to z, 0 to 9); give each a number"
+            )
+        try:
+            side = Laterality.parse(knee.laterality)
+        except InputError:
+            continue  # its row will say so
+        sides = seen.setdefault((participant.lower(), _label(knee.visit).lower()), [])
+        if side in sides or (sides and None in (side, *sides)):
             raise DatalistError(
                 f"{shown(knee.name)}: participant {shown(knee.participant)} has several knees of "
                 "one visit; BIDS names need the side or the visit of each"

@@ -175,11 +175,13 @@ def _knee(folder: Path, path: str, name: str, row: Mapping[str, Any] | None) -> 
     laterality = str(given.pop("laterality", given.pop("side", laterality)))
     demographics = {key: given[key] for key in _DEMOGRAPHICS if key in given}
     graded_in_row = {key: cell for key, cell in given.items() if _is_feature(key)}
+    read = {variable(key) for key in graded_in_row}
+    features = {key: grade for key, grade in features.items() if variable(key) not in read}
     return CohortKnee(
         name,
         folder / path,
         laterality,
-        graded_in_row or features,
+        {**features, **graded_in_row},
         demographics,
         participant=str(given.get("participant", participant)),
         visit=str(given.get("visit", "")),

@@ -17,7 +17,7 @@ from xr2mri_core.bundle import digest
 from xr2mri_core.cohort.knees import CohortKnee
 from xr2mri_core.condition import Condition
 from xr2mri_core.errors import Cancelled, InputError, OutputError, WeightsError
-from xr2mri_core.files import atomic_files
+from xr2mri_core.files import append_line, atomic_files, lines_of
 from xr2mri_core.processes import each_done
 from xr2mri_core.request import KNOBS, GenerationRequest
 from xr2mri_core.tables import write_csv
@@ -260,9 +260,7 @@ def _whole(row: Row, out: Path) -> bool:
 
 def _append(path: Path, row: Row) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8", errors=_UNDECODABLE) as file:
-            file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+        append_line(path, json.dumps(asdict(row), ensure_ascii=False), _UNDECODABLE)
     except OSError as error:
         raise OutputError(f"cannot write '{path}': {error.strerror or error}") from error
 
@@ -270,13 +268,12 @@ def _append(path: Path, row: Row) -> None:
 def _read_journal(path: Path) -> dict[str, Row]:
     """Name -> its last row; a line that an interrupted run left half-written is passed over."""
     rows: dict[str, Row] = {}
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                row = Row(**json.loads(line))
-            except (ValueError, TypeError):
-                continue
-            rows[row.name] = row
+    for line in lines_of(path):
+        try:
+            row = Row(**json.loads(line))
+        except (ValueError, TypeError):
+            continue
+        rows[row.name] = row
     return rows
 
 
