@@ -78,13 +78,16 @@ generation:
 VOLUME = Path(__file__).parents[1] / "monai_app/model/knee_xr2mri/configs/volume.yaml"
 
 
-def make_tiny_bundle(bundle: str | Path, demographics: bool = False, volume: bool = False) -> Path:
+def make_tiny_bundle(
+    bundle: str | Path, demographics: bool = False, volume: bool = False, seed: int = 0
+) -> Path:
     """Write a bundle folder with random weights.
 
     Args:
         bundle: the folder.
         demographics: the model is also guided by age, sex and BMI.
         volume: it has a regression and depth mixing, as the shipped overlay adds them.
+        seed: of the weights.
     """
     import torch
     import yaml
@@ -101,7 +104,7 @@ def make_tiny_bundle(bundle: str | Path, demographics: bool = False, volume: boo
     names = ["inference", "compact", *(["volume"] if volume else [])]
     parser = ConfigParser()
     parser.read_config([str(bundle / "configs" / f"{name}.yaml") for name in names])
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = parser.get_parsed_content("model")
     if demographics:
         model.guidance.add_demographics()

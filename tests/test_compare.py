@@ -7,12 +7,14 @@ import html
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from browser import PROGRAM, Browser
 from monai.bundle import run as bundle_run
+from samples import make_tiny_bundle
 from scipy import ndimage
 from scipy.stats import wilcoxon
 
@@ -332,6 +334,8 @@ def test_lines_survive_a_killed_run(tmp_path):
     again = Lines(lines.path)
     assert again.find(row="a", case="1", of={"sha256": "x"})["value"] == 1
     assert again.find(row="a", case="1", of={"sha256": "y"}) is None and len(again.rows) == 1
+    again.add({"row": "b", "case": "1"})  # is not lost with the half line before it
+    assert [row["row"] for row in Lines(lines.path).rows] == ["a", "b"]
 
 
 def test_what_a_plan_leaves_open_is_the_bundle_s_way_to_draw_volumes(training_bundle):
@@ -364,6 +368,45 @@ def test_results_of_other_weights_are_not_reported():
     old = {**line, "of": {"sha256": "old", "kind": "mean"}}
     assert not results.is_of(old, rows, items, "r")
     assert not results.is_of({**line, "case": "2"}, rows, items, "r")
+
+
+@pytest.mark.parametrize(
+    ("experiment", "other", "readers"),
+    [
+        ("ablation", {}, "others"),
+        ("ablation", {"seed": 1}, "own"),
+        ("steps", {"sampler": "unipc"}, "own"),
+        ("spread", {"noise_length": 3.0}, "own"),
+        ("slices", {"steps": 3}, "own"),
+    ],
+)
+def test_experiments_of_another_setting_are_not_reported(experiment, other, readers, tmp_path):
+    """Not even those that were computed later than this plan's own."""
+    (tmp_path / "w.safetensors").write_bytes(b"weights")
+    one = training.given(METHODS["ours"], tmp_path / "w.safetensors")
+    plan = Plan(steps=2, sampler="ddim", noise_length=6.0, cases=1)
+
+    def line(plan, readers, value):
+        of = plan.of_experiments(experiment, one.method, one.sha256, readers)[0]
+        return {"experiment": experiment, "case": "1", "of": of, "value": value}
+
+    held = [line(plan, "own", "right"), line(replace(plan, **other), readers, "stale")]
+    items = [{"case": "1", "participant": "p", "features": {}}]
+    found = results.Results(tmp_path, plan, [one], [], items, held, {}, {}, Readers(of="own"))
+    assert [known["value"] for known in found.experiments] == ["right"]
+
+
+def test_the_common_autoencoder_is_that_of_the_weights(tmp_path):
+    bundles = [make_tiny_bundle(tmp_path / str(seed) / "b", seed=seed) for seed in (0, 1)]
+
+    def made(bundle):
+        folder = training.common_autoencoder(bundle, "compact", None, tmp_path / "out")
+        return (folder / "diffusion_pytorch_model.safetensors").read_bytes()
+
+    first = made(bundles[0])
+    (tmp_path / "out" / "autoencoder" / "kept").touch()
+    assert made(bundles[0]) == first and (tmp_path / "out" / "autoencoder" / "kept").exists()
+    assert made(bundles[1]) != first
 
 
 def test_what_was_trained_otherwise_is_trained_anew(training_bundle, labelled_datalist, tmp_path):

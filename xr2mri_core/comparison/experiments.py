@@ -117,28 +117,26 @@ def ablation_pictures(
 
 
 def slice_counts(
-    generators: Mapping[str, tuple[KneeMRIGenerator, Mapping[str, Any]]],
+    curves: Mapping[str, tuple[KneeMRIGenerator, Mapping[str, Any], Mapping[str, Any]]],
     items: Sequence[Item],
     truths: Truths,
     lines: Lines,
     seed: int,
-    of: Mapping[str, Any],
     counts: Sequence[int] = SPACINGS,
 ) -> None:
     """Adjacent-slice correlation, rough and comb at s slices over the same window (Fig. 6).
 
     Args:
-        generators: curve -> generator and request (noise correlated or not).
+        curves: curve -> generator, request (noise correlated or not), and what it depends on.
         items: cases.
         truths: what is true, drawn as lines.
         lines: where results are kept.
         seed: seed of the noise.
-        of: what the curves depend on.
         counts: s.
     """
     for index, item in enumerate(items):
         truth, _ = truths(item)
-        for curve, (generator, request) in generators.items():
+        for curve, (generator, request, of) in curves.items():
             for count in counts:
                 key = {"experiment": "slices", "curve": curve, "slices": count,
                        "case": item["case"], "of": dict(of)}  # fmt: skip

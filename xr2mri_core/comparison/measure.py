@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +21,7 @@ import psutil
 import torch
 
 from xr2mri_core.baselines.x_diffusion import coronal
-from xr2mri_core.comparison.seen import Seen
+from xr2mri_core.comparison.seen import Seen, stamp
 from xr2mri_core.datalist import side_and_box
 from xr2mri_core.evaluation.distribution import histogram_distance, spectrum_distance
 from xr2mri_core.evaluation.evaluate import mean_adjacent
@@ -28,6 +29,7 @@ from xr2mri_core.evaluation.metrics import Reference
 from xr2mri_core.evaluation.planes import coherence, in_planes
 from xr2mri_core.evaluation.readers import Grader, Segmenter, structure_scores, structures_of
 from xr2mri_core.evaluation.truth import frame_slices, read_slices
+from xr2mri_core.files import append_line, lines_of, whole_file
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.request import GenerationRequest
 from xr2mri_core.volume import GeneratedVolume
@@ -104,12 +106,9 @@ class Lines:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[dict[str, Any]] = []
-        if path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                try:
-                    self.rows.append(json.loads(line))
-                except ValueError:  # the last line of a killed run
-                    continue
+        for line in lines_of(path):
+            with suppress(ValueError):  # the last line of a killed run
+                self.rows.append(json.loads(line))
 
     def find(self, **key: Any) -> dict[str, Any] | None:
         """The newest line with these entries."""
@@ -122,8 +121,7 @@ class Lines:
         """Keep a line, on disk at once."""
         plain = json.loads(json.dumps(row))
         self.rows.append(plain)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(plain) + "\n")
+        append_line(self.path, json.dumps(plain))
 
 
 class PeakMemory:
@@ -296,8 +294,23 @@ def files_of(
     row: str, of: Mapping[str, Any], case: str, shown: Mapping[str, Path], readers: Readers
 ) -> tuple[Path | None, Path | None]:
     """Where the volume of a case is kept for pictures, and its features for FID and KID."""
-    kept = shown[case] / f"{row}.npy" if case in shown else None
+    kept = kept_file(shown[case], row, of) if case in shown else None
     return kept, None if readers.seen is None else readers.seen.file(row, of, case)
+
+
+def kept_file(folder: Path, row: str, of: Mapping[str, Any]) -> Path:
+    """Where the volume of a row lies in the folder of a case; the truth depends on nothing."""
+    return folder / (f"{row}-{stamp(of)}.npy" if of else f"{row}.npy")
+
+
+def frames_file(out: Path, of: Mapping[str, Any]) -> Path:
+    """Where the interpolated slices of a method lie."""
+    return out / "volumes" / f"frames-{stamp(of)}.npy"
+
+
+def ablation_file(out: Path, of: Mapping[str, Any], finding: str) -> Path:
+    """Where the pictures of leaving a finding out lie."""
+    return out / "volumes" / f"ablation-{stamp(of)}-{finding}.npy"
 
 
 def _missing(*files: Path | None) -> bool:
@@ -313,8 +326,8 @@ def _keep(slices: np.ndarray, kept: Path | None, seen: Path | None, readers: Rea
 
 def keep_volume(path: Path, slices: np.ndarray) -> None:
     """Slices in [0, 1] as bytes, for pictures."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.save(path, np.rint(np.clip(slices, 0, 1) * 255).astype(np.uint8))
+    with whole_file(path) as file:
+        np.save(file, np.rint(np.clip(slices, 0, 1) * 255).astype(np.uint8))
 
 
 def kept_volume(path: Path) -> np.ndarray:

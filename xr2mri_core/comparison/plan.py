@@ -76,3 +76,35 @@ class Plan:
         """How a method is asked."""
         noise = 0.0 if method.independent else self.noise_length
         return {"steps": self.steps, "sampler": self.sampler, "noise_length": noise}
+
+    @property
+    def noises(self) -> dict[str, float]:
+        """The noises of the curves over slices, with their lengths."""
+        return {"correlated": float(self.noise_length or 0), "independent": 0.0}
+
+    def of(self, method: Method, weights: str, **asked: Any) -> dict[str, Any]:
+        """What a method's volumes depend on, by which old results are known.
+
+        Args:
+            method: the method.
+            weights: digest of its weights.
+            asked: what is asked beside, or other than `request`.
+        """
+        return {"sha256": weights, "seed": self.seed, **self.request(method), **asked}
+
+    def of_experiments(
+        self, name: str, method: Method, weights: str, readers: str
+    ) -> list[dict[str, Any]]:
+        """What the lines of an experiment with a method depend on; of "slices", a curve each.
+
+        Args:
+            name: name of the experiment.
+            method, weights: see `of`.
+            readers: the networks that read its volumes.
+        """
+        of = self.of(method, weights)
+        if name == "slices":
+            return [{**of, "noise_length": length} for length in self.noises.values()]
+        if name == "steps":
+            return [{key: value for key, value in of.items() if key != "steps"}]
+        return [{**of, "readers": readers} if name == "ablation" else of]

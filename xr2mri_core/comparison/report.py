@@ -20,7 +20,7 @@ from xr2mri_core import __version__
 from xr2mri_core.comparison import figures, tables, viewer
 from xr2mri_core.comparison.experiments import FINDINGS
 from xr2mri_core.comparison.goals import goals
-from xr2mri_core.comparison.measure import kept_volume
+from xr2mri_core.comparison.measure import ablation_file, frames_file, kept_volume
 from xr2mri_core.comparison.results import OURS, Results
 from xr2mri_core.comparison.summary import (
     result_pictures,
@@ -28,7 +28,7 @@ from xr2mri_core.comparison.summary import (
     summary_table,
     with_notes,
 )
-from xr2mri_core.comparison.training import GIVEN, ablation_of, frames_of
+from xr2mri_core.comparison.training import GIVEN
 from xr2mri_core.comparison.volumes import pictured
 from xr2mri_core.export import write_json
 from xr2mri_core.files import atomic_files
@@ -219,8 +219,8 @@ def _grades(results: Results) -> str:
 
 def _left_out(results: Results) -> str:
     files = {
-        finding: ablation_of(results.out, one, finding)
-        for one in results.trained if one.method.name == OURS for finding in FINDINGS
+        finding: ablation_file(results.out, of, finding)
+        for of in _of_ours(results) for finding in FINDINGS
     }  # fmt: skip
     pictures = {finding: kept_volume(file) for finding, file in files.items() if file.is_file()}
     if not pictures:
@@ -233,7 +233,7 @@ def _left_out(results: Results) -> str:
 
 
 def _frames(results: Results) -> str:
-    paths = [frames_of(results.out, one) for one in results.trained if one.method.name == OURS]
+    paths = [frames_file(results.out, of) for of in _of_ours(results)]
     if not paths or not paths[0].is_file():
         return ""
     drawn = figures.png(figures.interpolated(kept_volume(paths[0])), "slices between two slices")
@@ -242,6 +242,14 @@ def _frames(results: Results) -> str:
         "Ours: two neighbours of 50 slices, 1.5 mm apart, and slices between them (the paper's "
         "Table IV), each less the one before (red: brighter, blue: darker, at most 0.3).",
     )
+
+
+def _of_ours(results: Results) -> list[dict[str, Any]]:
+    """What the pictures of ours depend on, if it is among the methods."""
+    return [
+        results.plan.of(one.method, one.sha256)
+        for one in results.trained if one.method.name == OURS
+    ]  # fmt: skip
 
 
 def _curves(results: Results, experiment: str, draw: Any, caption: str) -> str:

@@ -108,16 +108,21 @@ class Results:
 
     @cached_property
     def experiments(self) -> list[Line]:
-        """The newest line of each experiment's setting, of these weights and cases."""
-        digests = {one.sha256 for one in self.trained}
+        """The newest line of each experiment's setting, of these weights, plan and cases."""
         cases = {str(item["case"]) for item in self.items}
         found: dict[tuple[Any, ...], Line] = {}
         for one in self.lines:
-            if "experiment" in one and str(one["case"]) in cases:
-                named = {v for v in one["of"].values() if isinstance(v, str) and len(v) == 64}
-                if named <= digests:
-                    found[_setting(one)] = one
+            name = one.get("experiment")
+            if name and str(one["case"]) in cases and one["of"] in self._settings_of(name):
+                found[_setting(one)] = one
         return list(found.values())
+
+    def _settings_of(self, experiment: str) -> list[Line]:
+        """What lines of an experiment depend on; of the truth, which slices are beside, nothing."""
+        found: list[Line] = [{}] if experiment == "slices" else []
+        for one in self.trained:
+            found += self.plan.of_experiments(experiment, one.method, one.sha256, self.readers.of)
+        return found
 
     def experiment(self, name: str) -> list[Line]:
         """Lines of one experiment."""

@@ -31,7 +31,7 @@ def rows_of(
     method, request = trained.method, plan.request(trained.method)
 
     def row(name: str, title: str, **more: Any) -> Row:
-        of = {"sha256": trained.sha256, "seed": plan.seed, **request, **more}
+        of = plan.of(method, trained.sha256, **more)
         predict: Predict = no_volume
         if generator is not None and len(method.axes) > 1:
             predict = cross_sectional(generator, method.axes, **request, **more)

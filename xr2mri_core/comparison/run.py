@@ -18,6 +18,8 @@ from xr2mri_core.comparison.measure import (
     Readers,
     Row,
     Truths,
+    ablation_file,
+    frames_file,
     keep_volume,
     measure,
     truth_row,
@@ -37,10 +39,8 @@ from xr2mri_core.comparison.training import (
     Run,
     Setting,
     Trained,
-    ablation_of,
     common_autoencoder,
     finished,
-    frames_of,
     given,
     train,
 )
@@ -152,7 +152,8 @@ def compare(
         if one.method.kind == "sample" and len(one.method.axes) == 1:
             experiments.steps(
                 one.method.title, generator, items[: plan.curve_cases], truths, lines, plan.seed,
-                {"sha256": one.sha256}, plan.step_counts, **_but_steps(plan.request(one.method)),
+                plan.of_experiments("steps", one.method, one.sha256, readers.of)[0],
+                plan.step_counts, **_but_steps(plan.request(one.method)),
             )  # fmt: skip
     for row in trivial_rows(own_list, slices, others, plan):
         rows.append(without_network(row))
@@ -258,35 +259,36 @@ def _experiments(
     plan: Plan,
     out: Path,
 ) -> None:
-    curves: dict[str, tuple[KneeMRIGenerator, Mapping[str, Any]]] = {}
+    curves: dict[str, tuple[KneeMRIGenerator, Mapping[str, Any], Mapping[str, Any]]] = {}
     items, few = test[: plan.cases], test[: plan.cases][: plan.curve_cases]
     for name in (OURS, "ours_paper"):
         if name not in trained:
             continue
         one, generator = trained[name], load(trained[name])
+        of = partial(plan.of_experiments, method=one.method, weights=one.sha256, readers=readers.of)
         request, title = plan.request(one.method), one.method.title
-        for noise, length in (("correlated", plan.noise_length), ("independent", 0.0)):
-            curves[f"{title}, {noise} noise"] = generator, {**request, "noise_length": length}
+        for noise, depends in zip(plan.noises, of("slices"), strict=True):
+            asked = {**request, "noise_length": plan.noises[noise]}
+            curves[f"{title}, {noise} noise"] = generator, asked, depends
         if name == OURS:
-            of = {"sha256": one.sha256, **request}
+            own = plan.of(one.method, one.sha256)
             experiments.ablation(
-                generator, items[: plan.ablation_cases], truths, readers, lines, plan.seed, of,
-                **request,
+                generator, items[: plan.ablation_cases], truths, readers, lines, plan.seed,
+                of("ablation")[0], **request,
             )  # fmt: skip
             experiments.ablation_pictures(
-                generator, test, truths, plan.seed, partial(ablation_of, out, one), **request
+                generator, test, truths, plan.seed, partial(ablation_file, out, own), **request
             )
             if plan.samples > 1:
                 experiments.spread(
-                    generator, few, truths, lines, plan.seed, of, plan.samples, **request
-                )
+                    generator, few, truths, lines, plan.seed, of("spread")[0], plan.samples,
+                    **request,
+                )  # fmt: skip
             for item in items:
-                if item["case"] in shown and not frames_of(out, one).is_file():
+                if item["case"] in shown and not frames_file(out, own).is_file():
                     made = experiments.frames(generator, item, 50, plan.seed, **request)
-                    keep_volume(frames_of(out, one), made)
-    digests = {name: one.sha256 for name, one in trained.items() if name.startswith(OURS)}
-    of = {**digests, "noise": plan.noise_length, "steps": plan.steps}
-    experiments.slice_counts(curves, few, truths, lines, plan.seed, of, plan.slice_counts)
+                    keep_volume(frames_file(out, own), made)
+    experiments.slice_counts(curves, few, truths, lines, plan.seed, plan.slice_counts)
 
 
 def _datalist(datalist: Path, out: Path, plan: Plan) -> Path:

@@ -23,10 +23,16 @@ from xr2mri_core.evaluation.perceptual import (
     frechet_distance,
     kernel_distance,
 )
+from xr2mri_core.files import whole_file
 
 SLICES = 16
 """Slices of a volume that are looked at, evenly spaced."""
 _HALVES = 30
+
+
+def stamp(of: Mapping[str, Any]) -> str:
+    """What something depends on, as a part of a file's name."""
+    return hashlib.sha256(json.dumps(dict(of), sort_keys=True).encode()).hexdigest()[:12]
 
 
 class Seen:
@@ -56,14 +62,13 @@ class Seen:
 
     def file(self, row: str, of: Mapping[str, Any], case: str) -> Path:
         """Of a row's volume, which depends on ``of``."""
-        made = hashlib.sha256(json.dumps(dict(of), sort_keys=True).encode()).hexdigest()[:12]
-        return self.folder / f"{row}-{made}" / f"{case}.npy"
+        return self.folder / f"{row}-{stamp(of)}" / f"{case}.npy"
 
     def keep(self, file: Path, slices: np.ndarray) -> None:
         """Look at some of the slices (n, H, W) in [0, 1]."""
         rows = np.unique(np.linspace(0, len(slices) - 1, SLICES).round().astype(int))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        np.save(file, self.network(slices[rows]).astype(np.float32))
+        with whole_file(file) as new:
+            np.save(new, self.network(slices[rows]).astype(np.float32))
 
     def distances(
         self, row: str, of: Mapping[str, Any], items: Sequence[Mapping[str, Any]]

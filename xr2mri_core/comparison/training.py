@@ -19,7 +19,7 @@ from monai.bundle import ConfigParser
 from xr2mri_core.baselines import Method
 from xr2mri_core.bundle import digest, load_bundle
 from xr2mri_core.errors import TrainingError
-from xr2mri_core.files import write_text
+from xr2mri_core.files import whole_folder, write_text
 
 log = logging.getLogger("xr2mri")
 
@@ -96,22 +96,18 @@ class Trained:
     samples: int | None
 
 
-def frames_of(out: Path, trained: Trained) -> Path:
-    """Where the interpolated slices of a method's weights lie."""
-    return out / "volumes" / f"frames-{trained.sha256[:12]}.npy"
-
-
-def ablation_of(out: Path, trained: Trained, finding: str) -> Path:
-    """Where the pictures of leaving a finding out lie."""
-    return out / "volumes" / f"ablation-{trained.sha256[:12]}-{finding}.npy"
-
-
 def common_autoencoder(bundle: Path, size: str, weights: Path | None, out: Path) -> Path:
-    """The autoencoder of a model's weights as the folder that trainings take; made once."""
-    folder = out / "autoencoder"
-    if not (folder / "config.json").is_file():
-        autoencoder: Any = load_bundle(bundle, size, weights).model.autoencoder
-        autoencoder.save_pretrained(folder)
+    """The autoencoder of a model's weights as the folder that trainings take; made once of each."""
+    model, folder = load_bundle(bundle, size, weights), out / "autoencoder"
+    made_of, known = folder / "made_of.json", json.dumps({"weights": model.origin["sha256"]})
+    if made_of.is_file() and made_of.read_text(encoding="utf-8") == known:
+        return folder
+    if folder.is_dir():
+        shutil.rmtree(folder)
+    with whole_folder(folder) as new:
+        autoencoder: Any = model.model.autoencoder
+        autoencoder.save_pretrained(new)
+        (new / made_of.name).write_text(known, encoding="utf-8")
     return folder
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from xr2mri_core.comparison.measure import kept_volume
+from xr2mri_core.comparison.measure import kept_file, kept_volume
 from xr2mri_core.comparison.results import BLANK, OURS, Item, Results
 from xr2mri_core.datalist import side_and_box
 from xr2mri_core.reading import prepare_radiograph
@@ -18,8 +19,9 @@ Pictured = tuple[str, np.ndarray | None, Mapping[str, np.ndarray]]
 def volumes_of(results: Results, case: str) -> dict[str, np.ndarray]:
     """Title -> kept volume (n, H, W) of a case, the truth first; without features ours alone."""
     folder = results.shown[case]
+    of: dict[str, Mapping[str, Any]] = {"truth": {}, **{one.name: one.of for one in results.rows}}
     files = {
-        title: folder / f"{row}.npy"
+        title: kept_file(folder, row, of[row])
         for row, title in {"truth": "truth", **results.titles}.items()
         if not row.endswith(BLANK) or row == f"{OURS}{BLANK}"
     }
