@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from xr2mri_core.condition import Condition
@@ -36,7 +37,7 @@ from xr2mri_core.progress import SliceProgress
 from xr2mri_core.request import GenerationRequest
 from xr2mri_core.transforms.steps import unit_range
 
-Part = tuple[slice, np.ndarray]
+Part = tuple[slice, NDArray[np.float32]]
 """Where in the volume, and its slices: (k, H, W) float32 in [0, 1], in the right-knee frame."""
 
 _DECODED_AT_ONCE = 16
@@ -58,7 +59,7 @@ class Knee:
     mean: Tensor | None
     cancelled: Callable[[], bool]
 
-    def in_batches(self, compute: Callable[[np.ndarray], Tensor]) -> Tensor:
+    def in_batches(self, compute: Callable[[NDArray[np.int64]], Tensor]) -> Tensor:
         """Latents of all slices (n, c, h, w), computed in batches of one shape."""
         count, parts = self.request.count, []
         size = min(self.request.batch_size, count)
@@ -154,7 +155,7 @@ class Algorithm2:
             yield from self._decoded(knee, part, z_0, sample_seed(request.seed, index))
 
     def _denoiser(
-        self, knee: Knee, depths: np.ndarray, mean: Tensor | None, together: bool
+        self, knee: Knee, depths: NDArray[np.float64], mean: Tensor | None, together: bool
     ) -> Callable[[Tensor, Tensor], Tensor]:
         """U with all conditions bound, in windows: (z_t (n, c, h, w), t) -> prediction."""
         request, n = knee.request, len(depths)

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.condition import Condition
 from xr2mri_core.evaluation.figures import draw_planes, joint_slice, save, show_slice
@@ -152,7 +153,10 @@ def _patients(folder: Path, seed: int) -> list[dict[str, Path]]:
 
 
 def _picture(
-    truth: Truth, volumes: dict[str, np.ndarray], radiograph: np.ndarray, record: dict[str, Any]
+    truth: Truth,
+    volumes: dict[str, NDArray[np.float32]],
+    radiograph: NDArray[np.float32],
+    record: dict[str, Any],
 ) -> Figure:
     """The radiograph beside three planes of the truth, a sample and the mean."""
     import matplotlib

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.errors import InputError, shown
 from xr2mri_core.form_text import decimal
@@ -66,7 +67,7 @@ def demographics_of(item: Mapping[str, Any]) -> Demographics:
     return parse_demographics({name: item[name] for name in _TITLES if name in item})
 
 
-def encode_demographics(demographics: Mapping[str, Any] | None) -> np.ndarray:
+def encode_demographics(demographics: Mapping[str, Any] | None) -> NDArray[np.float32]:
     """Encode demographics for the network.
 
     Returns:

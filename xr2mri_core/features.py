@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.errors import FeatureError, shown
 from xr2mri_core.form_text import decimal, read_form
@@ -217,7 +218,7 @@ def one_hot_slices(grading: str = "oai") -> dict[str, slice]:
     return slices
 
 
-def encode_features(features: Mapping[str, Any], grading: str = "oai") -> np.ndarray:
+def encode_features(features: Mapping[str, Any], grading: str = "oai") -> NDArray[np.float32]:
     """Encode features as the one-hot vector r of Section II-B.
 
     Args:
@@ -238,7 +239,7 @@ def encode_features(features: Mapping[str, Any], grading: str = "oai") -> np.nda
     return vector
 
 
-def decode_features(vector: np.ndarray, grading: str = "oai") -> dict[str, int]:
+def decode_features(vector: NDArray[np.floating[Any]], grading: str = "oai") -> dict[str, int]:
     """Return the features of a one-hot vector: the inverse of `encode_features`.
 
     Raises:

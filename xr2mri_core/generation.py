@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from xr2mri_core.algorithm import Algorithm2, Knee, Part
 from xr2mri_core.bundle import load_bundle
@@ -152,7 +153,7 @@ class KneeMRIGenerator:
     @torch.inference_mode()
     def generate(
         self,
-        radiograph: Path | str | np.ndarray | PreparedRadiograph,
+        radiograph: Path | str | NDArray[Any] | PreparedRadiograph,
         condition: Condition | Mapping[str, Any] | str | Path | None = None,
         request: GenerationRequest | None = None,
         callbacks: Callbacks = SILENT,
@@ -186,11 +187,11 @@ class KneeMRIGenerator:
         picture, side = radiograph.picture, radiograph.side
         prepared = time.perf_counter()
 
-        def tell(part: slice, images: np.ndarray) -> None:
+        def tell(part: slice, images: NDArray[np.float32]) -> None:
             if callbacks.arrived is not None:
                 callbacks.arrived(part.start, _volume(images, side))
 
-        def compute(request: GenerationRequest) -> tuple[np.ndarray, Spread]:
+        def compute(request: GenerationRequest) -> tuple[NDArray[np.float32], Spread]:
             knee = self.algorithm.encode(picture, condition, request, callbacks.cancelled)
             return self._volumes(knee, report, tell)
 
@@ -235,7 +236,7 @@ class KneeMRIGenerator:
 
     def read(
         self,
-        radiograph: Path | str | np.ndarray | RadiographFile,
+        radiograph: Path | str | NDArray[Any] | RadiographFile,
         laterality: str = "auto",
         box: Sequence[int] | None = None,
     ) -> PreparedRadiograph:
@@ -257,20 +258,20 @@ class KneeMRIGenerator:
         finally:
             algorithm.denoiser = alone
 
-    def affine(self, depths: Sequence[float] | np.ndarray) -> np.ndarray:
+    def affine(self, depths: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
         """(4, 4) voxel to RAS mm of a volume with slices at these depths."""
         return volume_affine(depths, FIELD_OF_VIEW_MM / self.image_size, self.image_size)
 
     def _volumes(
-        self, knee: Knee, report: SliceProgress, tell: Callable[[slice, np.ndarray], None]
-    ) -> tuple[np.ndarray, Spread]:
+        self, knee: Knee, report: SliceProgress, tell: Callable[[slice, NDArray[np.float32]], None]
+    ) -> tuple[NDArray[np.float32], Spread]:
         """The slices (n, H, W) of the volume that was asked for, and all samples' spread.
 
         ``tell`` gets the slices of that volume as they come, where it is made by itself.
         """
         request, model = knee.request, self.model
 
-        def finished(parts: Iterator[Part], announced: bool) -> np.ndarray:
+        def finished(parts: Iterator[Part], announced: bool) -> NDArray[np.float32]:
             slices = np.empty((request.count, self.image_size, self.image_size), np.float32)
             for part, images in parts:
                 slices[part] = images
@@ -317,6 +318,6 @@ def loaded(recipe: Recipe) -> KneeMRIGenerator:
     return generator
 
 
-def _volume(slices: np.ndarray, side: Laterality | None) -> np.ndarray:
+def _volume(slices: NDArray[np.float32], side: Laterality | None) -> NDArray[np.float32]:
     """Slices (n, H, W) in the right-knee frame -> RAS volume (W, n, H) on the patient's side."""
     return slices_to_volume(own_side(slices, side))

@@ -18,10 +18,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.errors import InputError, RadiographError, VolumeError, shown
+
+Voxel = TypeVar("Voxel", bound=np.generic)
+"""The type of a picture's or a volume's numbers, which turning keeps."""
 
 LARGEST_EDGE = 100_000
 """Of a box, in pixels either way: beyond any picture that is read."""
@@ -108,7 +113,7 @@ def edges_of(box: object) -> tuple[float, float, float, float]:
     return top, left, bottom, right
 
 
-def depths_of(num_slices: int) -> np.ndarray:
+def depths_of(num_slices: int) -> NDArray[np.float64]:
     """Return the depths of ``num_slices`` slices spread evenly over the window.
 
     Returns:
@@ -122,7 +127,7 @@ def depths_of(num_slices: int) -> np.ndarray:
     return np.linspace(0.0, 1.0, num_slices) if num_slices > 1 else np.array([0.5])
 
 
-def depth_to_mm(depth: float | np.ndarray) -> float | np.ndarray:
+def depth_to_mm(depth: float | NDArray[np.float64]) -> float | NDArray[np.float64]:
     """Return the world coordinate along axis 1 (anterior +, mm) of a depth.
 
     The origin is the centre of the acquired 80 slices, so that generated and acquired volumes
@@ -131,12 +136,12 @@ def depth_to_mm(depth: float | np.ndarray) -> float | np.ndarray:
     return (WINDOW_START - (ACQUIRED_SLICES - 1) / 2) * SLICE_MM + depth * WINDOW_MM
 
 
-def mm_to_depth(position: float | np.ndarray) -> float | np.ndarray:
+def mm_to_depth(position: float | NDArray[np.float64]) -> float | NDArray[np.float64]:
     """Return the depth of a world coordinate along axis 1: the inverse of `depth_to_mm`."""
     return (position - depth_to_mm(0.0)) / WINDOW_MM
 
 
-def centred_affine(shape: Sequence[int], spacing: Sequence[float]) -> np.ndarray:
+def centred_affine(shape: Sequence[int], spacing: Sequence[float]) -> NDArray[np.float64]:
     """Return the RAS affine of a volume whose centre is the world's origin.
 
     Args:
@@ -152,10 +157,10 @@ def centred_affine(shape: Sequence[int], spacing: Sequence[float]) -> np.ndarray
 
 
 def volume_affine(
-    depths: int | Sequence[float] | np.ndarray,
+    depths: int | Sequence[float] | NDArray[np.float64],
     in_plane: float = IN_PLANE_MM,
     size: int = IMAGE_SIZE,
-) -> np.ndarray:
+) -> NDArray[np.float64]:
     """Return the RAS affine of a volume (size, n, size) generated at ``depths``.
 
     Args:
@@ -185,26 +190,26 @@ def volume_affine(
     return affine
 
 
-def slices_to_volume(slices: np.ndarray) -> np.ndarray:
+def slices_to_volume(slices: NDArray[Voxel]) -> NDArray[Voxel]:
     """Stack pictures (n, H, W), posterior first, into a RAS volume (W, n, H)."""
     return np.ascontiguousarray(np.transpose(slices, (2, 0, 1))[::-1, :, ::-1])
 
 
-def volume_to_slices(volume: np.ndarray) -> np.ndarray:
+def volume_to_slices(volume: NDArray[Voxel]) -> NDArray[Voxel]:
     """Cut a RAS volume (W, n, H) into pictures (n, H, W): inverse of `slices_to_volume`."""
     return np.ascontiguousarray(np.transpose(volume[::-1, :, ::-1], (1, 2, 0)))
 
 
-def mirror_picture(picture: np.ndarray) -> np.ndarray:
+def mirror_picture(picture: NDArray[Voxel]) -> NDArray[Voxel]:
     """Mirror pictures (..., H, W) left to right: a left knee becomes a right one and back."""
     return np.ascontiguousarray(picture[..., ::-1])
 
 
-def mirror_volume(volume: np.ndarray) -> np.ndarray:
+def mirror_volume(volume: NDArray[Voxel]) -> NDArray[Voxel]:
     """Mirror a RAS volume (W, n, H) along axis 0, to go with an affine centred on that axis."""
     return np.ascontiguousarray(volume[::-1])
 
 
-def own_side(picture: np.ndarray, side: Laterality | None) -> np.ndarray:
+def own_side(picture: NDArray[Voxel], side: Laterality | None) -> NDArray[Voxel]:
     """Turn pictures (..., H, W) of the right-knee frame back to the patient's own side."""
     return mirror_picture(picture) if side is Laterality.LEFT else picture

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the command line takes this module along, without any library
     import numpy as np
+    from numpy.typing import NDArray
 
 Progress = Callable[[int, int, str], None]
 """``progress(done, total, stage)``, counted in slices."""
 
-Arrived = Callable[[int, "np.ndarray"], None]
+Arrived = Callable[[int, "NDArray[np.float32]"], None]
 """``arrived(index, slices)``: the index along axis 1 of the first, and (W, k, H) float32."""
 
 

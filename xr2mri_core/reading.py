@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from xr2mri_core.geometry import Laterality, own_side
@@ -48,13 +49,13 @@ class PreparedRadiograph:
         return Laterality.parse(self.info["laterality"])
 
     @property
-    def shown(self) -> np.ndarray:
+    def shown(self) -> NDArray[np.float32]:
         """(H, W) float32 in [0, 1], on the patient's own side."""
         return unit_range(own_side(self.picture.numpy()[0, 0], self.side))
 
 
 def prepare_radiograph(
-    radiograph: Path | str | np.ndarray | RadiographFile,
+    radiograph: Path | str | NDArray[Any] | RadiographFile,
     size: int,
     laterality: str = "auto",
     box: Sequence[int] | None = None,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.bundle import versions
 from xr2mri_core.condition import Condition
@@ -22,7 +23,7 @@ def record_of(
     radiograph: PreparedRadiograph,
     condition: Condition,
     request: GenerationRequest,
-    affine: np.ndarray,
+    affine: NDArray[np.float64],
     *,
     grading: str,
     uses_demographics: bool,

@@ -21,6 +21,7 @@ from xr2mri_core.volume import KINDS
 
 if TYPE_CHECKING:  # the command line reads this module for its help, without any library
     import numpy as np
+    from numpy.typing import NDArray
 
 SAMPLERS = ("ddim", "unipc", "dpmsolver")
 """Of `xr2mri_core.diffusion`, which takes seconds to import; a test holds the two together."""
@@ -84,7 +85,7 @@ class GenerationRequest:
             "slices over the window; 50 are 1.5 mm apart", least=1, most=MOST_SLICES, whole=True
         ),
     )
-    depths: Sequence[float] | np.ndarray | None = field(
+    depths: Sequence[float] | NDArray[np.float64] | None = field(
         default=None,
         metadata=_knob(
             "instead of num_slices: positions in [0, 1], ascending, evenly spaced",
@@ -151,7 +152,7 @@ class GenerationRequest:
             )
 
     @property
-    def positions(self) -> np.ndarray:
+    def positions(self) -> NDArray[np.float64]:
         """The depths of all slices, float64 (n,) in [0, 1]."""
         import numpy as np
 
@@ -172,7 +173,7 @@ class GenerationRequest:
         return replace(self, **{n: v for n, v in settings.items() if n in open_})
 
 
-KNOBS: Mapping[str, Field] = {knob.name: knob for knob in fields(GenerationRequest)}
+KNOBS: Mapping[str, Field[Any]] = {knob.name: knob for knob in fields(GenerationRequest)}
 """The fields by name, for whoever makes options or a schema of them."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Spread:
@@ -11,7 +12,7 @@ class Spread:
     def __init__(self) -> None:
         self.count = 0
 
-    def add(self, slices: np.ndarray) -> None:
+    def add(self, slices: NDArray[np.float32]) -> None:
         self.count += 1
         if self.count == 1:
             self.first = self.mean = slices
@@ -22,5 +23,5 @@ class Spread:
         self._square += change * (slices - self.mean)
 
     @property
-    def std(self) -> np.ndarray:
+    def std(self) -> NDArray[np.float32]:
         return np.sqrt(self._square / (self.count - 1))

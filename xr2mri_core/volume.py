@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
     from pydicom import Dataset
 
 NOTICE = "synthetic, not for diagnosis"
@@ -33,11 +34,11 @@ class GeneratedVolume:
         source: `PreparedRadiograph.header`: of which patient and study it is.
     """
 
-    volume: np.ndarray
-    affine: np.ndarray
-    mean: np.ndarray | None
-    std: np.ndarray | None
-    radiograph: np.ndarray
+    volume: NDArray[np.float32]
+    affine: NDArray[np.float64]
+    mean: NDArray[np.float32] | None
+    std: NDArray[np.float32] | None
+    radiograph: NDArray[np.float32]
     record: dict[str, Any]
     source: Dataset | None = None
 

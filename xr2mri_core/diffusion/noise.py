@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 _REACH = 4.0  # lengths; beyond it an anchor's weight is below 2e-7 of the largest
@@ -61,7 +62,7 @@ class DepthNoise:
             raise ValueError(f"noise slices {slices!r}: accepted is an integer from 2 on")
         self._eps = lru_cache(maxsize=64)(self._draw)  # neighbouring depths share anchors
 
-    def __call__(self, depths: Iterable[float] | np.ndarray | Tensor) -> Tensor:
+    def __call__(self, depths: Iterable[float] | NDArray[np.float64] | Tensor) -> Tensor:
         """Noise for depths d (n,) in [0, 1]: float32 (n, *shape) on the CPU."""
         positions = np.atleast_1d(np.asarray(depths, dtype=np.float64))
         if positions.ndim != 1 or not np.isfinite(positions).all():
@@ -80,7 +81,7 @@ class DepthNoise:
             noise += float(weight) * self._eps(int(index), _ANCHOR)
         return noise.float()
 
-    def weights(self, depth: float) -> tuple[np.ndarray, np.ndarray]:
+    def weights(self, depth: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The anchors j (m,) that reach a depth and their w_j(d) (m,), whose squares sum to 1."""
         if math.isinf(self.length):
             return np.zeros(1, np.int64), np.ones(1)
@@ -90,7 +91,9 @@ class DepthNoise:
         weights = np.exp(-(((place - indices) / 2) ** 2))
         return indices, weights / np.sqrt(np.square(weights).sum())
 
-    def drawn(self, depths: Sequence[float] | np.ndarray, generator: torch.Generator) -> Tensor:
+    def drawn(
+        self, depths: Sequence[float] | NDArray[np.float64], generator: torch.Generator
+    ) -> Tensor:
         """Noise of the same distribution from a generator instead of the seed: for training.
 
         Args:

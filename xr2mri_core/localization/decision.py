@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.localization.boxes import EXPANSION, Edges, crop_of, middle_of
@@ -139,7 +140,7 @@ class Localization:
 
 def decide(
     detections: Sequence[tuple[Edges, float]],
-    picture: np.ndarray,
+    picture: NDArray[np.float32],
     spacing_mm: tuple[float, float] | None,
 ) -> Localization:
     """Make a localization of joint boxes with scores.

@@ -20,10 +20,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -84,7 +85,7 @@ class KneeDetector:
         return cls(filled(KneeSSD(width), path))
 
     def locate(
-        self, picture: np.ndarray, spacing_mm: tuple[float, float] | None = None
+        self, picture: NDArray[Any], spacing_mm: tuple[float, float] | None = None
     ) -> Localization:
         """Find the knees of a radiograph, and what to make of them.
 
@@ -102,7 +103,7 @@ class KneeDetector:
         return replace(found, warnings=(*found.warnings, doubt)) if doubt else found
 
     @torch.inference_mode()
-    def detect(self, picture: np.ndarray) -> list[Detection]:
+    def detect(self, picture: NDArray[np.float32]) -> list[Detection]:
         """All that may be joints, the surest first, with scores in [0, 1]; not yet judged."""
         whole = _reduced(picture)
         scale = [n / m for n, m in zip(picture.shape, whole.shape, strict=True)] * 2
@@ -120,7 +121,7 @@ class KneeDetector:
         return _distinct(found)
 
     @torch.inference_mode()
-    def _turned(self, picture: np.ndarray) -> tuple[int, float]:
+    def _turned(self, picture: NDArray[np.float32]) -> tuple[int, float]:
         """The quarter turns after which a knee is seen most clearly, and its score.
 
         One look at the three of them tells which; that one is then looked at as any picture is.
@@ -219,7 +220,7 @@ def _first_windows(shape: tuple[int, ...]) -> list[Window]:
     return windows
 
 
-def _reduced(picture: np.ndarray) -> Tensor:
+def _reduced(picture: NDArray[np.float32]) -> Tensor:
     """The picture (rows, columns) at the size at which it is looked at."""
     whole = torch.from_numpy(np.ascontiguousarray(picture, dtype=np.float32))
     factor = min(1.0, LARGEST / max(whole.shape))

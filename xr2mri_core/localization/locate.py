@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.localization.decision import Localization
@@ -49,7 +50,7 @@ class Look:
         turn: how it became upright.
     """
 
-    picture: np.ndarray
+    picture: NDArray[np.float32]
     found: Localization
     turn: Turn
 
@@ -66,9 +67,9 @@ def look_at(path: str | Path, detached: bool = False) -> Look:
     """
     picture, info = read_radiograph(path, detached)
     turn, side = info.get("turn", UPRIGHT), Laterality.parse(info["laterality"])
-    looks: list[tuple[np.ndarray, Localization]] = []
+    looks: list[tuple[NDArray[np.float32], Localization]] = []
 
-    def judged(pixels: np.ndarray) -> Judged:
+    def judged(pixels: NDArray[np.float32]) -> Judged:
         found = KneeDetector.shipped().locate(pixels, info["spacing_mm"])
         looks.append((pixels, found))
         knee = found.choose(side)

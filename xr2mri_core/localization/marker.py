@@ -12,9 +12,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from matplotlib import get_data_path
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import find_objects, label, white_tophat
 
@@ -55,7 +57,7 @@ class Marker:
         return self.row, self.column
 
 
-def read_markers(picture: np.ndarray) -> list[Marker]:
+def read_markers(picture: NDArray[Any]) -> list[Marker]:
     """The R and L markers of a radiograph, the clearest first.
 
     Args:
@@ -77,7 +79,7 @@ def read_markers(picture: np.ndarray) -> list[Marker]:
     return clearest
 
 
-def _reduced(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+def _reduced(picture: NDArray[Any], height: int, width: int) -> NDArray[np.float32]:
     """A picture at another size; a large one some rows at a time, for each is copied."""
     at_once = height if picture.size <= LARGE else 100
     scale, parts = picture.shape[0] / height, []
@@ -92,7 +94,7 @@ def _reduced(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _shapes(pixels: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
+def _shapes(pixels: NDArray[np.float32]) -> Iterator[tuple[slice, slice, NDArray[np.bool_]]]:
     """Bright compact shapes of a letter's size, as masks in their boxes."""
     low, high = np.percentile(pixels, (1, 99.97))  # one letter is a small part of a film
     scaled = (pixels - low) / max(high - low, 1e-6)
@@ -110,7 +112,7 @@ def _shapes(pixels: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
                 yield where[0], where[1], shape
 
 
-def _read(shape: np.ndarray) -> tuple[Laterality, float] | None:
+def _read(shape: NDArray[np.bool_]) -> tuple[Laterality, float] | None:
     """Which letter a shape is, if any, and how much it is like it."""
     glyphs, names = _templates()
     seen = _normalised(shape)
@@ -124,7 +126,7 @@ def _read(shape: np.ndarray) -> tuple[Laterality, float] | None:
     return Laterality.parse(names[best]) or Laterality.RIGHT, float(alike[best])
 
 
-def _normalised(shape: np.ndarray) -> np.ndarray:
+def _normalised(shape: NDArray[np.bool_]) -> NDArray[np.float32]:
     """A shape on a grid of one size, of mean 0 and length 1."""
     image = Image.fromarray(shape.astype(np.float32)).resize((_GRID, _GRID), Image.Resampling.BOX)
     values = np.asarray(image, np.float32).ravel()
@@ -133,7 +135,7 @@ def _normalised(shape: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
-def _templates() -> tuple[np.ndarray, list[str]]:
+def _templates() -> tuple[NDArray[np.float32], list[str]]:
     """Letters, other signs and mirrored letters (names in lower case), as rows (n, 400)."""
     fonts = [ImageFont.load_default(64)]
     fonts += [ImageFont.truetype(f"{get_data_path()}/fonts/ttf/{name}", 64) for name in _FONTS]

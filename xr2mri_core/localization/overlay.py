@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from xr2mri_core.files import atomic_files
@@ -16,7 +17,7 @@ JOINT, CROP = (255, 90, 60), (80, 220, 120)
 """Colours of the joint boxes and of the squares that are cut out."""
 
 
-def draw_overlay(picture: np.ndarray, found: Localization) -> Image.Image:
+def draw_overlay(picture: NDArray[np.float32], found: Localization) -> Image.Image:
     """Draw a localization on its picture (rows, columns)."""
     low, high = np.percentile(picture, (0.5, 99.5))
     grey = np.clip((picture.astype(np.float32) - low) / max(high - low, 1e-6), 0, 1) * 255
@@ -37,7 +38,7 @@ def draw_overlay(picture: np.ndarray, found: Localization) -> Image.Image:
     return image
 
 
-def write_overlay(path: str | Path, picture: np.ndarray, found: Localization) -> None:
+def write_overlay(path: str | Path, picture: NDArray[np.float32], found: Localization) -> None:
     """Write `draw_overlay` as a PNG, whole or not at all.
 
     Raises:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.localization.marker import Marker, read_markers
@@ -18,7 +19,7 @@ FILM = 1.2
 """Columns over rows from which a picture may show both knees."""
 
 
-def turned_wrongly(picture: np.ndarray, turn: Turn) -> str:
+def turned_wrongly(picture: NDArray[np.float32], turn: Turn) -> str:
     """The letters can be read only as the picture lay before its header turned it.
 
     Args:
@@ -36,7 +37,7 @@ def turned_wrongly(picture: np.ndarray, turn: Turn) -> str:
     )
 
 
-def mirrored(picture: np.ndarray) -> str:
+def mirrored(picture: NDArray[np.float32]) -> str:
     """A letter R can be read in a mirror alone. An L's mirror image is a common corner.
 
     Args:
@@ -81,7 +82,7 @@ def contradicted(letters: Sequence[Marker], side: Laterality | None) -> str:
 
 
 def letter_doubts(
-    picture: np.ndarray, turn: Turn, side: Laterality | None, both: bool
+    picture: NDArray[np.float32], turn: Turn, side: Laterality | None, both: bool
 ) -> tuple[str, ...]:
     """All of these of one picture.
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
 
@@ -71,14 +73,14 @@ class Grain(nn.Module):
         return torch.from_numpy(grained[:, None]).to(images)
 
 
-def band_of(slices: np.ndarray, band: int) -> np.ndarray:
+def band_of(slices: NDArray[np.floating[Any]], band: int) -> NDArray[np.floating[Any]]:
     """What lies between two neighbouring Gaussians of `SIGMAS`: (n, H, W) -> (n, H, W)."""
     return _smooth(slices, SIGMAS[band]) - _smooth(slices, SIGMAS[band + 1])
 
 
 def measured_grain(
-    pairs: Iterable[tuple[np.ndarray, np.ndarray]],
-) -> tuple[np.ndarray, np.ndarray]:
+    pairs: Iterable[tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """How strong lost texture is by band and grey value, and how long it goes on along depth.
 
     Borders of tissues, which the autoencoder blurs, are no texture: where the decoded slice is
@@ -94,7 +96,9 @@ def measured_grain(
         `Grain.std` (bands, BINS) and `Grain.length` (1,).
     """
     bands = len(SIGMAS) - 1
-    found: list[list[list[np.ndarray]]] = [[[] for _ in range(BINS)] for _ in range(bands)]
+    found: list[list[list[NDArray[np.floating[Any]]]]] = [
+        [[] for _ in range(BINS)] for _ in range(bands)
+    ]
     together = np.zeros(2)
     for true, decoded in pairs:
         place = np.rint((np.clip(_smooth(decoded, _SMOOTHED), -1, 1) + 1) / 2 * (BINS - 1))
@@ -124,11 +128,11 @@ def measured_grain(
     return std, 1 / np.sqrt(-2 * np.log(correlation))
 
 
-def _smooth(slices: np.ndarray, sigma: float) -> np.ndarray:
+def _smooth(slices: NDArray[np.floating[Any]], sigma: float) -> NDArray[np.floating[Any]]:
     return ndimage.gaussian_filter(slices, (0, sigma, sigma), mode="reflect") if sigma else slices
 
 
-def _steepness(slices: np.ndarray) -> np.ndarray:
+def _steepness(slices: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Gradient in the plane (n, H, W), smoothed."""
     rows, columns = (ndimage.gaussian_filter1d(slices, _SMOOTHED, axis, order=1) for axis in (1, 2))
     return np.hypot(rows, columns)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from xr2mri_core import demographics
@@ -129,7 +130,7 @@ class Guidance(nn.Module):
 
     def encode(
         self, features: Mapping[str, Any], patient: Mapping[str, Any] | None = None
-    ) -> np.ndarray:
+    ) -> NDArray[np.float32]:
         """The condition r of one knee: float32 (num_positions,).
 
         Args:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 
 from xr2mri_core.errors import DatalistError, InputError, RadiographError, XR2MRIError, shown
@@ -65,14 +66,14 @@ GUESSED = (MIRRORED, HALF, MIDDLE)
 _SOURCES = {"detector": DETECTED, "mirrored": MIRRORED, "half": HALF}
 """How the boxes of a film that the detector hands out were found, by their ``source``."""
 
-Locate = Callable[[np.ndarray, "tuple[float, float] | None", Laterality, bool], Located]
+Locate = Callable[[NDArray[np.float32], "tuple[float, float] | None", Laterality, bool], Located]
 """``locate(pixels, spacing_mm, side, both)``: where the knee of a side is on a film.
 
 ``pixels`` float32 (rows, columns), bone bright; ``both``: whether the film shows both knees."""
 
 
 def detected(
-    pixels: np.ndarray, spacing: tuple[float, float] | None, side: Laterality, both: bool
+    pixels: NDArray[np.float32], spacing: tuple[float, float] | None, side: Laterality, both: bool
 ) -> Located:
     """Find the knee with the shipped detector; where it sees no such film, `middle_of_half`.
 
@@ -103,7 +104,11 @@ class Drawn:
     joint: Edges
 
     def __call__(
-        self, pixels: np.ndarray, spacing: tuple[float, float] | None, side: Laterality, both: bool
+        self,
+        pixels: NDArray[np.float32],
+        spacing: tuple[float, float] | None,
+        side: Laterality,
+        both: bool,
     ) -> Located:
         """Cut out what the detector would, had it found this joint."""
         rows, columns = pixels.shape
@@ -149,7 +154,7 @@ def default_locate() -> Locate:
 
 
 def middle_of_half(
-    pixels: np.ndarray, spacing: tuple[float, float] | None, side: Laterality, both: bool
+    pixels: NDArray[np.float32], spacing: tuple[float, float] | None, side: Laterality, both: bool
 ) -> Located:
     """Take the middle of the half of the film that shows a side, or of a film of one knee.
 
@@ -180,7 +185,7 @@ class KneePicture:
         notes: what makes that doubtful.
     """
 
-    pixels: np.ndarray
+    pixels: NDArray[np.uint16]
     box: Box
     spacing_mm: tuple[float, float] | None
     synthetic: bool
@@ -261,15 +266,15 @@ def _checked_header(
 
 def _found(
     locate: Locate,
-    pixels: np.ndarray,
+    pixels: NDArray[np.float32],
     spacing: tuple[float, float] | None,
     side: Laterality,
     both: bool,
-) -> tuple[Located, np.ndarray, str]:
+) -> tuple[Located, NDArray[np.float32], str]:
     """Where the knee is, its pixels, and a doubt about the polarity; refuses a negative."""
-    looks: list[tuple[Located, np.ndarray]] = []
+    looks: list[tuple[Located, NDArray[np.float32]]] = []
 
-    def judged(picture: np.ndarray) -> Judged:
+    def judged(picture: NDArray[np.float32]) -> Judged:
         found = locate(picture, spacing, side, both)
         looks.append((found, _cut(picture, found.box)))
         # the gap between two knees looks like a negative of one
@@ -284,7 +289,7 @@ def _found(
     return found, cut, DOUBTED if unsure else ""
 
 
-def _check_letters(pixels: np.ndarray, turn: Turn, side: Laterality, both: bool) -> None:
+def _check_letters(pixels: NDArray[np.float32], turn: Turn, side: Laterality, both: bool) -> None:
     """Refuse a film whose lead letters say that it lies, or shows, other than header and list."""
     from xr2mri_core.localization.marker import read_markers
     from xr2mri_core.localization.sides import contradicted, letter_doubts
@@ -308,15 +313,15 @@ def _check_same(reason: str, found: str, listed: str) -> None:
         raise RadiographError(f"{reason}: its file says {found}, the release's list {listed}")
 
 
-def _cut(pixels: np.ndarray, box: Box) -> np.ndarray:
+def _cut(pixels: NDArray[np.float32], box: Box) -> NDArray[np.float32]:
     """Return a box of a picture that shows something."""
-    cut: np.ndarray = cut_out(pixels, box)
+    cut: NDArray[np.float32] = cut_out(pixels, box)
     if cut.size == 0 or cut.min() == cut.max():
         raise RadiographError(f"an empty crop: {box} of {pixels.shape}")
     return cut
 
 
-def _sixteen_bits(values: np.ndarray) -> np.ndarray:
+def _sixteen_bits(values: NDArray[np.float32]) -> NDArray[np.uint16]:
     """Return grey values as uint16: as they are where they fit, else stretched over the range."""
     low, high = float(values.min()), float(values.max())
     whole = bool((values == np.rint(values)).all())

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.oai.release import Series, Unusable
 from xr2mri_core.oai.selection import STEPS, Excluded, Selection
@@ -171,7 +172,7 @@ def slice_counts_figure(counts: Mapping[str, Sequence[int]], chosen: str) -> Fig
     return figure
 
 
-def grey_profiles(profiles: Iterable[Sequence[float]]) -> np.ndarray:
+def grey_profiles(profiles: Iterable[Sequence[float]]) -> NDArray[np.float64]:
     """Bring grey values by slice to `POSITIONS` positions, each volume's mean to 1.
 
     Args:
@@ -190,7 +191,7 @@ def grey_profiles(profiles: Iterable[Sequence[float]]) -> np.ndarray:
     return np.array(rows).reshape(-1, POSITIONS)
 
 
-def grey_figure(profiles: np.ndarray, sequence: MRISequence) -> Figure:
+def grey_figure(profiles: NDArray[np.float64], sequence: MRISequence) -> Figure:
     """Draw grey value against proportional position (the paper's Fig. 4b), the window shaded."""
     plt = _pyplot()
     figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
@@ -211,7 +212,7 @@ def grey_figure(profiles: np.ndarray, sequence: MRISequence) -> Figure:
     return figure
 
 
-def write_profiles(path: Path, profiles: np.ndarray, cases: Sequence[str]) -> None:
+def write_profiles(path: Path, profiles: NDArray[np.float64], cases: Sequence[str]) -> None:
     """Write the grey values as a table: one row a volume, one column a position."""
     header = ["case", *(f"{(p + 0.5) / POSITIONS:g}" for p in range(POSITIONS))]
     lines = zip(cases, profiles, strict=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.errors import ReleaseError, shown
 
@@ -89,7 +90,7 @@ def _reason(letter: str, label: str) -> Missing:
         return Missing.MISSING
 
 
-def sas_texts(numbers: np.ndarray) -> list[str]:
+def sas_texts(numbers: NDArray[np.float64]) -> list[str]:
     """Write the numbers of a SAS column as the text release would.
 
     SAS keeps ``.A`` to ``.Z`` as NaNs whose third byte, of the big-endian double, is the complement

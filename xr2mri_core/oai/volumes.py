@@ -16,6 +16,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
 from xr2mri_core.errors import InputError, VolumeError, shown
@@ -44,8 +45,8 @@ class Volume:
         notes: what was left out or is odd, for the record.
     """
 
-    voxels: np.ndarray
-    affine: np.ndarray
+    voxels: NDArray[np.int16 | np.float32]
+    affine: NDArray[np.float64]
     synthetic: bool
     notes: tuple[str, ...] = ()
 
@@ -82,8 +83,9 @@ def read_series(
     positions = np.array([_numbers(header, "ImagePositionPatient", 3) for header in headers])
     normal = np.cross(orientation[:3], orientation[3:])
     _check_plane(normal, sequence)
-    order = np.argsort(positions @ normal, kind="stable")
-    step = _slice_step(headers, positions @ normal, order)
+    places = np.asarray(positions @ normal, np.float64)
+    order = np.argsort(places, kind="stable")
+    step = _slice_step(headers, places, order)
     _check_count(len(headers), sequence)
     lps = _affine(headers[0], orientation, positions[order], step)
     pixels = np.stack([_pixels(headers[index]) for index in order], axis=-1)  # rows, columns, n
@@ -116,7 +118,7 @@ def _header(path: Path) -> Dataset:
         raise VolumeError(f"a corrupt file: {path.name} ({shown(error)})") from error
 
 
-def _numbers(header: Dataset, keyword: str, count: int) -> np.ndarray:
+def _numbers(header: Dataset, keyword: str, count: int) -> NDArray[np.float64]:
     values = np.array([float(value) for value in header.get(keyword) or ()])
     if values.shape != (count,) or not np.isfinite(values).all():
         raise VolumeError(f"no {keyword}: {shown(header.get(keyword))}")
@@ -134,7 +136,7 @@ def _without_reference(headers: list[Dataset]) -> tuple[list[Dataset], list[str]
     return kept, [f"{left_out} reference image in another plane left out"]
 
 
-def _plane(orientation: np.ndarray) -> int:
+def _plane(orientation: NDArray[np.float64]) -> int:
     return int(np.abs(np.cross(orientation[:3], orientation[3:])).argmax())
 
 
@@ -175,7 +177,7 @@ def _check_shared(headers: list[Dataset]) -> None:
             raise VolumeError(f"slices of different {keyword}: {shown(sorted(values))}")
 
 
-def _orientation(headers: list[Dataset]) -> np.ndarray:
+def _orientation(headers: list[Dataset]) -> NDArray[np.float64]:
     cosines = np.array([_numbers(header, "ImageOrientationPatient", 6) for header in headers])
     if np.ptp(cosines, axis=0).max() > _TILTED:
         raise VolumeError("slices of different orientation: no single volume")
@@ -186,7 +188,9 @@ def _orientation(headers: list[Dataset]) -> np.ndarray:
     return cosines[0]
 
 
-def _slice_step(headers: list[Dataset], places: np.ndarray, order: np.ndarray) -> float:
+def _slice_step(
+    headers: list[Dataset], places: NDArray[np.float64], order: NDArray[np.int64]
+) -> float:
     """Return the spacing of the slices, mm; refuse what is not evenly spaced."""
     if len(headers) < 2:
         raise VolumeError("a single picture: no volume")
@@ -203,7 +207,7 @@ def _slice_step(headers: list[Dataset], places: np.ndarray, order: np.ndarray) -
     return step
 
 
-def _check_plane(normal: np.ndarray, sequence: Sequence) -> None:
+def _check_plane(normal: NDArray[np.float64], sequence: Sequence) -> None:
     axis = int(np.abs(normal).argmax())
     if axis != sequence.axis or abs(normal[axis]) < _OBLIQUE:
         raise VolumeError(
@@ -220,8 +224,8 @@ def _check_count(count: int, sequence: Sequence) -> None:
 
 
 def _affine(
-    header: Dataset, orientation: np.ndarray, positions: np.ndarray, step: float
-) -> np.ndarray:
+    header: Dataset, orientation: NDArray[np.float64], positions: NDArray[np.float64], step: float
+) -> NDArray[np.float64]:
     """Return the affine (4, 4) of an array (column, row, slice) in DICOM's LPS space."""
     rows, columns = _numbers(header, "PixelSpacing", 2)
     if not min(rows, columns) > 0:
@@ -234,7 +238,7 @@ def _affine(
     return affine
 
 
-def _pixels(header: Dataset) -> np.ndarray:
+def _pixels(header: Dataset) -> NDArray[np.int16 | np.float32]:
     """Return the picture (rows, columns), rescaled; int16 where that loses nothing."""
     try:
         values = rescaled(header.pixel_array, header)

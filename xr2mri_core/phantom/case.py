@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..features import parse_features
 from ..geometry import IN_PLANE_MM, SLICE_MM, centred_affine
@@ -33,11 +34,11 @@ class PhantomCase:
         parameters: the shape of the knee and the exposure, for the record.
     """
 
-    radiograph: np.ndarray
+    radiograph: NDArray[np.uint16]
     radiograph_spacing: float
-    mri: np.ndarray
-    labels: np.ndarray
-    affine: np.ndarray
+    mri: NDArray[np.int16]
+    labels: NDArray[np.uint8]
+    affine: NDArray[np.float64]
     features: dict[str, int]
     demographics: dict[str, object] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)

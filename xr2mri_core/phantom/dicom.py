@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
@@ -30,7 +31,7 @@ _NOTICE = "SYNTHETIC PHANTOM, not a patient. For research, never for diagnosis."
 
 def write_radiograph_dicom(
     path: str | Path,
-    pixels: np.ndarray,
+    pixels: NDArray[Any],
     spacing_mm: float,
     *,
     patient_id: str,
@@ -83,7 +84,7 @@ def write_radiograph_dicom(
     return path
 
 
-def _check(pixels: np.ndarray, spacing_mm: float, photometric: str) -> None:
+def _check(pixels: NDArray[Any], spacing_mm: float, photometric: str) -> None:
     if pixels.ndim != 2 or pixels.dtype != np.uint16 or pixels.max(initial=0) > _WHITE:
         raise InputError(
             f"pixels {pixels.dtype} {pixels.shape}: a 12-bit uint16 picture (H, W) is accepted"
@@ -105,7 +106,7 @@ def _meta(instance: str) -> FileMetaDataset:
     return meta
 
 
-def _uids(patient_id: str, pixels: np.ndarray) -> Callable[[str], str]:
+def _uids(patient_id: str, pixels: NDArray[Any]) -> Callable[[str], str]:
     """UIDs of study, series and instance that depend on nothing but the content."""
     content = sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
 
@@ -200,7 +201,7 @@ def _describe_exposure(ds: Dataset, spacing_mm: float, exposure: Mapping[str, An
     ds.FieldOfViewShape = "RECTANGLE"
 
 
-def _set_pixels(ds: Dataset, pixels: np.ndarray, photometric: str) -> None:
+def _set_pixels(ds: Dataset, pixels: NDArray[Any], photometric: str) -> None:
     ds.SamplesPerPixel = 1
     ds.PhotometricInterpretation = photometric
     ds.Rows, ds.Columns = pixels.shape

@@ -19,6 +19,7 @@ from typing import Protocol
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 PIXEL = 0.625
@@ -27,7 +28,7 @@ SIZE = 256
 SLICE = 1.5
 """Slice thickness in mm."""
 
-Point = Sequence[float] | np.ndarray
+Point = Sequence[float] | NDArray[np.float64]
 Crop = tuple[slice, slice, slice]
 Texture = Tensor | Callable[[Crop], Tensor]
 
@@ -67,7 +68,7 @@ class Canvas:
 
     def __init__(
         self,
-        slices_y: Sequence[float] | np.ndarray,
+        slices_y: Sequence[float] | NDArray[np.float64],
         centre: tuple[float, float],
         warp: float,
         seed: int,
@@ -198,7 +199,9 @@ def _slope_along_slices(distance: Tensor) -> Tensor:
     return slope
 
 
-def _pchip(xs: Sequence[float], ys: Sequence[float], at: np.ndarray) -> np.ndarray:
+def _pchip(
+    xs: Sequence[float], ys: Sequence[float], at: NDArray[np.float32]
+) -> NDArray[np.float64]:
     from scipy.interpolate import PchipInterpolator
 
     return PchipInterpolator(xs, ys)(np.clip(at, xs[0], xs[-1]))

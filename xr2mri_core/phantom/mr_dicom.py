@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
@@ -55,7 +56,7 @@ class Plane:
         echo_ms: EchoTime of this picture; None takes that of the series.
     """
 
-    pixels: np.ndarray
+    pixels: NDArray[np.uint16]
     row: tuple[float, float, float]
     column: tuple[float, float, float]
     corner: tuple[float, float, float]
@@ -63,7 +64,7 @@ class Plane:
     echo_ms: float | None = None
 
 
-def coronal_planes(volume: np.ndarray, affine: np.ndarray) -> list[Plane]:
+def coronal_planes(volume: NDArray[np.uint16], affine: NDArray[np.float64]) -> list[Plane]:
     """Cut a RAS volume (X, n, Z) into coronal pictures, anterior slice first, as scanners do.
 
     Args:

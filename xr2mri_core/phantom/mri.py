@@ -15,6 +15,7 @@ from functools import cache
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from scipy.special import ive
 
 from .tissues import PROPERTIES, Properties, Tissue
@@ -173,11 +174,11 @@ def sample_scan(rng: np.random.Generator) -> Scan:
 
 
 def acquire(
-    signal: np.ndarray | torch.Tensor,
+    signal: NDArray[np.float32] | torch.Tensor,
     seed: int,
     scan: Scan | None = None,
-    vessels: np.ndarray | torch.Tensor | None = None,
-) -> np.ndarray:
+    vessels: NDArray[np.bool_] | torch.Tensor | None = None,
+) -> NDArray[np.int16]:
     """From the noiseless signal to what the scanner stores.
 
     Args:

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import dcmread
 
 from xr2mri_core.errors import InputError
@@ -82,8 +83,8 @@ class Knees:
         demographics: sex, age, BMI.
     """
 
-    volume: np.ndarray
-    affine: np.ndarray
+    volume: NDArray[np.uint16]
+    affine: NDArray[np.float64]
     shadows: dict[str, Shadow]
     grades: dict[str, dict[str, int]]
     demographics: dict[str, Any]

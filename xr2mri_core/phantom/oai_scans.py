@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.geometry import mirror_volume
 
@@ -22,7 +23,7 @@ _THIGH_SLICES = 15
 
 
 def scans_of(
-    volume: np.ndarray, affine: np.ndarray, index: int, matrix: int
+    volume: NDArray[np.uint16], affine: NDArray[np.float64], index: int, matrix: int
 ) -> dict[str, Callable[..., None]]:
     """The MR series of a visit in the order of acquisition: name (#n if repeated) -> writer.
 
@@ -57,7 +58,9 @@ def scans_of(
     return scans
 
 
-def _reduced(volume: np.ndarray, affine: np.ndarray, matrix: int) -> tuple[np.ndarray, np.ndarray]:
+def _reduced(
+    volume: NDArray[np.uint16], affine: NDArray[np.float64], matrix: int
+) -> tuple[NDArray[np.uint16], NDArray[np.float64]]:
     """The volume with fewer rows and columns, moved to where a right knee lies in the scanner."""
     step = max(1, volume.shape[0] // matrix)
     moved = affine.copy()
@@ -68,7 +71,7 @@ def _reduced(volume: np.ndarray, affine: np.ndarray, matrix: int) -> tuple[np.nd
     return _means(volume, step), moved
 
 
-def _means(volume: np.ndarray, step: int) -> np.ndarray:
+def _means(volume: NDArray[np.uint16], step: int) -> NDArray[np.uint16]:
     width, slices, height = (
         count // size for count, size in zip(volume.shape, (step, 1, step), strict=True)
     )
@@ -78,8 +81,8 @@ def _means(volume: np.ndarray, step: int) -> np.ndarray:
 
 
 def _thinned(
-    volume: np.ndarray, affine: np.ndarray, step: int, count: int
-) -> tuple[np.ndarray, np.ndarray]:
+    volume: NDArray[np.uint16], affine: NDArray[np.float64], step: int, count: int
+) -> tuple[NDArray[np.uint16], NDArray[np.float64]]:
     """Every so many slices of a volume, ``count`` of them from its middle."""
     start = (volume.shape[1] - step * count) // 2
     moved = affine.copy()
@@ -88,13 +91,13 @@ def _thinned(
     return volume[:, start : start + step * count : step], moved
 
 
-def _localizer(volume: np.ndarray, affine: np.ndarray) -> list[Plane]:
+def _localizer(volume: NDArray[np.uint16], affine: NDArray[np.float64]) -> list[Plane]:
     """One picture in each of the three planes."""
     coronal = coronal_planes(volume, affine)
     return [coronal[len(coronal) // 2], *_sagittal(volume, affine, 1), *_thigh(volume, affine)[:1]]
 
 
-def _sagittal(volume: np.ndarray, affine: np.ndarray, count: int) -> list[Plane]:
+def _sagittal(volume: NDArray[np.uint16], affine: NDArray[np.float64], count: int) -> list[Plane]:
     planes = []
     for index in np.linspace(0, volume.shape[0] - 1, count + 2)[1:-1].astype(int):
         x = -(affine[0, 3] + index * affine[0, 0])
@@ -105,11 +108,11 @@ def _sagittal(volume: np.ndarray, affine: np.ndarray, count: int) -> list[Plane]
     return planes
 
 
-def _top(volume: np.ndarray, affine: np.ndarray) -> float:
+def _top(volume: NDArray[np.uint16], affine: NDArray[np.float64]) -> float:
     return float(affine[2, 3] + affine[2, 2] * (volume.shape[2] - 1))
 
 
-def _echoes(volume: np.ndarray, affine: np.ndarray) -> list[Plane]:
+def _echoes(volume: NDArray[np.uint16], affine: NDArray[np.float64]) -> list[Plane]:
     """Seven echoes of each of three slices: positions come seven times."""
     return [
         replace(
@@ -122,12 +125,12 @@ def _echoes(volume: np.ndarray, affine: np.ndarray) -> list[Plane]:
     ]
 
 
-def _reformat(volume: np.ndarray, affine: np.ndarray) -> list[Plane]:
+def _reformat(volume: NDArray[np.uint16], affine: NDArray[np.float64]) -> list[Plane]:
     """A reformatted series: a reference image in another plane, then 66 coronal slices."""
     return [*_sagittal(volume, affine, 1), *coronal_planes(volume, affine)[_REFORMATTED]]
 
 
-def _thigh(volume: np.ndarray, affine: np.ndarray) -> list[Plane]:
+def _thigh(volume: NDArray[np.uint16], affine: NDArray[np.float64]) -> list[Plane]:
     """Fifteen axial slices."""
     planes = []
     for index in np.arange(_THIGH_SLICES) * (volume.shape[2] // _THIGH_SLICES):

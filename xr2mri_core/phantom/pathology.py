@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .fields import Region, ellipsoid, union
@@ -133,7 +134,9 @@ def sclerosis(depth: Tensor, x: Tensor, y: Tensor, disease: Disease, side: str, 
     return torch.maximum(depth - lens, (rho - 1) * _PLATE_EDGE)
 
 
-def cysts(surface: float, disease: Disease, side: str, bone: str) -> list[tuple[np.ndarray, float]]:
+def cysts(
+    surface: float, disease: Disease, side: str, bone: str
+) -> list[tuple[NDArray[np.float64], float]]:
     """Subchondral cysts as (centre, radius) in mm; empty at grade 0.
 
     One of 4.5 to 6.5 mm radius under the weight-bearing zone and a smaller one beside it.

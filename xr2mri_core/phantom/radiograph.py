@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from xr2mri_core.geometry import FIELD_OF_VIEW_MM
@@ -268,7 +269,7 @@ def trabecular_texture(thickness: Tensor, spacing_mm: float, generator: torch.Ge
     return _TRABECULAR_DEPTH * passed * (striping + _WEB_SHARE * web)
 
 
-def expose(path_integral: Tensor, beam: Beam, generator: torch.Generator) -> np.ndarray:
+def expose(path_integral: Tensor, beam: Beam, generator: torch.Generator) -> NDArray[np.uint16]:
     """From path integrals to the picture: Beer-Lambert, scatter, blur, noise, presentation curve.
 
     Args:
@@ -312,7 +313,7 @@ def take_radiograph(
     seed: int,
     plateau_slope: float = 6.0,
     beam: Beam | None = None,
-) -> tuple[np.ndarray, Beam]:
+) -> tuple[NDArray[np.uint16], Beam]:
     """A radiograph of a painted knee.
 
     Args:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .fields import SIZE, SLICE, Canvas, Region, Texture, double
@@ -30,7 +32,7 @@ OUTSIDE_STEP = 6.0
 OUTSIDE_SLICES = 7
 
 
-def slice_positions(field_y: float) -> np.ndarray:
+def slice_positions(field_y: float) -> NDArray[np.float64]:
     """y (mm) of all painted slices: 80 imaged ones, and coarse ones before and behind them."""
     imaged = field_y + (np.arange(NUM_SLICES) - (NUM_SLICES - 1) / 2) * SLICE
     step = OUTSIDE_STEP * np.arange(1, OUTSIDE_SLICES + 1)
@@ -47,7 +49,7 @@ def paint_on(
     shape: KneeShape,
     features: Mapping[str, int],
     seed: int,
-    slices_y: np.ndarray,
+    slices_y: NDArray[np.float64],
     centre: tuple[float, float],
     size: tuple[int, int] = (SIZE, SIZE),
 ) -> Canvas:
@@ -103,6 +105,6 @@ def imaged(volume: Tensor) -> Tensor:
     return volume[OUTSIDE_SLICES : OUTSIDE_SLICES + NUM_SLICES]
 
 
-def to_ras(slices: Tensor) -> np.ndarray:
+def to_ras(slices: Tensor) -> NDArray[Any]:
     """(slices, rows, columns) of a right knee to an RAS+ array (x, y, z)."""
     return np.ascontiguousarray(torch.flip(slices, (1, 2)).permute(2, 0, 1).numpy())

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from xr2mri_core.errors import InputError
 
@@ -44,7 +45,7 @@ class Film:
         beam: how it was exposed.
     """
 
-    pixels: np.ndarray
+    pixels: NDArray[np.uint16]
     spacing_mm: float
     joints: dict[str, Box]
     layout: Layout
@@ -129,7 +130,7 @@ def _joint_box(layout: Layout, side: str, leg: Shadow) -> Box:
     return row - half, column - half, row + half, column + half
 
 
-def _collimated(picture: np.ndarray, layout: Layout) -> np.ndarray:
+def _collimated(picture: NDArray[np.uint16], layout: Layout) -> NDArray[np.uint16]:
     top, left, bottom, right = (round(width / layout.spacing_mm) for width in layout.shutters)
     rows, columns = picture.shape
     framed = np.full_like(picture, round(layout.shutter_grey * WHITE))

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline, PchipInterpolator
 from torch import Tensor
 
@@ -68,7 +69,7 @@ class Limb:
         drawn = torch.randn((), generator=self.canvas.generator)
         return float(drawn.clamp(-m.MOST_DEVIATIONS, m.MOST_DEVIATIONS)) * sd
 
-    def region(self, lo: Point | np.ndarray, hi: Point | np.ndarray) -> Region | None:
+    def region(self, lo: Point, hi: Point) -> Region | None:
         """The grid within a box (x, y, z) in mm of scale 1, in coordinates of scale 1."""
         s = self.scale
         box = self.canvas.region(z=(lo[2] * s, hi[2] * s))
@@ -151,7 +152,9 @@ class Limb:
         return (cx + radius * np.cos(turn), cy + radius * np.sin(turn), z)
 
 
-def tabulate(knots: Sequence[tuple[float, Any]], at: np.ndarray) -> np.ndarray:
+def tabulate(
+    knots: Sequence[tuple[float, Any]], at: NDArray[np.floating[Any]]
+) -> NDArray[np.float64]:
     """Monotone interpolation of ((z, value or values), ...) in any order, constant beyond."""
     order = sorted(knots, key=lambda k: k[0])
     zs = np.array([k[0] for k in order], dtype=float)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..fields import Crop, Region, Texture, double, intersection
@@ -50,7 +51,7 @@ def paint_muscles(limb: Limb) -> None:
         )
 
 
-def _ellipse(region: Region, table: np.ndarray, turn: float) -> Tensor:
+def _ellipse(region: Region, table: NDArray[np.float64], turn: float) -> Tensor:
     """Distance to a tube with a turned elliptic section; `table`: (rows, 4) of x, y, rx, ry."""
     rows = torch.from_numpy(table.astype(np.float32))
     cx, cy, rx, ry = (rows[:, a].view(1, -1, 1) for a in range(4))
