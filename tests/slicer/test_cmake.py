@@ -21,7 +21,7 @@ MODULE = ROOT / "slicer_extension" / "XR2MRI"
 CMAKE = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
 MODULE_CMAKE = (MODULE / "CMakeLists.txt").read_text(encoding="utf-8")
 ENTRY = json.loads((ROOT / "slicer_extension" / "XR2MRI.json").read_text(encoding="utf-8"))
-OFFERED = {"ctk", "numpy", "qt", "scipy", "slicer", "vtk", "XR2MRILib", "xr2mri_client"}
+OFFERED = {"ctk", "numpy", "qt", "slicer", "vtk", "XR2MRILib", "xr2mri_client"}
 """What a module may import at file scope beside the standard library."""
 
 

@@ -211,13 +211,15 @@ def test_nothing_leaves_for_another_machine_before_it_is_allowed(ready, faulty, 
     assert faulty.count("POST", "/jobs/infer") == 2
 
 
-@pytest.mark.parametrize("kind", ["volume", "tiny"])
+@pytest.mark.parametrize("kind", ["volume", "tiny", "generated"])
 def test_what_is_no_radiograph_is_told(user, faulty, kind):
     import numpy as np
 
     user.connect(faulty.url)
-    shape = {"volume": (20, 64, 64), "tiny": (1, 8, 8)}[kind]
+    shape = {"volume": (20, 64, 64), "tiny": (1, 8, 8), "generated": (1, 64, 64)}[kind]
     node = user.slicer.util.addVolumeFromArray(np.zeros(shape, np.uint8), name="it")
+    if kind == "generated":
+        node.SetAttribute("XR2MRI.Synthetic", "1")
     user.choose(node)
     assert "it" in user.ui.radiographNote.text and user.colour("radiographNote") == "bad"
     assert not user.ui.generateButton.enabled

@@ -374,6 +374,8 @@ def test_one_click_writes_a_report(mocked_ready, result, tmp_path, ending):  # n
     assert text.count("data:image/png;base64,") == 4, "the radiograph and three planes"
     for expected in (f"<td>{record['seed']}</td>", "SYNTHETIC", "Not for diagnosis", "ddim"):
         assert expected in text
+    for seen in ("right at the left", "Sagittal, synthetic: the front at the left"):
+        assert seen in text.replace("&#x27;", "'"), "which side is which"
     assert "&lt;no&gt; knee was found" in text and "<no>" not in text
     assert re.search(r"Kellgren.*?2 \(", text), "the form in words"
     assert not re.search(r"https?://", text), "nothing of the server"
@@ -473,21 +475,14 @@ def test_planes_are_shown_as_in_the_views(slicer):
     from XR2MRILib.scene import result as volumes
 
     for signs in ((1, 1, 1), (-1, 1, -1)):
-        values = np.zeros((20, 30, 40), np.float32)
+        array = np.zeros((20, 30, 40), np.float32, order="F")
         affine = np.diag([*signs, 1.0]) @ np.diag([1.0, 2.0, 3.0, 1.0])
-        at = [{1: -1, -1: 0}[sign] for sign in signs]  # the right, front, upper corner
-        values[at[0], :, at[2]] = values[at[0], at[1], :] = values[:, at[1], at[2]] = 1
-        values[10] = np.maximum(values[10], 0)
-        node = volumes.add_volume("v", "volume", Volume(values, affine), None)
-        display.grey(node)
-        full = np.ones((20, 30, 40), np.float32)
-        full[: 10 if signs[0] > 0 else None, :, :] *= 1
-        array = slicer.util.arrayFromVolume(node).T
-        array[:] = 0
         right = slice(15, None) if signs[0] > 0 else slice(None, 5)
         front = slice(20, None) if signs[1] > 0 else slice(None, 10)
         up = slice(30, None) if signs[2] > 0 else slice(None, 10)
         array[right, :, up] = array[:, front, up] = array[right, front, :] = 1
+        node = volumes.add_volume("v", "volume", Volume(array, affine), None)
+        display.grey(node)
         for name, (height, width) in {
             "coronal": (120, 20), "sagittal": (120, 60), "axial": (60, 20),
         }.items():  # fmt: skip

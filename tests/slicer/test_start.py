@@ -39,6 +39,15 @@ def test_what_ctest_runs_in_slicer_passes_and_leaves_the_user_s_settings(user, s
     assert (settings.ca_file(), settings.options()) == ("/etc/ssl/own.pem", {"steps": 7})
 
 
+def test_what_ctest_runs_passes_without_a_main_window(user, monkeypatch):
+    """As `Slicer --no-main-window` runs scripts: no views, no menus."""
+    monkeypatch.setattr(user.slicer.app, "layoutManager", lambda: None)
+    monkeypatch.setattr(user.slicer.util, "mainWindow", lambda: None)
+    found = run(SCRIPTS / "XR2MRISelfTest.py")
+    assert found.testsRun >= 5 and not found.skipped
+    assert not found.errors + found.failures, found.errors + found.failures
+
+
 def test_reload_and_test_runs_every_test(user, monkeypatch):
     """Also where Slicer's own runTest runs none."""
     ran, tests = [], 0

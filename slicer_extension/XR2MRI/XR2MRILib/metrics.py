@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from xr2mri_client.errors import XR2MRIClientError
 from xr2mri_client.texts import tr as _
@@ -153,13 +152,13 @@ def ssim(truth: NDArray[np.float32], image: NDArray[np.float32]) -> float:
 def sobel(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     """Magnitude of the gradient by the Sobel operator; 1 is a step from 0 to 1."""
     p = np.asarray(picture, np.float32)
-    return np.hypot(*(ndimage.sobel(p, axis, mode="nearest") for axis in (0, 1))) / 4
+    return np.hypot(*(_ndimage().sobel(p, axis, mode="nearest") for axis in (0, 1))) / 4
 
 
 def _blurred(picture: NDArray[np.float64]) -> NDArray[np.float64]:
     """The Gaussian mean at every valid position."""
     margin = WINDOW // 2
-    blurred = ndimage.gaussian_filter(picture, SIGMA, truncate=margin / SIGMA)
+    blurred = _ndimage().gaussian_filter(picture, SIGMA, truncate=margin / SIGMA)
     return blurred[margin:-margin, margin:-margin]
 
 
@@ -187,4 +186,11 @@ def _resampled_slice(
     at = np.stack([a * i + b * k + c * j + d for a, b, c, d in to_volume[:3]])
     last = np.reshape(volume.shape, (3, 1, 1)) - 1
     inside = ((at >= -0.5) & (at <= last + 0.5)).all(axis=0)
-    return ndimage.map_coordinates(volume, at, np.float32, order=1, mode="nearest"), inside
+    return _ndimage().map_coordinates(volume, at, np.float32, order=1, mode="nearest"), inside
+
+
+def _ndimage() -> Any:
+    """SciPy's, loaded by who compares first: every start of Slicer loads this module."""
+    from scipy import ndimage
+
+    return ndimage

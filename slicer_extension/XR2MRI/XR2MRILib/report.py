@@ -111,10 +111,14 @@ def _add_pictures(page: Page, made: Result) -> Iterator[None]:
             _("Radiograph, with the box that the server looked at") if box else _("Radiograph")
         )
         yield
-    words = {"coronal": _("Coronal"), "sagittal": _("Sagittal"), "axial": _("Axial")}
+    captions = {
+        "coronal": _("Coronal, synthetic: the patient's right at the left"),
+        "sagittal": _("Sagittal, synthetic: the front at the left"),
+        "axial": _("Axial, synthetic: the front at the top, the patient's right at the left"),
+    }
     for name in pictures.PLANES:
         page.images[name] = _drawn(pictures.plane(made.volume, name), marked=True)
-        page.captions[name] = _("{plane}, synthetic").format(plane=words[name])
+        page.captions[name] = captions[name]
         yield
 
 

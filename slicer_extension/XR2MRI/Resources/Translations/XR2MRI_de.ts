@@ -1516,20 +1516,16 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
    <translation>Aufnahme</translation>
   </message>
   <message>
-   <source>Coronal</source>
-   <translation>Koronal</translation>
+   <source>Coronal, synthetic: the patient's right at the left</source>
+   <translation>Koronal, synthetisch: links die rechte Seite des Patienten</translation>
   </message>
   <message>
-   <source>Sagittal</source>
-   <translation>Sagittal</translation>
+   <source>Sagittal, synthetic: the front at the left</source>
+   <translation>Sagittal, synthetisch: links vorn</translation>
   </message>
   <message>
-   <source>Axial</source>
-   <translation>Axial</translation>
-  </message>
-  <message>
-   <source>{plane}, synthetic</source>
-   <translation>{plane}, synthetisch</translation>
+   <source>Axial, synthetic: the front at the top, the patient's right at the left</source>
+   <translation>Axial, synthetisch: oben vorn, links die rechte Seite des Patienten</translation>
   </message>
   <message>
    <source>Not read</source>
@@ -1717,6 +1713,10 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
   <message>
    <source>Choose a radiograph.</source>
    <translation>Wählen Sie eine Röntgenaufnahme.</translation>
+  </message>
+  <message>
+   <source>{name} is a generated volume, not a radiograph.</source>
+   <translation>{name} ist ein erzeugtes Volumen, keine Röntgenaufnahme.</translation>
   </message>
   <message>
    <source>{name} has no image.</source>

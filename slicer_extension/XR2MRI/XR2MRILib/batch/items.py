@@ -166,9 +166,7 @@ def radiographs_below(parent: int) -> list[slicer.vtkMRMLVolumeNode]:
 def is_radiograph(node: Any) -> bool:
     """Whether a node, or None, may be generated from."""
     volume = node is not None and node.IsA("vtkMRMLScalarVolumeNode")
-    if not volume or node.IsA("vtkMRMLLabelMapVolumeNode") or attributes.is_synthetic(node):
-        return False
-    return not problem(node)
+    return volume and not node.IsA("vtkMRMLLabelMapVolumeNode") and not problem(node)
 
 
 # --- each of them ---------------------------------------------------------------------------------

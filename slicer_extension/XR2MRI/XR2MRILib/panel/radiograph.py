@@ -16,6 +16,7 @@ from xr2mri_client.errors import XR2MRIClientError
 from xr2mri_client.texts import tr as _
 
 from .. import sample_data, settings
+from ..batch.items import is_radiograph
 from ..location import Found
 from ..logic import XR2MRILogic
 from ..request import Request
@@ -136,7 +137,7 @@ class RadiographSection(Section, VTKObservationMixin):
         if not self._entered or not self.bound or self.node.radiograph is not None:
             return
         volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-        found = [node for node in volumes if not problem(node) and _may_be_radiograph(node)]
+        found = [node for node in volumes if is_radiograph(node)]
         if len(found) == 1:
             self.node.radiograph = found[0]
 
@@ -321,10 +322,6 @@ class RadiographSection(Section, VTKObservationMixin):
         chosen = self.node.radiograph
         attributes.keep(chosen, attributes.FEATURES, json.dumps(dict(features)))
         attributes.keep(chosen, attributes.DEMOGRAPHICS, json.dumps(dict(demographics)))
-
-
-def _may_be_radiograph(node: slicer.vtkMRMLVolumeNode) -> bool:
-    return not attributes.is_synthetic(node) and not node.IsA("vtkMRMLLabelMapVolumeNode")
 
 
 def _written(box: crop.Box) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from xr2mri_client.texts import tr as _
 
 from ..modalities import is_radiograph
-from . import dicom_source
+from . import attributes, dicom_source
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +45,8 @@ def problem(node: slicer.vtkMRMLVolumeNode | None) -> str:
     """Why a volume node cannot be a radiograph; empty where it can."""
     if node is None:
         return _("Choose a radiograph.")
+    if attributes.is_synthetic(node):  # one of a single slice would pass for a radiograph
+        return _("{name} is a generated volume, not a radiograph.").format(name=node.GetName())
     image = node.GetImageData()
     if image is None or 0 in image.GetDimensions():
         return _("{name} has no image.").format(name=node.GetName())
