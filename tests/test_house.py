@@ -226,56 +226,6 @@ def test_docstrings_speak_one_dialect():
     assert [str(file) for file in files if role.search(file.read_text("utf-8"))] == []
 
 
-_CONTAINERS = {
-    "collections": {"Counter", "OrderedDict", "defaultdict", "deque"},
-    "collections.abc": {
-        "Callable", "Generator", "Iterable", "Iterator", "Mapping", "MutableMapping", "Sequence",
-    },
-    "subprocess": {"Popen"},
-    "torch.utils.data": {"DataLoader", "Dataset"},
-}  # fmt: skip
-
-
-def bare_generics(file: Path) -> list[str]:
-    """Annotations of a file that do not say what a container holds, as `list` for `list[str]`.
-
-    mypy's `disallow_any_generics` would ask for the type of every `np.ndarray` as well, where the
-    docstrings tell shape and range.
-    """
-    tree = ast.parse(file.read_text("utf-8"))
-    generic = {"dict", "list", "tuple", "set", "frozenset", "subprocess.Popen"}
-    for node in ast.walk(tree):  # a Sequence may be another one: oai's
-        if isinstance(node, ast.ImportFrom) and node.module in _CONTAINERS:
-            known = _CONTAINERS[node.module]
-            generic |= {alias.asname or alias.name for alias in node.names if alias.name in known}
-    notes: list[ast.AST | None] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            notes.append(node.returns)
-        elif isinstance(node, ast.arg | ast.AnnAssign):
-            notes.append(node.annotation)
-    found = []
-    for note in filter(None, notes):
-        whole = {id(n.value) for n in ast.walk(note) if isinstance(n, ast.Subscript)}
-        for inner in ast.walk(note):
-            bare = isinstance(inner, ast.Name | ast.Attribute) and id(inner) not in whole
-            if bare and (name := ast.unparse(inner)) in generic:
-                found.append(f"{file}:{inner.lineno}: {name}")
-    return found
-
-
-def test_a_bare_container_is_noticed(tmp_path):
-    file = tmp_path / "a.py"
-    file.write_text("from collections.abc import Mapping\ndef f(x: list[dict]) -> Mapping: ...")
-    assert [bare.rpartition(" ")[2] for bare in bare_generics(file)] == ["Mapping", "dict"]
-
-
-def test_annotations_say_what_containers_hold():
-    files = [*CORE, *APP, *(ROOT / "benchmarks").rglob("*.py")]
-    files += (ROOT / "slicer_extension/XR2MRI").rglob("*.py")
-    assert [bare for file in files for bare in bare_generics(file)] == []
-
-
 EXAMPLES = [file for file in CORE if re.search(r"^ *>>> ", file.read_text("utf-8"), re.M)]
 
 

@@ -9,14 +9,17 @@ The first two are `mean_volume` and `next_patient` of `xr2mri_core.evaluation.tr
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 _SIDE = 32
 """Pixels of the side of the small pictures that are compared."""
 
 
-def thumbnail(radiograph: np.ndarray) -> np.ndarray:
+def thumbnail(radiograph: NDArray[Any]) -> NDArray[np.float64]:
     """A radiograph (H, W) as a small picture (32 * 32,) of mean 0 and norm 1, exposure left out."""
     picture = np.asarray(radiograph, np.float64)
     zoom = [_SIDE / side for side in picture.shape]
@@ -27,6 +30,6 @@ def thumbnail(radiograph: np.ndarray) -> np.ndarray:
     return small / norm if norm else small
 
 
-def nearest(radiograph: np.ndarray, others: np.ndarray) -> int:
+def nearest(radiograph: NDArray[Any], others: NDArray[np.float64]) -> int:
     """The index of the most alike of the thumbnails (n, 32 * 32), by correlation."""
     return int(np.argmax(others @ thumbnail(radiograph)))

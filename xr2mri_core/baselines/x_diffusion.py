@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
 
 from xr2mri_core.baselines.depth_guidance import DepthGuidance
+from xr2mri_core.geometry import Voxel
 
 AXES = ("coronal", "sagittal", "axial")
 _APART = 2.0  # between the depths of two axes, which are in [0, 1]
@@ -83,7 +85,7 @@ def placed(depth: Any, axis: str) -> Any:
     return depth + _APART * AXES.index(axis)
 
 
-def resliced(volume: np.ndarray, axis: str, order: int = 1) -> np.ndarray:
+def resliced(volume: NDArray[Voxel], axis: str, order: int = 1) -> NDArray[Voxel]:
     """Coronal slices (n, H, W) -> n pictures (H, W) along an axis, evenly spaced.
 
     Sagittal pictures (from the patient's right, anterior on the right hand) and axial ones
@@ -101,13 +103,13 @@ def resliced(volume: np.ndarray, axis: str, order: int = 1) -> np.ndarray:
     return _sized(turned[rows], (len(volume), *volume.shape[1:]), order)
 
 
-def coronal(pictures: np.ndarray, axis: str, count: int) -> np.ndarray:
+def coronal(pictures: NDArray[Voxel], axis: str, count: int) -> NDArray[Voxel]:
     """Pictures (k, H, W) along an axis, as of `resliced` -> coronal slices (count, H, W)."""
     turned = np.transpose(pictures, _ORDER[axis])  # each of these orders is its own inverse
     return _sized(turned, (count, *pictures.shape[1:]), 1)
 
 
-def _sized(array: np.ndarray, shape: tuple[int, ...], order: int) -> np.ndarray:
+def _sized(array: NDArray[Voxel], shape: tuple[int, ...], order: int) -> NDArray[Voxel]:
     """Resampled so that first and last places stay what they are."""
     zoom = [new / old for new, old in zip(shape, array.shape, strict=True)]
     return ndimage.zoom(array, zoom, order=order, mode="nearest")

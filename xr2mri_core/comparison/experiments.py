@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.comparison.measure import (
     Item,
@@ -190,7 +191,7 @@ def steps(
 
 def frames(
     generator: KneeMRIGenerator, item: Item, count: int, seed: int, **request: Any
-) -> np.ndarray:
+) -> NDArray[np.float32]:
     """Slices between two neighbours of `count`, as muscle gives way to bone (Table IV).
 
     Returns:

@@ -16,9 +16,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from xr2mri_core.comparison.statistics import interval, per_patient
+from xr2mri_core.comparison.volumes import Pictured
 from xr2mri_core.evaluation.figures import show_slice, subplots
 from xr2mri_core.evaluation.planes import LAGS
 from xr2mri_core.geometry import SLICE_MM, WINDOW_MM
@@ -96,13 +98,13 @@ def boxes(lines: Lines, titles: Mapping[str, str]) -> Any:
     return figure
 
 
-def sobel(picture: np.ndarray) -> np.ndarray:
+def sobel(picture: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Size of the gradient of a picture (H, W) by Sobel's operator, per pixel."""
     across = [ndimage.sobel(picture.astype(np.float64), axis) / 8 for axis in (0, 1)]
     return np.hypot(*across)
 
 
-def grades(shown: Mapping[str, tuple[str, np.ndarray | None, Mapping[str, np.ndarray]]]) -> Any:
+def grades(shown: Mapping[str, Pictured]) -> Any:
     """A line of slices for each case, and Sobel differences from the truth under it (Table II).
 
     Args:
@@ -133,7 +135,7 @@ def grades(shown: Mapping[str, tuple[str, np.ndarray | None, Mapping[str, np.nda
     return figure
 
 
-def left_out(pictures: Mapping[str, np.ndarray]) -> Any:
+def left_out(pictures: Mapping[str, NDArray[np.float32]]) -> Any:
     """Finding -> slice (3, H, W) of the truth, all features, without the finding (Table III)."""
     figure, axes = subplots(len(pictures), 4, 1.9, 2.05)
     for line, (finding, (truth, with_, without)) in zip(axes, pictures.items(), strict=True):
@@ -208,7 +210,7 @@ def over_distance(lines: Lines, titles: Mapping[str, str]) -> Any:
     return figure
 
 
-def interpolated(pictures: np.ndarray) -> Any:
+def interpolated(pictures: NDArray[np.float32]) -> Any:
     """Slices between two neighbours (Table IV), and what differs from the one before."""
     figure, axes = subplots(2, len(pictures), 1.9, 2.05)
     for index, picture in enumerate(pictures):

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import psutil
 import torch
+from numpy.typing import NDArray
 
 from xr2mri_core.baselines.x_diffusion import coronal
 from xr2mri_core.comparison.seen import Seen, stamp
@@ -35,7 +36,7 @@ from xr2mri_core.request import GenerationRequest
 from xr2mri_core.volume import GeneratedVolume
 
 Item = Mapping[str, Any]
-Predict = Callable[[Item, int, int], np.ndarray]
+Predict = Callable[[Item, int, int], NDArray[np.float32]]
 """(case, seed, slices) -> slices (n, H, W) in [0, 1], right-knee frame."""
 
 
@@ -68,7 +69,7 @@ class Readers:
 
     segmenter: Segmenter | None = None
     grader: Grader | None = None
-    lpips: Callable[[np.ndarray, np.ndarray], float] | None = None
+    lpips: Callable[[NDArray[np.float32], NDArray[np.float32]], float] | None = None
     of: str = ""
     seen: Seen | None = None
 
@@ -86,12 +87,12 @@ class Truths:
         self._items: dict[str, Item] = {}
         self._read = lru_cache(maxsize=kept)(self._load)
 
-    def __call__(self, item: Item) -> tuple[Reference, np.ndarray | None]:
+    def __call__(self, item: Item) -> tuple[Reference, NDArray[np.uint8] | None]:
         """The reference and the label maps (n, H, W), or None."""
         self._items[item["case"]] = item
         return self._read(item["case"])
 
-    def _load(self, case: str) -> tuple[Reference, np.ndarray | None]:
+    def _load(self, case: str) -> tuple[Reference, NDArray[np.uint8] | None]:
         slices, labels = read_slices(self._items[case], self.size)
         return Reference.of(slices, labels), labels
 
@@ -184,7 +185,7 @@ def asked(
 def generated(generator: KneeMRIGenerator, **request: Any) -> Predict:
     """A row that asks a generator; `request` as of `asked`."""
 
-    def predict(item: Item, seed: int, count: int) -> np.ndarray:
+    def predict(item: Item, seed: int, count: int) -> NDArray[np.float32]:
         return frame_slices(asked(generator, item, seed, count, **request))
 
     return predict
@@ -194,7 +195,7 @@ def cross_sectional(generator: KneeMRIGenerator, axes: Sequence[str], **request:
     """A row that generates along several axes and averages the volumes; see `x_diffusion`."""
     guidance: Any = generator.model.guidance
 
-    def predict(item: Item, seed: int, count: int) -> np.ndarray:
+    def predict(item: Item, seed: int, count: int) -> NDArray[np.float32]:
         volumes = []
         for axis in axes:
             with guidance.along(axis):
@@ -206,7 +207,10 @@ def cross_sectional(generator: KneeMRIGenerator, axes: Sequence[str], **request:
 
 
 def compared(
-    truth: Reference, labels: np.ndarray | None, slices: np.ndarray, readers: Readers
+    truth: Reference,
+    labels: NDArray[np.uint8] | None,
+    slices: NDArray[np.float32],
+    readers: Readers,
 ) -> dict[str, float]:
     """All metrics of a volume against the truth."""
     values = truth.compare(slices) | in_planes(truth.slices, slices) | coherence(slices)
@@ -317,19 +321,21 @@ def _missing(*files: Path | None) -> bool:
     return any(file is not None and not file.is_file() for file in files)
 
 
-def _keep(slices: np.ndarray, kept: Path | None, seen: Path | None, readers: Readers) -> None:
+def _keep(
+    slices: NDArray[np.float32], kept: Path | None, seen: Path | None, readers: Readers
+) -> None:
     if kept is not None:
         keep_volume(kept, slices)
     if seen is not None and readers.seen is not None:
         readers.seen.keep(seen, slices)
 
 
-def keep_volume(path: Path, slices: np.ndarray) -> None:
+def keep_volume(path: Path, slices: NDArray[np.float32]) -> None:
     """Slices in [0, 1] as bytes, for pictures."""
     with whole_file(path) as file:
         np.save(file, np.rint(np.clip(slices, 0, 1) * 255).astype(np.uint8))
 
 
-def kept_volume(path: Path) -> np.ndarray:
+def kept_volume(path: Path) -> NDArray[np.float32]:
     """The inverse of `keep_volume`: float32 in [0, 1]."""
     return np.load(path).astype(np.float32) / 255

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.comparison.experiments import FINDINGS, ablations
 from xr2mri_core.comparison.statistics import NOTHING, Span, interval
@@ -19,7 +20,7 @@ from xr2mri_core.features import VARIABLES
 DRAWS = 200
 """Of the bootstrap over cases."""
 
-Scores = Mapping[str, np.ndarray]
+Scores = Mapping[str, NDArray[np.floating[Any]]]
 """Case -> (variables,) of `Grader.grade`, or of `presence`."""
 Areas = dict[str, float]
 
@@ -81,7 +82,7 @@ def ablated(
         variant's, on the same cases) and ``ssim`` ("ssim"); only variants that were run.
     """
     found: dict[str, dict[str, dict[str, Span]]] = {}
-    scores: dict[str, dict[str, np.ndarray]] = {}
+    scores: dict[str, dict[str, NDArray[np.float64]]] = {}
     for variant in ablations():
         own = [one for one in lines if one["variant"] == variant]
         scores[variant] = {
@@ -112,7 +113,7 @@ def _drawn(rows: Sequence[Scores], truth: Scores, draws: int) -> Iterator[tuple[
         chosen = random.integers(len(cases), size=len(cases))
 
 
-def _areas(scores: np.ndarray, truth: np.ndarray) -> Areas:
+def _areas(scores: NDArray[np.floating[Any]], truth: NDArray[np.floating[Any]]) -> Areas:
     each = feature_auc(scores, truth)
     return {name: _nanmean([each[v] for v in group]) for name, group in groups().items()}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.comparison.measure import Readers, Row
 from xr2mri_core.comparison.plan import Plan
@@ -144,7 +145,7 @@ class Results:
         return self.readers.seen.distances(row, of, self.items)
 
     @cached_property
-    def grades(self) -> dict[str, np.ndarray]:
+    def grades(self) -> dict[str, NDArray[np.float64]]:
         """Case -> presence of each variable."""
         return {str(item["case"]): presence(item["features"]) for item in self.items}
 
@@ -168,7 +169,7 @@ class Results:
         """Of `ablated`."""
         return ablated(self.experiment("ablation"), self.grades)
 
-    def _scores(self, row: str) -> dict[str, np.ndarray]:
+    def _scores(self, row: str) -> dict[str, NDArray[np.float64]]:
         found = (one for one in self.measured if one["row"] == row and one.get("scores"))
         return {str(one["case"]): np.asarray(one["scores"]) for one in found}
 

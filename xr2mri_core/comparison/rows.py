@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.baselines import nearest, thumbnail
 from xr2mri_core.comparison.measure import Predict, Row, cross_sectional, generated
@@ -61,21 +62,21 @@ def trivial_rows(
     """Mean volume, other patient, nearest radiograph; each computed when it is asked for."""
 
     @cache
-    def mean() -> np.ndarray:
+    def mean() -> NDArray[np.float32]:
         training = load_datalist(datalist, "training")
         return mean_volume(training, 200, plan.image_size, plan.seed)
 
     @cache
-    def table() -> np.ndarray:
+    def table() -> NDArray[np.float64]:
         return np.stack([thumbnail(picture) for picture in slices.arrays["radiographs"]])
 
-    def of_mean(item: Mapping[str, Any], seed: int, count: int) -> np.ndarray:
+    def of_mean(item: Mapping[str, Any], seed: int, count: int) -> NDArray[np.float32]:
         return resampled(mean(), count)
 
-    def of_other(item: Mapping[str, Any], seed: int, count: int) -> np.ndarray:
+    def of_other(item: Mapping[str, Any], seed: int, count: int) -> NDArray[np.float32]:
         return resampled(read_slices(others[item["case"]], plan.image_size)[0], count)
 
-    def of_nearest(item: Mapping[str, Any], seed: int, count: int) -> np.ndarray:
+    def of_nearest(item: Mapping[str, Any], seed: int, count: int) -> NDArray[np.float32]:
         from xr2mri_core.reading import prepare_radiograph
 
         read = prepare_radiograph(item["radiograph"], plan.image_size, **side_and_box(item))
@@ -98,5 +99,5 @@ def without_network(row: Row) -> Row:
     return Row(row.name, row.title, no_volume, row.of)
 
 
-def no_volume(*_: object) -> np.ndarray:
+def no_volume(*_: object) -> NDArray[np.float32]:
     raise RuntimeError("a row that is only looked up was asked for a volume")

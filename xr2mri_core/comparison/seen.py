@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.bundle import digest
 from xr2mri_core.comparison.statistics import NOTHING, Span
@@ -64,7 +65,7 @@ class Seen:
         """Of a row's volume, which depends on ``of``."""
         return self.folder / f"{row}-{stamp(of)}" / f"{case}.npy"
 
-    def keep(self, file: Path, slices: np.ndarray) -> None:
+    def keep(self, file: Path, slices: NDArray[np.float32]) -> None:
         """Look at some of the slices (n, H, W) in [0, 1]."""
         rows = np.unique(np.linspace(0, len(slices) - 1, SLICES).round().astype(int))
         with whole_file(file) as new:
@@ -74,7 +75,7 @@ class Seen:
         self, row: str, of: Mapping[str, Any], items: Sequence[Mapping[str, Any]]
     ) -> dict[str, Span]:
         """``fid`` and ``kid`` (times 1000) of a row against the truth; nothing without files."""
-        patients: dict[str, tuple[list[np.ndarray], list[np.ndarray]]] = {}
+        patients: dict[str, tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]] = {}
         for item in items:
             case = str(item["case"])
             pair = self.file("truth", {}, case), self.file(row, of, case)
@@ -85,7 +86,9 @@ class Seen:
         return set_distances([(np.concatenate(a), np.concatenate(b)) for a, b in patients.values()])
 
 
-def set_distances(patients: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, Span]:
+def set_distances(
+    patients: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
+) -> dict[str, Span]:
     """FID and KID of two sets of slices.
 
     FID has no interval: its value depends on the number of slices, and so has no fair one from
@@ -101,7 +104,7 @@ def set_distances(patients: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str
     if not patients:
         return {}
 
-    def both(chosen: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
+    def both(chosen: Iterable[int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         true, own = zip(*(patients[index] for index in chosen), strict=True)
         return np.concatenate(true), np.concatenate(own)
 

@@ -15,6 +15,7 @@ import json
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from xr2mri_core.comparison.results import Results
@@ -65,7 +66,7 @@ def data(results: Results) -> str:
     return json.dumps({"cases": cases, "first": FIRST}).replace("</", "<\\/")
 
 
-def smaller(slices: np.ndarray, times: int = TIMES) -> np.ndarray:
+def smaller(slices: NDArray[np.floating[Any]], times: int = TIMES) -> NDArray[np.uint8]:
     """Slices (n, H, W) in [0, 1] -> uint8 (n, H/times, W/times), means of `times` x `times`."""
     count, height, width = (len(slices), *(side // times for side in slices.shape[1:]))
     part = slices[:, : height * times, : width * times]
@@ -73,7 +74,7 @@ def smaller(slices: np.ndarray, times: int = TIMES) -> np.ndarray:
     return np.rint(mean * 255).astype(np.uint8)
 
 
-def as_picture(voxels: np.ndarray) -> str:
+def as_picture(voxels: NDArray[np.uint8]) -> str:
     """uint8 (n, h, w) -> data address of a grey PNG, slice below slice."""
     buffer = io.BytesIO()
     Image.fromarray(voxels.reshape(-1, voxels.shape[2])).save(buffer, "PNG", optimize=True)

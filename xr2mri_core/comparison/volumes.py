@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.comparison.measure import kept_file, kept_volume
 from xr2mri_core.comparison.results import BLANK, OURS, Item, Results
 from xr2mri_core.datalist import side_and_box
 from xr2mri_core.reading import prepare_radiograph
 
-Pictured = tuple[str, np.ndarray | None, Mapping[str, np.ndarray]]
+Pictured = tuple[str, NDArray[np.float32] | None, Mapping[str, NDArray[np.float32]]]
 """Title of a case, its radiograph (H, W), and its volumes (n, H, W) by title, the truth first."""
 
 
-def volumes_of(results: Results, case: str) -> dict[str, np.ndarray]:
+def volumes_of(results: Results, case: str) -> dict[str, NDArray[np.float32]]:
     """Title -> kept volume (n, H, W) of a case, the truth first; without features ours alone."""
     folder = results.shown[case]
     of: dict[str, Mapping[str, Any]] = {"truth": {}, **{one.name: one.of for one in results.rows}}
@@ -53,6 +54,6 @@ def case_title(item: Item) -> str:
     return str(item["case"]) + ("" if grade is None else f", KL {grade}")
 
 
-def _radiograph(item: Item) -> np.ndarray:
+def _radiograph(item: Item) -> NDArray[np.float32]:
     read = prepare_radiograph(item["radiograph"], 256, **side_and_box(item))
     return (read.picture[0, 0].numpy() + 1) / 2

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from xr2mri_core.baselines.x_diffusion import AXES, placed, resliced
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 class _Along:
     """An array of volumes (cases, n, H, W), resliced as it is read."""
 
-    array: np.ndarray
+    array: NDArray[np.uint8]
     axis: str
     order: int
 
-    def __getitem__(self, case: int) -> np.ndarray:
+    def __getitem__(self, case: int) -> NDArray[np.uint8]:
         return resliced(np.asarray(self.array[case]), self.axis, self.order)
 
 

@@ -15,6 +15,7 @@ import ignite.distributed as idist
 import numpy as np
 import torch
 from monai.transforms import Compose
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -186,12 +187,12 @@ class CaseBatches(Dataset[Batch]):
         return batch
 
     @staticmethod
-    def _read(arrays: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
+    def _read(arrays: Mapping[str, NDArray[Any]]) -> list[tuple[str, str]]:
         """What a batch has of each slice: its name there and in the cache."""
         names = [("latent", "latents"), ("depth", "depths"), ("weight", "weights")]
         return [(name, key) for name, key in names if key in arrays]
 
-    def _neighbours(self, cases: np.ndarray, rng: np.random.Generator) -> Batch:
+    def _neighbours(self, cases: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """Slabs of S evenly spaced slices, one from each case."""
         arrays = self.cache.arrays
         places = [slab_positions(self.cache.slices_per_case, self.slices, rng) for _ in cases]
@@ -206,11 +207,13 @@ class CaseBatches(Dataset[Batch]):
         return batch
 
 
-def _rows(array: np.ndarray, rows: tuple[np.ndarray, np.ndarray]) -> Tensor:
+def _rows(
+    array: NDArray[np.floating[Any]], rows: tuple[NDArray[np.int64], NDArray[np.int64]]
+) -> Tensor:
     return torch.from_numpy(array[rows]).float()
 
 
-def slab_positions(count: int, slices: int, rng: np.random.Generator) -> np.ndarray:
+def slab_positions(count: int, slices: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Positions (slices,) of a random slab among `count` slices, in slices from 0.
 
     Every second slab has the slices as they are; the spacing of the others is log-uniform between
@@ -218,13 +221,13 @@ def slab_positions(count: int, slices: int, rng: np.random.Generator) -> np.ndar
     """
     room = (count - 1) / max(slices - 1, 1)
     if rng.random() < 0.5 and room >= 1:
-        return rng.integers(count - slices + 1) + np.arange(slices, dtype=float)
+        return np.arange(slices, dtype=np.float64) + rng.integers(count - slices + 1)
     spacing = min(float(np.exp(rng.uniform(np.log(0.1), np.log(2.0)))), room)
     start = rng.uniform(0, max(count - 1 - spacing * (slices - 1), 0))
     return np.minimum(start + spacing * np.arange(slices), count - 1)
 
 
-def case_weights(grades: Sequence[Mapping[str, int]], power: float) -> np.ndarray:
+def case_weights(grades: Sequence[Mapping[str, int]], power: float) -> NDArray[np.float64]:
     """Probabilities (cases,) of drawing each case, higher for rare grades.
 
     A case counts the mean over its variables of (1 / frequency of its grade) ** `power`; power 0

@@ -8,6 +8,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
@@ -67,7 +68,7 @@ def fit_bones(
     bones.requires_grad_(False).eval()
 
 
-def projected_bones(labels: np.ndarray) -> np.ndarray:
+def projected_bones(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Label maps (n, H, W) of a knee -> where any slice shows bone, (H, W) bool."""
     return np.isin(labels, [int(tissue) for tissue in BONE]).any(0)
 
@@ -97,5 +98,5 @@ def _train(
     logger.info("mask of the bones: loss %.3f after %d steps", float(loss), steps)
 
 
-def _floats(masks: np.ndarray) -> Tensor:
+def _floats(masks: NDArray[np.bool_]) -> Tensor:
     return torch.from_numpy(masks).float().unsqueeze(1)

@@ -21,6 +21,7 @@ import ignite.distributed as idist
 import numpy as np
 import torch
 from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
@@ -44,17 +45,17 @@ _LOGGED_WARNINGS = 5  # kinds of warnings about radiographs that the log tells o
 SLICES_VERSION, LATENTS_VERSION = 2, 2  # raised when the meaning of the cached numbers changes
 
 
-def to_bytes(image: np.ndarray) -> np.ndarray:
+def to_bytes(image: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Intensities in [-1, 1] -> uint8; one step is 1/255 of the range."""
     return np.clip(np.rint((np.asarray(image) + 1.0) * 127.5), 0, 255).astype(np.uint8)
 
 
-def from_bytes(image: np.ndarray) -> Tensor:
+def from_bytes(image: NDArray[np.uint8]) -> Tensor:
     """The inverse of `to_bytes`: uint8 -> float32 tensor in [-1, 1]."""
     return torch.from_numpy(np.array(image)).float().div_(127.5).sub_(1.0)
 
 
-def pick_slices(available: int, wanted: int | None, rng: np.random.Generator) -> np.ndarray:
+def pick_slices(available: int, wanted: int | None, rng: np.random.Generator) -> NDArray[np.int64]:
     """Sorted indices of `wanted` slices, one drawn from each of `wanted` equal stretches of depth.
 
     All slices when `wanted` is None. Where more are wanted than there are, every slice comes and
@@ -99,7 +100,7 @@ def label_emphasis(labels: Tensor, emphasis_labels: Iterable[int | str], emphasi
     return table.to(labels.device)[labels.long()]
 
 
-Encode = Callable[[Mapping[str, Any], Mapping[str, Any] | None], np.ndarray]
+Encode = Callable[[Mapping[str, Any], Mapping[str, Any] | None], NDArray[np.float32]]
 """(features, demographics) -> r, as `Guidance.encode`."""
 
 
@@ -350,13 +351,13 @@ def _transforms(size: int) -> TypedCompose:
 
 def _prepare_case(
     item: Mapping[str, Any], index: int, settings: Mapping[str, Any], labelled: bool
-) -> tuple[dict[str, np.ndarray], list[str]]:
+) -> tuple[dict[str, NDArray[Any]], list[str]]:
     """One case through the MONAI transforms: the arrays of a `SliceCache`, and warnings."""
     data = _transforms(settings["size"])(dict(item))
     slices = np.asarray(data["mri"])[:, 0]
     rng = np.random.default_rng([settings["seed"], index])
     chosen = pick_slices(len(slices), settings["slices"], rng)
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "slices": to_bytes(slices[chosen]),
         "depths": np.asarray(data["depths"], dtype=np.float32)[chosen],
         "radiographs": to_bytes(np.asarray(data["radiograph"])[0]),

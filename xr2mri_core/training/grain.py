@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import ignite.distributed as idist
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from xr2mri_core.networks import XR2MRIModel
 from xr2mri_core.networks.grain import measured_grain
@@ -36,7 +37,7 @@ def measure_grain(
     if model.grain is None or idist.get_rank():
         return
 
-    def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def pairs() -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         start = max((slices.slices_per_case - neighbours) // 2, 0)
         for case in range(min(cases, len(slices))):
             true = from_bytes(slices.arrays["slices"][case, start : start + neighbours])

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
@@ -159,7 +160,7 @@ def drawn_by(
     return model.from_residual(sample(denoise, batch["noise"], scheduler, steps), mean), mean
 
 
-def _conditions(slices: SliceCache, cases: np.ndarray) -> Batch:
+def _conditions(slices: SliceCache, cases: NDArray[np.int64]) -> Batch:
     return {"radiograph": from_bytes(slices.arrays["radiographs"][cases]).unsqueeze(1)}
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage import exposure, transform
 
@@ -24,7 +25,7 @@ _RIDGE = 30.0
 """Weight of the penalty on the template's square."""
 
 
-def fit(features: np.ndarray, rounds: int = 60) -> np.ndarray:
+def fit(features: NDArray[np.float64], rounds: int = 60) -> NDArray[np.float64]:
     """Return the template (k,) for middle scales (n, k) of pictures with bright bone (Newton)."""
     template = np.zeros(features.shape[1])
     for _ in range(rounds):
@@ -35,7 +36,7 @@ def fit(features: np.ndarray, rounds: int = 60) -> np.ndarray:
     return template
 
 
-def varied(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def varied(picture: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float64]:
     """Return a crop of a knee's radiograph (rows, columns) as another program might make it."""
     size = int(rng.choice([128, 192, 224, 256]))
     side = rng.uniform(0.45, 1.0) * min(picture.shape)

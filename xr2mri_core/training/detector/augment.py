@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms.functional import gaussian_blur
@@ -19,7 +20,7 @@ from xr2mri_core.localization.network import FRAME
 
 
 def augmented(
-    picture: np.ndarray, joints: np.ndarray, rng: np.random.Generator
+    picture: NDArray[np.uint8], joints: NDArray[np.float32], rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
     """A frame of a picture of the corpus, as the detector might see it.
 
@@ -44,8 +45,8 @@ def augmented(
 
 
 def _trimmed(
-    picture: np.ndarray, joints: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+    picture: NDArray[np.uint8], joints: NDArray[np.float32], rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Sometimes only a part of the film, as a user might crop it."""
     if rng.random() > 0.4:
         return picture, joints
@@ -64,11 +65,11 @@ def _trimmed(
     bottom, right = min(rows, round(edges[2])), min(columns, round(edges[3]))
     if min(bottom - top, right - left) < 48:
         return picture, joints
-    moved: np.ndarray = joints - np.array([top, left, top, left], np.float32)
+    moved: NDArray[np.float32] = joints - np.array([top, left, top, left], np.float32)
     return picture[top:bottom, left:right], _visible(moved, (bottom - top, right - left))
 
 
-def _visible(joints: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def _visible(joints: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
     """The joints whose middle lies in a picture, with some of them around it."""
     side = joints[:, 2] - joints[:, 0]
     middle = (joints[:, :2] + joints[:, 2:]) / 2
@@ -77,8 +78,8 @@ def _visible(joints: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _window(
-    shape: tuple[int, ...], joints: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, float]:
+    shape: tuple[int, ...], joints: NDArray[np.float32], rng: np.random.Generator
+) -> tuple[NDArray[np.float64], float]:
     """Middle and side of what the frame shows: the whole, around a joint, or beside the joints."""
     rows, columns = shape[:2]
     kind = rng.random()
@@ -105,8 +106,8 @@ def _window(
 
 
 def _cut(
-    picture: np.ndarray,
-    middle: np.ndarray,
+    picture: NDArray[np.uint8],
+    middle: NDArray[np.float64],
     side: float,
     turn: float,
     stretch: float,
@@ -135,8 +136,8 @@ def _cut(
 
 
 def _moved(
-    joints: np.ndarray,
-    middle: np.ndarray,
+    joints: NDArray[np.float32],
+    middle: NDArray[np.float64],
     side: float,
     turn: float,
     stretch: float,

@@ -14,8 +14,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
@@ -29,7 +31,7 @@ _COMMON = 224  # pixels: what most collections were made for
 
 def draw_crop(
     legs: Sequence[Shadow], seed: int, index: int
-) -> tuple[np.ndarray, list[tuple[float, float, float, float]]]:
+) -> tuple[NDArray[np.uint8], list[tuple[float, float, float, float]]]:
     """Crop ``index`` of a corpus, and its joint box, which may reach outside.
 
     Args:
@@ -81,7 +83,7 @@ def _layout(rng: np.random.Generator, side: str, joint_mm: float) -> Layout:
     )
 
 
-def processed(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def processed(picture: NDArray[Any], rng: np.random.Generator) -> NDArray[np.uint8]:
     """What software may do to a picture before anyone sees it; nothing moves.
 
     Args:
@@ -122,7 +124,7 @@ def processed(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(image)
 
 
-def _sharpened(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _sharpened(grey: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """An unsharp mask of any radius, up to a hundredth of the picture or a few pixels."""
     radius = math.exp(rng.uniform(math.log(0.7), math.log(8)))
     sharp = grey + rng.uniform(0.3, 3.0) * (grey - gaussian_filter(grey, radius))

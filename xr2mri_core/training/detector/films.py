@@ -17,8 +17,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from xr2mri_core.datalist import load_datalist
@@ -35,21 +37,21 @@ SIDE = 384
 """Pixels of a picture's longer side."""
 
 Progress = Callable[[int, int], None]
-Sample = tuple[np.ndarray, list[tuple[float, float, float, float]]]
+Sample = tuple[NDArray[Any], list[tuple[float, float, float, float]]]
 
 
 @dataclass(frozen=True)
 class FilmCorpus:
     """Pictures and joints in memory; see the module."""
 
-    pictures: np.ndarray
-    shapes: np.ndarray
-    joints: np.ndarray
+    pictures: NDArray[np.uint8]
+    shapes: NDArray[np.integer[Any]]
+    joints: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """The picture, uint8 (rows, columns), and its joints, float32 (0 to 2, 4)."""
         rows, columns = self.shapes[index]
         joints = self.joints[index]
@@ -148,7 +150,7 @@ def _samples(
             yield knee_radiograph(Path(item["radiograph"]))
 
 
-def _processed(picture: np.ndarray, *seed: int) -> np.ndarray:
+def _processed(picture: NDArray[Any], *seed: int) -> NDArray[np.uint8]:
     return processed(picture, np.random.default_rng(seed))
 
 
@@ -188,7 +190,7 @@ def knee_radiograph(path: Path) -> Sample:
     return read_radiograph(path)[0], [joint_of_case(parameters)]
 
 
-def shrunk(picture: np.ndarray, side: int = SIDE) -> tuple[np.ndarray, float]:
+def shrunk(picture: NDArray[Any], side: int = SIDE) -> tuple[NDArray[np.uint8], float]:
     """A picture as bytes, its longer side ``side`` pixels, and the factor of its size."""
     low, high = np.percentile(picture, (0.2, 99.8))
     scaled = np.clip((picture.astype(np.float32) - low) / max(high - low, 1e-6), 0, 1) * 255

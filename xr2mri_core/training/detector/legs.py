@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from xr2mri_core.errors import DatalistError, InputError, shown
 from xr2mri_core.files import atomic_files, check_writable
@@ -116,12 +117,12 @@ def _read_leg(path: Path) -> Shadow:
     return _read(path, _shadow)
 
 
-def _shadow(held: Mapping[str, np.ndarray]) -> Shadow:
+def _shadow(held: Mapping[str, NDArray[Any]]) -> Shadow:
     layers = {name: torch.from_numpy(held[name].astype(np.float32)) for name in _LAYERS}
     return Shadow(**layers, plateau_mm=float(held["plateau_mm"]), seed=int(held["seed"]))
 
 
-def _read(path: Path, take: Callable[[Mapping[str, np.ndarray]], Result]) -> Result:
+def _read(path: Path, take: Callable[[Mapping[str, NDArray[Any]]], Result]) -> Result:
     try:
         with np.load(path, allow_pickle=False) as held:
             return take(held)

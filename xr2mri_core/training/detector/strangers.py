@@ -12,8 +12,10 @@ import math
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.ndimage import binary_erosion, gaussian_filter, zoom
 
@@ -30,7 +32,7 @@ Point = tuple[float, float]
 
 
 @lru_cache(maxsize=32)
-def photograph(name: str) -> np.ndarray:
+def photograph(name: str) -> NDArray[np.float32]:
     """A picture of `skimage.data` in grey, float32 (rows, columns)."""
     from skimage import data
 
@@ -39,7 +41,7 @@ def photograph(name: str) -> np.ndarray:
     return picture[..., :3].mean(-1) if picture.ndim == 3 else picture
 
 
-def draw_stranger(rng: np.random.Generator, size: int = 320) -> np.ndarray:
+def draw_stranger(rng: np.random.Generator, size: int = 320) -> NDArray[np.float32]:
     """Draws a picture without a knee.
 
     Args:
@@ -57,7 +59,7 @@ def draw_stranger(rng: np.random.Generator, size: int = 320) -> np.ndarray:
     return (picture - low) / max(high - low, 1e-6)
 
 
-def _photographed(rng: np.random.Generator, size: int) -> np.ndarray:
+def _photographed(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
     picture = photograph(PHOTOGRAPHS[rng.integers(len(PHOTOGRAPHS))])
     share = rng.uniform(0.35, 1.0, 2)
     rows, columns = (max(24, round(s * n)) for s, n in zip(share, picture.shape, strict=True))
@@ -72,23 +74,23 @@ def _photographed(rng: np.random.Generator, size: int) -> np.ndarray:
     return np.rot90(np.asarray(image), int(rng.integers(4)))
 
 
-def _patterned(rng: np.random.Generator, size: int) -> np.ndarray:
+def _patterned(rng: np.random.Generator, size: int) -> NDArray[np.float64]:
     """Noise of any grain, gradients, stripes, blocks; two of them, mixed."""
 
-    def noise() -> np.ndarray:
+    def noise() -> NDArray[np.float64]:
         cells = int(2 ** rng.uniform(1, math.log2(size)))
         coarse = rng.standard_normal((cells + 1, cells + 1))
         return zoom(coarse, size / (cells + 1), order=1, grid_mode=True, mode="nearest")
 
-    def gradient() -> np.ndarray:
+    def gradient() -> NDArray[np.float64]:
         y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
         a = rng.uniform(0, 2 * np.pi)
         return np.hypot(x, y) if rng.random() < 0.3 else np.cos(a) * x + np.sin(a) * y
 
-    def stripes() -> np.ndarray:
+    def stripes() -> NDArray[np.float64]:
         return np.sin(gradient() * rng.uniform(3, 60))
 
-    def blocks() -> np.ndarray:
+    def blocks() -> NDArray[np.float32]:
         image = Image.new("L", (size, size))
         pen = ImageDraw.Draw(image)
         for _ in range(int(rng.integers(1, 12))):
@@ -98,7 +100,7 @@ def _patterned(rng: np.random.Generator, size: int) -> np.ndarray:
             draw(box, fill=int(rng.integers(256)))
         return np.asarray(image, np.float32) / 128 - 1
 
-    makers = (noise, gradient, stripes, blocks)
+    makers: tuple[Callable[[], NDArray[np.floating[Any]]], ...] = (noise, gradient, stripes, blocks)
     a, b = (makers[rng.integers(4)]() for _ in range(2))
     c = np.resize(a, (size, size)) + rng.uniform(0, 1) * np.resize(b, (size, size))
     return c[: max(40, round(size * rng.uniform(0.5, 1)))]
@@ -115,7 +117,7 @@ class _Plate:
         self.shape = (size, max(60, round(size / tall)))
         self.picture = np.zeros(self.shape, np.float32)
 
-    def _mask(self, draw: Callable[[ImageDraw.ImageDraw], None]) -> np.ndarray:
+    def _mask(self, draw: Callable[[ImageDraw.ImageDraw], None]) -> NDArray[np.bool_]:
         image = Image.new("L", self.shape[::-1])
         draw(ImageDraw.Draw(image))
         return np.asarray(image) > 0
@@ -136,7 +138,7 @@ class _Plate:
         box = (x - radii[1], y - radii[0], x + radii[1], y + radii[0])
         self._ossify(self._mask(lambda pen: pen.ellipse(box, fill=1)), max(radii), bright)
 
-    def _ossify(self, mask: np.ndarray, radius: float, bright: float) -> None:
+    def _ossify(self, mask: NDArray[np.bool_], radius: float, bright: float) -> None:
         if not mask.any():
             return
         width = max(1, round(radius * self.rng.uniform(0.08, 0.22)))
@@ -178,7 +180,7 @@ def _fan(plate: _Plate, base: Point, reach: float, spread: float, bones: int) ->
             plate.bone([a, middle, c], [thin, thin * 0.6, thin], 0.3)
 
 
-def _hand(rng: np.random.Generator, size: int) -> np.ndarray:
+def _hand(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
     plate, u = _Plate(rng, size, float(rng.uniform(1.0, 1.6))), size / 320
     middle = plate.shape[1] / 2
     base = (plate.vary(215 * u, 0.1), middle)
@@ -193,7 +195,7 @@ def _hand(rng: np.random.Generator, size: int) -> np.ndarray:
     return plate.picture
 
 
-def _foot(rng: np.random.Generator, size: int) -> np.ndarray:
+def _foot(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
     plate, u = _Plate(rng, size, float(rng.uniform(1.2, 2.0))), size / 320
     middle = plate.shape[1] / 2
     path = [(size * 0.95, middle), (size * 0.7, middle), (size * 0.5, middle)]
@@ -206,7 +208,7 @@ def _foot(rng: np.random.Generator, size: int) -> np.ndarray:
     return plate.picture
 
 
-def _ankle(rng: np.random.Generator, size: int) -> np.ndarray:
+def _ankle(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
     plate, u = _Plate(rng, size, float(rng.uniform(0.9, 2.0))), size / 320
     x, joint = plate.shape[1] * rng.uniform(0.4, 0.6), size * rng.uniform(0.6, 0.85)
     lean, side = rng.normal(0, 18) * u, float(rng.choice([-1, 1]))
@@ -226,7 +228,7 @@ def _ankle(rng: np.random.Generator, size: int) -> np.ndarray:
     return plate.picture
 
 
-def _shaft(rng: np.random.Generator, size: int) -> np.ndarray:
+def _shaft(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
     """One or two long bones without their joints: forearm, shank, thigh, humerus."""
     plate, u = _Plate(rng, size, float(rng.uniform(0.8, 2.2))), size / 320
     count, middle = int(rng.integers(1, 3)), plate.shape[1] / 2
@@ -240,7 +242,7 @@ def _shaft(rng: np.random.Generator, size: int) -> np.ndarray:
     return plate.picture
 
 
-def _hip(rng: np.random.Generator, size: int) -> np.ndarray:
+def _hip(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
     plate, u = _Plate(rng, size, float(rng.uniform(0.7, 1.2))), size / 320
     middle = plate.shape[1] / 2
     for side in (-1, 1) if rng.random() < 0.7 else (1,):
@@ -257,7 +259,7 @@ def _hip(rng: np.random.Generator, size: int) -> np.ndarray:
     return plate.picture
 
 
-def _spine(rng: np.random.Generator, size: int) -> np.ndarray:
+def _spine(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
     plate, u = _Plate(rng, size, float(rng.uniform(1.0, 2.2))), size / 320
     middle, tall = plate.shape[1] / 2, plate.vary(34 * u, 0.35)
     plate.soft([(-20, middle), (size + 20, middle)], [plate.shape[1] * 0.4] * 2, 0.4)
@@ -271,7 +273,7 @@ def _spine(rng: np.random.Generator, size: int) -> np.ndarray:
     return plate.picture
 
 
-def _chest(rng: np.random.Generator, size: int) -> np.ndarray:
+def _chest(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
     plate, u = _Plate(rng, size, float(rng.uniform(0.8, 1.15))), size / 320
     wide = plate.shape[1]
     middle = wide / 2
@@ -297,7 +299,7 @@ def _chest(rng: np.random.Generator, size: int) -> np.ndarray:
     return plate.picture
 
 
-def _skull(rng: np.random.Generator, size: int) -> np.ndarray:
+def _skull(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
     plate, u = _Plate(rng, size, float(rng.uniform(0.9, 1.3))), size / 320
     middle = plate.shape[1] / 2
     plate.blob((130 * u, middle), (plate.vary(110 * u), plate.vary(90 * u)), 0.5)
