@@ -105,6 +105,40 @@ def test_rows_and_files_of_an_evaluation(small_datalist, oracle, tmp_path, monke
     }
 
 
+def test_an_interrupted_evaluation_goes_on(small_datalist, oracle, tmp_path):
+    """To the same tables; of another setting nothing is taken, and when it is whole nothing is
+    left."""
+    options = {"spacing_cases": 0, "steps": 4}
+
+    def tables(out):
+        return [(out / name).read_bytes() for name in ("metrics.csv", "summary.json")]
+
+    evaluation.evaluate(small_datalist, oracle, tmp_path / "whole", **options)
+    calls, usual = len(oracle.calls), oracle.generate
+
+    def interrupted(radiograph, condition, request):
+        if radiograph.name == "4.png" and request.seed == 1:  # the second case
+            raise KeyboardInterrupt
+        return usual(radiograph, condition, request)
+
+    oracle.generate = interrupted
+    for out in ("own", "other"):
+        with pytest.raises(KeyboardInterrupt):
+            evaluation.evaluate(small_datalist, oracle, tmp_path / out, **options)
+    oracle.generate = usual
+    with (tmp_path / "own" / "unfinished" / "cases.jsonl").open("a") as file:
+        file.write('{"index": 1, "key"')
+    oracle.calls.clear()
+    evaluation.evaluate(small_datalist, oracle, tmp_path / "own", **options)
+    assert {call[3] for call in oracle.calls} == {1}, "the first case is not done again"
+    assert tables(tmp_path / "own") == tables(tmp_path / "whole")
+    assert (tmp_path / "own" / "montage.png").is_file()
+    assert not (tmp_path / "own" / "unfinished").exists()
+    oracle.calls.clear()
+    evaluation.evaluate(small_datalist, oracle, tmp_path / "other", **options | {"steps": 5})
+    assert len(oracle.calls) == calls
+
+
 @pytest.mark.slow
 def test_several_processes_measure_the_same(small_datalist, oracle, tmp_path):
     alone, together = (

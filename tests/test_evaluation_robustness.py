@@ -41,6 +41,7 @@ def test_every_change_of_every_case_is_measured_beside_the_scale(
     for name in names[1:]:
         assert summary[name]["self_rms"] > 0 and summary[name]["self_ssim"] < 1
     assert capsys.readouterr().out.strip() == text.strip()
+    assert not (tmp_path / "unfinished").exists()
 
 
 def test_a_generator_that_ignores_its_radiograph_does_not_move(

@@ -127,32 +127,6 @@ def _output_error(folder: Path, error: BaseException) -> OutputError:
     )
 
 
-@contextmanager
-def scratch_folder(where: Path | str) -> Iterator[Path]:
-    """A hidden folder in ``where`` (created if needed) that is gone afterwards.
-
-    For what several processes, perhaps of several machines, hand to each other: the system's own
-    place for such files is another one on each machine.
-
-    Raises:
-        OutputError: it cannot be made.
-    """
-    where = Path(where).absolute()
-    folder = where / f".{uuid4().hex[:8]}.part"
-    made = not where.exists()
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise _output_error(where, error) from error
-    try:
-        yield folder
-    finally:
-        rmtree(folder, ignore_errors=True)
-        if made:
-            with suppress(OSError):  # not empty: something came of the work
-                where.rmdir()
-
-
 def check_writable(folder: Path | str) -> Path:
     """Create ``folder`` and prove that a file can be written there, before hours are spent.
 

@@ -1,23 +1,60 @@
-"""The run over the cases of a split: in processes or on a cluster, with progress."""
+"""The run over the cases of a split: in processes or on a cluster; interrupted, it goes on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import closing
-from functools import partial
-from typing import TypeVar
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+from typing import Any, Generic, TypeVar
 
+from xr2mri_core import __version__
+from xr2mri_core.bundle import digest
+from xr2mri_core.files import append_line, check_writable, lines_of
 from xr2mri_core.processes import each_done
 from xr2mri_core.progress import Progress
 
 Case = TypeVar("Case")
-Result = TypeVar("Result")
+Result = Mapping[str, Any]
+"""What came of a case: what JSON can hold; ``files`` of it lie in the run's folder."""
+
+_FOLDER, _JOURNAL = "unfinished", "cases.jsonl"
+_READ = ("radiograph", "mri", "labels")
+"""Files of a case that a result may depend on."""
+
+
+@contextmanager
+def unfinished(out: Path | str) -> Iterator[Path]:
+    """A folder in ``out`` for what a run has done; gone when the run is whole, or did nothing.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    folder = Path(out).absolute() / _FOLDER
+    made = not folder.parent.exists()
+    check_writable(folder)
+    try:
+        yield folder
+    except BaseException:
+        if not (folder / _JOURNAL).is_file():
+            rmtree(folder, ignore_errors=True)
+            if made:
+                with suppress(OSError):  # not empty: somebody else's
+                    folder.parent.rmdir()
+        raise
+    rmtree(folder, ignore_errors=True)
 
 
 def of_each_case(
     work: Callable[[Case], Result],
     cases: Sequence[Case],
     doing: str,
+    folder: Path,
+    depends: Mapping[str, Any],
+    items: Callable[[Case], Sequence[Mapping[str, Any]]],
     *,
     jobs: int,
     scheduler: str | None,
@@ -25,24 +62,74 @@ def of_each_case(
 ) -> list[Result]:
     """``work(case)`` of every case, in the order of the cases.
 
+    What an earlier run has left in ``folder`` is taken if the case, its files and the settings are
+    the same.
+
     Args:
         work: a function of a module, or a partial of one; sent to the processes.
         cases: picklable.
         doing, jobs, scheduler: see `xr2mri_core.processes.each_done`.
+        folder: of `unfinished`.
+        depends: settings that all results depend on, and the model.
+        items: a case -> the items of a datalist that it reads.
         progress: told how many cases are done, in whatever order.
     """
     done: dict[int, Result] = {}
-    numbered = list(enumerate(cases))
+    earlier = _earlier(folder)
+    one = _One(work, json.dumps([__version__, depends], sort_keys=True, default=str), items)
+    todo = [(n, case, earlier.get(n, {}).get("key", "")) for n, case in enumerate(cases)]
     progress(0, len(cases), "cases")
     with closing(
-        each_done(partial(_one, work), numbered, min(jobs, len(cases)), doing, scheduler=scheduler)
+        each_done(one, todo, min(jobs, len(cases)), doing, scheduler=scheduler)
     ) as working:
-        for index, result in working:
-            done[index] = result
+        for index, key, result in working:
+            if result is None:
+                done[index] = earlier[index]["result"]
+            else:
+                done[index] = result
+                row = {"index": index, "key": key, "result": result}
+                append_line(folder / _JOURNAL, json.dumps(row))
             progress(len(done), len(cases), "cases")
-    return [done[index] for index, _ in numbered]
+    return [done[index] for index, _, _ in todo]
 
 
-def _one(work: Callable[[Case], Result], numbered: tuple[int, Case]) -> tuple[int, Result]:
-    index, case = numbered
-    return index, work(case)
+def _earlier(folder: Path) -> dict[int, dict[str, Any]]:
+    """Number of a case -> what an earlier run has kept of it, its files too."""
+    rows: dict[int, dict[str, Any]] = {}
+    for line in lines_of(folder / _JOURNAL):
+        with suppress(ValueError):  # the last line of a killed run
+            row = json.loads(line)
+            rows[row["index"]] = row
+    return {
+        index: row
+        for index, row in rows.items()
+        if all((folder / name).is_file() for name in row["result"].get("files", ()))
+    }
+
+
+@dataclass(frozen=True)
+class _One(Generic[Case]):
+    """Does a case, or finds it done: its number, the digest of what it depends on, what is new."""
+
+    work: Callable[[Case], Result]
+    depends: str
+    items: Callable[[Case], Sequence[Mapping[str, Any]]]
+
+    def __call__(self, todo: tuple[int, Case, str]) -> tuple[int, str, Result | None]:
+        index, case, known = todo
+        key = self._key(case)
+        if key == known:
+            return index, key, None
+        result = self.work(case)
+        # as it is read again, so that tables are the same whether or not a run was interrupted
+        return index, key, json.loads(json.dumps(result, default=lambda value: value.item()))
+
+    def _key(self, case: Case) -> str:
+        read = [
+            digest(Path(str(item[name])))
+            for item in self.items(case)
+            for name in _READ
+            if name in item and Path(str(item[name])).is_file()
+        ]
+        text = json.dumps([self.depends, repr(case), read])
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

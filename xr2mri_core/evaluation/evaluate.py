@@ -17,21 +17,22 @@ changed.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 
+from xr2mri_core.bundle import digest
 from xr2mri_core.condition import Condition
 from xr2mri_core.datalist import load_datalist, side_and_box
 from xr2mri_core.errors import DatalistError
-from xr2mri_core.evaluation.cases import of_each_case
-from xr2mri_core.evaluation.metrics import adjacent_correlation, feature_response
+from xr2mri_core.evaluation.cases import Result, of_each_case, unfinished
+from xr2mri_core.evaluation.metrics import Reference, adjacent_correlation, feature_response
 from xr2mri_core.evaluation.planes import coherence, in_planes, spread_error, texture
 from xr2mri_core.evaluation.summary import markdown, summarise
 from xr2mri_core.evaluation.truth import (
@@ -47,7 +48,7 @@ from xr2mri_core.evaluation.truth import (
 )
 from xr2mri_core.export import write_json
 from xr2mri_core.features import VARIABLES
-from xr2mri_core.files import atomic_files, scratch_folder
+from xr2mri_core.files import atomic_files, whole_file
 from xr2mri_core.request import GenerationRequest
 from xr2mri_core.tables import write_csv
 
@@ -57,6 +58,10 @@ if TYPE_CHECKING:
     from xr2mri_core.volume import GeneratedVolume
 
 log = logging.getLogger("xr2mri")
+
+Volumes = dict[str, NDArray[np.float32]]
+Pairs = dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
+"""Name of a feature -> volumes with it switched off, and on."""
 
 MODEL, SAMPLE = "model", "model, sample"
 MEAN_VOLUME, OTHER_PATIENT = "mean volume", "other patient"
@@ -166,23 +171,28 @@ def evaluate(
     Raises:
         DatalistError: the split is empty or has a single patient, so that there is no other.
     """
+    datalist = Path(datalist).absolute()
     items = load_datalist(datalist, split)[:cases]
     synthetic = all(phantom_origin(item) for item in items)
     responding = (len(items) if response_cases is None else response_cases) if synthetic else 0
     todo = _cases(items, responding, spacing_cases)
     report = progress or (lambda done, total, stage: None)
-    report(0, len(items), "mean volume")
-    mean = _mean_of_training(datalist, mean_cases, generator.image_size)
-    out = Path(out)
-    with scratch_folder(out) as scratch:
-        if mean is not None:
-            np.save(scratch / _MEAN, mean)
-        run = _Run(generator, scratch, seed, samples, GenerationRequest(**request))
-        done = of_each_case(run, todo, "evaluates", jobs=jobs, scheduler=scheduler, progress=report)
-        pictured = [joblib.load(one.pictured) for one in done if one.pictured is not None]
-    settings = {"datalist": Path(datalist).name, "split": split, "cases": len(items), "seed": seed}
-    settings |= {"samples": samples, "phantom": synthetic, **request}
-    return _write(out, done, pictured, {"settings": settings, "model": generator.describe()})
+    out, model = Path(out), generator.describe()
+    with unfinished(out) as folder:
+        report(0, len(items), "mean volume")
+        trained = _mean_of_training(datalist, mean_cases, generator.image_size, folder)
+        run = _Run(generator, folder, trained, seed, samples, GenerationRequest(**request))
+        depends = {"model": model, "seed": seed, "samples": samples, "mean": trained, **request}
+        done = of_each_case(
+            run, todo, "evaluates", folder, depends, _items,
+            jobs=jobs, scheduler=scheduler, progress=report,
+        )  # fmt: skip
+        pictured = [
+            run.pictured(case) for case, one in zip(todo, done, strict=True) if one["files"]
+        ]
+        settings = {"datalist": datalist.name, "split": split, "cases": len(items), "seed": seed}
+        settings |= {"samples": samples, "phantom": synthetic, **request}
+        return _write(out, done, pictured, {"settings": settings, "model": model})
 
 
 def _cases(items: Sequence[Item], responding: int, spacing_cases: int) -> list[_Case]:
@@ -203,14 +213,18 @@ def _cases(items: Sequence[Item], responding: int, spacing_cases: int) -> list[_
     ]
 
 
+def _items(case: _Case) -> tuple[Item, Item]:
+    return case.item, case.other
+
+
 def _write(
-    out: Path, done: Sequence[_Done], pictured: Sequence[Pictured], origin: Mapping[str, Any]
+    out: Path, done: Sequence[Result], pictured: Sequence[Pictured], origin: Mapping[str, Any]
 ) -> str:
     """Write the tables and figures of an evaluation, all or none; return the summary's text."""
     from xr2mri_core.evaluation import figures
 
-    measured = [one.measured for one in done]
-    spacing = [row for one in done for row in one.spacing]
+    measured = [Measured(**one["measured"]) for one in done]
+    spacing = [row for one in done for row in one["spacing"]]
     response = [row for m in measured for row in m.response]
     summary = summarise([m.methods for m in measured], response, spacing) | dict(origin)
     text = markdown(summary)
@@ -239,48 +253,46 @@ class _Case:
 
 
 @dataclass(frozen=True)
-class _Done:
-    """What came of one case; a file holds what figures are drawn from."""
-
-    measured: Measured
-    spacing: list[dict[str, Any]]
-    pictured: Path | None
-
-
-_MEAN = "mean_volume.npy"
-
-
-@dataclass(frozen=True)
 class _Run:
     """What is generated for each case, and measured. Volumes go by way of files."""
 
     generator: KneeMRIGenerator
-    scratch: Path
+    folder: Path
+    mean: str | None
     seed: int
     samples: int
     request: GenerationRequest
 
-    def __call__(self, case: _Case) -> _Done:
-        """Measure one case."""
-        from xr2mri_core.evaluation.figures import Pictured
-
+    def __call__(self, case: _Case) -> Result:
+        """Measure one case; of those that are drawn, the volumes are kept in a file."""
         truth = read_truth(case.item, case.variables, self.generator.image_size)
         seed = self.seed + case.index
         predictions, switched, std = self.case(truth, case.other, seed)
         spacing = self.spacing(truth, predictions[SAMPLE], seed) if case.spaced else []
-        kept = None
+        measured = measure(truth, predictions, switched, std)
+        files = []
         if case.pictured:
-            kept = self.scratch / f"{case.index}.joblib"
-            joblib.dump(Pictured(truth, predictions, switched), kept)
-        return _Done(measure(truth, predictions, switched, std), spacing, kept)
+            files = [self._file(case).name]
+            with whole_file(self._file(case)) as new:
+                np.savez(new, **_named(predictions, switched, truth))
+        return {"measured": asdict(measured), "spacing": spacing, "files": files}
+
+    def pictured(self, case: _Case) -> Pictured:
+        """What is drawn of a case that has been measured."""
+        from xr2mri_core.evaluation.figures import Pictured
+
+        reference = Reference.of(*read_slices(case.item, self.generator.image_size))
+        with np.load(self._file(case)) as kept:
+            predictions, switched, true = _unnamed(kept)
+        toggles = tuple((name, *pair) for name, pair in true.items())
+        return Pictured(Truth(case.item, reference, toggles), predictions, switched)
+
+    def _file(self, case: _Case) -> Path:
+        return self.folder / f"{case.index}.npz"
 
     def case(
         self, truth: Truth, other: Item, seed: int
-    ) -> tuple[
-        dict[str, NDArray[np.float32]],
-        dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]],
-        NDArray[np.float32] | None,
-    ]:
+    ) -> tuple[Volumes, Pairs, NDArray[np.float32] | None]:
         """All predictions of one case, the (off, on) pair of each switch, and the deviation."""
         item, count = truth.item, len(truth.reference.slices)
         known = self.generator.condition_of(item)
@@ -291,8 +303,8 @@ class _Run:
         drawn = self._generate(item, known, seed, count, kind="sample", samples=self.samples)
         predictions = {MODEL: best(item, known), SAMPLE: frame_slices(drawn)}
         std = None if drawn.std is None else frame_slices(drawn, drawn.std)
-        if (mean := self.scratch / _MEAN).is_file():
-            predictions[MEAN_VOLUME] = resampled(np.load(mean), count)
+        if self.mean is not None:
+            predictions[MEAN_VOLUME] = resampled(np.load(self.folder / self.mean), count)
         predictions[OTHER_PATIENT] = resampled(
             read_slices(other, self.generator.image_size)[0], count
         )
@@ -334,10 +346,40 @@ def _variables(index: int) -> tuple[str, ...]:
     return CYSTS[index % len(CYSTS)], CHONDROCALCINOSIS[index % len(CHONDROCALCINOSIS)]
 
 
-def _mean_of_training(datalist: Path | str, cases: int, size: int) -> NDArray[np.float32] | None:
+def _named(predictions: Volumes, switched: Pairs, truth: Truth) -> Volumes:
+    """Volumes by names of one file: what they are, and a name behind a stroke."""
+    named = {f"prediction|{name}": volume for name, volume in predictions.items()}
+    true = {name: (off, on) for name, off, on in truth.toggles}
+    for kind, pairs in (("", switched), ("true ", true)):
+        for name, (off, on) in pairs.items():
+            named |= {f"{kind}off|{name}": off, f"{kind}on|{name}": on}
+    return named
+
+
+def _unnamed(kept: Mapping[str, NDArray[np.float32]]) -> tuple[Volumes, Pairs, Pairs]:
+    """The inverse of `_named`: predictions, generated switches, true ones."""
+    parts = [(key.partition("|"), kept[key]) for key in kept]
+
+    def of(kind: str) -> Volumes:
+        return {name: volume for (what, _, name), volume in parts if what == kind}
+
+    def pairs(kind: str) -> Pairs:
+        on = of(f"{kind}on")
+        return {name: (volume, on[name]) for name, volume in of(f"{kind}off").items()}
+
+    return of("prediction"), pairs(""), pairs("true ")
+
+
+def _mean_of_training(datalist: Path, cases: int, size: int, folder: Path) -> str | None:
+    """The file of the mean volume in a folder, made once; None without training cases."""
     try:
         items = load_datalist(datalist, "training")
     except DatalistError as error:
         log.warning("no row '%s': %s", MEAN_VOLUME, error)
         return None
-    return mean_volume(items, cases, size)
+    made_of = hashlib.sha256(f"{digest(datalist)} {cases} {size}".encode()).hexdigest()[:12]
+    path = folder / f"mean-{made_of}.npy"
+    if not path.is_file():
+        with whole_file(path) as new:
+            np.save(new, mean_volume(items, cases, size))
+    return path.name

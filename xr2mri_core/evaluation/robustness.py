@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from xr2mri_core.datalist import load_datalist, side_and_box
-from xr2mri_core.evaluation.cases import of_each_case
+from xr2mri_core.evaluation.cases import of_each_case, unfinished
 from xr2mri_core.evaluation.metrics import psnr, ssim
 from xr2mri_core.evaluation.summary import table
 from xr2mri_core.evaluation.truth import (
@@ -81,28 +81,36 @@ def robustness(
     Raises:
         DatalistError: the split is empty or has a single patient.
     """
-    items = load_datalist(datalist, split)[:cases]
+    items = load_datalist(Path(datalist).absolute(), split)[:cases]
     others = [next_patient(items, index) for index in range(len(items))]
     report = progress or (lambda done, total, stage: None)
     todo = [(seed + i, *pair) for i, pair in enumerate(zip(items, others, strict=True))]
     one = partial(_case, generator, GenerationRequest(**request))
-    measured = of_each_case(one, todo, "measures", jobs=jobs, scheduler=scheduler, progress=report)
-    rows = list(chain.from_iterable(measured))
-    summary = summarised(rows)
-    text = markdown(summary, len(items), split)
     out = Path(out)
-    with atomic_files(out) as files:
-        write_csv(files.path(out / "robustness.csv"), rows)
-        write_json(files.path(out / "robustness.json"), summary)
-        files.path(out / "robustness.md").write_text(text, encoding="utf-8")
+    with unfinished(out) as folder:
+        measured = of_each_case(
+            one, todo, "measures", folder, {"model": generator.describe(), **request},
+            _items, jobs=jobs, scheduler=scheduler, progress=report,
+        )  # fmt: skip
+        rows = list(chain.from_iterable(case["rows"] for case in measured))
+        summary = summarised(rows)
+        text = markdown(summary, len(items), split)
+        with atomic_files(out) as files:
+            write_csv(files.path(out / "robustness.csv"), rows)
+            write_json(files.path(out / "robustness.json"), summary)
+            files.path(out / "robustness.md").write_text(text, encoding="utf-8")
     return text
+
+
+def _items(case: tuple[int, Item, Item]) -> tuple[Item, Item]:
+    return case[1:]
 
 
 def _case(
     generator: KneeMRIGenerator, request: GenerationRequest, case: tuple[int, Item, Item]
-) -> list[dict[str, Any]]:
+) -> dict[str, list[dict[str, Any]]]:
     """A row for each change of a case."""
-    return list(_rows(generator, request, *case))
+    return {"rows": list(_rows(generator, request, *case))}
 
 
 def _rows(
