@@ -40,7 +40,7 @@ class NoAudit(AuditLog):
     def __init__(self) -> None:
         self.lines: list[dict[str, Any]] = []
 
-    def ready(self) -> bool:
+    async def ready(self) -> bool:
         return True
 
     def write(self, **line: Any) -> None:

@@ -1,9 +1,14 @@
 """The audit log: who, what, when; never with whom."""
 
+import asyncio
 import json
+import logging
 import os
+import shutil
 import threading
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, suppress
+from logging.handlers import RotatingFileHandler
 
 import pytest
 import requests
@@ -13,10 +18,13 @@ from security_support import PASSWORD, ask, guarded, make_users, serving
 from waiting import until
 
 from monai_app.lib.security.audit import FIELDS, AuditLog, _plain
+from monai_app.lib.security.log_lines import write_in_a_thread
 from monai_app.lib.security.settings import SecuritySettings, SettingsError
 
 
-def lines_of(path):
+def lines_of(path, audit=None):
+    if audit is not None:
+        audit.close()  # all is written then
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
@@ -26,7 +34,7 @@ def test_a_line_says_who_and_what(tmp_path):
     reply = ask(guard, "POST", "/infer/count?image=Doe-John", auth=("ada", PASSWORD), content=b"x")
     ask(guard, url="/info/", auth=("ada", "not the password"))
     ask(guard, url="/secret/Doe-John")
-    first, second, third = lines_of(path)
+    first, second, third = lines_of(path, guard.audit)
     assert {name: first[name] for name in ("user", "address", "method", "route", "status")} == {
         "user": "ada",
         "address": "127.0.0.1",
@@ -45,7 +53,7 @@ def test_handlers_add_plain_fields_only(tmp_path):
     path = tmp_path / "audit.log"
     guard, _ = guarded(AuditLog(path))
     ask(guard, url="/jobs")  # adds model, seed and the patient's name
-    (line,) = lines_of(path)
+    (line,) = lines_of(path, guard.audit)
     assert (line["model"], line["seed"]) == ("knee", 7) and "patient" not in line
 
 
@@ -60,13 +68,13 @@ def test_a_method_is_not_free_text(tmp_path):
     path = tmp_path / "audit.log"
     guard, _ = guarded(AuditLog(path))
     ask(guard, "DOE-JOHN", "/info/")
-    assert lines_of(path)[0]["method"] == "-"
+    assert lines_of(path, guard.audit)[0]["method"] == "-"
 
 
 def test_the_file_is_private_and_rotated(tmp_path):
     path = tmp_path / "audit.log"
     log = AuditLog(path, max_mb=1, keep=2)
-    log._handler.maxBytes = 2000
+    log._handler.target.maxBytes = 2000
     for number in range(60):
         log.write(
             request_id=str(number),
@@ -77,6 +85,7 @@ def test_the_file_is_private_and_rotated(tmp_path):
             status=None,
             milliseconds=1.4,
         )
+    log.close()
     files = sorted(tmp_path.iterdir())
     assert [file.name for file in files] == ["audit.log", "audit.log.1", "audit.log.2"]
     assert all(file.stat().st_mode & 0o777 == 0o600 for file in files)
@@ -139,7 +148,7 @@ def test_a_standard_error_that_nobody_reads_holds_up_nobody(monkeypatch):
         assert [asked("/health") for _ in range(1800)] == [200] * 1800
         assert audit.lost > 0
         reading.start()
-        until(lambda: b"\n" in written and not audit._handler._lines.unfinished_tasks)
+        until(lambda: b"\n" in written and audit._handler.idle)
         lost = audit.lost
         assert (asked("/jobs"), asked("/docs")) == (404, 200)
         until(lambda: b'"lost": %d' % lost in written)
@@ -153,8 +162,79 @@ def test_a_standard_error_that_has_ended_loses_lines_and_stops_nothing(monkeypat
         audit = AuditLog()
     write_line(audit)
     until(lambda: audit.lost == 1)
-    assert audit.ready()
+    assert asyncio.run(audit.ready())
     audit.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a pipe with a name")
+def test_a_disk_that_hangs_holds_up_nobody_and_nobody_is_served_unseen(tmp_path, monkeypatch):
+    """As a drive of the network does that has gone: what is written there waits for ever."""
+    path = tmp_path / "audit.log"
+    os.mkfifo(path)
+    hanging = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    monkeypatch.setattr("monai_app.lib.security.audit._PATIENCE_SECONDS", 0.3)
+    with (
+        serving(SecuritySettings(audit_file=path), "127.0.0.1", [], monkeypatch) as (server, port),
+        requests.Session() as session,
+        open(hanging, "rb", 0) as disk,
+    ):
+        audit = server.config.app.state.guard.audit
+        audit._handler._lines.maxsize = 60
+
+        def asked(route):
+            return session.get(f"http://127.0.0.1:{port}{route}", timeout=10).status_code
+
+        assert asked("/docs") == 200
+        while True:
+            with suppress(BlockingIOError):
+                os.set_blocking(hanging, False)
+                os.write(hanging, b"\n")
+                continue
+            break
+        asked("/docs")  # its line waits for the disk
+        until(lambda: asked("/docs") == 507)
+        before = time.monotonic()
+        assert {asked("/docs") for _ in range(20)} == {507}, "once it is known, nobody waits for it"
+        assert asked("/health") == 200 and time.monotonic() - before < 5
+        for _ in range(60):
+            asked("/health")
+        assert audit.lost > 0
+        read = bytearray()
+        until(lambda: read.extend(disk.read(1 << 16) or b"") or asked("/docs") == 200)
+        until(lambda: read.extend(disk.read(1 << 16) or b"") or b'"lost": ' in read)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a pipe with a name")
+def test_a_log_of_the_process_on_a_disk_that_hangs_holds_up_nobody(tmp_path, monkeypatch):
+    """MONAI Label's program keeps one in the folder of the app."""
+    os.mkfifo(path := tmp_path / "app.log")
+    disk = os.open(path, os.O_RDWR)
+    logger = logging.getLogger("written to a disk that hangs")
+    monkeypatch.setattr(logger, "propagate", False)
+    logger.addHandler(handler := RotatingFileHandler(path))
+    write_in_a_thread()
+    assert handler not in logger.handlers
+    for _ in range(100):
+        logger.error("x" * 1000)
+    until(lambda: os.read(disk, 1 << 16).startswith(b"x" * 1000))
+    while not logger.handlers[0].idle:
+        os.read(disk, 1 << 16)
+    os.close(disk)
+
+
+def test_a_log_that_another_program_takes_away_is_made_anew(tmp_path):
+    path, audit = tmp_path / "audit.log", AuditLog(tmp_path / "audit.log")
+    for then in (lambda: path.rename(tmp_path / "audit.log-2025"), path.unlink, lambda: None):
+        write_line(audit)
+        assert asyncio.run(audit.ready()) and len(lines_of(path)) == 1
+        assert path.stat().st_mode & 0o777 == 0o600
+        then()
+    shutil.rmtree(tmp_path)
+    write_line(audit)
+    assert not asyncio.run(audit.ready())
+    tmp_path.mkdir()
+    assert asyncio.run(audit.ready())
+    assert [line["lost"] for line in lines_of(path, audit)] == [1]
 
 
 def test_a_file_that_cannot_be_written_is_one_line(tmp_path):

@@ -7,9 +7,11 @@
 The route is the pattern, not the path; there is no query, body, file name or form. A handler adds
 to ``scope["xr2mri.audit"]``, and only `FIELDS` with short plain values get through.
 
-While the file cannot be written (its disk is full), the guard serves nothing but `/health`; the
-lines of requests that were under way by then are counted, and the first line afterwards says how
-many are lost. Standard error is written by a thread, so that nobody waits for who reads it.
+A thread writes, so that a disk that hangs holds up nobody; a request is served once the lines of
+all that ended before are written. While the file cannot be written (its disk is full, or hangs),
+the guard serves nothing but `/health`; the lines of requests that were under way by then are
+counted, and the first line afterwards says how many are lost. Where lines go to standard error,
+nobody waits for who reads it.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from datetime import UTC, datetime
 from io import FileIO
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import uuid4
 
 from monai_app.lib.security.asgi import ASGIApp, Message, Receive, Scope, Send, address_of
@@ -39,7 +41,17 @@ log = logging.getLogger("xr2mri.security")
 FIELDS = ("model", "seed", "job", "steps", "slices", "samples", "device")
 """What a handler may add."""
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_PATIENCE_SECONDS = 2.0
+"""For which a request waits for a disk that takes no line."""
 _PLAIN = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+class _Line(logging.LogRecord):
+    """A line, and how many are lost when it cannot be written."""
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        super().__init__("audit", logging.INFO, "", 0, json.dumps(content), None, None)
+        self.lost: int = content.get("lost", 1)
 
 
 class AuditLog:
@@ -56,43 +68,48 @@ class AuditLog:
 
     def __init__(self, path: Path | None = None, max_mb: int = 16, keep: int = 10) -> None:
         try:
-            self._handler = (
+            target: logging.Handler = (
                 _PrivateFile(path, maxBytes=max_mb << 20, backupCount=keep, encoding="utf-8")
                 if path
-                else NeverWaiting(logging.StreamHandler(sys.stderr))
+                else logging.StreamHandler(sys.stderr)
             )
         except OSError as error:
             raise SettingsError(f"audit_file '{path}': {error.strerror or error}") from None
-        self.required, self.lost = path is not None, 0
+        self._handler = NeverWaiting(target)
         self._handler.handleError = self._failed  # type: ignore[method-assign]
+        self.required, self.lost = path is not None, 0
+        self._told = False
         self._lock = threading.RLock()
 
-    def ready(self) -> bool:
-        """Whether requests may be served: lines can be written, or go to standard error anyway.
+    async def ready(self) -> bool:
+        """Whether requests may be served: all lines so far are in the file, or go to standard error
+        anyway.
 
-        After a failure, writing is tried again.
+        After a failure, writing is tried again. A disk that takes no line, and does not fail
+        either, is waited for once; after that the answer is no at once, until it goes on.
         """
         with self._lock:
-            if self.lost:
-                lost = self.lost
+            lost, self.lost = self.lost, 0
+            if lost:
                 self._emit({"time": _now(), "lost": lost})
-                if self.lost == lost:  # it has been written
-                    self.lost = 0
-                else:
-                    self.lost = lost
-            return not (self.required and self.lost)
+        if not self.required:
+            return True
+        written = await self._handler.has_written(_PATIENCE_SECONDS) and not self.lost
+        self._told = self._told and not written
+        return written
 
-    def _emit(self, line: Mapping[str, object]) -> None:
-        text = json.dumps(line)
-        self._handler.handle(logging.LogRecord("audit", logging.INFO, "", 0, text, None, None))
+    def _emit(self, line: Mapping[str, Any]) -> None:
+        self._handler.handle(_Line(line))
 
     def _failed(self, record: logging.LogRecord) -> None:
-        """A line could not be written; called by the handler, in its exception."""
-        with self._lock:  # standard error fails in the thread that writes it
-            if not self.lost:
+        """A line could not be written; called in its exception, by the thread that writes or, where
+        too many wait for that, by who has the line."""
+        with self._lock:
+            if not (self._told or self.lost):
                 reason = str(sys.exc_info()[1]) or "nobody takes its lines"
                 log.error("the audit log cannot be written (%s)", reason)
-            self.lost += 1
+                self._told = self.required
+            self.lost += record.lost if isinstance(record, _Line) else 1
 
     def write(
         self,
@@ -124,6 +141,8 @@ class AuditLog:
     def close(self) -> None:
         """Write what waits, and close the file."""
         self._handler.close()
+        if self.required and self._handler.idle:
+            self._handler.target.close()
 
 
 class Audited:
@@ -175,7 +194,7 @@ class WhileAudited:
         self.app, self.audit = app, audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["xr2mri.route"].path != "/health" and not self.audit.ready():
+        if scope["xr2mri.route"].path != "/health" and not await self.audit.ready():
             raise Refusal(507, "the audit log cannot be written: tell the administrator")
         await self.app(scope, receive, send)
 
@@ -196,11 +215,29 @@ class _WholeLines(FileIO):
 
 
 class _PrivateFile(RotatingFileHandler):
-    """A rotating file with mode 600."""
+    """A rotating file with mode 600, which is made anew where another program has taken it away."""
 
     def _open(self) -> Any:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
         return _WholeLines(os.open(self.baseFilename, flags, 0o600), "a")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Append a line to the file of that name; called with the handler's lock."""
+        try:
+            if self.stream is not None and not _is_named(self.stream, self.baseFilename):
+                self.stream.close()
+                self.stream = None
+        except OSError:
+            self.handleError(record)
+        else:
+            super().emit(record)
+
+
+def _is_named(file: IO[Any], name: str) -> bool:
+    try:
+        return os.path.samestat(os.stat(name), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _now() -> str:

@@ -6,6 +6,7 @@ Where standard error is a pipe that nobody reads, who writes to it waits for eve
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import logging
 import queue
@@ -18,6 +19,7 @@ SECONDS = 60.0
 LINES = 1000
 """That wait to be written; more are lost."""
 _FLUSH_SECONDS = 1.0
+_LOOK_SECONDS = 0.002
 
 
 class Seldom(logging.Filter):
@@ -57,6 +59,8 @@ class NeverWaiting(logging.Handler):
         self.target = target
         target.handleError = lambda record: self.handleError(record)  # type: ignore[method-assign]
         self._lines: queue.Queue[logging.LogRecord] = queue.Queue(most)
+        self._taken = self._done = 0
+        self._stalled = False
         self._thread: threading.Thread | None = None
         atexit.register(self.flush)
 
@@ -67,21 +71,42 @@ class NeverWaiting(logging.Handler):
             self._thread.start()
         try:
             self._lines.put_nowait(record)
+            self._taken += 1
         except queue.Full:
             self.handleError(record)
+
+    async def has_written(self, seconds: float) -> bool:
+        """Whether the lines that it was handed by now are written, or are so within some seconds.
+
+        Once that took longer, the answer is no, at once, until the target takes lines again.
+        """
+        taken, limit = self._taken, time.monotonic() + seconds
+        while self._done < taken:
+            if self._stalled or time.monotonic() > limit:
+                self._stalled = True
+                return False
+            await asyncio.sleep(_LOOK_SECONDS)
+        return True
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Nothing: what would say so has to wait, too."""
 
+    @property
+    def idle(self) -> bool:
+        """Whether no line waits."""
+        return not self._lines.unfinished_tasks
+
     def _write(self) -> None:
         while True:
             self.target.handle(self._lines.get())
+            self._done += 1
+            self._stalled = False
             self._lines.task_done()
 
     def flush(self) -> None:
         """Wait until all is written, but not for long."""
         limit = time.monotonic() + _FLUSH_SECONDS
-        while self._lines.unfinished_tasks and time.monotonic() < limit:
+        while not self.idle and time.monotonic() < limit:
             time.sleep(0.005)
 
     def close(self) -> None:
@@ -91,18 +116,23 @@ class NeverWaiting(logging.Handler):
 
 
 def write_in_a_thread() -> None:
-    """Have the process's own lines, which go to standard error or output, wait for nobody."""
+    """Have the process's own lines, which go to standard error or output or to files, wait for
+    nobody."""
     known = [logging.getLogger(name) for name in list(logging.root.manager.loggerDict)]
     for logger in (logging.root, *known):
         for handler in list(logger.handlers):
-            if type(handler) is logging.StreamHandler and handler.stream in (
-                sys.stderr,
-                sys.stdout,
-            ):
+            if _may_wait(handler):
                 logger.removeHandler(handler)
                 logger.addHandler(NeverWaiting(handler))
     if logging.lastResort is not None and not isinstance(logging.lastResort, NeverWaiting):
         logging.lastResort = NeverWaiting(logging.lastResort)  # writes where nothing else does
+
+
+def _may_wait(handler: logging.Handler) -> bool:
+    """Whether a handler is one of Python's own that writes to a pipe or a disk."""
+    if isinstance(handler, logging.FileHandler):
+        return type(handler).__module__.partition(".")[0] == "logging"
+    return type(handler) is logging.StreamHandler and handler.stream in (sys.stderr, sys.stdout)
 
 
 _SELDOM = Seldom()
