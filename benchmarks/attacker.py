@@ -117,6 +117,21 @@ def unfinished_uploads(me: Attacker) -> None:
         time.sleep(2)
 
 
+def padded_forms(me: Attacker) -> None:
+    """40 forms of 2 MB, all of them blanks behind a boundary, which are parsed one by one."""
+    form = (_PART + b"\r\n--x").ljust(2 << 20)
+    kind = "Content-Type: multipart/form-data; boundary=x"
+    head = me.head("POST", f"/locate/{me.model}", kind, f"Content-Length: {len(form)}")
+
+    def send(_: int) -> None:
+        with me.connect() as one, suppress(OSError):
+            one.sendall(head + form)
+            one.recv(100)
+
+    with ThreadPoolExecutor(40) as pool:
+        list(pool.map(send, range(40)))
+
+
 def sessions(me: Attacker) -> None:
     """Session after session, to push out those of others."""
     for _ in range(8):
@@ -179,7 +194,7 @@ def unknown_ids(me: Attacker) -> None:
 
 ATTACKS: tuple[Callable[[Attacker], None], ...] = (
     deaf_readers, unfinished_uploads, sessions, jobs, guessers, silence, codecs, pictures,
-    unknown_ids,
+    unknown_ids, padded_forms,
 )  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from served_routes import everything, routers
 
 from monai_app.lib.bounds import Bounds
 from monai_app.lib.security.guard import Guard
-from monai_app.lib.security.routes import ID, IMAGE_PARAMETER, Role, Served, allowed
+from monai_app.lib.security.limits import BodyLimits
+from monai_app.lib.security.routes import ID, IMAGE_PARAMETER, Role, Route, Served, allowed
 from monai_app.lib.security.settings import SecuritySettings
 
 SMALL_BODY = Bounds.max_body_kb << 10
@@ -365,6 +366,43 @@ def test_streamed_sizes_are_limited():
     reply = ask(guard, "POST", "/infer/count", content=endless())
     assert reply.status_code == 413
     assert sent <= (1 << 20) + 3 * SMALL_BODY
+
+
+def test_bodies_are_parsed_piece_by_piece_and_those_of_each_user_in_turn():
+    """50 forms that take long to parse kept everybody waiting for 3 s, all of them at once."""
+    looks, parsed = 0, []
+
+    async def parse(scope, receive, send):
+        more = True
+        while more:
+            message = await receive()
+            parsed.append((scope["xr2mri.account"], looks, len(message["body"])))
+            more = message["more_body"]
+
+    bodies = BodyLimits(parse, SecuritySettings())
+    route = Route("POST", "/infer/{model}", Role.USER, upload=True)
+
+    async def asked(account):
+        async def receive():
+            return {"type": "http.request", "body": bytes(100_000), "more_body": False}
+
+        scope = {"headers": [], "xr2mri.account": account, "xr2mri.route": route}
+        await bodies(scope, receive, None)
+
+    async def go():
+        nonlocal looks
+        requests = [asyncio.ensure_future(asked(user)) for user in ["eve"] * 30 + ["ada"]]
+        while not all(request.done() for request in requests):
+            looks += 1
+            await asyncio.sleep(0)
+        await asyncio.gather(*requests)
+
+    asyncio.run(go())
+    accounts, moments, sizes = zip(*parsed, strict=True)
+    assert sum(sizes) == 31 * 100_000 and max(sizes) <= 1 << 14
+    assert len(set(moments)) == len(moments), "two pieces, and nothing else between them"
+    last = max(place for place, account in enumerate(accounts) if account == "ada")
+    assert last <= 2 * accounts.count("ada")
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from weakref import WeakValueDictionary
 
 from python_multipart.multipart import parse_options_header
 
@@ -21,6 +23,8 @@ from monai_app.lib.security.asgi import (
 )
 from monai_app.lib.security.refusal import Refusal
 from monai_app.lib.security.settings import SecuritySettings
+
+_PIECE = 16 << 10  # bytes of a body that are parsed at a time
 
 
 class HeaderLimits:
@@ -73,7 +77,8 @@ class Requests:
 
 
 class BodyLimits:
-    """Lets bodies through as far as their route, and their user's uploads, have room.
+    """Lets bodies through as far as their route, and their user's uploads, have room, and a small
+    piece at a time.
 
     Args:
         app: the application behind.
@@ -82,13 +87,14 @@ class BodyLimits:
 
     def __init__(self, app: ASGIApp, settings: SecuritySettings) -> None:
         self.app, self.settings = app, settings
-        self.uploads = settings.quota("uploads")
+        self.uploads, self.turns = settings.quota("uploads"), _Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers, upload = headers_of(scope), scope["xr2mri.route"].upload
         limit = self._limit(headers, upload)
         claim = self.uploads.claim(scope["xr2mri.account"]) if upload else None
-        body = _Body(scope, receive, send, limit, self.settings.max_body_kb << 10, claim)
+        small = self.settings.max_body_kb << 10
+        body = _Body(scope, receive, send, self.turns, limit, small, claim)
         try:
             body.count(int(headers.get("content-length", ["0"])[0]), 0)
             await self.app(scope, body.receive, body.send)
@@ -122,6 +128,24 @@ class BodyLimits:
         return limit
 
 
+class _Turns:
+    """Who parses a piece of a body next.
+
+    Forms are parsed where requests are answered. A piece can be made to take 3 ms there, and many
+    clients can have one ready: all of them at once would keep everybody waiting for seconds. So it
+    is one piece, of each user in turn, and between two whatever else is to be answered.
+    """
+
+    def __init__(self) -> None:
+        self._one = asyncio.Lock()
+        self._own: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def comes(self, account: str) -> None:
+        """Wait for the turn of a user; what is done before the next `await` is in it."""
+        async with self._own.setdefault(account, asyncio.Lock()), self._one:
+            await asyncio.sleep(0)
+
+
 class _Body:
     """A body that is counted while it comes; what is too much ends it for the application."""
 
@@ -130,6 +154,7 @@ class _Body:
         scope: Scope,
         receive: Receive,
         send: Send,
+        turns: _Turns,
         limit: int,
         small: int,
         claim: Claim | None,
@@ -137,6 +162,7 @@ class _Body:
         self.refusal: Refusal | None = None
         self._scope, self._receive, self._send, self._claim = scope, receive, send, claim
         self._limit, self._small, self._received = limit, small, 0
+        self._turns, self._piece, self._more = turns, memoryview(b""), True
 
     def count(self, announced: int, received: int) -> None:
         """Raises Refusal: it is too large, or its user's uploads are."""
@@ -153,16 +179,29 @@ class _Body:
             raise Refusal(429, str(full), {"Retry-After": seconds}) from None
 
     async def receive(self) -> Message:
-        if self.refusal is None:
+        if self.refusal is None and not self._piece:
             message = await self._receive()
-            self.refusal = self._scope.get("xr2mri.body_refusal")
-            try:
-                self.count(0, len(message.get("body", b"")))
-            except Refusal as refusal:
-                self.refusal = refusal
-            if self.refusal is None:
+            self._look(len(message.get("body", b"")))
+            if self.refusal is None and not message.get("body"):
                 return message
+            self._piece = memoryview(message.get("body", b""))
+            self._more = message.get("more_body", False)
+        if self.refusal is None:
+            await self._turns.comes(self._scope["xr2mri.account"])
+            self._look(0)
+        if self.refusal is None:
+            piece, self._piece = bytes(self._piece[:_PIECE]), self._piece[_PIECE:]
+            more = self._more or bool(self._piece)
+            return {"type": "http.request", "body": piece, "more_body": more}
         return {"type": "http.disconnect"}
+
+    def _look(self, received: int) -> None:
+        """Count what has come, and notice what else there is to refuse."""
+        self.refusal = self._scope.get("xr2mri.body_refusal")
+        try:
+            self.count(0, received)
+        except Refusal as refusal:
+            self.refusal = refusal
 
     async def send(self, message: Message) -> None:
         if self.refusal is None:
