@@ -19,9 +19,13 @@ import pytest
 import requests
 from full_disk import full_disk
 from security_support import PASSWORD, ask, guarded, make_users, serving
-from waiting import until_state
+from waiting import until, until_state
 
-from monai_app.lib.security.connections import BoundedConnection, most_connections
+from monai_app.lib.security.connections import (
+    _FILES_OF_ONE,
+    BoundedConnection,
+    most_connections,
+)
 from monai_app.lib.security.settings import SecuritySettings, SettingsError
 from monai_app.lib.security.throttle import network_of
 from xr2mri_core.local_server import LocalServer
@@ -255,11 +259,13 @@ def test_a_result_that_somebody_waits_for_is_not_evicted_for_others(bounded):
     assert 1 <= int(full.headers["retry-after"]) <= 60
     reply = fetched(bounded, mine, "/result", auth=ADA)
     assert reply.status_code == 200 and len(reply.content) == 352 + 64 * 64 * 400 * 4
-    assert big(bounded, **who).status_code == 202, "what has been fetched makes room"
+    long = big(bounded, BIG | {"steps": 50}, **who)
+    assert long.status_code == 202, "what has been fetched makes room"
     assert fetched(bounded, mine, auth=ADA).status_code == 404
     assert fetched(bounded, others[1], auth=ROOT).status_code == 200
     again = big(bounded, **stranger("198.51.100.7", "another-session-of-mine"))
     assert again.status_code == 429 and "results of yours" in again.json()["detail"]
+    assert requests.delete(f"{bounded.url}/jobs/{long.json()['id']}", **who).status_code == 200
     huge = json.dumps(BIG | {"num_slices": 600})
     url, asked = f"{bounded.url}/infer/knee_xr2mri?image=knee", {"params": huge}
     reply = requests.post(url, data=asked, auth=ADA, timeout=60)
@@ -371,6 +377,33 @@ def test_unfinished_uploads_are_bounded_and_end(bounded, studies_folder):
         time.sleep(0.2)
     for one in waiting:
         one.close()
+
+
+@pytest.mark.server
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files")
+def test_every_connection_has_the_files_that_it_may_open(bounded, studies_folder):
+    """512 clients that took an image slowly had the process open more files than it may."""
+    basic = b64encode(f"ada:{PASSWORD}".encode()).decode()
+    (image := studies_folder / "large.dcm").write_bytes(bytes(8 << 20))
+    opened = psutil.Process(bounded.process.pid).num_fds
+    try:
+        requests.get(f"{bounded.url}/jobs", auth=ADA, timeout=60)
+        before = opened()
+        with ExitStack() as stack:
+            for _ in range(20):
+                one = stack.enter_context(socket.socket())
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                one.connect(("127.0.0.1", int(bounded.url.rpartition(":")[2])))
+                one.sendall(
+                    "GET /datastore/image?image=large HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                    f"Authorization: Basic {basic}\r\n\r\n".encode()
+                )
+                one.settimeout(30)
+                assert one.recv(12).endswith(b"200")
+            until(lambda: opened() >= before + 2 * 20)
+            assert opened() <= before + _FILES_OF_ONE * 20
+    finally:
+        image.unlink()
 
 
 def cpu_seconds(server):
