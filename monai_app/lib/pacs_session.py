@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
@@ -132,11 +133,13 @@ class _Adapter(HTTPAdapter):
 class PacsSession(requests.Session):
     """A session that never waits for ever, and takes no more bytes than it was allowed.
 
-    An answer that is larger is not read to its end, and one to somewhere else is not followed.
+    An answer that is larger is not read to its end, one to somewhere else is not followed, and
+    cookies are not kept: each answer could bring some megabytes more of them.
     """
 
     def __init__(self) -> None:
         super().__init__()
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         for scheme in ("http://", "https://"):
             self.mount(scheme, _Adapter())
 

@@ -457,6 +457,26 @@ def test_any_answer_of_a_pacs(client, pacs, studies, kind, content):
         assert isinstance(studies._instance("1", "2", "3"), bytes)
 
 
+def test_a_pacs_leaves_no_cookies(client, pacs, studies):
+    """Each answer left 5 MB of them, which all later requests sent along."""
+    asked = []
+
+    def answer(handler):
+        asked.append(handler.headers["Cookie"])
+        handler.send_response(200)
+        for number in range(90):
+            handler.send_header("Set-Cookie", f"{len(asked)}-{number}={'x' * 60_000}; Path=/")
+        handler.send_header("Content-Type", "application/dicom+json")
+        handler.send_header("Content-Length", "2")
+        handler.end_headers()
+        handler.wfile.write(b"[]")
+
+    pacs.answer = answer
+    for _ in range(2):
+        held_off(client.post("/locate/knee_xr2mri", params={"image": "1.2.3"}), 404)
+    assert len(asked) == 6 and not any(asked) and len(studies._session.cookies) == 0
+
+
 def trickle(handler):
     """An answer whose header never ends."""
     with suppress(OSError):
