@@ -70,6 +70,7 @@ def serve(
         application,
         host=host,
         port=port,
+        workers=1,  # whatever the variable WEB_CONCURRENCY says
         root_path=root_path,
         ssl_certfile=ssl_certfile,
         ssl_keyfile=ssl_keyfile,

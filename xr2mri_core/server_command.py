@@ -9,6 +9,7 @@ activated, and it splits arguments at spaces. This one belongs to its environmen
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -22,7 +23,8 @@ def main() -> None:
     """Run ``monailabel`` with the arguments of this process, and end the process.
 
     The exit status is MONAI Label's: 0 also for a server that Ctrl-C has ended; 130 where that came
-    before there was a server, 1 without MONAI Label, 2 where the port is taken.
+    before there was a server, 1 without MONAI Label, 2 where the port is taken or
+    several processes are asked for.
     """
     wait_passively()
     leave = LeaveAtOnce()
@@ -30,11 +32,8 @@ def main() -> None:
 
 
 def _run() -> int:
-    if taken := _taken(sys.argv[1:]):  # said now, and not after all that a server loads
-        return _fail(
-            f"{taken} is taken: does a server run there already? End it, or choose another --port",
-            2,
-        )
+    if refused := _refused(sys.argv[1:]):  # said now, and not after all that a server loads
+        return _fail(refused, 2)
     try:
         from monailabel.main import Main
 
@@ -56,19 +55,39 @@ def _run() -> int:
     return 0
 
 
-def _taken(arguments: Sequence[str]) -> str | None:
-    """The address of the server that another program already uses."""
+def one_process(workers: int) -> str:
+    """Why a server is not started with several processes."""
+    return (
+        f"--workers {workers}: jobs, sessions and the line of a device are one process's; start "
+        "one server for each device instead"
+    )
+
+
+def _refused(arguments: Sequence[str]) -> str:
+    """Why a server cannot be started by these arguments; empty where it may.
+
+    Several processes are refused here, too, since uvicorn kills those that it starts and that load
+    for longer than it waits, and starts others, again and again.
+    """
     parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
     parser.add_argument("command", nargs="?")
     parser.add_argument("-i", "--host", default="127.0.0.1")
     parser.add_argument("-p", "--port", type=int, default=8000)
+    parser.add_argument("--workers", type=int, default=os.environ.get("WEB_CONCURRENCY", "1"))
     try:
         given, _ = parser.parse_known_args(list(arguments))
     except (argparse.ArgumentError, SystemExit):
-        return None  # MONAI Label says it
-    if given.command == "start_server" and is_taken(given.host, given.port):
-        return f"port {given.port} of {given.host}"
-    return None
+        return ""  # MONAI Label says it
+    if given.command != "start_server":
+        return ""
+    if given.workers > 1:
+        return one_process(given.workers)
+    if is_taken(given.host, given.port):
+        return (
+            f"port {given.port} of {given.host} is taken: does a server run there already? End it, "
+            "or choose another --port"
+        )
+    return ""
 
 
 def _fail(message: str, status: int) -> int:

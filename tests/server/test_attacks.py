@@ -510,12 +510,15 @@ def test_others_are_not_served_without_a_login(options, app_folder, studies_fold
         server.stop()
 
 
-@pytest.mark.slow
-def test_several_workers_do_not_start(app_folder, studies_folder, tmp_path):
-    server = LocalServer(app_folder, studies_folder, tmp_path, "--workers", "2")
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_several_workers_do_not_start(how, app_folder, studies_folder, tmp_path):
+    """And at once: uvicorn kills a process that loads for long, and starts it again and again."""
+    options = ("--workers", "2") if how == "option" else ()
+    variables = {} if how == "option" else {"WEB_CONCURRENCY": "2"}
+    server = LocalServer(app_folder, studies_folder, tmp_path, *options, **variables)
     try:
         with pytest.raises(ServerError, match="--workers 2"):
-            server.wait()
+            server.wait(120)
     finally:
         server.stop()
 

@@ -170,7 +170,7 @@ def test_a_taken_port_is_told_at_once(monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", words)
         assert server_command._run() == 2
     assert f"port {port} of 127.0.0.1 is taken" in capsys.readouterr().err
-    assert server_command._taken(words[1:]) is None
+    assert not server_command._refused(words[1:])
 
 
 @pytest.mark.parametrize(
@@ -183,12 +183,15 @@ def test_a_taken_port_is_told_at_once(monkeypatch, capsys):
         ["start_server", "--port", "70000"],
         ["start_server", "--port", "0"],
         ["start_server", "--host", "no.such.host.invalid"],
+        ["start_server", "--workers", "many", "--port", "0"],
+        ["start_server", "--workers", "1", "--port", "0"],
+        ["apps", "--workers", "2"],
     ],
 )
-def test_what_the_port_cannot_be_told_from_is_left_to_monai_label(words):
+def test_what_cannot_be_understood_is_left_to_monai_label(words):
     from xr2mri_core import server_command
 
-    assert server_command._taken(words) is None
+    assert not server_command._refused(words)
 
 
 class Absent:

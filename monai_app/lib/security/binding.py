@@ -22,6 +22,7 @@ from fastapi import FastAPI
 from monai_app.lib.security.connections import BoundedConnection
 from monai_app.lib.security.log_lines import bound_lines_of_uvicorn, write_in_a_thread
 from monai_app.lib.security.settings import SecuritySettings, SettingsError
+from xr2mri_core.server_command import one_process
 
 LOOPBACK = "127.0.0.1"
 _STOCK_DEFAULT = "0.0.0.0"
@@ -84,10 +85,7 @@ def bind(settings: SecuritySettings, start: Start) -> str:
     config, host = start.config, start.host
     if config is not None:
         if config.workers > 1:  # their common socket is open by now, at uvicorn's own default
-            raise SettingsError(
-                f"--workers {config.workers}: jobs, sessions and the line of a device are one "
-                "process's; start one server for each device instead"
-            )
+            raise SettingsError(one_process(config.workers))
         config.timeout_graceful_shutdown = settings.grace_seconds
         tls, config.ssl = getattr(config, "ssl", None), None  # not asyncio's: see `_secure` there
         config.http_protocol_class = BoundedConnection.within(settings, tls)
