@@ -125,10 +125,8 @@ def compare(
     trained = []
     for index, method in enumerate(methods):
         report(index, len(methods), f"training {method.title}")
-        known = method.name in plan.load
-        trained.append(
-            given(method, plan.load[method.name]) if known else train(method, setting, run)
-        )
+        known = plan.load.get(method.name)
+        trained.append(given(method, known) if known else train(method, setting, run))
 
     report(0, 1, "networks that read")
     slices = _training_slices(own_list, out, plan)
@@ -141,24 +139,23 @@ def compare(
     def load(one: Trained) -> KneeMRIGenerator:
         return KneeMRIGenerator.from_bundle(bundle, device, precision, size, one.weights)
 
+    def measured(row: Row) -> Row:
+        for done in measure(row, numbered, truths, readers, lines, shown, plan.seed):
+            report(done, len(numbered), row.title)
+        return without_network(row)
+
     rows: list[Row] = []
     truth_row([item for _, item in numbered], truths, readers, lines, shown)
     for one in trained:
         generator = load(one)
-        for row in rows_of(one, plan, generator):
-            rows.append(without_network(row))
-            for done in measure(row, numbered, truths, readers, lines, shown, plan.seed):
-                report(done, len(numbered), row.title)
+        rows += [measured(row) for row in rows_of(one, plan, generator)]
         if one.method.kind == "sample" and len(one.method.axes) == 1:
             experiments.steps(
                 one.method.title, generator, items[: plan.curve_cases], truths, lines, plan.seed,
                 plan.of_experiments("steps", one.method, one.sha256, readers.of)[0],
                 plan.step_counts, **_but_steps(plan.request(one.method)),
             )  # fmt: skip
-    for row in trivial_rows(own_list, slices, others, plan):
-        rows.append(without_network(row))
-        for done in measure(row, numbered, truths, readers, lines, shown, plan.seed):
-            report(done, len(numbered), row.title)
+    rows += [measured(row) for row in trivial_rows(own_list, slices, others, plan)]
 
     by_name = {one.method.name: one for one in trained}
     report(0, 1, "experiments")

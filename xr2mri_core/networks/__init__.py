@@ -2,6 +2,7 @@
 
 from xr2mri_core.networks.autoencoder import Autoencoder, CompactAutoencoder
 from xr2mri_core.networks.depth_mixing import DepthMixing
+from xr2mri_core.networks.given import Given
 from xr2mri_core.networks.grain import Grain
 from xr2mri_core.networks.guidance import Guidance, GuidanceSignals
 from xr2mri_core.networks.guided_unet import GuidedUNet
@@ -11,7 +12,7 @@ from xr2mri_core.networks.image_encoder import (
     Zero123ImageEncoder,
     clip_image_tower,
 )
-from xr2mri_core.networks.model import Given, XR2MRIModel
+from xr2mri_core.networks.model import XR2MRIModel
 from xr2mri_core.networks.regression import Regression
 
 __all__ = [

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,6 +16,7 @@ from xr2mri_core.errors import OutputError, WeightsError, shown
 from xr2mri_core.files import whole_file
 from xr2mri_core.networks.autoencoder import Autoencoder
 from xr2mri_core.networks.depth_mixing import DepthMixing, Mix
+from xr2mri_core.networks.given import Given
 from xr2mri_core.networks.grain import Grain
 from xr2mri_core.networks.guidance import Guidance
 from xr2mri_core.networks.image_encoder import RadiographCode
@@ -27,24 +27,6 @@ METHOD = "method"
 """Key of a weights file's header: the overlay in `configs/baselines` of its bundle."""
 
 _DEMOGRAPHICS = "guidance.demographics."
-
-
-class Given(NamedTuple):
-    """What the U-Net is told beside z_t and t: the arguments of `XR2MRIModel.denoise`.
-
-    Attributes:
-        code: code with a row for each of the B slices.
-        depth: d (B,).
-        features: r (B, num_positions).
-        mean: mu (B, c, h, w), where the model has a `regression`.
-        slab: how many neighbouring slices know of one another.
-    """
-
-    code: RadiographCode
-    depth: Tensor
-    features: Tensor
-    mean: Tensor | None
-    slab: int
 
 
 class XR2MRIModel(nn.Module):

@@ -13,13 +13,14 @@ What is painted later lies over what was there.
 
 from __future__ import annotations
 
+from ..brush import Brush
 from ..fields import Canvas
 from ..pathology import Disease
 from ..shape import KneeShape
 from .cartilage import paint_cartilage, paint_crystals, paint_menisci
 from .ligaments import paint_collaterals, paint_cruciates, paint_extensor
 from .marrow import paint_bones, paint_lesions
-from .parts import Brush, Joint
+from .parts import Joint
 from .surroundings import paint_surroundings
 
 __all__ = ["paint_joint"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..fields import Canvas, Region, Texture, rotate, union
+from ..brush import Brush
+from ..fields import Canvas, Region, rotate, union
 from ..pathology import Disease, osteophytes
 from ..shape import KneeShape
 from ..tissues import Tissue
@@ -19,19 +19,6 @@ from .bones import Local
 
 SIGNS: Mapping[str, float] = {"M": 1.0, "L": -1.0}
 """Of x on either side."""
-
-
-class Brush(Protocol):
-    """Lays a tissue on the canvas: distances in mm of the knee as large as it is."""
-
-    def __call__(
-        self,
-        region: Region | None,
-        distance: Tensor,
-        tissue: Tissue,
-        texture: Texture | None = None,
-        opacity: float = 1.0,
-    ) -> None: ...
 
 
 def soft(x: Tensor) -> Tensor:

@@ -14,11 +14,12 @@ radiograph predicts, but does not determine, the soft tissue on the MR image.
 
 from __future__ import annotations
 
+from ..brush import Brush
 from ..fields import Canvas
 from ..shape import KneeShape
 from .cords import paint_cords, paint_subcutaneous_veins
 from .envelope import paint_envelope, paint_iliotibial_band, paint_retinacula
-from .frame import Limb, TissuePaint
+from .frame import Limb
 from .muscles import paint_muscles
 
 __all__ = ["paint_limb"]
@@ -33,14 +34,14 @@ ORDER = (
 )
 
 
-def paint_limb(canvas: Canvas, shape: KneeShape, tissue_paint: TissuePaint) -> None:
+def paint_limb(canvas: Canvas, shape: KneeShape, brush: Brush) -> None:
     """Paints everything of the limb that lies outside bones and joint.
 
     Args:
         canvas: an empty canvas; its generator supplies what is particular to this knee.
         shape: size, muscularity and BMI of the knee.
-        tissue_paint: lays one tissue on the canvas.
+        brush: lays one tissue on the canvas.
     """
-    limb = Limb(canvas, shape, tissue_paint)
+    limb = Limb(canvas, shape, brush)
     for paint in ORDER:
         paint(limb)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline, PchipInterpolator
 from torch import Tensor
 
+from ..brush import Brush
 from ..fields import Canvas, Point, Region, Texture
 from ..shape import KneeShape
 from ..tissues import Tissue
@@ -21,23 +22,10 @@ _ANGLES = 96
 """Directions in which the contours are tabulated."""
 
 
-class TissuePaint(Protocol):
-    """Lays a tissue on the canvas: `Canvas.paint` with the signal and attenuation looked up."""
-
-    def __call__(
-        self,
-        region: Region | None,
-        distance: Tensor,
-        tissue: Tissue,
-        texture: Texture | None = None,
-        opacity: float = 1.0,
-    ) -> None: ...
-
-
 class Limb:
     """The state while one limb is painted: coordinates of scale 1, contours, random numbers."""
 
-    def __init__(self, canvas: Canvas, shape: KneeShape, paint: TissuePaint) -> None:
+    def __init__(self, canvas: Canvas, shape: KneeShape, paint: Brush) -> None:
         self.canvas, self.shape, self._paint = canvas, shape, paint
         self.scale = shape.scale
         whole = canvas.region()
