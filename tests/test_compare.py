@@ -396,6 +396,40 @@ def test_experiments_of_another_setting_are_not_reported(experiment, other, read
     assert [known["value"] for known in found.experiments] == ["right"]
 
 
+def test_a_distance_of_few_patients_says_so_and_is_not_the_best(tmp_path):
+    """A structure that is not found has no surface: what is found is where it was easy."""
+    names = {"ours": "sample", "ours_mean": "mean", "ldm": "sample"}
+    table_rows = [Row(name, f"<{name}>", rows.no_volume, {"kind": kind})
+                  for name, kind in names.items()]  # fmt: skip
+    items = [{"case": str(n), "participant": str(n), "features": {}} for n in range(10)]
+    lines = [
+        {"row": name, "case": str(n), "participant": str(n), "of": {"kind": kind}, "readers": "r",
+         "metrics": {"ssim": 0.25, "surface_femur": 0.5 if name == "ldm" else 5.0 + n}}
+        for name, kind in names.items() for n in range(10)
+    ]  # fmt: skip
+    for line in lines:
+        if line["row"] == "ldm" and int(line["case"]) > 3:
+            line["metrics"]["surface_femur"] = float("nan")
+    found = results.Results(
+        tmp_path, Plan(), [], table_rows, items, lines, {}, {"name": "few"}, Readers(of="r")
+    )
+    assert found.number_of("ldm", "surface_femur") == (4, 10)
+    drawn = tables.methods(found)
+    assert "(4 of 10)" in drawn and "(10 of 10)" not in drawn
+    best = re.findall(r'class="best" data-value="([0-9.]+)"', drawn)
+    assert best == ["0.25", "9.5"], "not the 0.5 of four patients"
+    (goal,) = [
+        one for one in goals.goals(found) if "Best guess" in one.text and "femur" in one.text
+    ]
+    assert goal.reached is False and "<ldm> (4 of 10) 0.50" in goal.found
+    assert "0.50 [0.50, 0.50] (4 of 10)" in summary.summary_table(found)
+    assert {(test["own"], test["row"]) for test in found.tests} == {
+        ("ours", "ours_mean"), ("ours", "ldm"), ("ours_mean", "ours"), ("ours_mean", "ldm")
+    }  # fmt: skip
+    compared = tables.tests(found)
+    assert compared.count("<table") == 2 and "&lt;ldm&gt; <small>draw</small>" in compared
+
+
 def test_the_common_autoencoder_is_that_of_the_weights(tmp_path):
     bundles = [make_tiny_bundle(tmp_path / str(seed) / "b", seed=seed) for seed in (0, 1)]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from xr2mri_core.comparison.experiments import FINDINGS
-from xr2mri_core.comparison.results import BLANK, COLUMNS, OURS, Results
+from xr2mri_core.comparison.results import BLANK, COLUMNS, OURS, OURS_MEAN, Results
 from xr2mri_core.comparison.statistics import Span, number
 
 AHEAD = ("ssim", "ssim_3d", "edge_f1", "surface_femur", "surface_cartilage")
@@ -46,11 +46,11 @@ def _ahead(results: Results) -> Iterator[Goal]:
     kinds = {row.name: row.of.get("kind") for row in results.rows}
     rivals = [
         row for row in results.titles
-        if row not in (OURS, f"{OURS}_mean") and not row.endswith(BLANK)
+        if row not in (OURS, OURS_MEAN) and not row.endswith(BLANK)
     ]  # fmt: skip
     drawn = [row for row in rivals if kinds.get(row) == "sample"]
     for own, title, others in (
-        (f"{OURS}_mean", "Best guess of ours ahead of every other row", rivals),
+        (OURS_MEAN, "Best guess of ours ahead of every other row", rivals),
         (OURS, "A draw of ours ahead of every other method's draw", drawn),
     ):
         if own not in results.titles or not others:
@@ -58,7 +58,10 @@ def _ahead(results: Results) -> Iterator[Goal]:
         for metric in AHEAD:
             spans = {row: results.summary[row][metric] for row in (own, *others)}
             name, digits, way = COLUMNS[metric]
-            yield _apart(f"{title}: {name}", spans, own, results.titles, digits, way)
+            titles = {row: results.titles[row] + results.of_how_many(row, metric) for row in spans}
+            goal = _apart(f"{title}: {name}", spans, own, titles, digits, way)
+            few = results.of_how_many(own, metric)
+            yield replace(goal, found=f"{few[1:]} {goal.found}".strip())
         areas = {row: results.recovery[row].get("all") for row in (own, *others)}
         known = {row: span for row, span in areas.items() if span is not None}
         if own in known:

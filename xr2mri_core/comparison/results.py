@@ -23,6 +23,7 @@ Item = Mapping[str, Any]
 Line = Mapping[str, Any]
 
 OURS = "ours"
+OURS_MEAN = "ours_mean"
 BLANK = "_blank"
 """Ends the name of a row that is a method without the features."""
 
@@ -138,6 +139,20 @@ class Results:
             found[row] = values | self._distances(row)
         return found
 
+    def number_of(self, row: str, metric: str) -> tuple[int, int]:
+        """Patients of a row who have a value of a metric, and all of them.
+
+        What is not there has none: a cartilage that is not found has no surface. So a mean over
+        few may be of the easy ones alone.
+        """
+        everyone = {str(one["participant"]) for one in self.measured if one["row"] == row}
+        return len(per_patient(self.measured, row, metric)), len(everyone)
+
+    def of_how_many(self, row: str, metric: str) -> str:
+        """Words behind a value that is not of all patients."""
+        some, everyone = self.number_of(row, metric)
+        return f" ({some} of {everyone})" if 0 < some < everyone else ""
+
     def _distances(self, row: str) -> dict[str, Span]:
         of = next((one.of for one in self.rows if one.name == row), None)
         if self.readers.seen is None or of is None:
@@ -175,15 +190,20 @@ class Results:
 
     @cached_property
     def tests(self) -> list[dict[str, Any]]:
-        """Ours minus each other row, patient by patient; p corrected for all of a metric."""
+        """A draw of ours, and its best guess, minus each other row, patient by patient.
+
+        p is corrected for the number of rows.
+        """
         found = []
-        others = [row for row in self.titles if row != OURS]
-        for metric in TESTED:
-            own = per_patient(self.measured, OURS, metric)
-            results = [paired(own, per_patient(self.measured, row, metric)) for row in others]
-            corrected = holm([result["p"] for result in results])
-            for row, result, p in zip(others, results, corrected, strict=True):
-                found.append({"metric": metric, "row": row, **result, "p_holm": p})
+        for name in (own for own in (OURS, OURS_MEAN) if own in self.titles):
+            others = [row for row in self.titles if row != name]
+            for metric in TESTED:
+                own = per_patient(self.measured, name, metric)
+                results = [paired(own, per_patient(self.measured, row, metric)) for row in others]
+                corrected = holm([result["p"] for result in results])
+                for row, result, p in zip(others, results, corrected, strict=True):
+                    of = {"own": name, "metric": metric, "row": row}
+                    found.append({**of, **result, "p_holm": p})
         return found
 
     @cached_property

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from xr2mri_core.baselines import nearest, thumbnail
 from xr2mri_core.comparison.measure import Predict, Row, cross_sectional, generated
 from xr2mri_core.comparison.plan import Plan
-from xr2mri_core.comparison.results import BLANK, OURS
+from xr2mri_core.comparison.results import BLANK, OURS, OURS_MEAN
 from xr2mri_core.comparison.training import Trained
 from xr2mri_core.datalist import load_datalist, side_and_box
 from xr2mri_core.evaluation.truth import mean_volume, read_slices, resampled
@@ -42,7 +42,7 @@ def rows_of(
 
     yield row(method.name, method.title, kind=method.kind)
     if method.name == OURS:
-        yield row(f"{OURS}_mean", f"{method.title}, mean", kind="mean")
+        yield row(OURS_MEAN, f"{method.title}, mean", kind="mean")
     if method.features:
         title = f"{method.title}, no features"
         yield row(f"{method.name}{BLANK}", title, kind=method.kind, features={})

@@ -9,7 +9,7 @@ from typing import Any
 
 from xr2mri_core.comparison import figures
 from xr2mri_core.comparison.goals import Goal, goals
-from xr2mri_core.comparison.results import COLUMNS, OURS, Results
+from xr2mri_core.comparison.results import COLUMNS, OURS, OURS_MEAN, Results
 from xr2mri_core.comparison.statistics import NOTHING, number
 from xr2mri_core.comparison.volumes import pictured
 from xr2mri_core.evaluation.summary import table
@@ -18,7 +18,7 @@ from xr2mri_core.volume import NOTICE
 SHOWN = ("ssim", "ssim_3d", "psnr", "rssim", "edge_f1", "dice_femur", "dice_cartilage",
          "surface_femur", "spectrum")  # fmt: skip
 """Metrics of the table."""
-DRAWN = (OURS, f"{OURS}_mean", "ours_paper", "ldm", "ldm_radiograph", "x_diffusion", "cola_diff",
+DRAWN = (OURS, OURS_MEAN, "ours_paper", "ldm", "ldm_radiograph", "x_diffusion", "cola_diff",
          "direct_regression")  # fmt: skip
 """Rows of the page's picture, as many as its width takes."""
 NOTES = "<!-- what follows is written by hand, and kept when the page is written again -->"
@@ -28,7 +28,10 @@ def summary_table(results: Results) -> str:
     """The methods with the metrics that tell most."""
     rows = []
     for row, title in results.titles.items():
-        cells = [number(results.summary[row][m], COLUMNS[m][1]) for m in SHOWN]
+        cells = [
+            number(results.summary[row][m], COLUMNS[m][1]) + results.of_how_many(row, m)
+            for m in SHOWN
+        ]
         area = results.recovery[row].get("all", NOTHING)
         rows.append([title, *cells, number(area, 2)])
     header = ["", *(COLUMNS[m][0] for m in SHOWN), "AUC of features"]
