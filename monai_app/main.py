@@ -49,8 +49,8 @@ from xr2mri_core.volume import NOTICE
 log = logging.getLogger("xr2mri")
 
 _SWITCH_SECONDS = 0.001
-"""For which a thread that computes in Python (a DICOM archive, say) may keep the one that answers
-requests waiting, each time that one has waited for a socket; Python's own is five times as long."""
+"""How long a thread that computes in Python (a DICOM archive, say) may keep the one that answers
+requests waiting each time; Python's default is five times as long."""
 
 
 class XR2MRIApp(MONAILabelApp):

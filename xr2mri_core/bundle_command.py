@@ -1,4 +1,4 @@
-"""The bundle's commands (`python -m monai.bundle run ...`) spoken to as people type.
+"""Options of the bundle's commands (`python -m monai.bundle run ...`), checked as they are typed.
 
 MONAI adds an override that no part of a configuration reads (`stesp` for `steps`) to the
 configuration and says nothing: the training runs for hours with the default. `begin` is the first
@@ -189,7 +189,7 @@ def _running() -> ConfigWorkflow | None:
 def _plainly(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
-    """`sys.excepthook`: what a user can mend as one line, anything else as ever."""
+    """`sys.excepthook`: an error that a user can mend is one line; others keep their traceback."""
     cause: BaseException | None = error
     while cause is not None:  # MONAI raises errors of its own from those of an expression
         if isinstance(cause, XR2MRIError):

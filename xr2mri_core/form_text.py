@@ -20,7 +20,8 @@ from typing import Any
 from xr2mri_core.errors import FeatureError, shown
 
 SEPARATORS = ",|\t;"
-"""Of the cells of a row; the commonest in the header is taken, the first where two are."""
+"""What may separate the cells of a row. The commonest in the header counts; of two that are as
+common, the first."""
 
 _LARGEST = 1 << 20  # bytes; a form has 19 numbers
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")

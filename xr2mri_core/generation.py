@@ -123,7 +123,7 @@ class KneeMRIGenerator:
         return generator
 
     def bound_for(self, device: str) -> None:
-        """Have it loaded on another device where it is sent to, e.g. one that is only there."""
+        """Say on which device a process that this generator is sent to shall load it."""
         assert self.recipe is not None
         self.recipe = replace(self.recipe, device=device)
 
@@ -240,7 +240,7 @@ class KneeMRIGenerator:
         laterality: str = "auto",
         box: Sequence[int] | None = None,
     ) -> PreparedRadiograph:
-        """What `generate` does first, alone; see `prepare_radiograph`."""
+        """The first step of `generate` by itself; see `prepare_radiograph`."""
         return prepare_radiograph(radiograph, self.image_size, laterality, box)
 
     def side_by_side(self, works: Sequence[Callable[[], Computed]], knees: int) -> list[Computed]:

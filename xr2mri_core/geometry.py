@@ -29,7 +29,7 @@ Voxel = TypeVar("Voxel", bound=np.generic)
 """The type of a picture's or a volume's numbers, which turning keeps."""
 
 LARGEST_EDGE = 100_000
-"""Of a box, in pixels either way: beyond any picture that is read."""
+"""Largest coordinate of a box, in pixels: beyond any picture that is read."""
 IMAGE_SIZE = 256
 """Rows and columns of a picture."""
 FIELD_OF_VIEW_MM = 160.0

@@ -176,7 +176,7 @@ def _libraries() -> Any:
 # generator is closed early or another item fails, where each of these finishes its own; and it
 # keeps them for the next call, where these give their memory back and are numbered anew (`WORKER`).
 class _Processes:
-    """Processes of this machine that end with this one, however that ends."""
+    """Processes of this machine, which end when this process ends, however it does."""
 
     def __init__(self, jobs: int, doing: str) -> None:
         from joblib.externals.loky import ProcessPoolExecutor
@@ -187,7 +187,7 @@ class _Processes:
         )
 
     def room(self) -> int:
-        """Items that may be under way."""
+        """How many items may be under way at once."""
         return self._jobs
 
     def __enter__(self) -> None: ...

@@ -33,7 +33,7 @@ class Callbacks:
 
 
 SILENT = Callbacks()
-"""Nobody waits."""
+"""Callbacks of a generation that nobody waits for."""
 
 
 class SliceProgress:

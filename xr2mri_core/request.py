@@ -168,13 +168,13 @@ class GenerationRequest:
         return self.num_slices if self.depths is None else len(self.depths)
 
     def filled(self, settings: Mapping[str, Any]) -> GenerationRequest:
-        """The same with a model's own settings where this has None; other names are passed over."""
+        """This request, with a model's own settings where it has None; other names are ignored."""
         open_ = {knob.name for knob in fields(self) if getattr(self, knob.name) is None}
         return replace(self, **{n: v for n, v in settings.items() if n in open_})
 
 
 KNOBS: Mapping[str, Field[Any]] = {knob.name: knob for knob in fields(GenerationRequest)}
-"""The fields by name, for whoever makes options or a schema of them."""
+"""The fields by name, from which options and schemas are made."""
 
 
 def left_to_the_model(name: str) -> bool:

@@ -22,30 +22,31 @@ _Seconds = Annotated[int, whole(1, 3600)]
 
 @dataclass(frozen=True)
 class Bounds:
-    """What stands in ``Annotated`` is what is accepted."""
+    """All bounds; ``Annotated`` says which values are accepted."""
 
     # connections and messages
     max_connections: Annotated[int, whole(16, 100_000)] = 512
-    """Connections at once, as far as the process may open files."""
+    """Connections open at once, if the process may open as many files."""
     max_headers: Annotated[int, whole(16, 1000)] = 64
-    """Headers of a request."""
+    """Headers of one request."""
     max_header_kb: Annotated[int, whole(4, 60)] = 16
-    """KiB of them in all."""
+    """KiB that all headers of a request take together."""
     max_query_kb: Annotated[int, whole(1, 16)] = 4
-    """KiB of a query."""
+    """KiB of a query string."""
     max_body_kb: Annotated[int, whole(1, 10_000)] = 64
-    """KiB of a body that is no upload, and of what surrounds an uploaded file."""
+    """KiB of a body that is no upload, and of the parts of a form around an uploaded file."""
     max_form_kb: Annotated[int, whole(1, 10_000)] = 256
     """KiB of a form without files."""
     header_seconds: _Seconds = 15
-    """From the first byte of a request, or from connecting, to the end of its headers, the
-    handshake of TLS included."""
+    """Seconds from connecting, or from the first byte of a request, to the end of its headers;
+    the handshake of TLS included."""
     body_seconds: _Seconds = 20
-    """In each of which a body comes at `slowest_kb_s` at least."""
+    """Seconds of a period; in each, a body has to come at `slowest_kb_s` at least."""
     write_seconds: _Seconds = 20
-    """That a client may let what is written of a reply wait, 256 KiB and a piece at most."""
+    """Seconds that a client may leave parts of a reply unread, of which at most 256 KiB and one
+    piece wait."""
     slowest_kb_s: Annotated[int, whole(1, 10_000)] = 16
-    """KiB a second of a body."""
+    """KiB a second: the slowest that a body may come."""
     requests_user: Annotated[int, whole(1, 10_000)] = 64
     """Requests of one user under way."""
 
@@ -57,72 +58,79 @@ class Bounds:
     uploads_mb: _Megabytes = 512
     """MiB of all uploads under way."""
     sessions_user_mb: _Megabytes = 128
-    """MiB of one user's sessions; the longest unused one goes first."""
+    """MiB of one user's sessions; when they are too many, the longest unused one is dropped
+    first."""
     sessions_mb: _Megabytes = 256
     """MiB of all sessions."""
     session_minutes: Annotated[int, whole(1, 24 * 60)] = 60
-    """Without use, until a session is dropped."""
+    """Minutes after its last use until a session is dropped."""
     results_user_mb: _Megabytes = 256
-    """MiB of one user's results, those to come included; fetched ones go first, then the oldest."""
+    """MiB of one user's results, also of those still being made; fetched ones are dropped first,
+    then the oldest."""
     results_mb: _Megabytes = 512
-    """MiB of all results; of others than who asks, only fetched ones make room."""
+    """MiB of all results; for one user's new result, other users' are dropped only if they have
+    been fetched."""
     result_minutes: Annotated[int, whole(1, 24 * 60)] = 15
-    """Until a result is forgotten."""
+    """Minutes until a result is forgotten."""
     fetch_seconds: _Seconds = 60
-    """After a fetch, until a result counts as fetched of which a volume has not been."""
+    """Seconds after the last fetch until a result counts as fetched although one of its volumes
+    has not been."""
 
     # work
     max_queue: Annotated[int, whole(0, 10_000)] = 8
-    """Generations that wait; of one user half of it, rounded up."""
+    """Generations that wait; one user may have half of them, rounded up."""
     max_seconds: Annotated[int, whole(1, 10**6)] = 3600
-    """Seconds of the device for one generation, by the pace of those before; ended at twice it."""
+    """Seconds that one generation may take on the device, estimated from earlier ones; it is
+    ended after twice as many."""
     max_memory_mb: Annotated[int, whole(16, 1_000_000)] = 2048
-    """MiB of the volumes of one generation while it is made."""
+    """MiB that the volumes of one generation take while it is made."""
 
     # files in the reading box
     read_seconds: _Seconds = 30
-    """To decode a file and find its knee."""
+    """Seconds to decode a file and find its knee."""
     read_cpu_seconds: _Seconds = 20
-    """Of processor time for it."""
+    """Seconds of processor time for the same."""
     read_memory_mb: Annotated[int, whole(64, 1_000_000)] = 1024
     """MiB for it, beside what readers and detector themselves take."""
     read_at_once: Annotated[int, whole(1, 64)] = 4
-    """Files that are decoded at once; of one user one less."""
+    """Files that are decoded at once; one user may have all but one of these places."""
     read_waiting: Annotated[int, whole(2, 1000)] = 64
-    """Files that wait for it; of one user half of them."""
+    """Files that wait to be decoded; one user may have half of them."""
 
     # logins
     failures_user: Annotated[int, whole(1, 1000)] = 5
-    """Failed logins of a name, before each one doubles the wait for the next."""
+    """Failed logins under one name; each further one doubles the wait before the next."""
     failures_address: Annotated[int, whole(1, 10_000)] = 20
-    """Failed logins of an address (of IPv6: its /64)."""
+    """Failed logins from one address (of IPv6: its /64); each further one doubles the wait."""
     logins_address: Annotated[int, whole(1, 1000)] = 8
-    """Logins of an address that wait for the comparison of their password."""
+    """Logins from one address that wait for their password to be checked."""
     logins: Annotated[int, whole(1, 10_000)] = 64
-    """The same of all addresses."""
+    """Logins from all addresses that wait for their password to be checked."""
     login_threads: Annotated[int, whole(1, 64)] = 2
-    """Passwords that are compared at once, one of an address; 32 MiB and 0.1 s of a core each."""
+    """Passwords that are checked at once, one of each address; each takes 32 MiB and 0.1 s of a
+    core."""
 
     # a PACS
     pacs_requests: Annotated[int, whole(1, 40)] = 8
-    """Requests that wait for the PACS; of one user half of them."""
+    """Requests that wait for the PACS; one user may have half of them."""
     pacs_find_seconds: _Seconds = 30
-    """To find an image there, and again to fetch it, from the request to the last byte."""
+    """Seconds to find an image in the PACS, and as many to fetch it, from the request to the
+    last byte."""
     pacs_store_seconds: _Seconds = 120
-    """To store a series."""
+    """Seconds to store a series in the PACS."""
     pacs_stores: Annotated[int, whole(1, 40)] = 2
-    """Series that are stored there at once, beside what the devices generate."""
+    """Series that are stored in the PACS at once, beside what the devices generate."""
     pacs_list_mb: _Megabytes = 4
     """MiB of an answer of the PACS that is no image."""
     pacs_user_mb: _Megabytes = 128
-    """MiB of images of the PACS that are read for one user."""
+    """MiB of images from the PACS that are held for one user."""
     pacs_mb: _Megabytes = 256
-    """MiB of images of the PACS that are read for all."""
+    """MiB of images from the PACS that are held for all users."""
 
     # the end
     drain_seconds: Annotated[int, whole(0, 3600)] = 0
-    """That jobs have to end and to be fetched on SIGTERM, before what follows; 0: none."""
+    """Seconds after a first SIGTERM in which jobs may still end and be fetched; 0: none."""
     grace_seconds: Annotated[int, whole(0, 60)] = 4
-    """That replies have to end once the server has been asked to end."""
+    """Seconds after the server has been asked to end in which replies may still end."""
     end_seconds: Annotated[int, whole(1, 120)] = 8
-    """After which the process is gone, whatever it was doing."""
+    """Seconds after which the process ends, whatever it is doing."""

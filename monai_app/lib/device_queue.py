@@ -22,7 +22,7 @@ from xr2mri_core.errors import Cancelled, XR2MRIError
 log = logging.getLogger("xr2mri")
 
 NICE = 5
-"""By how much the thread that computes stands back behind those that answer."""
+"""Niceness of the thread that computes, so that those that answer go first."""
 
 Work = Callable[["Job"], Any]
 Afterwards = Callable[["Job", Any], Any]

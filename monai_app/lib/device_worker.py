@@ -31,7 +31,7 @@ from xr2mri_core.volume import GeneratedVolume
 log = logging.getLogger("xr2mri")
 
 _LOOK_SECONDS = 0.1
-"""How often it is seen whether a job has been cancelled."""
+"""Seconds between two looks whether a job has been cancelled."""
 
 Asked: TypeAlias = tuple[Recipe, PreparedRadiograph, Condition, GenerationRequest]
 
@@ -51,7 +51,7 @@ class DeviceWorker:
 
     @property
     def pid(self) -> int | None:
-        """Id of the process; None where there is none."""
+        """Id of the process; None while none runs."""
         return None if self._process is None else self._process.pid
 
     def generate(

@@ -38,7 +38,7 @@ from xr2mri_core.request import GenerationRequest
 log = logging.getLogger("xr2mri")
 
 TIMED_SLICES = 8
-"""Of a generation that is made to find out how long others will take."""
+"""Slices of a generation that is made to find out how long others will take."""
 _MOST_TIMED = 100  # of these generations
 _ARRAYS_OF_ONE, _ARRAYS_OF_SEVERAL = 4, 8  # volumes that are held at once; see `generate`
 

@@ -31,7 +31,7 @@ IMAGE_ID = re.compile(r"[^\W_][\w.-]{0,127}")
 """Ids of images as `Studies` makes them of names, in any script; the guard lets a few more through
 (`monai_app.lib.security.routes.IMAGE_PARAMETER`), of which no image has one."""
 IN_MEMORY = MultiPartParser.spool_max_size
-"""Bytes of an upload; a larger one is a file, which goes to its reader as it is."""
+"""Bytes up to which an upload is kept in memory; a larger one goes to its reader as a file."""
 _THREADS = 80  # that wait for their turn to be read: those of the box, and some
 
 

@@ -40,11 +40,11 @@ class ReadOnlyStudies(Datastore):
     """Images that clients may name, and nothing that they may change: no labels, no uploads."""
 
     at_once = 40
-    """Threads that ask for images; those for files that are sent are others."""
+    """Threads that ask for images; files that are sent have threads of their own."""
 
     @cached_property
     def limiter(self) -> CapacityLimiter:
-        """Of the threads that ask for images: what is slow holds these."""
+        """Limiter of the threads that ask for images: slow studies hold up these alone."""
         return CapacityLimiter(self.at_once)
 
     def radiograph(self, image_id: str, instance: str | None, view: str | None) -> Source | None:

@@ -40,8 +40,8 @@ log = logging.getLogger("xr2mri")
 
 DATALIST = "datalist.json"
 SETTINGS, CACHE, LOCK = "run.yaml", "cache", "lock"
-"""Of a run, in its folder: the overlay that the server wrote, pixels of patients, and a file that
-is locked while it runs."""
+"""Names in the folder of a run: the overlay that the server wrote, the cached pixels of patients,
+and a file that is locked while it runs."""
 _STOP_SECONDS = 30.0
 _TRIAL_SLICES = 4
 

@@ -47,5 +47,5 @@ class DepthGuidance(Guidance):
         return embedding.new_zeros(len(depth), 1, self.cross_attention_dim)
 
     def time(self, embedding: Tensor, depth: Tensor, features: Tensor) -> Tensor:
-        """What is added to the time embedding (B, time_embed_dim) of both halves; the same."""
+        """What is added to the time embedding (B, time_embed_dim), the same in both halves."""
         return self.down_time(self.fourier(depth).to(embedding.dtype))

@@ -11,7 +11,7 @@ from xr2mri_core.baselines.x_diffusion import AXES
 from xr2mri_core.errors import InputError, shown
 
 FOLDER = "baselines"
-"""Of the overlays, in the bundle's `configs`."""
+"""Folder of the overlays within the bundle's `configs`."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
 """Trained methods by name; "ours" has no overlay of its own, the bundle's `volume.yaml` is it."""
 
 DEFAULT = tuple(name for name, method in METHODS.items() if not method.optional)
-"""Those that are compared where none is named."""
+"""The methods that are compared where none is named."""
 
 
 def method_called(name: str) -> Method:

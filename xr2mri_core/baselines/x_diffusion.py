@@ -59,7 +59,7 @@ class XDiffusionGuidance(DepthGuidance):
 
     @contextmanager
     def along(self, axis: str) -> Iterator[None]:
-        """Depths that are not `placed` are of this axis meanwhile."""
+        """Within the context, depths that are not `placed` are taken as depths along this axis."""
         self.axis, before = axis, self.axis
         try:
             yield

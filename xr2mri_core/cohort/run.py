@@ -35,7 +35,7 @@ Generate = Callable[[Path, Condition, GenerationRequest], GeneratedVolume]
 """``generate(radiograph, condition, request)``."""
 
 _OF_A_KNEE = ("laterality", "box", "seed")
-"""Fields of a request that each knee has its own of."""
+"""Fields of a request that differ from knee to knee."""
 
 SideBySide = Callable[[Sequence[Callable[[], "Row"]], int], list["Row"]]
 """``side_by_side(works, knees)`` -> what each work returns."""

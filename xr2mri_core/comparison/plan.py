@@ -57,7 +57,7 @@ class Plan:
     image_size: int = 256
 
     def filled(self, bundle: Path, size: str) -> Plan:
-        """The same with a bundle's own steps, sampler and noise where this has None.
+        """This plan, with a bundle's own steps, sampler and noise where it has None.
 
         Args:
             bundle: its folder.

@@ -18,7 +18,7 @@ from xr2mri_core.evaluation.readers import feature_auc, presence
 from xr2mri_core.features import VARIABLES
 
 DRAWS = 200
-"""Of the bootstrap over cases."""
+"""Draws of the bootstrap over cases."""
 
 Scores = Mapping[str, NDArray[np.floating[Any]]]
 """Case -> (variables,) of `Grader.grade`, or of `presence`."""

@@ -181,7 +181,7 @@ class Results:
 
     @cached_property
     def ablation(self) -> dict[str, dict[str, dict[str, Span]]]:
-        """Of `ablated`."""
+        """What `ablated` finds in this run."""
         return ablated(self.experiment("ablation"), self.grades)
 
     def _scores(self, row: str) -> dict[str, NDArray[np.float64]]:

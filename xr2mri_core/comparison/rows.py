@@ -95,7 +95,7 @@ def of_trivial(name: str, fingerprint: str, plan: Plan) -> dict[str, Any]:
 
 
 def without_network(row: Row) -> Row:
-    """A row that holds no generator: nothing but its name is asked for later."""
+    """The row without its generator, which takes memory: later only its name is needed."""
     return Row(row.name, row.title, no_volume, row.of)
 
 

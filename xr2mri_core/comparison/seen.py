@@ -54,7 +54,7 @@ class Seen:
 
     @cached_property
     def network(self) -> InceptionFeatures:
-        """Loaded where a volume is looked at.
+        """The network, loaded when the first volume is looked at.
 
         Raises:
             WeightsError: the file is of another network.
@@ -62,7 +62,7 @@ class Seen:
         return InceptionFeatures(self.weights)
 
     def file(self, row: str, of: Mapping[str, Any], case: str) -> Path:
-        """Of a row's volume, which depends on ``of``."""
+        """The file of a row's volume, which depends on ``of``."""
         return self.folder / f"{row}-{stamp(of)}" / f"{case}.npy"
 
     def keep(self, file: Path, slices: NDArray[np.float32]) -> None:

@@ -50,8 +50,8 @@ SAMPLERS: dict[str, type] = {
 }
 
 SIGMAS = (0.06, 50.0)
-"""From and to which noise-to-signal ratio sigma = sqrt(1 - alpha-bar) / sqrt(alpha-bar) the solvers
-step. Below, next to no noise is left; above, next to no signal has come."""
+"""Noise-to-signal ratios sigma = sqrt(1 - alpha-bar) / sqrt(alpha-bar) between which the solvers
+step. Below the first, next to no noise is left; above the second, next to no signal."""
 
 
 def build_scheduler(config: Mapping[str, Any] | Scheduler, name: str = "ddim") -> Scheduler:

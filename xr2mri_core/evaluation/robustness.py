@@ -1,4 +1,4 @@
-"""How far the generated volume moves when the radiograph of one and the same knee is another one.
+"""How far the generated volume moves when the same knee is radiographed in another way.
 
 Position, exposure and processing of a radiograph say nothing about the knee, so the volume should
 hardly follow them. Each test radiograph is changed in every way that

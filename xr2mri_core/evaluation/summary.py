@@ -36,9 +36,9 @@ IN_PLANES = {
     "power96": ("power 96", 2),
     "spread": ("error/deviation", 2),
 }
-"""The same of `planes`: what a reader sees who scrolls in another plane."""
+"""Metrics of `planes` in the same form: what a reader sees who scrolls in another plane."""
 COMPARED = ("ssim", "rssim", "ssim_joint", "edge_f1", "ssim_sagittal", "ssim_axial")
-"""Metrics of which paired advantages are given."""
+"""Metrics for which paired advantages are given."""
 
 Methods = Mapping[str, Mapping[str, float]]
 Row = Mapping[str, Any]

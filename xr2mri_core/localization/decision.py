@@ -31,11 +31,11 @@ from xr2mri_core.transforms.orientation import Turn
 from xr2mri_core.transforms.radiograph import CROP_MM, Box, believed_spacing, middle_square
 
 SURE = 0.5
-"""Score from which a joint is one."""
+"""Score from which a detection counts as a joint."""
 PERHAPS = 0.25
 """Score from which a joint is worth a fallback."""
 NARROW = 1.4
-"""Longer over shorter side, at most, of a picture that one joint fills."""
+"""Largest ratio of the longer to the shorter side of a picture that one joint fills."""
 NO_KNEE = "no knee found: is this a knee radiograph?"
 
 _WIDEST = 2.5  # the same: films of both knees are at most 2.2 times as wide as tall

@@ -40,9 +40,9 @@ SHIPPED = Path(__file__).with_name("knee_detector.safetensors")
 MARGIN = 1.12
 """Side of the first look over the longer side of the picture: joints may lie across its border."""
 WIDE_MARGIN = 1.9
-"""The same of the look for a joint that fills its picture: its box may be larger than that."""
+"""The same ratio where a joint that fills its picture is looked for: its box may be larger."""
 FILLING = 0.6
-"""Score from which such a joint counts."""
+"""Score from which a joint that fills its picture counts."""
 CLOSER = 2.1
 """Side of the second look over that of the joint box."""
 LARGEST = 1600

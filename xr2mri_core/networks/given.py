@@ -10,7 +10,7 @@ from xr2mri_core.networks.image_encoder import RadiographCode
 
 
 class Given(NamedTuple):
-    """What the U-Net is told beside z_t and t: the arguments of `XR2MRIModel.denoise`.
+    """What the U-Net is given beside z_t and t: the arguments of `XR2MRIModel.denoise`.
 
     Attributes:
         code: code with a row for each of the B slices.

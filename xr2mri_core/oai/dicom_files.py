@@ -50,7 +50,7 @@ def is_dicom(path: Path) -> bool:
 
 
 def begins_as_dicom(start: bytes) -> bool:
-    """The same of a file's first 132 bytes."""
+    """`is_dicom` by the first 132 bytes of a file."""
     if start[_PREAMBLE : _PREAMBLE + 4] == b"DICM":
         return True
     if len(start) < 8 or start[:2] not in (b"\x02\x00", b"\x08\x00") or start[3] != 0:
@@ -67,7 +67,7 @@ def is_bare(path: Path) -> bool:
 
 
 def completed(dataset: Dataset) -> Dataset:
-    """The same dataset; of a bare file, which states none, with the transfer syntax it is in."""
+    """The dataset with a transfer syntax; a bare file, which states none, gets the one it is in."""
     if "TransferSyntaxUID" not in dataset.file_meta:
         implicit = dataset.is_implicit_VR
         syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian

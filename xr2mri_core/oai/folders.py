@@ -66,7 +66,7 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def is_file(entry: os.DirEntry[str]) -> bool:
-    """The same of a file."""
+    """Whether it is a file, or a link to one; what cannot be looked at is none."""
     try:
         return entry.is_file()
     except OSError:

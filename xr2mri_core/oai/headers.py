@@ -140,7 +140,7 @@ def _series_below(folder: Path, known: _Cache, failed: list[Found]) -> Iterator[
 
 
 def _places_in(here: Path, waiting: list[Path], seen: set[str], known: _Cache) -> list[_Place]:
-    """Those of one folder, whose folders are added to ``waiting``; raises OSError."""
+    """The places in one folder; its own folders are added to ``waiting``. Raises OSError."""
     stamp = (here.stat().st_mtime_ns,)
     if known.get(_Place(here, stamp)) is not None:  # need not be listed
         return [_Place(here, stamp)]

@@ -61,7 +61,7 @@ DETECTED, MIRRORED, HALF, MIDDLE, DRAWN = (
 """How a knee was found."""
 
 GUESSED = (MIRRORED, HALF, MIDDLE)
-"""Of these, the ways that nobody has seen the knee by."""
+"""Ways among these in which the knee itself was not seen."""
 
 _SOURCES = {"detector": DETECTED, "mirrored": MIRRORED, "half": HALF}
 """How the boxes of a film that the detector hands out were found, by their ``source``."""

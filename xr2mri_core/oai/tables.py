@@ -28,7 +28,7 @@ from xr2mri_core.oai.values import identifier, sas_texts
 log = logging.getLogger("xr2mri")
 
 SUFFIXES = (".txt", ".csv", ".tsv", ".sas7bdat", ".xpt")
-"""Of tables, by preference: text keeps labels and missing codes."""
+"""Suffixes of tables, the preferred first: text keeps labels and missing codes."""
 
 VISITS = {
     "V00": 0, "V01": 12, "V02": 18, "V03": 24, "V04": 30, "V05": 36, "V06": 48, "V07": 60,

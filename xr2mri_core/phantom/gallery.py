@@ -44,7 +44,7 @@ KNEES: tuple[tuple[int, str, dict[str, int]], ...] = (
     ),
 )
 SLICES = (18, 27, 33, 38, 44, 56)
-"""Of the 80 slices."""
+"""Slices that are shown, of the 80."""
 
 
 def draw(path: Path) -> None:

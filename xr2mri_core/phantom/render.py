@@ -25,7 +25,7 @@ SHIM_SPREAD = 0.24
 """Relative deviation of that rest within a knee: the field is not the same everywhere. In a real
 volume subcutaneous fat lies between .13 and .35 of the top grey, by place."""
 _SHIM_STREAM, _SHIM_LATTICE = 7, (4, 5, 5)
-"""Its random numbers, within those of a seed; how many along slices, rows and columns."""
+"""Stream of the shim's random numbers, and how many there are along slices, rows and columns."""
 NUM_SLICES = 80
 OUTSIDE_STEP = 6.0
 """Slice distance (mm) outside the imaged slab, where only the X-rays pass."""
@@ -53,7 +53,7 @@ def paint_on(
     centre: tuple[float, float],
     size: tuple[int, int] = (SIZE, SIZE),
 ) -> Canvas:
-    """The same on a canvas of other slices, place or size; see `fields.Canvas`."""
+    """As `paint`, on a canvas of other slices, place or size; see `fields.Canvas`."""
     canvas = Canvas(slices_y, centre, warp=1.6, seed=seed, size=size)
     contrast = sample_contrast(seed)
     shim = fat_suppression(canvas, seed)

@@ -57,7 +57,7 @@ class _Saver(DiskSaver):
         super().__call__(checkpoint, filename, metadata)
 
     def remove(self, filename: str) -> None:
-        """Nothing: the file was replaced."""
+        """Does nothing: the file was replaced already."""
 
 
 class Checkpoints:

@@ -127,10 +127,10 @@ class Pictured(Protocol):
         """A picture (1, H, W) in [0, 1] of what is made of a batch."""
 
     def eval(self) -> object:
-        """As `nn.Module`."""
+        """As in `nn.Module`."""
 
     def train(self, mode: bool = True) -> object:
-        """As `nn.Module`."""
+        """As in `nn.Module`."""
 
 
 class Pictures:

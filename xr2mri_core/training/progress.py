@@ -39,7 +39,7 @@ class ProgressBar:
             engine.add_event_handler(Events.COMPLETED, self._end)
 
     def _start(self, engine: Engine) -> None:
-        """Draw it when the checkpoint is loaded: at the step to go on from."""
+        """Draw the bar once the checkpoint is loaded, at the step from which training goes on."""
         if self._bar is None:
             self._bar = self._open.enter_context(_bar(engine.state.iteration, self.schedule))
 

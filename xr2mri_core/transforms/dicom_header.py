@@ -21,7 +21,8 @@ from xr2mri_core.errors import UndecodableError, shown
 from xr2mri_core.transforms.dicom_text import settle_character_set
 
 MOST_READS = 60_000
-"""Of a file by the parser, two or three for each element. Radiographs have some hundred of them."""
+"""Reads of a file that the parser may make: two or three for each element, of which radiographs
+have some hundred."""
 
 
 def is_dicom(head: bytes) -> bool:

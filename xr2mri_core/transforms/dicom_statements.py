@@ -33,7 +33,7 @@ PERHAPS_RADIOGRAPHS = ("DR", "XR", "OT", "SC", "RF", "XA", "PX")
 """Modalities that radiographs come with as well: names that devices make up for DX, and those of
 converted, digitised and fluoroscopic pictures. They are read with a warning."""
 MODALITIES = (*RADIOGRAPHS, *PERHAPS_RADIOGRAPHS)
-"""All that are read, here, from a PACS and in 3D Slicer."""
+"""All modalities that are read: here, from a PACS, and in 3D Slicer."""
 
 Notes = tuple[str, ...]
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 
 class Language(NamedTuple):
-    """What one language calls the knee, its sides, its views, other parts, and both knees."""
+    """Words of one language for the knee, its sides, its views, other parts, and both knees."""
 
     knee: str
     right: str

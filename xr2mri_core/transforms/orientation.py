@@ -36,7 +36,7 @@ class Turn:
 
     @property
     def is_turned(self) -> bool:
-        """Whether it does more than to stretch."""
+        """Whether it does more than stretch the picture."""
         return self.transposed or any(self.flipped)
 
     @property
@@ -108,7 +108,7 @@ class Turn:
 
 
 UPRIGHT = Turn()
-"""Of a picture that lies upright in its file."""
+"""The turn of a picture that lies upright in its file."""
 
 
 def turn_of(along_row: str, along_column: str) -> Turn | None:

@@ -30,9 +30,9 @@ BEFORE_LARGE: ContextVar[Callable[[], object] | None] = ContextVar("before_large
 SMALLEST_SIDE = 32
 """Rows and columns that a radiograph must have at least."""
 MOST_ELONGATED = 16
-"""Longer over shorter side, at most: films of a whole leg have 4. A detector looks along it."""
+"""Largest ratio of the longer to the shorter side: films of a whole leg have 4."""
 MOST_SCANS = 100
-"""Of a JPEG: each passes over the whole picture, and cameras and programs write up to 10."""
+"""Scans that a JPEG may have: each passes over the whole picture, and programs write up to 10."""
 
 _FEW = 8  # grey values: scans of one bit have 2, bones as labels some
 _SEEN = 20_000  # pixels that tell it of nearly all pictures

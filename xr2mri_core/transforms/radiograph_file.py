@@ -49,7 +49,7 @@ ACCEPTED = "DICOM, PNG, JPEG, NIfTI (.nii, .nii.gz), NRRD (.nrrd) and MetaImage 
 ENDINGS = (
     ".nii.gz", ".nii", ".nrrd", ".mha", ".dcm", ".dicom", ".dic", ".ima", ".png", ".jpg", ".jpeg",
 )  # fmt: skip
-"""Of files that may be radiographs, in any case; DICOM files often have none."""
+"""Endings of files that may be radiographs, in upper or lower case; DICOM files often have none."""
 
 _LARGEST_PICTURE = 256 << 20  # bytes of pixels, decompressed: the most pixels in 32 bits
 

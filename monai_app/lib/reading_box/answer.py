@@ -22,7 +22,7 @@ from xr2mri_core.reading import PreparedRadiograph
 log = logging.getLogger("xr2mri")
 
 LONGEST_TEXT = 1 << 20
-"""Bytes of the line."""
+"""Most bytes of the line of JSON."""
 ROOM = b"+"
 """What a process says before its answer where its picture is large; it then waits for a byte."""
 _MOST_WARNINGS, _LONGEST_WARNING = 64, 2000

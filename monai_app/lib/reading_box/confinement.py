@@ -26,7 +26,7 @@ from pathlib import Path
 import xr2mri_core
 
 NICE = 5
-"""By how much it stands back behind what answers requests, as generations do."""
+"""Niceness of the process, so that what answers requests goes first, as with generations."""
 _USUAL_MB = 320  # that a picture of 16 million values takes, with some to spare
 _MORE_FILES = 16  # beside those that are open: modules that are loaded late
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _PR_GET_SECCOMP = 1, 38, 22, 21

@@ -39,10 +39,10 @@ from monai_app.lib.security.settings import SettingsError
 log = logging.getLogger("xr2mri.security")
 
 FIELDS = ("model", "seed", "job", "steps", "slices", "samples", "device")
-"""What a handler may add."""
+"""Fields that a handler may add to its request's line."""
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _PATIENCE_SECONDS = 2.0
-"""For which a request waits for a disk that takes no line."""
+"""How long a request waits for a disk that takes no line."""
 _PLAIN = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 

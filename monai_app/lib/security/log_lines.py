@@ -15,9 +15,9 @@ import threading
 import time
 
 SECONDS = 60.0
-"""Between two lines that say the same."""
+"""Seconds between two lines that say the same."""
 LINES = 1000
-"""That wait to be written; more are lost."""
+"""Lines that may wait to be written; more are lost."""
 _FLUSH_SECONDS = 1.0
 _LOOK_SECONDS = 0.002
 
@@ -89,7 +89,7 @@ class NeverWaiting(logging.Handler):
         return True
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Nothing: what would say so has to wait, too."""
+        """Does nothing: reporting the failure would have to wait, too."""
 
     @property
     def idle(self) -> bool:

@@ -18,7 +18,7 @@ from ..shape import KneeShape
 from ..tissues import BONE, PROPERTIES, TRABECULAR, Tissue
 
 STREAM = 33
-"""Of a film's random numbers, within those of a seed."""
+"""Stream of a film's random numbers, among those of a seed."""
 JOINT_SPACE_MM = 2.0
 """Height of the joint space over the tibial plateau: the middle of the joint box."""
 LEG_PIXELS = (512, 320)

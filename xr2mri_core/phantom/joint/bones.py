@@ -88,7 +88,7 @@ def femur(local: Local, shape: KneeShape, bottom: tuple[float, float]) -> Tensor
 
 
 def _condyles(local: Local, shape: KneeShape, bottom: tuple[float, float]) -> Tensor:
-    """Their block: epicondyles stand out halfway up; behind and ahead it is narrower."""
+    """The block of the condyles: epicondyles stand out halfway up; behind and ahead it narrows."""
     x, y, z = local.xyz
     width = shape.intercondylar / 2 + shape.condyle_width / 2
     (middle_z, wide_z), (middle_y, wide_y) = m.EPICONDYLE_Z, m.EPICONDYLE_Y

@@ -60,7 +60,7 @@ TIBIAL_SHARE: Pair = (1.2, 1.42)
 """Thickness of the medial and lateral tibial cartilage over the femoral: in the central half of
 the compartments of a segmented real knee (pymskt's example) 2.9 and 3.65 mm over 2.2 and 2.55."""
 LATERAL_FEMORAL_SHARE = 1.05
-"""Of the lateral femoral cartilage over the medial."""
+"""Thickness of the lateral femoral cartilage over that of the medial."""
 CONCAVITY_FILLED, CONVEXITY_FILLED = -0.75, 0.8
 """How much of the plateau's hollow and dome moves the lowest point of a condyle."""
 LEAST_LEFT = 0.06

@@ -18,7 +18,7 @@ from . import bones, measures
 from .bones import Local
 
 SIGNS: Mapping[str, float] = {"M": 1.0, "L": -1.0}
-"""Of x on either side."""
+"""Sign of x on the medial and on the lateral side."""
 
 
 def soft(x: Tensor) -> Tensor:

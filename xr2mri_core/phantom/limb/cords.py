@@ -17,7 +17,7 @@ Course = Sequence[tuple[float, float]]
 
 
 def paint_cords(limb: Limb) -> None:
-    """Those of `CORDS`, in their order."""
+    """Paint the vessels, nerves and tendons of `CORDS`, in their order."""
     for cord in m.CORDS:
         _paint_cord(limb, cord)
 

@@ -23,12 +23,12 @@ PHOTOGRAPHS = (
     *("camera", "astronaut", "coffee", "moon", "page", "text", "brick", "grass", "cell", "horse"),
     *("hubble_deep_field", "retina", "clock", "colorwheel", "immunohistochemistry", "logo"),
 )
-"""Of `skimage.data`, those that are learnt from."""
+"""Pictures of `skimage.data` that the detector learns from."""
 UNSEEN_PHOTOGRAPHS = ("chelsea", "coins", "rocket", "gravel", "stereo_motorcycle")
-"""Those that only test."""
+"""Pictures of `skimage.data` that only test it."""
 
 Point = tuple[float, float]
-"""Down, right."""
+"""Distances down and to the right, in pixels."""
 
 
 @lru_cache(maxsize=32)
