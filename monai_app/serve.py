@@ -53,7 +53,7 @@ def serve(
 
     Raises:
         InputError: an option cannot be used, or the port is taken.
-        NotStarted: see the log.
+        NotStarted: it did not start; the log says why.
     """
     conf, app = dict(conf or {}), (app or app_folder()).resolve()
     _check(studies, host, port, conf, app)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -209,7 +209,7 @@ class Algorithm2:
 
     def _latent_shape(self, knee: Knee) -> tuple[int, int, int]:
         height, width = knee.code.latent.shape[-2:]
-        return int(cast(Any, self.model.unet).config.out_channels), int(height), int(width)
+        return self.model.latent_channels, int(height), int(width)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")

@@ -131,7 +131,7 @@ def check_writable(folder: Path | str) -> Path:
     """Create ``folder`` and prove that a file can be written there, before hours are spent.
 
     Raises:
-        OutputError: it cannot.
+        OutputError: no file can be written there.
     """
     folder = Path(folder)
     probe = folder / f".{uuid4().hex[:8]}.part"
@@ -148,7 +148,7 @@ def check_file(path: Path | str) -> Path:
     """Prove that a file can be written at ``path``, whose folder is made, before hours are spent.
 
     Raises:
-        OutputError: it cannot.
+        OutputError: no file can be written there.
     """
     path = Path(path)
     if path.is_dir():
@@ -166,7 +166,7 @@ def append_line(path: Path | str, line: str, errors: str = "strict") -> None:
     Args:
         path: the file; its folder is created if needed.
         line: without its end.
-        errors: what is done with what is no text; see `str.encode`.
+        errors: how characters that UTF-8 cannot write are handled; see `str.encode`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

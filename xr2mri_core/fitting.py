@@ -26,7 +26,7 @@ def within_memory(
     """``compute(request)``, the batch halved each time that the device's memory is too small.
 
     Args:
-        compute: the work.
+        compute: does the work for a request.
         request: what is asked for, with its batch size filled in.
         device: where the work is done.
         again: called before each further try.

@@ -100,7 +100,7 @@ class KneeMRIGenerator:
         """Load the model of a bundle; see `load_bundle`.
 
         Args:
-            path, size, weights: as there.
+            path, size, weights: see `load_bundle`.
             device: ``cpu``, ``cuda``, ...; None takes a GPU where there is one.
             precision: see the class.
 
@@ -168,7 +168,7 @@ class KneeMRIGenerator:
                 `Condition.parse` reads, a pasted row of OAI's table too, where what is left out
                 counts as not read.
             request: how; what it leaves open is the model's.
-            callbacks: what is told meanwhile, and asked.
+            callbacks: functions that hear of the progress and may cancel.
             knobs: fields of the request by name, which go before what it says.
 
         Raises:
@@ -248,7 +248,7 @@ class KneeMRIGenerator:
 
         Args:
             works: at most `knees`.
-            knees: whose slices a pass has room for; see `Together`.
+            knees: how many knees' slices a pass has room for; see `Together`.
         """
         algorithm, alone = self.algorithm, self.algorithm.denoiser
         together = Together(alone, knees)

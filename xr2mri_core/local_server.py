@@ -59,7 +59,7 @@ class LocalServer:
         studies: folder of radiographs, or the DICOMweb address of a PACS.
         folder: its working folder, with its log and its temporary files.
         options: more words of the command.
-        environment: more variables.
+        environment: more environment variables.
 
     Attributes:
         url: where it answers.

@@ -69,7 +69,7 @@ class LeaveAtOnce:
     has to come first.
 
     Attributes:
-        status: exit status.
+        status: exit status of the process.
     """
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ def each_done(
 
     Args:
         work: a function of a module, or a partial of one.
-        items: picklable.
+        items: the items, which can be pickled.
         jobs: processes (joblib's loky); 1 or fewer works in this process, in order.
         doing: what a process does, for the error, e.g. "makes phantoms".
         scheduler: address of a Dask scheduler, ``tcp://host:8786``, whose workers take the place of
@@ -266,7 +266,7 @@ def begin_worker(parent: int, last_signal: signal.Signals = signal.SIGTERM) -> N
     """Prepare a worker process: interrupts are the parent's, and it ends with the parent.
 
     Args:
-        parent: the other.
+        parent: id of the parent process.
         last_signal: signal that this process gets once the other has died.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)

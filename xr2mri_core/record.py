@@ -38,7 +38,7 @@ def record_of(
         affine: (4, 4) of the volume.
         grading: grading of the model.
         uses_demographics: whether they guide the model; if not, none are recorded.
-        mean_by: how the volume is the mean: ``regression``, or ``8 samples``; None for a sample.
+        mean_by: what the mean was made by, ``regression`` or ``8 samples``; None for a sample.
         seconds: seconds by stage.
         model: bundle, size, weights, device.
     """

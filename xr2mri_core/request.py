@@ -40,7 +40,7 @@ def _knob(text: str, **limits: Any) -> dict[str, Any]:
     """A field's help and limits.
 
     Args:
-        text: the help.
+        text: the help text.
         limits: ``least`` and ``most`` of a number, which is ``whole`` or not; or ``choices``; with
             ``length``, (least, most), the field is a list of such, called by ``names``. ``parse``
             reads other spellings of a choice.

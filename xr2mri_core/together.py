@@ -49,8 +49,8 @@ class Together:
     Knees go in step: all wait for the slowest, so let them have the same request.
 
     Args:
-        denoise: as `XR2MRIModel.denoise`.
-        knees: that share a pass at most.
+        denoise: the denoiser, such as `XR2MRIModel.denoise`.
+        knees: how many knees share a pass at most.
     """
 
     def __init__(self, denoise: Denoiser[RadiographCode], knees: int) -> None:

@@ -69,12 +69,12 @@ class Job:
     The work reports through `advance` and asks `is_cancelled`; everyone else may read.
 
     Attributes:
-        id: unguessable.
+        id: a random text that nobody can guess.
         total: units of work (slices) in all; `done` of them are.
         owner: user who asked for it; None where that makes no difference.
         device: place of the device that it runs on, or ran on, in `DeviceQueue.devices`.
-        result: what the work returned, once `state` is DONE.
-        error: what it raised, once `state` is FAILED.
+        result: what the work has returned, once `state` is DONE.
+        error: the exception that it raised, once `state` is FAILED.
     """
 
     def __init__(
@@ -185,7 +185,7 @@ class DeviceQueue:
     where there is one.
 
     Attributes:
-        devices: their names.
+        devices: names of the devices.
         lost: jobs in whose middle each device was lost.
         ended: jobs by their end.
         units: units of all jobs that were done.
@@ -236,9 +236,9 @@ class DeviceQueue:
         """Put work of `total` units at the end of the line.
 
         Args:
-            work: what the device does.
-            total: its units.
-            owner: whose share of the line it takes.
+            work: the work that needs the device.
+            total: units of the work.
+            owner: user whose share of the line it takes.
             afterwards: what is done with its result, while the device goes on with the next job.
 
         Raises:

@@ -23,7 +23,7 @@ def greet_when_ready(
     Args:
         config: configuration of the server, if it is known.
         security: settings that say who may come in.
-        studies: what it serves.
+        studies: the studies that it serves.
         model: name of the model that the example asks.
     """
     if config is None or not config.port:
@@ -48,7 +48,7 @@ def greeting(url: str, security: SecuritySettings, studies: ReadOnlyStudies, mod
     """The text: address, next steps, how to end it.
 
     Args:
-        url: where the server answers.
+        url: address at which the server answers.
         security, studies, model: see `greet_when_ready`.
     """
     whom = "those who log in" if security.authentication else "this machine only"

@@ -125,7 +125,7 @@ class JobStore:
     stays.
 
     Args:
-        queue: where the jobs run.
+        queue: the queue in which the jobs run.
         results: quota of the users' results.
         keep_seconds: life of a result.
         fetch_seconds: see `Entry`.
@@ -159,7 +159,7 @@ class JobStore:
         """Put a generation in the line, and keep its job.
 
         Args:
-            generation: what is to be done.
+            generation: the generation to run.
             model: name of the model that generates.
             owner: user who gets the result.
             account: user who is counted for it, in the line and among the results.

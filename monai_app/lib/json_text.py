@@ -21,7 +21,7 @@ def read_object(text: str | bytes, what: str) -> dict[str, Any]:
     """Read a JSON object; nothing at all is an empty one.
 
     Args:
-        text: UTF-8.
+        text: the JSON text, UTF-8 if bytes.
         what: it is, for the message.
 
     Raises:

@@ -37,10 +37,10 @@ class VolumeReply(StreamingResponse):
 
     Args:
         entry: job whose volume it is.
-        body: pieces.
+        body: pieces of the file.
         length: bytes of all pieces, where known before.
         headers: headers of the reply.
-        kind: which of its volumes, whole, it is; None: a part of one.
+        kind: which whole volume of the job it is; None for a part of one.
     """
 
     def __init__(

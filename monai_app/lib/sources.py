@@ -153,7 +153,7 @@ class Sources:
             model: name of the model.
             parameters: parameters of the generation, of which side and box count here.
             owner: user whose sessions may be named.
-            chosen: which radiograph.
+            chosen: the radiograph that the request names.
             account: user whose turn it is to have a file read; None: the owner.
 
         Raises:

@@ -74,7 +74,7 @@ class ReadOnlyStudies(Datastore):
         """Store a DICOM series beside the images; returns its study and series UID.
 
         Args:
-            series: what to store; nothing of it asks whether it can be stored.
+            series: the datasets to store; an empty list only asks whether storing is possible.
             cancelled: tells whether to stop.
 
         Raises:

@@ -19,7 +19,7 @@ class KneeMRITask(InferTask):
 
     Args:
         service: the service that has the model.
-        model: its name.
+        model: name of the model.
     """
 
     def __init__(self, service: GenerationService, model: str) -> None:

@@ -58,7 +58,7 @@ class ALDM(XR2MRIModel):
 
     def __init__(self, **parts: Any) -> None:
         super().__init__(**parts)
-        channels = int(cast(Any, self.unet).config.out_channels)
+        channels = self.latent_channels
         self.grades = one_hot_slices(self.grading)["V00XRKL"]
         classes = self.grades.stop - self.grades.start + 1
         self.lift = nn.Conv2d(channels + 1 + 2 * self.guidance.num_frequencies, channels, 1)

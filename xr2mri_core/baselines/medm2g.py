@@ -67,7 +67,7 @@ class MedM2GInspired(XR2MRIModel):
 
     def __init__(self, **parts: Any) -> None:
         super().__init__(**parts)
-        channels = int(cast(Any, self.unet).config.out_channels)
+        channels = self.latent_channels
         width = self.guidance.cross_attention_dim
         self.mri = nn.Sequential(
             nn.Conv2d(channels + 1, 4 * channels, 3, stride=2, padding=1),

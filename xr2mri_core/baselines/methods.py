@@ -21,7 +21,7 @@ class Method:
     Attributes:
         name: name of the method's overlay `configs/baselines/<name>.yaml`, its folder and its
             option.
-        title: name to show.
+        title: name that tables and figures show.
         stages: overlays of each training in order, behind `training`, `train_diffusion` and the
             size; a later one starts from the weights of the one before, and all share the budget
             equally.

@@ -51,7 +51,7 @@ class Row:
     Attributes:
         name: name of the knee.
         radiograph: the file as it was given.
-        radiograph_sha256, laterality, seed: what it was made from; None where it came not so far.
+        radiograph_sha256, laterality, seed: what it was made from; None where work ended before.
         status: ``generated``, ``kept`` from an earlier run, or ``failed``.
         files: relative path -> SHA-256.
         seconds: seconds of reading, generating and writing.

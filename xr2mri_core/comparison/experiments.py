@@ -94,7 +94,7 @@ def ablation_pictures(
     Args:
         generator: generator of the method.
         items: test cases, of which the first that has the finding is drawn.
-        truths: what is true.
+        truths: the true volumes of the cases.
         seed: seed of the noise; case i is drawn from ``seed + i``.
         file_of: finding -> where its pictures (3, H, W) are kept.
         request: see `asked`.
@@ -129,11 +129,11 @@ def slice_counts(
 
     Args:
         curves: curve -> generator, request (noise correlated or not), and what it depends on.
-        items: cases.
-        truths: what is true, drawn as lines.
-        lines: where results are kept.
+        items: the cases that are generated.
+        truths: the true volumes of the cases, whose figures are drawn as lines.
+        lines: the file to which results are added.
         seed: seed of the noise.
-        counts: s.
+        counts: the numbers of slices s.
     """
     for index, item in enumerate(items):
         truth, _ = truths(item)

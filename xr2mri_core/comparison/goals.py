@@ -23,7 +23,7 @@ class Goal:
 
     Attributes:
         text: what was asked.
-        found: the numbers.
+        found: the numbers that were measured.
         reached: whether; None where nothing was measured.
     """
 

@@ -45,10 +45,11 @@ class Row:
     """A line of the tables.
 
     Attributes:
-        name: name in files.
-        title: title in tables and figures.
+        name: its name in files.
+        title: its title in tables and figures.
         predict: makes its volumes.
-        of: what they depend on (weights' digest, request), by which old results are known.
+        of: what the volumes depend on (weights' digest, request): results of an earlier run count
+            only if it is the same.
     """
 
     name: str
@@ -62,8 +63,9 @@ class Readers:
     """The networks that read volumes; any may be missing.
 
     Attributes:
-        segmenter, grader, lpips: see there.
-        of: what they were trained on, by which old results are known.
+        segmenter, grader, lpips: the networks; see their classes.
+        of: what the networks were trained on: results of an earlier run count only if it is the
+            same.
         seen: what FID and KID compare; it keeps its own files, so `of` does not know it.
     """
 
@@ -235,11 +237,11 @@ def measure(
     """Measure one row on all cases; yields the number of those that are done.
 
     Args:
-        row: which.
+        row: the row to measure.
         cases: number and item; case i is drawn from ``seed + i``, by every row alike.
-        truths: what is true.
+        truths: the true volumes of the cases.
         readers: networks that read volumes.
-        lines: where results are kept.
+        lines: the file to which results are added.
         shown: case -> folder, of those whose volumes are kept for pictures.
         seed: seed of the noise.
     """

@@ -19,7 +19,7 @@ class Plan:
 
     Attributes:
         methods: names of `METHODS`, in the order of the tables.
-        budget: of every training.
+        budget: budget of every training.
         load: name -> weights that are not trained here.
         training_cases, cases: the first so many of the training and the test split; None: all.
         curve_cases: cases of the curves over slices and over steps.
@@ -27,9 +27,9 @@ class Plan:
         samples: draws for calibration, on `curve_cases` cases; below 2: none.
         steps, sampler, noise_length: of every method alike; None: as the bundle's volumes are drawn
             (`filled`). But a method that draws each slice alone by its definition has no length.
-        slice_counts, step_counts: of the two curves.
+        slice_counts, step_counts: numbers of slices and of steps of the two curves.
         reader_steps: training steps of the segmentation network; the grader's are three times that.
-        seed: of trainings and noise.
+        seed: seed of trainings and noise.
         options: further options of the bundle's training commands.
         lpips: AlexNet's weights and LPIPS's linear layers.
         fid: Inception's weights, for FID and KID.

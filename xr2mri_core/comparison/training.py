@@ -80,7 +80,7 @@ class Trained:
 
     Attributes:
         method: the method.
-        weights: its file.
+        weights: the file of its weights.
         sha256: digest of that file.
         command: command that made it; `GIVEN` where it was handed in.
         card: what the training wrote of itself: commit, seed, steps, results (of the last stage),
@@ -122,7 +122,7 @@ def train(method: Method, setting: Setting, run: Run | None = None) -> Trained:
     An interrupted stage goes on from its checkpoint.
 
     Args:
-        method: which.
+        method: the method to train.
         setting: the same for all.
         run: carries out one bundle command; None: in a process of its own.
 
@@ -152,7 +152,7 @@ def finished(method: Method, out: Path) -> Trained | None:
     """A method as it was trained in a run's folder, whatever the version; None if it was not yet.
 
     Args:
-        method: which.
+        method: the method to train.
         out: folder of the run.
     """
     commands: list[str] = []

@@ -67,9 +67,9 @@ def of_each_case(
 
     Args:
         work: a function of a module, or a partial of one; sent to the processes.
-        cases: picklable.
+        cases: the cases, which can be pickled.
         doing, jobs, scheduler: see `xr2mri_core.processes.each_done`.
-        folder: of `unfinished`.
+        folder: the folder that `unfinished` made.
         depends: settings that all results depend on, and the model.
         items: a case -> the items of a datalist that it reads.
         progress: told how many cases are done, in whatever order.

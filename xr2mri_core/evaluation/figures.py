@@ -82,9 +82,9 @@ def show_slice(
     """One picture (H, W): grey in [0, 1], or blue-red in [-signed, signed].
 
     Args:
-        axes: where.
-        image: what.
-        title: above it.
+        axes: the axes to draw on.
+        image: the picture (H, W).
+        title: the words above the picture.
         signed: largest value of a difference.
         aspect: height of a pixel over its width.
     """

@@ -97,7 +97,7 @@ def read_boxes(path: str | Path, images: str | Path | None = None) -> Boxes:
     """Read a box file and find its pictures.
 
     Args:
-        path: the CSV.
+        path: the CSV file.
         images: folder of the pictures; None is that of the CSV.
 
     Returns:

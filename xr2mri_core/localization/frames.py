@@ -24,7 +24,7 @@ def frame_of(picture: Tensor, window: Window) -> Tensor:
 
     Args:
         picture: Tensor (rows, columns), bone bright.
-        window: what to show.
+        window: the square to show.
 
     Returns:
         Tensor (1, 256, 256) in [0, 1].

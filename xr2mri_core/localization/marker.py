@@ -41,7 +41,7 @@ class Marker:
     """A letter that was read.
 
     Attributes:
-        side: what it says.
+        side: the side that it names.
         row, column: its middle, in pixels of the picture.
         score: correlation with the letter, up to 1.
     """

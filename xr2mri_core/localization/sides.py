@@ -24,7 +24,7 @@ def turned_wrongly(picture: NDArray[np.float32], turn: Turn) -> str:
 
     Args:
         picture: float32 (rows, columns), as it was turned, bone bright.
-        turn: how.
+        turn: the turn that made it so.
     """
     if not turn.is_turned or read_markers(picture):
         return ""
@@ -88,7 +88,7 @@ def letter_doubts(
 
     Args:
         picture: float32 (rows, columns), upright, bone bright.
-        turn: how it became so.
+        turn: the turn that made it so.
         side: side of the knee that is asked for, or that the file states; None where nothing does.
         both: whether the picture shows both knees.
     """

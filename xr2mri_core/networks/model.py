@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -78,6 +79,11 @@ class XR2MRIModel(nn.Module):
         return float(self.autoencoder.config.scaling_factor)
 
     @property
+    def latent_channels(self) -> int:
+        """c, the channels of a latent."""
+        return int(cast(Any, self.unet).config.out_channels)
+
+    @property
     def grading(self) -> str:
         """Grading of the features: "paper" or "oai"."""
         return self.guidance.grading
@@ -120,7 +126,7 @@ class XR2MRIModel(nn.Module):
         Args:
             z_t: see `denoise`.
             t: the timestep as the U-Net counts it.
-            given: all conditions.
+            given: the conditions of the pass.
         """
         signals = self.guidance(given.code.embedding, given.depth, given.features)
         parts = [z_t, given.code.latent.to(z_t.dtype)]
@@ -263,7 +269,7 @@ def widened(state: Mapping[str, Tensor], model: XR2MRIModel) -> dict[str, Tensor
 
     Args:
         state: tensors by the names of `XR2MRIModel`.
-        model: what is to be filled.
+        model: the model that is to be filled.
     """
     wide = dict(state)
     own = unique_state(model)

@@ -84,7 +84,7 @@ class Converted:
 
     Attributes:
         candidate: the knee.
-        mri, picture: its files.
+        mri, picture: the files made of it.
         slices: number of slices of the volume.
         profile: mean grey value of each slice, posterior first.
         synthetic: whether its files say that they were made and not acquired.
@@ -115,7 +115,7 @@ def convert(
     """Make the files of all knees that have none yet.
 
     Args:
-        jobs: the knees.
+        jobs: the knees to convert.
         processes: 1 works in this process.
         progress: called after each knee; what it raises stops the work, finished knees stay.
         scheduler: address of a Dask scheduler, whose workers replace the processes; see

@@ -29,7 +29,7 @@ class Person:
 
     Attributes:
         sex: ``F`` or ``M``.
-        age: years, whole.
+        age: age in whole years.
         bmi: kg/m2; that of enrolment where it was not taken at the visit.
         site: letter of the clinic, ``A`` to ``E``.
         problem: why what the tables tell makes no sense, else empty.

@@ -42,7 +42,7 @@ class Located:
 
     Attributes:
         box: the square to cut out.
-        how: how it was found, in a few words for the record.
+        how: the way it was found, in a few words for the record.
         warning: empty, or what makes it doubtful.
     """
 
@@ -182,7 +182,7 @@ class KneePicture:
         spacing_mm: spacing of rows and columns at the detector, None where the file states none.
         synthetic: whether its file says that it was made and not acquired.
         located: how the knee was found.
-        notes: what makes that doubtful.
+        notes: reasons to doubt it.
     """
 
     pixels: NDArray[np.uint16]

@@ -49,7 +49,7 @@ class Series:
         number: number of the series, its folder's name.
         barcode: barcode of the radiograph (DICOM's AccessionNumber), twelve digits, or empty.
         description: SeriesDescription as the release lists it.
-        kind: what that says; None for what is no knee.
+        kind: the kind that its description names; None where it is no knee.
         path: a folder or an archive; None where the listed files are not there.
     """
 
@@ -82,7 +82,7 @@ class Unusable:
         visit: empty where unknown.
         kind: kind, as in `Series`.
         reason: why, in a few words.
-        detail: what is particular to it.
+        detail: particulars of this series.
     """
 
     participant: str

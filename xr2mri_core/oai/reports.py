@@ -32,7 +32,7 @@ class Stage:
 
     Attributes:
         title: name of those who are still there.
-        knees, participants: how many.
+        knees, participants: how many there are.
         left_out: reason -> knees, of those that the step before this box left out.
     """
 
@@ -124,7 +124,7 @@ def write_excluded(
 
     Args:
         path: a CSV file.
-        excluded: the knees.
+        excluded: the knees that were left out.
         unknown: series that cannot be used and may be of any knee: one row each, without a side.
     """
     header = ["participant", "visit", "side", "step", "reason", "detail"]

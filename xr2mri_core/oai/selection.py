@@ -35,7 +35,7 @@ class Excluded:
         knee: participant, visit, side; of a series that tells none of a knee, these may be empty.
         step: one of `STEPS`.
         reason: why, in a few words, the same for all knees of the same fate.
-        detail: what is particular to this knee.
+        detail: particulars of this knee.
     """
 
     knee: Knee
@@ -54,7 +54,7 @@ class Candidate:
         radiograph: the series of its radiograph, of this knee or of both.
         reading: the reading that counts.
         features: OAI name -> grade.
-        person: demographics.
+        person: demographics of the participant.
         notes: what was chosen between, for the record.
         earlier: what ``mri`` repeats, the last first: taken where it cannot be used.
     """
@@ -84,7 +84,7 @@ class Selection:
         excluded: the others.
         listed: series that the release lists, by kind, e.g. ``COR_T1_3D_FLASH`` or ``other``.
         repeated: series of the sequence that a later one replaces.
-        unknown: what cannot be used and shows nobody knows which knee.
+        unknown: series that cannot be used, of a knee that is unknown.
     """
 
     sequence: Sequence
@@ -110,7 +110,7 @@ def select_knees(
     last of the visit.
 
     Args:
-        release: what there is.
+        release: the series that there are.
         sequence: the sequence to train on.
         readings: readings, as `read_readings` returns them.
         people: demographics, as `read_people` returns them.

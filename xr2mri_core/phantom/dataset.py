@@ -84,7 +84,7 @@ def write_cases(
 
     Args:
         out: folder to write to; cases of the same corpus that it holds are kept, not made again.
-        cases: how many.
+        cases: number of patients.
         seed: seed of the corpus, not negative.
         jobs: processes, by default one for each core.
         progress: called after each case; what it raises stops the work, finished cases stay.

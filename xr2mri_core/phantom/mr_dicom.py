@@ -68,7 +68,7 @@ def coronal_planes(volume: NDArray[np.uint16], affine: NDArray[np.float64]) -> l
     """Cut a RAS volume (X, n, Z) into coronal pictures, anterior slice first, as scanners do.
 
     Args:
-        volume: values 0..4095.
+        volume: voxels of 0 to 4095.
         affine: (4, 4), without rotation.
     """
     spacing = np.diag(affine)[:3]

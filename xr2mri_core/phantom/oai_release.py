@@ -131,9 +131,9 @@ def write_release(
 
     Args:
         out: folder to write to; a release of phantoms that it holds is replaced.
-        participants: how many, 1 to 999.
-        seed: not negative.
-        jobs: processes.
+        participants: number of participants, 1 to 999.
+        seed: seed of the release, 0 or more.
+        jobs: number of processes.
         spacing_mm: pixel size of the films on average; OAI's have 0.14 to 0.2.
         matrix: rows and columns of an MRI slice, a divisor of 256.
         enrichment: how much commoner rare findings are than in OAI, see `cohort`.

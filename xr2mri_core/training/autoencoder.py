@@ -136,7 +136,7 @@ def finish_autoencoder(
         stage: the stage as it was trained.
         ema: moving average, whose weights are saved.
         batches: slices on which the scaling factor is measured.
-        folder: what is written.
+        folder: the folder that is written.
         latent_scale: "measured" (1/std of the latents) or a number, like the paper's 0.2; a frozen
             encoder keeps the scaling factor that it has.
     """

@@ -78,7 +78,7 @@ class Checkpoints:
 
     Args:
         folder: where the files lie.
-        objects: what is saved, by name; the trainer and its loss scaler are added.
+        objects: objects to save, by name; the trainer and its loss scaler are added.
         sampler: sampler of the training loader; it is set to the step to go on with.
         resume: whether to look for the files.
         evaluator: validates after an epoch's checkpoint is written; None keeps no best.

@@ -36,7 +36,7 @@ class Schedule:
 
     Args:
         optimizer: its groups' rates at construction are the constant ones.
-        steps: steps at most.
+        steps: greatest number of steps.
         warmup: steps of the rise (the paper: 100).
         decay: share of the progress over which the rate falls, in [0, 1]; 0: never, 1: all along.
         max_minutes: minutes of training at most; None: no limit, and the run is reproducible.
@@ -139,7 +139,7 @@ class Pictures:
     The stage carries the averaged weights then. A failing picture is logged; training goes on.
 
     Args:
-        stage: the stage.
+        stage: the stage that draws the pictures.
         batch: a function that returns the batch to show.
         ema: moving average, whose weights are put in.
         writer: writer of TensorBoard's files.

@@ -249,4 +249,4 @@ def _alike(autoencoder: Autoencoder, other: Autoencoder) -> bool:
 
 def _latent_shape(model: XR2MRIModel, radiograph: Tensor) -> tuple[int, int, int]:
     height, width = model.encode_radiograph(radiograph).latent.shape[-2:]
-    return int(cast(Any, model.unet).config.out_channels), int(height), int(width)
+    return model.latent_channels, int(height), int(width)

@@ -31,7 +31,7 @@ class Words:
     """What the words of a text say.
 
     Args:
-        text: as a header has it.
+        text: the text of a header, unchanged.
 
     Attributes:
         knee: whether it names the knee.

@@ -198,7 +198,7 @@ class _Fork:
 
     Args:
         connection: connection to it.
-        process: its number.
+        process: number of the process.
         descriptor: file descriptor of the process, which cannot be another's as a number can.
         origin: process that forked it.
     """

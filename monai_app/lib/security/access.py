@@ -30,7 +30,7 @@ class Access:
     Args:
         app: the application behind.
         settings: whether there is a login, and who needs none.
-        authenticator: tells who asks.
+        authenticator: finds out who asks.
     """
 
     def __init__(

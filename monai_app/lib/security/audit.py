@@ -150,7 +150,7 @@ class Audited:
 
     Args:
         app: the application behind.
-        audit: the log.
+        audit: the audit log.
     """
 
     def __init__(self, app: ASGIApp, audit: AuditLog) -> None:
@@ -187,7 +187,7 @@ class WhileAudited:
 
     Args:
         app: the application behind.
-        audit: the log.
+        audit: the audit log.
     """
 
     def __init__(self, app: ASGIApp, audit: AuditLog) -> None:

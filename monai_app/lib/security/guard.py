@@ -31,7 +31,7 @@ class Guard:
         app: the application behind.
         settings: what is allowed.
         served: its routes, with who may use them.
-        authenticator: tells who asks; made from the settings by default.
+        authenticator: finds out who asks; made from the settings by default.
         audit: the audit log; made from the settings by default.
         host: address on which the server listens. With a loopback address, requests that came
             in by another one are refused.

@@ -50,7 +50,7 @@ class NeverWaiting(logging.Handler):
     takes any more, are lost: a failure of this handler (`handleError`).
 
     Args:
-        target: what writes.
+        target: the handler that writes.
         most: lines that wait.
     """
 

@@ -14,7 +14,7 @@ class ServedPaths:
 
     Args:
         app: the application behind.
-        served: its routes.
+        served: routes of the application.
     """
 
     def __init__(self, app: ASGIApp, served: Served) -> None:

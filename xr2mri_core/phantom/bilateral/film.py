@@ -41,8 +41,8 @@ class Film:
         pixels: uint16 (rows, columns), 12 bits, bone bright, patient's right on image left.
         spacing_mm: pixel size at the detector.
         joints: the square joint box of each knee, by side.
-        layout: how it was laid out.
-        beam: how it was exposed.
+        layout: where everything lies on the film.
+        beam: the exposure.
     """
 
     pixels: NDArray[np.uint16]

@@ -43,7 +43,7 @@ class Layout:
 
     Attributes:
         size_mm: height and width of the film.
-        spacing_mm: pixel size.
+        spacing_mm: size of a pixel.
         joints: middle of each knee's joint, (down, right) of the middle of the film, by side.
         lean: outward turn of each leg about its joint, by side.
         girth: girth of thigh and calf, 1 as painted.
@@ -76,7 +76,7 @@ def sample_layout(rng: np.random.Generator, sides: str = "RL", spacing_mm: float
     """Draws a film.
 
     Args:
-        rng: draws.
+        rng: source of randomness.
         sides: ``RL`` for both knees, ``R`` or ``L`` for one.
         spacing_mm: pixel size; 0.14 to 0.2 in the clinic.
 

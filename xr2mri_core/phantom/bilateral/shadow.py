@@ -55,8 +55,8 @@ def cast_shadow(
     """Paints a whole right leg and projects it.
 
     Args:
-        shape: the knee.
-        features: its grades.
+        shape: the shape of the knee.
+        features: the grades of the knee.
         seed: draws textures and the alignment of the beam.
         beam: a given geometry instead of a drawn one.
 

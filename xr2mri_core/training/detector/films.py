@@ -93,7 +93,7 @@ def write_films(
 
     Args:
         path: the .npz file to write.
-        legs: what films are laid out from, at least two.
+        legs: painted legs from which films are laid out, at least two.
         films: bilateral and single ones, 3 to 2.
         strangers: pictures without a knee.
         datalist: phantom cases, whose radiographs show one knee each.

@@ -42,9 +42,9 @@ def write_legs(
 
     Args:
         out: folder to write to.
-        legs: how many.
+        legs: number of legs.
         seed: seed of the corpus, as in `xr2mri_core.phantom.dataset.write_cases`.
-        jobs: processes.
+        jobs: number of processes.
         start: index of the first, so that legs for testing are others than those for training.
         progress: called with (legs done, legs in all).
 
