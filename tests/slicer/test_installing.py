@@ -31,7 +31,7 @@ from xr2mri_client.own_server import OwnServer
 from xr2mri_client.removing import Removal, RemoveWorker, remove
 
 UV = """
-import pathlib, subprocess, sys, time, venv
+import pathlib, subprocess, sys, time, urllib.parse, venv
 words = sys.argv[1:]
 if words == ["--version"]:
     sys.exit(print("uv 0.13.9 (a test)"))
@@ -51,7 +51,7 @@ if words[0] == "venv":
     (packages / "others.pth").write_text(OTHERS + "\\n")
 elif "--no-deps" in words:
     python = words[words.index("--python") + 1]
-    wheel = words[-1].split("file://")[1]
+    wheel = urllib.parse.unquote(words[-1].split("file://")[1])
     pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps"]
     subprocess.run([*pip, "--no-index", "--no-compile", wheel], check=True)
 """
@@ -59,7 +59,11 @@ elif "--no-deps" in words:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    return built(tmp_path_factory.mktemp("wheel"))
+    folder = (
+        tmp_path_factory.mktemp("wheel") / "Eva M\u00fcller's wheels, 100 %"
+    )  # as homes are called
+    folder.mkdir()
+    return built(folder)
 
 
 @pytest.fixture
@@ -95,7 +99,7 @@ def with_rmdir(folder: Path, does: str) -> str:
 
 
 def test_what_is_installed_is_known_when_all_of_it_is_and_goes_without_a_trace(uv, wheel, tmp_path):
-    place = Installation(tmp_path / "here")
+    place = Installation(tmp_path / "Eva M\u00fcller's knees, 50 %")
     assert place.installed() is None
     (uv / "does").write_text("setuptools|error: No space left on device (os error 28)")
     *events, failed = run(InstallWorker(place, str(wheel)))

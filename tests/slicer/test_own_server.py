@@ -29,7 +29,8 @@ MODULE = ROOT / "slicer_extension" / "XR2MRI"
 def slicer(tmp_path_factory, tiny_bundle):
     """The process that has started a server, and its installation. It is killed by the last test
     that needs it."""
-    folder = tmp_path_factory.mktemp("own")
+    folder = tmp_path_factory.mktemp("own") / "Eva M\u00fcller's knees, 50 %"  # as homes are called
+    folder.mkdir()
     words = command(tiny_bundle, folder)
     code = (
         f"import sys, time; sys.path.insert(0, {str(MODULE)!r})\n"
