@@ -163,6 +163,17 @@ def test_what_if_keeps_the_seed_and_overlays_the_difference(rehearsed):
     assert green.GetForegroundVolumeID() == difference.GetID(), "the overlay is on by itself"
 
 
+def test_what_if_goes_without_the_voxels_of_the_first(rehearsed):
+    """As in a scene that was opened where the volume's file is not: nothing is subtracted then."""
+    first = rehearsed.generate()
+    first.SetAndObserveImageData(None)
+    rehearsed.ui.whatIfFeature.setCurrentIndex(rehearsed.ui.whatIfFeature.findData("V00XRKL"))
+    rehearsed.ui.whatIfButton.click()
+    rehearsed.until_idle()
+    assert rehearsed.node.result is not first
+    assert rehearsed.node.result.GetNodeReference("XR2MRI.difference") is None
+
+
 def test_a_comparison_with_a_real_volume_makes_maps_and_a_table(rehearsed):
     from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 

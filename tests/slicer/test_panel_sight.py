@@ -401,6 +401,28 @@ def test_a_report_that_cannot_be_written_is_told(mocked_ready, result, tmp_path)
         assert user.colour("messageLabel") == "bad"
 
 
+@pytest.mark.parametrize("gone", ["node", "file"])
+def test_a_volume_that_goes_while_its_report_is_written_is_told(
+    mocked_ready,  # noqa: F811
+    result,  # noqa: F811
+    tmp_path,
+    gone,
+):
+    """Or that a scene has brought without its file."""
+    user = mocked_ready
+    user.node.result = result
+    user.events()
+    dialogs.answer(str(tmp_path / "page.pdf"))
+    user.ui.reportButton.click()
+    if gone == "node":
+        user.slicer.mrmlScene.RemoveNode(result)
+    else:
+        result.SetAndObserveImageData(None)
+    user.events()
+    assert "has gone. Choose a generated volume." in user.ui.messageLabel.text
+    assert not list(tmp_path.glob("page*"))
+
+
 @pytest.mark.parametrize("ending", ["html", "pdf"])
 def test_a_fault_of_qt_in_a_report_is_told_and_leaves_no_file(
     mocked_ready,  # noqa: F811

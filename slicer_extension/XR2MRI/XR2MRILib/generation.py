@@ -90,6 +90,11 @@ def result_of(node: slicer.vtkMRMLScalarVolumeNode) -> Result:
     )
 
 
+def _has_image(node: slicer.vtkMRMLScalarVolumeNode | None) -> bool:
+    """Whether there is something to subtract: a scene may be opened without a volume's file."""
+    return node is not None and node.GetImageData() is not None
+
+
 def model_of(info: ServerInfo, request: Request) -> str:
     """The model that a request is for; raises Refused where the server has none that is ready."""
     model = request.model or (info.model.name if info.model is not None else "")
@@ -139,7 +144,7 @@ class Generation(Activity):
             model,
             upload_of(radiograph, request.pixels_only),
             request.parameters(),
-            baseline=result.volume_of(baseline) if baseline is not None else None,
+            baseline=result.volume_of(baseline) if _has_image(baseline) else None,
         )
         assert radiograph is not None
         self._request = request

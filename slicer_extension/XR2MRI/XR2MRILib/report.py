@@ -77,7 +77,7 @@ def write(made: Result, form: FeatureForm | None, path: str | Path) -> Iterator[
         path: path of the file.
 
     Raises:
-        NotSaved: another ending, or the file cannot be written.
+        NotSaved: another ending, or the file cannot be written, or the volume goes meanwhile.
     """
     path = Path(path)
     if path.suffix.lower() not in ENDINGS:
@@ -117,6 +117,9 @@ def _add_pictures(page: Page, made: Result) -> Iterator[None]:
         "axial": _("Axial, synthetic: the front at the top, the patient's right at the left"),
     }
     for name in pictures.PLANES:
+        if made.volume.GetScene() is None or made.volume.GetImageData() is None:
+            message = _("{name} has gone.").format(name=page.title)
+            raise NotSaved(message, _("Choose a generated volume."))
         page.images[name] = _drawn(pictures.plane(made.volume, name), marked=True)
         page.captions[name] = captions[name]
         yield

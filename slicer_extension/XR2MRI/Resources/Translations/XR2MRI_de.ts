@@ -1528,6 +1528,14 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
    <translation>Axial, synthetisch: oben vorn, links die rechte Seite des Patienten</translation>
   </message>
   <message>
+   <source>{name} has gone.</source>
+   <translation>{name} ist nicht mehr da.</translation>
+  </message>
+  <message>
+   <source>Choose a generated volume.</source>
+   <translation>Wählen Sie ein erzeugtes Volumen.</translation>
+  </message>
+  <message>
    <source>Not read</source>
    <translation>Nicht befundet</translation>
   </message>
