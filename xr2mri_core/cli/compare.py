@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xr2mri_core.cli.options import (
     Commands,
@@ -18,6 +19,9 @@ from xr2mri_core.cli.options import (
 )
 from xr2mri_core.cli.terminal import progress_bar
 from xr2mri_core.errors import InputError
+
+if TYPE_CHECKING:
+    from xr2mri_core.comparison.plan import Plan
 
 
 def add(commands: Commands) -> None:
@@ -92,13 +96,14 @@ def add(commands: Commands) -> None:
     bundle_options(parser)
 
 
-def _compare(arguments: argparse.Namespace) -> None:
+def _plan_of(arguments: argparse.Namespace) -> Plan:
+    """What is compared, by the options."""
     from xr2mri_core.baselines import DEFAULT
-    from xr2mri_core.comparison.run import Plan, compare, report_again
+    from xr2mri_core.comparison.plan import Plan
     from xr2mri_core.comparison.training import Budget
 
     counts = {name: getattr(arguments, name) for name in ("slice_counts", "step_counts")}
-    plan = Plan(
+    return Plan(
         methods=arguments.methods.split(",") if arguments.methods else DEFAULT,
         budget=Budget(None if arguments.minutes else arguments.budget, arguments.minutes),
         load={name: Path(file) for name, file in _pairs(arguments.load, "load")},
@@ -117,7 +122,13 @@ def _compare(arguments: argparse.Namespace) -> None:
         fid=arguments.fid,
         **{name: value for name, value in counts.items() if value is not None},
     )
-    command = _repeatable(sys.argv[1:])
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    """Compare, or write the report of what there is; print the table and where the report lies."""
+    from xr2mri_core.comparison.run import compare, report_again
+
+    plan, command = _plan_of(arguments), _repeatable(sys.argv[1:])
     if arguments.report_only:
         text = report_again(
             arguments.datalist,

@@ -209,18 +209,15 @@ def _fill(
     starts = range(0, len(missing), at_once)
     for start in tqdm(starts, desc="teacher", unit="batch", disable=None):
         rows = missing[start : start + at_once]
-        generators = [torch.Generator().manual_seed(seed * 1_000_003 + int(row)) for row in rows]
         for row in rows:
             rng = np.random.default_rng([seed, 1, int(row)])
             depths[row] = slab_positions(WINDOW_SLICES, slab, rng) / (WINDOW_SLICES - 1)
         batch = _conditions(slices, np.array([items[row]["index"] for row in rows]))
-        picture = batch["radiograph"][:1].to(device)
-        law = DepthNoise(_latent_shape(model, picture), settings["noise_length"])
-        noise = [law.drawn(depths[row], g) for row, g in zip(rows, generators, strict=True)]
+        shape = _latent_shape(model, batch["radiograph"][:1].to(device))
         batch |= {
             "features": torch.from_numpy(forms[rows]).float(),
             "depth": torch.from_numpy(depths[rows].reshape(-1)).float(),
-            "noise": torch.cat(noise),
+            "noise": _noise(shape, rows, depths, settings),
             "slab": slab,
         }
         batch = to_device(batch, device)
@@ -231,10 +228,24 @@ def _fill(
         else:
             found["latents"] = other.to_latent(model.to_image(z_0))
         for name, value in found.items():
-            shape = (slab, *value.shape[1:])
-            kept = _open(folder, name, (count, *shape), np.float16)
-            kept[rows] = value.cpu().numpy().reshape(len(rows), *shape)
+            kept = _open(folder, name, (count, slab, *value.shape[1:]), np.float16)
+            kept[rows] = value.cpu().numpy().reshape(len(rows), *kept.shape[1:])
         done[rows] = True
+
+
+def _noise(
+    shape: tuple[int, int, int],
+    rows: NDArray[np.int64],
+    depths: NDArray[np.float32],
+    settings: dict[str, Any],
+) -> Tensor:
+    """z_T of some slabs (slices, c, h, w); that of each depends on its number and depths alone."""
+    law = DepthNoise(shape, settings["noise_length"])
+    seeds = [settings["seed"] * 1_000_003 + int(row) for row in rows]
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    return torch.cat(
+        [law.drawn(depths[row], one) for row, one in zip(rows, generators, strict=True)]
+    )
 
 
 def _alike(autoencoder: Autoencoder, other: Autoencoder) -> bool:
