@@ -90,9 +90,11 @@ def result_of(node: slicer.vtkMRMLScalarVolumeNode) -> Result:
     )
 
 
-def _has_image(node: slicer.vtkMRMLScalarVolumeNode | None) -> bool:
-    """Whether there is something to subtract: a scene may be opened without a volume's file."""
-    return node is not None and node.GetImageData() is not None
+def _voxels(node: slicer.vtkMRMLScalarVolumeNode | None) -> Volume | None:
+    """What is to be subtracted; None where a scene was opened without the volume's file."""
+    if node is None or node.GetImageData() is None:
+        return None
+    return result.volume_of(node)
 
 
 def model_of(info: ServerInfo, request: Request) -> str:
@@ -144,7 +146,7 @@ class Generation(Activity):
             model,
             upload_of(radiograph, request.pixels_only),
             request.parameters(),
-            baseline=result.volume_of(baseline) if _has_image(baseline) else None,
+            baseline=_voxels(baseline),
         )
         assert radiograph is not None
         self._request = request
