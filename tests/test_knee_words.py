@@ -156,8 +156,6 @@ def test_a_code_may_say_both_knees_and_a_region_one_of_them():
 
 def test_the_side_of_a_frame_counts():
     assert side_of_header(header(FrameLaterality="L")) == (Laterality.LEFT, ())
-    within = item(FrameAnatomySequence=item(FrameLaterality="L"))
-    assert side_of_header(header(SharedFunctionalGroupsSequence=within))[0] is Laterality.LEFT
     assert side_of_header(header(ImageLaterality="R", FrameLaterality="L"))[1]
 
 

@@ -160,7 +160,7 @@ FRONTAL = item(CodeValue="399348003", CodingSchemeDesignator="SCT", CodeMeaning=
         ({"SeriesDescription": "LEFT KNEE AP"}, "nothing states the side: give the laterality L"),
         ({"ImageLaterality": "B"}, "ImageLaterality (0020,0062) says both knees"),
         ({"ImageLaterality": ["R", "L"]}, "says both knees"),
-        ({"ImageLaterality": "RT"}, "unknown laterality 'RT'"),
+        ({"ImageLaterality": "RX"}, "unknown laterality 'RX'"),
     ],
 )
 def test_a_header_that_contradicts_itself_is_told(tmp_path, tags, message):

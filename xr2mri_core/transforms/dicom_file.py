@@ -74,4 +74,5 @@ def _lie(header: Dataset) -> tuple[Turn, tuple[float, float] | None, tuple[str, 
         aspect, aspect_notes = lie.aspect_of_header(header)
         stretch = (max(aspect, 1.0), max(1 / aspect, 1.0))
         return Turn(stretch, turn.transposed, turn.flipped), None, notes + aspect_notes
+    notes += lie.aspect_notes(header, spacing)
     return turn, spacing[::-1] if turn.transposed else spacing, notes

@@ -7,6 +7,7 @@ what cannot is named by its tag.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, MutableSequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,13 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from xr2mri_core.errors import UndecodableError, shown
 from xr2mri_core.transforms.dicom_text import settle_character_set
+
+_OF_A_FRAME = (
+    "PixelMeasuresSequence", "PlaneOrientationSequence", "PatientOrientationInFrameSequence",
+    "FramePixelDataPropertiesSequence", "PixelValueTransformationSequence", "FrameAnatomySequence",
+    "FrameDisplayShutterSequence",
+)  # fmt: skip
+"""Functional groups with attributes that a radiograph of the plain kind has itself."""
 
 MOST_READS = 60_000
 """Reads of a file that the parser may make: two or three for each element, of which radiographs
@@ -40,6 +48,9 @@ def read_header(source: str | Path | BinaryIO) -> Dataset:
 def read_dataset(source: str | Path | BinaryIO, **options: Any) -> Dataset:
     """A DICOM file as pydicom reads it; its transfer syntax is set where the file states none.
 
+    Files of the enhanced kinds keep spacing, orientation, rescaling and side in the functional
+    groups of their frames (PS3.3, C.7.6.16): of a single frame they are those of the picture.
+
     Args:
         source: path, or a stream that can be rewound.
         options: options of `pydicom.dcmread`.
@@ -59,7 +70,18 @@ def read_dataset(source: str | Path | BinaryIO, **options: Any) -> Dataset:
         dataset.file_meta.TransferSyntaxUID = (
             ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
         )
+    _take_from_frame(dataset)
     return dataset
+
+
+def _take_from_frame(dataset: Dataset) -> None:
+    """Set what functional groups say of the first frame, where the file itself says nothing."""
+    for groups in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
+        frame = item_of(dataset, groups) or Dataset()
+        for said in (item_of(frame, keyword) or Dataset() for keyword in _OF_A_FRAME):
+            for tag in [*said.keys()]:
+                if (held := dataset.get_item(tag)) is None or held.value in (None, b"", ""):
+                    dataset[tag] = said.get_item(tag)
 
 
 @contextmanager
@@ -125,6 +147,15 @@ def texts_of(dataset: Dataset, keyword: str) -> list[str]:
     return ["" if one is None else str(one).strip(" \0") for one in several]
 
 
+def item_of(dataset: Dataset, keyword: str) -> Dataset | None:
+    """The first item of a sequence, None where there is none."""
+    try:
+        item = dataset[keyword].value[0]
+    except (KeyError, IndexError, TypeError):
+        return None
+    return item if isinstance(item, Dataset) else None
+
+
 def text_of(dataset: Dataset, keyword: str) -> str:
     """The first value of an attribute, "" where there is none."""
     return next(iter(texts_of(dataset, keyword)), "")
@@ -133,6 +164,13 @@ def text_of(dataset: Dataset, keyword: str) -> str:
 def code_of(dataset: Dataset, keyword: str) -> str:
     """The first value of an attribute that is written in capitals, such as Modality."""
     return text_of(dataset, keyword).upper()
+
+
+def photometric_of(header: Dataset) -> str:
+    """Photometric Interpretation; ``MONOCHROME 1`` and the like are read as they are meant."""
+    written = code_of(header, "PhotometricInterpretation")
+    meant = re.sub(r"[\s_-]", "", written)
+    return meant if meant in ("MONOCHROME1", "MONOCHROME2") else written
 
 
 def numbers_of(dataset: Dataset, keyword: str) -> list[float]:

@@ -5,18 +5,20 @@ As in `dicom_statements`, each statement is held against the others.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from pydicom import Dataset
 
 from xr2mri_core.errors import InputError, shown
-from xr2mri_core.transforms.dicom_header import named, numbers_of, texts_of
-from xr2mri_core.transforms.orientation import UPRIGHT, Turn, turn_of
+from xr2mri_core.transforms.dicom_header import code_of, named, numbers_of, texts_of
+from xr2mri_core.transforms.orientation import UPRIGHT, Turn, slanting, turn_of
 from xr2mri_core.transforms.picture import plausible_spacing
 
 Notes = tuple[str, ...]
 
 _MAGNIFIED = 1.5  # at most, from the knee to the detector
+_SEPARATORS = re.compile(r"[\\/|,;:\s\[\]'\"()]+")
 _SAME = 1.02  # ratio of spacings that differ by rounding
 
 
@@ -48,20 +50,27 @@ def spacing_of_header(header: Dataset) -> tuple[tuple[float, float] | None, Note
         if min(ratios) < 1 / _SAME or max(ratios) > _MAGNIFIED:
             taken = "ImagerPixelSpacing" if sum(ratios) >= 2 else "PixelSpacing"
             other = "PixelSpacing" if taken == "ImagerPixelSpacing" else "ImagerPixelSpacing"
+            here, there = (" x ".join(f"{s:g}" for s in found[k]) for k in (taken, other))
             notes.append(
-                f"{named(taken)} of {found[taken][0]:g} mm and {named(other)} of "
-                f"{found[other][0]:g} mm cannot both be true: the larger is taken; check the crop"
+                f"{named(taken)} of {here} mm and {named(other)} of {there} mm cannot both be "
+                "true: the larger is taken; check the crop"
             )
     return found[taken], tuple(notes)
 
 
 def aspect_of_header(header: Dataset) -> tuple[float, Notes]:
     """How many times taller than wide a pixel is, by Pixel Aspect Ratio; 1 where nothing tells."""
+    written = [text for text in texts_of(header, "PixelAspectRatio") if text]
     try:
         numbers = numbers_of(header, "PixelAspectRatio")
     except InputError:
         numbers = []
-    if len(numbers) != 2 or min(numbers) <= 0 or numbers[0] == numbers[1]:
+    if written and (len(numbers) != 2 or min(numbers) <= 0):
+        said = shown(chr(92).join(written)).replace("\\\\", "\\")
+        return 1.0, (
+            f"{named('PixelAspectRatio')} is {said}, where two numbers belong: passed over",
+        )
+    if len(numbers) != 2 or numbers[0] == numbers[1]:
         return 1.0, ()
     aspect = numbers[0] / numbers[1]
     text = f"{named('PixelAspectRatio')} is {numbers[0]:g} to {numbers[1]:g}"
@@ -70,12 +79,30 @@ def aspect_of_header(header: Dataset) -> tuple[float, Notes]:
     return aspect, (f"{text}: the picture is stretched to square pixels",)
 
 
+def aspect_notes(header: Dataset, spacing: tuple[float, float]) -> Notes:
+    """A warning where Pixel Aspect Ratio says that pixels are of another shape than the spacing."""
+    aspect, _ = aspect_of_header(header)
+    if aspect == 1 or abs(aspect * spacing[1] / spacing[0] - 1) < _SAME - 1:
+        return ()
+    return (
+        f"the DICOM file contradicts itself: by {named('PixelAspectRatio')} a pixel is {aspect:g} "
+        f"times as tall as wide, its spacing is {spacing[0]:g} x {spacing[1]:g} mm: the spacing is "
+        "taken; check that the knee is not squeezed",
+    )
+
+
 def turn_of_header(header: Dataset) -> tuple[Turn, Notes]:
     """How the picture becomes upright, by Patient Orientation, else by Image Orientation."""
     letters = [text for text in texts_of(header, "PatientOrientation") if text]
-    cosines = _letters_of_cosines(header)
+    turn, notes = _turn_by_both(letters, header)
+    return turn, notes + _display_notes(header)
+
+
+def _turn_by_both(letters: Sequence[str], header: Dataset) -> tuple[Turn, Notes]:
+    cosines, slant = _letters_of_cosines(header)
     if not letters:
-        return _turn_by_cosines(cosines)
+        turn, notes = _turn_by_cosines(cosines)
+        return turn, notes + slant
     turn, notes = turn_by_letters(letters)
     other = turn_of(*cosines) if cosines else None
     if other is not None and other != turn:
@@ -86,8 +113,23 @@ def turn_of_header(header: Dataset) -> tuple[Turn, Notes]:
     return turn, notes
 
 
+def _display_notes(header: Dataset) -> Notes:
+    """Warnings where the file asks a display to turn it, as only presentation states do."""
+    flip, angle = code_of(header, "ImageHorizontalFlip"), code_of(header, "ImageRotation")
+    asked = {"ImageHorizontalFlip": flip if flip.startswith("Y") else "",
+             "ImageRotation": angle if angle.strip("0.") else ""}  # fmt: skip
+    return tuple(
+        f"{named(keyword)} is {shown(text)}, which asks a display to turn the picture: that is not "
+        "done here; check the side, and that the head is up"
+        for keyword, text in asked.items()
+        if text
+    )
+
+
 def turn_by_letters(letters: Sequence[str]) -> tuple[Turn, Notes]:
     """The same by the values of that attribute, such as R and F."""
+    if len(letters) == 1:  # R/F and the like
+        letters = [text for text in _SEPARATORS.split(letters[0]) if text]
     turn = turn_of(*letters) if len(letters) == 2 else None
     said = f"{named('PatientOrientation')} is {shown(chr(92).join(letters))}".replace("\\\\", "\\")
     if turn is None:
@@ -117,16 +159,19 @@ def _turn_by_cosines(letters: tuple[str, ...]) -> tuple[Turn, Notes]:
     return UPRIGHT, ()
 
 
-def _letters_of_cosines(header: Dataset) -> tuple[str, ...]:
-    """Towards what parts of the patient rows and columns run, by Image Orientation; () for none."""
+def _letters_of_cosines(header: Dataset) -> tuple[tuple[str, ...], Notes]:
+    """Towards what parts of the patient rows and columns run, by Image Orientation; () for none.
+
+    With a warning where they run aslant.
+    """
     try:
         cosines = numbers_of(header, "ImageOrientationPatient")
     except InputError:
-        return ()
+        return (), ()
     if len(cosines) != 6:
-        return ()
+        return (), ()
     letters = []
     for direction in (cosines[:3], cosines[3:]):
         axis = max(range(3), key=lambda index: abs(direction[index]))
         letters.append(("RL", "AP", "FH")[axis][direction[axis] > 0])
-    return tuple(letters)
+    return tuple(letters), slanting((cosines[:3], cosines[3:]))

@@ -15,25 +15,32 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import generate_pixel_data_frame
 from pydicom.pixel_data_handlers.util import apply_color_lut
-from pydicom.uid import RLELossless
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from xr2mri_core.errors import InputError, RadiographError, UndecodableError, shown
 from xr2mri_core.transforms.codestream import codestream_of, rle_length
 from xr2mri_core.transforms.dicom_header import (
-    code_of,
     named,
     number_of,
+    photometric_of,
     syntax_of,
     texts_of,
     whole_of,
 )
-from xr2mri_core.transforms.picture import blocks_of, check_scans, check_size, grey_of
+from xr2mri_core.transforms.picture import (
+    blocks_of,
+    check_scans,
+    check_size,
+    grey_of,
+    in_smooth_order,
+)
 
 log = logging.getLogger("xr2mri")
 
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 _PIXELS_ENOUGH = 500_000  # to tell how much neighbours differ
 _SEAM = 0.002  # share of the pixels that lie at the seams of a folded picture, at least
+_ITEM = b"\xfe\xff\x00\xe0"  # begins each fragment of compressed pixels
 _NEUTRAL = 16  # how far from 128 the colour of a grey picture is after lossy compression
 
 
@@ -77,7 +84,7 @@ def pixel_layout(header: Dataset) -> tuple[PixelLayout, tuple[str, ...]]:
         )
     samples = whole_of(header, "SamplesPerPixel", 1)
     check_size((rows, columns), samples)
-    photometric = code_of(header, "PhotometricInterpretation")
+    photometric = photometric_of(header)
     if photometric not in ("MONOCHROME1", "MONOCHROME2", *_COLOUR):
         if samples != 1 or (photometric and not photometric.startswith("MONOCHROME")):
             raise RadiographError(
@@ -119,7 +126,12 @@ def grey_values(
     Raises:
         RadiographError: naming the attribute that is wrong, or the transfer syntax.
     """
-    raw, length_notes = _decoded(dataset, layout), _length_notes(dataset, layout)
+    syntax_notes = _settle_syntax(dataset, layout)
+    raw, length_notes = _decoded(dataset, layout), syntax_notes + _length_notes(dataset, layout)
+    if not syntax_of(dataset).is_compressed:
+        lowest = layout.high_bit + 1 - layout.stored
+        raw, order_notes = in_smooth_order(raw, lowest, layout.stored)
+        length_notes += order_notes
     if raw.ndim == 3 or layout.photometric == "PALETTE COLOR":
         raw, notes = _with_true_planes(raw, dataset, layout)
         return _values(_grey(raw, dataset, layout), dataset), length_notes + notes
@@ -139,6 +151,20 @@ def grey_values(
 
 
 # --- decoding -------------------------------------------------------------------------------------
+
+
+def _settle_syntax(dataset: Dataset, layout: PixelLayout) -> tuple[str, ...]:
+    """Take pixels for what they are where an archive has decompressed them and left the syntax."""
+    syntax = syntax_of(dataset)
+    stored = dataset.get("PixelData") or b""
+    spare = len(stored) - layout.rows * layout.columns * layout.samples * layout.allocated // 8
+    if syntax.is_private or not syntax.is_compressed or stored[:4] == _ITEM or spare not in (0, 1):
+        return ()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return (
+        f"the transfer syntax is {syntax.name}, but {named('PixelData')} is not compressed: it is "
+        "read so; check the picture",
+    )
 
 
 def _decoded(dataset: Dataset, layout: PixelLayout) -> NDArray[np.integer[Any]]:
@@ -195,6 +221,11 @@ def _check_length(dataset: Dataset, layout: PixelLayout) -> None:
     """Refuse uncompressed pixels that are too few."""
     samples = 2 if layout.photometric == "YBR_FULL_422" else layout.samples
     needed = layout.rows * layout.columns * samples * layout.allocated // 8
+    if dataset.PixelData[:4] == _ITEM and len(dataset.PixelData) != needed:
+        raise UndecodableError(
+            f"{named('PixelData')} is compressed, but the transfer syntax is "
+            f"{syntax_of(dataset).name}; export it again, uncompressed"
+        )
     if len(dataset.PixelData) < needed:
         raise UndecodableError(
             f"{named('PixelData')} has {len(dataset.PixelData)} bytes where its header asks for "
@@ -319,18 +350,21 @@ def _with_true_sign(
     if layout.high_bit != layout.stored - 1 or raw.dtype.kind not in "iu":
         return raw, layout, ()
     width, half, whole = raw.dtype.itemsize, 1 << (layout.stored - 1), 1 << layout.stored
+    spare = 8 * width - layout.stored
+    if spare < 0:  # a compressed picture has fewer bits than its header says
+        return raw, layout, ()
     unsigned, signed = raw.view(f"u{width}"), raw.view(f"i{width}")
     if unsigned.max() >= whole and not -half <= signed.min() <= signed.max() < half:
         return raw, layout, ()  # beyond the bits that are stored
-    spare = 8 * width - layout.stored
 
     def read(values: NDArray[np.integer[Any]], with_sign: bool) -> NDArray[np.integer[Any]]:
         moved = values.view(f"u{width}") << spare
         return moved.view(f"i{width}") >> spare if with_sign else moved >> spare
 
     rows = raw[:: max(1, raw.size // _PIXELS_ENOUGH)]
-    steps, others = (_steps(read(rows, sign)) for sign in (layout.signed, not layout.signed))
-    seams = np.count_nonzero((steps > half) & (others < whole / 16))
+    here, there = (read(rows, sign) for sign in (layout.signed, not layout.signed))
+    steps, others = _steps(here), _steps(there)
+    seams = np.count_nonzero((steps > half) & (others < whole / 16) & ~_beside_flat(here))
     seams_of_other = np.count_nonzero((others > half) & (steps < whole / 16))
     if seams <= max(_SEAM * steps.size, 10 * seams_of_other):
         return raw, layout, ()
@@ -344,6 +378,14 @@ def _with_true_sign(
 def _steps(rows: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
     """How much neighbours along a row differ."""
     return np.abs(np.diff(rows.astype(np.float32), axis=1))
+
+
+def _beside_flat(rows: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+    """Whether the brighter of two neighbours is like the next one on: a white frame's edge."""
+    flat = rows[:, 1:] == rows[:, :-1]
+    edge = np.zeros((len(rows), 1), bool)
+    before, behind = np.hstack([edge, flat[:, :-1]]), np.hstack([flat[:, 1:], edge])
+    return np.where(rows[:, :-1] > rows[:, 1:], before, behind)
 
 
 def _within_bits(

@@ -20,8 +20,10 @@ from xr2mri_core.errors import InputError, RadiographError, shown
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.transforms.dicom_header import (
     code_of,
+    item_of,
     named,
     number_of,
+    photometric_of,
     text_of,
     texts_of,
 )
@@ -154,7 +156,7 @@ def view_notes(header: Dataset) -> Notes:
 
 def _in_words(header: Dataset, keywords: Sequence[str]) -> dict[str, str]:
     """The descriptions that there are, also those within the request for the picture."""
-    request = _item(header, "RequestAttributesSequence")
+    request = item_of(header, "RequestAttributesSequence")
     found = {
         keyword: text_of(header, keyword) or (text_of(request, keyword) if request else "")
         for keyword in keywords
@@ -166,18 +168,9 @@ def _text(header: Dataset, keyword: str) -> str:
     return _in_words(header, (keyword,)).get(keyword) or _meaning(header, keyword)
 
 
-def _item(header: Dataset, keyword: str) -> Dataset | None:
-    """The first item of a sequence, None where there is none."""
-    try:
-        item = header[keyword].value[0]
-    except (KeyError, IndexError, TypeError):
-        return None
-    return item if isinstance(item, Dataset) else None
-
-
 def _meaning(header: Dataset, keyword: str) -> str:
     """What the code of a sequence means, in capitals: by the standard, else by its own text."""
-    item = _item(header, keyword)
+    item = item_of(header, keyword)
     if item is None:
         return ""
     scheme = text_of(item, "CodingSchemeDesignator")
@@ -240,20 +233,22 @@ def _stated_sides(header: Dataset) -> tuple[dict[str, Laterality], Notes, bool]:
 def _stated(header: Dataset, keyword: str) -> tuple[Laterality, ...]:
     """The sides that one attribute states; raises InputError for what is none."""
     if keyword in _MODIFIED:
-        within = _item(header, _MODIFIED[keyword])
-        modifier = None if within is None else _item(within, keyword)
+        within = item_of(header, _MODIFIED[keyword])
+        modifier = None if within is None else item_of(within, keyword)
         if modifier is None:
             return ()
         named_in_words = tuple(sorted(Words(text_of(modifier, "CodeMeaning")).sides))
         return _SIDE_CODES.get(text_of(modifier, "CodeValue"), named_in_words)
-    where: Dataset | None = header
-    if keyword == "FrameLaterality" and keyword not in header:
-        shared = _item(header, "SharedFunctionalGroupsSequence")
-        where = None if shared is None else _item(shared, "FrameAnatomySequence")
-    values = [] if where is None else [value for value in texts_of(where, keyword) if value]
+    values = [value for value in texts_of(header, keyword) if value]
     if {value.upper() for value in values} in ({"B"}, {"R", "L"}):
         return _R, _L
-    side = Laterality.parse(chr(92).join(dict.fromkeys(values)))
+    text = chr(92).join(dict.fromkeys(values))
+    try:
+        side = Laterality.parse(text)
+    except InputError:  # RT, LINKS, "Right knee"
+        if sides := tuple(sorted(Words(text).sides, reverse=True)):
+            return sides
+        raise
     return (side,) if side else ()
 
 
@@ -267,7 +262,7 @@ def _sides_in_words(header: Dataset) -> dict[str, Laterality]:
 
 def polarity_notes(header: Dataset) -> Notes:
     """Warnings where the header says both that bone is bright and that it is dark."""
-    photometric = code_of(header, "PhotometricInterpretation")
+    photometric = photometric_of(header)
     said = {"PresentationLUTShape": code_of(header, "PresentationLUTShape")}
     if (sign := _sign_of_intensity(header)) is not None:
         said["PixelIntensityRelationshipSign"] = sign
@@ -291,7 +286,7 @@ def polarity_notes(header: Dataset) -> Notes:
 
 def _descends(header: Dataset, keyword: str) -> bool:
     """Whether the lookup table of a sequence begins with its largest values."""
-    item = _item(header, keyword)
+    item = item_of(header, keyword)
     data = None if item is None or "LUTData" not in item else item["LUTData"].value
     if isinstance(data, bytes) and len(data) >= 4:
         first, last = (int.from_bytes(data[at : at + 2 or None], "little") for at in (0, -2))

@@ -111,17 +111,44 @@ UPRIGHT = Turn()
 """The turn of a picture that lies upright in its file."""
 
 
+_SAME_AS = {"S": "H", "I": "F"}
+_UPRIGHT_COSINE = 0.94
+"""Of the angle to the nearest axis of the patient, 20 degrees, beyond which a picture is aslant."""
+
+
+def slanting(directions: Sequence[Sequence[float]] | NDArray[np.float64]) -> tuple[str, ...]:
+    """A warning where rows or columns run aslant through the patient; such pictures are not turned.
+
+    Args:
+        directions: towards what part of the patient rows and columns run, (3,) each, of any length.
+    """
+    steps = np.asarray(directions, float)
+    lengths = np.linalg.norm(steps, axis=1)
+    if not (lengths > 0).all():
+        return ()
+    cosines = np.abs(steps).max(axis=1) / lengths
+    if cosines.min() >= _UPRIGHT_COSINE:
+        return ()
+    angle = np.degrees(np.arccos(cosines.min()))
+    return (
+        f"by its orientation the picture lies aslant, {angle:.0f} degrees off the axes of the "
+        "patient, and is taken as it lies: check that it is a frontal view, the head up",
+    )
+
+
 def turn_of(along_row: str, along_column: str) -> Turn | None:
     """The turn of a picture whose rows and columns run towards parts of the patient.
 
     Args:
         along_row, along_column: directions by DICOM's letters, the first of which counts: R, L
-            (right, left), H, F (head, feet).
+            (right, left), H, F (head, feet), for which some write S, I (superior, inferior).
 
     Returns:
         None for what is no frontal view, and for letters that are none.
     """
-    row, column = along_row[:1].upper(), along_column[:1].upper()
+    row, column = (
+        _SAME_AS.get(way[:1].upper(), way[:1].upper()) for way in (along_row, along_column)
+    )
     transposed = row in ("H", "F")
     if transposed:
         row, column = column, row

@@ -34,9 +34,12 @@ MOST_ELONGATED = 16
 MOST_SCANS = 100
 """Scans that a JPEG may have: each passes over the whole picture, and programs write up to 10."""
 
+_TINY, _ENORMOUS = 1e-12, 1e12  # range of values of a picture, brought to 0 to 1 beyond
 _FEW = 8  # grey values: scans of one bit have 2, bones as labels some
 _SEEN = 20_000  # pixels that tell it of nearly all pictures
 _COLOUR_SPREAD = 16 / 255  # of full scale: the chroma noise of a grey JPEG lies well below
+_NOISY, _SMOOTHER = 0.2, 3  # roughness of pictures in the wrong order of bytes, and how many times
+# that of the right one it is; of radiographs as they are it is 0.01 to 0.12
 _COLOURED_PART = 0.01  # of all pixels: room for a coloured side marker
 _ROWS_AT_ONCE = 64  # of a large film, whose copies would take hundreds of MB each
 
@@ -139,6 +142,8 @@ def check_pixels(pixels: NDArray[Any]) -> NDArray[np.float32]:
         raise RadiographError("has NaN, infinite or enormous values; export the radiograph again")
     if low == high:
         raise RadiographError("every pixel has the same value: an empty picture; give another file")
+    if not _TINY < high - low < _ENORMOUS:  # squares of such values leave float32
+        pixels = (pixels - low) / (high - low)
     return pixels
 
 
@@ -151,6 +156,40 @@ def few_values(pixels: NDArray[np.float32]) -> tuple[str, ...]:
         f"the picture has fewer than {_FEW} grey values, as a mask or a drawing has: "
         "give the radiograph itself",
     )
+
+
+def in_smooth_order(
+    stored: NDArray[Any], lowest: int = 0, bits: int = 16
+) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Integers of two bytes in the order of bytes in which neighbours are alike, and a warning.
+
+    In the wrong order the lower byte counts most, and a picture reads as noise. Noise stays as it
+    is, for it is no smoother the other way.
+
+    Args:
+        stored: values (rows, columns, ...) as they are stored.
+        lowest, bits: the lowest bit of a value, and how many it has: those around are no matter.
+    """
+    if stored.dtype.kind not in "iu" or stored.dtype.itemsize != 2:
+        return stored, ()
+    part = stored[:: max(1, stored.size // _SEEN // 10)]
+
+    def rough(values: NDArray[np.integer[Any]]) -> float:
+        return _roughness(values if bits == 16 else values.view("u2") >> lowest & (1 << bits) - 1)
+
+    if rough(part) < _NOISY or _SMOOTHER * rough(part.byteswap()) > rough(part):
+        return stored, ()
+    return stored.byteswap(), (
+        "the two bytes of its values stand in the other order than the file says: they are read "
+        "so; check the picture",
+    )
+
+
+def _roughness(stored: NDArray[np.integer[Any]]) -> float:
+    """How much neighbours differ, over how much all values do: about 1.1 in noise."""
+    values = stored.astype(np.float32)
+    steps = np.abs(np.diff(values, axis=1)) if values.shape[1] > 1 else np.zeros(1)
+    return float(steps.mean()) / max(float(values.std()), 1e-6)
 
 
 def blocks_of(pixels: NDArray[Any]) -> Iterator[slice]:

@@ -8,6 +8,7 @@ little and opens nothing else. The server lets a process of its own read them, w
 
 from __future__ import annotations
 
+import logging
 import math
 import warnings
 import zlib
@@ -33,7 +34,7 @@ from xr2mri_core.transforms.formats import (
     open_regular,
     open_stored,
 )
-from xr2mri_core.transforms.orientation import UPRIGHT
+from xr2mri_core.transforms.orientation import UPRIGHT, slanting
 from xr2mri_core.transforms.picture import (
     LARGEST_PIXELS,
     Picture,
@@ -42,8 +43,11 @@ from xr2mri_core.transforms.picture import (
     check_size,
     few_values,
     grey_of,
+    in_smooth_order,
     plausible_spacing,
 )
+
+log = logging.getLogger("xr2mri")
 
 ACCEPTED = "DICOM, PNG, JPEG, NIfTI (.nii, .nii.gz), NRRD (.nrrd) and MetaImage (.mha)"
 ENDINGS = (
@@ -51,6 +55,8 @@ ENDINGS = (
 )  # fmt: skip
 """Endings of files that may be radiographs, in upper or lower case; DICOM files often have none."""
 
+_IHDR = 24  # where a PNG says how many bits a value has
+_COARSE = 64  # grey values below which a picture in 16-bit colours has lost its own
 _LARGEST_PICTURE = 256 << 20  # bytes of pixels, decompressed: the most pixels in 32 bits
 
 
@@ -140,9 +146,9 @@ def read_stream(stream: BinaryIO, name: str, beside: Path | None = None) -> Radi
             f"{name}: needs more memory than there is for it; reduce its size"
         ) from error
     except Exception as error:
+        log.info("a damaged %s file: %s", kind, shown(error))
         raise UndecodableError(
-            f"{name}: a damaged {kind} file that cannot be decoded ({shown(error)}); "
-            "export the radiograph again"
+            f"{name}: a damaged {kind} file that cannot be decoded; export the radiograph again"
         ) from error
     info: dict[str, Any] = {
         "spacing_mm": picture.spacing,
@@ -203,7 +209,21 @@ def _read_picture(stream: BinaryIO) -> Picture:
         colour = image if image.mode == mode else image.convert(mode)
         if mode == "RGBA":
             _check_opaque(colour.getchannel("A").getextrema()[0] == 255)
-        return Picture(grey_of(_Rows(colour)), warnings=_density_notes(image))
+        grey = grey_of(_Rows(colour))
+        _check_levels(stream, grey)
+        return Picture(grey, warnings=_density_notes(image))
+
+
+def _check_levels(stream: BinaryIO, grey: NDArray[np.float32]) -> None:
+    """Refuse 16-bit colours of which few grey values are left: only their upper 8 bits are read."""
+    stream.seek(0)
+    head = stream.read(_IHDR + 1)
+    deep = head.startswith(b"\x89PNG") and head[_IHDR] == 16
+    if deep and (levels := len(np.unique(grey))) < _COARSE:
+        raise RadiographError(
+            f"a PNG in 16-bit colours, of which 8 bits are read: {levels} grey values are left; "
+            "save it in grey, without transparency"
+        )
 
 
 def _density_notes(image: Image.Image) -> tuple[str, ...]:
@@ -300,7 +320,7 @@ def _upright(stored: StoredImage, axes: tuple[int, int]) -> Picture:
     rest = tuple(axis for axis in range(pixels.ndim) if axis not in axes)
     colours = [axis for axis in rest if pixels.shape[axis] != 1]
     pixels = pixels.transpose(*axes, *colours, *(axis for axis in rest if axis not in colours))
-    pixels = pixels.reshape(pixels.shape[: 2 + len(colours)])
+    pixels, notes = in_smooth_order(pixels.reshape(pixels.shape[: 2 + len(colours)]))
     steps = np.linalg.norm(stored.affine[:3, list(axes)], axis=0)
     across, down, mirrored, upended = _turn(stored, axes)
     pixels = pixels.swapaxes(0, 1) if (across, down) == axes else pixels
@@ -310,19 +330,22 @@ def _upright(stored: StoredImage, axes: tuple[int, int]) -> Picture:
         pixels = grey_of(pixels[..., :3])
     unset = rows == 1 and columns == 1
     spacing = None if unset else plausible_spacing((rows, columns))
-    return Picture(pixels, spacing, warnings=stored.doubts + _plane_notes(stored, axes))
+    return Picture(pixels, spacing, warnings=stored.doubts + notes + _plane_notes(stored, axes))
 
 
 def _plane_notes(stored: StoredImage, axes: tuple[int, int]) -> tuple[str, ...]:
-    """A warning where a stated orientation is that of a view from the side."""
+    """A warning where a stated orientation is that of a view from the side, or aslant."""
     affine = stored.affine
     stated = stored.oriented and not np.array_equal(affine, np.diag(np.abs(np.diag(affine))))
-    if not stated or set(io_orientation(affine)[list(axes), 0]) != {1.0, 2.0}:
+    if not stated:
         return ()
-    return (
+    aslant = slanting(affine[:3, list(axes)].T)
+    if set(io_orientation(affine)[list(axes), 0]) != {1.0, 2.0}:
+        return aslant
+    return (*aslant,
         "the picture is sagittal by its orientation, not a frontal view (AP or PA): "
         "the knee's MRI cannot be predicted from it",
-    )
+    )  # fmt: skip
 
 
 def _turn(stored: StoredImage, axes: tuple[int, int]) -> tuple[int, int, bool, bool]:

@@ -42,6 +42,7 @@ _TYPES = {
     "MET_DOUBLE": "f8",
 }
 _START = re.compile(rb"\s*(ObjectType|NDims|Comment)\s*=")
+_FROM = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "I": (2, 1), "S": (2, -1)}
 _CHUNK = 1 << 16
 
 
@@ -151,10 +152,22 @@ def _is_last(line: bytes) -> bool:
 def _affine(fields: _Fields, axes: int) -> NDArray[np.float64]:
     steps = fields.numbers(("ElementSpacing", "ElementSize"), axes)
     turn = fields.numbers(("TransformMatrix", "Rotation", "Orientation"), axes * axes)
-    directions = np.eye(axes) if turn is None else turn.reshape(axes, axes).T
+    directions = _named(fields, axes) if turn is None else turn.reshape(axes, axes).T
     if steps is not None:
         directions = directions * steps * millimetres(fields.text("DistanceUnits", "mm"))
     return affine_of(directions, fields.numbers(("Offset", "Position", "Origin"), axes))
+
+
+def _named(fields: _Fields, axes: int) -> NDArray[np.float64]:
+    """Directions by AnatomicalOrientation: from what part of the patient each axis comes."""
+    letters = fields.text("AnatomicalOrientation", "").upper()
+    places = [_FROM.get(letter, (-1, 1)) for letter in letters[:axes]]
+    if len(letters) != axes or sorted(axis for axis, _ in places) != list(range(axes)):
+        return np.eye(axes)
+    directions = np.zeros((axes, axes))
+    for column, (axis, sign) in enumerate(places):
+        directions[axis, column] = sign
+    return directions
 
 
 def _inflated(stream: BinaryIO, size: int) -> bytes:

@@ -29,6 +29,7 @@ from xr2mri_core.transforms.formats.stored import (
     read_exactly,
 )
 
+_UNITS = {1: "m", 2: "mm", 3: "um"}
 GZIP = b"\x1f\x8b"
 logging.getLogger("nibabel.global").setLevel(logging.ERROR)  # what it mends of a header in passing
 
@@ -122,12 +123,20 @@ def _stated(kind: Any, head: bytes) -> _Stated:
         dtype = described.get_data_dtype()
         offset = int(described["vox_offset"])
         orientation = _orientation(described)
-        scaling = described.get_slope_inter()
+        scaling = _scaling(described)
+        unit = millimetres(_UNITS.get(int(described["xyzt_units"]) & 7, ""))
     except (HeaderDataError, WrapStructError, ValueError, OverflowError, KeyError) as error:
         raise FormatError(f"its NIfTI header cannot be read ({shown(error)})") from error
     shape = tuple(int(count) for count in described.get_data_shape())
-    unit = millimetres(described.get_xyzt_units()[0])
     return _Stated(shape, dtype, offset, *orientation, scaling, unit)
+
+
+def _scaling(described: Any) -> tuple[float | None, float | None]:
+    """Slope and intercept; an intercept that is no number is none."""
+    if np.isfinite(described["scl_slope"]) and not np.isfinite(described["scl_inter"]):
+        described["scl_inter"] = 0
+    scaling: tuple[float | None, float | None] = described.get_slope_inter()
+    return scaling
 
 
 def _bytes_before(offset: int, read: int, apart: bool) -> int:

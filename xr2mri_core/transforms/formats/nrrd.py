@@ -6,6 +6,7 @@ pynrrd parses lines and bytes; its functions that open what a header names are n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -41,6 +42,7 @@ _ENCODINGS = {
     "text": "ascii",
     "ascii": "ascii",
 }
+_ONE_BYTE = re.compile(r"(u?int8(_t)?|(un)?signed char|uchar|u?char)")
 _RAS = ("right-anterior-superior", "ras")
 _LAS = ("left-anterior-superior", "las")
 _GRID_KINDS = ("domain", "space", "stub", "scalar", "time", "none", "???")
@@ -72,6 +74,8 @@ def open_nrrd(stream: BinaryIO, header: Path | None = None) -> StoredImage:
     axis = _component_axis(fields, sizes)
     if encoding == "ascii":
         fields.setdefault("endian", "little")  # text has none, and pynrrd asks for one
+    elif "endian" not in fields and not _ONE_BYTE.fullmatch(str(fields["type"]).lower()):
+        raise FormatError("its NRRD header lacks the field 'endian'")
     size = check_bytes(sizes, _numbers(fields, [0], b"").dtype.itemsize)
     grid = [index for index in range(len(sizes)) if index != axis]
 
