@@ -37,7 +37,7 @@ _ID_RULE = f"letters, digits, '.', '_' and '-' are accepted, no leading '.', no 
 
 
 class Role(IntEnum):
-    """What a user may do; each role may all that the ones before it may."""
+    """What a user may do; each role may do all that those before it may."""
 
     NOBODY = 0
     """Everyone, without a login."""

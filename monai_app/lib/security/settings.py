@@ -89,7 +89,7 @@ class SecuritySettings(Bounds):
     session_token_file: _Path = None
     """A secret of 32 characters or more, of the program that starts this server for one user.
 
-    Whoever has it may everything, nobody else anything. Default: none."""
+    Whoever has it may do everything, nobody else anything. Default: none."""
     issuer: str = ""
     """``iss`` of tokens that another server issues, a Keycloak realm say. Default: none."""
     issuer_audience: str = ""
