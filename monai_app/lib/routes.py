@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Annotated, Any, BinaryIO, Literal
+from urllib.parse import quote
 
-from anyio import to_thread
 from fastapi import (
     APIRouter,
     Depends,
@@ -29,7 +30,7 @@ from fastapi import (
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from monai_app.lib.device_queue import Job, State
@@ -51,6 +52,7 @@ _FORM: Any = {"max_files": 2, "max_fields": 16}
 """Parts of a form, of which one file and a few fields are used: each file takes one of those that
 the process may have open."""
 
+_PIECE = 64 << 10  # bytes of an image that are read at a time
 Radiograph = Annotated[ChosenRadiograph, Depends()]
 Id = Annotated[str, Path(alias="id")]
 Params = Annotated[str, Form(max_length=65536, description="JSON object, see /info/")]
@@ -357,22 +359,24 @@ def studies_router(studies: ReadOnlyStudies) -> APIRouter:
 
     @router.get("/", summary="The ids of all images, or how many there are")
     @allowed(Role.USER)
-    async def ids(output: Literal["all", "stats", "train"] = "stats") -> Any:
+    async def ids(request: Request, output: Literal["all", "stats", "train"] = "stats") -> Any:
+        account = account_of(request)
         if output == "all":
-            text = await to_thread.run_sync(studies.listed, limiter=studies.limiter)
+            text = await studies.in_thread(account, studies.listed)
             return Response(text, media_type=Json.media_type)
         reply = studies.status if output == "stats" else studies.datalist
-        return await to_thread.run_sync(reply, limiter=studies.limiter)
+        return await studies.in_thread(account, reply)
 
     @router.get("/image", summary="An image, as it lies in the folder")
     @allowed(Role.USER)
-    async def image(image: Annotated[str, Query(max_length=128)]) -> Response:
-        def find() -> BinaryIO:
+    async def image(request: Request, image: Annotated[str, Query(max_length=128)]) -> Response:
+        def find() -> tuple[BinaryIO, int]:
             path = studies.get_image_uri(image)
             if not path:
                 raise HTTPException(404, "no such image here; those of a PACS are fetched there")
             try:
-                return open(path, "rb")
+                file = open(path, "rb", 0)  # noqa: SIM115 - the reply closes it
+                return file, os.fstat(file.fileno()).st_size
             except FileNotFoundError:
                 raise HTTPException(404, "this image has just gone") from None
             except OSError:
@@ -380,19 +384,32 @@ def studies_router(studies: ReadOnlyStudies) -> APIRouter:
                     404, "this image cannot be read: tell the administrator"
                 ) from None
 
-        return _OpenFile(await to_thread.run_sync(find, limiter=studies.limiter), image)
+        account = account_of(request)
+        file, size = await studies.in_thread(account, find)
+
+        async def pieces() -> AsyncIterator[bytes]:
+            left = size
+            while piece := await studies.in_thread(account, partial(file.read, min(left, _PIECE))):
+                left -= len(piece)
+                yield piece
+
+        return _OpenFile(file, size, pieces(), image)
 
     return router
 
 
-class _OpenFile(FileResponse):
-    """A file as it was when it was found, whatever becomes of its name meanwhile."""
+class _OpenFile(StreamingResponse):
+    """A file as it was when it was found, whatever becomes of its name meanwhile.
 
-    def __init__(self, file: BinaryIO, image: str) -> None:
-        opened = f"/proc/self/fd/{file.fileno()}"
-        path = opened if os.path.exists(opened) else file.name
+    Not a `FileResponse`, which reads in the threads that all have in common: a drive that hangs
+    would hold these.
+    """
+
+    def __init__(self, file: BinaryIO, size: int, pieces: AsyncIterator[bytes], image: str) -> None:
         name = image + suffix_of(file.name)
-        super().__init__(path, media_type="application/octet-stream", filename=name)
+        named = f'filename="{name}"' if name.isascii() else f"filename*=utf-8''{quote(name)}"
+        headers = {"Content-Length": str(size), "Content-Disposition": f"attachment; {named}"}
+        super().__init__(pieces, media_type="application/octet-stream", headers=headers)
         self._file = file
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable
 from functools import cached_property
 from typing import Annotated, TypeVar
-from weakref import WeakValueDictionary
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import File, Query, Request, UploadFile
@@ -60,7 +59,7 @@ class ChosenRadiograph:
         """Tells apart requests that differ in their radiograph, or in what else they say."""
         content = b""
         if self.file is not None:
-            content = hashlib.sha256(self.file.file.read()).digest()
+            content = hashlib.file_digest(self.file.file, "sha256").digest()  # type: ignore[arg-type]
             self.file.file.seek(0)
         content_and_parameters = repr((self.image, self.session_id, content, *more))
         return hashlib.sha256(content_and_parameters.encode()).hexdigest()
@@ -85,7 +84,6 @@ class Sources:
     ) -> None:
         self.service, self.studies, self.sessions = service, studies, sessions
         self.most_bytes = most_bytes
-        self._shares: WeakValueDictionary[str, CapacityLimiter] = WeakValueDictionary()
 
     def content(self, upload: UploadFile) -> bytes:
         """The bytes of an upload.
@@ -105,11 +103,6 @@ class Sources:
     def _threads(self) -> CapacityLimiter:
         return CapacityLimiter(_THREADS)
 
-    def _share(self, account: str, of: CapacityLimiter) -> CapacityLimiter:
-        """What one user may have of the threads; forgotten when nobody waits for it."""
-        half = max(1, int(of.total_tokens) // 2)
-        return self._shares.setdefault(account, CapacityLimiter(half))
-
     async def in_thread(
         self, request: Request, chosen: ChosenRadiograph, call: Callable[[], T]
     ) -> T:
@@ -117,19 +110,15 @@ class Sources:
 
         What asks the studies has threads of its own, few where they are a PACS, and what is sent
         has others: studies that do not answer, or files that take their time, hold these; all
-        others find theirs free. Of those for the studies one user has half.
+        others find theirs free.
         """
         asks = chosen.file is None and not chosen.session_id and chosen.image
-        of_studies = self.studies.limiter if asks else None
-        account = str(request.scope.get("xr2mri.account", ""))
-
-        async def do() -> T:
-            if of_studies is None:
-                return await to_thread.run_sync(call, limiter=self._threads)
-            async with self._share(account, of_studies):
-                return await to_thread.run_sync(call, limiter=of_studies)
-
-        work = asyncio.ensure_future(do())
+        if asks:
+            account = str(request.scope.get("xr2mri.account", ""))
+            asked = self.studies.in_thread(account, call)
+        else:
+            asked = to_thread.run_sync(call, limiter=self._threads)
+        work = asyncio.ensure_future(asked)
         watch = asyncio.ensure_future(hung_up(request))
         try:
             await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)

@@ -17,9 +17,10 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
+from weakref import WeakValueDictionary
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, to_thread
 from monailabel.interfaces.datastore import Datastore
 from pydicom import Dataset
 
@@ -30,6 +31,7 @@ from xr2mri_core.transforms.radiograph_file import ENDINGS
 
 log = logging.getLogger("xr2mri")
 
+T = TypeVar("T")
 Source = Path | bytes
 SUFFIXES = (*ENDINGS, "")
 _NO_PICTURES = ("dicomdir", "lockfile", "version", "readme", "license", "autorun")
@@ -46,6 +48,22 @@ class ReadOnlyStudies(Datastore):
     def limiter(self) -> CapacityLimiter:
         """Limiter of the threads that ask for images: slow studies hold up these alone."""
         return CapacityLimiter(self.at_once)
+
+    @cached_property
+    def _shares(self) -> WeakValueDictionary[str, CapacityLimiter]:
+        """What each user may have of them; forgotten when nobody waits for it."""
+        return WeakValueDictionary()
+
+    async def in_thread(self, account: str, call: Callable[[], T]) -> T:
+        """Do what asks for images, or reads one, in a thread of these, of which one user has half.
+
+        Args:
+            account: user who is counted.
+            call: what to do.
+        """
+        half = max(1, int(self.limiter.total_tokens) // 2)
+        async with self._shares.setdefault(account, CapacityLimiter(half)):
+            return await to_thread.run_sync(call, limiter=self.limiter)
 
     def radiograph(self, image_id: str, instance: str | None, view: str | None) -> Source | None:
         """Where an image is.

@@ -570,7 +570,8 @@ def test_images_of_a_pacs_are_counted_while_they_are_read(client, pacs, studies,
     assert len(seen) == 3
 
 
-def test_a_pacs_that_hangs_holds_up_nobody_else(client, pacs, radiograph):
+@pytest.mark.parametrize("route", ["/locate/knee_xr2mri?image=1.2.3", "/datastore/?output=all"])
+def test_a_pacs_that_hangs_holds_up_nobody_else(client, pacs, radiograph, route):
     release, asked, at_once = threading.Event(), [], Bounds.pacs_requests
 
     def hang(handler):
@@ -580,7 +581,7 @@ def test_a_pacs_that_hangs_holds_up_nobody_else(client, pacs, radiograph):
 
     def ask(who):
         headers = {"X-User": who}
-        client.post("/locate/knee_xr2mri", params={"image": "1.2.3"}, headers=headers)
+        client.request("GET" if "datastore" in route else "POST", route, headers=headers)
 
     pacs.answer = hang
     waiting = []

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from served_routes import everything
-from starlette.responses import FileResponse
 
 from monai_app.lib.json_text import Json
+from monai_app.lib.routes import _OpenFile
 from monai_app.lib.sources import IMAGE_ID
 from monai_app.lib.studies import Studies
 from xr2mri_core.errors import InputError, OutputError
@@ -234,14 +234,14 @@ def test_the_list_is_written_once_and_not_by_who_answers(studies, client, monkey
 
 
 def test_a_file_that_goes_while_it_is_sent_is_sent(studies, client, monkeypatch):
-    call, path = FileResponse.__call__, studies.radiograph("case-7.radiograph")
-    content = path.read_bytes()
+    call, path = _OpenFile.__call__, studies.radiograph("case-7.radiograph")
+    path.write_bytes(content := os.urandom(200_000))
 
     async def later(self, *arguments):
         path.unlink()
         await call(self, *arguments)
 
-    monkeypatch.setattr(FileResponse, "__call__", later)
+    monkeypatch.setattr(_OpenFile, "__call__", later)
     ask = {"params": {"image": "case-7.radiograph"}}
     reply = client.get("/datastore/image", **ask)
     assert reply.status_code == 200 and reply.content == content

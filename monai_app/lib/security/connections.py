@@ -27,7 +27,7 @@ from monai_app.lib.security.refusal import Refusal
 from monai_app.lib.security.throttle import network_of
 
 _FILES_BESIDES = 256  # that the process needs for other things
-_FILES_OF_ONE = 3  # that a connection needs: itself, and two large parts of a form, or an image
+_FILES_OF_ONE = 3  # that a connection needs: itself, and two large files of a form
 _LOG_SECONDS = 60.0
 _UNSENT = 256 << 10  # bytes of replies that a connection holds before it takes no more
 _PIECE = 8 << 10  # bytes that are parsed at a time: 10 ms, were all of them chunks of one byte
