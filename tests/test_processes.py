@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from functools import partial
+from pathlib import Path
 
 import psutil
 import pytest
@@ -41,8 +43,25 @@ def test_results_do_not_depend_on_the_number_of_processes(jobs, monkeypatch):
     assert torch.get_num_threads() == threads
 
 
-def test_a_killed_process_is_told_with_a_remedy():
-    with pytest.raises(OutputError, match=r"a process that shoots was killed.*fewer processes"):
+def shot_once(number: int, marks: Path) -> int:
+    """Kills its process with the item 2, the first time."""
+    (marks / f"{number}-{time.monotonic_ns()}").touch()
+    if number == 2 and len(list(marks.glob("2-*"))) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_what_a_killed_process_was_doing_is_done_again(tmp_path, caplog):
+    done = list(each_done(partial(shot_once, marks=tmp_path), range(8), 2, "shoots"))
+    assert sorted(done) == list(range(8))
+    times = [len(list(tmp_path.glob(f"{number}-*"))) for number in range(8)]
+    assert times[2] == 2 and sum(times) <= 8 + 2, "what had ended is not done again"
+    assert caplog.text.count("a process that shoots was killed: what it was doing is done") == 1
+
+
+def test_an_item_that_kills_every_process_ends_the_run_with_a_remedy(monkeypatch):
+    monkeypatch.setattr("xr2mri_core.processes._MOST_DEATHS", 2)
+    with pytest.raises(OutputError, match=r"that shoots was killed 2 times.*fewer processes"):
         list(each_done(shot, range(6), 2, "shoots"))
 
 

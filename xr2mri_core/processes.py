@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from multiprocessing import current_process
 from typing import Any, Generic, TypeVar
@@ -95,8 +95,9 @@ def each_done(
     last bit. An interrupt is this process's to handle; it waits for at most one item for each
     process. Close the generator (`contextlib.closing`) to end the processes early.
 
-    On a cluster an item whose worker dies is done again by another, so work has to be such that a
-    second time changes nothing. Workers read and write files themselves, under the same paths.
+    An item whose process dies, or whose worker on a cluster does, is done again by another, so work
+    has to be such that a second time changes nothing; the fourth death with the same item is the
+    end. Workers of a cluster read and write files themselves, under the same paths.
 
     Args:
         work: a function of a module, or a partial of one.
@@ -107,7 +108,7 @@ def each_done(
             the processes; ``jobs`` is passed over.
 
     Raises:
-        OutputError: a process was killed, or the scheduler was lost.
+        OutputError: processes were killed again and again, or the scheduler was lost.
         InputError: there is no such scheduler, or its workers have another version.
     """
     piece = _Piece(work, __version__)
@@ -117,17 +118,56 @@ def each_done(
     pool: _Processes | _Cluster = (
         _Processes(jobs, doing) if scheduler is None else _Cluster(scheduler, doing)
     )
-    waiting: set[Future[Result]] = set()
-    rest = iter(items)
+    waiting: dict[Future[Result], _Given[Item]] = {}
+    again: list[_Given[Item]] = []
+    rest = map(_Given, items)
     with pool:
         while True:
             room = max(0, pool.room() - len(waiting))
-            waiting |= {pool.executor.submit(piece, item) for item in islice(rest, room)}
-            if not waiting:
+            given, again = again[:room], again[room:]
+            given += islice(rest, room - len(given))
+            try:
+                while given:
+                    waiting[pool.executor.submit(piece, given[0].item)] = given[0]
+                    del given[0]
+            except BrokenExecutor:  # one that had nothing to do has died
+                again = given + again
+            if not (waiting or again):
                 return
-            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            broken = not waiting or any(_is_lost(future) for future in finished)
+            if broken:  # whatever was under way is lost with the one
+                finished, _ = wait(waiting)
             for future in finished:
-                yield future.result()
+                one = waiting.pop(future)
+                if _is_lost(future):
+                    again.append(one.after(future))
+                else:
+                    yield future.result()
+            if broken:
+                pool.begin_again()
+
+
+_MOST_DEATHS = 4
+"""Of processes with the same item; as many as Dask takes."""
+
+
+@dataclass(frozen=True)
+class _Given(Generic[Item]):
+    """An item that is given to a process, and how many have died with it."""
+
+    item: Item
+    deaths: int = 0
+
+    def after(self, lost: Future[Any]) -> _Given[Item]:
+        """The same after one more death, of which the last is raised."""
+        if self.deaths + 1 == _MOST_DEATHS:
+            lost.result()
+        return _Given(self.item, self.deaths + 1)
+
+
+def _is_lost(future: Future[Any]) -> bool:
+    return isinstance(future.exception(), BrokenExecutor)
 
 
 @dataclass(frozen=True)
@@ -182,9 +222,14 @@ class _Processes:
         from joblib.externals.loky import ProcessPoolExecutor
 
         self._jobs, self._doing = jobs, doing
-        self.executor: Executor = ProcessPoolExecutor(
-            jobs, initializer=_begin, initargs=(os.getpid(),)
-        )
+        self._make = partial(ProcessPoolExecutor, jobs, initializer=_begin, initargs=(os.getpid(),))
+        self.executor: Executor = self._make()
+
+    def begin_again(self) -> None:
+        """New processes in the place of those of which one has died."""
+        log.warning("a process that %s was killed: what it was doing is done again", self._doing)
+        self.executor.shutdown(wait=True)
+        self.executor = self._make()
 
     def room(self) -> int:
         """How many items may be under way at once."""
@@ -196,8 +241,9 @@ class _Processes:
         self.executor.shutdown(wait=True)
         if isinstance(error, BrokenExecutor):
             raise OutputError(
-                f"a process that {self._doing} was killed, probably for want of memory: run the "
-                "same command again with fewer processes; what was finished is kept"
+                f"a process that {self._doing} was killed {_MOST_DEATHS} times with the same "
+                "piece, probably for want of memory: run the same command again with fewer "
+                "processes; what was finished is kept"
             ) from None
 
 
@@ -232,6 +278,9 @@ class _Cluster:
     def room(self) -> int:
         """One item that is being done by each worker, and one that is on its way to it."""
         return 2 * max(1, len(self._client.nthreads()))
+
+    def begin_again(self) -> None:
+        """Dask does that by itself."""
 
     def __enter__(self) -> None: ...
 

@@ -4,7 +4,7 @@ NiiVue (npm: @niivue/niivue, BSD-2-Clause) was looked at and is not used. It dra
 WebGL 2 in a context of its own, of which a browser keeps about 16 alive; a report shows the truth
 beside more rows than that. It would add 2.9 MB of script to every report and a download from npm to
 every build. And greys that pass through a graphics card cannot be held to the volume's by a test to
-the last bit. What a reader needs here, three linked planes, takes 150 lines (`page/viewer.js`).
+the last bit. What a reader needs here, three linked planes, takes 170 lines (`page/viewer.js`).
 """
 
 from __future__ import annotations
