@@ -463,7 +463,12 @@ def test_lines_of_an_unknown_visit_stand_in_the_table(phantoms, tmp_path):
         ("1/3/05", "20050103"), ("13/01/2005", "20050113"), ("03JAN2005", "20050103"),
         ("03-Jan-2005", "20050103"), ("Jan 3, 2005", "20050103"), ("38355", "20050103"),
         ("2005-01-03T08:15:00", "20050103"), ("1/3/2005 0:00", "20050103"),
-        ("20050103.0", "20050103"), ("12/31/2004", "20041231"), ("03jan05:10:00", ""),
+        ("20050103.0", "20050103"), ("12/31/2004", "20041231"), ("03jan05:10:00", "20050103"),
+        ("03JAN2005:08:15:00", "20050103"), ("20050103081500", "20050103"),
+        ("20050103T081500", "20050103"), ("Monday, January 3, 2005", "20050103"),
+        ("3. Jan. 2005", "20050103"), ("Jan-03-2005", "20050103"), ("2005-JAN-03", "20050103"),
+        ('="01/03/2005"', "20050103"), ("2005\u5e741\u67083\u65e5", "20050103"),
+        ("20050103081", ""), ("2005-003", ""), ("99999999", ""), ("Jan", ""),
         ("03.01.2005", "20050103"), ("3.1.05", "20050103"), ("03.01.2005 08:15", "20050103"),
         ("01.13.2005", "20050113"),
         ("02/30/2005", ""), ("20051301", ""), ("soon", ""), ("", ""), ("99", ""),
@@ -607,7 +612,8 @@ def test_tables_in_any_form(tmp_path, encoding, separator, end):
     assert table.frame.values.tolist() == CELLS[1:]
 
 
-@pytest.mark.parametrize("first", ["sep=;\r\n", '"sep=;"\n', "\n\n", "\ufeff", "  \n"])
+@pytest.mark.parametrize("first", ["sep=;\r\n", '"sep=;"\n', "\n\n", "\ufeff", "  \n",
+    "Table 1. Readings\n", "# downloaded 2024\n"])  # fmt: skip
 def test_what_stands_before_a_header_is_passed_over(tmp_path, first):
     text = first + "\n".join(";".join(line) for line in CELLS)
     (tmp_path / "a.csv").write_text(text, encoding="utf-8")
@@ -645,7 +651,25 @@ def test_an_open_quote_costs_its_row_and_swallows_no_others(tmp_path, closed):
     assert table.odd == {1: "line 3 has a quote that is not closed"}
 
 
+@pytest.mark.parametrize("separator", ["|", "\t", ",", ";"])
+def test_rows_that_r_has_named_are_not_shifted(tmp_path, separator):
+    """Its header names no column of these names, and so has one name less than rows have cells."""
+    rows = [[str(number), *cells] for number, cells in enumerate(CELLS[1:], 1)]
+    text = "\n".join(separator.join(line) for line in [CELLS[0], *rows]) + "\n"
+    (tmp_path / "a.csv").write_text(text, encoding="utf-8")
+    table = read_table(tmp_path / "a.csv")
+    assert table.frame.values.tolist() == CELLS[1:] and table.odd == {}
+    assert table.frame.columns.tolist() == ["id", "side", "v00xrkl", "note"]
+
+
+def test_columns_of_nothing_are_no_names_of_rows(tmp_path):
+    (tmp_path / "a.csv").write_text("ID;SIDE\n9000099;1;\n9000100;2;\n")
+    table = read_table(tmp_path / "a.csv")
+    assert table.frame["id"].tolist() == ["9000099", "9000100"]
+
+
 def test_decimal_commas_are_numbers():
+    assert read_cell('="2: Minimal"').number == read_cell("'2").number == 2
     assert read_cell("27,5").number == 27.5 and read_cell("2,0: Minimal").number == 2
     with pytest.raises(ReleaseError):
         read_cell("1,234,567")
@@ -657,6 +681,8 @@ def test_decimal_commas_are_numbers():
         ("9000099.0", "9000099"), ("9000099.000", "9000099"), ("9000099,0", "9000099"),
         ("'9000099", "9000099"), ("9.000099E+06", "9000099"), (" 9000099 ", "9000099"),
         ("9000099", "9000099"), ("9.0E+06", "9.0E+06"), ("NDAR_INV1", "NDAR_INV1"), ("nan", ""),
+        ('="9000099"', "9000099"), ("9,000,099", "9000099"), ("9.000.099", "9000099"),
+        ("9\u00a0000\u00a0099", "9000099"), ("1,234", "1,234"), ("9,00,099", "9,00,099"),
     ],
 )  # fmt: skip
 def test_numbers_of_spreadsheets_are_identifiers(text, expected):

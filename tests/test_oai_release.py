@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -511,6 +512,15 @@ def test_readings_of_another_radiograph(spoiled, tmp_path):
 def test_a_file_that_says_it_is_another_radiograph(spoiled, tmp_path):
     change(series_of(spoiled, "Bilateral PA Fixed Flexion Knee", "9000303") / "001",
            AccessionNumber="016611111111")  # fmt: skip
+    assert fate(spoiled, tmp_path / "out")[:2] == ("picture", "another radiograph")
+
+
+def test_a_list_without_barcodes_hides_no_other_radiograph(spoiled, tmp_path):
+    """A spreadsheet has left ``1.66E+10`` of them: the reading's own is held against the file."""
+    contents = spoiled / "folders" / "00m" / "contents.csv"
+    contents.write_text(re.sub(r",166\d{8},", ",1.66E+10,", contents.read_text()))
+    film = series_of(spoiled, "Bilateral PA Fixed Flexion Knee", "9000303") / "001"
+    change(film, AccessionNumber="016611111111")
     assert fate(spoiled, tmp_path / "out")[:2] == ("picture", "another radiograph")
 
 

@@ -24,7 +24,7 @@ from xr2mri_core.localization.boxes import Edges, crop_of, middle_of
 from xr2mri_core.localization.boxfile import read_lines
 from xr2mri_core.oai.passing import Unread
 from xr2mri_core.oai.sequences import RADIOGRAPH, kind_of
-from xr2mri_core.oai.values import barcode, identifier
+from xr2mri_core.oai.values import barcode, participant_of
 from xr2mri_core.oai.volumes import is_synthetic
 from xr2mri_core.transforms.dicom_header import read_header, text_of
 from xr2mri_core.transforms.orientation import UPRIGHT, Turn
@@ -253,7 +253,7 @@ def _checked_header(
     kind = kind_of(str(header.get("SeriesDescription") or ""))
     if kind is not None and kind.name == RADIOGRAPH:
         _check_shows(kind.side, side, both)
-    _check_same("another participant", identifier(header.get("PatientID")), participant)
+    _check_same("another participant", participant_of(header.get("PatientID")), participant)
     _check_same("another radiograph", barcode(header.get("AccessionNumber")), listed_barcode)
     for keyword in ("ImageLaterality", "Laterality"):
         tagged = None

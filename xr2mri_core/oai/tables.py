@@ -37,6 +37,7 @@ VISITS = {
 """OAI's visits, and their months after enrolment."""
 
 _LONGEST_CELL = 100  # lines of free text
+_SEPARATOR = re.compile(r"[|\t,;]")
 _NAMELESS = re.compile(r"(unnamed: \d+)?")  # what separators at the end of a header make
 _VISIT_PREFIX = r"(?:v\d\d)?"
 
@@ -177,6 +178,7 @@ def _read_text(path: Path) -> tuple[pd.DataFrame, dict[int, str]]:
     plain = separator == "|"
     quoting = csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL
     odd: dict[int, str] = {}
+    text = _with_row_names(text, separator, quoting)
     frame: pd.DataFrame | None = None
     given: dict[str, Any] = {"dtype": str, "keep_default_na": False, "index_col": False}
     with suppress(pd.errors.ParserError, pd.errors.ParserWarning), warnings.catch_warnings():
@@ -205,13 +207,29 @@ def _decoded(raw: bytes) -> str:
 
 
 def _lines(text: str) -> str:
-    """Text from its header on, lines ended by a line feed."""
+    """Text from its header on, lines ended by a line feed; without a title above it."""
     text = text.replace("\0", "").replace("\r\n", "\n")
     if "\n" not in text:
         text = text.replace("\r", "\n")
     text = text.lstrip("\ufeff\n ")
     first, _, rest = text.partition("\n")
-    return rest if re.fullmatch(r'"?sep=.?"?\s*', first, re.IGNORECASE) else text
+    titled = not _SEPARATOR.search(first) and _SEPARATOR.search(rest.partition("\n")[0])
+    return rest if titled or re.fullmatch(r'"?sep=.?"?\s*', first, re.IGNORECASE) else text
+
+
+def _with_row_names(text: str, separator: str, quoting: Any) -> str:
+    """The text with a name more in its header, where R has named each row and not that column."""
+    given: dict[str, Any] = {"delimiter": separator, "quoting": quoting}
+    try:
+        first = list(csv.reader(text.split("\n", 3)[:3], **given))
+        if len(first) < 2 or {len(cells) for cells in first[1:]} != {len(first[0]) + 1}:
+            return text
+        rows = [cells for cells in csv.reader(StringIO(text), **given) if cells][1:]
+    except csv.Error:
+        return text
+    whole = all(len(cells) == len(first[0]) + 1 for cells in rows)
+    named = len({cells[0] for cells in rows}) == len(rows) and any(cells[-1] for cells in rows)
+    return separator + text if whole and named else text
 
 
 def _has_lines_in_cells(frame: pd.DataFrame) -> bool:

@@ -53,10 +53,19 @@ class Cell:
 
 
 _BLANK_WORDS = frozenset({"", ".", "nan", "na", "n/a", "none", "null", "nat"})
+_THOUSANDS = re.compile(r"\d{1,3}(?:([,. \u00a0\u2009\u202f'])\d{3})(?:\1\d{3})+", re.ASCII)
 _SPECIAL = re.compile(r"\.(?P<letter>[A-Za-z_]?)\s*(?::\s*(?P<label>.*))?", re.DOTALL)
 _NUMBER = re.compile(
     r"(?P<number>[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*(?::\s*(?P<label>.*))?", re.DOTALL
 )
+
+
+def _as_meant(value: object) -> str:
+    """The text of a cell without what spreadsheets put around one to keep it a text."""
+    text = "" if value is None else str(value).strip()
+    if found := re.fullmatch(r"=\s*\"(.*)\"", text, re.DOTALL):
+        text = found[1]
+    return text.strip().lstrip("'").strip()
 
 
 def read_cell(value: object) -> Cell:
@@ -65,7 +74,7 @@ def read_cell(value: object) -> Cell:
     Raises:
         ReleaseError: for a text that is neither a number nor a missing code.
     """
-    text = "" if value is None else str(value).strip()
+    text = _as_meant(value)
     if text.lower() in _BLANK_WORDS:
         return Cell(None, "", Missing.BLANK)
     if found := _SPECIAL.fullmatch(text):
@@ -120,12 +129,14 @@ def _special_text(tag: int) -> str:
 def identifier(value: object) -> str:
     """Return an ID as text: ``9000099`` for 9000099, "9000099 " and the 9000099.0 of SAS.
 
-    So are the other forms in which spreadsheets keep numbers: ``'9000099``, ``9000099.00``,
-    ``9000099,0`` and ``9.000099E+06``, as long as no digit is lost.
+    So are the other forms in which spreadsheets keep numbers: ``'9000099``, ``="9000099"``,
+    ``9,000,099``, ``9000099.00``, ``9000099,0`` and ``9.000099E+06``, as long as no digit is lost.
     """
-    text = "" if value is None else str(value).strip().lstrip("'").strip()
+    text = _as_meant(value)
     if text.lower() in _BLANK_WORDS:
         return ""
+    if _THOUSANDS.fullmatch(text):
+        return re.sub(r"\D", "", text)
     if found := re.fullmatch(r"(\d+)[.,]0*", text):
         return found[1]
     if found := re.fullmatch(r"(\d)\.(\d+)[eE]\+?0*(\d{1,2})", text, re.ASCII):
@@ -146,9 +157,12 @@ _DATES = (
     re.compile(r"(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})"),
     re.compile(r"(?P<d>\d{1,2})\.(?P<m>\d{1,2})\.(?P<y>\d{4}|\d\d)"),
     re.compile(r"(?P<m>\d{1,2})[-/](?P<d>\d{1,2})[-/](?P<y>\d{4}|\d\d)"),
-    re.compile(r"(?P<d>\d{1,2})[- /.]?(?P<m>[A-Za-z]{3})[a-z]*[- /.,]*(?P<y>\d{4}|\d\d)"),
-    re.compile(r"(?P<m>[A-Za-z]{3})[a-z]*[. ]+(?P<d>\d{1,2}),?\s+(?P<y>\d{4})"),
+    re.compile(r"(?P<d>\d{1,2})[- /.]*(?P<m>[A-Za-z]{3})[a-z]*[- /.,:]*(?P<y>\d{4}|\d\d)"),
+    re.compile(r"(?P<m>[A-Za-z]{3})[a-z]*[-. /]+(?P<d>\d{1,2})(?:,?\s+|[-/])(?P<y>\d{4})"),
+    re.compile(r"(?P<y>\d{4})[- /](?P<m>[A-Za-z]{3})[a-z]*[- /](?P<d>\d{1,2})"),
 )
+_TIME = re.compile(r"[T :]\d{1,2}:\d\d|(?<=^\d{8})[T ]?\d{4}(?:\d\d)?(?:\.\d+)?$")
+_WEEKDAY = re.compile(r"^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*[., ]+", re.IGNORECASE)
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _FIRST_YEAR = 1895  # of any radiograph
 _SPREADSHEET = datetime.date(1899, 12, 30)
@@ -160,9 +174,14 @@ def date_of(value: object) -> str:
 
     Read are ``20050103``, ``2005-01-03``, OAI's ``01/03/2005`` (month first; day first where the
     first is above 12), ``03.01.2005`` (day first, as where dates have points), ``03JAN2005``,
-    ``Jan 3, 2005`` and spreadsheets' day numbers (38355), each also with a time of day behind it.
+    ``Jan 3, 2005``, ``2005\N{CJK UNIFIED IDEOGRAPH-5E74}1\N{CJK UNIFIED IDEOGRAPH-6708}3`` and
+    spreadsheets' day numbers (38355), each also with its weekday before it or a time of day behind
+    it, as in SAS's ``03JAN2005:08:15:00`` and DICOM's ``20050103081500``.
     """
-    text = re.split(r"[T ]\d{1,2}:\d\d", identifier(value))[0].strip()
+    text = _WEEKDAY.sub("", _TIME.split(_as_meant(value))[0]).rstrip(" .,")
+    text = re.sub("[\u5e74\u6708]", "-", text).removesuffix("\u65e5")
+    if not text.isdigit():
+        text = identifier(text)
     for pattern in _DATES:
         if found := pattern.fullmatch(text):
             return _calendar(found["y"], found["m"], found["d"], pattern.pattern[4] != "y")
