@@ -501,7 +501,10 @@ def spelled(radiograph: Path, name: bytes, declared: str | None) -> Path:
     ("encoding", "declared"),
     [("utf8", None), ("utf8", ""), ("utf8", "ISO_IR 6"), ("utf8", "ISO_IR 100"),
      ("utf8", "ISO_IR 192"), ("utf8", "ISO_IR 144"), ("utf8", "ISO_IR 13"),
-     ("iso8859_5", "ISO_IR 144"), ("gb18030", "GB18030")],
+     ("utf8", "GBK"), ("utf8", "GB18030"), ("utf8", "\\ISO 2022 IR 87"),
+     ("iso8859_5", "ISO_IR 144"), ("gb18030", "GB18030"), ("iso2022_jp", None),
+     ("iso2022_jp", "ISO_IR 100"), ("iso2022_jp", "ISO_IR 192"),
+     ("iso2022_jp", "\\ISO 2022 IR 87"), ("euc_kr", "\\ISO 2022 IR 149")],
 )  # fmt: skip
 def test_letters_that_can_be_known_are_kept(tmp_path, radiograph, encoding, declared):
     source = spelled(radiograph, NAME.encode(encoding), declared)
@@ -515,7 +518,8 @@ def test_letters_that_can_be_known_are_kept(tmp_path, radiograph, encoding, decl
     [("cp1251", None), ("cp1251", "ISO_IR 6"), ("cp1251", "ISO_IR 192"), ("latin1", None),
      ("shift_jis", None), ("koi8_r", "KOI8"),
      ("cp1251", "ISO_IR 100"), ("iso8859_5", "ISO_IR 100"), ("cp866", "ISO_IR 100"),
-     ("cp1251", "ISO_IR 144"), ("koi8_r", "ISO_IR 144"), ("cp1251", "ISO_IR 101")],
+     ("cp1251", "ISO_IR 144"), ("koi8_r", "ISO_IR 144"), ("cp1251", "ISO_IR 101"),
+     ("latin1", "ISO_IR 144"), ("latin1", "ISO_IR 126"), ("cp1251", "\\ISO 2022 IR 87")],
 )  # fmt: skip
 def test_of_letters_that_nobody_knows_the_bytes_are_kept(
     tmp_path, radiograph, encoding, declared, caplog
@@ -561,6 +565,7 @@ def test_capitals_of_another_cyrillic_code_page_are_not_believed(name, encoding,
         ("iso8859_8", "כהן^דוד"),
         ("iso8859_9", "Çağlar^Şükrü İĞNE^Öğüt"),
         ("shift_jis", "ﾔﾏﾀﾞ^ﾀﾛｳ"),
+        ("gbk", "王^小明 膝关节AP"),
     ],
 )
 def test_names_in_their_own_character_set_are_believed(encoding, names):

@@ -18,7 +18,9 @@ from __future__ import annotations
 import logging
 import re
 import unicodedata
+from codecs import lookup
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
 
 from pydicom import Dataset
@@ -33,6 +35,19 @@ _TEXT = ("LO", "LT", "PN", "SH", "ST", "UC", "UT")
 _ONE_BYTE = ("latin", "iso8859", "iso_ir_1")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _APOSTROPHES = "'\N{ACUTE ACCENT}\N{MIDDLE DOT}\N{SOFT HYPHEN}"
+_SCRIPTS = ("LATIN", "CYRILLIC", "GREEK", "HEBREW", "ARABIC", "THAI")
+_ESCAPE = b"\x1b"
+_SETS = {
+    b"\x1b$B": "ISO 2022 IR 87", b"\x1b$(D": "ISO 2022 IR 159", b"\x1b(J": "ISO 2022 IR 13",
+    b"\x1b)I": "ISO 2022 IR 13", b"\x1b$)C": "ISO 2022 IR 149", b"\x1b$)A": "ISO 2022 IR 58",
+    b"\x1b-A": "ISO 2022 IR 100", b"\x1b-B": "ISO 2022 IR 101", b"\x1b-C": "ISO 2022 IR 109",
+    b"\x1b-D": "ISO 2022 IR 110", b"\x1b-L": "ISO 2022 IR 144", b"\x1b-G": "ISO 2022 IR 127",
+    b"\x1b-F": "ISO 2022 IR 126", b"\x1b-H": "ISO 2022 IR 138", b"\x1b-M": "ISO 2022 IR 148",
+    b"\x1b-T": "ISO 2022 IR 166",
+}  # fmt: skip
+"""Escape sequences and the character sets they switch to (PS3.3, C.12.1.1.2)."""
+_ENOUGH = 4
+"""Letters of several bytes that are no UTF-8 by chance in text of another set of several bytes."""
 _FIRST_HALF = set("абвгдежзийклмноп")
 _FEW = 6
 _SERBIAN, _RUSSIAN = set("ђѓѕјљњћќџ"), set("йщъыьэюяё")
@@ -42,17 +57,25 @@ _WORDS = re.compile(r"[^\W\d_](?:[^\x00-\x7f]|[^\W\d_])*[^\W\d_]")
 def settle_character_set(dataset: Dataset) -> None:
     """Make a dataset that was just read state a character set that its text is in, or none.
 
-    UTF-8 that is not declared is declared. Where the declared set is unknown, or its text is in
-    another, it is taken out: the letters are those of Latin-1 then, and the bytes are kept.
+    UTF-8 that is not declared is declared, and so are sets that escape sequences in the text switch
+    to. Where the declared set is unknown, or its text is in another, it is taken out: the letters
+    are those of Latin-1 then, and the bytes are kept.
     """
-    foreign = [value for value in _raw_texts(dataset) if not value.isascii()]
+    foreign = [value for value in _raw_texts(dataset) if not value.isascii() or _ESCAPE in value]
     encodings = _declared(dataset)
-    if not foreign or (encodings is not None and _fits(foreign, encodings)):
+    if not foreign or (encodings is not None and _fits(dataset, foreign, encodings)):
         return
-    if all(map(_is_utf8, foreign)):
+    if all(map(_is_utf8, foreign)) and not all(map(bytes.isascii, foreign)):
         log.info("the DICOM file declares no character set that fits: its text is UTF-8")
         dataset.SpecificCharacterSet = UTF8
         _decode_by(dataset, ["utf8"])
+    elif switched := _switched_to(foreign):
+        log.info("the DICOM file declares no character set that fits: its text switches to some")
+        dataset.SpecificCharacterSet = ["", *switched]
+        _decode_by(dataset, convert_encodings(["", *switched]))
+    elif meant := _meant_without_switch(foreign, encodings or []):
+        log.info("the DICOM file switches to no character set: its text is %s", meant)
+        _decode_by(dataset, [meant])
     else:
         log.info("the DICOM file declares no character set that fits: letters are not known")
         if "SpecificCharacterSet" in dataset:
@@ -69,23 +92,46 @@ def _declared(dataset: Dataset) -> list[str] | None:
     return None if encodings == [default_encoding] else encodings
 
 
-def _fits(foreign: list[bytes], encodings: list[str]) -> bool:
+def _fits(dataset: Dataset, foreign: list[bytes], encodings: list[str]) -> bool:
     """Whether text with letters beyond ASCII is in the declared character sets."""
-    if len(encodings) > 1 or any(b"\x1b" in value for value in foreign):
-        return True  # code extensions: pydicom knows how to switch
-    if encodings[0].startswith(_ONE_BYTE) and all(map(_is_utf8, foreign)):
+    if any(_ESCAPE in value for value in foreign):  # code extensions: pydicom knows how to switch
+        declared = dataset.get("SpecificCharacterSet") or ""
+        known = {declared} if isinstance(declared, str) else set(declared)
+        return known.issuperset(_switched_to(foreign))
+    first = encodings[0]
+    if len(encodings) > 1 and first == default_encoding:
         return False
-    texts = [value.decode(encodings[0], "replace") for value in foreign]
+    if all(map(_is_utf8, foreign)) and lookup(first).name != "utf-8":
+        letters = [letter for value in foreign for letter in value.decode() if letter > "\x7f"]
+        if first.startswith(_ONE_BYTE) or len(letters) >= _ENOUGH or max(letters) > "\u07ff":
+            return False
+    texts = [value.decode(first, "replace") for value in foreign]
     if any(_REPLACEMENT in text for text in texts):
         return False
     one_byte = len("".join(texts)) == sum(map(len, foreign))
     return not (one_byte and any(map(implausible, texts)))
 
 
+def _switched_to(foreign: list[bytes]) -> list[str]:
+    """The character sets that escape sequences in the text switch to, but ASCII."""
+    return [name for code, name in _SETS.items() if any(code in value for value in foreign)]
+
+
+def _meant_without_switch(foreign: list[bytes], encodings: list[str]) -> str:
+    """The declared set that all text is in, though it never switches to it; "" for none."""
+    for encoding in encodings[1:]:
+        with suppress(UnicodeDecodeError, LookupError):
+            for value in foreign:
+                value.decode(encoding)
+            return encoding
+    return ""
+
+
 def implausible(text: str) -> bool:
     """Whether text beyond ASCII can't be what was written, so that its bytes are of another set.
 
-    That is: control characters of Latin-1 (0x80 to 0x9F); signs within words (8859-5 has a numero
+    That is: control characters of Latin-1 (0x80 to 0x9F); letters of several alphabets, or signs,
+    within words (8859-5 has a numero
     sign where Windows' Cyrillic has er); small letters before capitals beyond ASCII, or after two;
     three and more Latin letters all of which have accents; letters of Serbian among those of
     Russian; six and more Cyrillic ones without any of the first half of the alphabet, which makes
@@ -105,6 +151,8 @@ def implausible(text: str) -> bool:
 def _no_word(word: str) -> bool:
     """Whether no word is written so."""
     if any(unicodedata.category(s)[0] in "SPCN" for s in word if s not in _APOSTROPHES):
+        return True
+    if sum(any(_is_of(script, letter) for letter in word) for script in _SCRIPTS) > 1:
         return True
     if any(a.islower() and b.isupper() for a, b in pairwise(word) if not (a + b).isascii()):
         return True
