@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from PIL import Image, ImageDraw, ImageFont
+from pydicom import Dataset, Sequence
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import generate_uid
 
@@ -40,6 +41,14 @@ def write_dicom(path: Path, pixels: np.ndarray, syntax=pydicom.uid.ExplicitVRLit
     data["PixelData"].is_undefined_length = syntax.is_compressed
     data.save_as(path, write_like_original=not meta)
     return path
+
+
+def item(**tags) -> Sequence:
+    """A sequence of one item."""
+    inner = Dataset()
+    for name, value in tags.items():
+        setattr(inner, name, value)
+    return Sequence([inner])
 
 
 def encoded(pixels: np.ndarray, kind: str) -> bytes:

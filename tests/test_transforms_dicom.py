@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from dicom_samples import encoded, knee_pixels, write_dicom
+from dicom_samples import encoded, item, knee_pixels, write_dicom
 from PIL import Image
-from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.pixel_data_handlers.rle_handler import rle_encode_frame
 from pydicom.sequence import Sequence
@@ -50,14 +49,6 @@ def refusal(path: Path) -> str:
     assert "\n" not in message and path.name in message
     assert not re.search(r"ufunc|dtype|Error|NoneType|numpy|object|broadcast", message), message
     return message
-
-
-def item(**tags) -> Sequence:
-    """A sequence of one item."""
-    inner = Dataset()
-    for name, value in tags.items():
-        setattr(inner, name, value)
-    return Sequence([inner])
 
 
 # --- modality -------------------------------------------------------------------------------------

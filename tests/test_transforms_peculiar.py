@@ -7,20 +7,12 @@ import zlib
 import nibabel as nib
 import numpy as np
 import pytest
-from dicom_samples import knee_pixels, write_dicom
+from dicom_samples import item, knee_pixels, write_dicom
 from PIL import Image
-from pydicom import Dataset, Sequence
 
 from xr2mri_core.transforms.radiograph_file import read_radiograph, read_stream
 
 ROWS, COLUMNS = 80, 64
-
-
-def item(**tags) -> Sequence:
-    inner = Dataset()
-    for keyword, value in tags.items():
-        setattr(inner, keyword, value)
-    return Sequence([inner])
 
 
 RECTANGLE = {"ShutterShape": "RECTANGULAR", "ShutterUpperHorizontalEdge": 11,

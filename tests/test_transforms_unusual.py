@@ -9,10 +9,9 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from dicom_samples import encoded, knee_pixels, write_dicom
+from dicom_samples import encoded, item, knee_pixels, write_dicom
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom import Dataset, Sequence
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
     ExplicitVRLittleEndian,
@@ -27,13 +26,6 @@ from xr2mri_core.transforms.radiograph_file import RadiographFile, open_radiogra
 
 KNEE = knee_pixels(80, 64)
 EIGHT = (KNEE >> 4).astype(np.uint8)
-
-
-def item(**tags) -> Sequence:
-    inner = Dataset()
-    for keyword, value in tags.items():
-        setattr(inner, keyword, value)
-    return Sequence([inner])
 
 
 def dicom(folder: Path, stored: NDArray[Any] = KNEE, **tags: Any) -> RadiographFile:
