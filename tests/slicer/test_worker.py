@@ -340,6 +340,28 @@ def test_cancelling_before_the_server_has_answered_leaves_no_orphan(client, faul
     cancel_and_check(working, faulty)
 
 
+def test_who_waits_while_the_server_is_about_to_hear_of_it_is_not_harmed(
+    client, faulty, monkeypatch
+):
+    """As the GUI's thread does, which looks now and then whether a cancelled one has ended."""
+    looked, real = [], threading.Thread
+
+    class Looked(real):
+        def start(self):
+            if self.name == "XR2MRI cancelling":
+                gui = real(target=lambda: looked.append(working.join(0)))
+                gui.start()
+                gui.join()
+            super().start()
+
+    faulty.plan[START] = Answer(202, state("queued"), pause=0.5)
+    working = generate(client).start()
+    until(lambda: faulty.count("POST"))
+    monkeypatch.setattr(threading, "Thread", Looked)
+    cancel_and_check(working, faulty)
+    assert looked == [False]
+
+
 def test_cancelling_an_upload_starts_nothing(faulty):
     client = XR2MRIClient(faulty.url)
     working = GenerationWorker(client, "knee_xr2mri", bytes(64 << 20))

@@ -304,8 +304,9 @@ class GenerationWorker(Worker):
                         time.sleep(pause)
                 return None
 
-            self._telling = threading.Thread(target=tell, name="XR2MRI cancelling", daemon=True)
-            self._telling.start()
+            telling = threading.Thread(target=tell, name="XR2MRI cancelling", daemon=True)
+            telling.start()
+            self._telling = telling  # now: `join` may look meanwhile, and none can before its start
 
 
 @dataclass
