@@ -30,7 +30,7 @@ from screenshot_computer import INSTALLED
 from user import MODULE, User
 
 SLICES, FEW, SEED, SIZE = 50, 30, 7, (1440, 840)
-PANEL, VIEWS, GREYS = 88, 100, 48
+PANEL, VIEWS, GREYS = 88, 64, 28
 """Colours of a picture: of the panel, of what is coloured in the views, and of what is grey there.
 None is lent to another part, where it would make coloured letters or a tinted radiograph."""
 NOTICE, BOX = (255, 140, 26), ((255, 0, 255), (230, 50, 240), (205, 85, 225), (180, 110, 215))
