@@ -96,7 +96,7 @@ def _costs(
     try:
         for seed in range(1 + arguments.repeats):
             started = sized.now(device)
-            generator.generate(
+            made = generator.generate(
                 radiograph, num_slices=arguments.slices, seed=seed, steps=steps, sampler=sampler,
                 batch_size=arguments.batch_size,
             )  # fmt: skip
@@ -105,7 +105,9 @@ def _costs(
         return ["out of memory"] * 3
     first, *others = seconds
     typical = statistics.median(others) if others else first
-    return [f"{first:.2f}", f"{typical:.2f}", f"{sized.memory(device):.1f}"]
+    batch = made.record["batch_size"]
+    note = "" if batch == arguments.batch_size else f" ({batch} slices in one pass: out of memory)"
+    return [f"{first:.2f}", f"{typical:.2f}", f"{sized.memory(device):.1f}{note}"]
 
 
 if __name__ == "__main__":

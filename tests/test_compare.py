@@ -513,6 +513,22 @@ def test_recovery_of_a_finding_is_the_mean_over_its_variables():
     assert np.isnan(found["cysts"]).all()
 
 
+def test_knees_of_one_patient_are_drawn_together():
+    """Two knees that are alike tell no more than one: the interval is as wide as with one each."""
+    names = [variable.name for variable in VARIABLES]
+    random, cyst = np.random.default_rng(3), names.index("V00XRCYTL")
+    truth = {f"{n}R": np.full(len(names), np.nan) for n in range(24)}
+    scores = {f"{n}R": np.zeros(len(names)) for n in range(24)}
+    for n in range(24):
+        truth[f"{n}R"][cyst], scores[f"{n}R"][cyst] = n % 2, n % 2 + random.normal()
+    both = [one | {f"{case[:-1]}L": row for case, row in one.items()} for one in (scores, truth)]
+    patients = {case: case[:-1] for case in both[1]}
+    single = recovery.recovered(scores, truth)["cysts"]
+    assert recovery.recovered(*both, patients=patients)["cysts"] == pytest.approx(single)
+    apart = recovery.recovered(*both)["cysts"]
+    assert apart[0] == pytest.approx(single[0]) and apart[2] - apart[1] < single[2] - single[1]
+
+
 def test_what_features_add_is_told_on_the_same_cases():
     names = [variable.name for variable in VARIABLES]
     random, cyst = np.random.default_rng(0), names.index("V00XRCYTL")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -210,6 +211,24 @@ def test_the_benchmark_of_generation_prints_one_table(benchmark, tiny_bundle, tm
     assert all(float(row["volume, s"]) > 0 for row in found)
     assert float(found[0]["volume, s"]) > float(found[-1]["volume, s"])
     assert "4 slices, fp32" in capsys.readouterr().out
+
+
+def test_a_volume_whose_memory_sufficed_for_smaller_passes_says_so(benchmark, generator):
+    """Else the table would compare passes of different sizes without a word."""
+    arguments = Namespace(slices=4, repeats=0, batch_size=8)
+    usual = generator.algorithm.denoiser
+
+    def small(z_t, *more):
+        if len(z_t) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return usual(z_t, *more)
+
+    generator.algorithm.denoiser = small
+    try:
+        costs = benchmark("generation")._costs(arguments, CPU, generator, "ddim", 1)
+    finally:
+        generator.algorithm.denoiser = usual
+    assert costs[-1].endswith(" (2 slices in one pass: out of memory)")
 
 
 def test_the_overlay_of_distillation_has_no_unknown_key():

@@ -168,13 +168,17 @@ class Results:
     def recovery(self) -> dict[str, dict[str, Span]]:
         """Row (the truth first) -> finding -> AUC of the grader."""
         rows = ("truth", *self.titles)
-        return {row: recovered(self._scores(row), self.grades) for row in rows}
+        return {
+            row: recovered(self._scores(row), self.grades, patients=self._patients) for row in rows
+        }
 
     @cached_property
     def gains(self) -> dict[str, dict[str, Span]]:
         """Method that takes features -> finding -> AUC with them minus without."""
         return {
-            row: gained(self._scores(row), self._scores(row + BLANK), self.grades)
+            row: gained(
+                self._scores(row), self._scores(row + BLANK), self.grades, patients=self._patients
+            )
             for row in self.titles
             if row + BLANK in self.titles
         }
@@ -183,6 +187,10 @@ class Results:
     def ablation(self) -> dict[str, dict[str, dict[str, Span]]]:
         """What `ablated` finds in this run."""
         return ablated(self.experiment("ablation"), self.grades)
+
+    @property
+    def _patients(self) -> dict[str, str]:
+        return {str(item["case"]): str(item["participant"]) for item in self.items}
 
     def _scores(self, row: str) -> dict[str, NDArray[np.float64]]:
         found = (one for one in self.measured if one["row"] == row and one.get("scores"))

@@ -182,7 +182,7 @@ def recovery(results: Results) -> str:
     text = (
         "<p>A small network, trained on true volumes, reads each feature from the generated "
         "volume: area under the ROC curve against the grade that was put in (0.5: chance), with "
-        "95 % bootstrap intervals over cases. With few cases that have a finding the intervals "
+        "95 % bootstrap intervals over patients. With few cases that have a finding the intervals "
         "are wide, whatever they seem.</p>" + table(["", *names], [counts, *rows], sortable=False)
     )
     if not results.gains:
