@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 import weakref
@@ -10,10 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, Literal, get_args
-from weakref import WeakValueDictionary
 
 import numpy as np
-from anyio import CapacityLimiter, to_thread
 from numpy.typing import NDArray
 
 from monai_app.lib.bounds import Bounds
@@ -21,6 +18,7 @@ from monai_app.lib.device_queue import DeviceQueue, Job, State
 from monai_app.lib.generation_work import Generation
 from monai_app.lib.http_errors import NotFound, http_error
 from monai_app.lib.quotas import Claim, Quota, QuotaFull
+from monai_app.lib.threads import SharedThreads
 from xr2mri_core.errors import InputError, XR2MRIError, encodable, shown
 
 
@@ -51,6 +49,7 @@ class Entry:
         fetch_seconds: after the last fetch, until it counts as fetched though not all of it was.
         archive: its DICOM files, while they are being sent.
         archiving: makes them, in turn with those of other results.
+        sending: threads that make pieces of replies.
     """
 
     job: Job
@@ -62,7 +61,8 @@ class Entry:
     claim: Claim = field(default_factory=Claim.of_nobody)
     fetch_seconds: float = Bounds.fetch_seconds
     archive: Callable[[], BytesIO | None] = field(default=lambda: None)
-    archiving: Archiving = field(default_factory=lambda: Archiving())
+    archiving: SharedThreads = field(default_factory=lambda: SharedThreads(1))
+    sending: SharedThreads = field(default_factory=lambda: SharedThreads(_SENDING))
     _fetched: dict[str, float] = field(default_factory=dict)
     _partial: Callable[[], object] = field(default=lambda: None)
 
@@ -98,22 +98,9 @@ class Entry:
 
 
 _LOOK_SECONDS = 0.1
+_SENDING = 4  # pieces of replies that are made at once
 Kind = Literal["volume", "mean", "std"]
 """Volumes of a result; the latter two are there of several samples."""
-
-
-class Archiving:
-    """Makes one archive at a time, and of each user one is in the line: who asks for many, or again
-    and again, holds another up by one."""
-
-    def __init__(self) -> None:
-        self._one = CapacityLimiter(1)
-        self._own: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-
-    async def made(self, user: str, make: Callable[[], BytesIO]) -> BytesIO:
-        """What a call returns that makes an archive."""
-        async with self._own.setdefault(user, asyncio.Lock()):
-            return await to_thread.run_sync(make, limiter=self._one)
 
 
 class JobStore:
@@ -140,7 +127,7 @@ class JobStore:
     ) -> None:
         self.queue, self.keep_seconds, self.fetch_seconds = queue, keep_seconds, fetch_seconds
         self.results = results or Quota("results", 512 << 20)
-        self._archiving = Archiving()
+        self._archiving, self._sending = SharedThreads(1), SharedThreads(_SENDING)
         # No cache of cachetools: those count from when something is put in, a result's life begins
         # when its job has ended; and what is forgotten here gives its room back.
         self._entries: dict[str, Entry] = {}
@@ -178,7 +165,7 @@ class JobStore:
             claim.release()
             raise
         entry = Entry(job, generation, owner, model, warnings, key, claim, self.fetch_seconds)
-        entry.archiving = self._archiving
+        entry.archiving, entry.sending = self._archiving, self._sending
         holds = claim.held_by_another()
 
         def ended() -> None:

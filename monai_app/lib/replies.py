@@ -11,7 +11,7 @@ import io
 import json
 import weakref
 import zipfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -53,7 +53,7 @@ class VolumeReply(StreamingResponse):
     ) -> None:
         if length is not None:
             headers = {**headers, "Content-Length": str(length)}
-        super().__init__(body, headers=headers)
+        super().__init__(_made(body, entry), headers=headers)
         self._entry, self._kind = entry, kind
         self._held = entry.claim.held_by_another()
 
@@ -67,6 +67,13 @@ class VolumeReply(StreamingResponse):
         await super().stream_response(send)
         if self._kind is not None:
             self._entry.was_fetched(self._kind)
+
+
+async def _made(pieces: Iterator[bytes], entry: Entry) -> AsyncIterator[bytes]:
+    """The pieces, made in turn with those of other replies: compressing one takes 10 ms."""
+    make = partial(next, pieces, None)
+    while (piece := await entry.sending.do(entry.claim.user, make)) is not None:
+        yield piece
 
 
 async def result_reply(entry: Entry, kind: str, file_format: str) -> VolumeReply:
@@ -145,7 +152,7 @@ async def _pieces(entry: Entry, kind: str, file_format: str) -> tuple[Iterator[b
     if file_format != "dicom":
         description = f"XR2MRI {NOTICE} seed {generated.record.get('seed')}"
         return _volume(getattr(generated, kind), generated.affine, file_format, description)
-    archive = await entry.archiving.made(entry.claim.user, partial(_archive, entry))
+    archive = await entry.archiving.do(entry.claim.user, partial(_archive, entry))
     return _read(archive), archive.getbuffer().nbytes
 
 

@@ -362,10 +362,10 @@ def studies_router(studies: ReadOnlyStudies) -> APIRouter:
     async def ids(request: Request, output: Literal["all", "stats", "train"] = "stats") -> Any:
         account = account_of(request)
         if output == "all":
-            text = await studies.in_thread(account, studies.listed)
+            text = await studies.threads.do(account, studies.listed)
             return Response(text, media_type=Json.media_type)
         reply = studies.status if output == "stats" else studies.datalist
-        return await studies.in_thread(account, reply)
+        return await studies.threads.do(account, reply)
 
     @router.get("/image", summary="An image, as it lies in the folder")
     @allowed(Role.USER)
@@ -385,11 +385,11 @@ def studies_router(studies: ReadOnlyStudies) -> APIRouter:
                 ) from None
 
         account = account_of(request)
-        file, size = await studies.in_thread(account, find)
+        file, size = await studies.threads.do(account, find)
 
         async def pieces() -> AsyncIterator[bytes]:
             left = size
-            while piece := await studies.in_thread(account, partial(file.read, min(left, _PIECE))):
+            while piece := await studies.threads.do(account, partial(file.read, min(left, _PIECE))):
                 left -= len(piece)
                 yield piece
 

@@ -115,7 +115,7 @@ class Sources:
         asks = chosen.file is None and not chosen.session_id and chosen.image
         if asks:
             account = str(request.scope.get("xr2mri.account", ""))
-            asked = self.studies.in_thread(account, call)
+            asked = self.studies.threads.do(account, call)
         else:
             asked = to_thread.run_sync(call, limiter=self._threads)
         work = asyncio.ensure_future(asked)

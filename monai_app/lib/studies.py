@@ -17,21 +17,19 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
-from weakref import WeakValueDictionary
+from typing import Any, NoReturn
 
-from anyio import CapacityLimiter, to_thread
 from monailabel.interfaces.datastore import Datastore
 from pydicom import Dataset
 
 from monai_app.lib.folder_tree import FolderTree
 from monai_app.lib.json_text import Json
+from monai_app.lib.threads import SharedThreads
 from xr2mri_core.errors import InputError, OutputError
 from xr2mri_core.transforms.radiograph_file import ENDINGS
 
 log = logging.getLogger("xr2mri")
 
-T = TypeVar("T")
 Source = Path | bytes
 SUFFIXES = (*ENDINGS, "")
 _NO_PICTURES = ("dicomdir", "lockfile", "version", "readme", "license", "autorun")
@@ -45,25 +43,9 @@ class ReadOnlyStudies(Datastore):
     """Threads that ask for images; files that are sent have threads of their own."""
 
     @cached_property
-    def limiter(self) -> CapacityLimiter:
-        """Limiter of the threads that ask for images: slow studies hold up these alone."""
-        return CapacityLimiter(self.at_once)
-
-    @cached_property
-    def _shares(self) -> WeakValueDictionary[str, CapacityLimiter]:
-        """What each user may have of them; forgotten when nobody waits for it."""
-        return WeakValueDictionary()
-
-    async def in_thread(self, account: str, call: Callable[[], T]) -> T:
-        """Do what asks for images, or reads one, in a thread of these, of which one user has half.
-
-        Args:
-            account: user who is counted.
-            call: what to do.
-        """
-        half = max(1, int(self.limiter.total_tokens) // 2)
-        async with self._shares.setdefault(account, CapacityLimiter(half)):
-            return await to_thread.run_sync(call, limiter=self.limiter)
+    def threads(self) -> SharedThreads:
+        """What asks for images, or reads one, is done there: slow studies hold up these alone."""
+        return SharedThreads(self.at_once)
 
     def radiograph(self, image_id: str, instance: str | None, view: str | None) -> Source | None:
         """Where an image is.

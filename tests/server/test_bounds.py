@@ -305,7 +305,8 @@ def test_replies_that_nobody_reads_hold_one_volume_and_end(bounded):
         deaf.append(one)
     time.sleep(2)
     assert memory(bounded) - before < 16 * 6.5 / 2, "each has a copy"
-    time.sleep(5)
+    server = psutil.Process(bounded.process.pid)
+    until(lambda: not [c for c in server.net_connections("tcp") if c.status == "ESTABLISHED"])
     for one in deaf:
         one.settimeout(30)
         received = 0

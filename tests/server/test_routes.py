@@ -13,11 +13,13 @@ import zipfile
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from anyio import to_thread
 from dicom_samples import bilateral_film, write_dicom
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -26,13 +28,14 @@ from samples import draw_knee
 from starlette.routing import Mount
 from waiting import until, until_state
 
-from monai_app.lib.jobs import Archiving, Entry, Key
+from monai_app.lib.jobs import Entry, Key
 from monai_app.lib.json_text import Json
 from monai_app.lib.parameters import GenerationParameters
-from monai_app.lib.quotas import Quota
-from monai_app.lib.replies import partial_reply
+from monai_app.lib.quotas import Claim, Quota
+from monai_app.lib.replies import VolumeReply, partial_reply
 from monai_app.lib.routes import info_router, mount
 from monai_app.lib.tasks import KneeMRITask
+from monai_app.lib.threads import SharedThreads
 from xr2mri_core.geometry import volume_affine
 from xr2mri_core.phantom.dicom import write_radiograph_dicom
 from xr2mri_core.reading import prepare_radiograph
@@ -717,14 +720,44 @@ def test_one_users_archives_stand_in_the_line_once():
         return io.BytesIO()
 
     async def ask():
-        archiving = Archiving()
-        many = [archiving.made("ann", partial(make, f"ann {n}")) for n in range(5)]
+        archiving = SharedThreads(1)
+        many = [archiving.do("ann", partial(make, f"ann {n}")) for n in range(5)]
         tasks = [asyncio.ensure_future(one) for one in many]
         await asyncio.sleep(0)
-        await asyncio.gather(*tasks, archiving.made("bob", partial(make, "bob")))
+        await asyncio.gather(*tasks, archiving.do("bob", partial(make, "bob")))
 
     asyncio.run(ask())
     assert order.index("bob") == 1 and len(order) == 6
+
+
+def test_replies_that_take_long_to_make_hold_up_no_other_work():
+    """60 volumes as NRRD, which is compressed, held all threads: another's upload took 139 s."""
+    hold, making = threading.Event(), []
+
+    def pieces(who):
+        making.append(who)
+        hold.wait(20)
+        yield b"x"
+
+    async def sent(who, sending):
+        entry = SimpleNamespace(claim=Claim(Quota("results", 1), who), sending=sending)
+        reply = VolumeReply(entry, pieces(who), 1, {})
+        return b"".join([piece async for piece in reply.body_iterator])
+
+    async def ask():
+        sending = SharedThreads(4)
+        many = [asyncio.ensure_future(sent("ann", sending)) for _ in range(50)]
+        while len(making) < 2:
+            await asyncio.sleep(0.01)
+        many.append(asyncio.ensure_future(sent("bob", sending)))
+        assert await asyncio.wait_for(to_thread.run_sync(lambda: "done"), 5) == "done"
+        while "bob" not in making:
+            await asyncio.sleep(0.01)
+        assert making == ["ann", "ann", "bob"]
+        hold.set()
+        assert set(await asyncio.gather(*many)) == {b"x"}
+
+    asyncio.run(asyncio.wait_for(ask(), 60))
 
 
 def test_a_request_sent_again_is_the_same_job(client, knee, gate, service):
