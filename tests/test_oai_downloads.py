@@ -216,6 +216,25 @@ def test_a_series_that_lies_there_twice_is_taken_once(phantoms, unlisted):
     assert any("lie there twice" in note for note in found.notes)
 
 
+def test_series_that_share_a_uid_are_no_copies(phantoms, unlisted):
+    """Programs that take names out of files give many of them the same."""
+    for path in sorted((unlisted / "00m/0.C.2" / SECOND).glob("*/*/001")):
+        rewrite(path, SeriesInstanceUID="1.2.3")
+    found = read_release([unlisted], [unlisted])
+    assert known(found.series) == listed(phantoms)
+
+
+def test_a_participant_whose_series_have_no_name_stands_in_the_table(unlisted, tmp_path):
+    for path in sorted((unlisted / "00m/0.C.2" / SECOND).glob("*/*/001")):
+        rewrite(path, SeriesDescription="", ProtocolName="", StudyDescription="KNEE")
+    index(unlisted, unlisted, tmp_path / "out")
+    rows = excluded(tmp_path / "out")
+    for side in "RL":
+        row = rows[f"{SECOND}-V00-{side}"]
+        assert (row["step"], row["reason"]) == ("list", "no series is named as a knee's")
+    assert all(SECOND not in case for case in cases(tmp_path / "out"))
+
+
 def test_links_and_spaces_are_followed_and_circles_are_not(phantoms, unlisted, tmp_path):
     root = tmp_path / "my downloads (2)" / "Package_1201234"
     root.mkdir(parents=True)

@@ -20,9 +20,12 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
 )
+from samples import draw_knee
 
 from xr2mri_core.errors import RadiographError
+from xr2mri_core.transforms.radiograph import radiograph_transforms
 from xr2mri_core.transforms.radiograph_file import RadiographFile, open_radiograph, read_stream
+from xr2mri_core.transforms.white_frame import NOTE, inside_of
 
 KNEE = knee_pixels(80, 64)
 EIGHT = (KNEE >> 4).astype(np.uint8)
@@ -164,6 +167,42 @@ def test_metaimage_may_name_its_directions():
     assert (
         read("AnatomicalOrientation = LAI", "TransformMatrix = 1 0 0 0 1 0 0 0 1") == KNEE
     ).all()
+
+
+# --- white around the picture ---------------------------------------------------------------------
+
+
+def chained(picture: NDArray[Any]) -> tuple[NDArray[Any], list[str]]:
+    done = radiograph_transforms(96)({"radiograph": picture, "box": (0, 0, 96, 96)})
+    return np.asarray(done["radiograph"])[0], done["radiograph_info"]["warnings"]
+
+
+@pytest.mark.parametrize("edges", ["top", "bottom", "left", "right", "top left bottom right"])
+def test_white_strips_become_dark(edges):
+    """Else they are the white of the grey scale, and the knee is a part of it."""
+    knee = draw_knee(96).astype(np.float32)
+    white, dark = knee.copy(), knee.copy()
+    for edge in edges.split():
+        rows = {"top": slice(0, 14), "bottom": slice(-14, None)}.get(edge, slice(None))
+        columns = {"left": slice(0, 14), "right": slice(-14, None)}.get(edge, slice(None))
+        white[rows, columns] = 255
+    dark[white == 255] = knee[white < 255].min()
+    found, notes = chained(white)
+    assert np.allclose(found, chained(dark)[0], atol=1e-6) and NOTE in notes
+    assert NOTE not in chained(dark)[1] and NOTE not in chained(knee)[1]
+
+
+def test_what_is_white_but_no_strip_is_left():
+    knee = draw_knee(96).astype(np.float32)
+    prosthesis, narrow, mostly = knee.copy(), knee.copy(), np.full_like(knee, 255)
+    prosthesis[60:, 30:66] = 255  # down to the edge
+    narrow[:, 1:95] = 255
+    mostly[40:56] = knee[40:56]
+    for picture in (prosthesis, narrow, mostly, knee):
+        assert inside_of(picture) == (slice(0, 96), slice(0, 96))
+    tiny = np.full((4, 4), 255.0)
+    tiny[1] = 0
+    assert inside_of(tiny) == (slice(0, 4), slice(0, 4))
 
 
 # --- how values are stored ------------------------------------------------------------------------

@@ -305,7 +305,7 @@ def _from_headers(
     repeated = 0
     only = wanted[0] if len(wanted) == 1 else ""
     for item in found:
-        same = item.uid, item.participant, item.date
+        same = item.uid, item.participant, item.date, item.description, item.barcode
         if item.uid and seen.setdefault(same, item.path) != item.path:
             repeated += 1
             continue

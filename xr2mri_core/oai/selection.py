@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field, replace
 
-from xr2mri_core.errors import FeatureError, ReleaseError
+from xr2mri_core.errors import FeatureError, ReleaseError, shown
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.oai.people import People, Person
 from xr2mri_core.oai.readings import Knee, Reading
@@ -134,9 +134,24 @@ def select_knees(
     for knee in sorted(lost.keys() - series.keys()):
         item = lost[knee][0]
         selection.excluded.append(Excluded(knee, "list", item.reason, item.detail))
+    selection.excluded += _nameless(release.series, readings, lost.keys() | series.keys())
     selection.excluded.sort(key=lambda item: item.knee)
     selection.unknown = [item for item in release.unusable if not item.sides]
     return selection
+
+
+def _nameless(
+    series: Iterable[Series], readings: Mapping[Knee, Reading], known: Collection[Knee]
+) -> list[Excluded]:
+    """The knees that were read, and of whose visit no series is named as a knee's are."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for item in series:
+        names.setdefault((item.participant, item.visit), []).append(item.description)
+    return [
+        Excluded(knee, "list", "no series is named as a knee's", shown("; ".join(names[knee[:2]])))
+        for knee in readings
+        if knee[:2] in names and knee not in known
+    ]
 
 
 def _lost(unusable: Iterable[Unusable]) -> dict[Knee, list[Unusable]]:

@@ -50,12 +50,16 @@ def spacing_of_header(header: Dataset) -> tuple[tuple[float, float] | None, Note
         if min(ratios) < 1 / _SAME or max(ratios) > _MAGNIFIED:
             taken = "ImagerPixelSpacing" if sum(ratios) >= 2 else "PixelSpacing"
             other = "PixelSpacing" if taken == "ImagerPixelSpacing" else "ImagerPixelSpacing"
-            here, there = (" x ".join(f"{s:g}" for s in found[k]) for k in (taken, other))
+            here, there = (_in_words(found[keyword]) for keyword in (taken, other))
             notes.append(
                 f"{named(taken)} of {here} mm and {named(other)} of {there} mm cannot both be "
                 "true: the larger is taken; check the crop"
             )
     return found[taken], tuple(notes)
+
+
+def _in_words(spacing: tuple[float, float]) -> str:
+    return " x ".join(f"{step:g}" for step in dict.fromkeys(spacing))
 
 
 def aspect_of_header(header: Dataset) -> tuple[float, Notes]:
@@ -86,7 +90,7 @@ def aspect_notes(header: Dataset, spacing: tuple[float, float]) -> Notes:
         return ()
     return (
         f"the DICOM file contradicts itself: by {named('PixelAspectRatio')} a pixel is {aspect:g} "
-        f"times as tall as wide, its spacing is {spacing[0]:g} x {spacing[1]:g} mm: the spacing is "
+        f"times as tall as wide, its spacing is {_in_words(spacing)} mm: the spacing is "
         "taken; check that the knee is not squeezed",
     )
 

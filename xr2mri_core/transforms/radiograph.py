@@ -32,6 +32,7 @@ from xr2mri_core.transforms.steps import (
     RightKneeFramed,
     Step,
 )
+from xr2mri_core.transforms.white_frame import DarkStripsd
 
 if TYPE_CHECKING:
     from xr2mri_core.transforms.compose import TypedCompose
@@ -59,6 +60,8 @@ def radiograph_steps(
 ) -> list[Step]:
     """The chain file -> bone bright -> crop -> resize -> [-1, 1] -> right-knee frame, by steps.
 
+    White strips at the edges of the crop become dark, see `white_frame`.
+
     To be done one after the other, without MONAI: see `radiograph_transforms`.
 
     Args:
@@ -74,6 +77,7 @@ def radiograph_steps(
         LoadRadiographd(keys, detached),
         PositiveRadiographd(keys, locate, CropRadiographd(keys)),
         CropRadiographd(keys),
+        DarkStripsd(keys),
         ResizePicturesd(keys, size),
         NormalizeRadiographd(keys),
         RightKneeFramed(keys),
