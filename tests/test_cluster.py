@@ -107,6 +107,11 @@ def test_a_piece_that_kills_its_workers_is_told(cluster):
     try:
         with pytest.raises(OutputError, match=r"what shoots has killed 1 worker.*is kept"):
             list(each_done(shot, range(3, 4), 1, "shoots", scheduler=cluster.scheduler_address))
+        told = each_done(
+            shot, range(3, 4), 1, "shoots", scheduler=cluster.scheduler_address,
+            lost=lambda item, why: (item, why[:26]),
+        )  # fmt: skip
+        assert list(told) == [(3, "a process that shoots was ")]
     finally:
         cluster.scheduler.allowed_failures = usual
 

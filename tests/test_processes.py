@@ -62,7 +62,15 @@ def test_what_a_killed_process_was_doing_is_done_again(tmp_path, caplog):
 def test_an_item_that_kills_every_process_ends_the_run_with_a_remedy(monkeypatch):
     monkeypatch.setattr("xr2mri_core.processes._MOST_DEATHS", 2)
     with pytest.raises(OutputError, match=r"that shoots was killed 2 times.*fewer processes"):
-        list(each_done(shot, range(6), 2, "shoots"))
+        list(each_done(shot, range(3, 4), 2, "shoots"))
+
+
+def test_an_item_that_kills_costs_itself_alone_where_that_has_a_result(monkeypatch):
+    """What was under way beside it is not taken for it: suspects are tried one by one."""
+    monkeypatch.setattr("xr2mri_core.processes._MOST_DEATHS", 2)
+    done = list(each_done(shot, range(2, 5), 2, "shoots", lost=lambda item, why: (item, why)))
+    why = "a process that shoots was killed 2 times with it, probably for want of memory"
+    assert sorted(done, key=str) == sorted([2, 4, (3, why)], key=str)
 
 
 def test_the_processes_end_when_the_generator_is_closed():

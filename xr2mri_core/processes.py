@@ -88,6 +88,7 @@ def each_done(
     jobs: int,
     doing: str,
     scheduler: str | None = None,
+    lost: Callable[[Item, str], Result] | None = None,
 ) -> Generator[Result, None, None]:
     """Yield ``work(item)`` of every item as it gets done: here, in processes, or on a cluster.
 
@@ -96,8 +97,9 @@ def each_done(
     process. Close the generator (`contextlib.closing`) to end the processes early.
 
     An item whose process dies, or whose worker on a cluster does, is done again by another, so work
-    has to be such that a second time changes nothing; the fourth death with the same item is the
-    end. Workers of a cluster read and write files themselves, under the same paths.
+    has to be such that a second time changes nothing. It is given up after four deaths, of which
+    all but the first were its own: it was alone then. Workers of a cluster read and write files
+    themselves, under the same paths.
 
     Args:
         work: a function of a module, or a partial of one.
@@ -106,9 +108,10 @@ def each_done(
         doing: what a process does, for the error, e.g. "makes phantoms".
         scheduler: address of a Dask scheduler, ``tcp://host:8786``, whose workers take the place of
             the processes; ``jobs`` is passed over.
+        lost: ``lost(item, why)`` takes the place of the result of an item that is given up.
 
     Raises:
-        OutputError: processes were killed again and again, or the scheduler was lost.
+        OutputError: an item is given up, and there is no ``lost``; or the scheduler was lost.
         InputError: there is no such scheduler, or its workers have another version.
     """
     piece = _Piece(work, __version__)
@@ -124,8 +127,10 @@ def each_done(
     with pool:
         while True:
             room = max(0, pool.room() - len(waiting))
-            given, again = again[:room], again[room:]
-            given += islice(rest, room - len(given))
+            if again:  # each by itself: one of them may be what kills
+                given, again = ([], again) if waiting else (again[:1], again[1:])
+            else:
+                given = list(islice(rest, room))
             try:
                 while given:
                     waiting[pool.executor.submit(piece, given[0].item)] = given[0]
@@ -135,13 +140,15 @@ def each_done(
             if not (waiting or again):
                 return
             finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            broken = not waiting or any(_is_lost(future) for future in finished)
+            broken = not waiting or any(_is_broken(future) for future in finished)
             if broken:  # whatever was under way is lost with the one
                 finished, _ = wait(waiting)
             for future in finished:
                 one = waiting.pop(future)
-                if _is_lost(future):
-                    again.append(one.after(future))
+                if _is_broken(future) and one.deaths + 1 < _MOST_DEATHS:
+                    again.append(_Given(one.item, one.deaths + 1))
+                elif lost is not None and pool.has_given_up(future):
+                    yield lost(one.item, _GIVEN_UP.format(doing, _MOST_DEATHS))
                 else:
                     yield future.result()
             if broken:
@@ -150,6 +157,7 @@ def each_done(
 
 _MOST_DEATHS = 4
 """Of processes with the same item; as many as Dask takes."""
+_GIVEN_UP = "a process that {} was killed {} times with it, probably for want of memory"
 
 
 @dataclass(frozen=True)
@@ -159,14 +167,8 @@ class _Given(Generic[Item]):
     item: Item
     deaths: int = 0
 
-    def after(self, lost: Future[Any]) -> _Given[Item]:
-        """The same after one more death, of which the last is raised."""
-        if self.deaths + 1 == _MOST_DEATHS:
-            lost.result()
-        return _Given(self.item, self.deaths + 1)
 
-
-def _is_lost(future: Future[Any]) -> bool:
+def _is_broken(future: Future[Any]) -> bool:
     return isinstance(future.exception(), BrokenExecutor)
 
 
@@ -231,6 +233,10 @@ class _Processes:
         self.executor.shutdown(wait=True)
         self.executor = self._make()
 
+    def has_given_up(self, future: Future[Any]) -> bool:
+        """Whether an item has killed its processes."""
+        return _is_broken(future)
+
     def room(self) -> int:
         """How many items may be under way at once."""
         return self._jobs
@@ -281,6 +287,12 @@ class _Cluster:
 
     def begin_again(self) -> None:
         """Dask does that by itself."""
+
+    def has_given_up(self, future: Future[Any]) -> bool:
+        """Whether an item has killed its workers."""
+        from distributed.scheduler import KilledWorker
+
+        return isinstance(future.exception(), KilledWorker)
 
     def __enter__(self) -> None: ...
 

@@ -135,7 +135,8 @@ def generate_cohort(
     report = progress or (lambda done, total, name: None)
     report(0, len(knees), "generate")
     try:
-        done = each_done(some, groups, min(jobs, len(groups)), "generates", scheduler=scheduler)
+        processes = min(jobs, len(groups))
+        done = each_done(some, groups, processes, "generates", scheduler=scheduler, lost=_lost)
         with closing(done):
             for row in chain.from_iterable(done):
                 if row.status != KEPT:
@@ -223,6 +224,11 @@ class _Knees:
         own = {"radiograph": knee.radiograph.name, "laterality": knee.laterality, "box": knee.box}
         content = {**entry, **own, **asdict(condition), **self.settings}
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _lost(jobs: Sequence[tuple[CohortKnee, Row | None]], why: str) -> list[Row]:
+    """Rows of knees that have killed whoever worked on them."""
+    return [Row(knee.name, str(knee.radiograph), error=why) for knee, _ in jobs]
 
 
 def _check_there(path: Path) -> None:
