@@ -306,7 +306,7 @@ def _functions(packages: tuple[str, ...]) -> list[FunctionType]:
     """Functions and methods of loaded modules, each once."""
     found: dict[int, FunctionType] = {}
     for name, module in list(sys.modules.items()):
-        if not name.startswith(packages):
+        if not f"{name}.".startswith(tuple(f"{package}." for package in packages)):
             continue
         scopes = [module, *(one for one in vars(module).values() if isinstance(one, type))]
         for one in [value for scope in scopes for value in vars(scope).values()]:
