@@ -6,12 +6,14 @@ the disk.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EISDIR
 from pathlib import Path
 from shutil import rmtree
+from typing import Any
 from uuid import uuid4
 
 from xr2mri_core.errors import OutputError
@@ -178,14 +180,17 @@ def append_line(path: Path | str, line: str, errors: str = "strict") -> None:
         file.write(line.encode("utf-8", errors) + b"\n")
 
 
-def lines_of(path: Path | str) -> list[str]:
-    """What `append_line` wrote; nothing where there is no file. What is no text is replaced.
+def records_of(path: Path | str) -> Iterator[Any]:
+    """The lines of JSON that `append_line` wrote, read; nothing where there is no file.
 
-    Only its own line ends count: `str.splitlines` also ends a line where a name has U+2028 in it.
+    What is no text is replaced, and half a line, which a killed program left, is passed over. Only
+    its own line ends count: `str.splitlines` also ends a line where a name has U+2028 in it.
     """
     path = Path(path)
     text = path.read_bytes().decode("utf-8", "replace") if path.is_file() else ""
-    return [line for line in text.split("\n") if line]
+    for line in text.split("\n"):
+        with suppress(ValueError):
+            yield json.loads(line)
 
 
 def write_text(path: Path | str, text: str) -> None:

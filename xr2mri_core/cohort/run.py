@@ -17,7 +17,7 @@ from xr2mri_core.bundle import digest
 from xr2mri_core.cohort.knees import CohortKnee
 from xr2mri_core.condition import Condition
 from xr2mri_core.errors import Cancelled, InputError, OutputError, WeightsError
-from xr2mri_core.files import append_line, atomic_files, lines_of
+from xr2mri_core.files import append_line, atomic_files, records_of
 from xr2mri_core.processes import each_done
 from xr2mri_core.request import KNOBS, GenerationRequest
 from xr2mri_core.tables import write_csv
@@ -272,11 +272,11 @@ def _append(path: Path, row: Row) -> None:
 
 
 def _read_journal(path: Path) -> dict[str, Row]:
-    """Name -> its last row; a line that an interrupted run left half-written is passed over."""
+    """Name -> its last row; what is no row is passed over."""
     rows: dict[str, Row] = {}
-    for line in lines_of(path):
+    for record in records_of(path):
         try:
-            row = Row(**json.loads(line))
+            row = Row(**record)
         except (ValueError, TypeError):
             continue
         rows[row.name] = row

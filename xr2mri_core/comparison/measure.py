@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -30,7 +29,7 @@ from xr2mri_core.evaluation.metrics import Reference
 from xr2mri_core.evaluation.planes import coherence, in_planes
 from xr2mri_core.evaluation.readers import Grader, Segmenter, structure_scores, structures_of
 from xr2mri_core.evaluation.truth import frame_slices, read_slices
-from xr2mri_core.files import append_line, lines_of, whole_file
+from xr2mri_core.files import append_line, records_of, whole_file
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.request import GenerationRequest
 from xr2mri_core.volume import GeneratedVolume
@@ -108,10 +107,7 @@ class Lines:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rows: list[dict[str, Any]] = []
-        for line in lines_of(path):
-            with suppress(ValueError):  # the last line of a killed run
-                self.rows.append(json.loads(line))
+        self.rows: list[dict[str, Any]] = list(records_of(path))
 
     def find(self, **key: Any) -> dict[str, Any] | None:
         """The newest line with these entries."""

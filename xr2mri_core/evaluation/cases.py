@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from xr2mri_core import __version__
 from xr2mri_core.bundle import digest
-from xr2mri_core.files import append_line, check_writable, lines_of
+from xr2mri_core.files import append_line, check_writable, records_of
 from xr2mri_core.processes import each_done
 from xr2mri_core.progress import Progress
 
@@ -95,11 +95,7 @@ def of_each_case(
 
 def _earlier(folder: Path) -> dict[int, dict[str, Any]]:
     """Number of a case -> what an earlier run has kept of it, its files too."""
-    rows: dict[int, dict[str, Any]] = {}
-    for line in lines_of(folder / _JOURNAL):
-        with suppress(ValueError):  # the last line of a killed run
-            row = json.loads(line)
-            rows[row["index"]] = row
+    rows = {row["index"]: row for row in records_of(folder / _JOURNAL)}
     return {
         index: row
         for index, row in rows.items()

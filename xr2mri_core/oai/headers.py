@@ -24,6 +24,7 @@ from typing import IO, Any
 from pydicom import Dataset, dcmread
 
 from xr2mri_core.errors import shown
+from xr2mri_core.files import records_of
 from xr2mri_core.oai.dicom_files import (
     begins_as_dicom,
     is_bare,
@@ -259,11 +260,8 @@ class _Cache:
         self._path = path
         self._stream: IO[str] | None = None
         self._known: dict[str, dict[str, Any]] = {}
-        if path is None or not path.is_file():
-            return
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            with suppress(ValueError, TypeError, KeyError):  # cut off by a stop
-                record = json.loads(line)
+        for record in records_of(path) if path else ():
+            with suppress(TypeError, KeyError):
                 if record["version"] == VERSION:
                     self._known[record["path"]] = record
 
