@@ -83,6 +83,11 @@ class KneeMRIGenerator:
         self.device = usable_device(device)
         self.model = model.to(self.device).to(memory_format=torch.channels_last).eval()
         self.model.requires_grad_(False)
+        if self.device.type == "cpu" and precision == "bf16":
+            # There torch's group norm of small maps is 5 to 14 times slower with channels last.
+            for part in (model.unet, model.regression):
+                if part is not None:
+                    part.to(memory_format=torch.contiguous_format)
         self.scheduler, self.settings = scheduler, dict(settings)
         self.algorithm = Algorithm2(self.model, scheduler, self.device, precision)
         self.origin = dict(origin or {})
