@@ -18,6 +18,7 @@ from xr2mri_core.errors import WeightsError
 from xr2mri_core.evaluation import calibration, distribution, perceptual, readers
 from xr2mri_core.features import VARIABLES
 from xr2mri_core.phantom.tissues import Tissue
+from xr2mri_core.training.cache import from_bytes
 
 
 @pytest.fixture
@@ -114,13 +115,31 @@ def test_a_grader_finds_a_cyst_and_on_which_side(random):
         items.append({"features": {"V00XRCYTM": medial, "V00XRCYTL": lateral}})
     cache = _Cache({"slices": slices.clip(0, 255).astype(np.uint8)}, items)
     torch.manual_seed(0)
-    grader = readers.Grader((8, 16, 16))
+    grader = readers.Grader((8, 16, 16, 16))
     readers.train_grader(grader, cache, steps=60)
     scores = np.stack([grader.grade(volume / 255) for volume in cache.arrays["slices"]])
     truth = np.stack([readers.presence(item["features"]) for item in items])
     area = readers.feature_auc(scores, truth)
     assert area["V00XRCYTM"] > 0.95 and area["V00XRCYTL"] > 0.95
     assert np.isnan(area["V00XRKL"])
+
+
+def test_label_maps_teach_a_grader_where_a_finding_is(random):
+    labels = np.full((8, 3, 64, 64), int(Tissue.MUSCLE), np.uint8)
+    for case, (row, column) in enumerate(random.integers([[16, 0]], [[42, 58]], (8, 2))):
+        labels[case, case % 3, row : row + 6, column : column + 6] = Tissue.CYST
+    slices = random.normal(90, 6, labels.shape) + 120 * (labels == Tissue.CYST)
+    slices = slices.clip(0, 255).astype(np.uint8)
+    torch.manual_seed(0)
+    items = [{"features": {}}] * 8  # nobody graded them: only places are left to learn from
+    grader = readers.Grader((8, 16, 16, 16))
+    readers.train_grader(grader, _Cache({"slices": slices, "labels": labels}, items), steps=60)
+    cysts = readers.FINDINGS.index(Tissue.CYST)
+    seen = [grader(from_bytes(readers.joint_crop(v))[:, None])[1] for v in slices]
+    found, where = torch.cat(seen)[:, cysts] > 0, torch.cat([readers.places_of(v) for v in labels])
+    assert where.sum() == where[:, cysts].sum() >= 8
+    right = (found & where[:, cysts].bool()).sum()
+    assert right > 0.8 * where.sum() and right > 0.4 * found.sum()
 
 
 def test_area_under_the_curve_is_the_share_of_pairs_in_order(random):

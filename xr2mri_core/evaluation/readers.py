@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ from xr2mri_core.training import SliceCache
 from xr2mri_core.training.cache import from_bytes
 
 logger = logging.getLogger("xr2mri")
+Number = TypeVar("Number", bound=np.generic)
 
 STRUCTURES: dict[str, tuple[Tissue, ...]] = {
     "femur": (Tissue.TRABECULAR_MARROW,),
@@ -49,7 +50,20 @@ STRUCTURES: dict[str, tuple[Tissue, ...]] = {
 PRESENT = {name.name: (2 if name.name == "V00XRKL" else 1) for name in VARIABLES}
 """Variable -> lowest grade that counts as present (Kellgren-Lawrence: radiographic OA, 2)."""
 
+FINDINGS = (
+    Tissue.OSTEOPHYTE,
+    Tissue.SCLEROSIS,
+    Tissue.CYST,
+    Tissue.CHONDROCALCINOSIS,
+    Tissue.ATTRITION_GAP,
+)
+"""Labels whose places teach the `Grader`."""
+
 _AT_ONCE = 10  # slices in one pass
+_SIGNS = 32  # what else the grader may look for
+_CELL = 8  # pixels of a place of the grader
+_SEEN = 0.04  # share of a cell's pixels from which on a finding is there
+_RARE = 8.0  # weight of a cell with a finding against one without
 
 
 def structures_of(labels: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
@@ -89,37 +103,51 @@ class Grader(nn.Module):
     """Volume -> is each of the 19 features present? Slices are looked at alone; the best counts.
 
     A finding such as a cyst is seen in a few slices and in one place: convolutions find it, the
-    largest response over places and slices tells it.
+    largest response over slices and in each quarter of the joint (femur or tibia, medial or
+    lateral) tells it. From grades of whole volumes alone that is hardly learned, so where label
+    maps tell the place of `FINDINGS`, the network learns that, too.
 
     Args:
-        channels: widths; each layer halves the picture.
+        channels: widths; each layer but the last halves the picture.
     """
 
-    def __init__(self, channels: Sequence[int] = (16, 32, 48, 64)) -> None:
+    def __init__(self, channels: Sequence[int] = (24, 48, 64, 96)) -> None:
         super().__init__()
-        widths = [1, *channels]
         layers: list[nn.Module] = []
-        for before, after in pairwise(widths):
-            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1),
-                       nn.GroupNorm(8, after), nn.SiLU()]  # fmt: skip
-        self.look = nn.Sequential(*layers, nn.Conv2d(channels[-1], channels[-1], 3, padding=1))
-        self.side = 2  # medial and lateral are distinguished by where a response is
-        self.tell = nn.Linear(channels[-1] * (self.side + 1), len(VARIABLES))
+        for before, after in pairwise([1, *channels[:-1]]):
+            layers += _layer(before, after, stride=2)
+        layers += _layer(channels[-2], channels[-1])
+        layers += _layer(channels[-1], channels[-1], dilation=2)
+        self.look = nn.Sequential(*layers)
+        self.places = nn.Conv2d(channels[-1], len(FINDINGS), 1)
+        self.signs = nn.Conv2d(channels[-1], _SIGNS, 1)
+        self.tell = nn.Linear(4 * (len(FINDINGS) + _SIGNS) + _SIGNS, len(VARIABLES))
 
-    def forward(self, slices: Tensor) -> Tensor:
-        """One volume's slices (n, 1, H, W) in [-1, 1] -> logits (variables,)."""
-        seen = self.look(joint_crop(slices))
-        strongest = F.adaptive_max_pool2d(seen, (1, self.side)).amax(0)
-        return self.tell(torch.cat([strongest.flatten(), seen.mean((0, 2, 3))]))
+    def forward(self, slices: Tensor) -> tuple[Tensor, Tensor]:
+        """One volume's middle rows (n, 1, H, W) of `joint_crop`, in [-1, 1].
+
+        Returns:
+            Logits (variables,), and those of each of `FINDINGS` at places (n, findings, h/8, w/8).
+        """
+        seen = self.look(slices)
+        places, signs = self.places(seen), self.signs(seen)
+        strongest = F.adaptive_max_pool2d(torch.cat([places, signs], 1), 2).amax(0)
+        return self.tell(torch.cat([strongest.flatten(), signs.mean((0, 2, 3))])), places
 
     @torch.no_grad()
     def grade(self, slices: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """Slices (n, H, W) in [0, 1], right-knee frame -> scores (variables,)."""
         self.eval()
-        return self(torch.from_numpy(np.asarray(slices, np.float32))[:, None].mul(2).sub(1)).numpy()
+        middle = torch.from_numpy(joint_crop(np.asarray(slices, np.float32)))
+        return self(middle[:, None].mul(2).sub(1))[0].numpy()
 
 
-def joint_crop(slices: Tensor) -> Tensor:
+def _layer(before: int, after: int, stride: int = 1, dilation: int = 1) -> list[nn.Module]:
+    convolution = nn.Conv2d(before, after, 3, stride, padding=dilation, dilation=dilation)
+    return [convolution, nn.GroupNorm(8, after), nn.SiLU()]
+
+
+def joint_crop(slices: NDArray[Number]) -> NDArray[Number]:
     """The middle half of the rows (..., H, W), where all features are."""
     height = slices.shape[-2]
     return slices[..., height // 4 : height - height // 4, :]
@@ -187,12 +215,16 @@ def train_segmenter(
 
 
 def train_grader(network: nn.Module, slices: SliceCache, steps: int = 1500, seed: int = 0) -> float:
-    """Binary cross entropy of the features that were read, two volumes a step; the last loss."""
-    rng = np.random.default_rng(seed)
+    """Binary cross entropy of the features that were read, two volumes a step; the last loss.
+
+    Where the cache has label maps, that of where `FINDINGS` are is added.
+    """
+    rng, labels = np.random.default_rng(seed), slices.arrays.get("labels")
     present = np.stack([presence(item["features"]) for item in slices.items])
     with_prior = np.vstack([present, np.full(present.shape[1], 0.5)])
     rate = np.clip(np.nan_to_num(np.nanmean(with_prior, 0)), 0.05, 0.95)
     weight = torch.from_numpy((1 - rate) / rate).float()  # rare ones count as much as their absence
+    rare = torch.full((len(FINDINGS), 1, 1), _RARE)
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
     losses: list[float] = []
     network.train()
@@ -200,17 +232,31 @@ def train_grader(network: nn.Module, slices: SliceCache, steps: int = 1500, seed
         _cool(optimizer, 2e-3, step / steps)
         total = torch.zeros(())
         for case in rng.integers(len(slices), size=2):
-            pictures = _changed(from_bytes(slices.arrays["slices"][case]).unsqueeze(1), rng)
+            middle = joint_crop(slices.arrays["slices"][case])
+            logits, places = network(_changed(from_bytes(middle).unsqueeze(1), rng))
             truth, known = torch.from_numpy(present[case]).float(), ~np.isnan(present[case])
             if known.any():
                 chosen = torch.from_numpy(known)
                 total = total + F.binary_cross_entropy_with_logits(
-                    network(pictures)[chosen], truth[chosen], pos_weight=weight[chosen]
+                    logits[chosen], truth[chosen], pos_weight=weight[chosen]
+                )
+            if labels is not None:
+                where = places_of(labels[case])
+                total = total + 2 * F.binary_cross_entropy_with_logits(
+                    places, where, pos_weight=rare
                 )
         if total.requires_grad:
             _step(optimizer, total / 2)
             losses.append(float(total.detach()) / 2)
     return float(np.mean(losses[-50:])) if losses else float("nan")
+
+
+def places_of(labels: NDArray[np.integer[Any]]) -> Tensor:
+    """Label maps (n, H, W) -> is each of `FINDINGS` there? (n, findings, h, w), 0 or 1,
+    in cells of 8 pixels of the `joint_crop`."""
+    middle = torch.from_numpy(joint_crop(labels))
+    found = torch.stack([middle == int(tissue) for tissue in FINDINGS], 1).float()
+    return (F.avg_pool2d(found, _CELL) > _SEEN).float()
 
 
 def _changed(pictures: Tensor, rng: np.random.Generator) -> Tensor:
