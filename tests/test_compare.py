@@ -295,6 +295,19 @@ def test_a_failed_training_names_its_log(training_bundle, labelled_datalist, tmp
         training.train(METHODS["ldm"], setting)
 
 
+def test_of_a_chain_of_errors_the_first_is_told():
+    chain = """Traceback (most recent call last):
+      File "batches.py", line 1, in run
+    xr2mri_core.errors.TrainingError: slabs need every slice
+    The above exception was the direct cause of the following exception:
+    RuntimeError: Failed to instantiate component 'CaseBatches'
+     set '_mode_=debug' to enter the debugging mode."""
+    reason = training._reason(chain.replace("\n    ", "\n"))
+    assert reason == "xr2mri_core.errors.TrainingError: slabs need every slice"
+    assert training._reason("10 % done\nerror: the disk is full\n") == "error: the disk is full"
+    assert training._reason("Killed\n") == "Killed" and training._reason("") == "it said nothing"
+
+
 def test_more_test_cases_train_nothing_anew(labelled_datalist, tmp_path):
     def asked(**limits):
         return run._datalist(labelled_datalist, tmp_path, Plan(**limits)).read_bytes()

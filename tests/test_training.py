@@ -135,6 +135,11 @@ def test_slice_cache_is_found_again_and_not_when_a_file_changed(items, tmp_path,
     first = training.SliceCache.build(items[:2], tmp_path, 2, size=64, processes=1)
     monkeypatch.setattr(cache_module, "_prepare_case", None)
     assert training.SliceCache.build(items[:2], tmp_path, 2, size=64).folder == first.folder
+    folder = Path(items[0]["mri"]).parent
+    spelled = [
+        {**one, "mri": f"{folder}/../{folder.name}/{Path(one['mri']).name}"} for one in items
+    ]
+    assert training.SliceCache.build(spelled[:2], tmp_path, 2, size=64).folder == first.folder
     with pytest.raises(TypeError):  # other settings, another cache: it has to prepare
         training.SliceCache.build(items[:2], tmp_path, 3, size=64, processes=1)
     Path(items[0]["mri"]).touch()
@@ -503,6 +508,12 @@ def test_autoencoder_is_saved_with_a_measured_scale(slices, tmp_path):
         training.load_autoencoder(tiny("autoencoder"), tmp_path / "nowhere")
 
 
+def test_slabs_of_a_cache_that_lacks_slices_are_refused_by_the_option_that_mends_it(latents):
+    with pytest.raises(TrainingError, match="every slice") as told:
+        training.CaseBatches(latents, 3, 4, GUIDANCE.encode, slabs=True)
+    assert told.value.option == "cached_slices '$None'"
+
+
 def test_radiographs_are_encoded_once_a_case(latents):
     stage, seen = diffusion_stage(), []
     encode = stage.model.encode_radiograph
@@ -554,7 +565,7 @@ def test_a_perfect_prediction_gives_back_the_latent(kind):
     target = stage._target(z_0, epsilon, t)
     assert torch.allclose(clean_latent(stage.scheduler, z_t, target, t), z_0, atol=1e-6)
     stage.scheduler.register_to_config(prediction_type="sample")
-    with pytest.raises(ValueError, match="prediction_type"):
+    with pytest.raises(TrainingError, match="prediction_type"):
         stage._target(z_0, epsilon, t)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import shlex
 import shutil
 import subprocess
@@ -246,8 +247,16 @@ def _words(options: Mapping[str, Any]) -> list[str]:
 
 def _in_a_process(options: Mapping[str, Any], log_file: Path) -> None:
     with log_file.open("a", encoding="utf-8") as file:
+        begun = file.tell()
         command = [sys.executable, *_words(options)[1:]]
         status = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode
     if status:
-        last = log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-        raise TrainingError(f"a training failed: {' '.join(last)[:300]} (all of it: {log_file})")
+        said = log_file.read_bytes()[begun:].decode(errors="replace")
+        raise TrainingError(f"a training failed: {_reason(said)[:300]} (all of it: {log_file})")
+
+
+def _reason(said: str) -> str:
+    """The line of a failed command that tells why: of a chain of errors the first caused all."""
+    lines = said.strip().splitlines()
+    errors = [line for line in lines if re.match(r"error: |[\w.]*(Error|Exception)\b", line)]
+    return next(iter(errors or lines[-1:]), "it said nothing")

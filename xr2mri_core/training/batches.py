@@ -130,7 +130,7 @@ class CaseBatches(Dataset[Batch]):
             between two slices are mixed linearly. Needs all slices in the cache.
 
     Raises:
-        ValueError: slabs from a cache that lacks slices.
+        TrainingError: slabs from a cache that lacks slices, or with pixels.
     """
 
     def __init__(
@@ -151,9 +151,13 @@ class CaseBatches(Dataset[Batch]):
         if slabs:
             steps = np.diff(np.asarray(cache.arrays["depths"], np.float64), axis=1)
             if not np.allclose(steps, steps[:, :1], atol=1e-4):
-                raise ValueError("slabs need every slice of a case: give cached_slices: null")
+                raise TrainingError(
+                    "slabs need every slice of a case in the cache", option="cached_slices '$None'"
+                )
             if images:
-                raise ValueError("slabs have no pixels for slices in between: reconstruction: 0")
+                raise TrainingError(
+                    "slabs have no pixels for slices in between", option="reconstruction 0"
+                )
         self.augmentation = augmentation
         self.cases, self.slices = min(cases, len(cache)), min(slices, cache.slices_per_case)
         self.features = cache.features(encode)

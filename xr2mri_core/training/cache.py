@@ -167,13 +167,14 @@ class SliceCache(_Cache):
             processes: workers reading volumes; 1 reads in this process.
 
         Raises:
-            DatalistError: all slices are to be kept, and a case has more or fewer than the first.
+            DatalistError: no items, or all slices are to be kept, and a case has more or fewer than
+                the first.
             InputError: a radiograph or a volume cannot be used.
         """
         if not items:
-            raise ValueError("SliceCache: the split has no cases")
+            raise DatalistError("the split has no cases", option="datalist")
         settings = {"slices": slices_per_case, "size": size, "seed": seed}
-        identity = [{**item, "files": _file_stamps(item), **_demographics(item)} for item in items]
+        identity = [{**item, **_files(item), **_demographics(item)} for item in items]
         fingerprint = _digest([SLICES_VERSION, settings, identity])
         labelled = all(item.get("labels") for item in items)
         with _made_once(Path(root) / f"slices-{fingerprint}") as folder:
@@ -243,10 +244,18 @@ def _digest(content: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _file_stamps(item: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """Size and modification time of a case's files: a file made anew makes a new cache."""
-    stats = [Path(item[key]).stat() for key in ("radiograph", "mri", "labels") if item.get(key)]
-    return [(stat.st_size, stat.st_mtime_ns) for stat in stats]
+def _files(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A case's files, however their paths are spelled, with size and modification time.
+
+    A file made anew makes a new cache; a datalist in another folder does not.
+    """
+    names = [key for key in ("radiograph", "mri", "labels") if item.get(key)]
+    paths = {name: Path(item[name]).resolve() for name in names}
+    stats = [path.stat() for path in paths.values()]
+    return {
+        **{name: str(path) for name, path in paths.items()},
+        "files": [(stat.st_size, stat.st_mtime_ns) for stat in stats],
+    }
 
 
 @contextmanager

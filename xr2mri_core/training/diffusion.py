@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from xr2mri_core.diffusion import DepthNoise, Scheduler, build_scheduler, guided, sample
+from xr2mri_core.errors import TrainingError
 from xr2mri_core.networks import RadiographCode, XR2MRIModel
 from xr2mri_core.networks.model import METHOD
 from xr2mri_core.training.batches import Batch
@@ -170,7 +171,10 @@ class DiffusionStage(ConditionedStage):
             return epsilon
         if kind == "v_prediction":
             return self.scheduler.get_velocity(z_0, epsilon, t)
-        raise ValueError(f"prediction_type must be epsilon or v_prediction, got {kind!r}")
+        raise TrainingError(
+            f"prediction_type must be epsilon or v_prediction, got {kind!r}",
+            option="scheduler#prediction_type",
+        )
 
 
 def clean_latent(scheduler: Scheduler, z_t: Tensor, prediction: Tensor, t: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from xr2mri_core.errors import TrainingError
 from xr2mri_core.networks import Regression, XR2MRIModel
 from xr2mri_core.training.batches import Batch, to_device
 from xr2mri_core.training.conditions import (
@@ -38,7 +39,7 @@ class RegressionStage(ConditionedStage):
         power: power of the error that is minimised, 2 or 1.
 
     Raises:
-        ValueError: the model has no regression.
+        TrainingError: the model has no regression.
     """
 
     def __init__(
@@ -52,7 +53,10 @@ class RegressionStage(ConditionedStage):
         super().__init__(model, drop_variable, drop_features, drop_radiograph)
         self.power = power
         if model.regression is None:
-            raise ValueError("the model has no regression to train: add the overlay volume.yaml")
+            raise TrainingError(
+                "the model has no regression to train: add the overlay volume.yaml",
+                option="config_file",
+            )
         model.requires_grad_(False)
         model.regression.requires_grad_(True)
 
