@@ -79,7 +79,12 @@ def bundle_options(parser: argparse.ArgumentParser) -> None:
 
 def precision_option(parser: argparse.ArgumentParser) -> None:
     """Declare the option for the precision of the networks."""
-    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0])
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default=PRECISIONS[0],
+        help="bf16 is faster on a GPU, and on a CPU with AMX (default: fp32)",
+    )
 
 
 def generation_options(parser: argparse.ArgumentParser, kind: bool = True) -> None:
