@@ -48,6 +48,7 @@ from xr2mri_core.datalist import load_datalist, save_datalist
 from xr2mri_core.errors import InputError
 from xr2mri_core.evaluation.perceptual import LPIPS
 from xr2mri_core.evaluation.readers import (
+    READERS_VERSION,
     Grader,
     Segmenter,
     load_or_train,
@@ -345,7 +346,7 @@ def _readers(
     slices: SliceCache, out: Path, plan: Plan, brought: tuple[LPIPS | None, Seen | None]
 ) -> Readers:
     torch.manual_seed(plan.seed)
-    of = f"{slices.fingerprint[:12]}-{plan.reader_steps}-{plan.seed}"
+    of = f"{READERS_VERSION}-{slices.fingerprint[:12]}-{plan.reader_steps}-{plan.seed}"
     segmenter = None
     if "labels" in slices.arrays:
         segmenter = load_or_train(

@@ -59,6 +59,9 @@ FINDINGS = (
 )
 """Labels whose places teach the `Grader`."""
 
+READERS_VERSION = 2
+"""Raised when the networks are built or trained in another way: what they said before is stale."""
+
 _AT_ONCE = 10  # slices in one pass
 _SIGNS = 32  # what else the grader may look for
 _CELL = 8  # pixels of a place of the grader
