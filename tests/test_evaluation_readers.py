@@ -77,6 +77,7 @@ def test_a_segmenter_learns_and_is_kept(random, tmp_path):
     scores = readers.structure_scores(true, found)
     assert min(scores["dice_femur"], scores["dice_tibia"]) > 0.9 and scores["dice_cartilage"] > 0.6
     assert np.array_equal(load(0).segment(grey[0] / 255), found)
+    assert file.stat().st_mode & 0o777 == 0o644
     torch.save({}, tmp_path / "other.safetensors")
     with pytest.raises(WeightsError):
         readers.load_or_train(

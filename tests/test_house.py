@@ -197,6 +197,14 @@ def test_whatever_is_imported_is_declared(files, find, extras):
     assert {file: names for file, names in missing.items() if names} == {}
 
 
+def test_weights_are_written_in_one_place():
+    """Which writes them whole, and readable by the user that a server runs as."""
+    writers = [file for file in CORE if "save_file" in file.read_text()]
+    assert [file.name for file in writers] == ["model.py"]
+    folders = [file for file in CORE if ".save_pretrained(" in file.read_text()]
+    assert [file.name for file in folders] == ["autoencoder.py"]
+
+
 def test_the_architecture_page_shows_every_room_of_the_core():
     page = (ROOT / "docs/architecture.md").read_text("utf-8")
     tree = page.partition("    xr2mri_core/")[2].partition("    monai_app/")[0]

@@ -21,6 +21,7 @@ from xr2mri_core.baselines import Method
 from xr2mri_core.bundle import digest, load_bundle
 from xr2mri_core.errors import TrainingError
 from xr2mri_core.files import whole_folder, write_text
+from xr2mri_core.training.autoencoder import save_autoencoder
 
 log = logging.getLogger("xr2mri")
 
@@ -106,8 +107,7 @@ def common_autoencoder(bundle: Path, size: str, weights: Path | None, out: Path)
     if folder.is_dir():
         shutil.rmtree(folder)
     with whole_folder(folder) as new:
-        autoencoder: Any = model.model.autoencoder
-        autoencoder.save_pretrained(new)
+        save_autoencoder(model.model.autoencoder, new)
         (new / made_of.name).write_text(known, encoding="utf-8")
     return folder
 

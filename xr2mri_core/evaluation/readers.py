@@ -17,16 +17,14 @@ import torch
 from monai.metrics import compute_average_surface_distance, compute_dice
 from monai.networks.nets import UNet
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from scipy.stats import rankdata
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xr2mri_core.evaluation.metrics import PIXEL_MM
 from xr2mri_core.features import VARIABLES
-from xr2mri_core.files import whole_file
 from xr2mri_core.geometry import WINDOW_MM
-from xr2mri_core.networks.model import check_state, read_safetensors
+from xr2mri_core.networks.model import check_state, read_safetensors, write_safetensors
 from xr2mri_core.phantom.tissues import Tissue
 from xr2mri_core.training import SliceCache
 from xr2mri_core.training.cache import from_bytes
@@ -185,9 +183,7 @@ def load_or_train(
     else:
         loss = train(network)
         logger.info("%s: trained, loss %.3f", name, loss)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(file) as part:
-            save_file({n: v.contiguous() for n, v in network.state_dict().items()}, part)
+        write_safetensors(file, network.state_dict())
     return network.eval()
 
 

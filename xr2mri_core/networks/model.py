@@ -207,21 +207,12 @@ class XR2MRIModel(nn.Module):
         Raises:
             OutputError: if it cannot be written.
         """
-        path = Path(path)
         state = {
-            name: (value.to(dtype) if dtype and value.is_floating_point() else value)
-            .detach()
-            .cpu()
-            .contiguous()
+            name: value.to(dtype) if dtype and value.is_floating_point() else value
             for name, value in unique_state(self).items()
         }
         header = {"format": FORMAT, "scaling_factor": repr(self.scaling_factor), **(metadata or {})}
-        try:
-            with whole_file(path) as part:
-                save_file(state, part, metadata=header)
-                part.chmod(0o644)  # it is its owner's alone; a server runs as another user
-        except (OSError, SafetensorError) as error:
-            raise OutputError(f"cannot write the weights to {path}: {error}") from None
+        write_safetensors(path, state, header)
 
     def load_weights(self, path: str | Path, widen: bool = False) -> dict[str, str]:
         """Fill all parts, in place, from a file of `save_weights`; weights keep this model's dtype.
@@ -323,6 +314,28 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str
         raise WeightsError(
             f"{path}: damaged or no safetensors file ({error}); fetch or save it again"
         ) from None
+
+
+def write_safetensors(
+    path: str | Path, state: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors, and text for the header, as a safetensors file, whole or not at all.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    try:
+        with whole_file(path) as part:
+            save_file(tensors, part, metadata=dict(metadata) if metadata else None)
+            readable(part)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"cannot write the weights to {path}: {error}") from None
+
+
+def readable(path: Path) -> None:
+    """What safetensors wrote is its owner's alone; a server runs as another user."""
+    path.chmod(0o644)
 
 
 def guided_by_demographics(path: str | Path) -> bool:

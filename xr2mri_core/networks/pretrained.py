@@ -18,12 +18,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from xr2mri_core.errors import OutputError, WeightsError, shown
-from xr2mri_core.files import whole_file
 from xr2mri_core.networks.checkpoint_file import State, read_checkpoint
 from xr2mri_core.networks.model import (
     FORMAT,
@@ -32,6 +29,7 @@ from xr2mri_core.networks.model import (
     read_safetensors,
     unique_state,
     widened,
+    write_safetensors,
 )
 from xr2mri_core.shipped import bundle_folder
 
@@ -108,7 +106,7 @@ def import_weights(
         ignored=ignored,
         notes=notes,
     )
-    _write(kept | parts, Path(out), {"format": PARTS_FORMAT})
+    write_safetensors(out, kept | parts, {"format": PARTS_FORMAT})
     return report
 
 
@@ -298,12 +296,3 @@ def _prefixed(prefix: str, state: Mapping[str, Tensor]) -> State:
 
 def _ignored(names: Iterable[str]) -> dict[str, int]:
     return dict(Counter(name.split(".")[0] for name in names))
-
-
-def _write(parts: State, out: Path, metadata: dict[str, str]) -> None:
-    try:
-        with whole_file(out) as part:
-            save_file({n: v.contiguous() for n, v in parts.items()}, part, metadata=metadata)
-            part.chmod(0o644)  # save_file makes it its owner's alone
-    except (OSError, SafetensorError) as error:
-        raise OutputError(f"cannot write the weights to {out}: {error}") from None

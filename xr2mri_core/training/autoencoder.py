@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from xr2mri_core.errors import WeightsError
 from xr2mri_core.networks import Autoencoder
-from xr2mri_core.networks.model import check_state, read_safetensors
+from xr2mri_core.networks.model import check_state, read_safetensors, readable
 from xr2mri_core.training.batches import Batch, to_device
 from xr2mri_core.training.ema import EMA
 
@@ -150,10 +150,15 @@ def finish_autoencoder(
         elif latent_scale == "measured":
             latent_scale = measure_scaling(autoencoder, batches, device)
         autoencoder.register_to_config(scaling_factor=float(latent_scale))
-        autoencoder.save_pretrained(folder)
-    for path in Path(folder).glob("*.safetensors"):
-        path.chmod(0o644)  # safetensors makes it its owner's alone; a server runs as another user
+        save_autoencoder(autoencoder, folder)
     logger.info("autoencoder saved in %s, scaling factor %.4f", folder, latent_scale)
+
+
+def save_autoencoder(autoencoder: Autoencoder, folder: str | Path) -> None:
+    """Write the folder that `load_autoencoder` reads."""
+    autoencoder.save_pretrained(folder)
+    for path in Path(folder).glob("*.safetensors"):
+        readable(path)
 
 
 def start_autoencoder(

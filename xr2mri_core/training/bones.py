@@ -9,14 +9,12 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
 from xr2mri_core.baselines.cola_diff import CoLaDiff
 from xr2mri_core.errors import WeightsError
-from xr2mri_core.files import whole_file
-from xr2mri_core.networks.model import check_state, read_safetensors
+from xr2mri_core.networks.model import check_state, read_safetensors, write_safetensors
 from xr2mri_core.phantom.tissues import BONE
 from xr2mri_core.training.cache import SliceCache, from_bytes
 
@@ -63,8 +61,7 @@ def fit_bones(
         )
     else:
         _train(model, slices, device, steps, batch_size, seed)
-        with whole_file(path) as part:
-            save_file({n: v.cpu().contiguous() for n, v in bones.state_dict().items()}, part)
+        write_safetensors(path, bones.state_dict())
     bones.requires_grad_(False).eval()
 
 

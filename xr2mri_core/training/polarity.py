@@ -14,10 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage import exposure, transform
 
+from xr2mri_core.networks.model import write_safetensors
 from xr2mri_core.transforms.polarity import TEMPLATE, middle_scales
 from xr2mri_core.transforms.radiograph_file import read_radiograph
 
@@ -72,8 +74,6 @@ def varied(picture: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Fit on three quarters of the pictures, tell how the others score, write the template."""
-    from safetensors.numpy import save_file
-
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("files", type=Path, nargs="+", help="radiographs around one knee each")
     parser.add_argument("--out", type=Path, default=TEMPLATE)
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     scores = features[held] @ template
     percentiles = np.percentile(scores, (0, 1, 50)).round(2).tolist()
     print(f"held out {len(scores)}: wrong {int((scores < 0).sum())}, min/1%/median {percentiles}")
-    save_file({"template": template.astype(np.float32)}, options.out)
+    write_safetensors(options.out, {"template": torch.from_numpy(template).float()})
 
 
 if __name__ == "__main__":

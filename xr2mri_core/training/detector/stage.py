@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torchvision.ops import box_iou
 
 from xr2mri_core.localization.detector import filled
 from xr2mri_core.localization.network import FRAME
+from xr2mri_core.networks.model import write_safetensors
 from xr2mri_core.training.batches import Batch
 from xr2mri_core.training.detector.augment import augmented
 from xr2mri_core.training.detector.films import FilmCorpus
@@ -127,6 +127,4 @@ def export_detector(stage: DetectorStage, ema: EMA, path: str | Path) -> None:
             name: value.half() if value.is_floating_point() else value
             for name, value in stage.detector.state_dict().items()
         }
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    save_file({n: v.contiguous().cpu() for n, v in state.items()}, str(path), {"format": "pt"})
-    Path(path).chmod(0o644)  # save_file makes it its owner's alone
+    write_safetensors(path, state, {"format": "pt"})
