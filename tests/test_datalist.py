@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xr2mri_core.datalist import SPLITS, load_datalist, save_datalist, split_by_participant
+from xr2mri_core.datalist import (
+    SPLITS,
+    load_datalist,
+    save_datalist,
+    split_by_participant,
+    splits_of,
+)
 from xr2mri_core.errors import DatalistError, OutputError
 
 
@@ -164,6 +170,21 @@ def test_the_ratio_and_the_seed():
     assert [len(splits[split]) for split in SPLITS] == [70, 20, 10]
     assert split_by_participant(items, seed=1) != splits
     assert split_by_participant(items, (0, 0, 1))["test"] == items
+
+
+def test_whoever_has_a_split_keeps_it_when_others_come(tmp_path):
+    items = [{"case": f"c{n}", "participant": f"p{n:03d}"} for n in range(60)]
+    paths = [{**one, "radiograph": "r", "mri": "m"} for one in items]
+    file = save_datalist(tmp_path / "list.json", split_by_participant(paths[::2]), "a", "drawn so.")
+    kept = splits_of(file, "drawn so.")
+    assert sorted(kept) == [one["participant"] for one in items[::2]]
+    splits = split_by_participant(items, kept=kept)
+    now = {one["participant"]: split for split in SPLITS for one in splits[split]}
+    assert now.items() >= kept.items() and [len(splits[s]) for s in SPLITS] == [42, 12, 6]
+    assert splits_of(file, "drawn otherwise") == splits_of(tmp_path / "none.json") == {}
+    file.write_text("[]")
+    with pytest.raises(DatalistError, match=r"list\.json"):
+        splits_of(file)
 
 
 @pytest.mark.parametrize("ratios", [(1, 2), (0, 0, 0), (1, -1, 1), (1, 1, float("nan"))])

@@ -272,6 +272,26 @@ def test_splits_keep_participants_whole_and_grades_even(grades, seed, order):
     }
 
 
+@given(grades=st.lists(st.integers(0, 4), min_size=20, max_size=60), seed=st.integers(0, 9))
+def test_whoever_has_a_split_keeps_it_when_knees_are_added(grades, seed):
+    first = split_by_kl(knees(grades[::2]), seed=seed)
+    kept = {item["participant"]: name for name, part in first.items() for item in part}
+    splits = split_by_kl(knees(grades), seed=seed, kept=kept)
+    now = {item["participant"]: name for name, part in splits.items() for item in part}
+    assert now.items() >= kept.items() and len(now) == len(grades)
+    for name, share in (("training", 0.7), ("validation", 0.2), ("test", 0.1)):
+        assert abs(list(now.values()).count(name) - share * len(grades)) <= 1
+
+
+def test_sites_that_are_held_out_hold_when_knees_are_added():
+    first = split_by_site(knees([0, 1, 2] * 5), ["b"])
+    kept = {item["participant"]: name for name, part in first.items() for item in part}
+    splits = split_by_site(knees([0, 1, 2] * 10), ["b"], kept=kept)
+    now = {item["participant"]: name for name, part in splits.items() for item in part}
+    assert now.items() >= kept.items()
+    assert {item["site"] for item in splits["test"]} == {"B"}
+
+
 def test_another_seed_is_another_split():
     items = knees([0, 1, 2, 3, 4] * 8)
     assert split_by_kl(items, seed=1) != split_by_kl(items, seed=2)

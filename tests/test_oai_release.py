@@ -17,7 +17,7 @@ from oai_samples import MATRIX, cheap_knees, cheap_release, copied, series_of
 from PIL import Image
 
 from xr2mri_core.cli import main
-from xr2mri_core.datalist import load_datalist
+from xr2mri_core.datalist import SPLITS, load_datalist
 from xr2mri_core.errors import (
     DatalistError,
     InputError,
@@ -193,6 +193,12 @@ def test_the_same_release_gives_the_same_bytes_and_nothing_is_made_twice(
     monkeypatch.setattr(convert, "_convert_one", lambda job: made.append(job) or original(job))
     index(release, tmp_path)
     assert made == []
+    content = json.loads((tmp_path / "datalist.json").read_text())
+    content["training"], content["test"] = content["test"], content["training"]  # as if drawn so
+    (tmp_path / "datalist.json").write_text(json.dumps(content))
+    index(release, tmp_path)
+    again = json.loads((tmp_path / "datalist.json").read_text())
+    assert all(again[split] == content[split] for split in SPLITS)
     (tmp_path / "mri" / "9000101-V00-R.nii.gz").unlink()
     index(release, tmp_path)
     assert [job.candidate.case for job in made] == ["9000101-V00-R"]

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import xr2mri_core.phantom as phantom
-from xr2mri_core.datalist import load_datalist
+from xr2mri_core.datalist import SPLITS, load_datalist
 from xr2mri_core.errors import Cancelled, DatalistError, InputError, OutputError
 from xr2mri_core.phantom.case import PhantomCase
 from xr2mri_core.phantom.cohort import sample_features
@@ -74,6 +74,16 @@ def test_datalist_is_split_by_participant_and_loads(tmp_path, made):
     content = json.loads(path.read_text())
     assert content["synthetic"] is True and "enriched by 0.5" in content["description"]
     assert content["training"][0]["mri"].startswith("cases/phantom-")
+
+
+def test_a_test_patient_stays_one_when_a_corpus_grows(tmp_path, made):
+    def cases(path):
+        return {s: {i["case"] for i in load_datalist(path, s)} for s in SPLITS}
+
+    before = cases(write_cases(tmp_path, 20, seed=1, jobs=1))
+    after = cases(write_cases(tmp_path, 60, seed=1, jobs=1))
+    assert all(before[split] < after[split] for split in SPLITS)
+    assert [len(after[split]) for split in SPLITS] == [42, 12, 6]
 
 
 def test_the_same_seed_gives_the_same_bytes_wherever_it_is_written(tmp_path, made, monkeypatch):

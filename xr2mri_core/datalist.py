@@ -124,13 +124,49 @@ def save_datalist(
     return path
 
 
+def splits_of(path: Path, drawn: str = "") -> dict[str, str]:
+    """Participant -> split in a datalist that an earlier run wrote; empty where there is none.
+
+    Who is in the test split has to stay there when a data set grows: a model may have been trained
+    on all others.
+
+    Args:
+        path: the JSON file.
+        drawn: how its description has to say that its split was drawn; another one counts as none.
+
+    Raises:
+        DatalistError: it is there and cannot be read.
+    """
+    content = _read(path) if path.is_file() else {}
+    if drawn not in str(content.get("description", "")):
+        return {}
+    listed = {split: content.get(split, []) for split in SPLITS}
+    return {
+        str(item["participant"]): split
+        for split, items in listed.items()
+        if isinstance(items, list)
+        for item in items
+        if isinstance(item, dict) and "participant" in item
+    }
+
+
 def split_by_participant(
-    items: Iterable[Mapping[str, Any]], ratios: Sequence[float] = (7, 2, 1), seed: int = 0
+    items: Iterable[Mapping[str, Any]],
+    ratios: Sequence[float] = (7, 2, 1),
+    seed: int = 0,
+    kept: Mapping[str, str] | None = None,
 ) -> dict[str, list[Item]]:
     """Split items into training, validation and test (Section III-B: 7:2:1) by participant.
 
     The participants are sorted, then shuffled with ``seed``: the order of the items does not
     matter. Counts of participants are the ratios, rounded.
+
+    Args:
+        items: entries with ``participant``.
+        ratios: shares of training, validation and test.
+        seed: seed of the shuffle.
+        kept: participant -> split of those who stay where they are (`splits_of`); the others are
+            split among themselves.
 
     Returns:
         ``training``, ``validation``, ``test`` -> items, in their order.
@@ -143,10 +179,11 @@ def split_by_participant(
     if shares.shape != (3,) or not np.isfinite(shares).all() or min(shares) < 0 or not sum(shares):
         raise DatalistError(f"ratios {shown(ratios)}: give three numbers, e.g. (7, 2, 1)")
     known = [_checked(item, ("participant",), f"item {n}") for n, item in enumerate(items)]
-    participants = sorted({item["participant"] for item in known})
+    split_of = dict(kept or {})
+    participants = sorted({item["participant"] for item in known} - split_of.keys())
     order = np.random.default_rng(seed).permutation(len(participants))
     ends = np.rint(np.cumsum(shares) / shares.sum() * len(participants)).astype(int)
-    split_of = {
+    split_of |= {
         participants[index]: SPLITS[int(np.searchsorted(ends, rank, side="right"))]
         for rank, index in enumerate(order)
     }

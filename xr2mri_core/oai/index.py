@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from xr2mri_core import __version__
-from xr2mri_core.datalist import SPLITS, save_datalist
+from xr2mri_core.datalist import SPLITS, save_datalist, splits_of
 from xr2mri_core.errors import DatalistError, ReleaseError, shown
 from xr2mri_core.files import atomic_files, check_writable
 from xr2mri_core.geometry import slice_window
@@ -152,7 +152,9 @@ def index_release(
     converted, unreadable = convert(work, jobs, progress, scheduler)
     excluded = [*selection.excluded, *unreadable]
     try:
-        splits = _split(_items(converted, sequence, settings), settings) if converted else {}
+        kept = splits_of(out / "datalist.json", _how_split(settings))
+        items = _items(converted, sequence, settings)
+        splits = _split(items, settings, kept) if converted else {}
     except DatalistError:  # all of a site may have been left out: the reports tell why
         _write_reports(out, release, selection, converted, excluded, {}, settings)
         raise
@@ -204,10 +206,21 @@ def _items(
     return items
 
 
-def _split(items: list[dict[str, Any]], settings: Settings) -> dict[str, Any]:
+def _split(
+    items: list[dict[str, Any]], settings: Settings, kept: Mapping[str, str]
+) -> dict[str, Any]:
     if settings.test_sites:
-        return split_by_site(items, settings.test_sites, settings.ratios, settings.seed)
-    return split_by_kl(items, settings.ratios, settings.seed)
+        return split_by_site(items, settings.test_sites, settings.ratios, settings.seed, kept)
+    return split_by_kl(items, settings.ratios, settings.seed, kept)
+
+
+def _how_split(settings: Settings) -> str:
+    how = (
+        f"test: participants of site {', '.join(settings.test_sites)}"
+        if settings.test_sites
+        else "split by participant, stratified by Kellgren-Lawrence grade"
+    )
+    return f"{how}, {':'.join(f'{ratio:g}' for ratio in settings.ratios)}, seed {settings.seed}."
 
 
 def _description(settings: Settings, sequence: MRISequence, knees: int) -> str:
@@ -215,16 +228,10 @@ def _description(settings: Settings, sequence: MRISequence, knees: int) -> str:
         "paper": "features that were not read are missing (all-zero one-hot), as in the paper",
         "not-expected-zero": "features that were not expected to be read have grade 0",
     }[settings.missing_as]
-    how = (
-        f"test: participants of site {', '.join(settings.test_sites)}"
-        if settings.test_sites
-        else "split by participant, stratified by Kellgren-Lawrence grade"
-    )
-    ratios = ":".join(f"{ratio:g}" for ratio in settings.ratios)
     low, high = sequence.window
     return (
-        f"{knees} knees; {missing}; slices from {low} to {high} % of the volume; {how}, {ratios}, "
-        f"seed {settings.seed}. Made by xr2mri oai index, XR2MRI {__version__}."
+        f"{knees} knees; {missing}; slices from {low} to {high} % of the volume; "
+        f"{_how_split(settings)} Made by xr2mri oai index, XR2MRI {__version__}."
     )
 
 

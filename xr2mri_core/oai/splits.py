@@ -14,7 +14,10 @@ Item = Mapping[str, Any]
 
 
 def split_by_kl(
-    items: Sequence[Item], ratios: Sequence[float] = (7, 2, 1), seed: int = 0
+    items: Sequence[Item],
+    ratios: Sequence[float] = (7, 2, 1),
+    seed: int = 0,
+    kept: Mapping[str, str] | None = None,
 ) -> dict[str, list[Item]]:
     """Split by participant, each split with about the same grades.
 
@@ -26,6 +29,7 @@ def split_by_kl(
         items: entries with ``participant`` and ``features``; their order does not matter.
         ratios: shares of training, validation and test (Section III-B: 7:2:1).
         seed: seed of the shuffle.
+        kept: participant -> split of those who stay where an earlier run put them.
 
     Returns:
         ``training``, ``validation``, ``test`` -> items, in their order.
@@ -34,7 +38,7 @@ def split_by_kl(
         DatalistError: as `check_ratios`.
     """
     check_ratios(ratios)
-    return _gathered(items, _dealt(items, dict(zip(SPLITS, ratios, strict=True)), seed))
+    return _gathered(items, _dealt(items, dict(zip(SPLITS, ratios, strict=True)), seed, kept))
 
 
 def split_by_site(
@@ -42,6 +46,7 @@ def split_by_site(
     test_sites: Sequence[str],
     ratios: Sequence[float] = (7, 2, 1),
     seed: int = 0,
+    kept: Mapping[str, str] | None = None,
 ) -> dict[str, list[Item]]:
     """Hold the participants of some clinics out for the test: the stronger test.
 
@@ -54,7 +59,7 @@ def split_by_site(
     held_out = check_sites(test_sites, (str(item.get("site") or "") for item in items))
     rest = [item for item in items if str(item.get("site") or "?") not in held_out]
     check_ratios(ratios, by_site=True)
-    split_of = _dealt(rest, {"training": ratios[0], "validation": ratios[1]}, seed)
+    split_of = _dealt(rest, {"training": ratios[0], "validation": ratios[1]}, seed, kept)
     split_of |= {
         str(item["participant"]): "test"
         for item in items
@@ -99,7 +104,12 @@ def check_ratios(ratios: Sequence[float], by_site: bool = False) -> None:
         raise DatalistError(f"ratios {shown(list(ratios))}: give three numbers, e.g. 7 2 1")
 
 
-def _dealt(items: Sequence[Item], shares: Mapping[str, float], seed: int) -> dict[str, str]:
+def _dealt(
+    items: Sequence[Item],
+    shares: Mapping[str, float],
+    seed: int,
+    kept: Mapping[str, str] | None = None,
+) -> dict[str, str]:
     """Participant -> split."""
     worst: dict[str, int] = {}
     for item in items:
@@ -108,10 +118,11 @@ def _dealt(items: Sequence[Item], shares: Mapping[str, float], seed: int) -> dic
     people = sorted(worst)
     order = np.random.default_rng(seed).permutation(len(people))
     names, total = list(shares), sum(shares.values())
-    counts = dict.fromkeys(names, 0)
-    split_of = {}
+    split_of = {who: split for who, split in (kept or {}).items() if who in worst}
+    counts = {name: list(split_of.values()).count(name) for name in names}
     ranked = sorted((people[index] for index in order), key=worst.__getitem__)
-    for dealt, person in enumerate(ranked, 1):
+    new = [person for person in ranked if person not in split_of]
+    for dealt, person in enumerate(new, 1 + len(split_of)):
         lacking = {name: dealt * shares[name] / total - counts[name] for name in names}
         chosen = max(names, key=lacking.__getitem__)
         counts[chosen] += 1

@@ -25,7 +25,7 @@ from PIL import Image
 
 import xr2mri_core.phantom as phantom
 from xr2mri_core import __version__
-from xr2mri_core.datalist import save_datalist, split_by_participant
+from xr2mri_core.datalist import save_datalist, split_by_participant, splits_of
 from xr2mri_core.errors import DatalistError, InputError, OutputError, shown
 from xr2mri_core.export import write_nifti
 from xr2mri_core.files import whole_folder
@@ -94,8 +94,8 @@ def write_cases(
             `each_done`.
 
     Returns:
-        Path of `datalist.json`: all cases in the folder, split by participant 7:2:1. The split is
-        drawn anew when a corpus is extended.
+        Path of `datalist.json`: all cases in the folder, split by participant 7:2:1. When a
+        corpus is extended, its patients keep their split, and the new ones are split 7:2:1.
 
     Raises:
         InputError: for numbers out of range.
@@ -224,7 +224,7 @@ def _write_datalist(out: Path, seed: int, enrichment: float) -> Path:
     path = out / "datalist.json"
     save_datalist(
         path,
-        split_by_participant(items, ratios=(7, 2, 1), seed=seed),
+        split_by_participant(items, ratios=(7, 2, 1), seed=seed, kept=splits_of(path)),
         name=f"phantom-{seed}",
         description=(
             f"{len(items)} parametric phantom knees, corpus seed {seed}, XR2MRI {__version__}. "
