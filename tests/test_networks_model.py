@@ -18,6 +18,7 @@ from xr2mri_core.networks import (
     Zero123ImageEncoder,
     clip_image_tower,
 )
+from xr2mri_core.networks.model import read_safetensors, write_safetensors
 
 CONFIGS = Path(__file__).parents[1] / "monai_app" / "model" / "knee_xr2mri" / "configs"
 
@@ -206,6 +207,23 @@ def test_wrong_weights_are_told_apart(tmp_path):
     (tmp_path / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(WeightsError, match="damaged"):
         model.load_weights(tmp_path / "cut.safetensors")
+
+
+def test_the_same_weights_give_the_same_bytes(tmp_path):
+    state = {"b": torch.arange(6.0).reshape(2, 3), "a": torch.ones(1, dtype=torch.float16)}
+    text = {
+        "format": "x",
+        "scaling_factor": "0.9",
+        "method": 'Kniegelenk, \u00fc \u03b1\n"',
+        "n": "",
+    }
+    files = [tmp_path / f"{n}.safetensors" for n in range(8)]
+    for n, file in enumerate(files):
+        write_safetensors(file, state, dict(sorted(text.items(), reverse=bool(n % 2))))
+    assert len({file.read_bytes() for file in files}) == 1
+    tensors, metadata = read_safetensors(files[0])
+    assert metadata == text
+    assert all(torch.equal(tensors[name], value) for name, value in state.items())
 
 
 def test_unwritable_place_is_said(tmp_path):

@@ -321,6 +321,8 @@ def write_safetensors(
 ) -> None:
     """Write tensors, and text for the header, as a safetensors file, whole or not at all.
 
+    The same tensors and text give the same bytes.
+
     Raises:
         OutputError: if it cannot be written.
     """
@@ -328,9 +330,23 @@ def write_safetensors(
     try:
         with whole_file(path) as part:
             save_file(tensors, part, metadata=dict(metadata) if metadata else None)
+            if metadata:
+                _order_header(part)
             readable(part)
     except (OSError, SafetensorError) as error:
         raise OutputError(f"cannot write the weights to {path}: {error}") from None
+
+
+def _order_header(path: Path) -> None:
+    """Sort the header's text, which safetensors writes in any order: same weights, same bytes."""
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) <= size:  # always, as long as both programs escape the same characters
+            file.seek(8)
+            file.write(text.ljust(size))
 
 
 def readable(path: Path) -> None:
