@@ -126,13 +126,15 @@ def index_release(
     Raises:
         ReleaseError: if lists or tables are missing or malformed.
         DatalistError: if the sites of the test are not among the participants', or the box file is
-            malformed or of other radiographs, before anything is converted; if no knee is left, or
-            the split cannot be made of those that are, after the reports are written.
+            malformed or of other radiographs, or an earlier datalist is damaged, before anything is
+            converted; if no knee is left, or the split cannot be made of those that are, after the
+            reports are written.
         OutputError: if something cannot be written.
     """
     settings = settings or Settings()
     sequence = settings.mri_sequence()
     out = check_writable(out)
+    kept = splits_of(out / "datalist.json", _how_split(settings))  # a damaged one is told at once
     release = read_release(images, tables, settings.visits, out / headers.CACHE, progress)
     readings = read_readings(release.tables, release.visits)
     people = read_people(release.tables)
@@ -152,7 +154,6 @@ def index_release(
     converted, unreadable = convert(work, jobs, progress, scheduler)
     excluded = [*selection.excluded, *unreadable]
     try:
-        kept = splits_of(out / "datalist.json", _how_split(settings))
         items = _items(converted, sequence, settings)
         splits = _split(items, settings, kept) if converted else {}
     except DatalistError:  # all of a site may have been left out: the reports tell why
