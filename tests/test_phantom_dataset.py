@@ -86,6 +86,21 @@ def test_a_test_patient_stays_one_when_a_corpus_grows(tmp_path, made):
     assert [len(after[split]) for split in SPLITS] == [42, 12, 6]
 
 
+def test_the_shares_of_the_splits_can_be_chosen(tmp_path, made):
+    path = write_cases(tmp_path, 10, seed=1, jobs=1, ratios=(5, 1, 4))
+    assert [len(load_datalist(path, split)) for split in SPLITS] == [5, 1, 4]
+    with pytest.raises(DatalistError, match="give three numbers"):
+        write_cases(tmp_path / "none", 1, seed=1, jobs=1, ratios=(1, 1))
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_damaged_datalist_is_told_before_hours_of_work(tmp_path, made):
+    (tmp_path / "datalist.json").write_text("{", encoding="utf-8")
+    with pytest.raises(DatalistError, match="datalist"):
+        write_cases(tmp_path, 3, seed=1, jobs=1)
+    assert not made and not (tmp_path / "cases").exists()
+
+
 def test_the_same_seed_gives_the_same_bytes_wherever_it_is_written(tmp_path, made, monkeypatch):
     write_cases(tmp_path / "a", 3, seed=2, jobs=1)
     monkeypatch.chdir(tmp_path)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xr2mri_core.demographics import demographics_of
 from xr2mri_core.errors import DatalistError, FeatureError, InputError, encodable, shown
@@ -175,9 +176,7 @@ def split_by_participant(
         DatalistError: for an item without ``participant``, or ratios that are not three numbers
             of at least 0 with a positive sum.
     """
-    shares = np.asarray(ratios, dtype=float)
-    if shares.shape != (3,) or not np.isfinite(shares).all() or min(shares) < 0 or not sum(shares):
-        raise DatalistError(f"ratios {shown(ratios)}: give three numbers, e.g. (7, 2, 1)")
+    shares = check_ratios(ratios)
     known = [_checked(item, ("participant",), f"item {n}") for n, item in enumerate(items)]
     split_of = dict(kept or {})
     participants = sorted({item["participant"] for item in known} - split_of.keys())
@@ -191,6 +190,21 @@ def split_by_participant(
         split: [item for item in known if split_of[item["participant"]] == split]
         for split in SPLITS
     }
+
+
+def check_ratios(ratios: Sequence[float]) -> NDArray[np.float64]:
+    """The shares of training, validation and test.
+
+    Raises:
+        DatalistError: they are not three numbers of at least 0 with a positive sum.
+    """
+    shares = np.asarray(ratios, dtype=float)
+    if shares.shape != (3,) or not np.isfinite(shares).all() or min(shares) < 0 or not sum(shares):
+        raise DatalistError(
+            f"shares {shown(ratios)} of training, validation and test: give three numbers, such "
+            "as 7, 2, 1"
+        )
+    return shares
 
 
 def check_split(items: Iterable[Mapping[str, Any]], where: object = "datalist") -> None:

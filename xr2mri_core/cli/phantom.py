@@ -25,7 +25,10 @@ def add(commands: Commands) -> None:
     phantom.add_argument(
         "--start", type=seed, default=0, help="number of the first knee (default 0)"
     )
-
+    phantom.add_argument(
+        "--split", type=_shares, metavar="TRAINING,VALIDATION,TEST",
+        help="shares of the knees that are in no split yet (default 7,2,1)",
+    )  # fmt: skip
     phantom.add_argument(
         "--as-oai", action="store_true",
         help="write a small release in the shape of OAI's instead; --cases are participants",
@@ -50,13 +53,22 @@ def _phantom(arguments: argparse.Namespace) -> None:
         if arguments.as_oai:
             from xr2mri_core.phantom.oai_release import write_release
 
-            if arguments.start:
-                raise InputError(
-                    "--start goes with plain phantoms, not with --as-oai; leave it out"
-                )
+            for option in ("start", "split"):
+                if getattr(arguments, option):
+                    raise InputError(
+                        f"--{option} goes with plain phantoms, not with --as-oai; leave it out"
+                    )
             written = write_release(out, arguments.cases, **settings)
         else:
-            from xr2mri_core.phantom.dataset import write_cases
+            from xr2mri_core.phantom.dataset import RATIOS, write_cases
 
-            written = write_cases(out, arguments.cases, start=arguments.start, **settings)
+            settings |= {"start": arguments.start, "ratios": arguments.split or RATIOS}
+            written = write_cases(out, arguments.cases, **settings)
     print(written)
+
+
+def _shares(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(share) for share in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError("three numbers with commas between, as in 7,2,1") from None

@@ -212,7 +212,7 @@ def compared(
 ) -> dict[str, float]:
     """All metrics of a volume against the truth."""
     values = truth.compare(slices) | in_planes(truth.slices, slices) | coherence(slices)
-    values["histogram"] = histogram_distance(truth.slices, slices)
+    values["histogram"] = histogram_distance(truth.slices, slices, truth.body)
     values["spectrum"] = spectrum_distance(truth.slices, slices)
     if readers.segmenter is not None and labels is not None:
         values |= structure_scores(structures_of(labels), readers.segmenter.segment(slices))

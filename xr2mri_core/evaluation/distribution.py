@@ -17,16 +17,19 @@ from xr2mri_core.evaluation.metrics import body_mask
 _BINS = 256
 
 
-def histogram_distance(truth: NDArray[np.float32], image: NDArray[np.float32]) -> float:
+def histogram_distance(
+    truth: NDArray[np.float32], image: NDArray[np.float32], body: NDArray[np.bool_] | None = None
+) -> float:
     """Earth mover's distance of the greys within the truth's body, in grey values of [0, 1].
 
     Args:
         truth, image: slices (n, H, W) float in [0, 1].
+        body: the truth's body, where it is known (`body_mask`).
 
     Returns:
         0 where the greys are the same, in whatever place; NaN where there is no body.
     """
-    body = body_mask(truth)
+    body = body_mask(truth) if body is None else body
     if not body.any():
         return float("nan")
     edges = np.linspace(0, 1, _BINS + 1)

@@ -26,16 +26,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.metrics.regression import compute_ms_ssim, compute_ssim_and_cs
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.feature import canny
 
 from xr2mri_core.errors import InputError
+from xr2mri_core.evaluation.similarity import SCALES, local_similarity, multi_scale_similarity
 from xr2mri_core.phantom.tissues import Tissue
 
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
-MS_SSIM_SCALES = 5
 CANNY_SIGMA = 3.0
 EDGE_TOLERANCE = 2.0
 """Pixels within which an edge counts as found in `edge_f1`."""
@@ -89,20 +88,14 @@ def ssim_map(
         InputError: the slices are integers.
     """
     in_floats(truth, image)
-    local, _ = compute_ssim_and_cs(
-        _tensor(image),
-        _tensor(truth),
-        spatial_dims=2,
-        kernel_size=[SSIM_WINDOW] * 2,
-        kernel_sigma=[SSIM_SIGMA] * 2,
-    )
+    local, _ = local_similarity(_tensor(truth), _tensor(image), SSIM_WINDOW, SSIM_SIGMA)
     margin = SSIM_WINDOW // 2
     padding = ((0, 0), (margin, margin), (margin, margin))
-    return np.pad(local[:, 0].numpy(), padding, constant_values=np.nan)
+    return np.pad(local.numpy(), padding, constant_values=np.nan)
 
 
 def _tensor(slices: NDArray[Any]) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(slices, np.float32))[:, None]
+    return torch.from_numpy(np.ascontiguousarray(slices, np.float32))
 
 
 def ssim(truth: NDArray[np.floating[Any]], image: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
@@ -122,9 +115,10 @@ def ms_ssim(
         InputError: the slices are integers.
     """
     in_floats(truth, image)
-    if min(truth.shape[1:]) < SSIM_WINDOW * 2 ** (MS_SSIM_SCALES - 1):
+    if min(truth.shape[1:]) < SSIM_WINDOW * 2 ** (len(SCALES) - 1):
         return np.full(len(truth), np.nan)
-    return compute_ms_ssim(_tensor(image), _tensor(truth), spatial_dims=2)[:, 0].numpy()
+    pair = _tensor(truth), _tensor(image)
+    return multi_scale_similarity(*pair, SSIM_WINDOW, SSIM_SIGMA).numpy()
 
 
 def body_mask(slices: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:

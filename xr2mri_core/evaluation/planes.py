@@ -20,11 +20,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from monai.metrics.regression import compute_ssim_and_cs
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from xr2mri_core.evaluation.metrics import SSIM_WINDOW, Region, bone_edges, edge_f1, ssim
+from xr2mri_core.evaluation.metrics import (
+    SSIM_SIGMA,
+    SSIM_WINDOW,
+    Region,
+    bone_edges,
+    edge_f1,
+    ssim,
+)
+from xr2mri_core.evaluation.similarity import local_similarity
 
 SMOOTHING = 1.5
 """Pixels by which slices are smoothed before borders are judged."""
@@ -106,12 +113,8 @@ def ssim_3d(truth: NDArray[np.float32], image: NDArray[np.float32]) -> float:
 
     if min(truth.shape) < 7:
         return float("nan")
-    own, true = (
-        torch.from_numpy(np.ascontiguousarray(v, np.float32))[None, None] for v in (image, truth)
-    )
-    local, _ = compute_ssim_and_cs(
-        own, true, spatial_dims=3, kernel_size=[7] * 3, kernel_sigma=[1.5] * 3
-    )
+    pair = (torch.from_numpy(np.ascontiguousarray(v, np.float32)) for v in (truth, image))
+    local, _ = local_similarity(*pair, window=7, sigma=SSIM_SIGMA, axes=3)
     return float(local.mean())
 
 

@@ -296,11 +296,8 @@ def structure_scores(true: NDArray[np.uint8], found: NDArray[np.uint8]) -> dict[
         surfaces in mm, in 3-D; NaN where the truth has no such structure; a structure that is not
         found at all has no distance, and a Dice of 0.
     """
-    count = 1 + len(STRUCTURES)
-    pair = [
-        F.one_hot(torch.from_numpy(v.astype(np.int64)), count).movedim(-1, 0)[None, 1:]
-        for v in (found, true)
-    ]
+    numbers = torch.arange(1, 1 + len(STRUCTURES), dtype=torch.uint8)[:, None, None, None]
+    pair = [(torch.from_numpy(v) == numbers)[None] for v in (found, true)]
     dice = compute_dice(pair[0], pair[1], include_background=True, ignore_empty=True)[0].numpy()
     spacing = (WINDOW_MM / max(len(true) - 1, 1), PIXEL_MM, PIXEL_MM)
     values = {}

@@ -25,7 +25,7 @@ from PIL import Image
 
 import xr2mri_core.phantom as phantom
 from xr2mri_core import __version__
-from xr2mri_core.datalist import save_datalist, split_by_participant, splits_of
+from xr2mri_core.datalist import check_ratios, save_datalist, split_by_participant, splits_of
 from xr2mri_core.errors import DatalistError, InputError, OutputError, shown
 from xr2mri_core.export import write_nifti
 from xr2mri_core.files import whole_folder
@@ -39,6 +39,8 @@ Progress = Callable[[int, int], None]
 """Called with (cases done, cases in all); may raise to stop the work."""
 
 RECORD = "features.json"
+RATIOS = (7.0, 2.0, 1.0)
+"""Shares of training, validation and test (paper, section III-B)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ def write_cases(
     enrichment: float = DEFAULT_ENRICHMENT,
     start: int = 0,
     scheduler: str | None = None,
+    ratios: Sequence[float] = RATIOS,
 ) -> Path:
     """Makes phantom patients and the datalist over all that are in the folder.
 
@@ -92,20 +95,26 @@ def write_cases(
         start: index of the first case, so that a corpus can be extended, or unseen patients made.
         scheduler: address of a Dask scheduler, whose workers replace the processes; see
             `each_done`.
+        ratios: shares of training, validation and test.
 
     Returns:
-        Path of `datalist.json`: all cases in the folder, split by participant 7:2:1. When a
-        corpus is extended, its patients keep their split, and the new ones are split 7:2:1.
+        Path of `datalist.json`: all cases in the folder, split by participant. When a corpus is
+        extended, its patients keep their split, and the new ones are split by `ratios`.
 
     Raises:
         InputError: for numbers out of range.
-        DatalistError: if the folder holds cases of another seed, enrichment or version.
+        DatalistError: if the folder holds cases of another seed, enrichment or version, or a
+            datalist that cannot be read; or for shares that cannot be.
         OutputError: if something cannot be written, or a process was killed.
     """
     _check(cases, seed, jobs, enrichment, start)
-    folder = Path(out) / "cases"
+    enrichment = float(enrichment)
+    check_ratios(ratios)
+    datalist = Path(out) / "datalist.json"
+    kept = splits_of(datalist)  # a damaged one is told before hours of work
+    folder = datalist.parent / "cases"
     todo = [
-        _Job(folder / f"phantom-{index:06d}", seed, index, float(enrichment))
+        _Job(folder / f"phantom-{index:06d}", seed, index, enrichment)
         for index in range(start, start + cases)
     ]
     with _writing(folder):
@@ -114,15 +123,27 @@ def write_cases(
     missing = [job for job in todo if not job.folder.is_dir()]
     _clear_parts(todo)
     report = progress or (lambda done, total: None)
-    kept = len(todo) - len(missing)
-    report(kept, len(todo))
+    there = len(todo) - len(missing)
+    report(there, len(todo))
     processes = min(jobs or os.cpu_count() or 1, len(missing))
     made = each_done(_write_case, missing, processes, "makes phantoms", scheduler=scheduler)
     with closing(made):
         for count, _ in enumerate(made, 1):
-            report(kept + count, len(todo))
+            report(there + count, len(todo))
     _clear_parts(todo)
-    return _write_datalist(Path(out), seed, float(enrichment))
+    items = _items(folder)
+    save_datalist(
+        datalist,
+        split_by_participant(items, ratios, seed, kept),
+        name=f"phantom-{seed}",
+        description=(
+            f"{len(items)} parametric phantom knees, corpus seed {seed}, XR2MRI {__version__}. "
+            f"Findings as in OAI, enriched by {enrichment:g} (0 = OAI's prevalence, 1 = flat). "
+            "Synthetic: no patient was imaged."
+        ),
+        synthetic=True,
+    )
+    return datalist
 
 
 def _clear_parts(jobs: Sequence[_Job]) -> None:
@@ -205,9 +226,10 @@ def _write_files(folder: Path, job: _Job, case: "phantom.PhantomCase") -> None:
     (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def _write_datalist(out: Path, seed: int, enrichment: float) -> Path:
+def _items(folder: Path) -> list[dict[str, Any]]:
+    """The entries of a datalist of all cases in a folder."""
     items = []
-    for record in sorted((out / "cases").glob(f"phantom-*/{RECORD}")):
+    for record in sorted(folder.glob(f"phantom-*/{RECORD}")):
         case, content = record.parent, _read_record(record)
         items.append(
             {
@@ -221,19 +243,7 @@ def _write_datalist(out: Path, seed: int, enrichment: float) -> Path:
                 **{name: content["demographics"][name] for name in ("age", "sex", "bmi")},
             }
         )
-    path = out / "datalist.json"
-    save_datalist(
-        path,
-        split_by_participant(items, ratios=(7, 2, 1), seed=seed, kept=splits_of(path)),
-        name=f"phantom-{seed}",
-        description=(
-            f"{len(items)} parametric phantom knees, corpus seed {seed}, XR2MRI {__version__}. "
-            f"Findings as in OAI, enriched by {enrichment:g} (0 = OAI's prevalence, 1 = flat). "
-            "Synthetic: no patient was imaged."
-        ),
-        synthetic=True,
-    )
-    return path
+    return items
 
 
 @contextmanager
