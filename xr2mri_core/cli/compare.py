@@ -45,6 +45,10 @@ def add(commands: Commands) -> None:
         "--budget", type=positive, default=64_000, help="slices that each training sees (64000)"
     )
     spent.add_argument("--minutes", type=_minutes, help="instead: minutes of each training")
+    parser.add_argument(
+        "--start-budget", type=count, default=0, metavar="SLICES",
+        help="slices that a denoiser of knees sees first, from which all trainings start (0: none)",
+    )  # fmt: skip
     parser.add_argument("--training-cases", type=positive, help="the first N (default all)")
     parser.add_argument("--cases", type=positive, help="the first N test cases (default all)")
     parser.add_argument(
@@ -106,6 +110,7 @@ def _plan_of(arguments: argparse.Namespace) -> Plan:
     return Plan(
         methods=arguments.methods.split(",") if arguments.methods else DEFAULT,
         budget=Budget(None if arguments.minutes else arguments.budget, arguments.minutes),
+        start=arguments.start_budget,
         load={name: Path(file) for name, file in _pairs(arguments.load, "load")},
         training_cases=arguments.training_cases,
         cases=arguments.cases,

@@ -20,6 +20,7 @@ class Plan:
     Attributes:
         methods: names of `METHODS`, in the order of the tables.
         budget: budget of every training.
+        start: slices that a denoiser sees first, from whose U-Net every training starts; 0: none.
         load: name -> weights that are not trained here.
         training_cases, cases: the first so many of the training and the test split; None: all.
         curve_cases: cases of the curves over slices and over steps.
@@ -38,6 +39,7 @@ class Plan:
 
     methods: Sequence[str] = DEFAULT
     budget: Budget = field(default_factory=lambda: Budget(samples=64_000))
+    start: int = 0
     load: Mapping[str, Path] = field(default_factory=dict)
     training_cases: int | None = None
     cases: int | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,12 @@ from xr2mri_core.comparison.rows import (
 )
 from xr2mri_core.comparison.seen import Seen
 from xr2mri_core.comparison.training import (
+    START,
     Run,
     Setting,
     Trained,
     common_autoencoder,
+    common_start,
     finished,
     given,
     train,
@@ -123,6 +126,9 @@ def compare(
         bundle, size, own_list, common, out, plan.seed, plan.budget,
         {"image_size": plan.image_size, **plan.options},
     )  # fmt: skip
+    if plan.start:
+        report(0, len(methods), f"training the {START.title}")
+        setting = replace(setting, start=common_start(setting, plan.start, run))
     trained = []
     for index, method in enumerate(methods):
         report(index, len(methods), f"training {method.title}")

@@ -11,16 +11,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser
 
-from xr2mri_core.baselines import Method
+from xr2mri_core.baselines import METHODS, Method
 from xr2mri_core.bundle import digest, load_bundle
 from xr2mri_core.errors import TrainingError
 from xr2mri_core.files import whole_folder, write_text
+from xr2mri_core.networks.model import read_safetensors, write_safetensors
+from xr2mri_core.networks.pretrained import PARTS_FORMAT
 from xr2mri_core.training.autoencoder import save_autoencoder
 
 log = logging.getLogger("xr2mri")
@@ -29,6 +31,8 @@ Run = Callable[[Mapping[str, Any], Path], None]
 """(options of the bundle command, file for what it says) -> nothing, or TrainingError."""
 
 WEIGHTS = "knee_xr2mri.safetensors"
+START = replace(METHODS["ldm"], name="start", title="common start")
+"""What trains the denoiser that all methods start from: it knows the depth alone."""
 GIVEN = "given"
 
 
@@ -64,6 +68,7 @@ class Setting:
         seed: seed of every training.
         budget: budget of every method.
         options: further options of the bundle command, e.g. ``learning_rate``.
+        start: the U-Net that every method starts from (`common_start`); None: from random weights.
     """
 
     bundle: Path
@@ -74,6 +79,7 @@ class Setting:
     seed: int
     budget: Budget
     options: Mapping[str, Any]
+    start: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,28 @@ def common_autoencoder(bundle: Path, size: str, weights: Path | None, out: Path)
     return folder
 
 
+def common_start(setting: Setting, samples: int, run: Run | None = None) -> Path:
+    """The U-Net that all methods start from, as the paper's start from Zero-123's.
+
+    It was trained to denoise slices of a depth and knows nothing of patients; what conditions it
+    in a method, each method learns by itself.
+
+    Args:
+        setting: the same for all methods.
+        samples: slices that it sees.
+        run: see `train`.
+
+    Raises:
+        TrainingError: the training failed.
+    """
+    trained = train(START, replace(setting, budget=Budget(samples=samples), start=None), run)
+    file = trained.weights.with_name("unet.safetensors")
+    state, _ = read_safetensors(trained.weights)
+    unet = {name: value for name, value in state.items() if name.startswith("unet.")}
+    write_safetensors(file, unet, {"format": PARTS_FORMAT})
+    return file
+
+
 def given(method: Method, weights: Path) -> Trained:
     """Weights that need no training."""
     return Trained(method, weights, digest(weights), GIVEN, {}, None)
@@ -130,7 +158,7 @@ def train(method: Method, setting: Setting, run: Run | None = None) -> Trained:
     Raises:
         TrainingError: a stage failed; the message names its log.
     """
-    start: Path | None = None
+    start = setting.start
     commands, samples, minutes = [], 0, 0.0
     card: dict[str, Any] = {}
     for number, overlays in enumerate(method.stages, start=1):

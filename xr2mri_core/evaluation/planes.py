@@ -113,8 +113,8 @@ def ssim_3d(truth: NDArray[np.float32], image: NDArray[np.float32]) -> float:
 
     if min(truth.shape) < 7:
         return float("nan")
-    pair = (torch.from_numpy(np.ascontiguousarray(v, np.float32)) for v in (truth, image))
-    local, _ = local_similarity(*pair, window=7, sigma=SSIM_SIGMA, axes=3)
+    true, own = (torch.from_numpy(np.ascontiguousarray(v, np.float32)) for v in (truth, image))
+    local, _ = local_similarity(true, own, window=7, sigma=SSIM_SIGMA, axes=3)
     return float(local.mean())
 
 

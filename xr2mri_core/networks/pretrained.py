@@ -284,7 +284,7 @@ def _expected(model: nn.Module, parts: Iterable[str]) -> State:
 
 def _part(name: str) -> str:
     """The part of the model that a tensor is in; only the tokens of `Guidance` are pre-trained."""
-    first, rest = name.split(".", 1)
+    first, _, rest = name.partition(".")
     if first == "regression" and "." in rest:
         return f"{first}.{_part(rest)}"
     return f"{first}.{rest.split('.')[0]}" if first in ("image_encoder", "guidance") else first
