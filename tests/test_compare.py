@@ -10,6 +10,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import cloudpickle
 import numpy as np
 import pytest
 from browser import PROGRAM, Browser
@@ -37,7 +38,8 @@ from xr2mri_core.comparison import (
     training,
     viewer,
 )
-from xr2mri_core.comparison.measure import Lines, Readers, Row, keep_volume, kept_volume
+from xr2mri_core.comparison.lines import Lines
+from xr2mri_core.comparison.measure import Readers, Row, keep_volume, kept_volume
 from xr2mri_core.comparison.run import Plan, compare, report_again
 from xr2mri_core.comparison.training import Budget
 from xr2mri_core.errors import InputError, TrainingError, WeightsError
@@ -57,6 +59,7 @@ OPTIONS = {
 PLAN = Plan(
     methods=("ours", "ldm"),
     budget=Budget(samples=32),
+    start=16,
     curve_cases=1,
     samples=2,
     steps=2,
@@ -87,17 +90,28 @@ def compared(training_bundle, labelled_datalist, tmp_path_factory):
         commands.append(dict(options))
         bundle_run(**options)
 
-    text = compare(labelled_datalist, out, PLAN, bundle=training_bundle, device="cpu", run=run)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("xr2mri_core.comparison.lines.each_done", _sent)
+        text = compare(labelled_datalist, out, PLAN, bundle=training_bundle, device="cpu", run=run)
     return out, text, commands
+
+
+def _sent(work, items, *_, **__):
+    """`each_done`, whose processes are given everything as it would be sent to them."""
+    for item in items:
+        there, given = cloudpickle.loads(cloudpickle.dumps((work, item)))
+        yield cloudpickle.loads(cloudpickle.dumps(there(given)))
 
 
 def test_methods_are_trained_alike_and_measured_in_one_table(compared):
     out, text, commands = compared
     stages = [(Path(c["output_dir"]).parent.name, c["steps"]) for c in commands]
-    assert stages == [("ours", 2), ("ours", 2), ("ldm", 4)]  # 32 slices each, 8 a step
+    assert stages == [("start", 2), ("ours", 2), ("ours", 2), ("ldm", 4)]  # 8 slices a step
     assert {c["seed"] for c in commands} == {0}
     assert {c["autoencoder_dir"] for c in commands} == {str(out / "autoencoder")}
-    assert commands[1]["initial_weights"] == str(out / "training/ours/1/knee_xr2mri.safetensors")
+    start = str(out / "training/start/1/unet.safetensors")
+    first = str(out / "training/ours/1/knee_xr2mri.safetensors")
+    assert [c.get("initial_weights") for c in commands] == [None, start, first, start]
 
     with (out / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -502,6 +516,10 @@ def test_weights_that_were_given_are_told_apart(tmp_path):
     text = about([given])
     assert "Weights of LDM were given" in text and "&lt;pair&gt;</b> (acquired data), 2" in text
     assert "were given" not in about([])
+    alike = about([replace(given, command="monai.bundle run")])
+    assert (
+        "32 slices each, on 2 cases of acquired data, from one denoiser that had seen 16" in alike
+    )
 
 
 def test_ablations_leave_out_one_finding_each():

@@ -16,6 +16,8 @@ from xr2mri_core.cli.options import (
     positive,
     precision_option,
     seed,
+    worker_options,
+    workers,
 )
 from xr2mri_core.cli.terminal import progress_bar
 from xr2mri_core.errors import InputError
@@ -98,6 +100,7 @@ def add(commands: Commands) -> None:
     for name in ("steps", "sampler", "noise_length"):
         knob_option(parser, name)
     bundle_options(parser)
+    worker_options(parser)
 
 
 def _plan_of(arguments: argparse.Namespace) -> Plan:
@@ -133,6 +136,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     """Compare, or write the report of what there is; print the table and where the report lies."""
     from xr2mri_core.comparison.run import compare, report_again
 
+    who = workers(arguments)
     plan, command = _plan_of(arguments), _repeatable(sys.argv[1:])
     if arguments.report_only:
         text = report_again(
@@ -156,6 +160,7 @@ def _compare(arguments: argparse.Namespace) -> None:
                 autoencoder=arguments.autoencoder,
                 device=arguments.device,
                 precision=arguments.precision,
+                **who,
                 progress=progress,
                 page=arguments.page,
                 command=command,

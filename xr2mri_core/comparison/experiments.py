@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xr2mri_core.comparison.lines import Lines, Workers
 from xr2mri_core.comparison.measure import (
     Item,
-    Lines,
     PeakMemory,
     Readers,
     Truths,
@@ -60,6 +61,7 @@ def ablation(
     lines: Lines,
     seed: int,
     of: Mapping[str, Any],
+    workers: Workers,
     **request: Any,
 ) -> None:
     """Feature recovery and SSIM with features left out, the same noise and radiograph.
@@ -67,18 +69,39 @@ def ablation(
     What is left out is missing as it is where a reading is missing, which training did at random to
     every variable: no variant is asked for what it was never shown.
     """
-    for name, leave in ablations().items():
-        for index, item in enumerate(items):
-            key = {"experiment": "ablation", "variant": name, "case": item["case"], "of": dict(of)}
-            if lines.find(**key) is not None:
-                continue
-            truth, _ = truths(item)
-            form = leave(generator.condition_of(item).features)
-            made = asked(generator, item, seed + index, len(truth.slices), form, **request)
-            slices = frame_slices(made)
-            scores = None if readers.grader is None else readers.grader.grade(slices).tolist()
-            values = {"ssim": float(np.mean(ssim(truth.slices, slices))), "scores": scores}
-            lines.add({**key, "participant": item["participant"], **values})
+    todo = [
+        (key, name, index, item)
+        for name in ablations()
+        for index, item in enumerate(items)
+        if lines.find(**(key := _ablated(name, item, of))) is None
+    ]
+    for _ in workers.done(
+        partial(_without, generator, truths, readers, seed, request), todo, lines
+    ):
+        pass
+
+
+def _ablated(name: str, item: Item, of: Mapping[str, Any]) -> dict[str, Any]:
+    return {"experiment": "ablation", "variant": name, "case": item["case"], "of": dict(of)}
+
+
+def _without(
+    generator: KneeMRIGenerator,
+    truths: Truths,
+    readers: Readers,
+    seed: int,
+    request: Mapping[str, Any],
+    todo: tuple[Mapping[str, Any], str, int, Item],
+) -> dict[str, Any]:
+    """The line of a variant and a case."""
+    key, name, index, item = todo
+    truth, _ = truths(item)
+    form = ablations()[name](generator.condition_of(item).features)
+    made = asked(generator, item, seed + index, len(truth.slices), form, **request)
+    slices = frame_slices(made)
+    scores = None if readers.grader is None else readers.grader.grade(slices).tolist()
+    values = {"ssim": float(np.mean(ssim(truth.slices, slices))), "scores": scores}
+    return {**key, "participant": item["participant"], **values}
 
 
 def ablation_pictures(

@@ -1,16 +1,15 @@
 """Volumes of every row for every case, and what is measured on them; kept line by line.
 
 A row of the comparison is a method and how it is asked: ours as a sample, its mean, ours without
-the features. The file of lines is the run's memory: what it holds is not computed again.
+the features. What its lines hold is not computed again.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -21,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from xr2mri_core.baselines.x_diffusion import coronal
+from xr2mri_core.comparison.lines import Lines, Workers
 from xr2mri_core.comparison.seen import Seen, stamp
 from xr2mri_core.datalist import side_and_box
 from xr2mri_core.evaluation.distribution import histogram_distance, spectrum_distance
@@ -29,7 +29,7 @@ from xr2mri_core.evaluation.metrics import Reference
 from xr2mri_core.evaluation.planes import coherence, in_planes
 from xr2mri_core.evaluation.readers import Grader, Segmenter, structure_scores, structures_of
 from xr2mri_core.evaluation.truth import frame_slices, read_slices
-from xr2mri_core.files import append_line, records_of, whole_file
+from xr2mri_core.files import whole_file
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.request import GenerationRequest
 from xr2mri_core.volume import GeneratedVolume
@@ -37,6 +37,9 @@ from xr2mri_core.volume import GeneratedVolume
 Item = Mapping[str, Any]
 Predict = Callable[[Item, int, int], NDArray[np.float32]]
 """(case, seed, slices) -> slices (n, H, W) in [0, 1], right-knee frame."""
+
+TRUTH = "truth"
+"""Name of the row of the true volumes."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,14 @@ class Row:
     Attributes:
         name: its name in files.
         title: its title in tables and figures.
-        predict: makes its volumes.
+        predictor: gives what makes its volumes; asked where some are missing, not before.
         of: what the volumes depend on (weights' digest, request): results of an earlier run count
             only if it is the same.
     """
 
     name: str
     title: str
-    predict: Predict
+    predictor: Callable[[], Predict]
     of: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -84,7 +87,7 @@ class Truths:
     """
 
     def __init__(self, size: int, kept: int = 24) -> None:
-        self.size = size
+        self.size, self.kept = size, kept
         self._items: dict[str, Item] = {}
         self._read = lru_cache(maxsize=kept)(self._load)
 
@@ -93,34 +96,12 @@ class Truths:
         self._items[item["case"]] = item
         return self._read(item["case"])
 
+    def __reduce__(self) -> tuple[type[Truths], tuple[int, int]]:
+        return Truths, (self.size, self.kept)  # to other processes without what is in memory
+
     def _load(self, case: str) -> tuple[Reference, NDArray[np.uint8] | None]:
         slices, labels = read_slices(self._items[case], self.size)
         return Reference.of(slices, labels), labels
-
-
-class Lines:
-    """Results as lines of JSON, appended as they come.
-
-    Args:
-        path: the file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.rows: list[dict[str, Any]] = list(records_of(path))
-
-    def find(self, **key: Any) -> dict[str, Any] | None:
-        """The newest line with these entries."""
-        for row in reversed(self.rows):
-            if all(row.get(name) == value for name, value in key.items()):
-                return row
-        return None
-
-    def add(self, row: dict[str, Any]) -> None:
-        """Keep a line, on disk at once."""
-        plain = json.loads(json.dumps(row))
-        self.rows.append(plain)
-        append_line(self.path, json.dumps(plain))
 
 
 class PeakMemory:
@@ -221,75 +202,103 @@ def compared(
     return values
 
 
+@dataclass(frozen=True)
+class Measuring:
+    """How volumes are measured, every row alike.
+
+    Attributes:
+        truths: the true volumes of the cases.
+        readers: networks that read volumes.
+        shown: case -> folder, of those whose volumes are kept for pictures.
+        seed: seed of the noise; case i is drawn from ``seed + i``.
+    """
+
+    truths: Truths
+    readers: Readers
+    shown: Mapping[str, Path]
+    seed: int
+
+    def is_open(self, row: str, of: Mapping[str, Any], item: Item, lines: Lines) -> bool:
+        """Whether the line of a row and a case, or a file beside it, is still to be made."""
+        files = files_of(row, of, str(item["case"]), self.shown, self.readers)
+        missing = any(file is not None and not file.is_file() for file in files)
+        return missing or lines.find(**self._key(row, of, item)) is None
+
+    def line(
+        self, row: str, of: Mapping[str, Any], predict: Predict, case: tuple[int, Item]
+    ) -> dict[str, Any]:
+        """The line of a row and a case, by its number."""
+        index, item = case
+        truth, labels = self.truths(item)
+        started = time.perf_counter()
+        slices = predict(item, self.seed + index, len(truth.slices))
+        seconds = time.perf_counter() - started
+        metrics = compared(truth, labels, slices, self.readers)
+        return self._line(row, of, item, slices, metrics) | {"seconds": seconds}
+
+    def true_line(self, item: Item) -> dict[str, Any]:
+        """The line of the true volume of a case."""
+        truth, labels = self.truths(item)
+        slices, segmenter = truth.slices, self.readers.segmenter
+        metrics = {"adjacent": mean_adjacent(slices), **coherence(slices)}
+        metrics["empty_rssim"] = truth.floor()
+        if segmenter is not None and labels is not None:
+            metrics |= structure_scores(structures_of(labels), segmenter.segment(slices))
+        return self._line(TRUTH, {}, item, slices, metrics)
+
+    def _key(self, row: str, of: Mapping[str, Any], item: Item) -> dict[str, Any]:
+        return {"row": row, "case": item["case"], "of": dict(of), "readers": self.readers.of}
+
+    def _line(
+        self,
+        row: str,
+        of: Mapping[str, Any],
+        item: Item,
+        slices: NDArray[np.float32],
+        metrics: Mapping[str, float],
+    ) -> dict[str, Any]:
+        """A line, with what is read from the volume alone; the volume is kept where it is shown."""
+        readers = self.readers
+        kept, seen = files_of(row, of, str(item["case"]), self.shown, readers)
+        if kept is not None:
+            keep_volume(kept, slices)
+        if seen is not None and readers.seen is not None:
+            readers.seen.keep(seen, slices)
+        scores = {} if readers.grader is None else {"scores": readers.grader.grade(slices).tolist()}
+        return {
+            **self._key(row, of, item),
+            "participant": item["participant"],
+            "metrics": metrics,
+            "greys": slices.mean((1, 2)).tolist(),
+            **scores,
+        }
+
+
 def measure(
-    row: Row,
-    cases: Sequence[tuple[int, Item]],
-    truths: Truths,
-    readers: Readers,
-    lines: Lines,
-    shown: Mapping[str, Path],
-    seed: int,
+    row: Row, cases: Sequence[tuple[int, Item]], by: Measuring, lines: Lines, workers: Workers
 ) -> Iterator[int]:
     """Measure one row on all cases; yields the number of those that are done.
 
     Args:
         row: the row to measure.
-        cases: number and item; case i is drawn from ``seed + i``, by every row alike.
-        truths: the true volumes of the cases.
-        readers: networks that read volumes.
+        cases: number and item of each.
+        by: how volumes are measured.
         lines: the file to which results are added.
-        shown: case -> folder, of those whose volumes are kept for pictures.
-        seed: seed of the noise.
+        workers: where the work is done.
     """
-    for done, (index, item) in enumerate(cases, 1):
-        case = str(item["case"])
-        kept, seen = files_of(row.name, row.of, case, shown, readers)
-        key = {"row": row.name, "case": case, "of": dict(row.of), "readers": readers.of}
-        if lines.find(**key) is None or _missing(kept, seen):
-            truth, labels = truths(item)
-            started = time.perf_counter()
-            slices = row.predict(item, seed + index, len(truth.slices))
-            seconds = time.perf_counter() - started
-            result: dict[str, Any] = {
-                **key,
-                "participant": item["participant"],
-                "seconds": seconds,
-                "metrics": compared(truth, labels, slices, readers),
-                "greys": slices.mean((1, 2)).tolist(),
-            }
-            if readers.grader is not None:
-                result["scores"] = readers.grader.grade(slices).tolist()
-            _keep(slices, kept, seen, readers)
-            lines.add(result)
-        yield done
+    todo = [case for case in cases if by.is_open(row.name, row.of, case[1], lines)]
+    yield len(cases) - len(todo)
+    if todo:
+        work = partial(by.line, row.name, row.of, row.predictor())
+        yield from workers.done(work, todo, lines, len(cases) - len(todo))
 
 
 def truth_row(
-    items: Sequence[Item], truths: Truths, readers: Readers, lines: Lines, shown: Mapping[str, Path]
-) -> None:
+    items: Sequence[Item], by: Measuring, lines: Lines, workers: Workers
+) -> Iterator[int]:
     """The truth as a row: its own coherence, and what the readers reach on it, their ceiling."""
-    for item in items:
-        case = str(item["case"])
-        key = {"row": "truth", "case": case, "of": {}, "readers": readers.of}
-        kept, seen = files_of("truth", {}, case, shown, readers)
-        if lines.find(**key) is not None and not _missing(kept, seen):
-            continue
-        reference, labels = truths(item)
-        slices = reference.slices
-        metrics = {"adjacent": mean_adjacent(slices), **coherence(slices)}
-        metrics["empty_rssim"] = reference.floor()
-        if readers.segmenter is not None and labels is not None:
-            metrics |= structure_scores(structures_of(labels), readers.segmenter.segment(slices))
-        result: dict[str, Any] = {
-            **key,
-            "participant": item["participant"],
-            "metrics": metrics,
-            "greys": slices.mean((1, 2)).tolist(),
-        }
-        if readers.grader is not None:
-            result["scores"] = readers.grader.grade(slices).tolist()
-        _keep(slices, kept, seen, readers)
-        lines.add(result)
+    todo = [item for item in items if by.is_open(TRUTH, {}, item, lines)]
+    yield from workers.done(by.true_line, todo, lines, len(items) - len(todo))
 
 
 def files_of(
@@ -313,19 +322,6 @@ def frames_file(out: Path, of: Mapping[str, Any]) -> Path:
 def ablation_file(out: Path, of: Mapping[str, Any], finding: str) -> Path:
     """Where the pictures of leaving a finding out lie."""
     return out / "volumes" / f"ablation-{stamp(of)}-{finding}.npy"
-
-
-def _missing(*files: Path | None) -> bool:
-    return any(file is not None and not file.is_file() for file in files)
-
-
-def _keep(
-    slices: NDArray[np.float32], kept: Path | None, seen: Path | None, readers: Readers
-) -> None:
-    if kept is not None:
-        keep_volume(kept, slices)
-    if seen is not None and readers.seen is not None:
-        readers.seen.keep(seen, slices)
 
 
 def keep_volume(path: Path, slices: NDArray[np.float32]) -> None:

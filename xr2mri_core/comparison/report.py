@@ -28,7 +28,6 @@ from xr2mri_core.comparison.summary import (
     summary_table,
     with_notes,
 )
-from xr2mri_core.comparison.training import GIVEN
 from xr2mri_core.comparison.volumes import pictured
 from xr2mri_core.export import write_json
 from xr2mri_core.files import atomic_files
@@ -180,16 +179,15 @@ def about(results: Results) -> str:
     """What was compared on what, as HTML."""
     plan, data = results.plan, results.data
     synthetic = "synthetic phantoms" if data.get("synthetic") else "acquired data"
-    known = [html.escape(one.method.title) for one in results.trained if one.command == GIVEN]
-    apart = f" Weights of {', '.join(known)} were given: their budgets are others." if known else ""
     patients = len({str(item["participant"]) for item in results.items})
     return (
         f"{len(results.items)} test cases of {patients} patients of "
         f"<b>{html.escape(str(data['name']))}</b> ({synthetic}), "
         f"{len(data.get('training', []))} cases for training. Methods share autoencoder, U-Net "
-        f"size, data, training budget, sampler ({plan.sampler}, {plan.steps} steps), seeds and "
-        f"noise.{apart} Each mean has its 95 % bootstrap interval over patients. A <i>draw</i> is "
-        "one possible knee, a <i>best guess</i> the mean of all: the second is nearer to the truth "
+        f"size, data, sampler ({plan.sampler}, {plan.steps} steps), seeds and noise. "
+        f"{html.escape(results.trainings)} Each mean has its 95 % bootstrap interval over "
+        "patients. A <i>draw</i> is one possible knee, a <i>best guess</i> the mean of all: the "
+        "second is nearer to the truth "
         "voxel for voxel, the first looks like a knee. Click on a column to sort by it."
     )
 

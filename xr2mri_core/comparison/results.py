@@ -16,7 +16,7 @@ from xr2mri_core.comparison.measure import Readers, Row
 from xr2mri_core.comparison.plan import Plan
 from xr2mri_core.comparison.recovery import ablated, gained, recovered
 from xr2mri_core.comparison.statistics import Span, holm, interval, paired, per_patient
-from xr2mri_core.comparison.training import Trained
+from xr2mri_core.comparison.training import GIVEN, Trained
 from xr2mri_core.evaluation.readers import presence
 
 Item = Mapping[str, Any]
@@ -90,6 +90,26 @@ class Results:
     def items(self) -> Sequence[Item]:
         """The test cases that count."""
         return self.test[: self.plan.cases]
+
+    @property
+    def trainings(self) -> str:
+        """A sentence or two on what the methods were trained with."""
+        plan, told = self.plan, []
+        given = [one.method.title for one in self.trained if one.command == GIVEN]
+        if len(given) < len(self.trained):
+            budget = plan.budget
+            spent = f"{budget.samples or 0:,} slices"
+            if budget.minutes is not None:
+                spent = f"{budget.minutes:g} minutes"
+            begun = f", from one denoiser that had seen {plan.start:,} slices" if plan.start else ""
+            kind = "synthetic phantoms" if self.data.get("synthetic") else "acquired data"
+            cases = len(self.data.get("training", []))
+            told.append(
+                f"Methods were trained alike: {spent} each, on {cases} cases of {kind}{begun}."
+            )
+        if given:
+            told.append(f"Weights of {', '.join(given)} were given: their budgets are others.")
+        return " ".join(told)
 
     @cached_property
     def measured(self) -> list[Line]:

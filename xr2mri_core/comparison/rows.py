@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,12 @@ def rows_of(
 
     def row(name: str, title: str, **more: Any) -> Row:
         of = plan.of(method, trained.sha256, **more)
-        predict: Predict = no_volume
+        predictor: Callable[[], Predict] = no_volume
         if generator is not None and len(method.axes) > 1:
-            predict = cross_sectional(generator, method.axes, **request, **more)
+            predictor = partial(cross_sectional, generator, method.axes, **request, **more)
         elif generator is not None:
-            predict = generated(generator, **request, **more)
-        return Row(name, title, predict, of)
+            predictor = partial(generated, generator, **request, **more)
+        return Row(name, title, predictor, of)
 
     yield row(method.name, method.title, kind=method.kind)
     if method.name == OURS:
@@ -59,34 +59,34 @@ TRIVIAL = {
 def trivial_rows(
     datalist: Path, slices: SliceCache, others: Mapping[str, Any], plan: Plan
 ) -> Iterator[Row]:
-    """Mean volume, other patient, nearest radiograph; each computed when it is asked for."""
+    """Mean volume, other patient, nearest radiograph."""
 
-    @cache
-    def mean() -> NDArray[np.float32]:
-        training = load_datalist(datalist, "training")
-        return mean_volume(training, 200, plan.image_size, plan.seed)
+    def mean() -> Predict:
+        volume = mean_volume(load_datalist(datalist, "training"), 200, plan.image_size, plan.seed)
+        return lambda item, seed, count: resampled(volume, count)
 
-    @cache
-    def table() -> NDArray[np.float64]:
-        return np.stack([thumbnail(picture) for picture in slices.arrays["radiographs"]])
+    def other() -> Predict:
+        return lambda item, seed, count: resampled(
+            read_slices(others[item["case"]], plan.image_size)[0], count
+        )
 
-    def of_mean(item: Mapping[str, Any], seed: int, count: int) -> NDArray[np.float32]:
-        return resampled(mean(), count)
+    def closest() -> Predict:
+        table = np.stack([thumbnail(picture) for picture in slices.arrays["radiographs"]])
+        folder = slices.folder  # its mapped arrays would be sent whole to other processes
 
-    def of_other(item: Mapping[str, Any], seed: int, count: int) -> NDArray[np.float32]:
-        return resampled(read_slices(others[item["case"]], plan.image_size)[0], count)
+        def predict(item: Mapping[str, Any], seed: int, count: int) -> NDArray[np.float32]:
+            from xr2mri_core.reading import prepare_radiograph
 
-    def of_nearest(item: Mapping[str, Any], seed: int, count: int) -> NDArray[np.float32]:
-        from xr2mri_core.reading import prepare_radiograph
+            read = prepare_radiograph(item["radiograph"], plan.image_size, **side_and_box(item))
+            index = nearest(read.picture[0, 0].numpy(), table)
+            found = from_bytes(SliceCache(folder).arrays["slices"][index]).numpy()
+            return resampled((found + 1) / 2, count)
 
-        read = prepare_radiograph(item["radiograph"], plan.image_size, **side_and_box(item))
-        index = nearest(read.picture[0, 0].numpy(), table())
-        found = from_bytes(slices.arrays["slices"][index]).numpy()
-        return resampled((found + 1) / 2, count)
+        return predict
 
-    predictions = {"mean_volume": of_mean, "other_patient": of_other, "nearest": of_nearest}
-    for name, predict in predictions.items():
-        yield Row(name, TRIVIAL[name], predict, of_trivial(name, slices.fingerprint, plan))
+    predictors = {"mean_volume": mean, "other_patient": other, "nearest": closest}
+    for name, predictor in predictors.items():
+        yield Row(name, TRIVIAL[name], predictor, of_trivial(name, slices.fingerprint, plan))
 
 
 def of_trivial(name: str, fingerprint: str, plan: Plan) -> dict[str, Any]:
@@ -99,5 +99,5 @@ def without_network(row: Row) -> Row:
     return Row(row.name, row.title, no_volume, row.of)
 
 
-def no_volume(*_: object) -> NDArray[np.float32]:
+def no_volume() -> Predict:
     raise RuntimeError("a row that is only looked up was asked for a volume")

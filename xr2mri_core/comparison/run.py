@@ -14,8 +14,9 @@ import torch
 
 from xr2mri_core.baselines import METHODS, Method, method_called
 from xr2mri_core.comparison import experiments
+from xr2mri_core.comparison.lines import Lines, Workers
 from xr2mri_core.comparison.measure import (
-    Lines,
+    Measuring,
     Readers,
     Row,
     Truths,
@@ -82,6 +83,8 @@ def compare(
     autoencoder: Path | None = None,
     device: str | None = None,
     precision: str = "fp32",
+    jobs: int = 1,
+    scheduler: str | None = None,
     progress: Progress | None = None,
     run: Run | None = None,
     page: Path | None = None,
@@ -97,6 +100,8 @@ def compare(
         bundle, size, weights: the model whose autoencoder is common to all; see `load_bundle`.
         autoencoder: folder of another one, as stage 1 writes it.
         device, precision: where and how volumes are generated.
+        jobs, scheduler: processes, or a Dask scheduler, for the volumes; see
+            `xr2mri_core.processes.each_done`.
         progress: ``progress(done, total, stage)``.
         run: carries out a training command; None: in a process of its own.
         page: where to write the page of results as well.
@@ -139,7 +144,8 @@ def compare(
     slices = _training_slices(own_list, out, plan)
     readers = _readers(slices, out, plan, brought)
     truths, lines = Truths(plan.image_size), Lines(out / "lines.jsonl")
-    shown = shown_cases(test, out / "volumes")
+    shown, workers = shown_cases(test, out / "volumes"), Workers(jobs, scheduler)
+    by = Measuring(truths, readers, shown, plan.seed)
     # Cases that are shown are generated, too, where they are none of those that count.
     numbered = [(n, one) for n, one in enumerate(test) if one["case"] in shown or n < len(items)]
 
@@ -147,12 +153,13 @@ def compare(
         return KneeMRIGenerator.from_bundle(bundle, device, precision, size, one.weights)
 
     def measured(row: Row) -> Row:
-        for done in measure(row, numbered, truths, readers, lines, shown, plan.seed):
+        for done in measure(row, numbered, by, lines, workers):
             report(done, len(numbered), row.title)
         return without_network(row)
 
     rows: list[Row] = []
-    truth_row([item for _, item in numbered], truths, readers, lines, shown)
+    for done in truth_row([item for _, item in numbered], by, lines, workers):
+        report(done, len(numbered), "true volumes")
     for one in trained:
         generator = load(one)
         rows += [measured(row) for row in rows_of(one, plan, generator)]
@@ -166,7 +173,7 @@ def compare(
 
     by_name = {one.method.name: one for one in trained}
     report(0, 1, "experiments")
-    _experiments(by_name, load, test, truths, readers, lines, shown, plan, out)
+    _experiments(by_name, load, test, truths, readers, lines, shown, plan, out, workers)
     data = json.loads(own_list.read_text(encoding="utf-8"))
     return write_report(
         Results(out, plan, trained, rows, test, lines.rows, shown, data, readers), page, command
@@ -262,6 +269,7 @@ def _experiments(
     shown: Mapping[str, Path],
     plan: Plan,
     out: Path,
+    workers: Workers,
 ) -> None:
     curves: dict[str, tuple[KneeMRIGenerator, Mapping[str, Any], Mapping[str, Any]]] = {}
     items, few = test[: plan.cases], test[: plan.cases][: plan.curve_cases]
@@ -278,7 +286,7 @@ def _experiments(
             own = plan.of(one.method, one.sha256)
             experiments.ablation(
                 generator, items[: plan.ablation_cases], truths, readers, lines, plan.seed,
-                of("ablation")[0], **request,
+                of("ablation")[0], workers, **request,
             )  # fmt: skip
             experiments.ablation_pictures(
                 generator, test, truths, plan.seed, partial(ablation_file, out, own), **request

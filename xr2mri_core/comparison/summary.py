@@ -50,16 +50,10 @@ def results_page(results: Results, command: Sequence[str]) -> str:
         results: results of the comparison.
         command: words that asked for these results.
     """
-    plan = results.plan
-    budget = "minutes" if plan.budget.minutes is not None else "slices"
-    spent = plan.budget.minutes if plan.budget.minutes is not None else plan.budget.samples
-    kind = "synthetic phantoms" if results.data.get("synthetic") else "acquired data"
     parts = [
         "# Results of the comparison",
-        f"Methods trained alike ({spent:g} {budget} each, on "
-        f"{len(results.data.get('training', []))} cases of {kind}) and measured by one command; "
-        "how, and what the rows are: [Comparing methods](comparison.md). Every volume here is "
-        f"{NOTICE}.",
+        f"{results.trainings} All were measured by one command; how, and what the rows are: "
+        f"[Comparing methods](comparison.md). Every volume here is {NOTICE}.",
         summary_table(results).strip(),
         "## What was asked, and what came of it",
         _goal_table(goals(results)),
