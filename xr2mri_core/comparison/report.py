@@ -187,8 +187,8 @@ def about(results: Results) -> str:
         f"size, data, sampler ({plan.sampler}, {plan.steps} steps), seeds and noise. "
         f"{html.escape(results.trainings)} Each mean has its 95 % bootstrap interval over "
         "patients. A <i>draw</i> is one possible knee, a <i>best guess</i> the mean of all: the "
-        "second is nearer to the truth "
-        "voxel for voxel, the first looks like a knee. Click on a column to sort by it."
+        "second is nearer to the truth voxel for voxel, the first looks like a knee. Click on a "
+        "column to sort by it."
     )
 
 

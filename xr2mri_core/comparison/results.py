@@ -101,12 +101,10 @@ class Results:
             spent = f"{budget.samples or 0:,} slices"
             if budget.minutes is not None:
                 spent = f"{budget.minutes:g} minutes"
-            begun = f", from one denoiser that had seen {plan.start:,} slices" if plan.start else ""
-            kind = "synthetic phantoms" if self.data.get("synthetic") else "acquired data"
+            begun = f", from a denoiser that had seen {plan.start:,} slices" if plan.start else ""
+            kind = "synthetic phantoms" if self.data.get("synthetic") else "acquired cases"
             cases = len(self.data.get("training", []))
-            told.append(
-                f"Methods were trained alike: {spent} each, on {cases} cases of {kind}{begun}."
-            )
+            told.append(f"Methods were trained alike: {spent} each, on {cases} {kind}{begun}.")
         if given:
             told.append(f"Weights of {', '.join(given)} were given: their budgets are others.")
         return " ".join(told)
