@@ -48,7 +48,7 @@ STRUCTURES: dict[str, tuple[Tissue, ...]] = {
 PRESENT = {name.name: (2 if name.name == "V00XRKL" else 1) for name in VARIABLES}
 """Variable -> lowest grade that counts as present (Kellgren-Lawrence: radiographic OA, 2)."""
 
-FINDINGS = (
+MARKED = (
     Tissue.OSTEOPHYTE,
     Tissue.SCLEROSIS,
     Tissue.CYST,
@@ -106,7 +106,7 @@ class Grader(nn.Module):
     A finding such as a cyst is seen in a few slices and in one place: convolutions find it, the
     largest response over slices and in each quarter of the joint (femur or tibia, medial or
     lateral) tells it. From grades of whole volumes alone that is hardly learned, so where label
-    maps tell the place of `FINDINGS`, the network learns that, too.
+    maps tell the place of `MARKED`, the network learns that, too.
 
     Args:
         channels: widths; each layer but the last halves the picture.
@@ -120,15 +120,15 @@ class Grader(nn.Module):
         layers += _layer(channels[-2], channels[-1])
         layers += _layer(channels[-1], channels[-1], dilation=2)
         self.look = nn.Sequential(*layers)
-        self.places = nn.Conv2d(channels[-1], len(FINDINGS), 1)
+        self.places = nn.Conv2d(channels[-1], len(MARKED), 1)
         self.signs = nn.Conv2d(channels[-1], _SIGNS, 1)
-        self.tell = nn.Linear(4 * (len(FINDINGS) + _SIGNS) + _SIGNS, len(VARIABLES))
+        self.tell = nn.Linear(4 * (len(MARKED) + _SIGNS) + _SIGNS, len(VARIABLES))
 
     def forward(self, slices: Tensor) -> tuple[Tensor, Tensor]:
         """One volume's middle rows (n, 1, H, W) of `joint_crop`, in [-1, 1].
 
         Returns:
-            Logits (variables,), and those of each of `FINDINGS` at places (n, findings, h/8, w/8).
+            Logits (variables,), and those of each of `MARKED` at places (n, findings, h/8, w/8).
         """
         seen = self.look(slices)
         places, signs = self.places(seen), self.signs(seen)
@@ -216,14 +216,14 @@ def train_segmenter(
 def train_grader(network: nn.Module, slices: SliceCache, steps: int = 1500, seed: int = 0) -> float:
     """Binary cross entropy of the features that were read, two volumes a step; the last loss.
 
-    Where the cache has label maps, that of where `FINDINGS` are is added.
+    Where the cache has label maps, that of where `MARKED` are is added.
     """
     rng, labels = np.random.default_rng(seed), slices.arrays.get("labels")
     present = np.stack([presence(item["features"]) for item in slices.items])
     with_prior = np.vstack([present, np.full(present.shape[1], 0.5)])
     rate = np.clip(np.nan_to_num(np.nanmean(with_prior, 0)), 0.05, 0.95)
     weight = torch.from_numpy((1 - rate) / rate).float()  # rare ones count as much as their absence
-    rare = torch.full((len(FINDINGS), 1, 1), _RARE)
+    rare = torch.full((len(MARKED), 1, 1), _RARE)
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
     losses: list[float] = []
     network.train()
@@ -251,10 +251,10 @@ def train_grader(network: nn.Module, slices: SliceCache, steps: int = 1500, seed
 
 
 def places_of(labels: NDArray[np.integer[Any]]) -> Tensor:
-    """Label maps (n, H, W) -> is each of `FINDINGS` there? (n, findings, h, w), 0 or 1,
+    """Label maps (n, H, W) -> is each of `MARKED` there? (n, findings, h, w), 0 or 1,
     in cells of 8 pixels of the `joint_crop`."""
     middle = torch.from_numpy(joint_crop(labels))
-    found = torch.stack([middle == int(tissue) for tissue in FINDINGS], 1).float()
+    found = torch.stack([middle == int(tissue) for tissue in MARKED], 1).float()
     return (F.avg_pool2d(found, _CELL) > _SEEN).float()
 
 
