@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import cloudpickle
 import numpy as np
 import pytest
 import torch
-from monai.bundle import run
+from monai.bundle import ConfigParser, run
 from samples import TINY, draw_knee
 
 from xr2mri_core.baselines import (
@@ -31,7 +32,8 @@ from xr2mri_core.errors import InputError, WeightsError
 from xr2mri_core.features import encode_features
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.geometry import slices_to_volume
-from xr2mri_core.networks.model import method_of
+from xr2mri_core.networks.model import method_of, write_safetensors
+from xr2mri_core.networks.pretrained import PARTS_FORMAT
 from xr2mri_core.phantom.tissues import Tissue
 from xr2mri_core.shipped import bundle_folder
 from xr2mri_core.training import SliceCache, fit_bones
@@ -77,9 +79,22 @@ def autoencoder_dir(tiny_bundle, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def start(overlay, tmp_path_factory) -> Path:
+    """The U-Net of a denoiser that knows the depth alone, from which all start."""
+    parser = ConfigParser()
+    files = [CONFIGS / f"{name}.yaml" for name in ("training", "train_diffusion")]
+    parser.read_config([*map(str, files), str(overlay), str(CONFIGS / "baselines/ldm.yaml")])
+    state = parser.get_parsed_content("model").state_dict()
+    path = tmp_path_factory.mktemp("start") / "unet.safetensors"
+    unet = {name: value for name, value in state.items() if name.startswith("unet.")}
+    write_safetensors(path, unet, {"format": PARTS_FORMAT})
+    return path
+
+
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_a_method_trains_by_the_bundle_and_generates_by_the_one_generator(
-    name, overlay, shared, tiny_bundle, autoencoder_dir, labelled_datalist, tmp_path
+    name, overlay, shared, tiny_bundle, autoencoder_dir, labelled_datalist, start, tmp_path
 ):
     (stage,) = METHODS[name].stages
     run(
@@ -93,6 +108,7 @@ def test_a_method_trains_by_the_bundle_and_generates_by_the_one_generator(
         cache_dir=str(shared),
         autoencoder_dir=str(autoencoder_dir),
         output_dir=str(tmp_path / "run"),
+        initial_weights=str(start),
         **SHORT,
         **({"bones_steps": 5} if name == "cola_diff" else {}),
     )
@@ -127,8 +143,6 @@ def test_a_method_trains_by_the_bundle_and_generates_by_the_one_generator(
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_overlays_fit_the_paper_s_size_too(name):
     """Without memory: the paper's networks would take a minute each."""
-    from monai.bundle import ConfigParser
-
     parser = ConfigParser()
     stage = METHODS[name].stages[0]
     files = [f"{part}.yaml" for part in ("training", "train_diffusion", "paper", *stage)]
@@ -217,9 +231,12 @@ def test_a_volume_of_three_axes_is_the_mean_of_its_volumes():
     """The generator draws what the guidance says: a ramp along its own slices."""
 
     class Ramp:
-        model = SimpleNamespace(
-            guidance=XDiffusionGuidance(cross_attention_dim=8, time_embed_dim=16)
-        )
+        def __init__(self):
+            guidance = XDiffusionGuidance(cross_attention_dim=8, time_embed_dim=16)
+            self.model = SimpleNamespace(guidance=guidance)
+
+        def __reduce__(self):  # each process loads its own
+            return Ramp, ()
 
         def condition_of(self, item):
             return Condition()
@@ -230,7 +247,8 @@ def test_a_volume_of_three_axes_is_the_mean_of_its_volumes():
             return SimpleNamespace(volume=slices_to_volume(slices), record={"laterality": "L"})
 
     item = {"radiograph": "knee.png", "laterality": "L"}
-    volume = cross_sectional(Ramp(), AXES)(item, 0, 9)
+    predict = cloudpickle.loads(cloudpickle.dumps(cross_sectional(Ramp(), AXES)))
+    volume = predict(item, 0, 9)
     assert volume.shape == (9, 16, 16)
     assert volume[-1, 0, 0] == pytest.approx(1 / 3) and volume[0, 0, 0] == 0
     assert volume[0, -1, 0] == pytest.approx(100 / 3)
@@ -262,8 +280,6 @@ def test_spade_modulates_by_the_target_class_alone():
 
 
 def test_aldm_takes_the_grade_as_class_and_one_more_for_unread(tiny_bundle):
-    from monai.bundle import ConfigParser
-
     parser = ConfigParser()
     names = ("inference", "compact", "baselines/aldm")
     parser.read_config([str(tiny_bundle / "configs" / f"{name}.yaml") for name in names])
@@ -309,8 +325,6 @@ def test_labels_are_projected_along_depth():
 def test_the_mask_is_learned_kept_and_needs_labels(
     labelled_datalist, small_datalist, shared, tiny_bundle, tmp_path
 ):
-    from monai.bundle import ConfigParser
-
     def model():
         parser = ConfigParser()
         names = ("inference", "compact", "baselines/cola_diff")

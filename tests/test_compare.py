@@ -130,6 +130,7 @@ def test_methods_are_trained_alike_and_measured_in_one_table(compared):
     with (out / "provenance.csv").open() as file:
         by_method = {row["method"]: row for row in csv.DictReader(file)}
     ours = by_method[METHODS["ours"].title]
+    assert by_method["common start"]["slices seen"] == "16"
     assert ours["slices seen"] == "32" == by_method["LDM"]["slices seen"]
     assert len(ours["weights"]) == 64 and ours["weights"] != by_method["LDM"]["weights"]
     assert ours["command"].count("monai.bundle run") == 2 and "volume.yaml" in ours["command"]
@@ -176,6 +177,7 @@ def test_a_report_is_written_again_from_what_the_folder_holds(
     table = report_again(labelled_datalist, out, PLAN, page)
     assert METHODS["ours"].title in table and "LDM" not in table and "nearest" not in table
     written = page.read_text()
+    assert "2 synthetic phantoms, from a denoiser that had seen 16 slices." in written
     assert written.startswith("# Results") and written.endswith("## Why\n\nBecause.\n")
     assert "| Features add 0.15 to the AUC of cysts |" in written and "# Old" not in written
     for name in re.findall(r"\]\((results_\w+\.\w+)\)", written):
@@ -183,6 +185,18 @@ def test_a_report_is_written_again_from_what_the_folder_holds(
     assert written.count("](results_") == 3 and str(tmp_path) not in written
     with pytest.raises(InputError, match="holds no results of a comparison yet"):
         report_again(labelled_datalist, tmp_path / "nothing", PLAN)
+
+
+def test_the_order_in_which_processes_finish_changes_nothing(compared, labelled_datalist):
+    whole, _, _ = compared
+    out = whole.with_name("shuffled")
+    shutil.copytree(whole, out, ignore=shutil.ignore_patterns("cache", "*.html", "checkpoint*"))
+    lines = (out / "lines.jsonl").read_text().splitlines()
+    (out / "lines.jsonl").write_text("\n".join(lines[::-1]) + "\n")
+    for folder in (whole, out):
+        report_again(labelled_datalist, folder, PLAN)
+    for name in ("summary.csv", "metrics.csv", "tests.csv", "summary.md"):
+        assert (out / name).read_text() == (whole / name).read_text(), name
 
 
 def test_the_report_is_one_file_with_everything_in_it(compared):
@@ -517,7 +531,7 @@ def test_weights_that_were_given_are_told_apart(tmp_path):
     assert "Weights of LDM were given" in text and "&lt;pair&gt;</b> (acquired data), 2" in text
     assert "were given" not in about([])
     alike = about([replace(given, command="monai.bundle run")])
-    assert "32 slices each, on 2 acquired cases, from a denoiser that had seen 16 slices." in alike
+    assert "Methods were trained alike: 32 slices each, on 2 acquired cases." in alike
 
 
 def test_ablations_leave_out_one_finding_each():
@@ -626,7 +640,8 @@ def test_sets_of_slices_are_compared_by_what_was_kept_of_them(tmp_path):
 
 def test_the_command_is_told_without_this_machine():
     typed = ["compare", "--out", "/data/a b/out", "--page", "docs/r.md", "--steps", "6"]
-    command = summary._portable(_repeatable([*typed, "--report-only"]))
+    where = ["--report-only", "--jobs", "8", "--page=docs/other.md"]
+    command = summary._portable(_repeatable([*typed, *where]))
     assert command == ["compare", "--out", "out", "--steps", "6"]
 
 

@@ -12,12 +12,12 @@ from xr2mri_core.cli.options import (
     Commands,
     bundle_options,
     count,
+    jobs,
+    jobs_option,
     knob_option,
     positive,
     precision_option,
     seed,
-    worker_options,
-    workers,
 )
 from xr2mri_core.cli.terminal import progress_bar
 from xr2mri_core.errors import InputError
@@ -100,7 +100,7 @@ def add(commands: Commands) -> None:
     for name in ("steps", "sampler", "noise_length"):
         knob_option(parser, name)
     bundle_options(parser)
-    worker_options(parser)
+    jobs_option(parser)
 
 
 def _plan_of(arguments: argparse.Namespace) -> Plan:
@@ -136,7 +136,6 @@ def _compare(arguments: argparse.Namespace) -> None:
     """Compare, or write the report of what there is; print the table and where the report lies."""
     from xr2mri_core.comparison.run import compare, report_again
 
-    who = workers(arguments)
     plan, command = _plan_of(arguments), _repeatable(sys.argv[1:])
     if arguments.report_only:
         text = report_again(
@@ -160,7 +159,7 @@ def _compare(arguments: argparse.Namespace) -> None:
                 autoencoder=arguments.autoencoder,
                 device=arguments.device,
                 precision=arguments.precision,
-                **who,
+                jobs=jobs(arguments),
                 progress=progress,
                 page=arguments.page,
                 command=command,
@@ -170,11 +169,13 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 
 def _repeatable(arguments: Sequence[str]) -> list[str]:
-    """The words that make the same results again: without those that only say where they stand."""
+    """The words that make the same results again: without those that only say where and how."""
     words, rest = [], iter(arguments)
     for word in rest:
-        if word == "--page":
-            next(rest, None)
+        option, sign, _ = word.partition("=")
+        if option in ("--page", "--jobs"):
+            if not sign:
+                next(rest, None)
         elif word != "--report-only":
             words.append(word)
     return words

@@ -98,6 +98,15 @@ def generation_options(parser: argparse.ArgumentParser, kind: bool = True) -> No
             knob_option(parser, name)
 
 
+def jobs_option(parser: argparse.ArgumentParser, what: str = "") -> None:
+    """Declare ``--jobs``, which `jobs` takes; see `worker_options`."""
+    parser.add_argument(
+        "--jobs",
+        type=positive,
+        help=f"{what}processes (default: one for each core, or for each GPU that is used)",
+    )
+
+
 def worker_options(parser: argparse.ArgumentParser, what: str = "") -> None:
     """Declare the options for several processes, which `workers` takes.
 
@@ -105,11 +114,7 @@ def worker_options(parser: argparse.ArgumentParser, what: str = "") -> None:
         parser: parser of the command.
         what: said before the help, e.g. which of the command's uses they are for.
     """
-    parser.add_argument(
-        "--jobs",
-        type=positive,
-        help=f"{what}processes (default: one for each core, or for each GPU that is used)",
-    )
+    jobs_option(parser, what)
     parser.add_argument(
         "--scheduler",
         type=_scheduler,
@@ -125,7 +130,7 @@ def workers(arguments: argparse.Namespace) -> dict[str, Any]:
     Paths become absolute for a scheduler: its workers stand in other folders.
     """
     if arguments.scheduler is None:
-        return {"jobs": arguments.jobs or _processes(arguments), "scheduler": None}
+        return {"jobs": jobs(arguments), "scheduler": None}
     if arguments.jobs is not None:
         raise InputError("--jobs is for processes of this machine; a scheduler has its workers")
     for name, value in vars(arguments).items():
@@ -136,7 +141,10 @@ def workers(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"jobs": 1, "scheduler": arguments.scheduler}
 
 
-def _processes(arguments: argparse.Namespace) -> int:
+def jobs(arguments: argparse.Namespace) -> int:
+    """Processes by ``--jobs``; by default one for each core, or for each GPU that is used."""
+    if arguments.jobs is not None:
+        return int(arguments.jobs)
     if not hasattr(arguments, "device"):
         return cores()
     import torch

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xr2mri_core.comparison.lines import Lines, Workers
+from xr2mri_core.comparison.lines import Lines
 from xr2mri_core.comparison.measure import (
     Item,
     PeakMemory,
@@ -61,7 +61,7 @@ def ablation(
     lines: Lines,
     seed: int,
     of: Mapping[str, Any],
-    workers: Workers,
+    jobs: int,
     **request: Any,
 ) -> None:
     """Feature recovery and SSIM with features left out, the same noise and radiograph.
@@ -75,9 +75,8 @@ def ablation(
         for index, item in enumerate(items)
         if lines.find(**(key := _ablated(name, item, of))) is None
     ]
-    for _ in workers.done(
-        partial(_without, generator, truths, readers, seed, request), todo, lines
-    ):
+    work = partial(_without, generator, truths, readers, seed, request)
+    for _ in lines.fill(work, todo, jobs):
         pass
 
 

@@ -1,4 +1,4 @@
-"""Lines of results: the memory of a run, and the processes that make them.
+"""Lines of results: the memory of a run, filled by processes.
 
 What the file of lines holds is not computed again, so that an interrupted run goes on.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,37 +39,19 @@ class Lines:
         self.rows.append(plain)
         append_line(self.path, json.dumps(plain))
 
-
-@dataclass(frozen=True)
-class Workers:
-    """Where volumes are made and measured; see `xr2mri_core.processes.each_done`.
-
-    Attributes:
-        jobs: processes.
-        scheduler: a Dask scheduler instead.
-    """
-
-    jobs: int = 1
-    scheduler: str | None = None
-
-    def done(
-        self,
-        work: Callable[[Any], dict[str, Any]],
-        todo: Sequence[Any],
-        lines: Lines,
-        there: int = 0,
+    def fill(
+        self, work: Callable[[Any], dict[str, Any]], todo: Sequence[Any], jobs: int
     ) -> Iterator[int]:
-        """Keep ``work(one)`` of all that is to be done; yields how many lines there are by then.
+        """Add ``work(one)`` of all that is to be done, as it gets done; yields how many are.
 
         Args:
             work: what makes a line; it is sent to the processes.
-            todo: what it is given, one after the other.
-            lines: the file to which they are added.
-            there: lines of an earlier run, which count, too.
+            todo: what it is given.
+            jobs: processes, with one thread each; see `xr2mri_core.processes.each_done`.
         """
-        jobs = min(self.jobs, len(todo))
-        made = each_done(work, todo, jobs, "measures volumes", scheduler=self.scheduler)
-        with closing(made):
-            for count, line in enumerate(made, there + 1):
-                lines.add(line)
+        if not todo:
+            return
+        with closing(each_done(work, todo, min(jobs, len(todo)), "measures volumes")) as made:
+            for count, line in enumerate(made, 1):
+                self.add(line)
                 yield count

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from xr2mri_core.baselines.x_diffusion import coronal
-from xr2mri_core.comparison.lines import Lines, Workers
+from xr2mri_core.comparison.lines import Lines
 from xr2mri_core.comparison.seen import Seen, stamp
 from xr2mri_core.datalist import side_and_box
 from xr2mri_core.evaluation.distribution import histogram_distance, spectrum_distance
@@ -96,12 +96,17 @@ class Truths:
         self._items[item["case"]] = item
         return self._read(item["case"])
 
-    def __reduce__(self) -> tuple[type[Truths], tuple[int, int]]:
-        return Truths, (self.size, self.kept)  # to other processes without what is in memory
+    def __reduce__(self) -> tuple[Callable[[int, int], Truths], tuple[int, int]]:
+        return _truths, (self.size, self.kept)  # each process keeps its own
 
     def _load(self, case: str) -> tuple[Reference, NDArray[np.uint8] | None]:
         slices, labels = read_slices(self._items[case], self.size)
         return Reference.of(slices, labels), labels
+
+
+@cache
+def _truths(size: int, kept: int) -> Truths:
+    return Truths(size, kept)
 
 
 class PeakMemory:
@@ -172,9 +177,9 @@ def generated(generator: KneeMRIGenerator, **request: Any) -> Predict:
 
 def cross_sectional(generator: KneeMRIGenerator, axes: Sequence[str], **request: Any) -> Predict:
     """A row that generates along several axes and averages the volumes; see `x_diffusion`."""
-    guidance: Any = generator.model.guidance
 
     def predict(item: Item, seed: int, count: int) -> NDArray[np.float32]:
+        guidance: Any = generator.model.guidance  # of this process's own generator
         volumes = []
         for axis in axes:
             with guidance.along(axis):
@@ -225,11 +230,16 @@ class Measuring:
         return missing or lines.find(**self._key(row, of, item)) is None
 
     def line(
-        self, row: str, of: Mapping[str, Any], predict: Predict, case: tuple[int, Item]
+        self, rows: Mapping[str, tuple[Mapping[str, Any], Predict]], todo: tuple[str, int, Item]
     ) -> dict[str, Any]:
-        """The line of a row and a case, by its number."""
-        index, item = case
-        truth, labels = self.truths(item)
+        """The line of a row and a case.
+
+        Args:
+            rows: row -> what its volumes depend on, and what makes them.
+            todo: the row, the number of the case, the case.
+        """
+        row, index, item = todo
+        (of, predict), (truth, labels) = rows[row], self.truths(item)
         started = time.perf_counter()
         slices = predict(item, self.seed + index, len(truth.slices))
         seconds = time.perf_counter() - started
@@ -275,30 +285,35 @@ class Measuring:
 
 
 def measure(
-    row: Row, cases: Sequence[tuple[int, Item]], by: Measuring, lines: Lines, workers: Workers
+    rows: Sequence[Row], cases: Sequence[tuple[int, Item]], by: Measuring, lines: Lines, jobs: int
 ) -> Iterator[int]:
-    """Measure one row on all cases; yields the number of those that are done.
+    """Measure rows on all cases; yields the number of lines that are there.
 
     Args:
-        row: the row to measure.
+        rows: the rows to measure.
         cases: number and item of each.
         by: how volumes are measured.
         lines: the file to which results are added.
-        workers: where the work is done.
+        jobs: see `Lines.fill`.
     """
-    todo = [case for case in cases if by.is_open(row.name, row.of, case[1], lines)]
-    yield len(cases) - len(todo)
-    if todo:
-        work = partial(by.line, row.name, row.of, row.predictor())
-        yield from workers.done(work, todo, lines, len(cases) - len(todo))
+    todo = [
+        (row.name, index, item)
+        for index, item in cases  # all rows of a case together: its truth is read once
+        for row in rows
+        if by.is_open(row.name, row.of, item, lines)
+    ]
+    there, missing = len(rows) * len(cases) - len(todo), {name for name, _, _ in todo}
+    yield there
+    made = {row.name: (row.of, row.predictor()) for row in rows if row.name in missing}
+    for count in lines.fill(partial(by.line, made), todo, jobs):
+        yield there + count
 
 
-def truth_row(
-    items: Sequence[Item], by: Measuring, lines: Lines, workers: Workers
-) -> Iterator[int]:
+def truth_row(items: Sequence[Item], by: Measuring, lines: Lines, jobs: int) -> Iterator[int]:
     """The truth as a row: its own coherence, and what the readers reach on it, their ceiling."""
     todo = [item for item in items if by.is_open(TRUTH, {}, item, lines)]
-    yield from workers.done(by.true_line, todo, lines, len(items) - len(todo))
+    for count in lines.fill(by.true_line, todo, jobs):
+        yield len(items) - len(todo) + count
 
 
 def files_of(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xr2mri_core.comparison.measure import Readers, Row
+from xr2mri_core.comparison.measure import TRUTH, Readers, Row
 from xr2mri_core.comparison.plan import Plan
 from xr2mri_core.comparison.recovery import ablated, gained, recovered
 from xr2mri_core.comparison.statistics import Span, holm, interval, paired, per_patient
@@ -74,6 +74,7 @@ class Results:
         shown: case -> folder of its kept volumes.
         data: the datalist of the comparison, as it was read.
         readers: networks whose lines count.
+        start: the denoiser that the methods' U-Nets started from, if any.
     """
 
     out: Path
@@ -85,6 +86,7 @@ class Results:
     shown: Mapping[str, Path]
     data: Mapping[str, Any]
     readers: Readers
+    start: Trained | None = None
 
     @property
     def items(self) -> Sequence[Item]:
@@ -101,7 +103,9 @@ class Results:
             spent = f"{budget.samples or 0:,} slices"
             if budget.minutes is not None:
                 spent = f"{budget.minutes:g} minutes"
-            begun = f", from a denoiser that had seen {plan.start:,} slices" if plan.start else ""
+            begun = ""
+            if self.start is not None:
+                begun = f", from a denoiser that had seen {self.start.samples or 0:,} slices"
             kind = "synthetic phantoms" if self.data.get("synthetic") else "acquired cases"
             cases = len(self.data.get("training", []))
             told.append(f"Methods were trained alike: {spent} each, on {cases} {kind}{begun}.")
@@ -111,9 +115,20 @@ class Results:
 
     @cached_property
     def measured(self) -> list[Line]:
-        """The newest line of each row and case."""
+        """The newest line of each row and case, in the order of the tables, then of the cases.
+
+        Processes finish in any order, and intervals depend on it in their last digit.
+        """
         own = [one for one in self.lines if is_of(one, self.rows, self.items, self.readers.of)]
-        return list({(one["row"], one["case"]): one for one in own}.values())
+        newest = {(one["row"], one["case"]): one for one in own}
+        rows = {name: place for place, name in enumerate([TRUTH, *(r.name for r in self.rows)])}
+        return sorted(
+            newest.values(), key=lambda one: (rows[one["row"]], self._places[one["case"]])
+        )
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {str(item["case"]): place for place, item in enumerate(self.items)}
 
     @cached_property
     def titles(self) -> dict[str, str]:
@@ -129,13 +144,12 @@ class Results:
     @cached_property
     def experiments(self) -> list[Line]:
         """The newest line of each experiment's setting, of these weights, plan and cases."""
-        cases = {str(item["case"]) for item in self.items}
         found: dict[tuple[Any, ...], Line] = {}
         for one in self.lines:
             name = one.get("experiment")
-            if name and str(one["case"]) in cases and one["of"] in self._settings_of(name):
+            if name and one["case"] in self._places and one["of"] in self._settings_of(name):
                 found[_setting(one)] = one
-        return list(found.values())
+        return sorted(found.values(), key=lambda one: self._places[one["case"]])
 
     def _settings_of(self, experiment: str) -> list[Line]:
         """What lines of an experiment depend on; of the truth, which slices are beside, nothing."""
@@ -235,12 +249,13 @@ class Results:
     @cached_property
     def provenance(self) -> list[dict[str, Any]]:
         """What each method's weights are and where they come from."""
-        return [*_provenance(self.trained, self.plan)]
+        start = [] if self.start is None else [self.start]
+        return [*_provenance([*start, *self.trained], self.plan)]
 
 
 def is_of(one: Line, rows: Sequence[Row], items: Sequence[Item], readers: str) -> bool:
     """Whether a line is of this run's rows and cases, not of earlier weights."""
-    of = {row.name: json.loads(json.dumps(dict(row.of))) for row in rows} | {"truth": {}}
+    of = {row.name: json.loads(json.dumps(dict(row.of))) for row in rows} | {TRUTH: {}}
     cases = {str(item["case"]) for item in items}
     same = one.get("row") in of and one.get("of") == of[one["row"]]
     return same and one.get("case") in cases and one.get("readers") == readers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ import torch
 
 from xr2mri_core.baselines import METHODS, Method, method_called
 from xr2mri_core.comparison import experiments
-from xr2mri_core.comparison.lines import Lines, Workers
+from xr2mri_core.comparison.lines import Lines
 from xr2mri_core.comparison.measure import (
     Measuring,
     Readers,
@@ -84,7 +84,6 @@ def compare(
     device: str | None = None,
     precision: str = "fp32",
     jobs: int = 1,
-    scheduler: str | None = None,
     progress: Progress | None = None,
     run: Run | None = None,
     page: Path | None = None,
@@ -100,8 +99,7 @@ def compare(
         bundle, size, weights: the model whose autoencoder is common to all; see `load_bundle`.
         autoencoder: folder of another one, as stage 1 writes it.
         device, precision: where and how volumes are generated.
-        jobs, scheduler: processes, or a Dask scheduler, for the volumes; see
-            `xr2mri_core.processes.each_done`.
+        jobs: processes that make and measure volumes, with one thread each.
         progress: ``progress(done, total, stage)``.
         run: carries out a training command; None: in a process of its own.
         page: where to write the page of results as well.
@@ -131,9 +129,11 @@ def compare(
         bundle, size, own_list, common, out, plan.seed, plan.budget,
         {"image_size": plan.image_size, **plan.options},
     )  # fmt: skip
-    if plan.start:
+    start = None
+    if plan.start and any(method.name not in plan.load for method in methods):
         report(0, len(methods), f"training the {START.title}")
-        setting = replace(setting, start=common_start(setting, plan.start, run))
+        start = common_start(setting, plan.start, run)
+        setting = replace(setting, start=start.weights)
     trained = []
     for index, method in enumerate(methods):
         report(index, len(methods), f"training {method.title}")
@@ -144,7 +144,7 @@ def compare(
     slices = _training_slices(own_list, out, plan)
     readers = _readers(slices, out, plan, brought)
     truths, lines = Truths(plan.image_size), Lines(out / "lines.jsonl")
-    shown, workers = shown_cases(test, out / "volumes"), Workers(jobs, scheduler)
+    shown = shown_cases(test, out / "volumes")
     by = Measuring(truths, readers, shown, plan.seed)
     # Cases that are shown are generated, too, where they are none of those that count.
     numbered = [(n, one) for n, one in enumerate(test) if one["case"] in shown or n < len(items)]
@@ -152,31 +152,34 @@ def compare(
     def load(one: Trained) -> KneeMRIGenerator:
         return KneeMRIGenerator.from_bundle(bundle, device, precision, size, one.weights)
 
-    def measured(row: Row) -> Row:
-        for done in measure(row, numbered, by, lines, workers):
-            report(done, len(numbered), row.title)
-        return without_network(row)
+    def measured(what: str, rows: Iterable[Row]) -> list[Row]:
+        rows = list(rows)
+        for done in measure(rows, numbered, by, lines, jobs):
+            report(done, len(rows) * len(numbered), what)
+        return [without_network(row) for row in rows]
 
     rows: list[Row] = []
-    for done in truth_row([item for _, item in numbered], by, lines, workers):
+    for done in truth_row([item for _, item in numbered], by, lines, jobs):
         report(done, len(numbered), "true volumes")
     for one in trained:
         generator = load(one)
-        rows += [measured(row) for row in rows_of(one, plan, generator)]
+        rows += measured(one.method.title, rows_of(one, plan, generator))
         if one.method.kind == "sample" and len(one.method.axes) == 1:
             experiments.steps(
                 one.method.title, generator, items[: plan.curve_cases], truths, lines, plan.seed,
                 plan.of_experiments("steps", one.method, one.sha256, readers.of)[0],
                 plan.step_counts, **_but_steps(plan.request(one.method)),
             )  # fmt: skip
-    rows += [measured(row) for row in trivial_rows(own_list, slices, others, plan)]
+    rows += measured("what knows less", trivial_rows(own_list, slices, others, plan))
 
     by_name = {one.method.name: one for one in trained}
     report(0, 1, "experiments")
-    _experiments(by_name, load, test, truths, readers, lines, shown, plan, out, workers)
+    _experiments(by_name, load, test, truths, readers, lines, shown, plan, out, jobs)
     data = json.loads(own_list.read_text(encoding="utf-8"))
     return write_report(
-        Results(out, plan, trained, rows, test, lines.rows, shown, data, readers), page, command
+        Results(out, plan, trained, rows, test, lines.rows, shown, data, readers, start),
+        page,
+        command,
     )
 
 
@@ -236,7 +239,8 @@ def report_again(
     data = json.loads(own_list.read_text(encoding="utf-8"))
     return write_report(
         Results(out, plan, trained, rows, test, lines.rows,
-                shown_cases(test, out / "volumes"), data, Readers(of=newest, seen=seen)),
+                shown_cases(test, out / "volumes"), data, Readers(of=newest, seen=seen),
+                finished(START, out) if plan.start else None),
         page,
         command,
     )  # fmt: skip
@@ -269,7 +273,7 @@ def _experiments(
     shown: Mapping[str, Path],
     plan: Plan,
     out: Path,
-    workers: Workers,
+    jobs: int,
 ) -> None:
     curves: dict[str, tuple[KneeMRIGenerator, Mapping[str, Any], Mapping[str, Any]]] = {}
     items, few = test[: plan.cases], test[: plan.cases][: plan.curve_cases]
@@ -286,7 +290,7 @@ def _experiments(
             own = plan.of(one.method, one.sha256)
             experiments.ablation(
                 generator, items[: plan.ablation_cases], truths, readers, lines, plan.seed,
-                of("ablation")[0], workers, **request,
+                of("ablation")[0], jobs, **request,
             )  # fmt: skip
             experiments.ablation_pictures(
                 generator, test, truths, plan.seed, partial(ablation_file, out, own), **request

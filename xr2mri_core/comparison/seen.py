@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,9 @@ class Seen:
             raise WeightsError(f"{weights}: no such weights file", option="fid")
         self.weights, self.folder = weights, folder / digest(weights)[:12]
 
+    def __reduce__(self) -> tuple[Callable[[Path, Path], Seen], tuple[Path, Path]]:
+        return _seen, (self.weights, self.folder.parent)  # each process loads its own network
+
     @cached_property
     def network(self) -> InceptionFeatures:
         """The network, loaded when the first volume is looked at.
@@ -84,6 +87,11 @@ class Seen:
                 for features, file in zip(sets, pair, strict=True):
                     features.append(np.load(file))
         return set_distances([(np.concatenate(a), np.concatenate(b)) for a, b in patients.values()])
+
+
+@cache
+def _seen(weights: Path, folder: Path) -> Seen:
+    return Seen(weights, folder)
 
 
 def set_distances(

@@ -118,7 +118,7 @@ def common_autoencoder(bundle: Path, size: str, weights: Path | None, out: Path)
     return folder
 
 
-def common_start(setting: Setting, samples: int, run: Run | None = None) -> Path:
+def common_start(setting: Setting, samples: int, run: Run | None = None) -> Trained:
     """The U-Net that all methods start from, as the paper's start from Zero-123's.
 
     It was trained to denoise slices of a depth and knows nothing of patients; what conditions it
@@ -129,6 +129,9 @@ def common_start(setting: Setting, samples: int, run: Run | None = None) -> Path
         samples: slices that it sees.
         run: see `train`.
 
+    Returns:
+        The denoiser; its weights are those of the U-Net alone.
+
     Raises:
         TrainingError: the training failed.
     """
@@ -137,7 +140,7 @@ def common_start(setting: Setting, samples: int, run: Run | None = None) -> Path
     state, _ = read_safetensors(trained.weights)
     unet = {name: value for name, value in state.items() if name.startswith("unet.")}
     write_safetensors(file, unet, {"format": PARTS_FORMAT})
-    return file
+    return replace(trained, weights=file, sha256=digest(file))
 
 
 def given(method: Method, weights: Path) -> Trained:

@@ -85,9 +85,14 @@ def ssim_map(
     """Local SSIM (n, H, W); NaN in the 5-pixel margin where the window does not fit.
 
     Raises:
-        InputError: the slices are integers.
+        InputError: the slices are integers, or smaller than the window.
     """
     in_floats(truth, image)
+    if min(truth.shape[1:]) < SSIM_WINDOW:
+        raise InputError(
+            f"slices of {truth.shape[1]} x {truth.shape[2]} pixels: SSIM takes {SSIM_WINDOW} x "
+            f"{SSIM_WINDOW} or more"
+        )
     local, _ = local_similarity(_tensor(truth), _tensor(image), SSIM_WINDOW, SSIM_SIGMA)
     margin = SSIM_WINDOW // 2
     padding = ((0, 0), (margin, margin), (margin, margin))

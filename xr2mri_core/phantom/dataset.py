@@ -111,7 +111,7 @@ def write_cases(
     enrichment = float(enrichment)
     check_ratios(ratios)
     datalist = Path(out) / "datalist.json"
-    kept = splits_of(datalist)  # a damaged one is told before hours of work
+    splits_of(datalist)  # a damaged one is told before hours of work
     folder = datalist.parent / "cases"
     todo = [
         _Job(folder / f"phantom-{index:06d}", seed, index, enrichment)
@@ -134,7 +134,7 @@ def write_cases(
     items = _items(folder)
     save_datalist(
         datalist,
-        split_by_participant(items, ratios, seed, kept),
+        split_by_participant(items, ratios, seed, kept=splits_of(datalist)),
         name=f"phantom-{seed}",
         description=(
             f"{len(items)} parametric phantom knees, corpus seed {seed}, XR2MRI {__version__}. "
