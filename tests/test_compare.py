@@ -115,7 +115,7 @@ def test_methods_are_trained_alike_and_measured_in_one_table(compared):
 
     with (out / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
-    names = ["truth", "ours", "ours_mean", "ours_blank", "ldm", "mean_volume", "other_patient",
+    names = ["truth", "ours", "ours_blank", "ours_mean", "ours_mean_blank", "ldm", "mean_volume", "other_patient",
              "nearest"]  # fmt: skip
     assert list(dict.fromkeys(row["row"] for row in rows)) == names
     assert all({r["case"] for r in rows if r["row"] == n} == {"case-3", "case-4"} for n in names)
@@ -135,7 +135,7 @@ def test_methods_are_trained_alike_and_measured_in_one_table(compared):
     assert len(ours["weights"]) == 64 and ours["weights"] != by_method["LDM"]["weights"]
     assert ours["command"].count("monai.bundle run") == 2 and "volume.yaml" in ours["command"]
     assert ours["commit"] and ours["seed"] == "0"
-    for name in ("ours", "ours_mean", "ours_blank"):
+    for name in ("ours", "ours_blank", "ours_mean", "ours_mean_blank"):
         assert scores[name, "case-3"]["weights"] == ours["weights"]
 
     with (out / "experiments.csv").open() as file:
@@ -394,7 +394,7 @@ def test_a_method_that_takes_features_has_a_row_without_them(tmp_path):
         for name in METHODS
     }  # fmt: skip
     assert found["aldm"] == ["aldm", "aldm_blank"] and found["cola_diff"] == ["cola_diff"]
-    assert found["ours"] == ["ours", "ours_mean", "ours_blank"]
+    assert found["ours"] == ["ours", "ours_blank", "ours_mean", "ours_mean_blank"]
     assert {name for name in METHODS if len(found[name]) > 1} == {
         name for name, method in METHODS.items() if method.features
     }

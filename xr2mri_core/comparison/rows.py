@@ -25,7 +25,7 @@ from xr2mri_core.training.cache import from_bytes
 def rows_of(
     trained: Trained, plan: Plan, generator: KneeMRIGenerator | None = None
 ) -> Iterator[Row]:
-    """The rows of one method: as it is; ours as its mean, too; and without features.
+    """The rows of one method: as it is; ours as its mean, too; and each without features.
 
     Without a generator they can be looked up, not measured.
     """
@@ -40,12 +40,13 @@ def rows_of(
             predictor = partial(generated, generator, **request, **more)
         return Row(name, title, predictor, of)
 
-    yield row(method.name, method.title, kind=method.kind)
+    asked = {method.name: (method.title, method.kind)}
     if method.name == OURS:
-        yield row(OURS_MEAN, f"{method.title}, mean", kind="mean")
-    if method.features:
-        title = f"{method.title}, no features"
-        yield row(f"{method.name}{BLANK}", title, kind=method.kind, features={})
+        asked[OURS_MEAN] = f"{method.title}, mean", "mean"
+    for name, (title, kind) in asked.items():
+        yield row(name, title, kind=kind)
+        if method.features:
+            yield row(f"{name}{BLANK}", f"{title}, no features", kind=kind, features={})
 
 
 TRIVIAL = {
