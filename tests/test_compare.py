@@ -115,8 +115,8 @@ def test_methods_are_trained_alike_and_measured_in_one_table(compared):
 
     with (out / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
-    names = ["truth", "ours", "ours_blank", "ours_mean", "ours_mean_blank", "ldm", "mean_volume", "other_patient",
-             "nearest"]  # fmt: skip
+    names = ["truth", "ours", "ours_blank", "ours_mean", "ours_mean_blank", "ldm", "mean_volume",
+             "other_patient", "nearest"]  # fmt: skip
     assert list(dict.fromkeys(row["row"] for row in rows)) == names
     assert all({r["case"] for r in rows if r["row"] == n} == {"case-3", "case-4"} for n in names)
     scores = {(row["row"], row["case"]): row for row in rows}
