@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,11 @@ def shot(number: int) -> int:
     return number
 
 
+def telling(number: int) -> int:
+    warnings.warn("told by a worker", FutureWarning, stacklevel=1)
+    return number
+
+
 def slow(number: int) -> int:
     time.sleep(0.2)
     return number
@@ -41,6 +47,14 @@ def test_results_do_not_depend_on_the_number_of_processes(jobs, monkeypatch):
     done = list(each_done(squared, range(5), jobs, "squares"))
     assert sorted(done) == [(n**2, 1, "own") for n in range(5)]
     assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize(("action", "told"), [("ignore", False), ("always", True)])
+def test_processes_tell_the_warnings_that_this_one_would(action, told, capfd):
+    with warnings.catch_warnings():
+        warnings.simplefilter(action)
+        assert list(each_done(telling, [1], 2, "tells")) == [1]
+    assert ("told by a worker" in capfd.readouterr().err) is told
 
 
 def shot_once(number: int, marks: Path) -> int:

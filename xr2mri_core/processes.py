@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager, suppress
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from itertools import islice
 from multiprocessing import current_process
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from xr2mri_core import __version__
 from xr2mri_core.errors import InputError, OutputError, XR2MRIError, shown
@@ -224,7 +225,8 @@ class _Processes:
         from joblib.externals.loky import ProcessPoolExecutor
 
         self._jobs, self._doing = jobs, doing
-        self._make = partial(ProcessPoolExecutor, jobs, initializer=_begin, initargs=(os.getpid(),))
+        given = os.getpid(), list(warnings.filters)
+        self._make = partial(ProcessPoolExecutor, jobs, initializer=_begin, initargs=given)
         self.executor: Executor = self._make()
 
     def begin_again(self) -> None:
@@ -318,8 +320,9 @@ class _Cluster:
             ) from None
 
 
-def _begin(parent: int) -> None:
+def _begin(parent: int, filters: list[Any]) -> None:
     begin_worker(parent)
+    cast(list[Any], warnings.filters)[:] = filters  # what the parent does not tell, nobody does
     keep_freed_memory()
 
 
