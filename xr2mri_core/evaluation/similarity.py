@@ -1,10 +1,10 @@
 """Structural similarity (SSIM): local, of slices at several scales, and of whole volumes.
 
-The numbers are those of MONAI's ``SSIMMetric`` to six digits on knees (where slices are bright and
-flat, nearer to double precision). MONAI slides a whole window, 121
-products a pixel and 343 a voxel; a Gaussian window is a product of one along each axis, which a
-matrix applies to all lines at once. Of 50 slices of 256 x 256 pixels that takes a quarter of the
-time in the plane, a seventh in three dimensions, and an evaluation was waiting for little else.
+The numbers are those of MONAI's ``SSIMMetric`` to five digits on pure noise, to six on knees. MONAI
+slides a whole window, 121 products a pixel and 343 a voxel; a Gaussian window is a product of one
+along each axis, which a matrix applies to all lines at once. Of 50 slices of 256 x 256 pixels that
+takes a quarter of the time in the plane, a sixth in three dimensions
+(``benchmarks/similarity.py``), and an evaluation was waiting for little else.
 """
 
 from __future__ import annotations
