@@ -11,6 +11,7 @@ from monai.metrics import compute_roc_auc
 from scipy import linalg, ndimage
 from scipy.spatial.distance import cdist
 from scipy.stats import mannwhitneyu, wasserstein_distance
+from torch.nn import functional as F
 from torchvision.models import alexnet, inception_v3
 from torchvision.models.feature_extraction import create_feature_extractor
 
@@ -83,6 +84,22 @@ def test_a_segmenter_learns_and_is_kept(random, tmp_path):
         readers.load_or_train(
             readers.Segmenter(), tmp_path / "other.safetensors", lambda n: 0.0, ""
         )
+
+
+class _Read(readers.Segmenter):
+    """Takes a tenth of the grey for the structure's number."""
+
+    def forward(self, slices):
+        return F.one_hot((5 * (slices[:, 0] + 1)).round().long(), 5).movedim(-1, 1).float()
+
+
+def test_a_bone_is_in_one_piece_and_cartilage_need_not_be():
+    wanted = np.zeros((6, 32, 32), np.uint8)
+    wanted[1:5, 2:14, 4:28], wanted[1:5, 18:30, 4:28] = 1, 2
+    wanted[1:5, 14:16, 4:12] = wanted[1:5, 14:16, 20:28] = 3
+    crumbs = wanted.copy()
+    crumbs[5, 30:, 30:], crumbs[0, :2, :2] = 1, 2
+    assert np.array_equal(_Read().segment(crumbs / 10), wanted)
 
 
 class _Cache(SimpleNamespace):
