@@ -171,7 +171,7 @@ def test_a_report_is_written_again_from_what_the_folder_holds(
     lines = (out / "lines.jsonl").read_text().splitlines()
     kept = [line for line in lines if json.loads(line).get("row") != "nearest"]
     (out / "lines.jsonl").write_text("\n".join(kept) + "\n")
-    page = tmp_path / "docs" / "results.md"
+    page = tmp_path / "docs" / "shipped.md"
     page.parent.mkdir()
     page.write_text(f"# Old\n\n{summary.NOTES}\n\n## Why\n\nBecause.\n")
     table = report_again(labelled_datalist, out, PLAN, page)
@@ -180,9 +180,9 @@ def test_a_report_is_written_again_from_what_the_folder_holds(
     assert "2 synthetic phantoms, from a denoiser that had seen 16 slices." in written
     assert written.startswith("# Results") and written.endswith("## Why\n\nBecause.\n")
     assert "| Features add 0.15 to the AUC of cysts |" in written and "# Old" not in written
-    for name in re.findall(r"\]\((results_\w+\.\w+)\)", written):
+    for name in re.findall(r"\]\((shipped_\w+\.\w+)\)", written):
         assert (page.parent / name).stat().st_size > 1000
-    assert written.count("](results_") == 3 and str(tmp_path) not in written
+    assert written.count("](shipped_") == 3 and str(tmp_path) not in written
     with pytest.raises(InputError, match="holds no results of a comparison yet"):
         report_again(labelled_datalist, tmp_path / "nothing", PLAN)
 
@@ -643,6 +643,9 @@ def test_the_command_is_told_without_this_machine():
     where = ["--report-only", "--jobs", "8", "--page=docs/other.md"]
     command = summary._portable(_repeatable([*typed, *where]))
     assert command == ["compare", "--out", "out", "--steps", "6"]
+    brought = ["--load", "ours=/data/w.safetensors", "--out=/data/out", "--set", "precision=bf16"]
+    expected = ["--load", "ours=w.safetensors", "--out=out", "--set", "precision=bf16"]
+    assert summary._portable(brought) == expected
 
 
 def test_every_metric_stands_in_a_table():

@@ -68,12 +68,13 @@ def write_report(results: Results, copy: Path | None = None, command: Sequence[s
             results.out / "summary.md": text,
             results.out / "report.html": page(results, shlex.join(["xr2mri", *command])),
         }
-        own, pictures = results_page(results, command), result_pictures(results)
+        pictures = result_pictures(results)
         for target in (results.out / "results.md", copy):
             if target is not None:
+                own = results_page(results, command, target.stem)
                 pages[target] = with_notes(own, target)
                 for name, picture in pictures.items():
-                    new.path(target.with_name(name)).write_bytes(picture)
+                    new.path(target.with_name(f"{target.stem}_{name}")).write_bytes(picture)
         for target, content in pages.items():
             new.path(target).write_text(content, encoding="utf-8")
     return text

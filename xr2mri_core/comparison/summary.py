@@ -43,12 +43,13 @@ def summary_table(results: Results) -> str:
     )
 
 
-def results_page(results: Results, command: Sequence[str]) -> str:
+def results_page(results: Results, command: Sequence[str], stem: str) -> str:
     """A page with the table, the goals, three figures and the command.
 
     Args:
         results: results of the comparison.
         command: words that asked for these results.
+        stem: what the names of its figures begin with, so that several pages lie in one folder.
     """
     parts = [
         "# Results of the comparison",
@@ -60,7 +61,7 @@ def results_page(results: Results, command: Sequence[str]) -> str:
         "## Figures",
     ]
     for name, (caption, _) in _drawings(results).items():
-        parts.append(f"![{caption.partition('.')[0]}]({name})\n\n{caption}")
+        parts.append(f"![{caption.partition('.')[0]}]({stem}_{name})\n\n{caption}")
     parts += [
         "## Command",
         f"```sh\n{shlex.join(['.venv/bin/xr2mri', *_portable(command)])}\n```",
@@ -77,7 +78,7 @@ def results_page(results: Results, command: Sequence[str]) -> str:
 
 
 def result_pictures(results: Results) -> dict[str, bytes]:
-    """File name -> content of the page's figures."""
+    """Content of the page's figures, by their names without the page's stem."""
     return {
         name: figures.pixels(draw(), dpi=80, kind=Path(name).suffix[1:].replace("jpg", "jpeg"))
         for name, (_, draw) in _drawings(results).items()
@@ -85,9 +86,9 @@ def result_pictures(results: Results) -> dict[str, bytes]:
 
 
 def _drawings(results: Results) -> dict[str, tuple[str, Callable[[], Any]]]:
-    """File name -> caption and figure."""
+    """Name of a figure -> its caption, and what draws it."""
     found: dict[str, tuple[str, Callable[[], Any]]] = {
-        "results_boxes.png": (
+        "boxes.png": (
             "PSNR, SSIM and RSSIM over patients: quartiles, and means with 95 % intervals (blue). "
             "An empty edge map scores the dashed line by RSSIM.",
             lambda: figures.boxes(results.measured, results.drawn),
@@ -95,13 +96,13 @@ def _drawings(results: Results) -> dict[str, tuple[str, Callable[[], Any]]]:
     }
     shown = pictured(results, DRAWN)
     if shown:
-        found["results_slices.jpg"] = (
+        found["slices.jpg"] = (
             "The middle slice of a case of each grade, and how its edges differ from the truth's.",
             lambda: figures.grades(shown),
         )
     lines = results.experiment("slices")
     if lines:
-        found["results_coherence.png"] = (
+        found["coherence.png"] = (
             "Neighbouring slices at more and more slices over the same window, by the noise that "
             "they are drawn from; the truth at its own 50 slices.",
             lambda: figures.over_slices(lines),
@@ -117,10 +118,12 @@ def _goal_table(found: Sequence[Goal]) -> str:
 
 def _portable(command: Sequence[str]) -> list[str]:
     """The command that makes the results elsewhere: without this machine's folders."""
-    paths = map(PurePath, command)
-    return [
-        path.name if path.is_absolute() else word for word, path in zip(command, paths, strict=True)
-    ]
+    words = []
+    for word in command:
+        name, sign, value = word.rpartition("=")  # --load METHOD=FILE, too
+        path = PurePath(value)
+        words.append(f"{name}{sign}{path.name}" if path.is_absolute() else word)
+    return words
 
 
 def with_notes(page: str, earlier: Path) -> str:
