@@ -68,8 +68,9 @@ def results_page(results: Results, command: Sequence[str], stem: str) -> str:
         "Weights (SHA-256), commit and minutes of training:",
         table(
             ["method", "weights", "commit", "seed", "slices seen", "minutes"],
-            [[str(one["method"]), f"`{str(one['weights'])[:12]}`", f"`{str(one['commit'])[:12]}`",
-              *(str(one[key]) for key in ("seed", "slices seen", "minutes"))]
+            [[str(one["method"]), f"`{str(one['weights'])[:12]}`",
+              f"`{str(one['commit'])[:12]}`" if one["commit"] else "given",
+              *(str(one[key]) or "-" for key in ("seed", "slices seen", "minutes"))]
              for one in results.provenance],
         ),
         NOTES,
