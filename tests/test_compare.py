@@ -257,7 +257,7 @@ def test_the_viewer_scrolls_and_shows_the_slices_of_the_volume(compared, tmp_pat
         order = f"[...{first}.tBodies[0].rows].map(r => r.cells[1].dataset.value || '')"
         browser.value(f"{first}.querySelectorAll('th')[1].click()")
         values = [float(text) for text in browser.value(order) if text]
-        assert values == sorted(values, reverse=True) and len(values) == 7
+        assert values == sorted(values, reverse=True) and len(values) == 8
         browser.value(f"{first}.querySelectorAll('th')[1].click()")
         assert [float(text) for text in browser.value(order) if text] == sorted(values)
         asked = [e["params"]["request"]["url"] for e in browser.events
