@@ -411,6 +411,20 @@ def test_results_of_other_weights_are_not_reported():
     assert not results.is_of({**line, "case": "2"}, rows, items, "r")
 
 
+def test_volumes_of_another_precision_are_others():
+    full, half = (replace(PLAN, precision=p).of(METHODS["ours"], "w") for p in ("fp32", "bf16"))
+    assert full != half and "precision" not in full  # lines of earlier runs count
+
+
+def test_a_comparison_generates_in_the_precision_of_its_plan(
+    labelled_datalist, capsys, monkeypatch
+):
+    monkeypatch.setattr("xr2mri_core.comparison.run.compare", lambda *a, **_: str(a[2].precision))
+    given = ("compare", "--datalist", labelled_datalist, "--out", "x", "--precision", "bf16")
+    assert main([*map(str, given)]) == 0
+    assert capsys.readouterr().out.startswith("bf16")
+
+
 @pytest.mark.parametrize(
     ("experiment", "other", "readers"),
     [

@@ -35,6 +35,7 @@ class Plan:
         lpips: AlexNet's weights and LPIPS's linear layers.
         fid: Inception's weights, for FID and KID.
         image_size: pixels of the side of a slice.
+        precision: in which volumes are generated.
     """
 
     methods: Sequence[str] = DEFAULT
@@ -57,6 +58,7 @@ class Plan:
     lpips: tuple[Path, Path] | None = None
     fid: Path | None = None
     image_size: int = 256
+    precision: str = "fp32"
 
     def filled(self, bundle: Path, size: str) -> Plan:
         """This plan, with a bundle's own steps, sampler and noise where it has None.
@@ -92,7 +94,8 @@ class Plan:
             weights: digest of its weights.
             asked: what is asked beside, or other than `request`.
         """
-        return {"sha256": weights, "seed": self.seed, **self.request(method), **asked}
+        depends = {"sha256": weights, "seed": self.seed, **self.request(method), **asked}
+        return depends if self.precision == "fp32" else {**depends, "precision": self.precision}
 
     def of_experiments(
         self, name: str, method: Method, weights: str, readers: str

@@ -82,7 +82,6 @@ def compare(
     weights: Path | None = None,
     autoencoder: Path | None = None,
     device: str | None = None,
-    precision: str = "fp32",
     jobs: int = 1,
     progress: Progress | None = None,
     run: Run | None = None,
@@ -98,7 +97,7 @@ def compare(
         plan: what is compared.
         bundle, size, weights: the model whose autoencoder is common to all; see `load_bundle`.
         autoencoder: folder of another one, as stage 1 writes it.
-        device, precision: where and how volumes are generated.
+        device: where volumes are generated.
         jobs: processes that make and measure volumes, with one thread each.
         progress: ``progress(done, total, stage)``.
         run: carries out a training command; None: in a process of its own.
@@ -150,7 +149,7 @@ def compare(
     numbered = [(n, one) for n, one in enumerate(test) if one["case"] in shown or n < len(items)]
 
     def load(one: Trained) -> KneeMRIGenerator:
-        return KneeMRIGenerator.from_bundle(bundle, device, precision, size, one.weights)
+        return KneeMRIGenerator.from_bundle(bundle, device, plan.precision, size, one.weights)
 
     def measured(what: str, rows: Iterable[Row]) -> list[Row]:
         rows = list(rows)
