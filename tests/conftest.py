@@ -11,6 +11,7 @@ import tempfile
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin stall on a busy machine
+os.environ.setdefault("MKL_CBWR", "AUTO")  # as the commands set it, see `same_products`
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 # what libraries would leave in the home of whoever runs the tests

@@ -47,6 +47,15 @@ def wait_passively() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
+def same_products() -> None:
+    """Let rows of a matrix product not depend on one another; to be called before torch is there.
+
+    MKL's code for CPUs without AVX-512 differs in the last bit by where in the matrix a row stands:
+    a knee would depend on which others share its passes. A choice of the environment is kept.
+    """
+    os.environ.setdefault("MKL_CBWR", "AUTO")
+
+
 def keep_freed_memory() -> None:
     """Let glibc keep freed memory for the next tensor; other C libraries are left as they are.
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from xr2mri_core.local_server import is_taken
-from xr2mri_core.processes import LeaveAtOnce, wait_passively
+from xr2mri_core.processes import LeaveAtOnce, same_products, wait_passively
 
 _NOT_STARTED = 3  # what uvicorn ends with then
 
@@ -27,6 +27,7 @@ def main() -> None:
     several processes are asked for.
     """
     wait_passively()
+    same_products()
     leave = LeaveAtOnce()
     leave.status = _run()
 
