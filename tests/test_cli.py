@@ -173,16 +173,23 @@ def test_a_generation_imports_no_logging_of_trainings():
     assert result.stdout.split("\n")[-2] == "[] True" and result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("chosen", [None, "active"])
-def test_idle_threads_sleep_unless_the_user_wants_them_to_spin(chosen):
-    policy = "print(os.environ['OMP_WAIT_POLICY'])"
-    code = f"import os; from xr2mri_core.cli import main; main([]); {policy}"
-    environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
-    environment |= {} if chosen is None else {"OMP_WAIT_POLICY": chosen}
+@pytest.mark.parametrize(
+    ("variable", "own", "chosen"),
+    [
+        ("OMP_WAIT_POLICY", "passive", None),  # idle threads sleep
+        ("OMP_WAIT_POLICY", "passive", "active"),
+        ("MKL_CBWR", "AUTO", None),  # a knee does not depend on those that share its passes
+        ("MKL_CBWR", "AUTO", "COMPATIBLE"),
+    ],
+)
+def test_what_libraries_are_told_before_they_load_unless_the_user_has(variable, own, chosen):
+    code = f"import os; from xr2mri_core.cli import main; main([]); print(os.environ['{variable}'])"
+    environment = {k: v for k, v in os.environ.items() if k != variable}
+    environment |= {} if chosen is None else {variable: chosen}
     result = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True
     )
-    assert result.stdout.split()[-1] == (chosen or "passive")
+    assert result.stdout.split()[-1] == (chosen or own)
 
 
 # --- what is handed in wrong ----------------------------------------------------------------------

@@ -121,10 +121,9 @@ class Results:
         """
         own = [one for one in self.lines if is_of(one, self.rows, self.items, self.readers.of)]
         newest = {(one["row"], one["case"]): one for one in own}
-        rows = {name: place for place, name in enumerate([TRUTH, *(r.name for r in self.rows)])}
-        return sorted(
-            newest.values(), key=lambda one: (rows[one["row"]], self._places[one["case"]])
-        )
+        names = (TRUTH, *(row.name for row in self.rows))
+        ordered = [(name, case) for name in names for case in self._places]
+        return [newest[pair] for pair in ordered if pair in newest]
 
     @cached_property
     def _places(self) -> dict[str, int]:
