@@ -36,6 +36,17 @@ settings.register_profile("xr2mri", deadline=None)  # a busy machine is no failu
 settings.load_profile("xr2mri")
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """What is computed here is in one thread: another number changes the last bits on some CPUs."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory) -> Path:
     """A bundle folder with random weights."""

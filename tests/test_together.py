@@ -37,8 +37,7 @@ def knees(model, which, **options):
 
 
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
-def test_a_volume_does_not_depend_on_which_others_share_its_passes(model, guidance):
-    torch.set_num_threads(1)
+def test_a_volume_does_not_depend_on_which_others_share_its_passes(model, guidance, one_thread):
     options = {"guidance": guidance, "batch_size": 12}
     first = model.side_by_side(knees(model, [0, 1, 2], **options), 3)
     among_others = model.side_by_side(knees(model, [3, 0], **options), 3)

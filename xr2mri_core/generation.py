@@ -50,13 +50,13 @@ from xr2mri_core.volume import GeneratedVolume
 class KneeMRIGenerator:
     """Generates knee MRI volumes from radiographs with one trained model.
 
-    Randomness comes from the seed alone: the same request gives the same bytes on the same device
-    and batch size. A model without depth mixing makes each slice alone: every pass through the
-    networks has the full batch size, the last one of a volume filled up with repeats, because
-    convolution kernels are chosen by the shape of the batch, and so a slice does not depend on how
-    many others are asked for. With depth mixing a slice knows its neighbours, and a volume of more
-    slices than a batch holds is denoised in windows that overlap as far as the layers reach. In
-    either case another batch size changes rounding only.
+    Randomness comes from the seed alone: the same request gives the same bytes on the same device,
+    batch size and number of threads. A model without depth mixing makes each slice alone: every
+    pass through the networks has the full batch size, the last one of a volume filled up with
+    repeats, because convolution kernels are chosen by the shape of the batch, and so a slice does
+    not depend on how many others are asked for. With depth mixing a slice knows its neighbours, and
+    a volume of more slices than a batch holds is denoised in windows that overlap as far as the
+    layers reach. In either case another batch size changes rounding only.
 
     Another process that it is sent to loads it anew, once (`loaded`).
 
