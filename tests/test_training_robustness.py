@@ -59,7 +59,7 @@ class Fit(nn.Module):
     validate = forward
 
 
-def fit(folder, steps, bad=None, validation=None, resume=True, **settings):
+def fit(folder, steps, bad=None, validation=None, resume=True, epoch=5, **settings):
     """A trainer of `Fit` in epochs of five steps, with its handlers."""
     stage = Fit()
     optimizer = torch.optim.AdamW(stage.parameters(), 0.1)
@@ -80,7 +80,7 @@ def fit(folder, steps, bad=None, validation=None, resume=True, **settings):
         training.ProgressFile(folder / "progress.json", schedule, evaluator, every=1),
     ]
     trainer = training.StageTrainer(
-        CPU, steps, 5, loader, stage, optimizer, train_handlers=attached, **settings
+        CPU, steps, epoch, loader, stage, optimizer, train_handlers=attached, **settings
     )
     return trainer, stage, ema
 
@@ -148,6 +148,37 @@ def test_checkpoints_of_before_the_count_are_read(tmp_path):
     again, _, _ = fit(tmp_path, 10)
     again.run()
     assert again.state.iteration == 10 and again.skipped_steps == 0
+
+
+@pytest.mark.parametrize(
+    ("done", "before", "asked", "now"),
+    [(20, 5, 40, 10), (10, 5, 40, 20), (20, 10, 40, 5), (15, 5, 38, 20), (17, 5, 30, 4)],
+)
+def test_a_training_goes_on_to_its_end_in_epochs_of_another_length(
+    done, before, asked, now, tmp_path
+):
+    fit(tmp_path / "cut", done, epoch=before)[0].run()
+    trainer, stage, _ = fit(tmp_path / "cut", asked, epoch=now)
+    trainer.run()
+    assert trainer.state.iteration == asked and trainer.state.epoch_length == now
+    saved = torch.load(tmp_path / "cut" / "checkpoint.pt", weights_only=True)
+    assert saved["trainer"]["iteration"] == asked
+
+
+def test_a_training_that_has_done_more_than_is_asked_for_is_finished(tmp_path):
+    _, stage, _ = done = fit(tmp_path, 20)
+    done[0].run()
+    trainer, again, _ = fit(tmp_path, 10)
+    trainer.run()
+    assert trainer.state.iteration == 20
+    assert torch.equal(again.line.weight, stage.line.weight)
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"steps": 5, "epoch": 0}])
+def test_no_steps_are_refused_by_the_option_s_name(wrong, tmp_path):
+    with pytest.raises(TrainingError, match="at least 1") as refused:
+        fit(tmp_path, **wrong)
+    assert refused.value.option == ("steps" if wrong["steps"] == 0 else "epoch_length")
 
 
 def test_progress_is_json_where_a_loss_is_none(tmp_path):

@@ -191,6 +191,12 @@ class XR2MRIModel(nn.Module):
         image = self.autoencoder.decode(z / self.scaling_factor).sample
         return image.mean(1, keepdim=True)
 
+    def add_demographics(self) -> None:
+        """Let age, sex and BMI guide every part that features guide, from zeros; once is enough."""
+        for part in self.modules():
+            if isinstance(part, Guidance):
+                part.add_demographics()
+
     def save_weights(
         self,
         path: str | Path,
@@ -239,11 +245,11 @@ class XR2MRIModel(nn.Module):
                 f"{shown(metadata.get('format'))}, expected {FORMAT!r}); pre-trained weights of "
                 f"other programs come in through 'xr2mri weights import'"
             )
-        if any(name.startswith(_DEMOGRAPHICS) for name in state):
-            self.guidance.add_demographics()
+        if any(_DEMOGRAPHICS in name for name in state):
+            self.add_demographics()
             new = {}
         else:
-            new = {n: v for n, v in unique_state(self).items() if n.startswith(_DEMOGRAPHICS)}
+            new = {n: v for n, v in unique_state(self).items() if _DEMOGRAPHICS in n}
         if widen:
             state = widened(state, self)
         check_state(unique_state(self), new | state, path)

@@ -16,7 +16,6 @@ import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint, DiskSaver
 from monai.engines import Evaluator
-from monai.handlers import CheckpointLoader
 from torch import Tensor
 
 from xr2mri_core.errors import WeightsError, shown
@@ -107,9 +106,7 @@ class Checkpoints:
         objects = {**self.objects, "trainer": engine, "scaler": engine.grad_scaler}
         path = _readable(self.folder) if self.resume else None
         if path is not None:
-            loader = CheckpointLoader(str(path), dict(objects), map_location=engine.state.device)
-            engine.add_event_handler(Events.STARTED, loader)
-            engine.add_event_handler(Events.STARTED, self._set_position, path)
+            engine.add_event_handler(Events.STARTED, self._go_on, path, objects)
         self._saver = _Saver(self.folder, self.FILES["previous"])
         handler = Checkpoint(objects, self._saver, filename_pattern=self.FILES["last"])
         engine.add_event_handler(Events.EPOCH_COMPLETED, handler)
@@ -141,7 +138,10 @@ class Checkpoints:
             value.load_state_dict(state[name])
         return int(state["trainer"]["iteration"])
 
-    def _set_position(self, engine: Engine, path: Path) -> None:
+    def _go_on(self, engine: Engine, path: Path, objects: Mapping[str, Any]) -> None:
+        # MONAI's CheckpointLoader refuses a training that has done more than is asked for by now
+        state = torch.load(path, map_location=engine.state.device, weights_only=True)
+        Checkpoint.load_objects(objects, state)
         self.sampler.start = engine.state.iteration
         logger.info("resumed from %s at step %d", path, engine.state.iteration)
 

@@ -191,7 +191,7 @@ def start_student(
         load_autoencoder(model.autoencoder, autoencoder_dir)
         given.append("autoencoder")
     if teacher.model.guidance.demographics is not None:
-        model.guidance.add_demographics()
+        model.add_demographics()
     taken = []
     for name, part in model.named_children():
         twin = getattr(teacher.model, name, None)

@@ -112,7 +112,7 @@ class StageTrainer(SupervisedTrainer):
         train_handlers: MONAI and ignite handlers.
 
     Raises:
-        TrainingError: by `run`, when the gradients stay not finite.
+        TrainingError: no step is asked for; by `run`, when the gradients stay not finite.
     """
 
     def __init__(
@@ -129,6 +129,9 @@ class StageTrainer(SupervisedTrainer):
         patience: int = 10,
         train_handlers: Sequence[Any] = (),
     ) -> None:
+        for name, value in (("steps", steps), ("epoch_length", epoch_length)):
+            if value < 1:
+                raise TrainingError(f"{name} {value}: at least 1", option=name)
         device = torch.device(device)
         self.clip_norm, self.patience, self.accumulation = clip_norm, patience, accumulation
         self.skipped_steps = self._skipped_in_a_row = 0
@@ -206,8 +209,10 @@ class StageTrainer(SupervisedTrainer):
         return OrderedDict(super().state_dict(), skipped_steps=self.skipped_steps)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was taken."""
-        super().load_state_dict(state_dict)
+        """Go on at the step where `state_dict` was taken, to this trainer's own end."""
+        length, epochs = self.state.epoch_length, self.state.max_epochs
+        own = {"epoch_length": length, "max_epochs": max(epochs, state_dict["iteration"] // length)}
+        super().load_state_dict({**state_dict, **own})
         self.skipped_steps = int(state_dict.get("skipped_steps", 0))
 
 
