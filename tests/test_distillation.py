@@ -22,6 +22,7 @@ from xr2mri_core.diffusion import build_scheduler, sample
 from xr2mri_core.errors import TrainingError, WeightsError
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.networks import RadiographCode
+from xr2mri_core.networks.model import read_safetensors
 
 BUNDLE = Path(__file__).resolve().parents[1] / "monai_app" / "model" / "knee_xr2mri"
 CONFIGS = BUNDLE / "configs"
@@ -136,13 +137,30 @@ def pairs_in(student) -> list[Path]:
     return list((student / "cache").glob("pairs-" + 16 * "?"))
 
 
+STUDENT = {
+    "steps": 8, "accumulation": 2, "gradient_checkpointing": True, "picture_every": 1,
+    "learning_rate": 0.01, "warmup": 1,
+}  # fmt: skip
+
+
+def exported(teacher, datalist, out, *overlays, **options) -> dict[str, torch.Tensor]:
+    """What `run export` writes beside the weights of a training, whose header it has; its card."""
+    weights = out / "knee_xr2mri.safetensors"
+    again = out / "again" / weights.name
+    card = json.loads((out / "model_card.json").read_text())
+    distil(teacher, datalist, out, *overlays, run_id="export", export_path=str(again), **options)
+    (state, header), (other, others) = read_safetensors(weights), read_safetensors(again)
+    assert header == others and state.keys() == other.keys()
+    assert all(torch.equal(other[name], value) for name, value in state.items())
+    told = json.loads(again.with_name("model_card.json").read_text())
+    assert told.items() <= {**card, **{n: told[n] for n in ("command", "finished")}}.items()
+    return header
+
+
 @pytest.fixture(scope="module")
 def student(teacher, small_datalist, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("student")
-    return distil(
-        teacher, small_datalist, out, cache_dir=str(out / "cache"), steps=8, accumulation=2,
-        gradient_checkpointing=True, picture_every=1, learning_rate=0.01, warmup=1,
-    )  # fmt: skip
+    return distil(teacher, small_datalist, out, cache_dir=str(out / "cache"), **STUDENT)
 
 
 def test_a_student_is_trained_and_its_weights_know_their_steps(teacher, student):
@@ -158,6 +176,11 @@ def test_a_student_is_trained_and_its_weights_know_their_steps(teacher, student)
         # weights are kept in 16 bits
         assert all(torch.allclose(a, b, atol=1e-3) for a, b in zip(*both, strict=True)) == same
     assert (student / "samples").is_dir()
+
+
+def test_a_student_is_written_once_more_from_its_checkpoint(teacher, student, small_datalist):
+    header = exported(teacher, small_datalist, student, cache_dir=str(student / "cache"), **STUDENT)
+    assert (header["steps"], header["sampler"]) == ("4", "ddim")
 
 
 def test_a_student_generates_in_its_own_steps_unless_asked_for_others(teacher, student, radiograph):
@@ -220,6 +243,7 @@ def test_a_smaller_student_of_the_same_latents_learns_the_mean_then_few_steps(
     options = {"size": SMALLER, "cache_dir": str(student / "cache"), "student_steps": [2]}
     assert "train_regression.yaml" in refusal(teacher, small_datalist, tmp_path / "no", **options)
     mean = distil(teacher, small_datalist, tmp_path / "mean", "train_regression", **options)
+    assert "steps" not in exported(teacher, small_datalist, mean, "train_regression", **options)
     made = distil(
         teacher, small_datalist, tmp_path / "few",
         initial_weights=str(mean / "knee_xr2mri.safetensors"), **options,
