@@ -107,7 +107,7 @@ def make_tiny_bundle(
     torch.manual_seed(seed)
     model = parser.get_parsed_content("model")
     if demographics:
-        model.guidance.add_demographics()
+        model.add_demographics()
     for name, parameter in model.named_parameters():  # the zero-initialised ends too
         if "guidance." in name or name.startswith("depth_mixing."):
             torch.nn.init.normal_(parameter, std=0.5 if "guidance." in name else 0.1)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ from monai.bundle import ConfigParser, run, verify_metadata, verify_net_in_out
 from samples import INFERENCE, TINY
 
 import xr2mri_core
+from xr2mri_core import training
 from xr2mri_core.networks.model import read_safetensors
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -130,6 +134,48 @@ def test_size_overlays_define_what_the_stages_refer_to(stage, size):
     parser.parse()
     needed = {"train_autoencoder": ["autoencoder"], "train_diffusion": ["model", "scheduler"]}
     assert all(parser.get(name) for name in needed[stage])
+
+
+def documented(document: Path) -> Iterator[dict[str, str]]:
+    """Options of each training of the whole model that a document has, in its order."""
+    text = document.read_text().replace("\\\n", " ")
+    session = {"$B": str(BUNDLE), "$C": str(CONFIGS)}
+    for row in text.splitlines():
+        if "monai.bundle run" in row and "train_diffusion" in row and "distillation" not in row:
+            for name, value in session.items():
+                row = row.replace(name, value)
+            words = shlex.split(row)
+            start = next(n for n, word in enumerate(words) if word.startswith("--"))
+            yield {n[2:]: v for n, v in zip(words[start::2], words[start + 1 :: 2], strict=True)}
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("docs/oai.md", {}),
+        ("docs/oai.md", {"guidance#demographics": True}),
+        ("docs/training.md", {}),
+        ("monai_app/model/knee_xr2mri/docs/README.md", {}),
+    ],
+)
+def test_documented_trainings_start_from_what_they_name(name, more, tmp_path):
+    shipped = BUNDLE / "models" / "knee_xr2mri.safetensors"
+    written = {str(shipped): shipped}
+    for options in documented(ROOT / name):
+        parser = ConfigParser()
+        parser.read_config(ast.literal_eval(options["config_file"]))
+        for key, value in more.items():
+            parser[key] = value
+        model = parser.get_parsed_content("model")
+        start = options.get("initial_weights")
+        folder = options.get("autoencoder_dir", "runs/autoencoder/autoencoder")
+        file = None if start is None else written[start]
+        training.start_model(model, file, None if folder == "$None" else folder)
+        training.check_start(parser.get_parsed_content("stage_on_cpu"), start)
+        out = options.get("output_dir", parser.get_parsed_content("output_dir"))
+        written[f"{out}/knee_xr2mri.safetensors"] = tmp_path / f"{len(written)}.safetensors"
+        model.save_weights(tmp_path / f"{len(written) - 1}.safetensors")
+    assert len(written) > 2
 
 
 def test_both_stages_train_and_export(overlay, small_datalist, tmp_path):

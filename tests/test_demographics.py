@@ -12,8 +12,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from monai.bundle import run
+from samples import make_tiny_bundle
 
-from xr2mri_core.bundle import describe_bundle
+from xr2mri_core.bundle import describe_bundle, load_bundle
 from xr2mri_core.condition import Condition
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.demographics import (
@@ -27,6 +28,7 @@ from xr2mri_core.evaluation.evaluate import evaluate
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.networks import Guidance
 from xr2mri_core.networks.model import read_safetensors
+from xr2mri_core.networks.pretrained import load_parts
 from xr2mri_core.training.cache import SliceCache
 
 BUNDLE = Path(__file__).resolve().parents[1] / "monai_app" / "model" / "knee_xr2mri"
@@ -210,6 +212,33 @@ def test_weights_that_were_trained_with_demographics_use_them(guided, tuned, rad
     assert heavy.record["demographics"] == PERSON
     assert not np.array_equal(heavy.volume, slim.volume)
     assert np.array_equal(volume(None).volume, volume({"sex": ""}).volume)
+
+
+def test_a_volume_s_weights_know_that_they_use_them(tmp_path, radiograph):
+    """Mean and draw alike: the regression has a guidance of its own."""
+    bundle = make_tiny_bundle(tmp_path / "knee_xr2mri", demographics=True, volume=True)
+    model = KneeMRIGenerator.from_bundle(bundle, "cpu")
+    for kind in ("mean", "sample"):
+        one, other = (
+            model.generate(
+                radiograph, Condition.parse({}, {**PERSON, "bmi": bmi}), num_slices=2, kind=kind
+            ).volume
+            for bmi in (20, 35)
+        )
+        assert not np.array_equal(one, other)
+
+
+def test_a_volume_s_weights_without_are_the_start_of_a_model_with(tmp_path):
+    bundle = make_tiny_bundle(tmp_path / "knee_xr2mri", volume=True)
+    plain, guided = (load_bundle(bundle).model for _ in range(2))
+    guided.add_demographics()
+    load_parts(guided, bundle / "models" / "knee_xr2mri.safetensors")
+    code, depth = plain.encode_radiograph(torch.zeros(1, 1, 64, 64)), torch.tensor([0.3])
+    before, after = (
+        m.regression(code, depth, torch.from_numpy(m.guidance.encode({"V00XRKL": 3}, PERSON))[None])
+        for m in (plain, guided)
+    )
+    assert torch.equal(before, after)
 
 
 def test_other_weights_refuse_them(generator, tiny_bundle, radiograph):

@@ -158,7 +158,7 @@ def test_a_training_goes_on_to_its_end_in_epochs_of_another_length(
     done, before, asked, now, tmp_path
 ):
     fit(tmp_path / "cut", done, epoch=before)[0].run()
-    trainer, stage, _ = fit(tmp_path / "cut", asked, epoch=now)
+    trainer, _, _ = fit(tmp_path / "cut", asked, epoch=now)
     trainer.run()
     assert trainer.state.iteration == asked and trainer.state.epoch_length == now
     saved = torch.load(tmp_path / "cut" / "checkpoint.pt", weights_only=True)
