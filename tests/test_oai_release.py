@@ -17,7 +17,7 @@ from oai_samples import MATRIX, cheap_knees, cheap_release, copied, series_of
 from PIL import Image
 
 from xr2mri_core.cli import main
-from xr2mri_core.datalist import SPLITS, load_datalist
+from xr2mri_core.datalist import SPLITS, load_datalist, splits_of
 from xr2mri_core.errors import (
     DatalistError,
     InputError,
@@ -373,6 +373,31 @@ def test_a_slip_in_a_site_is_told_before_anything_is_converted(release, tmp_path
     monkeypatch.setattr(index_module, "convert", lambda *_: pytest.fail("converted"))
     with pytest.raises(DatalistError, match=r"\['Q'\].*come from A, B, C, D"):
         index(release, tmp_path, test_sites=("Q",))
+
+
+def test_whoever_cannot_be_read_for_once_comes_back_to_the_same_split(spoiled, tmp_path):
+    datalist = tmp_path / "out" / "datalist.json"
+    index(spoiled, tmp_path / "out")
+    first = datalist.read_bytes()
+    split = splits_of(datalist)["9000303"]
+    scans = series_of(spoiled, f"{FLASH.name}_RIGHT", "9000303")
+    scans.rename(tmp_path / "elsewhere")
+    for _ in range(2):
+        index(spoiled, tmp_path / "out")
+        assert json.loads(datalist.read_text())["absent"] == {"9000303": split}
+    (tmp_path / "elsewhere").rename(scans)
+    index(spoiled, tmp_path / "out")
+    assert datalist.read_bytes() == first
+
+
+def test_whose_clinic_nobody_states_is_left_out_where_clinics_are_held_out(spoiled, tmp_path):
+    """They may be of a clinic that is held out."""
+    (table,) = (spoiled / "folders" / "tables").glob("Enrollees*")
+    text = table.read_text()
+    row = next(line for line in text.splitlines() if line.startswith("9000303"))
+    table.write_text(text.replace(row, f"{row}|one cell too many"))
+    index(spoiled, tmp_path / "out", test_sites=("B",))
+    assert excluded(tmp_path / "out")["9000303-V00-R"][:2] == ("person", "clinic not stated")
 
 
 def test_reports_are_written_where_the_split_fails_in_the_end(spoiled, tmp_path):

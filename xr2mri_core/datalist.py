@@ -84,6 +84,7 @@ def save_datalist(
     name: str,
     description: str = "",
     synthetic: bool = False,
+    kept: Mapping[str, str] | None = None,
 ) -> Path:
     """Write a datalist, whole or not at all.
 
@@ -94,6 +95,8 @@ def save_datalist(
         name: name of the data set.
         description: where the data come from.
         synthetic: whether the images were made and not acquired.
+        kept: participant -> split of earlier runs (`splits_of`). Who of them has no item now is
+            remembered under ``absent``, so as to come back to no other split.
 
     Returns:
         ``path``.
@@ -120,6 +123,9 @@ def save_datalist(
                     item[key] = Path(os.path.relpath(item[key], path.parent.resolve())).as_posix()
             content[split].append(item)
     check_split(checked, path)
+    here = {str(item["participant"]) for item in checked}
+    if absent := {who: split for who, split in sorted((kept or {}).items()) if who not in here}:
+        content["absent"] = absent
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     write_text(path, encodable(text))  # a lone surrogate is what JSON reads it back from
     return path
@@ -129,7 +135,7 @@ def splits_of(path: Path, drawn: str = "") -> dict[str, str]:
     """Participant -> split in a datalist that an earlier run wrote; empty where there is none.
 
     Who is in the test split has to stay there when a data set grows: a model may have been trained
-    on all others.
+    on all others. Whoever has no item for once (``absent``) counts, too.
 
     Args:
         path: the JSON file.
@@ -142,7 +148,8 @@ def splits_of(path: Path, drawn: str = "") -> dict[str, str]:
     if drawn not in str(content.get("description", "")):
         return {}
     listed = {split: content.get(split, []) for split in SPLITS}
-    return {
+    absent = content.get("absent", {})
+    return (absent if isinstance(absent, dict) else {}) | {
         str(item["participant"]): split
         for split, items in listed.items()
         if isinstance(items, list)

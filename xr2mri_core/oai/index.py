@@ -138,8 +138,11 @@ def index_release(
     release = read_release(images, tables, settings.visits, out / headers.CACHE, progress)
     readings = read_readings(release.tables, release.visits)
     people = read_people(release.tables)
-    selection = select_knees(release, sequence, readings, people, settings.missing_as)
-    if settings.test_sites and selection.candidates:  # a slip must not come out after hours
+    by_clinic = bool(settings.test_sites)
+    selection = select_knees(
+        release, sequence, readings, people, settings.missing_as, clinic_needed=by_clinic
+    )
+    if by_clinic and selection.candidates:  # a slip must not come out after hours
         check_sites(settings.test_sites, (knee.person.site for knee in selection.candidates))
     drawn = read_drawn_boxes(boxes) if boxes is not None else {}
     locate = locate or default_locate()
@@ -170,6 +173,7 @@ def index_release(
         name=f"OAI {' '.join(release.visits)} {sequence.name}",
         description=_description(settings, sequence, len(converted)),
         synthetic=any(item.synthetic for item in converted),
+        kept=kept,
     )
     return text
 

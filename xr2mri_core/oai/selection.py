@@ -101,6 +101,7 @@ def select_knees(
     readings: Mapping[Knee, Reading],
     people: People,
     missing_as: str = "paper",
+    clinic_needed: bool = False,
 ) -> Selection:
     """Choose the MRI, the reading and the radiograph of each knee.
 
@@ -115,6 +116,8 @@ def select_knees(
         readings: readings, as `read_readings` returns them.
         people: demographics, as `read_people` returns them.
         missing_as: see `MISSING_AS`.
+        clinic_needed: leave out participants whose clinic nobody states: where clinics are held out
+            for the test, they may be of one of these.
     """
     series = _by_knee(release.series)
     selection = Selection(sequence, [])
@@ -124,7 +127,10 @@ def select_knees(
         volumes = [item for item in series[knee] if _named(item, sequence.name)]
         pictures = [item for item in series[knee] if _named(item, RADIOGRAPH)]
         selection.repeated += max(0, len(volumes) - 1)
-        found = _candidate(knee, volumes, pictures, readings.get(knee), people, missing_as)
+        person = people.at(knee[0], knee[1])
+        found = _candidate(knee, volumes, pictures, readings.get(knee), person, missing_as)
+        if clinic_needed and isinstance(found, Candidate) and not person.site:
+            found = Excluded(knee, "person", "clinic not stated")
         if isinstance(found, Excluded):
             unsure = [item for item in release.unusable if not item.sides]
             here = [item for item in unsure if (item.participant, item.visit) == knee[:2]]
@@ -190,7 +196,7 @@ def _candidate(
     volumes: list[Series],
     pictures: list[Series],
     reading: Reading | None,
-    people: People,
+    person: Person,
     missing_as: str,
 ) -> Candidate | Excluded:
     if not volumes:
@@ -200,7 +206,6 @@ def _candidate(
     features = _features(knee, reading, missing_as)
     if isinstance(features, Excluded):
         return features
-    person = people.at(knee[0], knee[1])
     if person.problem:
         return Excluded(knee, "person", "demographics that make no sense", person.problem)
     read = _pictures_read(knee, pictures, reading)
