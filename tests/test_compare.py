@@ -32,7 +32,6 @@ from xr2mri_core.comparison import (
     rows,
     run,
     seen,
-    statistics,
     summary,
     tables,
     training,
@@ -43,6 +42,7 @@ from xr2mri_core.comparison.measure import Readers, Row, keep_volume, kept_volum
 from xr2mri_core.comparison.run import Plan, compare, report_again
 from xr2mri_core.comparison.training import Budget
 from xr2mri_core.errors import InputError, TrainingError, WeightsError
+from xr2mri_core.evaluation import statistics
 from xr2mri_core.features import VARIABLES
 from xr2mri_core.volume import NOTICE
 

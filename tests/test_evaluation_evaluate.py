@@ -241,10 +241,26 @@ def test_the_summary_counts_wins_and_the_right_direction():
         | {"case": str(gain), "variable": "V00XRCYFM"}
         for gain in (0.6, -0.2)
     ]
-    summary = summarise(cases, response, [])
+    summary = summarise(cases, ["p1", "p2", "p3"], response, [])
     assert summary["advantage"]["mean volume"]["ssim"]["won"] == pytest.approx(2 / 3)
     assert summary["advantage"]["mean volume"]["rssim"]["mean"] == pytest.approx(0.1)
     assert summary["response"]["all cysts"]["right"] == 0.5
     assert summary["response"]["V00XRCYFM"]["gain"]["mean"] == pytest.approx(0.2)
     text = markdown(summary)
     assert "all cysts" in text and "mean volume" in text
+
+
+def test_knees_of_one_patient_count_once():
+    """Both knees at two visits say nearly the same: four times as many cases are no more sure."""
+    random = np.random.default_rng(0)
+    of_patients = random.normal(0.01, 0.05, 20)
+
+    def advantage(knees):
+        ssim = (of_patients[:, None] + random.normal(0, 1e-3, (20, knees))).ravel()
+        cases = [{"model": {"ssim": 0.5 + d}, "mean volume": {"ssim": 0.5}} for d in ssim]
+        people = [str(index // knees) for index in range(len(cases))]
+        return summarise(cases, people, [], [])["advantage"]["mean volume"]["ssim"]
+
+    one, four = advantage(1), advantage(4)
+    assert one["n"] == four["n"] == 20
+    assert four["high"] - four["low"] == pytest.approx(one["high"] - one["low"], rel=0.05)

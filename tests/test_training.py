@@ -6,6 +6,8 @@ import json
 import logging
 import math
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -160,7 +162,7 @@ def test_slice_cache_goes_on_after_an_interruption(items, tmp_path, monkeypatch)
     monkeypatch.setattr(cache_module, "_prepare_case", interrupted)
     with pytest.raises(KeyboardInterrupt):
         training.SliceCache.build(items, tmp_path / "cut", 2, size=64, processes=1)
-    assert [p.suffix for p in (tmp_path / "cut").iterdir()] == [".partial"]
+    assert {p.suffix for p in (tmp_path / "cut").iterdir()} == {".partial", ".lock"}
     again = []
     monkeypatch.setattr(
         cache_module, "_prepare_case", lambda i, k, *r: again.append(k) or prepare(i, k, *r)
@@ -168,6 +170,29 @@ def test_slice_cache_goes_on_after_an_interruption(items, tmp_path, monkeypatch)
     cut = training.SliceCache.build(items, tmp_path / "cut", 2, size=64, processes=1)
     assert again == [0, 3, 4]  # case 0 for its shapes, then what was missing
     assert np.array_equal(cut.arrays["slices"], whole.arrays["slices"])
+
+
+def test_trainings_that_prepare_the_same_wait_for_the_first(items, tmp_path, monkeypatch):
+    prepare, begun, waits = cache_module._prepare_case, threading.Event(), threading.Event()
+
+    def slowly(*arguments):
+        begun.set()
+        assert waits.wait(60)
+        return prepare(*arguments)
+
+    def build():
+        return training.SliceCache.build(items[:2], tmp_path, 2, size=64, processes=1)
+
+    monkeypatch.setattr(cache_module, "_prepare_case", slowly)
+    monkeypatch.setattr(
+        cache_module.logger, "info", lambda text, *_: waits.set() if "waiting" in text else None
+    )
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(build)
+        assert begun.wait(60)
+        second = pool.submit(build)
+        folders = {first.result(60).folder, second.result(60).folder}
+    assert len(folders) == 1 and waits.is_set()
 
 
 @pytest.fixture
@@ -593,6 +618,18 @@ def test_exported_weights_are_the_averaged_ones(latents, small_datalist, tmp_pat
         "training": 2, "validation": 1, "test": 2,
     }  # fmt: skip
     assert card["seed"] == 1 and card["steps"] == 3 and card["hardware"] and card["command"]
+
+
+def test_a_record_quotes_whatever_datalist_can_be_trained_on(small_datalist, tmp_path):
+    """After hours of training it is too late to stumble over a mark or half a character."""
+    content = json.loads(small_datalist.read_text())
+    text = json.dumps({**content, "description": "Knie von Ärztinnen \ud83d"})
+    datalist = tmp_path / "datalist.json"
+    datalist.write_text("\ufeff" + text, encoding="utf-8")
+    record = training.training_record(datalist, seed=1)
+    training.write_record(tmp_path / "record.json", record)
+    told = json.loads((tmp_path / "record.json").read_text("utf-8"))
+    assert told["data"]["description"].startswith("Knie von Ärztinnen")
 
 
 def test_a_record_is_written_where_the_cores_are_not_told(small_datalist, monkeypatch):

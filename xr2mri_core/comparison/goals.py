@@ -9,7 +9,7 @@ import numpy as np
 
 from xr2mri_core.comparison.experiments import FINDINGS
 from xr2mri_core.comparison.results import BLANK, COLUMNS, OURS, OURS_MEAN, Results
-from xr2mri_core.comparison.statistics import Span, number
+from xr2mri_core.evaluation.statistics import Span, number
 
 AHEAD = ("ssim", "ssim_3d", "edge_f1", "surface_femur", "surface_cartilage")
 """Metrics on which ours has to be ahead, beside the recovery of features."""

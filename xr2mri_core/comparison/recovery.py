@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xr2mri_core.comparison.experiments import FINDINGS, ablations
-from xr2mri_core.comparison.statistics import NOTHING, Span, interval
+from xr2mri_core.evaluation.statistics import NOTHING, Span, interval
 from xr2mri_core.evaluation.readers import feature_auc, presence
 from xr2mri_core.features import VARIABLES
 

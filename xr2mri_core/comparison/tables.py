@@ -11,7 +11,7 @@ from xr2mri_core.comparison.experiments import FINDINGS
 from xr2mri_core.comparison.goals import Goal
 from xr2mri_core.comparison.recovery import occurrences
 from xr2mri_core.comparison.results import BLANK, COLUMNS, OURS, OURS_MEAN, TESTED, Results
-from xr2mri_core.comparison.statistics import NOTHING, Span, number
+from xr2mri_core.evaluation.statistics import NOTHING, Span, number
 from xr2mri_core.features import VARIABLES
 
 METRICS: dict[str, tuple[str, tuple[str, ...]]] = {

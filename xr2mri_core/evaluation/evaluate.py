@@ -192,7 +192,8 @@ def evaluate(
         ]
         settings = {"datalist": datalist.name, "split": split, "cases": len(items), "seed": seed}
         settings |= {"samples": samples, "phantom": synthetic, **request}
-        return _write(out, done, pictured, {"settings": settings, "model": model})
+        people = [str(case.item["participant"]) for case in todo]
+        return _write(out, done, people, pictured, {"settings": settings, "model": model})
 
 
 def _cases(items: Sequence[Item], responding: int, spacing_cases: int) -> list[_Case]:
@@ -218,7 +219,11 @@ def _items(case: _Case) -> tuple[Item, Item]:
 
 
 def _write(
-    out: Path, done: Sequence[Result], pictured: Sequence[Pictured], origin: Mapping[str, Any]
+    out: Path,
+    done: Sequence[Result],
+    participants: Sequence[str],
+    pictured: Sequence[Pictured],
+    origin: Mapping[str, Any],
 ) -> str:
     """Write the tables and figures of an evaluation, all or none; return the summary's text."""
     from xr2mri_core.evaluation import figures
@@ -226,7 +231,8 @@ def _write(
     measured = [Measured(**one["measured"]) for one in done]
     spacing = [row for one in done for row in one["spacing"]]
     response = [row for m in measured for row in m.response]
-    summary = summarise([m.methods for m in measured], response, spacing) | dict(origin)
+    summary = summarise([m.methods for m in measured], participants, response, spacing)
+    summary |= dict(origin)
     text = markdown(summary)
     rows = [{"case": m.case, "method": k, **v} for m in measured for k, v in m.methods.items()]
     with atomic_files(out) as files:

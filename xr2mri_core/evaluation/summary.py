@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from xr2mri_core.evaluation.statistics import paired, per_patient
+
 METRICS = {
     "psnr": ("PSNR, dB", 2),
     "psnr_body": ("PSNR body, dB", 2),
@@ -45,24 +47,35 @@ Row = Mapping[str, Any]
 
 
 def summarise(
-    cases: Sequence[Methods], response: Sequence[Row], spacing: Sequence[Row], model: str = "model"
+    cases: Sequence[Methods],
+    participants: Sequence[str],
+    response: Sequence[Row],
+    spacing: Sequence[Row],
+    model: str = "model",
 ) -> dict[str, Any]:
     """Reduce the numbers of all cases.
 
     Args:
         cases: for each case, method -> metric -> value.
+        participants: whose case each is.
         response: rows of ``response.csv``.
         spacing: rows of ``spacing.csv``.
         model: the method whose paired advantage over the others is computed.
 
     Returns:
-        ``methods`` (mean, sd and n of each metric), ``advantage`` (model minus method: mean, 95 %
-        bootstrap interval, share of the cases won), ``response``, ``spacing``.
+        ``methods`` (mean, sd and n of each metric), ``advantage`` (model minus method, patient by
+        patient, see `paired`), ``response``, ``spacing``.
     """
     names = list(dict.fromkeys(name for case in cases for name in case))
     methods = {name: _columns([case[name] for case in cases if name in case]) for name in names}
+    rows = [
+        {"row": name, "participant": person, "metrics": metrics}
+        for case, person in zip(cases, participants, strict=True)
+        for name, metrics in case.items()
+    ]
+    own = {metric: per_patient(rows, model, metric) for metric in COMPARED}
     advantage = {
-        name: {metric: _paired(cases, model, name, metric) for metric in COMPARED}
+        name: {m: paired(own[m], per_patient(rows, name, m)) for m in COMPARED}
         for name in names
         if name != model and "ssim" in methods[name]
     }
@@ -97,23 +110,6 @@ def _statistics(values: Sequence[Any]) -> dict[str, float]:
         "median": float(np.median(known)),
         "n": int(known.size),
     }
-
-
-def _paired(cases: Sequence[Methods], model: str, name: str, metric: str) -> dict[str, float]:
-    pairs = [(c[model].get(metric), c[name].get(metric)) for c in cases if model in c and name in c]
-    values = np.array([a - b for a, b in pairs if a is not None and b is not None])
-    values = values[np.isfinite(values)]
-    if not values.size:
-        return {
-            "mean": float("nan"),
-            "low": float("nan"),
-            "high": float("nan"),
-            "won": float("nan"),
-        }
-    draws = np.random.default_rng(0).choice(values, (2000, values.size)).mean(1)
-    low, high = np.quantile(draws, (0.025, 0.975))
-    won = float((values > 0).mean())
-    return {"mean": float(values.mean()), "low": float(low), "high": float(high), "won": won}
 
 
 def _by(rows: Sequence[Row], key: str, metrics: Sequence[str]) -> dict[str, Any]:
@@ -158,7 +154,8 @@ def markdown(summary: Mapping[str, Any]) -> str:
         "apart where there are 50; power: texture of the sample over the truth's at so many cycles "
         "a field of view; error/deviation: RMSE of the mean over what the samples predict.",
         _methods_table(summary["methods"], IN_PLANES),
-        "Model minus the row, paired by case: mean [95 % bootstrap interval], share of cases won.",
+        "Model minus the row, paired by patient: mean [95 % bootstrap interval], share of patients "
+        "with more.",
         _advantage_table(summary["advantage"]),
     ]
     if summary["spacing"]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import ignite.distributed as idist
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -262,15 +263,35 @@ def _files(item: Mapping[str, Any]) -> dict[str, Any]:
 def _made_once(target: Path) -> Iterator[Path | None]:
     """Yield the folder in which to make `target`, or None when it is there already.
 
-    With several processes the first makes it while the others wait.
+    The first process makes it while others wait, of this training or of another.
     """
     with idist.one_rank_first():
         if target.exists():
             yield None
             return
-        with whole_folder(target, resumable=True) as folder:
-            yield folder
-            (folder / "done.npy").unlink(missing_ok=True)
+        with _alone(target.with_name(f".{target.name}.lock")):
+            if target.exists():
+                yield None
+                return
+            with whole_folder(target, resumable=True) as folder:
+                yield folder
+                (folder / "done.npy").unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Wait until no other process holds a lock; one that dies lets go of it."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        logger.info("waiting for another process, which prepares the same in %s", lock.parent)
+        held.acquire()
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def _write_record(folder: Path, items: Sequence[Mapping[str, Any]], fingerprint: str) -> None:

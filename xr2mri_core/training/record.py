@@ -17,6 +17,7 @@ import monai
 import torch
 
 import xr2mri_core
+from xr2mri_core.errors import encodable
 from xr2mri_core.files import whole_file
 from xr2mri_core.processes import cores
 
@@ -29,7 +30,7 @@ def training_record(datalist: str | Path, seed: int, **details: Any) -> dict[str
         seed: seed of the training.
         details: more entries, e.g. `steps=`, `minutes=`, `results=`.
     """
-    described = json.loads(Path(datalist).read_text())
+    described = json.loads(Path(datalist).read_text(encoding="utf-8-sig"))
     data = {key: described[key] for key in ("name", "description", "synthetic") if key in described}
     data |= {split: len(described.get(split, [])) for split in ("training", "validation", "test")}
     return {
@@ -76,4 +77,5 @@ def hardware() -> str:
 def write_record(path: str | Path, record: Mapping[str, Any]) -> None:
     """Write a record as JSON, whole or not at all."""
     with whole_file(path) as part:
-        part.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+        text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+        part.write_text(encodable(text), encoding="utf-8")
