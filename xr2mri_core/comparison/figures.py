@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from xr2mri_core.evaluation.statistics import interval, per_patient
 from xr2mri_core.comparison.volumes import Pictured
 from xr2mri_core.evaluation.figures import show_slice, subplots
 from xr2mri_core.evaluation.planes import LAGS
+from xr2mri_core.evaluation.statistics import interval, per_patient
 from xr2mri_core.geometry import SLICE_MM, WINDOW_MM
 
 Lines = Sequence[Mapping[str, Any]]

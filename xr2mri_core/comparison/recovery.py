@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xr2mri_core.comparison.experiments import FINDINGS, ablations
-from xr2mri_core.evaluation.statistics import NOTHING, Span, interval
 from xr2mri_core.evaluation.readers import feature_auc, presence
+from xr2mri_core.evaluation.statistics import NOTHING, Span, interval
 from xr2mri_core.features import VARIABLES
 
 DRAWS = 200

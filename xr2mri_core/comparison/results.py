@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from xr2mri_core.comparison.measure import TRUTH, Readers, Row
 from xr2mri_core.comparison.plan import Plan
 from xr2mri_core.comparison.recovery import ablated, gained, recovered
-from xr2mri_core.evaluation.statistics import Span, holm, interval, paired, per_patient
 from xr2mri_core.comparison.training import GIVEN, Trained
 from xr2mri_core.evaluation.readers import presence
+from xr2mri_core.evaluation.statistics import Span, holm, interval, paired, per_patient
 
 Item = Mapping[str, Any]
 Line = Mapping[str, Any]

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xr2mri_core.bundle import digest
-from xr2mri_core.evaluation.statistics import NOTHING, Span
 from xr2mri_core.errors import WeightsError
 from xr2mri_core.evaluation.perceptual import (
     InceptionFeatures,
     frechet_distance,
     kernel_distance,
 )
+from xr2mri_core.evaluation.statistics import NOTHING, Span
 from xr2mri_core.files import whole_file
 
 SLICES = 16

@@ -10,8 +10,8 @@ from typing import Any
 from xr2mri_core.comparison import figures
 from xr2mri_core.comparison.goals import Goal, goals
 from xr2mri_core.comparison.results import COLUMNS, OURS, OURS_MEAN, Results
-from xr2mri_core.evaluation.statistics import NOTHING, number
 from xr2mri_core.comparison.volumes import pictured
+from xr2mri_core.evaluation.statistics import NOTHING, number
 from xr2mri_core.evaluation.summary import table
 from xr2mri_core.volume import NOTICE
 
