@@ -281,9 +281,9 @@ def _trained_autoencoder(overlay, tiny_bundle, small_datalist, folder, **setting
 def test_generation_and_evaluation_are_commands(
     overlay, tiny_bundle, labelled_datalist, radiograph, tmp_path
 ):
+    weights = str(tiny_bundle / "models" / "knee_xr2mri.safetensors")
     bundle = tmp_path / "knee_xr2mri"
-    shutil.copytree(tiny_bundle / "models", bundle / "models")
-    (bundle / "configs").mkdir()
+    (bundle / "configs").mkdir(parents=True)
     for name in ("inference.yaml", "evaluate.yaml", "metadata.json", "logging.conf"):
         shutil.copy(CONFIGS / name, bundle / "configs" / name)
     shutil.copy(overlay, bundle / "configs" / "compact.yaml")
@@ -292,14 +292,23 @@ def test_generation_and_evaluation_are_commands(
         radiograph=str(radiograph),
         features={"V00XRKL": 2},
         num_slices=3,
+        steps=2,
+        sampler="ddim",
+        laterality="L",
+        device="cpu",
+        weights=weights,
         bundle_root=str(bundle),
         output_dir=str(tmp_path / "out"),
     )
     assert {path.suffix for path in (tmp_path / "out").iterdir()} >= {".gz", ".json", ".png"}
+    record = json.loads((tmp_path / "out" / "generated.json").read_text())
+    asked = {"steps": 2, "sampler": "ddim", "laterality": "L"}
+    assert record.items() >= asked.items()
     run(
         config_file=str(bundle / "configs" / "evaluate.yaml"),
         bundle_root=str(bundle),
         datalist=str(labelled_datalist),
+        weights=weights,
         spacing_cases=0,
         output_dir=str(tmp_path / "evaluation"),
     )

@@ -394,6 +394,13 @@ def test_a_misspelt_option_names_the_nearest(stage, name, near):
         check_options(parsed(stage, "compact", **{name: 5}), CONFIGS, [name])
 
 
+@pytest.mark.parametrize("name", ["sampling#steps", "generation#steps", "unet", "image_size"])
+def test_options_that_only_other_commands_read_are_refused(name):
+    """The generator reads the bundle's files itself: these would change nothing."""
+    with pytest.raises(InputError, match=f"--{name} is no option"):
+        check_options(parsed("inference", "compact"), CONFIGS, [name])
+
+
 @pytest.mark.parametrize(
     "name",
     ["steps", "run_id", "config_file", "augmentation#positioning", "stage_on_cpu#picture_steps",

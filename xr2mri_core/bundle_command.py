@@ -65,7 +65,7 @@ def check_options(
     referred = {name for text in _texts(own) for name in _REFERENCE.findall(text)}
     read = referred | _STRUCTURE | {n for n, v in own.items() if _is_content(v)}
     elsewhere = _keys_of(configs) if configs is not None else set()
-    options = read | set(inspect.signature(run).parameters)
+    options = _read(config, _STRUCTURE | {"export"}) | set(inspect.signature(run).parameters)
     for name in typed:
         top, *rest = re.split(r"#|::", name)
         if top not in options:
@@ -73,7 +73,7 @@ def check_options(
         _check_path(own, name, top, rest)
     for name in own:
         if name not in read | elsewhere:
-            raise InputError(_unknown(name, name, options))
+            raise InputError(_unknown(name, name, read | options))
 
 
 def check_complete(config: Mapping[str, Any], configs: Path) -> None:
@@ -86,13 +86,7 @@ def check_complete(config: Mapping[str, Any], configs: Path) -> None:
     Raises:
         InputError: naming what is missing and the files that have it.
     """
-    needed, look = set(_STRUCTURE), list(_STRUCTURE)
-    while look:
-        texts = _texts(config.get(look.pop()))
-        more = {name for text in texts for name in _REFERENCE.findall(text)} - needed
-        needed |= more
-        look += more
-    missing = needed - _STRUCTURE - config.keys()
+    missing = _read(config, _STRUCTURE) - _STRUCTURE - config.keys()
     found = {path.name: missing & _keys_in(path) for path in sorted(configs.glob("*.yaml"))}
     most = max(map(len, found.values()), default=0)
     if most:
@@ -101,6 +95,17 @@ def check_complete(config: Mapping[str, Any], configs: Path) -> None:
         raise InputError(
             f"no configuration has {what}: name {' or '.join(names)} too", option="config_file"
         )
+
+
+def _read(config: Mapping[str, Any], parts: set[str]) -> set[str]:
+    """The keys that some parts of a configuration read, by way of others too; those included."""
+    read, look = set(parts), list(parts)
+    while look:
+        texts = _texts(config.get(look.pop()))
+        more = {name for text in texts for name in _REFERENCE.findall(text)} - read
+        read |= more
+        look += more
+    return read
 
 
 def command_options() -> list[str]:
