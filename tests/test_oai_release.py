@@ -257,7 +257,9 @@ def test_drawn_boxes_win_and_name_their_knees(release, indexed, tmp_path):
             [root], [root / "tables"], out, Settings(), locate=middle_of_half, boxes=boxes
         )
 
-    run(table)
+    said = run(table)
+    assert f"drawn boxes of no knee that is taken, 1: 016699999999 {side}\n" in said
+    assert json.loads((out / "index.json").read_text())["unused_boxes"] == [["016699999999", side]]
     found = items(out)
     assert found[case]["located"] == "drawn box"
     assert {item["located"] for name, item in found.items() if name != case} == {
@@ -553,6 +555,20 @@ def test_a_list_without_barcodes_hides_no_other_radiograph(spoiled, tmp_path):
     film = series_of(spoiled, "Bilateral PA Fixed Flexion Knee", "9000303") / "001"
     change(film, AccessionNumber="016611111111")
     assert fate(spoiled, tmp_path / "out")[:2] == ("picture", "another radiograph")
+
+
+def test_a_list_without_barcodes_hides_no_drawn_box(spoiled, tmp_path):
+    contents = spoiled / "folders" / "00m" / "contents.csv"
+    film = next(line for line in contents.read_text().splitlines() if "9000303" in line
+                and "Bilateral" in line)  # fmt: skip
+    barcode = re.search(r",(166\d{8}),", film)[1]
+    contents.write_text(re.sub(r",166\d{8},", ",1.66E+10,", contents.read_text()))
+    table = tmp_path / "boxes.csv"
+    table.write_text(f"barcode,side,top,left,bottom,right\n{barcode},R,40,30,120,100\n")
+    root = spoiled / "folders"
+    index_release([root], [root / "tables"], tmp_path / "out", Settings(), locate=middle_of_half,
+                  boxes=table)  # fmt: skip
+    assert items(tmp_path / "out")["9000303-V00-R"]["located"] == "drawn box"
 
 
 def test_readings_that_are_missing_or_make_no_sense(spoiled, tmp_path):

@@ -221,7 +221,7 @@ def _read_picture(job: Job) -> KneePicture:
                 knee.knee[2],
                 both=knee.radiograph.kind.side is None,
                 locate=job.locate,
-                listed_barcode=knee.radiograph.barcode or knee.reading.barcode,
+                listed_barcode=knee.barcode,
                 participant=knee.knee[0],
             )
     except (Unread, OutputError, WeightsError):  # the last two are not this knee's alone

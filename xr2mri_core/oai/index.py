@@ -16,6 +16,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from xr2mri_core import __version__
 from xr2mri_core.datalist import SPLITS, save_datalist, splits_of
 from xr2mri_core.errors import DatalistError, ReleaseError, shown
 from xr2mri_core.files import atomic_files, check_writable
-from xr2mri_core.geometry import slice_window
+from xr2mri_core.geometry import Laterality, slice_window
 from xr2mri_core.oai import headers, reports
 from xr2mri_core.oai.convert import Converted, Job, Progress, convert
 from xr2mri_core.oai.people import read_people
@@ -147,7 +148,7 @@ def index_release(
     drawn = read_drawn_boxes(boxes) if boxes is not None else {}
     locate = locate or default_locate()
     work = [
-        Job(out, knee, sequence, drawn.pop((knee.radiograph.barcode, knee.knee[2]), locate))
+        Job(out, knee, sequence, drawn.pop((knee.barcode, knee.knee[2]), locate))
         for knee in selection.candidates
     ]
     if len(drawn) and not any(isinstance(job.locate, Drawn) for job in work):
@@ -156,13 +157,16 @@ def index_release(
         )
     converted, unreadable = convert(work, jobs, progress, scheduler)
     excluded = [*selection.excluded, *unreadable]
+    report = partial(
+        _write_reports, out, release, selection, converted, excluded, sorted(drawn), settings
+    )
     try:
         items = _items(converted, sequence, settings)
         splits = _split(items, settings, kept) if converted else {}
     except DatalistError:  # all of a site may have been left out: the reports tell why
-        _write_reports(out, release, selection, converted, excluded, {}, settings)
+        report({})
         raise
-    text = _write_reports(out, release, selection, converted, excluded, splits, settings)
+    text = report(splits)
     if not converted:
         raise DatalistError(
             f"no knee is left of the release's {len(excluded)}; see {out / 'excluded.csv'}"
@@ -252,14 +256,24 @@ def _doubts(converted: Sequence[Converted]) -> str:
     )
 
 
+def _unused(boxes: Sequence[tuple[str, Laterality]]) -> str:
+    """A line on drawn boxes of no knee that was cut out, a slip in a barcode maybe."""
+    if not boxes:
+        return ""
+    first = ", ".join(f"{code} {side}" for code, side in boxes[:3])
+    more = ", ... (index.json has all)" if len(boxes) > 3 else ""
+    return f"\ndrawn boxes of no knee that is taken, {len(boxes)}: {first}{more}\n"
+
+
 def _write_reports(
     out: Path,
     release: Release,
     selection: Selection,
     converted: Sequence[Converted],
     excluded: Sequence[Excluded],
-    splits: dict[str, Any],
+    unused: Sequence[tuple[str, Laterality]],
     settings: Settings,
+    splits: dict[str, Any],
 ) -> str:
     """Write tables, plots and the record; return the flow as text."""
     counts = {
@@ -270,11 +284,12 @@ def _write_reports(
     people = [knee.candidate.knee[0] for knee in converted]
     stages = reports.flow_of(selection, people, excluded)
     title = f"OAI {' '.join(release.visits)}, {selection.sequence.name}"
-    text = f"{title}\n{reports.flow_text(stages, counts)}{_doubts(converted)}"
+    text = f"{title}\n{reports.flow_text(stages, counts)}{_doubts(converted)}{_unused(unused)}"
     known = {knee.candidate.mri.path: knee.slices for knee in converted}
     slices = reports.slice_counts(release.series, {p: n for p, n in known.items() if p})
     flow = [asdict(stage) for stage in stages]
-    record = _record(release, selection, converted, settings, {"flow": flow, "splits": counts})
+    results = {"flow": flow, "splits": counts, "unused_boxes": [list(box) for box in unused]}
+    record = _record(release, selection, converted, settings, results)
     with atomic_files(out) as files:
         reports.write_excluded(files.path(out / "excluded.csv"), excluded, selection.unknown)
         files.path(out / "flow.txt").write_text(text, encoding="utf-8")

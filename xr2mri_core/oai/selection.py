@@ -69,6 +69,11 @@ class Candidate:
     earlier: tuple[Series, ...] = ()
 
     @property
+    def barcode(self) -> str:
+        """Barcode of the radiograph; that of the reading where the release's list has lost it."""
+        return self.radiograph.barcode or self.reading.barcode
+
+    @property
     def case(self) -> str:
         """E.g. ``9000099-V00-R``."""
         return "-".join(map(str, self.knee))
