@@ -557,14 +557,16 @@ def test_a_list_without_barcodes_hides_no_other_radiograph(spoiled, tmp_path):
     assert fate(spoiled, tmp_path / "out")[:2] == ("picture", "another radiograph")
 
 
-def test_a_list_without_barcodes_hides_no_drawn_box(spoiled, tmp_path):
+def test_a_list_without_barcodes_hides_no_drawn_box(spoiled, indexed, tmp_path):
+    box = json.loads((indexed / "records" / "9000303-V00-R.json").read_text())["box"]
     contents = spoiled / "folders" / "00m" / "contents.csv"
     film = next(line for line in contents.read_text().splitlines() if "9000303" in line
                 and "Bilateral" in line)  # fmt: skip
     barcode = re.search(r",(166\d{8}),", film)[1]
     contents.write_text(re.sub(r",166\d{8},", ",1.66E+10,", contents.read_text()))
     table = tmp_path / "boxes.csv"
-    table.write_text(f"barcode,side,top,left,bottom,right\n{barcode},R,40,30,120,100\n")
+    line = ",".join(map(str, [barcode, "R", *box]))
+    table.write_text(f"barcode,side,top,left,bottom,right\n{line}\n")
     root = spoiled / "folders"
     index_release([root], [root / "tables"], tmp_path / "out", Settings(), locate=middle_of_half,
                   boxes=table)  # fmt: skip

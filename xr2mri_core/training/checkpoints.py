@@ -138,7 +138,7 @@ class Checkpoints:
             value.load_state_dict(state[name])
         return int(state["trainer"]["iteration"])
 
-    def _go_on(self, engine: Engine, path: Path, objects: Mapping[str, Any]) -> None:
+    def _go_on(self, engine: StageTrainer, path: Path, objects: Mapping[str, Any]) -> None:
         # MONAI's CheckpointLoader refuses a training that has done more than is asked for by now
         state = torch.load(path, map_location=engine.state.device, weights_only=True)
         Checkpoint.load_objects(objects, state)
