@@ -16,7 +16,7 @@ MKDOCS = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 DEBIAN = dicom3tools orthanc orthanc-dicomweb nginx-light \
 	chromium libegl1 libgl1-mesa-dri libgl1 libxkbcommon0 libdbus-1-3 libfontconfig1 fonts-dejavu-core
 
-.PHONY: help env packages demo test test-all lint format docs bench bench-server serve wheels clean audit \
+.PHONY: help env packages demo test test-all lint format docs bench bench-server serve wheel wheels clean audit \
 	slicer-repository
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo "make audit     every version against an advisory database (needs network)"
 	@echo "make serve     start the server (STUDIES=folder or PACS; by default"
 	@echo "                phantom patients; OPTIONS=more, such as '--port 8001')"
+	@echo "make wheel     the wheel of this project (dist/)"
 	@echo "make wheels    all wheels that the Slicer module installs where there is no network (wheels/)"
 	@echo "make slicer-repository  the Slicer extension as a repository of its own, for OWNER=account (build/)"
 	@echo "make packages  Debian packages that some tests talk to (root; without them those skip)"
@@ -104,8 +105,16 @@ serve: $(STAMP)
 	@echo "starting the server (some 15 s) ..."
 	@$(BIN)/xr2mri serve --studies "$(STUDIES)" $(OPTIONS)
 
+# setuptools packs what an earlier build has left, too.
+NO_EARLIER = rm -rf build/lib build/bdist.*
+
+wheel: $(STAMP)
+	$(NO_EARLIER)
+	$(BIN)/python -m pip wheel --quiet --no-deps -w dist .
+
 # For computers of this kind: system, processor and Python. 4 GB with the PyTorch for GPUs.
 wheels: $(STAMP)
+	$(NO_EARLIER)
 	SAM2_BUILD_CUDA=0 $(BIN)/python -m pip wheel --quiet --no-build-isolation -c constraints.txt \
 		-w wheels '.[server]' uv setuptools
 
@@ -119,4 +128,4 @@ slicer-repository:
 	$(PYTHON) slicer_extension/tools/repository.py "$(OWNER)" "$(REPOSITORY)"
 
 clean:
-	rm -rf demo out build .pytest_cache .ruff_cache .mypy_cache
+	rm -rf demo out build dist .pytest_cache .ruff_cache .mypy_cache

@@ -4,8 +4,10 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import fields
-from pathlib import Path
+from ipaddress import ip_address, ip_network
+from pathlib import Path, PurePath
 
 import pytest
 import yaml
@@ -48,9 +50,33 @@ def test_the_composition_fits_together():
     assert COMPOSE["networks"]["inside"]["internal"] is True
     address = services["nginx"]["networks"]["inside"]["ipv4_address"]
     assert services["xr2mri"]["environment"]["FORWARDED_ALLOW_IPS"] == address
+    (pool,) = COMPOSE["networks"]["inside"]["ipam"]["config"]
+    fixed, others = ip_address(address), ip_network(pool["ip_range"])
+    assert fixed in ip_network(pool["subnet"]) and fixed not in others
+    users = PurePath(services["xr2mri"]["environment"]["XR2MRI_USERS_FILE"])
+    (folder,) = (mount.split(":") for mount in services["xr2mri"]["volumes"])
+    assert folder[1] == str(users.parent)  # a file that is mounted alone stays what it was
     for name, service in services.items():
         assert set(service["networks"]) <= set(COMPOSE["networks"]), name
     assert (DEPLOY / services["nginx"]["volumes"][0].split(":")[0]).is_file()
+
+
+def test_secrets_are_kept_out_of_images_and_wheels():
+    """Whatever an administrator puts beside the examples is packed by nobody."""
+    mounts = [m.split(":")[0] for s in COMPOSE["services"].values() for m in s.get("volumes", ())]
+    ours = [m for m in mounts if m.startswith(".")]
+    assert [name for name in ours if not (DEPLOY / name).is_file()] == []
+    packed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    names = [n for n in packed["package-data"]["monai_app"] if n.startswith("docs/deploy/")]
+    listed = subprocess.run(["git", "ls-files", DEPLOY], cwd=ROOT, capture_output=True, text=True)
+    assert {PurePath(n).name for n in names} >= {PurePath(n).name for n in listed.stdout.split()}
+    assert not any("*" in name for name in names)
+
+
+def test_a_wheel_has_nothing_of_an_earlier_build():
+    said = subprocess.run(["make", "-n", "wheel"], cwd=ROOT, capture_output=True, text=True)
+    steps = [line for line in said.stdout.splitlines() if "build/lib" in line or "pip wheel" in line]
+    assert "rm -rf build/lib" in steps[0] and "pip wheel" in steps[-1]
 
 
 @pytest.mark.parametrize(

@@ -541,6 +541,17 @@ def test_a_file_that_breaks_lets_nobody_in(tmp_path, caplog):
     assert users.get("ada") is None
 
 
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root gives files away")
+def test_root_keeps_the_users_of_a_server_that_runs_as_another(users_file, monkeypatch, capsys):
+    os.chown(users_file, 12345, 12345)
+    assert run(monkeypatch, users_file, "list") == 0 and "ada" in capsys.readouterr().out
+    assert run(monkeypatch, users_file, "add", "eve") == 0
+    state = users_file.stat()
+    assert (state.st_uid, state.st_gid, state.st_mode & 0o777) == (12345, 12345, 0o600)
+    with pytest.raises(SettingsError, match="belongs to another user"):  # a server's own is stricter
+        read_users(users_file)
+
+
 def test_the_file_is_json_that_an_administrator_can_read(users_file):
     content = json.loads(users_file.read_text())
     assert content["users"]["ada"]["role"] == "user"

@@ -88,8 +88,12 @@ NOBODYS_PASSWORD = hash_password(secrets.token_urlsafe(32))
 """What the password of an unknown user is compared with, so that it takes as long."""
 
 
-def check_private(path: Path) -> None:
+def check_private(path: Path, anyones: bool = False) -> None:
     """See to it that only its owner, who runs the server, can read a file with secrets.
+
+    Args:
+        path: the file.
+        anyones: accept one of another user, as root does who keeps a server's.
 
     Raises:
         SettingsError: it is missing, or others may read it.
@@ -101,17 +105,17 @@ def check_private(path: Path) -> None:
     if os.name == "posix":
         if state.st_mode & 0o077:
             raise SettingsError(f"'{path}' can be read by others: chmod 600 '{path}'")
-        if state.st_uid not in (os.geteuid(), 0):
+        if state.st_uid not in (os.geteuid(), 0) and not anyones:
             raise SettingsError(f"'{path}' belongs to another user: chown it to this server's")
 
 
-def read_users(path: Path) -> dict[str, StoredUser]:
-    """The users of a file.
+def read_users(path: Path, anyones: bool = False) -> dict[str, StoredUser]:
+    """The users of a file; `anyones`: see `check_private`.
 
     Raises:
         SettingsError: the file is missing, malformed, readable by others or without users.
     """
-    check_private(path)
+    check_private(path, anyones)
     try:
         content = json.loads(path.read_text("utf-8"))["users"]
         users = {
@@ -132,7 +136,7 @@ def read_users(path: Path) -> dict[str, StoredUser]:
 
 
 def write_users(path: Path, users: Mapping[str, StoredUser]) -> None:
-    """Write a file of users, whole or not at all, for its owner only."""
+    """Write a file of users, whole or not at all, for its owner only; who owned it still does."""
     content = {
         user.name: {"role": user.role.name.lower(), "password": user.password}
         for user in users.values()
@@ -141,6 +145,9 @@ def write_users(path: Path, users: Mapping[str, StoredUser]) -> None:
         temporary = files.path(path)
         temporary.touch(0o600)
         temporary.write_text(json.dumps({"users": content}, indent=2) + "\n", "utf-8")
+        if os.name == "posix" and path.exists():
+            owner = path.stat()
+            os.chown(temporary, owner.st_uid, owner.st_gid)
 
 
 class UserFile:
@@ -189,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     path: Path = arguments.file
     try:
-        users = read_users(path) if path.exists() else {}
+        users = read_users(path, anyones=True) if path.exists() else {}
         if arguments.command == "list":
             for user in users.values():
                 print(f"{user.name}\t{user.role.name.lower()}")
