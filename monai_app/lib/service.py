@@ -88,7 +88,7 @@ class GenerationService:
         threads = max(1, cores() // max(1, devices.count("cpu")))
         self.workers = tuple(DeviceWorker(name, threads) for name in devices if len(devices) > 1)
         self.device = "cpu" if self.workers else devices[0]
-        share = max(1, (max_queue + 1) // 2) if shared else None
+        share = (max_queue + 1) // 2 if shared else None
         self.queue = DeviceQueue(devices, max_queue, most_of_one=share, most_after=stores)
         self.pace = Pace(devices[0].partition(":")[0])
         self._generators: dict[str, KneeMRIGenerator] = {}
