@@ -175,8 +175,8 @@ class Finds:
     [((), False), (((157, 44, 449, 336),), True), (((110, 50, 400, 340),), True)],
 )
 def test_a_box_handed_back_gives_the_same_picture(phantoms, found, inverted):
-    """Also the middle square: taken because no knee was found (it looks like a negative, and must not
-    be inverted for being pointed at), or because there is one."""
+    """Also the middle square: taken because no knee was found (it looks like a negative, and must
+    not be inverted for being pointed at), or because there is one."""
     picture = 1 - phantoms[0][:, :380]
     chain = radiograph_transforms(64, locate=LocateKneed("radiograph", Finds(*found)))
     item = {"radiograph": picture, "laterality": "R"}
