@@ -13,10 +13,13 @@ import requests
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
+from waiting import until
 
 from monai_app.lib.device_queue import DeviceLost, DeviceQueue, LineClosed
 from monai_app.lib.metrics import metrics_of, text_of
 from monai_app.lib.operations import operations_router
+from monai_app.lib.service import GenerationService
+from xr2mri_core.errors import InputError
 
 
 def values(text: str) -> dict[str, float]:
@@ -69,6 +72,23 @@ def test_readiness_follows_the_service():
         assert "xr2mri_jobs_waiting 0.0" in client.get("/metrics").text
     queue.close()
     assert calls == [(503, "loading"), (200, "ready"), (503, "ending")]
+
+
+def test_a_service_that_can_load_nothing_is_not_ready(tiny_bundle, tmp_path, monkeypatch):
+    for bundle, why in ((tiny_bundle, ""), (tmp_path / "bare", "no model")):
+        service = GenerationService({"m": bundle}, "cpu")
+        assert service.not_ready() == "loading"
+        service.preload()
+        until(lambda service=service: service.not_ready() != "loading")
+        assert service.not_ready() == why
+        service.close()
+
+    def broken(name):
+        raise InputError(f"device '{name}' cannot be used")
+
+    monkeypatch.setattr("monai_app.lib.service.usable_device", broken)
+    with pytest.raises(InputError, match="device 'cpu' cannot be used"):
+        GenerationService({"m": tiny_bundle}, "cpu")
 
 
 def test_the_server_tells_orchestrators_and_monitoring(server):
