@@ -29,6 +29,7 @@ from starlette.routing import Mount
 from waiting import until, until_state
 
 from monai_app.lib.device_queue import QueueFull
+from monai_app.lib.dicomweb import Unreachable
 from monai_app.lib.jobs import Key, OtherRequest
 from monai_app.lib.json_text import Json
 from monai_app.lib.quotas import Claim, Quota
@@ -934,6 +935,32 @@ def test_only_a_radiograph_of_the_studies_has_its_result_stored(
     assert not stored
     record = infer(client, None, asked, image="case-7.radiograph", output="json").json()
     assert len(stored) == 4 and record["stored"] == {"series": "1.2.3"}
+
+
+def test_a_result_that_could_not_be_stored_is_there_and_says_so(client, studies, monkeypatch):
+    """The volume was dropped for it, after all the work."""
+
+    def store(series, cancelled=None):
+        if series:
+            raise Unreachable("the PACS answered with 503")
+
+    monkeypatch.setattr(studies, "store", store)
+    asked = {
+        "params": {"image": "case-7.radiograph"},
+        "data": {"params": json.dumps(SMALL | {"store": True})},
+    }
+    job = client.post("/jobs/infer/knee_xr2mri", **asked).json()["id"]
+    state, said = until_job(client, job, "done"), "not stored: the PACS answered with 503"
+    assert said in state["warnings"] and state["error"] is None
+    record = client.get(f"/jobs/{job}/record").json()
+    assert (
+        record["stored"] == {"error": "the PACS answered with 503"} and said in record["warnings"]
+    )
+    assert client.get(f"/jobs/{job}/result").status_code == 200
+    for output, status in (("all", 200), ("image", 502), ("json", 502)):
+        asked["params"]["output"] = output
+        reply = client.post("/infer/knee_xr2mri", **asked)
+        assert reply.status_code == status and "the PACS answered with 503" in reply.text
 
 
 @pytest.mark.parametrize("image", ["nobody", "../case-7/radiograph", "/etc/hostname", "", "case-7"])
