@@ -74,9 +74,7 @@ def test_a_folder_gives_sides_and_grades_by_its_names(run, collection, tmp_path)
     assert "not for diagnosis" in listed["notice"]
 
 
-def test_a_row_gives_what_one_radiograph_gives(
-    run, collection, tmp_path, tiny_bundle, one_thread
-):
+def test_a_row_gives_what_one_radiograph_gives(run, collection, tmp_path, tiny_bundle, one_thread):
     _, rows, _ = run("--folder", collection)
     seed = rows["2/9003175L"]["seed"]
     one = ["generate", "--bundle", str(tiny_bundle), "--device", "cpu", "--slices", "2",
