@@ -92,6 +92,15 @@ def test_the_commands_are_accepted(words, capsys):
     assert main([*words[1:], "--help"]) == 0 and "--studies" in capsys.readouterr().out
 
 
+def test_the_service_may_write_what_a_fine_tuning_makes():
+    """A path with `-` before it that is not there is not writable, and nothing says so."""
+    writable = re.findall(r"^ReadWritePaths=(.*)$", SERVICE, re.M)
+    assert writable == ["/opt/xr2mri/monai_app/model/knee_xr2mri/models"]
+    assert (DEPLOY.parents[2] / writable[0].removeprefix("/opt/xr2mri/")).is_dir()
+    state = re.search(r"^StateDirectory=(.*)$", SERVICE, re.M)[1]
+    assert f" --conf train_dir /var/lib/{state}\n" in SERVICE
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
 def test_systemd_takes_the_unit(tmp_path):
     unit = tmp_path / "xr2mri.service"

@@ -72,10 +72,22 @@ def test_part_of_the_window_and_a_single_slice():
     assert affine[1, 1] == pytest.approx(7.35)
     assert affine[1, 3] == pytest.approx(depth_to_mm(0.5))
     assert volume_affine([0.25])[1, 1] == 1.5
+    assert volume_affine([0.9, 0.9001])[1, 1] == pytest.approx(0.00735)
+    volume_affine([round(depth, 6) for depth in depths_of(200)])  # as text states them
 
 
 @pytest.mark.parametrize(
-    "depths", [[0, 0.1, 0.3], [1, 0], [0.5, 0.5], [], [0, float("nan")], [[0]]]
+    "depths",
+    [
+        [0, 0.1, 0.3],
+        [1, 0],
+        [0.5, 0.5],
+        [],
+        [0, float("nan")],
+        [[0]],
+        [0, 1e-4, 2.01e-4],
+        [0, 9e-5],
+    ],
 )
 def test_depths_without_one_spacing_have_no_affine(depths):
     with pytest.raises(VolumeError):

@@ -160,6 +160,34 @@ def test_a_given_box_is_judged_not_the_whole_picture(phantoms):
     assert warnings_of(data) == [INVERTED]
 
 
+class Finds:
+    """A detector of one box, or of none."""
+
+    def __init__(self, *found):
+        self.found = found
+
+    def locate(self, picture, spacing_mm=None):
+        return decide([(box, 0.9) for box in self.found], picture, spacing_mm)
+
+
+@pytest.mark.parametrize(
+    ("found", "inverted"),
+    [((), False), (((157, 44, 449, 336),), True), (((110, 50, 400, 340),), True)],
+)
+def test_a_box_handed_back_gives_the_same_picture(phantoms, found, inverted):
+    """Also the middle square: taken because no knee was found (it looks like a negative, and must
+    not be inverted for being pointed at), or because there is one."""
+    picture = 1 - phantoms[0][:, :380]
+    chain = radiograph_transforms(64, locate=LocateKneed("radiograph", Finds(*found)))
+    item = {"radiograph": picture, "laterality": "R"}
+    first = chain(item)
+    again = chain({**item, "box": first["radiograph_info"]["box"]})
+    assert first["radiograph_info"]["inverted"] is inverted
+    assert warnings_of(again) == warnings_of(first) and warnings_of(first)
+    assert again["radiograph_info"]["box"] == first["radiograph_info"]["box"]
+    np.testing.assert_array_equal(again["radiograph"], first["radiograph"])
+
+
 def test_the_release_is_not_indexed_with_a_negative(tmp_path, phantoms, monkeypatch):
     from test_transforms_radiograph import write_dicom
 

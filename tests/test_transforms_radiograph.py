@@ -604,6 +604,15 @@ def test_anisotropic_spacing_gives_a_square_in_mm(tmp_path):
     assert (bottom - top, right - left) == (560, 280)
 
 
+def test_a_square_of_rounded_pixels_that_is_handed_back_stays_as_it_is(tmp_path):
+    path = write_dicom(
+        tmp_path / "x", knee_pixels(700, 600), PixelSpacing=[0.25, 0.27], Laterality="R"
+    )
+    taken = radiograph_transforms()({"radiograph": path})["radiograph_info"]["box"]
+    again = radiograph_transforms()({"radiograph": path, "box": taken})
+    assert again["radiograph_info"]["box"] == taken, "a row was added"
+
+
 @pytest.mark.parametrize("given_side", ["R", "L", "auto", None])
 @pytest.mark.parametrize("file_side", ["R", "L", None])
 def test_a_left_knee_is_mirrored(tmp_path, given_side, file_side):

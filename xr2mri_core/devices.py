@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 
 import torch
 
-from xr2mri_core.errors import InputError
+from xr2mri_core.errors import InputError, shown
 from xr2mri_core.processes import WORKER
 
 
@@ -30,14 +29,18 @@ def devices_named(names: str | None) -> tuple[str, ...]:
     found: list[str] = []
     for name in (names or best_device()).split(","):
         name = name.strip()
-        gpus = torch.cuda.device_count() if name.startswith("cuda") else 0
-        if name == "cuda" and gpus > 1:
-            found += [f"cuda:{index}" for index in range(gpus)]
-            continue
-        number = re.fullmatch(r"cuda:(\d+)", name)
-        if number and int(number[1]) >= gpus:
+        try:
+            device = torch.device(name)
+        except RuntimeError:
+            raise InputError(
+                f"device {shown(name)}: accepted are cpu, cuda, cuda:1, or several with commas"
+            ) from None
+        gpus = torch.cuda.device_count() if device.type == "cuda" else 0
+        if device.type == "cuda" and (device.index or 0) >= gpus:
             raise InputError(f"device '{name}': this machine has {gpus} GPUs; try cpu")
-        found.append(name)
+        found += (
+            [f"cuda:{index}" for index in range(gpus)] if name == "cuda" and gpus > 1 else [name]
+        )
     return tuple(found)
 
 

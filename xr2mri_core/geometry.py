@@ -64,6 +64,10 @@ WINDOW_SLICES = WINDOW_STOP - WINDOW_START
 """Slices of the window, 50."""
 WINDOW_MM = (WINDOW_SLICES - 1) * SLICE_MM
 """Distance from depth 0 to depth 1, 73.5 mm."""
+LEAST_STEP = 1e-4
+"""Distance of depths from each other, at least: 7 micrometres, which any file can state."""
+EVEN = 1e-3
+"""Share of their distance by which distances of depths may differ: depths come as rounded text."""
 
 
 class Laterality(StrEnum):
@@ -173,16 +177,22 @@ def volume_affine(
         the whole window, and 1.5 mm for a single slice.
 
     Raises:
-        VolumeError: if the depths are not ascending with one spacing: no affine describes them.
+        VolumeError: if the depths are not ascending with one spacing, which no affine describes, or
+            nearer to each other than `LEAST_STEP`.
     """
     positions = depths_of(depths) if isinstance(depths, int) else np.asarray(depths, dtype=float)
     if positions.ndim != 1 or positions.size == 0 or not np.isfinite(positions).all():
         raise VolumeError(f"depths {shown(depths)}: give a list of numbers in [0, 1]")
     steps = np.diff(positions)
-    if steps.size and (steps.min() <= 0 or np.ptp(steps) > 1e-4 * steps.mean() + 1e-6):
+    if steps.size and (steps.min() <= 0 or np.ptp(steps) > EVEN * steps.mean()):
         raise VolumeError(
             f"depths {shown(positions.tolist())} are not ascending with equal spacing: "
             "a volume needs equal spacing, so give a number of slices or evenly spaced depths"
+        )
+    if steps.size and steps.mean() < LEAST_STEP * (1 - EVEN):
+        raise VolumeError(
+            f"depths {shown(positions.tolist())} are {steps.mean():.3g} apart: accepted is "
+            f"{LEAST_STEP:g} ({LEAST_STEP * WINDOW_MM * 1000:.0f} micrometres) and more"
         )
     spacing = steps.mean() * WINDOW_MM if steps.size else SLICE_MM
     affine = centred_affine((size, 1, size), (in_plane, spacing, in_plane))

@@ -77,7 +77,7 @@ class Bounds:
     has not been."""
 
     # work
-    max_queue: Annotated[int, whole(0, 10_000)] = 8
+    max_queue: Annotated[int, whole(1, 10_000)] = 8
     """Generations that wait; one user may have half of them, rounded up."""
     max_seconds: Annotated[int, whole(1, 10**6)] = 3600
     """Seconds that one generation may take on the device, estimated from earlier ones; it is

@@ -117,6 +117,12 @@ class Job:
             self._tell()
 
     @property
+    def made(self) -> Any:
+        """What the work has returned, as `result` is, and before what comes afterwards is done."""
+        made = self._made
+        return self.result if made is None else made
+
+    @property
     def seconds(self) -> float:
         """How long it has run, or ran."""
         if self.started is None:

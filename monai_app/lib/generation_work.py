@@ -15,7 +15,7 @@ from monai_app.lib.device_worker import DeviceWorker
 from monai_app.lib.pace import Pace
 from xr2mri_core.condition import Condition
 from xr2mri_core.devices import is_out_of_memory
-from xr2mri_core.errors import Cancelled, InputError, OutputError
+from xr2mri_core.errors import Cancelled, InputError, OutputError, XR2MRIError
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.progress import Callbacks
 from xr2mri_core.reading import PreparedRadiograph
@@ -27,8 +27,8 @@ log = logging.getLogger("xr2mri")
 _RECORD = 256 << 10  # bytes of a record, and of what is kept of a header
 
 Deliver = Callable[[GeneratedVolume, Callable[[], bool]], dict[str, str]]
-"""Takes a result elsewhere, unless it is cancelled; what it returns goes into the record as
-`stored`."""
+"""Takes a result elsewhere, unless it is cancelled; what it returns, or the error that it raises,
+goes into the record as `stored`."""
 
 
 class Generation:
@@ -41,7 +41,8 @@ class Generation:
         units: slices of all samples.
         size: bytes that its result will take.
         slices: how many have arrived of the first sample, from the posterior end on.
-        warnings: about the radiograph.
+        warnings: about the radiograph, and that the result could not be taken elsewhere.
+        not_delivered: why it could not.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Generation:
         voxels = (volumes * request.count + 1) * generator.image_size**2  # 1: the radiograph
         self.size = voxels * np.dtype(np.float32).itemsize + _RECORD
         self.slices = 0
+        self.not_delivered: XR2MRIError | None = None
         self.warnings = [str(warning) for warning in radiograph.info.get("warnings", ())]
         self._generator: KneeMRIGenerator | None = generator
         self._radiograph: PreparedRadiograph | None = radiograph
@@ -122,9 +124,20 @@ class Generation:
         return None if self._deliver is None else self._take_elsewhere
 
     def _take_elsewhere(self, job: Job, generated: GeneratedVolume) -> GeneratedVolume:
+        """Deliver it. Whoever waits for it gets it whether or not that fails, and is told."""
         assert self._deliver is not None
         deliver, self._deliver = self._deliver, None
-        generated.record["stored"] = deliver(generated, job.is_cancelled)
+        record = generated.record
+        try:
+            record["stored"] = deliver(generated, job.is_cancelled)
+        except Cancelled:
+            raise
+        except XR2MRIError as error:
+            self.not_delivered = error.with_traceback(None)
+            record["stored"], note = {"error": str(error)}, f"not stored: {error}"
+            record["warnings"].append(note)
+            self.warnings.append(note)
+            log.warning("the result of job %s was not stored: %s", job.id, error)
         return generated
 
     def _arrived(self, index: int, volume: NDArray[np.float32]) -> None:

@@ -6,7 +6,6 @@ from urllib.parse import quote
 
 import uvicorn
 
-from monai_app.lib.security.binding import is_loopback
 from monai_app.lib.security.settings import SecuritySettings
 from monai_app.lib.studies import ReadOnlyStudies, Studies
 from xr2mri_core.volume import NOTICE
@@ -51,11 +50,11 @@ def greeting(url: str, security: SecuritySettings, studies: ReadOnlyStudies, mod
         url: address at which the server answers.
         security, studies, model: see `greet_when_ready`.
     """
-    whom = "those who log in" if security.authentication else "this machine only"
-    if not security.authentication and not is_loopback(url.rpartition(":")[0].split("//")[1]):
-        whom = "everybody, without a login"
+    whom = "those who log in" if security.login_needed else "this machine only"
+    if security.allow_anonymous_remote:
+        whom = "everybody who reaches it, without a login"
     outside = security.public_host and f", and by its proxy at https://{security.public_host}"
-    login = "-u NAME " if security.authentication else ""
+    login = "-u NAME " if security.login_needed else ""
     image = _example(studies)
     query = f"image={quote(image)}&output=image" if image else "output=image"
     file = "" if image else "-F file=@knee.dcm "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, Literal, get_args
@@ -145,6 +145,9 @@ class JobStore:
     ) -> Entry:
         """Put a generation in the line, and keep its job.
 
+        All at once: of two requests under one key that come together, the second finds the first's
+        job; and a request that is refused costs nobody a result.
+
         Args:
             generation: the generation to run.
             model: name of the model that generates.
@@ -153,31 +156,16 @@ class JobStore:
             warnings: about the request.
             key: name of the request.
 
+        Returns:
+            The job; with a key under which the same request came before, that one's.
+
         Raises:
+            OtherRequest: another request came before under this key.
             InputError: a result of this size is more than a user may hold.
             QuotaFull: there is no room for it.
             QueueFull: too many wait, or too many of this user.
         """
-        claim = self._room(account, generation.size)
-        try:
-            job = self.queue.submit(generation, generation.units, account, generation.afterwards)
-        except BaseException:
-            claim.release()
-            raise
-        entry = Entry(job, generation, owner, model, warnings, key, claim, self.fetch_seconds)
-        entry.archiving, entry.sending = self._archiving, self._sending
-        holds = claim.held_by_another()
-
-        def ended() -> None:
-            holds.release()
-            if job.result is None:
-                claim.give_back()
-
-        job.when_final(ended)
-        return self.add(entry)
-
-    def _room(self, account: str, size: int) -> Claim:
-        results = self.results
+        results, size = self.results, generation.size
         if size > results.most_of_one:
             raise InputError(
                 f"this volume takes {size / 2**20:.3g} MB, and the results of one user may take "
@@ -185,16 +173,42 @@ class JobStore:
             )
         self.expire()
         with self._lock:
-            dropped = self._that_make_room(account, size)
-            for entry in dropped:
-                self._drop(entry)
+            if known := self._with_key(owner, key):
+                return known
+            going = self._that_make_room(account, size)
+            claim = self._claim(account, size, [entry.claim for entry in going])
             try:
-                return results.claim(account, size)
-            except QuotaFull as full:
-                ends = [e.job.finished for e in self._entries.values() if e.job.finished]
-                left = min(ends, default=time.monotonic()) + self.keep_seconds - time.monotonic()
-                full.retry_after = max(1.0, min(left, 60.0))
+                job = self.queue.submit(
+                    generation, generation.units, account, generation.afterwards
+                )
+            except BaseException:
+                claim.release()
                 raise
+            for entry in going:
+                self._drop(entry)
+            entry = Entry(job, generation, owner, model, warnings, key, claim, self.fetch_seconds)
+            entry.archiving, entry.sending = self._archiving, self._sending
+            self._entries[job.id] = entry
+            holds = claim.held_by_another()
+
+        def ended() -> None:
+            holds.release()
+            if job.result is None:
+                claim.give_back()
+
+        job.when_final(ended)
+        self.expire()
+        return entry
+
+    def _claim(self, account: str, size: int, going: Sequence[Claim]) -> Claim:
+        """Room for a result beside those that stay; called with the lock held."""
+        try:
+            return self.results.claim(account, size, going)
+        except QuotaFull as full:
+            ends = [e.job.finished for e in self._entries.values() if e.job.finished]
+            left = min(ends, default=time.monotonic()) + self.keep_seconds - time.monotonic()
+            full.retry_after = max(1.0, min(left, 60.0))
+            raise
 
     def _that_make_room(self, account: str, size: int) -> list[Entry]:
         """Results to be dropped for one to come; none where that would not suffice."""
@@ -217,19 +231,6 @@ class JobStore:
         """Forget a job; called with the lock held."""
         if self._entries.pop(entry.job.id, None) is not None:
             entry.claim.release()
-
-    def add(self, entry: Entry) -> Entry:
-        """Keep a job. If its request came before under the same key, that one is returned, and
-        this one cancelled."""
-        with self._lock:
-            known = self._with_key(entry.owner, entry.key)
-            if known is None:
-                self._entries[entry.job.id] = entry
-        if known is not None:
-            self.queue.cancel(entry.job)
-            entry.claim.release()
-        self.expire()
-        return known or entry
 
     def find(self, owner: str, key: Key | None) -> Entry | None:
         """The job of a request that came before, if it is still held; raises OtherRequest."""

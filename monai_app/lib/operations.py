@@ -22,7 +22,10 @@ def operations_router(service: GenerationService) -> APIRouter:
     router = APIRouter(tags=["Operations"], default_response_class=Json)
     registry = cache(lambda: metrics_of(service.queue))
 
-    @router.get("/ready", summary="May work be sent here? 503 while it loads and when it ends")
+    @router.get(
+        "/ready",
+        summary="May work be sent here? 503 while it loads, without a model, and when it ends",
+    )
     @allowed(Role.NOBODY)
     async def ready(response: Response) -> dict[str, str]:
         why = service.not_ready()

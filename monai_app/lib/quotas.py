@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from xr2mri_core.errors import XR2MRIError
@@ -45,10 +45,16 @@ class Quota:
             self._held[user] += size
         return partial(self._give_back, user, size)
 
-    def claim(self, user: str, size: int = 0) -> Claim:
-        """Count bytes as held by a user; raises QuotaFull."""
+    def claim(self, user: str, size: int = 0, going: Sequence[Claim] = ()) -> Claim:
+        """Count bytes as held by a user; raises QuotaFull.
+
+        Args:
+            user: who holds them.
+            size: how many.
+            going: claims that are about to be released, in whose room they may be.
+        """
         claim = Claim(self, user)
-        claim.grow(size)
+        claim.grow(size, going)
         return claim
 
     def held(self, user: str | None = None) -> int:
@@ -56,10 +62,12 @@ class Quota:
         with self._lock:
             return self._held.total() if user is None else self._held[user]
 
-    def _add(self, user: str, size: int) -> None:
+    def _add(self, user: str, size: int, going: Sequence[Claim]) -> None:
         with self._lock:
-            own = self._held[user] + size > self.most_of_one
-            if own or self._held.total() + size > self.most:
+            freed = sum(claim.size for claim in going)
+            own_freed = sum(claim.size for claim in going if claim.user == user)
+            own = self._held[user] - own_freed + size > self.most_of_one
+            if own or self._held.total() - freed + size > self.most:
                 whose, most = ("yours", self.most_of_one) if own else ("all users", self.most)
                 raise QuotaFull(
                     f"{self.name} of {whose} take up to {most >> 20} MB at a time, and there is no "
@@ -92,9 +100,9 @@ class Claim:
         """Whether nobody but the one who has claimed the bytes uses them."""
         return self._uses <= 1
 
-    def grow(self, size: int) -> None:
-        """Claim more; raises QuotaFull, and then holds what it held."""
-        self.quota._add(self.user, size)
+    def grow(self, size: int, going: Sequence[Claim] = ()) -> None:
+        """Claim more, as `Quota.claim` does; raises QuotaFull, and then holds what it held."""
+        self.quota._add(self.user, size, going)
         with self._lock:
             self.size += size
 

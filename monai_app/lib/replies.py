@@ -86,7 +86,8 @@ def partial_reply(
     entry: Entry, volume: NDArray[np.float32], known: int, file_format: str
 ) -> VolumeReply:
     """What is there of a volume; slices beyond the `known` ones are zero."""
-    if entry.job.result is None:
+    made = entry.job.made
+    if made is None or volume is not made.volume:
         entry.count_after_its_end(volume)
     description = f"XR2MRI {NOTICE} incomplete"
     pieces, length = _volume(volume, entry.generation.affine, file_format, description, known)

@@ -173,6 +173,8 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
             if not await _ended_or_gone(request, job):
                 return Response(status_code=CLIENT_GONE)
             _check_ended_well(job)
+            if generation.not_delivered and output in ("image", "json"):
+                raise http_error(generation.not_delivered)  # neither is record and volume
             if output == "json":
                 return Json(record_of(job.result, entry.warnings))
             return await infer_reply(entry, generation.output_format, alone=output == "image")
@@ -316,8 +318,8 @@ def _add_results(router: APIRouter, store: JobStore) -> None:
 
         generation, slices = entry.generation, entry.generation.slices
         voxels = generation.partial()
-        if voxels is None and entry.job.state is State.DONE:
-            voxels, slices = entry.job.result.volume, generation.request.count
+        if voxels is None and entry.job.made is not None:
+            voxels, slices = entry.job.made.volume, generation.request.count
         if voxels is None:
             _check_ended_well(entry.job)
             raise HTTPException(409, "no slice has come yet: ask again when the job runs")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from monai_app.lib.pace import Pace
 from monai_app.lib.parameters import GenerationParameters
 from monai_app.lib.reading_box import ReadingBox, Source
 from xr2mri_core.bundle import describe_bundle, weights_path
-from xr2mri_core.devices import devices_named
+from xr2mri_core.devices import devices_named, usable_device
 from xr2mri_core.errors import (
     InputError,
     WeightsError,
@@ -64,6 +63,9 @@ class GenerationService:
         box: box that reads files; by default the one that this process shares.
         shared: whether there are several users; one may hold half of the places in the line.
         stores: results that are taken elsewhere at once.
+
+    Raises:
+        InputError: a device cannot be used.
     """
 
     def __init__(
@@ -88,7 +90,8 @@ class GenerationService:
         threads = max(1, cores() // max(1, devices.count("cpu")))
         self.workers = tuple(DeviceWorker(name, threads) for name in devices if len(devices) > 1)
         self.device = "cpu" if self.workers else devices[0]
-        share = max(1, (max_queue + 1) // 2) if shared else None
+        usable_device(self.device)  # now, and not when the first request comes
+        share = (max_queue + 1) // 2 if shared else None
         self.queue = DeviceQueue(devices, max_queue, most_of_one=share, most_after=stores)
         self.pace = Pace(devices[0].partition(":")[0])
         self._generators: dict[str, KneeMRIGenerator] = {}
@@ -113,9 +116,11 @@ class GenerationService:
 
         def load_all() -> None:
             for model in self.bundles:
-                with suppress(WeightsError):  # raised to those who ask for it
+                try:
                     self.generator(model)
                     self.card(model)
+                except Exception as error:  # raised to those who ask for it
+                    log.error("the model %s cannot be loaded: %s", model, error)
             self._preloaded.set()
 
         threading.Thread(target=load_all, name="xr2mri-loading", daemon=True).start()
@@ -276,10 +281,15 @@ class GenerationService:
             worker.close()
 
     def not_ready(self) -> str:
-        """Why new work is to go elsewhere, ``loading`` or ``ending``; empty where it may come."""
+        """Why new work is to go elsewhere; empty where it may come.
+
+        ``loading``, ``ending``, or ``no model`` where none could be loaded.
+        """
         if self.queue.closed:
             return "ending"
-        return "" if self._preloaded.is_set() else "loading"
+        if not self._preloaded.is_set():
+            return "loading"
+        return "" if self._generators else "no model"
 
     def devices(self) -> list[dict[str, Any]]:
         """Each device: its name, whether it generates, and how many jobs it has lost."""

@@ -298,6 +298,7 @@ class TrainingRuns:
             UnknownModel, WeightsError: there is nothing to train.
             InputError: wrong parameters, or no usable datalist among the studies.
             Busy: a training runs already.
+            OutputError: what it makes could not be written.
         """
         parameters = TrainingParameters.from_json(given, model)
         self.service.generator(model)
@@ -308,6 +309,13 @@ class TrainingRuns:
         with self._lock:
             if self._run is not None and self._run.active:
                 raise Busy("a training runs already: wait for its end, or stop it")
+            try:
+                check_writable(self.service.folder(model) / "models")  # before hours are spent
+            except OutputError as error:
+                raise OutputError(
+                    "a training cannot be started: its weights go to the folder 'models' of the "
+                    "bundle, where the server may not write"
+                ) from error
             try:
                 folder = self.folder / time.strftime(f"{model}-%Y%m%d-%H%M%S")
                 self._run = TrainingRun(self.service, model, datalist, folder, parameters)

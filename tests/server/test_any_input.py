@@ -541,6 +541,9 @@ def test_what_is_stored_has_left_the_device_and_can_be_cancelled(client, pacs, r
         until_state(lambda: client.get(f"/jobs/{other['id']}"), "done", seconds=30)
         stored = f"/jobs/{job.json()['id']}"
         assert client.get(stored).json()["state"] == "running"
+        volume = client.get(f"{stored}/volume", params={"form": "npy"})
+        assert volume.status_code == 200 and volume.headers["X-Slices-Done"] == "2"
+        assert np.load(io.BytesIO(volume.content)).std() > 0, "made, and being stored"
         assert client.delete(stored).json()["state"] == "cancelled"
         until(lambda: left, seconds=10)
     finally:

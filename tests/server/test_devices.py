@@ -108,7 +108,14 @@ def test_a_line_that_drains_ends_what_is_there_and_takes_nothing_more(queue):
 
 def test_names_of_devices(monkeypatch):
     assert devices_named("cpu, cpu") == ("cpu", "cpu")
-    assert devices_named("cuda") == ("cuda",), "refused where it is used"
+    for names in ("gpu", "cpu,", "cpu,cuda:x"):
+        with pytest.raises(InputError, match="accepted are cpu, cuda, cuda:1"):
+            devices_named(names)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with pytest.raises(InputError, match="device 'cuda': this machine has 0 GPUs; try cpu"):
+        devices_named("cuda")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    assert devices_named("cuda") == ("cuda",)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     assert devices_named("cuda") == ("cuda:0", "cuda:1")
     assert devices_named("cuda:1,cuda:0") == ("cuda:1", "cuda:0")

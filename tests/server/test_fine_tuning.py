@@ -16,6 +16,7 @@ from served_routes import everything
 from waiting import until_state
 
 from xr2mri_core.bundle import describe_bundle
+from xr2mri_core.errors import OutputError
 from xr2mri_core.local_server import LocalServer, app_with
 
 QUICK = {"steps": 4, "epoch_length": 2, "cases_per_batch": 2, "slices_per_case": 2}
@@ -253,6 +254,17 @@ def test_a_killed_server_leaves_neither_a_training_nor_pixels(
 def test_wrong_requests(client, model, params, status, message):
     reply = client.post(f"/train/{model}", json=params)
     assert reply.status_code == status and message in reply.json()["detail"]
+
+
+def test_weights_that_could_not_be_installed_are_not_trained(client, runs, bundle, monkeypatch):
+    def read_only(folder):
+        assert folder == bundle / "models"
+        raise OutputError(f"cannot write to '{folder}'")
+
+    monkeypatch.setattr("monai_app.lib.training.check_writable", read_only)
+    reply = client.post("/train/knee_xr2mri", json=QUICK)
+    assert reply.status_code == 507 and "may not write" in reply.json()["detail"]
+    assert not runs.active and str(bundle) not in reply.text and not list(runs.folder.glob("*"))
 
 
 def test_studies_without_a_datalist_cannot_be_trained_on(client, runs, tmp_path):

@@ -43,15 +43,21 @@ def test_without_a_known_image_the_example_sends_a_file(tmp_path, pacs):
     assert f"-F file=@knee.dcm '{URL}/infer/knee_xr2mri?output=image'" in text
 
 
-def test_who_may_come_in_is_said(tmp_path):
-    login = SecuritySettings(users_file=tmp_path / "users.json", public_host="mri.example")
-    text = greeting(URL, login, Studies(tmp_path), "m")
-    assert "those who log in" in text and "https://mri.example" in text and "-u NAME" in text
-    text = greeting("http://10.1.2.3:8000", SecuritySettings(), Studies(tmp_path), "m")
-    assert "everybody, without a login" in text
-    assert "this machine only" in greeting(
-        "http://[::1]:8000", SecuritySettings(), Studies(tmp_path), "m"
-    )
+@pytest.mark.parametrize(
+    ("settings", "whom"),
+    [
+        ({}, "this machine only"),
+        ({"users_file": "u", "public_host": "mri.example"}, "those who log in"),
+        ({"allow_anonymous_remote": True}, "everybody who reaches it, without a login"),
+        ({"allow_anonymous_remote": True, "users_file": "u"}, "everybody who reaches it, without"),
+    ],
+)
+def test_who_may_come_in_is_said_by_the_settings(tmp_path, settings, whom):
+    """The address that is printed is one of this machine also where all are listened to."""
+    text = greeting(URL, SecuritySettings(**settings), Studies(tmp_path), "m")
+    assert f", for {whom}" in text
+    assert ("-u NAME" in text) is (whom == "those who log in")
+    assert ("https://mri.example" in text) is ("public_host" in settings)
 
 
 def test_it_is_printed_once_when_the_server_answers(capsys, tmp_path):

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import requests
+import yaml
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
+from security_support import NoAudit, ask
+from waiting import until
 
 from monai_app.lib.device_queue import DeviceLost, DeviceQueue, LineClosed
 from monai_app.lib.metrics import metrics_of, text_of
 from monai_app.lib.operations import operations_router
+from monai_app.lib.security.auth import Authenticator
+from monai_app.lib.security.guard import Guard
+from monai_app.lib.security.routes import Role, Served
+from monai_app.lib.security.settings import SecuritySettings
+from monai_app.lib.security.users import StoredUser, hash_password, write_users
+from monai_app.lib.service import GenerationService
+from xr2mri_core.errors import InputError
+
+PAGE = Path(__file__).parents[2] / "monai_app" / "docs" / "server.md"
 
 
 def values(text: str) -> dict[str, float]:
@@ -69,6 +83,55 @@ def test_readiness_follows_the_service():
         assert "xr2mri_jobs_waiting 0.0" in client.get("/metrics").text
     queue.close()
     assert calls == [(503, "loading"), (200, "ready"), (503, "ending")]
+
+
+def test_a_service_that_can_load_nothing_is_not_ready(tiny_bundle, tmp_path, monkeypatch):
+    for bundle, why in ((tiny_bundle, ""), (tmp_path / "bare", "no model")):
+        service = GenerationService({"m": bundle}, "cpu")
+        assert service.not_ready() == "loading"
+        service.preload()
+        until(lambda service=service: service.not_ready() != "loading")
+        assert service.not_ready() == why
+        service.close()
+
+    def broken(name):
+        raise InputError(f"device '{name}' cannot be used")
+
+    monkeypatch.setattr("monai_app.lib.service.usable_device", broken)
+    with pytest.raises(InputError, match="device 'cpu' cannot be used"):
+        GenerationService({"m": tiny_bundle}, "cpu")
+
+
+def test_monitoring_as_documented_still_comes_in_after_a_day(tmp_path):
+    """The page had a bearer token, which is good for an hour."""
+    page = PAGE.read_text("utf-8")
+    config = yaml.safe_load(page[page.index("      scrape_configs:") :].partition("\n\n")[0])
+    job, file, now = config["scrape_configs"][0], tmp_path / "users.json", [0.0]
+    assert "authorization" not in job
+    name, password = job["basic_auth"]["username"], "correct horse battery"
+    write_users(file, {name: StoredUser(name, Role.USER, hash_password(password))})
+    settings = SecuritySettings(users_file=file)
+    authenticator = Authenticator(settings, lambda: now[0])
+    app, queue = FastAPI(), DeviceQueue("cpu")
+    router = operations_router(SimpleNamespace(queue=queue))
+    app.include_router(router)
+    guard = Guard(app, settings, Served.by(router), authenticator=authenticator, audit=NoAudit())
+    try:
+        for now[0] in (0.0, 86_400.0):
+            reply = ask(guard, url="/metrics", auth=(name, password))
+            assert reply.status_code == 200 and "xr2mri_jobs_waiting" in reply.text
+        assert ask(guard, url="/metrics").status_code == 401
+    finally:
+        queue.close()
+
+
+def test_the_page_tells_of_every_status():
+    code = "".join(path.read_text("utf-8") for path in PAGE.parents[1].glob("lib/**/*.py"))
+    answered = set(re.findall(r"(?:Refusal|HTTPException)\(\s*(\d{3})", code))
+    answered |= set(re.findall(r"^    \(\w+, (\d{3})\),$", code, re.MULTILINE))
+    rows = re.findall(r"^\| (\d{3}(?:, \d{3})*) \|", PAGE.read_text("utf-8"), re.MULTILINE)
+    told = {status for row in rows for status in row.split(", ")}
+    assert told == answered - {"204"} and len(told) > 15  # 204 answers a browser's preflight
 
 
 def test_the_server_tells_orchestrators_and_monitoring(server):

@@ -125,3 +125,6 @@ def test_a_client_may_set_every_knob_of_a_generation_but_the_batch():
 def test_depths_that_no_affine_describes_are_refused_before_anything_is_read():
     with pytest.raises(InputError, match="equal spacing"):
         parsed(depths=[0, 0.1, 0.5])
+    for nearest in ([0, 1e-300], [0.5, 0.5 + 1e-5]):  # no header can state them
+        with pytest.raises(InputError, match=r"apart: accepted is 0\.0001 \(7 micrometres\)"):
+            parsed(depths=nearest)

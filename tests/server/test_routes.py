@@ -28,14 +28,16 @@ from samples import draw_knee
 from starlette.routing import Mount
 from waiting import until, until_state
 
-from monai_app.lib.jobs import Entry, Key
+from monai_app.lib.device_queue import QueueFull
+from monai_app.lib.dicomweb import Unreachable
+from monai_app.lib.jobs import Key, OtherRequest
 from monai_app.lib.json_text import Json
-from monai_app.lib.parameters import GenerationParameters
 from monai_app.lib.quotas import Claim, Quota
 from monai_app.lib.replies import VolumeReply, partial_reply
 from monai_app.lib.routes import info_router, mount
 from monai_app.lib.tasks import KneeMRITask
 from monai_app.lib.threads import SharedThreads
+from xr2mri_core.errors import Cancelled
 from xr2mri_core.geometry import volume_affine
 from xr2mri_core.phantom.dicom import write_radiograph_dicom
 from xr2mri_core.reading import prepare_radiograph
@@ -781,20 +783,55 @@ def test_a_request_sent_again_is_the_same_job(client, knee, gate, service):
     gate.set()
 
 
-def test_two_that_come_at_once_are_one_job_and_owners_are_kept_apart(store, service, radiograph):
-    parameters = GenerationParameters.from_json(SMALL)[0]
-    prepared = service.read("knee_xr2mri", radiograph, parameters)
+class Held:
+    """A generation of so many bytes, which runs until it is let go or cancelled."""
 
-    def entry(owner):
-        submitted = service.submit("knee_xr2mri", prepared, parameters)
-        return Entry(*submitted, owner, "knee_xr2mri", [], Key("key-of-mine", "digest"))
+    units, afterwards, slices, warnings = 1, None, 0, ()
 
-    first, second, stranger = entry("ann"), entry("ann"), entry("bob")
-    assert store.add(first) is first and store.add(second) is first
-    assert second.job.is_cancelled() and store.add(stranger) is stranger
-    assert store.find("ann", Key("key-of-mine", "digest")) is first
+    def __init__(self, size=100, free=None):
+        self.size, self.free = size, free
+
+    def __call__(self, job):
+        while self.free is not None and not self.free.wait(0.005):
+            if job.is_cancelled():
+                raise Cancelled
+        return SimpleNamespace(volume=self.size)
+
+
+def held_in(store, size=100, owner="ann", digest=None, free=None):
+    key = Key("key-of-mine", digest) if digest else None
+    return store.start(Held(size, free), "m", owner, owner, [], key)
+
+
+def test_of_two_under_one_key_that_come_at_once_one_is_done(store, service):
+    """Both were looked up before either had started: what is done then leaves nothing behind."""
+    store.results = Quota("results", 1000)
+    free = threading.Event()
+    first = held_in(store, digest="a", free=free)
+    assert held_in(store, digest="a", free=free) is first
+    with pytest.raises(OtherRequest, match="another request"):
+        held_in(store, digest="b", free=free)
+    assert service.queue.waiting + sum(job is not None for job in service.queue.running) == 1
+    assert store.results.held() == 100
+    stranger = held_in(store, owner="bob", digest="b", free=free)
+    assert stranger is not first and store.results.held() == 200
+    free.set()
+    assert first.job.wait(10) and stranger.job.wait(10)
     store.remove(first.job.id, "ann")
-    assert store.find("ann", Key("key-of-mine", "digest")) is None
+    assert store.find("ann", Key("key-of-mine", "a")) is None and store.results.held("ann") == 0
+
+
+def test_a_refused_job_costs_no_result(store, service):
+    store.results = Quota("results", 1000)
+    made = held_in(store, 500)
+    assert made.job.wait(10)
+    service.queue.max_waiting, most = 0, service.queue.max_waiting
+    with pytest.raises(QueueFull):
+        held_in(store, 600)
+    assert store.get(made.job.id, "ann") is made and store.results.held() == 500
+    service.queue.max_waiting = most
+    assert held_in(store, 600).job.wait(10)
+    assert store.of("ann") != [made] and store.results.held() == 600
 
 
 def test_a_result_comes_in_any_form(client, knee, tmp_path):
@@ -898,6 +935,32 @@ def test_only_a_radiograph_of_the_studies_has_its_result_stored(
     assert not stored
     record = infer(client, None, asked, image="case-7.radiograph", output="json").json()
     assert len(stored) == 4 and record["stored"] == {"series": "1.2.3"}
+
+
+def test_a_result_that_could_not_be_stored_is_there_and_says_so(client, studies, monkeypatch):
+    """The volume was dropped for it, after all the work."""
+
+    def store(series, cancelled=None):
+        if series:
+            raise Unreachable("the PACS answered with 503")
+
+    monkeypatch.setattr(studies, "store", store)
+    asked = {
+        "params": {"image": "case-7.radiograph"},
+        "data": {"params": json.dumps(SMALL | {"store": True})},
+    }
+    job = client.post("/jobs/infer/knee_xr2mri", **asked).json()["id"]
+    state, said = until_job(client, job, "done"), "not stored: the PACS answered with 503"
+    assert said in state["warnings"] and state["error"] is None
+    record = client.get(f"/jobs/{job}/record").json()
+    assert (
+        record["stored"] == {"error": "the PACS answered with 503"} and said in record["warnings"]
+    )
+    assert client.get(f"/jobs/{job}/result").status_code == 200
+    for output, status in (("all", 200), ("image", 502), ("json", 502)):
+        asked["params"]["output"] = output
+        reply = client.post("/infer/knee_xr2mri", **asked)
+        assert reply.status_code == status and "the PACS answered with 503" in reply.text
 
 
 @pytest.mark.parametrize("image", ["nobody", "../case-7/radiograph", "/etc/hostname", "", "case-7"])

@@ -1,6 +1,7 @@
 """Who asks: users, passwords, tokens of this server and of another, and those who guess."""
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import json
@@ -258,6 +259,54 @@ def test_basic_logins_are_not_hashed_each_time(users_file, monkeypatch):
     assert asyncio.run(authenticator.login("ada", PASSWORD, "a", remember=True)).name == "ada"
     with pytest.raises(Refusal):
         asyncio.run(authenticator.login("ada", PASSWORD + "!", "a", remember=True))
+
+
+def test_guesses_from_elsewhere_do_not_end_a_basic_login(tmp_path, users_file, cheap):
+    """They counted for the name, and each of its requests was a login again: 429."""
+    path = tmp_path / "users.json"
+    write_users(path, users := read_users(users_file))
+    clock = Clock()
+    authenticator = Authenticator(SecuritySettings(users_file=path), clock, 0.0)
+
+    def status(address, password=PASSWORD):
+        header = "Basic " + base64.b64encode(f"ada:{password}".encode()).decode()
+        try:
+            asyncio.run(authenticator.identify(header, address))
+        except Refusal as refusal:
+            return refusal.status
+        return 200
+
+    assert status("10.0.0.1") == 200
+    guesses = [status("10.0.0.2", f"guess {n}") for n in range(FAILURES_OF_A_USER + 1)]
+    assert guesses == [401] * FAILURES_OF_A_USER + [429]
+    assert status("10.0.0.1") == 200 and status("10.0.0.2") == 429
+    write_users(path, users | {"ada": replace(users["ada"], password=hash_password("new" * 9))})
+    assert status("10.0.0.1") == 429, "another password ends it"
+    write_users(path, users)
+    clock.now += 1000
+    assert status("10.0.0.1") == 200
+    for _ in range(FAILURES_OF_A_USER):
+        status("10.0.0.2", "guess")
+    assert status("10.0.0.1", "guess") == 429 and status("10.0.0.1") == 429, "nobody guesses here"
+
+
+def test_a_full_line_of_logins_is_no_failure(users_file, cheap):
+    settings = SecuritySettings(users_file=users_file, logins_address=2)
+    authenticator = Authenticator(settings, failure_seconds=0.0)
+
+    async def log_in():
+        try:
+            return (await authenticator.login("ada", PASSWORD, "10.0.0.1", remember=True)).name
+        except Refusal as refusal:
+            return refusal.status, refusal.detail
+
+    async def all_at_once():
+        first = await asyncio.gather(*(log_in() for _ in range(3)))
+        return first, await asyncio.gather(*(log_in() for _ in range(3)))
+
+    first, then = asyncio.run(all_at_once())
+    said = (429, "as many logins as may wait are being checked: try again in 1 s")
+    assert first == ["ada", "ada", said] and then == ["ada"] * 3
 
 
 # --- tokens -------------------------------------------------------------------------------------

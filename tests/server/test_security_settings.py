@@ -64,6 +64,7 @@ def test_lists_and_paths_are_read():
         ("max_upload_mb", "129"),  # more than a user's uploads may be
         ("results_mb", "255"),  # less than one user's
         ("max_queue", "many"),
+        ("max_queue", "0"),  # a generation waits before it runs: none would ever
         ("max_seconds", "0"),
         ("max_seconds", "²"),
         ("max_seconds", "9" * 5000),

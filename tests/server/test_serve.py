@@ -20,6 +20,8 @@ from xr2mri_core.cli import main
         (["--conf", "devise", "cpu"], "conf 'devise': no such setting; did you mean device?"),
         (["--conf", "x", "1"], "no such setting; accepted are allow_anonymous_remote"),
         (["--conf", "max_queue", "many"], "max_queue 'many': a whole number"),
+        (["--conf", "device", "gpu"], "device 'gpu': accepted are cpu, cuda"),
+        (["--conf", "device", "cuda:99"], "device 'cuda:99': this machine has"),
         (["--conf", "docs", "maybe"], "docs 'maybe': accepted are auto, on, off"),
         (["--host", "0.0.0.0"], "--host 0.0.0.0: others could use this server without a login"),
         (["--app", "no such app"], "accepted is a folder with a main.py"),

@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch.nn.functional import avg_pool2d
 
+from xr2mri_core.geometry import edges_of
+from xr2mri_core.transforms.orientation import UPRIGHT
 from xr2mri_core.transforms.picture import LARGE
 from xr2mri_core.transforms.steps import KeyedStep, Keys, Step, resize_pictures
 
@@ -127,6 +129,9 @@ class PositiveRadiographd(KeyedStep):
     is looked at, and taken if that shows one. ``data["<key>_info"]["inverted"]`` says so, and a
     warning; another warning says where it is in doubt.
 
+    A given box shows a knee, unless it is the one that is cut out where none is given and none
+    found: that may be handed back by who was told of it, and is judged as it was then.
+
     Args:
         keys: radiographs.
         locate: step that finds the box where none is given, None for none.
@@ -140,7 +145,8 @@ class PositiveRadiographd(KeyedStep):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         done = dict(data)
         for key in self.key_iterator(done):
-            given = done
+            handed_back = done.get("box") is not None and self._is_taken_without_one(done, key)
+            given = {**done, "box": None} if handed_back else done
             looks: list[dict[Hashable, Any]] = []
 
             def judged(picture: Any, given: Any = given, key: Any = key, to: Any = looks) -> Judged:
@@ -148,13 +154,24 @@ class PositiveRadiographd(KeyedStep):
                 return self._judged(to[-1], key)
 
             verdict = is_negative(given[key], judged)
-            done = looks[-1] if verdict else looks[0]
+            if handed_back:
+                picture = negative(done[key]) if verdict else done[key]
+                done = self._located({**done, key: picture})
+            else:
+                done = looks[-1] if verdict else looks[0]
             if verdict is not False:
                 name = f"{key}_info"
                 info = done.get(name, {})
                 notes = [*info.get("warnings", ()), INVERTED if verdict else DOUBTED]
                 done[name] = {**info, "inverted": bool(verdict), "warnings": notes}
         return done
+
+    def _is_taken_without_one(self, data: Mapping[Hashable, Any], key: Hashable) -> bool:
+        """Whether the given box is the one of a picture without box and knee."""
+        turn = data.get(f"{key}_info", {}).get("turn", UPRIGHT)
+        box = turn.box_in_file(tuple(edges_of(data["box"])), data[key].shape[-2:])
+        without = self.crop({**data, "box": None})[f"{key}_info"]["box"]
+        return bool(tuple(box) == tuple(without))
 
     def _judged(self, data: Mapping[Hashable, Any], key: Hashable) -> Judged:
         """The polarity of what is cut out, and what that shows.

@@ -215,10 +215,16 @@ def _checked_box(box: Sequence[float], shape: tuple[int, ...]) -> Box:
 
 
 def _squared(box: Box, spacing: tuple[float, float] | None) -> Box:
-    """Return ``box`` with its shorter side lengthened about its centre, square in mm."""
+    """Return ``box`` with its shorter side lengthened about its centre, square in mm.
+
+    One that is square but for the rounding to pixels stays as it is: it may be handed back.
+    """
     row, column = spacing or (1.0, 1.0)
     top, left, bottom, right = box
-    side = max((bottom - top) * row, (right - left) * column)
+    tall, wide = (bottom - top) * row, (right - left) * column
+    if abs(tall - wide) < (row + column) / 2:
+        return box
+    side = max(tall, wide)
     return _square_at((top + bottom) / 2, (left + right) / 2, side / row, side / column)
 
 

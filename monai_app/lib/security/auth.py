@@ -140,7 +140,7 @@ class Authenticator:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._waiting: Counter[str] = Counter()
         self._key = secrets.token_bytes(32)
-        self._remembered: TTLCache[bytes, bool]
+        self._remembered: TTLCache[tuple[str, str], bytes]
         self._remembered = TTLCache(_MOST_REMEMBERED, self.tokens.seconds, timer=clock)
 
     async def identify(self, authorization: str, address: str) -> User:
@@ -170,24 +170,30 @@ class Authenticator:
             Refusal: 401 name or password are wrong, 429 too many were.
         """
         address, known_as = network_of(address), _short(name)
+        if (user := self._recalled(name, password, address)) is not None:
+            return User(user.name, user.role, user.name)
         self._check_throttles(known_as, address)
         if (
             self._waiting[address] >= self.settings.logins_address
             or self._waiting.total() >= self.settings.logins
         ):
-            raise _too_many(1.0)
+            raise _wait("as many logins as may wait are being checked", 1.0)
         self._waiting[address] += 1
         try:
             # one of an address at a time, so that whoever guesses much delays others little; one of
             # a name, so that each guess is counted before the next
             async with self._turn(f"address {address}"), self._turn(f"name {known_as}"):
-                self._check_throttles(known_as, address)  # others may have failed in the meantime
-                user = await self._verified(name, password, remember)
+                user = self._recalled(name, password, address)  # others may have come, or failed
                 if user is None:
-                    self._by_user.failed(known_as)
-                    self._by_address.failed(address)
-                else:
-                    self._by_user.succeeded(known_as)
+                    self._check_throttles(known_as, address)
+                    user = await self._verified(name, password)
+                    if user is None:
+                        self._by_user.failed(known_as)
+                        self._by_address.failed(address)
+                    else:
+                        self._by_user.succeeded(known_as)
+                        if remember:
+                            self._remembered[known_as, address] = self._digest(user, password)
         finally:
             self._waiting[address] -= 1
             self._waiting += Counter()  # those with nobody are left out
@@ -227,19 +233,32 @@ class Authenticator:
                 pass
         raise unauthorized("the token is not valid, or has expired: log in again")
 
-    async def _verified(self, name: str, password: str, remember: bool) -> StoredUser | None:
+    def _recalled(self, name: str, password: str, address: str) -> StoredUser | None:
+        """The user of a password that was right before, however often others have failed since.
+
+        Only from where it came then, and the first wrong one from there ends it: nobody can try
+        more passwords here than the throttles allow.
+        """
+        known = self._remembered.get((_short(name), address))
+        stored = self.users.get(name) if self.users and known else None
+        if known is None or stored is None:
+            return None
+        if hmac.compare_digest(known, self._digest(stored, password)):
+            return stored
+        self._remembered.pop((_short(name), address), None)
+        return None
+
+    def _digest(self, user: StoredUser, password: str) -> bytes:
+        """What is remembered of a right password: another one, once the user gets another."""
+        text = f"{user.name}\0{password}\0{user.password}"
+        return hmac.digest(self._key, _bytes(text), hashlib.sha256)
+
+    async def _verified(self, name: str, password: str) -> StoredUser | None:
         stored = self.users.get(name) if self.users else None
         known = stored.password if stored else NOBODYS_PASSWORD
-        digest = hmac.digest(self._key, _bytes(f"{name}\0{password}\0{known}"), hashlib.sha256)
-        if digest in self._remembered:
-            return stored
         compare = partial(verify_password, known, password[:LONGEST_PASSWORD])
         right = await asyncio.get_running_loop().run_in_executor(self._comparing, compare)
-        if not right or stored is None:
-            return None
-        if remember:
-            self._remembered[digest] = True
-        return stored
+        return stored if right else None
 
     def _turn(self, key: str) -> asyncio.Lock:
         """The lock of a name or an address; forgotten when nobody waits for it."""
@@ -248,7 +267,7 @@ class Authenticator:
     def _check_throttles(self, name: str, address: str) -> None:
         wait = max(self._by_user.wait(name), self._by_address.wait(address))
         if wait > 0:
-            raise _too_many(wait)
+            raise _wait("too many failed logins", wait)
 
 
 def _short(name: str) -> str:
@@ -269,10 +288,9 @@ def unauthorized(detail: str) -> Refusal:
     return Refusal(401, detail, _CHALLENGE)
 
 
-def _too_many(wait: float) -> Refusal:
+def _wait(why: str, wait: float) -> Refusal:
     seconds = math.ceil(wait)
-    detail = f"too many failed logins: try again in {seconds} s"
-    return Refusal(429, detail, {"Retry-After": str(seconds)})
+    return Refusal(429, f"{why}: try again in {seconds} s", {"Retry-After": str(seconds)})
 
 
 def _basic(credentials: str) -> tuple[str, str]:
