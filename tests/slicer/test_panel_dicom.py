@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import sys
 import zipfile
 from pathlib import Path
 
@@ -113,6 +114,54 @@ def test_whoever_sends_a_patients_file_is_told(user, faulty, import_radiograph, 
         user.press_generate()
         assert text in dialogs.shown[-1]
     assert faulty.count("POST") == 0
+
+
+def test_who_agreed_to_pixels_is_asked_again_before_a_patients_file_goes(
+    user, faulty, import_radiograph, monkeypatch
+):
+    import qt
+    from harness import dialogs
+
+    from xr2mri_client import client
+
+    monkeypatch.setattr(client, "is_local", lambda url: False)
+    user.connect(faulty.url)
+    node, ui = import_radiograph(), user.ui
+    user.choose(node)
+    ui.pixelsOnlyCheckBox.checked = True
+    dialogs.answer(qt.QMessageBox.Yes)
+    volume = user.generate()
+    made_of_pixels = len(dialogs.shown)
+    ui.pixelsOnlyCheckBox.checked = False
+    ui.cropButton.click()
+    user.until_idle()
+    assert faulty.count("POST", "/locate") == 0, "a proposal is no reason to ask"
+    ui.whatIfButton.click()
+    user.until_idle()
+    assert len(dialogs.shown) == made_of_pixels, "as it was sent for the volume"
+    user.node.result = volume
+    before = faulty.count("POST")
+    items = sys.modules["XR2MRILib.batch.items"]
+    user.widget.panel.batch.batch.add([items.of_node(node)])
+    for press in (ui.generateButton, ui.batchStartButton):
+        dialogs.answer(qt.QMessageBox.No)
+        press.click()
+        assert "with the patient's name and ID" in dialogs.shown[-1]
+    with pytest.raises(sys.modules["xr2mri_client.errors"].PermissionNeeded, match="name and ID"):
+        user.logic.generate(node)
+    assert faulty.count("POST") == before and user.logic.state == "idle"
+    dialogs.answer(qt.QMessageBox.Yes)
+    whole = user.generate()
+    assert b"XR-17" in sent(faulty)[1]
+    asked = len(dialogs.shown)
+    user.slicer.app.settings().setValue("XR2MRI/FilesAllowed", "[]")
+    user.node.result = whole
+    user.events()
+    for press in (ui.whatIfButton, ui.exportButton):
+        dialogs.answer(qt.QMessageBox.No)
+        press.click()
+    assert len(dialogs.shown) == asked + 2
+
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME2", "MONOCHROME1"])

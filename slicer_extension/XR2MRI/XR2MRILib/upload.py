@@ -44,9 +44,9 @@ def upload_of(node: slicer.vtkMRMLVolumeNode | None, pixels_only: bool = False) 
     return partial(_encoded, pixels_of(node), frame_of(node).spacing, negative, source, lies)
 
 
-def holds_patient_data(node: slicer.vtkMRMLVolumeNode) -> bool:
-    """Whether a DICOM file would be sent: there is one, and the node still shows its picture."""
-    return dicom_source.file_of(node) is not None and _as_filed(node)
+def sends_file(node: slicer.vtkMRMLVolumeNode, pixels_only: bool = False) -> bool:
+    """Whether `upload_of` a radiograph is its DICOM file, which tells who the patient is."""
+    return isinstance(upload_of(node, pixels_only), Path)
 
 
 def _as_filed(node: slicer.vtkMRMLVolumeNode) -> bool:

@@ -1934,6 +1934,10 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
    <translation>Prüfen Sie Name und Passwort.</translation>
   </message>
   <message>
+   <source>No file with the patient's name and ID is sent to {url} before you agree to it.</source>
+   <translation>Keine Datei mit Name und Kennung des Patienten geht an {url}, bevor Sie zustimmen.</translation>
+  </message>
+  <message>
    <source>Nothing is sent to {url} before you agree to it.</source>
    <translation>Nichts geht an {url}, bevor Sie zustimmen.</translation>
   </message>

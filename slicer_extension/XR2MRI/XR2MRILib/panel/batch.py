@@ -209,8 +209,8 @@ class BatchSection(Section):
         if self.batch.running:
             self.batch.stop()
             return
-        whole = any(item.whole for item in self.batch.items)
-        if self._generate.permitted(whole):
+        whole = any(item.whole and not item.done for item in self.batch.items)
+        if self._generate.permitted(whole and not self.node.pixelsOnly):
             self._notes = "", "plain"
             self.batch.start()
 
