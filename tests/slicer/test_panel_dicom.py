@@ -44,11 +44,16 @@ def import_radiograph(database, pixels, tmp_path):
     """Writes a radiograph of a left knee, and has it imported and loaded as a user does."""
     from DICOMLib import DICOMUtils
 
-    def load(**more):
+    def load(cosines=None, **more):
         path = tmp_path / "import" / "xray.dcm"
         path.parent.mkdir()
         given = {"patient_id": "XR-17", "laterality": "L", **more}
         write_radiograph_dicom(path, pixels, 0.4, **given)
+        if cosines is not None:
+            data = pydicom.dcmread(path)
+            data.ImageOrientationPatient, data.ImagePositionPatient = cosines, [0, 0, 0]
+            data.PatientOrientation = []
+            data.save_as(path)
         DICOMUtils.importDicom(str(path.parent))
         (patient,) = database.patients()
         (study,) = database.studiesForPatient(patient)
@@ -163,7 +168,6 @@ def test_who_agreed_to_pixels_is_asked_again_before_a_patients_file_goes(
     assert len(dialogs.shown) == asked + 2
 
 
-
 @pytest.mark.parametrize("photometric", ["MONOCHROME2", "MONOCHROME1"])
 @pytest.mark.parametrize("reader", ["DCMTK", "GDCM"])
 def test_bone_is_bright_in_the_pixels_alone(
@@ -182,6 +186,39 @@ def test_bone_is_bright_in_the_pixels_alone(
     assert b"XR-17" not in file, "nothing tells of the patient"
     picture = picture_in(file).astype(int)
     assert np.array_equal(picture - picture.min(), pixels.astype(int) - pixels.min())
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME2", "MONOCHROME1"])
+def test_a_patients_picture_that_was_mirrored_in_slicer_is_sent_as_it_is_shown(
+    user, faulty, import_radiograph, pixels, photometric
+):
+    """Its file is still the other way round, and stays here."""
+    user.connect(faulty.url)
+    node = import_radiograph(photometric=photometric)
+    flip = user.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = user.slicer.util.vtkMatrixFromArray(np.diag([-1.0, 1, 1, 1]))
+    flip.SetMatrixTransformToParent(matrix)
+    node.SetAndObserveTransformNodeID(flip.GetID())
+    user.choose(node)
+    _parameters, file = try_to_generate(user, faulty)
+    picture = picture_in(file).astype(int)
+    mirrored = pixels[:, ::-1].astype(int)
+    assert np.array_equal(picture - picture.min(), mirrored - mirrored.min())
+    node.SetAndObserveTransformNodeID(None)
+    assert b"XR-17" in try_to_generate(user, faulty)[1]
+
+
+def test_a_file_that_says_how_it_lies_is_left_to_the_server(user, faulty, import_radiograph):
+    """Also by its pixels alone, of which the header tells it: a box is of pixels of the file."""
+    user.connect(faulty.url)
+    node = import_radiograph(cosines=[-1, 0, 0, 0, 0, -1])
+    user.choose(node)
+    directions = np.eye(3)
+    node.GetIJKToRASDirections(directions)
+    assert np.allclose(directions[:, :2].T, [[1, 0, 0], [0, 0, -1]]), "as Slicer shows it"
+    assert b"XR-17" in try_to_generate(user, faulty)[1]
+    user.ui.pixelsOnlyCheckBox.checked = True
+    assert b"PatientOrientation:=R\\F\n" in try_to_generate(user, faulty)[1]
 
 
 def test_the_volume_lies_in_the_patients_study(user, faulty, import_radiograph):
