@@ -44,15 +44,15 @@ def import_radiograph(database, pixels, tmp_path):
     """Writes a radiograph of a left knee, and has it imported and loaded as a user does."""
     from DICOMLib import DICOMUtils
 
-    def load(cosines=None, **more):
+    def load(tags=None, **more):
         path = tmp_path / "import" / "xray.dcm"
         path.parent.mkdir()
         given = {"patient_id": "XR-17", "laterality": "L", **more}
         write_radiograph_dicom(path, pixels, 0.4, **given)
-        if cosines is not None:
+        if tags is not None:
             data = pydicom.dcmread(path)
-            data.ImageOrientationPatient, data.ImagePositionPatient = cosines, [0, 0, 0]
-            data.PatientOrientation = []
+            for keyword, value in tags.items():
+                setattr(data, keyword, value)
             data.save_as(path)
         DICOMUtils.importDicom(str(path.parent))
         (patient,) = database.patients()
@@ -211,7 +211,8 @@ def test_a_patients_picture_that_was_mirrored_in_slicer_is_sent_as_it_is_shown(
 def test_a_file_that_says_how_it_lies_is_left_to_the_server(user, faulty, import_radiograph):
     """Also by its pixels alone, of which the header tells it: a box is of pixels of the file."""
     user.connect(faulty.url)
-    node = import_radiograph(cosines=[-1, 0, 0, 0, 0, -1])
+    place = {"ImageOrientationPatient": [-1, 0, 0, 0, 0, -1], "ImagePositionPatient": [0, 0, 0]}
+    node = import_radiograph({**place, "PatientOrientation": []})
     user.choose(node)
     directions = np.eye(3)
     node.GetIJKToRASDirections(directions)
@@ -263,10 +264,23 @@ def test_export_puts_a_series_beside_the_radiograph(user, server, database, impo
     assert sorted(again.GetImageData().GetDimensions()) == sorted(
         volume.GetImageData().GetDimensions()
     )
+    assert again.GetAttribute("XR2MRI.Synthetic") == "1"
     bounds = [np.zeros(6), np.zeros(6)]
     for box, one in zip(bounds, (again, volume), strict=True):
         one.GetRASBounds(box)
     assert np.allclose(*bounds, atol=0.01), "and it lies where the volume does"
+
+
+def test_a_series_of_ours_is_synthetic_whichever_reader_has_read_it(user, import_radiograph):
+    kind = ["DERIVED", "SECONDARY", "OTHER", "SYNTHETIC", "SAMPLE"]
+    read = import_radiograph({"ImageType": kind, "Manufacturer": "XR2MRI"})
+    bare = user.slicer.util.addVolumeFromArray(np.zeros((4, 4, 4), np.int16))  # has no file
+    assert bare.GetAttribute("XR2MRI.Synthetic") is None
+    bare.SetAttribute("DICOM.instanceUIDs", read.GetAttribute("DICOM.instanceUIDs") + " 1.2.3")
+    for node in (read, bare):
+        assert node.GetAttribute("XR2MRI.Synthetic") == "1"
+    user.choose(read)
+    assert "is a generated volume" in user.ui.radiographNote.text
 
 
 # --- what can go wrong --------------------------------------------------------------------------

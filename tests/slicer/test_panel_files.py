@@ -99,6 +99,15 @@ def test_keys_of_a_file_become_attributes(user, tmp_path):
     assert "left" in user.ui.lateralityNote.text
 
 
+def test_a_file_that_says_that_it_is_synthetic_is_marked(user, tmp_path):
+    path = nrrd_file(tmp_path / "knee.nrrd", "XR2MRI.Synthetic:=1")
+    node = user.slicer.util.loadVolume(str(path))
+    user.events()
+    assert user.slicer.modules.XR2MRINotice.shown_in("Red")
+    user.choose(node)
+    assert "is a generated volume" in user.ui.radiographNote.text
+
+
 @pytest.mark.parametrize(
     "key",
     [
@@ -106,7 +115,7 @@ def test_keys_of_a_file_become_attributes(user, tmp_path):
         "# XR2MRI.Laterality:=L",
         "XR2MRI.Features:=[1]",
         "XR2MRI.Features:={",
-        "XR2MRI.Synthetic:=1",
+        "XR2MRI.Synthetic:=0",
         "XR2MRI.Server:=http://elsewhere.example",
     ],
 )
