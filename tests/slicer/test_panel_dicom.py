@@ -403,6 +403,25 @@ def test_a_server_that_has_forgotten_the_job_makes_it_again(exportable, database
     assert parameters["seed"] == fake.SEED and parameters["output_format"] == "dicom"
 
 
+def test_a_volume_of_other_weights_is_neither_made_again_nor_subtracted(ready, faulty, database):
+    """As after an update of the server, which has forgotten its jobs: neither would be of it."""
+    old, new = ({"sha256": digit * 64} for digit in "01")
+    faulty.plan[f"GET /jobs/{fake.JOB}/record"] = Answer(body=fake.record(model=old))
+    volume = ready.generate()
+    faulty.plan[RESULT] = Answer(body=zipped(6))
+    assert "6 images are in" in export(ready), "its job is still there"
+    described = fake.info()
+    described["models"]["knee_xr2mri"]["weights"] = new
+    faulty.plan["GET /info/"] = Answer(body=described)
+    faulty.plan[RESULT] = Answer(404, {"detail": "no job"})
+    faulty.asked.clear()
+    assert "other weights" in export(ready) and ready.colour("messageLabel") == "bad"
+    ready.ui.whatIfButton.click()
+    ready.until_idle()
+    assert "other weights" in ready.ui.messageLabel.text and faulty.count("POST") == 0
+    assert ready.node.result is volume and ready.node.overlay == ""
+
+
 def test_export_can_be_cancelled(exportable, database, faulty):
     faulty.plan[RESULT] = Answer(body=zipped(6), pause=2)
     exportable.ui.exportButton.click()

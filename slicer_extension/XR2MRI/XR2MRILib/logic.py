@@ -306,7 +306,8 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         Args:
             xrayNode: the radiograph.
             request: what is asked for.
-            baseline: a volume to subtract from the new one, if they are on the same grid.
+            baseline: a volume to subtract from the new one, if they are on the same grid; it fails
+                with OtherWeights where the server has others than those that made it.
             name: name of the new node; after the radiograph when left out.
 
         Raises:

@@ -125,6 +125,15 @@ class JobLost(XR2MRIClientError):
     remedy = _("Generate again.")
 
 
+class OtherWeights(XR2MRIClientError):
+    """The server generates with other weights than those that a volume was made with."""
+
+    remedy = _("Generate the volume again with the weights of now, and go on from that.")
+
+    def __init__(self) -> None:
+        super().__init__(_("The server has other weights than the volume was made with."))
+
+
 class Busy(XR2MRIClientError):
     """The server takes no more at the moment.
 

@@ -1950,6 +1950,14 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
    <translation>Erzeugen Sie es noch einmal.</translation>
   </message>
   <message>
+   <source>Generate the volume again with the weights of now, and go on from that.</source>
+   <translation>Erzeugen Sie das Volumen mit den jetzigen Gewichten neu und gehen Sie von dort weiter.</translation>
+  </message>
+  <message>
+   <source>The server has other weights than the volume was made with.</source>
+   <translation>Der Server hat andere Gewichte als die, mit denen das Volumen erzeugt wurde.</translation>
+  </message>
+  <message>
    <source>Try again in {n:.0f} s.</source>
    <translation>Versuchen Sie es in {n:.0f} s noch einmal.</translation>
   </message>
