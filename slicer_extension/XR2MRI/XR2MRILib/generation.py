@@ -139,6 +139,7 @@ class Generation(Activity):
         name: str = "",
     ) -> None:
         model, request = model_of(info, request), sided(request, radiograph)
+        record = attributes.read_json(baseline, attributes.RECORD) if baseline is not None else {}
         self.grown = Signal()
         self.url = client.url
         self.worker = GenerationWorker(
@@ -147,9 +148,7 @@ class Generation(Activity):
             upload_of(radiograph, request.pixels_only),
             request.parameters(),
             baseline=_voxels(baseline),
-            weights=weights_of(attributes.read_json(baseline, attributes.RECORD))
-            if baseline is not None
-            else "",
+            weights=weights_of(record),
         )
         assert radiograph is not None
         self._request = request

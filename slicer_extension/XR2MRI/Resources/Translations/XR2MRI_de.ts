@@ -571,6 +571,14 @@
    <translation>{name} ist kein Grauwertvolumen.</translation>
   </message>
   <message>
+   <source>{name} lies under a transform that is not linear.</source>
+   <translation>{name} liegt unter einer Transformation, die nicht linear ist.</translation>
+  </message>
+  <message>
+   <source>Harden the transform: right-click the volume in the module Data.</source>
+   <translation>Wenden Sie die Transformation fest an (Harden transform): Rechtsklick auf das Volumen im Modul Data.</translation>
+  </message>
+  <message>
    <source>{a} against {b}</source>
    <translation>{a} gegen {b}</translation>
   </message>

@@ -157,7 +157,7 @@ def _filed(node: slicer.vtkMRMLVolumeNode) -> _Lie:
         cosines = np.array(text.split("\\"), float).reshape(2, 3)
     except ValueError:
         return _UPRIGHT
-    return _lie((cosines * (-1, -1, 1)).T)
+    return _lie((cosines * np.array((-1.0, -1.0, 1.0))).T)
 
 
 def _is_silent(node: slicer.vtkMRMLVolumeNode) -> bool:
