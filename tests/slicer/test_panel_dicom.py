@@ -188,6 +188,17 @@ def test_bone_is_bright_in_the_pixels_alone(
     assert np.array_equal(picture - picture.min(), pixels.astype(int) - pixels.min())
 
 
+def test_the_volume_lies_in_the_patients_study(user, faulty, import_radiograph):
+    user.connect(faulty.url)
+    node = import_radiograph()
+    user.choose(node)
+    volume = user.generate()
+    hierarchy = user.slicer.mrmlScene.GetSubjectHierarchyNode()
+    study = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node))
+    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(volume)) == study
+    assert hierarchy.GetItemUID(study, "DICOM")
+
+
 @pytest.mark.parametrize("photometric", ["MONOCHROME2", "MONOCHROME1"])
 def test_a_patients_picture_that_was_mirrored_in_slicer_is_sent_as_it_is_shown(
     user, faulty, import_radiograph, pixels, photometric
@@ -220,17 +231,6 @@ def test_a_file_that_says_how_it_lies_is_left_to_the_server(user, faulty, import
     assert b"XR-17" in try_to_generate(user, faulty)[1]
     user.ui.pixelsOnlyCheckBox.checked = True
     assert b"PatientOrientation:=R\\F\n" in try_to_generate(user, faulty)[1]
-
-
-def test_the_volume_lies_in_the_patients_study(user, faulty, import_radiograph):
-    user.connect(faulty.url)
-    node = import_radiograph()
-    user.choose(node)
-    volume = user.generate()
-    hierarchy = user.slicer.mrmlScene.GetSubjectHierarchyNode()
-    study = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node))
-    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(volume)) == study
-    assert hierarchy.GetItemUID(study, "DICOM")
 
 
 @pytest.mark.server

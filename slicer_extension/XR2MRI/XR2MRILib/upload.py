@@ -40,10 +40,15 @@ def upload_of(node: slicer.vtkMRMLVolumeNode | None, pixels_only: bool = False) 
     if not pixels_only and file is not None and as_filed(node):
         return file
     negative = dicom_source.value(node, dicom_source.PHOTOMETRIC) == "MONOCHROME1"
-    source = file or dicom_source.loose_file_of(node)
+    source = source_of(node) if negative else None
     stored = slicer.util.arrayFromVolume(node)[0] if negative else None
     spacing, lies = frame_of(node).spacing, orientation_of(node)
     return partial(_encoded, pixels_of(node), spacing, stored, source, lies)
+
+
+def source_of(node: slicer.vtkMRMLVolumeNode) -> Path | str | None:
+    """The DICOM file that a node's picture was loaded from; None or empty where it has gone."""
+    return dicom_source.file_of(node) or dicom_source.loose_file_of(node)
 
 
 def sends_file(node: slicer.vtkMRMLVolumeNode, pixels_only: bool = False) -> bool:
@@ -55,7 +60,7 @@ def _encoded(
     picture: NDArray[Any],
     spacing: tuple[float, float],
     stored: NDArray[Any] | None,
-    source: Path | str,
+    source: Path | str | None,
     orientation: str,
 ) -> bytes:
     """The file of a picture, in which bone is bright.
@@ -64,18 +69,19 @@ def _encoded(
         picture, spacing: see `nrrd.encode`.
         stored: where bone is dark in the DICOM file that the picture was loaded from, its pixels
             as they lie in memory, (rows, columns); else None.
-        source: that file; empty where it has gone.
+        source: that file; None or empty where it has gone.
         orientation: how the picture lies, see `nrrd.encode`.
     """
     picture = nrrd.common(picture)
-    if stored is not None and _as_stored(stored, source):
+    if stored is not None and as_stored(stored, source):
         picture = (picture.max() - picture) + picture.min()
     return nrrd.encode(picture, spacing, orientation)
 
 
-def _as_stored(picture: NDArray[Any], source: Path | str) -> bool:
-    """Whether a picture has the values of its DICOM file. Of Slicer's readers DCMTK turns a
-    MONOCHROME1 picture into a positive and GDCM does not, so that the file is looked at."""
+def as_stored(picture: NDArray[Any], source: Path | str | None) -> bool:
+    """Whether a picture, as it lies in a node's memory, has the values of its DICOM file. Of
+    Slicer's readers DCMTK turns a MONOCHROME1 picture into a positive and GDCM does not, so that
+    the file is looked at."""
     try:
         import pydicom  # Slicer brings it
 
