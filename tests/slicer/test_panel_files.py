@@ -108,6 +108,25 @@ def test_a_file_that_says_that_it_is_synthetic_is_marked(user, tmp_path):
     assert "is a generated volume" in user.ui.radiographNote.text
 
 
+@pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".nrrd"])
+@pytest.mark.parametrize(
+    "words, synthetic",
+    [
+        ("XR2MRI sample, synthetic, not for diagnosis, seed 5", True),
+        ("XR2MRI 0.1.0 synthetic phantom MRI", False),  # stands for a real one
+        ("", False),
+    ],
+)
+def test_a_volume_of_the_command_line_is_marked(user, tmp_path, ending, words, synthetic):
+    from xr2mri_core.export.files import write_nifti, write_nrrd
+
+    path = tmp_path / f"volume{ending}"
+    write = write_nrrd if ending == ".nrrd" else write_nifti
+    write(path, np.zeros((8, 8, 8), np.float32), np.eye(4), words)
+    node = user.slicer.util.loadVolume(str(path))
+    assert (node.GetAttribute("XR2MRI.Synthetic") == "1") is synthetic
+
+
 @pytest.mark.parametrize(
     "key",
     [
