@@ -46,6 +46,7 @@ class MockLogic:
 
     ASKED = "connectTo start whatIf locate compare exportDicom install uninstall startServer"
     ASKED += " stopServer checkServer"
+    SENDS = "start whatIf locate exportDicom"
     SIGNALS = "stateChanged connected disconnected progressed started grown finished failed"
 
     def __init__(self) -> None:
@@ -84,14 +85,18 @@ class MockLogic:
             refusal, self.refuses = self.refuses, None
             if refusal is not None:
                 raise refusal
+            if not self.allowed and name in self.SENDS.split():
+                from xr2mri_client.errors import PermissionNeeded
+
+                raise PermissionNeeded(self.url)
             self.asked.append((name, *arguments))
 
         return ask
 
-    def uploadAllowed(self) -> bool:
+    def uploadAllowed(self, whole: bool) -> bool:
         return self.allowed
 
-    def allowUpload(self) -> None:
+    def allowUpload(self, whole: bool) -> None:
         self.allowed = True
 
     def cancel(self) -> None:

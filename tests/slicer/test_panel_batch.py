@@ -96,6 +96,13 @@ def test_a_folder_is_generated_one_after_another_and_exported(user, folder, tmp_
     assert {row["seed"] for row in rows} == {"5"} and "not for diagnosis" in rows[0]["notice"]
     read = user.slicer.util.loadVolume(str(out / "a_synthetic.nrrd"))
     assert user.slicer.util.arrayFromVolume(read).shape[1] == 30
+    header = (out / "a_synthetic.nrrd").read_bytes().split(b"\n\n", 1)[0]
+    assert b"XR2MRI.Synthetic:=1" in header and b"not for diagnosis" in header
+    assert read.GetAttribute("XR2MRI.Synthetic") == "1", "it comes back as what it is"
+    bounds = [np.zeros(6), np.zeros(6)]
+    for box, node in zip(bounds, (read, user.node.result), strict=True):
+        node.GetRASBounds(box)
+    assert np.allclose(*bounds, atol=1e-3), "and where it was"
     dialogs.answer(str(out))
     ui.batchExportButton.click()
     user.until(lambda: user.colour("batchNote") == "bad", "nothing is written over", 30)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import sys
 import zipfile
 from pathlib import Path
 
@@ -43,11 +44,16 @@ def import_radiograph(database, pixels, tmp_path):
     """Writes a radiograph of a left knee, and has it imported and loaded as a user does."""
     from DICOMLib import DICOMUtils
 
-    def load(**more):
+    def load(tags=None, **more):
         path = tmp_path / "import" / "xray.dcm"
         path.parent.mkdir()
         given = {"patient_id": "XR-17", "laterality": "L", **more}
         write_radiograph_dicom(path, pixels, 0.4, **given)
+        if tags is not None:
+            data = pydicom.dcmread(path)
+            for keyword, value in tags.items():
+                setattr(data, keyword, value)
+            data.save_as(path)
         DICOMUtils.importDicom(str(path.parent))
         (patient,) = database.patients()
         (study,) = database.studiesForPatient(patient)
@@ -115,6 +121,53 @@ def test_whoever_sends_a_patients_file_is_told(user, faulty, import_radiograph, 
     assert faulty.count("POST") == 0
 
 
+def test_who_agreed_to_pixels_is_asked_again_before_a_patients_file_goes(
+    user, faulty, import_radiograph, monkeypatch
+):
+    import qt
+    from harness import dialogs
+
+    from xr2mri_client import client
+
+    monkeypatch.setattr(client, "is_local", lambda url: False)
+    user.connect(faulty.url)
+    node, ui = import_radiograph(), user.ui
+    user.choose(node)
+    ui.pixelsOnlyCheckBox.checked = True
+    dialogs.answer(qt.QMessageBox.Yes)
+    volume = user.generate()
+    made_of_pixels = len(dialogs.shown)
+    ui.pixelsOnlyCheckBox.checked = False
+    ui.cropButton.click()
+    user.until_idle()
+    assert faulty.count("POST", "/locate") == 0, "a proposal is no reason to ask"
+    ui.whatIfButton.click()
+    user.until_idle()
+    assert len(dialogs.shown) == made_of_pixels, "as it was sent for the volume"
+    user.node.result = volume
+    before = faulty.count("POST")
+    items = sys.modules["XR2MRILib.batch.items"]
+    user.widget.panel.batch.batch.add([items.of_node(node)])
+    for press in (ui.generateButton, ui.batchStartButton):
+        dialogs.answer(qt.QMessageBox.No)
+        press.click()
+        assert "with the patient's name and ID" in dialogs.shown[-1]
+    with pytest.raises(sys.modules["xr2mri_client.errors"].PermissionNeeded, match="name and ID"):
+        user.logic.generate(node)
+    assert faulty.count("POST") == before and user.logic.state == "idle"
+    dialogs.answer(qt.QMessageBox.Yes)
+    whole = user.generate()
+    assert b"XR-17" in sent(faulty)[1]
+    asked = len(dialogs.shown)
+    user.slicer.app.settings().setValue("XR2MRI/FilesAllowed", "[]")
+    user.node.result = whole
+    user.events()
+    for press in (ui.whatIfButton, ui.exportButton):
+        dialogs.answer(qt.QMessageBox.No)
+        press.click()
+    assert len(dialogs.shown) == asked + 2
+
+
 @pytest.mark.parametrize("photometric", ["MONOCHROME2", "MONOCHROME1"])
 @pytest.mark.parametrize("reader", ["DCMTK", "GDCM"])
 def test_bone_is_bright_in_the_pixels_alone(
@@ -144,6 +197,40 @@ def test_the_volume_lies_in_the_patients_study(user, faulty, import_radiograph):
     study = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node))
     assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(volume)) == study
     assert hierarchy.GetItemUID(study, "DICOM")
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME2", "MONOCHROME1"])
+def test_a_patients_picture_that_was_mirrored_in_slicer_is_sent_as_it_is_shown(
+    user, faulty, import_radiograph, pixels, photometric
+):
+    """Its file is still the other way round, and stays here."""
+    user.connect(faulty.url)
+    node = import_radiograph(photometric=photometric)
+    flip = user.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = user.slicer.util.vtkMatrixFromArray(np.diag([-1.0, 1, 1, 1]))
+    flip.SetMatrixTransformToParent(matrix)
+    node.SetAndObserveTransformNodeID(flip.GetID())
+    user.choose(node)
+    _parameters, file = try_to_generate(user, faulty)
+    picture = picture_in(file).astype(int)
+    mirrored = pixels[:, ::-1].astype(int)
+    assert np.array_equal(picture - picture.min(), mirrored - mirrored.min())
+    node.SetAndObserveTransformNodeID(None)
+    assert b"XR-17" in try_to_generate(user, faulty)[1]
+
+
+def test_a_file_that_says_how_it_lies_is_left_to_the_server(user, faulty, import_radiograph):
+    """Also by its pixels alone, of which the header tells it: a box is of pixels of the file."""
+    user.connect(faulty.url)
+    place = {"ImageOrientationPatient": [-1, 0, 0, 0, 0, -1], "ImagePositionPatient": [0, 0, 0]}
+    node = import_radiograph({**place, "PatientOrientation": []})
+    user.choose(node)
+    directions = np.eye(3)
+    node.GetIJKToRASDirections(directions)
+    assert np.allclose(directions[:, :2].T, [[1, 0, 0], [0, 0, -1]]), "as Slicer shows it"
+    assert b"XR-17" in try_to_generate(user, faulty)[1]
+    user.ui.pixelsOnlyCheckBox.checked = True
+    assert b"PatientOrientation:=R\\F\n" in try_to_generate(user, faulty)[1]
 
 
 @pytest.mark.server
@@ -177,10 +264,23 @@ def test_export_puts_a_series_beside_the_radiograph(user, server, database, impo
     assert sorted(again.GetImageData().GetDimensions()) == sorted(
         volume.GetImageData().GetDimensions()
     )
+    assert again.GetAttribute("XR2MRI.Synthetic") == "1"
     bounds = [np.zeros(6), np.zeros(6)]
     for box, one in zip(bounds, (again, volume), strict=True):
         one.GetRASBounds(box)
     assert np.allclose(*bounds, atol=0.01), "and it lies where the volume does"
+
+
+def test_a_series_of_ours_is_synthetic_whichever_reader_has_read_it(user, import_radiograph):
+    kind = ["DERIVED", "SECONDARY", "OTHER", "SYNTHETIC", "SAMPLE"]
+    read = import_radiograph({"ImageType": kind, "Manufacturer": "XR2MRI"})
+    bare = user.slicer.util.addVolumeFromArray(np.zeros((4, 4, 4), np.int16))  # has no file
+    assert bare.GetAttribute("XR2MRI.Synthetic") is None
+    bare.SetAttribute("DICOM.instanceUIDs", read.GetAttribute("DICOM.instanceUIDs") + " 1.2.3")
+    for node in (read, bare):
+        assert node.GetAttribute("XR2MRI.Synthetic") == "1"
+    user.choose(read)
+    assert "is a generated volume" in user.ui.radiographNote.text
 
 
 # --- what can go wrong --------------------------------------------------------------------------
@@ -301,6 +401,25 @@ def test_a_server_that_has_forgotten_the_job_makes_it_again(exportable, database
     assert "6 images are in" in export(exportable)
     parameters, _file = sent(faulty)
     assert parameters["seed"] == fake.SEED and parameters["output_format"] == "dicom"
+
+
+def test_a_volume_of_other_weights_is_neither_made_again_nor_subtracted(ready, faulty, database):
+    """As after an update of the server, which has forgotten its jobs: neither would be of it."""
+    old, new = ({"sha256": digit * 64} for digit in "01")
+    faulty.plan[f"GET /jobs/{fake.JOB}/record"] = Answer(body=fake.record(model=old))
+    volume = ready.generate()
+    faulty.plan[RESULT] = Answer(body=zipped(6))
+    assert "6 images are in" in export(ready), "its job is still there"
+    described = fake.info()
+    described["models"]["knee_xr2mri"]["weights"] = new
+    faulty.plan["GET /info/"] = Answer(body=described)
+    faulty.plan[RESULT] = Answer(404, {"detail": "no job"})
+    faulty.asked.clear()
+    assert "other weights" in export(ready) and ready.colour("messageLabel") == "bad"
+    ready.ui.whatIfButton.click()
+    ready.until_idle()
+    assert "other weights" in ready.ui.messageLabel.text and faulty.count("POST") == 0
+    assert ready.node.result is volume and ready.node.overlay == ""
 
 
 def test_export_can_be_cancelled(exportable, database, faulty):

@@ -99,6 +99,34 @@ def test_keys_of_a_file_become_attributes(user, tmp_path):
     assert "left" in user.ui.lateralityNote.text
 
 
+def test_a_file_that_says_that_it_is_synthetic_is_marked(user, tmp_path):
+    path = nrrd_file(tmp_path / "knee.nrrd", "XR2MRI.Synthetic:=1")
+    node = user.slicer.util.loadVolume(str(path))
+    user.events()
+    assert user.slicer.modules.XR2MRINotice.shown_in("Red")
+    user.choose(node)
+    assert "is a generated volume" in user.ui.radiographNote.text
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".nrrd"])
+@pytest.mark.parametrize(
+    "words, synthetic",
+    [
+        ("XR2MRI sample, synthetic, not for diagnosis, seed 5", True),
+        ("XR2MRI 0.1.0 synthetic phantom MRI", False),  # stands for a real one
+        ("", False),
+    ],
+)
+def test_a_volume_of_the_command_line_is_marked(user, tmp_path, ending, words, synthetic):
+    from xr2mri_core.export.files import write_nifti, write_nrrd
+
+    path = tmp_path / f"volume{ending}"
+    write = write_nrrd if ending == ".nrrd" else write_nifti
+    write(path, np.zeros((8, 8, 8), np.float32), np.eye(4), words)
+    node = user.slicer.util.loadVolume(str(path))
+    assert (node.GetAttribute("XR2MRI.Synthetic") == "1") is synthetic
+
+
 @pytest.mark.parametrize(
     "key",
     [
@@ -106,7 +134,7 @@ def test_keys_of_a_file_become_attributes(user, tmp_path):
         "# XR2MRI.Laterality:=L",
         "XR2MRI.Features:=[1]",
         "XR2MRI.Features:={",
-        "XR2MRI.Synthetic:=1",
+        "XR2MRI.Synthetic:=0",
         "XR2MRI.Server:=http://elsewhere.example",
     ],
 )
@@ -151,3 +179,72 @@ def test_pixels_of_unusual_types_are_sent_with_their_values(user, kind):
     dtype = "u1" if b"type: uchar" in header else "<i4"
     assert b"type: int" in header or dtype == "u1", header
     assert np.array_equal(np.frombuffer(pixels, dtype).reshape(20, 24), values)
+
+
+# --- which way up --------------------------------------------------------------------------------
+
+UPRIGHT = np.arange(48 * 40, dtype=np.int16).reshape(48, 40)
+"""No two of its turns are alike."""
+ROWS_UP = np.diag([-0.4, 0.4, 1.0, 1.0])
+
+
+def transform(slicer, *rows):
+    """A linear transform by the rows of its matrix, (3, 3)."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = rows
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    node.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
+    return node
+
+
+def as_the_server_reads(node, path):
+    """Pixels and spacing of what is sent of a radiograph."""
+    from xr2mri_core.transforms.radiograph_file import open_radiograph
+    from XR2MRILib.upload import upload_of
+
+    path.write_bytes(upload_of(node, True)())
+    read = open_radiograph(path)
+    return read.pixels, read.info["spacing_mm"]
+
+
+@pytest.mark.parametrize("hardened", [False, True])
+@pytest.mark.parametrize(
+    "rows, turned",
+    [
+        (((-1, 0, 0), (0, 1, 0), (0, 0, 1)), lambda lying: lying[:, ::-1]),
+        (((-1, 0, 0), (0, -0.999, 0.04), (0, 0.04, 0.999)), lambda lying: lying[::-1, ::-1]),
+        (((0, 1, 0), (-1, 0, 0), (0, 0, 1)), lambda lying: lying.T[::-1]),
+        (((1, 0, 0), (0, 0, -1), (0, 1, 0)), lambda lying: lying),  # upright in space
+    ],
+    ids=["mirrored", "turned", "on its side", "upright"],
+)
+def test_a_picture_that_was_turned_in_slicer_is_sent_as_it_is_shown(
+    user, tmp_path, rows, turned, hardened
+):
+    """As a film that was scanned the wrong way, and put right with a transform."""
+    slicer = user.slicer
+    lying = np.diag([-0.5, -0.4, 1.0, 1.0])
+    node = slicer.util.addVolumeFromArray(UPRIGHT[None].copy(), lying, "film")
+    node.SetAndObserveTransformNodeID(transform(slicer, *rows).GetID())
+    if hardened:
+        assert node.HardenTransform()
+    pixels, spacing = as_the_server_reads(node, tmp_path / "sent.nrrd")
+    assert np.array_equal(pixels, turned(UPRIGHT))
+    side = pixels.shape != UPRIGHT.shape
+    assert spacing == pytest.approx((0.5, 0.4) if side else (0.4, 0.5), rel=1e-3)
+
+
+@pytest.mark.parametrize("affine", [ROWS_UP, np.eye(4), np.diag([-0.4, -0.4, 1, 1])])
+def test_a_file_is_sent_as_the_server_would_read_it(user, tmp_path, affine):
+    """A diagonal that is positive is what scripts write, who state nothing by it."""
+    import nibabel
+
+    from xr2mri_core.transforms.radiograph_file import open_radiograph
+
+    path = tmp_path / "knee.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(UPRIGHT.T[..., None], affine), path)
+    node = user.slicer.util.loadVolume(str(path))
+    pixels, _spacing = as_the_server_reads(node, tmp_path / "sent.nrrd")
+    assert np.array_equal(pixels, open_radiograph(path).pixels)
+    upended = np.array_equal(affine, ROWS_UP)
+    assert np.array_equal(pixels, UPRIGHT[::-1] if upended else UPRIGHT)

@@ -95,6 +95,17 @@ def test_every_view_that_shows_it_says_synthetic(rehearsed, tmp_path):
     corner = with_notice[-60:, -260:].astype(int)
     orange = (corner[..., 0] > 150) & (corner[..., 2] < 100)
     assert orange.sum() > 50, "the words are in the picture"
+    view_id = slicer.app.layoutManager().threeDWidget(0).threeDView().mrmlViewNode().GetID()
+    rendering = slicer.modules.volumerendering.logic().GetFirstVolumeRenderingDisplayNode(volume)
+    green = slicer.app.layoutManager().sliceWidget("Green").mrmlSliceNode()
+    for solid, slice_shown in ((True, False), (False, False), (False, True)):
+        rendering.SetVisibility(solid)
+        green.SetSliceVisible(slice_shown)
+        rehearsed.events()
+        assert notice.shown_in(view_id) is (solid or slice_shown)
+    slicer.util.setSliceViewerLayers(background=None)
+    rehearsed.events()
+    assert not notice.shown_in(view_id), "the slice shows something else"
 
 
 @pytest.mark.parametrize("ending", ["mrb", "mrml"])

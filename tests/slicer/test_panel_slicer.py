@@ -245,6 +245,32 @@ def test_what_cannot_be_compared_is_told(generated, kind, text):
     assert generated.colour("messageLabel") == "bad" and generated.ui.generateButton.enabled
 
 
+def test_volumes_are_compared_where_transforms_have_put_them(generated):
+    """As after a registration, whose transform nobody has hardened."""
+    slicer, made = generated.slicer, generated.node.result
+    real, there = like(generated, shift=500.0), np.eye(4)
+    there[0, 3] = -500.0
+    back = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    back.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(there))
+    real.SetAndObserveTransformNodeID(back.GetID())
+    assert "PSNR" in compare(generated, real)
+    real.SetAndObserveTransformNodeID(None)
+    assert "covers 0 %" in compare(generated, real)
+    made.SetAndObserveTransformNodeID(back.GetID())
+    assert "covers 0 %" in compare(generated, like(generated, shift=500.0))
+    assert "PSNR" in compare(generated, like(generated, shift=-500.0))
+    map_ = made.GetNodeReference("XR2MRI.realDifference")
+    bounds = [np.zeros(6), np.zeros(6)]
+    for box, node in zip(bounds, (map_, made), strict=True):
+        node.GetRASBounds(box)
+    assert np.allclose(*bounds), "the map lies on the volume"
+    bend = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLBSplineTransformNode", "bend")
+    real.SetAndObserveTransformNodeID(bend.GetID())
+    message = compare(generated, real)
+    assert "not linear" in message and "Harden" in message
+    made.SetAndObserveTransformNodeID(None)
+
+
 def test_deleting_one_of_the_two_ends_the_comparison(generated):
     real = like(generated)
     generated.ui.realMriSelector.setCurrentNode(real)

@@ -453,3 +453,15 @@ def test_cancelling_ends_the_work_of_the_real_server(server, radiograph):
     assert client.connect().waiting == 0
     working = GenerationWorker(client, "knee_xr2mri", radiograph, {"num_slices": 2}).start()
     assert isinstance(until_over(working, seconds=30)[-1], Finished), "the line is free again"
+
+
+@pytest.mark.parametrize("told, refused", [("0" * 64, False), ("1" * 64, True), (None, False)])
+def test_it_generates_with_the_weights_that_were_asked_for(client, faulty, told, refused):
+    """Also where they change while the job waits in the line."""
+    model = {} if told is None else {"model": {"sha256": told}}
+    faulty.plan[f"{STATE}/record"] = Answer(body=record(**model))
+    last = until_over(generate(client, weights="0" * 64).start())[-1]
+    if refused:
+        assert isinstance(last, Failed) and isinstance(last.error, errors.OtherWeights)
+    else:
+        assert isinstance(last, Finished), last

@@ -17,6 +17,7 @@ from xr2mri_client.volume import Volume, measure
 from .activity import Activity, Steps
 from .metrics import Comparison, NotComparable, compare
 from .scene import attributes, display, result
+from .scene.picture import ijk_to_world
 from .states import State
 
 
@@ -57,7 +58,7 @@ class RealComparison(Activity):
         align_centres: see `metrics.compare`.
 
     Raises:
-        NotComparable: one of them is no volume of several slices.
+        NotComparable: one of them is no volume of several slices, or its place is no matrix.
     """
 
     state = importing = State.COMPARING
@@ -72,9 +73,10 @@ class RealComparison(Activity):
             _check(node)
         self._ids = generated.GetID(), real.GetID()
         a, b = result.volume_of(generated), result.volume_of(real)
+        self._place, real_place = _place_of(generated), _place_of(real)
 
         def work(check: Callable[[], None]) -> _Maps:
-            found = compare(a.array, a.affine, b.array, b.affine, align_centres, check)
+            found = compare(a.array, self._place, b.array, real_place, align_centres, check)
             return _Maps(found, a.affine)
 
         self.worker = Computation(work)
@@ -93,7 +95,7 @@ class RealComparison(Activity):
         edges = self._add_map(generated, _("{a} minus {b}, edges"), "edges", maps.edges)
         generated.SetNodeReferenceID(attributes.EDGES, edges.GetID())
         yield
-        table = _add_table(generated, real, found, maps.edges.affine)
+        table = _add_table(generated, real, found, self._place)
         generated.SetNodeReferenceID(attributes.TABLE, table.GetID())
         return Compared(generated, difference, edges, table, found.volume_psnr, found.volume_ssim)
 
@@ -103,6 +105,7 @@ class RealComparison(Activity):
         real = slicer.mrmlScene.GetNodeByID(self._ids[1])
         name = name.format(a=generated.GetName(), b=real.GetName())
         node = result.add_volume(name, kind, values, generated)
+        node.SetAndObserveTransformNodeID(generated.GetTransformNodeID())
         record = attributes.read_json(generated, attributes.RECORD)
         result.describe(node, record, generated.GetNodeReference(attributes.RADIOGRAPH))
         display.coloured(node, display.DIFFERENCE, values.top)
@@ -115,6 +118,18 @@ def _check(node: slicer.vtkMRMLScalarVolumeNode) -> None:
     flat = image is None or min(image.GetDimensions()) < 2
     if flat or image.GetNumberOfScalarComponents() != 1:
         raise NotComparable(_("{name} is no grey volume.").format(name=node.GetName()))
+
+
+def _place_of(node: slicer.vtkMRMLScalarVolumeNode) -> NDArray[np.float64]:
+    """(4, 4), voxels of a node to the RAS mm in which views show it; raises NotComparable."""
+    place = ijk_to_world(node)
+    if place is None:
+        message = _("{name} lies under a transform that is not linear.")
+        raise NotComparable(
+            message.format(name=node.GetName()),
+            _("Harden the transform: right-click the volume in the module Data."),
+        )
+    return place
 
 
 def _add_table(

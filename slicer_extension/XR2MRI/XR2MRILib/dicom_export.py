@@ -13,7 +13,7 @@ from xr2mri_client.client import XR2MRIClient
 from xr2mri_client.dicom import unpack
 from xr2mri_client.errors import BadRadiograph, JobLost, NotSaved, Refused
 from xr2mri_client.events import Final, Returned
-from xr2mri_client.jobs import JobHandle
+from xr2mri_client.jobs import JobHandle, weights_of
 from xr2mri_client.texts import tr as _
 from xr2mri_client.worker import GenerationWorker
 
@@ -36,13 +36,14 @@ class Exported:
 
 class DicomWorker(GenerationWorker):
     """Gets the series of a volume: of its job while the server keeps it, else of another one from
-    the same seed."""
+    the same seed and weights."""
 
     def __init__(self, client: XR2MRIClient, made: Result, folder: Path) -> None:
         request = replace(made.request, seed=made.seed)
         parameters = {**request.parameters(), "output_format": "dicom"}
         upload = upload_of(made.radiograph, request.pixels_only)
-        super().__init__(client, _model(made), upload, parameters, partials=False)
+        weights = weights_of(made.record)
+        super().__init__(client, _model(made), upload, parameters, partials=False, weights=weights)
         self._kept = made.job if made.server == client.url else None
         self._folder = folder
 
@@ -55,6 +56,7 @@ class DicomWorker(GenerationWorker):
         return super()._work()
 
     def _fetched(self, job: JobHandle) -> Final:
+        self._check_weights(weights_of(self._insisting(lambda: self._client.record(job))))
         unpacked = self._unpacked(job)
         self._client.cancel(job)  # nobody will ask for it again
         return unpacked

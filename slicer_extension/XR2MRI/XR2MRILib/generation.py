@@ -12,7 +12,7 @@ import slicer
 from xr2mri_client.client import XR2MRIClient
 from xr2mri_client.errors import FormError, Refused
 from xr2mri_client.events import Event, Final, Finished, Partial, Started
-from xr2mri_client.jobs import JobHandle, ServerInfo
+from xr2mri_client.jobs import JobHandle, ServerInfo, weights_of
 from xr2mri_client.texts import tr as _
 from xr2mri_client.volume import Volume
 from xr2mri_client.worker import GenerationWorker
@@ -119,7 +119,7 @@ class Generation(Activity):
         info: what it says of itself.
         radiograph: node.
         request: what is asked for.
-        baseline: a volume to subtract from the new one.
+        baseline: a volume to subtract from the new one, which has to be of the same weights.
         name: name of the volume; after the radiograph when left out.
 
     Attributes:
@@ -139,6 +139,7 @@ class Generation(Activity):
         name: str = "",
     ) -> None:
         model, request = model_of(info, request), sided(request, radiograph)
+        record = attributes.read_json(baseline, attributes.RECORD) if baseline is not None else {}
         self.grown = Signal()
         self.url = client.url
         self.worker = GenerationWorker(
@@ -147,6 +148,7 @@ class Generation(Activity):
             upload_of(radiograph, request.pixels_only),
             request.parameters(),
             baseline=_voxels(baseline),
+            weights=weights_of(record),
         )
         assert radiograph is not None
         self._request = request

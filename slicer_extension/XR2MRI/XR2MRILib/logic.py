@@ -54,6 +54,7 @@ from .parameters import XR2MRIParameterNode, parameters_of
 from .request import Request
 from .signals import Signal
 from .states import State
+from .upload import sends_file
 
 log = logging.getLogger("xr2mri")
 
@@ -171,15 +172,19 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self._client = self._candidate = self.info = self.form = None
         self.disconnected.emit()
 
-    def uploadAllowed(self) -> bool:
-        """Whether radiographs may be sent to the server: it is this machine, or was agreed to."""
-        client = self._client
-        return client is not None and (client.is_local or settings.may_upload(client.url))
+    def uploadAllowed(self, whole: bool) -> bool:
+        """Whether radiographs may be sent to the server: it is this machine, or was agreed to.
 
-    def allowUpload(self) -> None:
-        """Remember that radiographs may be sent to this server."""
+        Args:
+            whole: as DICOM files, with the patient's name and ID, and not as pixels alone.
+        """
+        client = self._client
+        return client is not None and (client.is_local or settings.may_upload(client.url, whole))
+
+    def allowUpload(self, whole: bool) -> None:
+        """Remember that radiographs may be sent to this server; `whole`: see `uploadAllowed`."""
         if self._client is not None and not self._client.is_local:
-            settings.allow_upload(self._client.url)
+            settings.allow_upload(self._client.url, whole)
 
     def _onConnected(self, found: tuple[ServerInfo, FeatureForm]) -> None:
         self._client, self._candidate = self._candidate, None
@@ -268,7 +273,8 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
                 (`kl_grade`); what is left out was not read.
             serverUrl: address to connect to; the one that is connected when left out.
             user, password: where the server asks for a login.
-            allowUpload: agree to send the radiograph to a server on another machine.
+            allowUpload: agree to send the radiograph to a server on another machine, as its whole
+                DICOM file where it has one, unless `pixels_only`.
             options: fields of `request.Request`: demographics, laterality, box, num_slices, steps,
                 sampler, guidance, samples, seed, model, pixels_only.
 
@@ -281,11 +287,11 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         if serverUrl is not None or self._client is None:
             self.connectTo(serverUrl or settings.servers()[0], user, password)
             self.wait()
-        if allowUpload:
-            self.allowUpload()
         _client, _info, form = self._connection()
-        grades = form.read((features or {}).items())
-        self.start(xrayNode, Request(features=grades, **options))
+        request = Request(features=form.read((features or {}).items()), **options)
+        if allowUpload:
+            self.allowUpload(sends_file(xrayNode, request.pixels_only))
+        self.start(xrayNode, request)
         return self.wait().volume
 
     def start(
@@ -300,14 +306,15 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         Args:
             xrayNode: the radiograph.
             request: what is asked for.
-            baseline: a volume to subtract from the new one, if they are on the same grid.
+            baseline: a volume to subtract from the new one, if they are on the same grid; it fails
+                with OtherWeights where the server has others than those that made it.
             name: name of the new node; after the radiograph when left out.
 
         Raises:
-            BadRadiograph: the node is none. PermissionNeeded: nobody allowed the upload.
+            BadRadiograph: the node is none. PermissionNeeded: nobody allowed it to be sent.
             Unreachable: no server is connected.
         """
-        client, info = self._checkMaySend()
+        client, info = self._checkMaySend(xrayNode, request)
         self._dropInterrupted()
         self._run(Generation(client, info, xrayNode, request, baseline, name))
 
@@ -369,7 +376,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         Raises:
             XR2MRIClientError: the same as `start`.
         """
-        client, info = self._checkMaySend()
+        client, info = self._checkMaySend(xrayNode, request)
         self._begin(Location(client, info, xrayNode, request), self.finished.emit)
 
     # --- comparing and exporting ----------------------------------------------------------------
@@ -394,8 +401,9 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         Raises:
             FormError: the volume does not tell what it was made from. And the same as `start`.
         """
-        client, _info = self._checkMaySend()
-        self._begin(DicomExport(client, result_of(resultNode)), self.finished.emit)
+        made = result_of(resultNode)
+        client, _info = self._checkMaySend(made.radiograph, made.request)
+        self._begin(DicomExport(client, made), self.finished.emit)
 
     # --- ending ---------------------------------------------------------------------------------
 
@@ -578,11 +586,15 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             raise Unreachable(_("No server is connected."), _("Connect to one first."))
         return self._client, self.info, self.form
 
-    def _checkMaySend(self) -> tuple[XR2MRIClient, ServerInfo]:
+    def _checkMaySend(
+        self, radiograph: slicer.vtkMRMLVolumeNode | None, request: Request
+    ) -> tuple[XR2MRIClient, ServerInfo]:
+        """Whether a radiograph may be sent as a request has it sent."""
         self._checkIdle()
         client, info, _form = self._connection()
-        if not self.uploadAllowed():
-            raise PermissionNeeded(self.url)
+        whole = radiograph is not None and sends_file(radiograph, request.pixels_only)
+        if not self.uploadAllowed(whole):
+            raise PermissionNeeded(self.url, whole)
         return client, info
 
     # --- the scene ------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import qt
 DEFAULT_SERVER = "http://127.0.0.1:8000"
 _GROUP = "XR2MRI"
 _MOST_SERVERS = 8
+_GRANTS = ("UploadsAllowed", "FilesAllowed")  # of pixels, of whole files
 _file = ""  # where settings are, if not in Slicer's own
 
 
@@ -33,13 +34,19 @@ def remember_server(url: str) -> None:
     _write("Servers", [url, *others][:_MOST_SERVERS])
 
 
-def may_upload(url: str) -> bool:
-    """Whether the user has allowed radiographs to be sent to this address."""
-    return url in _read("UploadsAllowed", [])
+def may_upload(url: str, whole: bool) -> bool:
+    """Whether the user has allowed radiographs to be sent to this address.
+
+    Args:
+        url: the address.
+        whole: as DICOM files, with the patient's name; who has allowed that has allowed pixels.
+    """
+    return any(url in _read(name, []) for name in _GRANTS[whole:])
 
 
-def allow_upload(url: str) -> None:
-    _write("UploadsAllowed", sorted({url, *_read("UploadsAllowed", [])}))
+def allow_upload(url: str, whole: bool) -> None:
+    name = _GRANTS[whole]
+    _write(name, sorted({url, *_read(name, [])}))
 
 
 def ca_file() -> str:

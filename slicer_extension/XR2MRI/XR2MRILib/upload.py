@@ -15,7 +15,7 @@ from xr2mri_client.errors import BadRadiograph
 
 from . import nrrd
 from .scene import dicom_source
-from .scene.picture import frame_of, pixels_of, problem
+from .scene.picture import as_filed, frame_of, orientation_of, pixels_of, problem
 
 Upload = Union[Path, Callable[[], bytes]]
 """A file, or what a thread calls for the content of one."""
@@ -25,9 +25,10 @@ def upload_of(node: slicer.vtkMRMLVolumeNode | None, pixels_only: bool = False) 
     """A radiograph as the server takes it.
 
     A radiograph from the DICOM database goes as its file, from which the server takes the patient
-    and study of a DICOM export; everything else, and anything if `pixels_only`, goes as pixels
-    with their spacing and nothing that tells of the patient. The pixels of a large radiograph take
-    a while to be written down: the thread that sends them does it.
+    and study of a DICOM export. What looks otherwise in Slicer by now, everything else, and
+    anything if `pixels_only`, goes as pixels with their spacing and nothing that tells of the
+    patient. The pixels of a large radiograph take a while to be written down: the thread that
+    sends them does it.
 
     Raises:
         BadRadiograph: the node is no radiograph.
@@ -36,50 +37,51 @@ def upload_of(node: slicer.vtkMRMLVolumeNode | None, pixels_only: bool = False) 
     if why_not or node is None:
         raise BadRadiograph(why_not)
     file = dicom_source.file_of(node)
-    if not pixels_only and file is not None and _as_filed(node):
+    if not pixels_only and file is not None and as_filed(node):
         return file
     negative = dicom_source.value(node, dicom_source.PHOTOMETRIC) == "MONOCHROME1"
-    source = file or dicom_source.loose_file_of(node) if negative else None
-    lies = dicom_source.value(node, dicom_source.PATIENT_ORIENTATION) if _as_filed(node) else ""
-    return partial(_encoded, pixels_of(node), frame_of(node).spacing, negative, source, lies)
+    source = source_of(node) if negative else None
+    stored = slicer.util.arrayFromVolume(node)[0] if negative else None
+    spacing, lies = frame_of(node).spacing, orientation_of(node)
+    return partial(_encoded, pixels_of(node), spacing, stored, source, lies)
 
 
-def holds_patient_data(node: slicer.vtkMRMLVolumeNode) -> bool:
-    """Whether a DICOM file would be sent: there is one, and the node still shows its picture."""
-    return dicom_source.file_of(node) is not None and _as_filed(node)
+def source_of(node: slicer.vtkMRMLVolumeNode) -> Path | str | None:
+    """The DICOM file that a node's picture was loaded from; None or empty where it has gone."""
+    return dicom_source.file_of(node) or dicom_source.loose_file_of(node)
 
 
-def _as_filed(node: slicer.vtkMRMLVolumeNode) -> bool:
-    """Whether a node has the size of its DICOM picture: it was not cropped or resampled since."""
-    frame = frame_of(node)
-    size = (dicom_source.value(node, tag) for tag in (dicom_source.ROWS, dicom_source.COLUMNS))
-    return tuple(size) == (str(frame.rows), str(frame.columns))
+def sends_file(node: slicer.vtkMRMLVolumeNode, pixels_only: bool = False) -> bool:
+    """Whether `upload_of` a radiograph is its DICOM file, which tells who the patient is."""
+    return isinstance(upload_of(node, pixels_only), Path)
 
 
 def _encoded(
     picture: NDArray[Any],
     spacing: tuple[float, float],
-    negative: bool,
+    stored: NDArray[Any] | None,
     source: Path | str | None,
-    orientation: str = "",
+    orientation: str,
 ) -> bytes:
     """The file of a picture, in which bone is bright.
 
     Args:
         picture, spacing: see `nrrd.encode`.
-        negative: whether bone is dark in the DICOM file that the picture was loaded from.
-        source: that file; None where it has gone.
+        stored: where bone is dark in the DICOM file that the picture was loaded from, its pixels
+            as they lie in memory, (rows, columns); else None.
+        source: that file; None or empty where it has gone.
         orientation: how the picture lies, see `nrrd.encode`.
     """
     picture = nrrd.common(picture)
-    if negative and _as_stored(picture, source):
+    if stored is not None and as_stored(stored, source):
         picture = (picture.max() - picture) + picture.min()
     return nrrd.encode(picture, spacing, orientation)
 
 
-def _as_stored(picture: NDArray[Any], source: Path | str | None) -> bool:
-    """Whether a picture has the values of its DICOM file. Of Slicer's readers DCMTK turns a
-    MONOCHROME1 picture into a positive and GDCM does not, so that the file is looked at."""
+def as_stored(picture: NDArray[Any], source: Path | str | None) -> bool:
+    """Whether a picture, as it lies in a node's memory, has the values of its DICOM file. Of
+    Slicer's readers DCMTK turns a MONOCHROME1 picture into a positive and GDCM does not, so that
+    the file is looked at."""
     try:
         import pydicom  # Slicer brings it
 

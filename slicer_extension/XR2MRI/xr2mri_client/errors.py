@@ -100,19 +100,38 @@ class LoginFailed(LoginNeeded):
 
 
 class PermissionNeeded(XR2MRIClientError):
-    """The user has not agreed that radiographs are sent to this server."""
+    """The user has not agreed that radiographs are sent to this server.
 
-    def __init__(self, url: str) -> None:
-        message = _("Nothing is sent to {url} before you agree to it.").format(
-            url=one_line(url, 80)
+    Attributes:
+        whole: whether it is about DICOM files, with the patient's name, and not pixels alone.
+    """
+
+    def __init__(self, url: str, whole: bool = False) -> None:
+        self.whole = whole
+        message = (
+            _("No file with the patient's name and ID is sent to {url} before you agree to it.")
+            if whole
+            else _("Nothing is sent to {url} before you agree to it.")
         )
-        super().__init__(message, _("Agree when you are asked, or pass allowUpload=True."))
+        super().__init__(
+            message.format(url=one_line(url, 80)),
+            _("Agree when you are asked, or pass allowUpload=True."),
+        )
 
 
 class JobLost(XR2MRIClientError):
     """The server no longer knows the job, or another user cancelled it."""
 
     remedy = _("Generate again.")
+
+
+class OtherWeights(XR2MRIClientError):
+    """The server generates with other weights than those that a volume was made with."""
+
+    remedy = _("Generate the volume again with the weights of now, and go on from that.")
+
+    def __init__(self) -> None:
+        super().__init__(_("The server has other weights than the volume was made with."))
 
 
 class Busy(XR2MRIClientError):

@@ -43,6 +43,11 @@ class ModelInfo:
         """Whether the server can generate with it."""
         return self.weights is not None
 
+    @property
+    def sha256(self) -> str:
+        """Of its weights; empty where the server does not tell."""
+        return str(_mapping(self.weights).get("sha256") or "")
+
     def limits(self, parameter: str) -> tuple[Any, Any, Any]:
         """Smallest and largest accepted value and default of a parameter; None where not stated."""
         described = self.parameters.get("properties", {}).get(parameter, {})
@@ -163,6 +168,12 @@ class Located:
     box: tuple[int, int, int, int]
     laterality: str
     warnings: tuple[str, ...] = ()
+
+
+def weights_of(record: Mapping[str, Any]) -> str:
+    """SHA-256 of the weights that a volume was made with by its record; empty where that does not
+    tell."""
+    return str(_mapping(record.get("model")).get("sha256") or "")
 
 
 def read_info(url: str, info: Any) -> ServerInfo:

@@ -40,7 +40,7 @@ from .events import (
     Returned,
     Started,
 )
-from .jobs import JobHandle, JobState
+from .jobs import JobHandle, JobState, weights_of
 from .tasks import Task
 from .texts import tr as _
 from .volume import Volume, measure
@@ -132,6 +132,8 @@ class GenerationWorker(Worker):
         partials: whether to fetch volumes while the job runs.
         patience: see `PATIENCE`.
         baseline: a volume to subtract from the new one, if they are on the same grid.
+        weights: SHA-256 of the weights that it is to be made with, before anything is sent; empty
+            for those that the server has.
     """
 
     def __init__(
@@ -145,11 +147,12 @@ class GenerationWorker(Worker):
         partials: bool = True,
         patience: float = PATIENCE,
         baseline: Volume | None = None,
+        weights: str = "",
     ) -> None:
         super().__init__(client, events)
         self._task = (model, radiograph, dict(parameters or {}))
         self._job, self._partials, self._patience = job, partials, patience
-        self._baseline = baseline
+        self._baseline, self._weights = baseline, weights
         self._preview = _Preview()
         self._telling: threading.Thread | None = None
 
@@ -177,7 +180,10 @@ class GenerationWorker(Worker):
     def _work(self) -> Final:
         if self._job is None:
             self._emit(Progress("connecting"))
-            self._emit(Connected(self._client.connect()))
+            info = self._client.connect()
+            self._emit(Connected(info))
+            model = info.models.get(self._task[0])
+            self._check_weights(model.sha256 if model is not None else "")
             started = self._started()
             with self._lock:
                 self._job = started
@@ -193,6 +199,10 @@ class GenerationWorker(Worker):
         if state.state == "cancelled":
             raise errors.JobLost(_("The job was cancelled on the server."))
         return self._fetched(job)
+
+    def _check_weights(self, found: str) -> None:
+        if self._weights and found and found != self._weights:
+            raise errors.OtherWeights
 
     def _started(self) -> JobHandle:
         """The job, asked for a second time if the reply is lost."""
@@ -265,6 +275,7 @@ class GenerationWorker(Worker):
         record = self._insisting(lambda: self._client.record(job))
         for volume in volumes.values():
             check_record(job, volume, record)
+        self._check_weights(weights_of(record))  # they may have changed while it waited
         whole, old = volumes.pop("volume"), self._baseline
         if old is not None and whole.same_grid(old):
             change = np.asfortranarray(whole.array - old.array)

@@ -571,6 +571,14 @@
    <translation>{name} ist kein Grauwertvolumen.</translation>
   </message>
   <message>
+   <source>{name} lies under a transform that is not linear.</source>
+   <translation>{name} liegt unter einer Transformation, die nicht linear ist.</translation>
+  </message>
+  <message>
+   <source>Harden the transform: right-click the volume in the module Data.</source>
+   <translation>Wenden Sie die Transformation fest an (Harden transform): Rechtsklick auf das Volumen im Modul Data.</translation>
+  </message>
+  <message>
    <source>{a} against {b}</source>
    <translation>{a} gegen {b}</translation>
   </message>
@@ -1934,6 +1942,10 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
    <translation>Prüfen Sie Name und Passwort.</translation>
   </message>
   <message>
+   <source>No file with the patient's name and ID is sent to {url} before you agree to it.</source>
+   <translation>Keine Datei mit Name und Kennung des Patienten geht an {url}, bevor Sie zustimmen.</translation>
+  </message>
+  <message>
    <source>Nothing is sent to {url} before you agree to it.</source>
    <translation>Nichts geht an {url}, bevor Sie zustimmen.</translation>
   </message>
@@ -1944,6 +1956,14 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
   <message>
    <source>Generate again.</source>
    <translation>Erzeugen Sie es noch einmal.</translation>
+  </message>
+  <message>
+   <source>Generate the volume again with the weights of now, and go on from that.</source>
+   <translation>Erzeugen Sie das Volumen mit den jetzigen Gewichten neu und gehen Sie von dort weiter.</translation>
+  </message>
+  <message>
+   <source>The server has other weights than the volume was made with.</source>
+   <translation>Der Server hat andere Gewichte als die, mit denen das Volumen erzeugt wurde.</translation>
   </message>
   <message>
    <source>Try again in {n:.0f} s.</source>

@@ -17,7 +17,7 @@ from xr2mri_client.texts import tr as _
 from ..form import FeatureForm
 from ..scene import attributes
 from ..scene.picture import problem
-from ..upload import holds_patient_data
+from ..upload import sends_file
 from .files import ending_of, radiographs_of
 from .forms import Form, forms_of
 
@@ -219,8 +219,7 @@ def of_node(node: slicer.vtkMRMLVolumeNode, form: Form | None = None) -> Item:
             raise BadRadiograph(_("{name} has gone.").format(name=name))
         return [found]
 
-    whole = holds_patient_data(node)
-    return Item(name, load, form, whole, radiograph=node_id, of_scene=True)
+    return Item(name, load, form, sends_file(node), radiograph=node_id, of_scene=True)
 
 
 def _below(hierarchy: Any, parent: int) -> list[int]:

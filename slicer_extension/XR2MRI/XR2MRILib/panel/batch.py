@@ -209,8 +209,8 @@ class BatchSection(Section):
         if self.batch.running:
             self.batch.stop()
             return
-        whole = any(item.whole for item in self.batch.items)
-        if self._generate.permitted(whole):
+        whole = any(item.whole and not item.done for item in self.batch.items)
+        if self._generate.permitted(whole and not self.node.pixelsOnly):
             self._notes = "", "plain"
             self.batch.start()
 
@@ -303,11 +303,11 @@ def _file_name(name: str, taken: list[str]) -> str:
 
 
 def _write_volume(volume: slicer.vtkMRMLScalarVolumeNode, path: Path) -> None:
+    """Write a .nrrd file with the volume's attributes as its keys, so that it says that it is
+    synthetic; Slicer's own export of grey volumes leaves them out."""
     if path.exists():
         raise NotSaved(_("{path} is there already.").format(path=path), _("Choose another folder."))
-    try:
-        written = slicer.util.exportNode(volume, str(path), {})  # its own default remembers
-    except (RuntimeError, ValueError):
-        written = False
-    if written is False or not path.exists():
+    storage = slicer.vtkMRMLNRRDStorageNode()
+    storage.SetFileName(str(path))
+    if not storage.WriteData(volume) or not path.exists():
         raise NotSaved(_("{path} cannot be written.").format(path=path))

@@ -86,8 +86,7 @@ class CompareSection(Section):
         name, grade = selected_data(self.ui.whatIfFeature), selected_data(self.ui.whatIfGrade)
         changes = {name: None if grade == "" else grade}
         volume = self.node.result
-        if self._generate.permitted():
-            self._generate.attempt(lambda: self.logic.whatIf(volume, changes))
+        self._generate.attempt(lambda: self.logic.whatIf(volume, changes))
 
     def _on_compare(self, _checked: bool = False) -> None:
         volume, real, align = self.node.result, self.node.realMri, self.node.alignCentres

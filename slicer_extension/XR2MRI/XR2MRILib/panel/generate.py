@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import qt
 import slicer
 
-from xr2mri_client.errors import InstallFailed, NotOffered, ServerEnded, XR2MRIClientError
+from xr2mri_client.errors import (
+    InstallFailed,
+    NotOffered,
+    PermissionNeeded,
+    ServerEnded,
+    XR2MRIClientError,
+)
 from xr2mri_client.events import Progress
 from xr2mri_client.jobs import JobHandle, ServerInfo
 from xr2mri_client.texts import tr as _
@@ -19,7 +26,6 @@ from ..generation import Result
 from ..logic import XR2MRILogic
 from ..request import Request
 from ..states import State
-from ..upload import holds_patient_data
 from .computer import ComputerSection
 from .features import FeatureSection
 from .options import OptionsSection
@@ -96,18 +102,15 @@ class GenerateSection(Section):
         self._waiting = ""
         super().close()
 
-    def permitted(self, whole: bool | None = None) -> bool:
-        """Whether radiographs may go to the server: asks once for each that is not this machine.
+    def permitted(self, whole: bool) -> bool:
+        """Whether radiographs may go to the server: asks once for each that is not this machine,
+        and again before the first DICOM file goes where pixels alone were agreed to.
 
         Args:
-            whole: whether DICOM files may be among them, where it is not the chosen radiograph.
+            whole: whether DICOM files may be among them.
         """
-        if self.logic.uploadAllowed():
+        if self.logic.uploadAllowed(whole):
             return True
-        node = self._radiograph.radiograph
-        if whole is None:
-            whole = node is not None and holds_patient_data(node)
-        whole = whole and not self.node.pixelsOnly
         what = (
             _("The radiograph and its DICOM header, with the patient's name and ID,")
             if whole
@@ -120,15 +123,18 @@ class GenerateSection(Section):
             textFormat=qt.Qt.PlainText,
         )
         if agreed:
-            self.logic.allowUpload()
+            self.logic.allowUpload(whole)
         return agreed
 
-    def attempt(self, action) -> bool:
-        """Start something, or say why not; whether it was started."""
+    def attempt(self, action: Callable[[], None]) -> bool:
+        """Start something, once the user has agreed to what it sends, or say why not; whether it
+        was started."""
         try:
             tell(self.ui.messageLabel, "")
             action()
             return True
+        except PermissionNeeded as error:
+            return self.permitted(error.whole) and self.attempt(action)
         except XR2MRIClientError as error:
             tell(self.ui.messageLabel, str(error), "bad")
             return False
@@ -164,8 +170,6 @@ class GenerateSection(Section):
             return
         if self.logic.info is None:
             self._waiting = radiograph.GetID() if self._computer.start() else ""
-            return
-        if not self.permitted():
             return
         request = self.request()
         if self.attempt(lambda: self.logic.start(radiograph, request)):

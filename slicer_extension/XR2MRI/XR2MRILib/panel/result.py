@@ -150,7 +150,7 @@ class ResultSection(Section):
 
     def _on_export(self, _checked: bool = False) -> None:
         chosen = self.node.result
-        if chosen is not None and self._generate.permitted():
+        if chosen is not None:
             self._generate.attempt(lambda: self.logic.exportDicom(chosen))
 
     def _on_report(self, _checked: bool = False) -> None:

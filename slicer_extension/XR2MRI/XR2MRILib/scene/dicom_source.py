@@ -13,6 +13,8 @@ from . import attributes
 IMAGE_LATERALITY, LATERALITY = "0020,0062", "0020,0060"
 ROWS, COLUMNS = "0028,0010", "0028,0011"
 PHOTOMETRIC = "0028,0004"
+IMAGE_ORIENTATION = "0020,0037"
+IMAGE_TYPE, MANUFACTURER = "0008,0008", "0008,0070"
 MODALITY, PATIENT_ORIENTATION = "0008,0060", "0020,0020"
 PATIENT_AGE, PATIENT_SEX = "0010,1010", "0010,0040"
 
@@ -25,6 +27,8 @@ _ASKED = {
     MODALITY: "Modality",
     PATIENT_AGE: "PatientAge",
     PATIENT_SEX: "PatientSex",
+    IMAGE_TYPE: "ImageType",
+    MANUFACTURER: "Manufacturer",
 }
 """Without the orientation: how Slicer turns a picture that it reads as a mere file is not known."""
 _NO_DICOM = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd", ".png", ".jpg", ".jpeg", ".tif",
@@ -83,9 +87,23 @@ def demographics(node: slicer.vtkMRMLNode) -> dict[str, str]:
     return from_tags(value(node, PATIENT_AGE), value(node, PATIENT_SEX))
 
 
+def is_generated(node: slicer.vtkMRMLNode) -> bool:
+    """Whether the DICOM files of a node, one or more, are a volume that a server has generated."""
+    uids, database = _instances(node), _database()
+    if uids and database:
+        kind, maker = (database.instanceValue(uids[0], tag) for tag in (IMAGE_TYPE, MANUFACTURER))
+    else:
+        kind, maker = (value(node, tag) for tag in (IMAGE_TYPE, MANUFACTURER))
+    return "SYNTHETIC" in (kind or "") and (maker or "").strip() == "XR2MRI"
+
+
 def _instance(node: slicer.vtkMRMLNode) -> str:
-    uids = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
+    uids = _instances(node)
     return uids[0] if len(uids) == 1 else ""
+
+
+def _instances(node: slicer.vtkMRMLNode) -> list[str]:
+    return (node.GetAttribute("DICOM.instanceUIDs") or "").split()
 
 
 def _database():

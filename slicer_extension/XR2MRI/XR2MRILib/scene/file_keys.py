@@ -1,13 +1,18 @@
-"""What the header of a .nrrd file tells of a radiograph, as attributes of its node.
+"""What the header of a file tells of a radiograph or a generated volume, as attributes of its node.
 
-Keys of the header (`XR2MRI.Laterality:=R`) bring the side and the features along with a picture.
-Slicer makes attributes of them for RGB pictures only; for grey ones this does, as soon as the node
-knows its file, whoever loads it: Sample Data, a script, or a file that is dropped onto Slicer.
+Keys of a .nrrd file (`XR2MRI.Laterality:=R`) bring the side and the features along with a picture,
+and that a volume is synthetic, which files of the server and the command line tell by their
+description and DICOM series by their tags. Slicer makes attributes of keys for RGB pictures only;
+for grey ones this does, as soon as the node knows its file, whoever loads it: Sample Data, a
+script, the DICOM browser, or a file that is dropped onto Slicer.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,11 +20,14 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from . import attributes
+from . import attributes, dicom_source
 
-_KEYS = (attributes.LATERALITY, attributes.FEATURES)
-_ENDINGS = (".nrrd", ".nhdr")
+_KEYS = (attributes.LATERALITY, attributes.FEATURES, attributes.SYNTHETIC)
 _LONGEST_HEADER = 1 << 16
+_DESCRIPTION = slice(148, 228)
+"""Of a NIfTI file."""
+_SYNTHETIC = re.compile("XR2MRI .*synthetic, not for diagnosis")
+"""How the server and the command line describe a volume that they have generated."""
 _ROLE = "XR2MRIFileKeys"
 
 
@@ -32,23 +40,40 @@ def start() -> None:
 
 
 def read(path: Path) -> dict[str, str]:
-    """The keys of this module in the header of a file; empty where there are none."""
-    if path.suffix.lower() not in _ENDINGS:
-        return {}
+    """The keys of this module in the header of a file, with that of being synthetic where its
+    description says so; empty where there are none."""
     try:
-        with path.open("rb") as file:
-            start = file.read(_LONGEST_HEADER)
-    except OSError:
+        keys = _keys_of(path)
+    except (OSError, EOFError, zlib.error):
         return {}
+    found = {key: value for key, value in keys.items() if key in _KEYS and _valid(key, value)}
+    if _SYNTHETIC.match(keys.get("description", "")):
+        found[attributes.SYNTHETIC] = "1"
+    return found
+
+
+def _keys_of(path: Path) -> dict[str, str]:
+    """All keys of a .nrrd file; of a NIfTI file its description."""
+    name = path.name.lower()
+    if name.endswith((".nii", ".nii.gz")):
+        with gzip.open(path) if name.endswith(".gz") else path.open("rb") as file:
+            words = file.read(_DESCRIPTION.stop)[_DESCRIPTION]
+        return {"description": words.partition(b"\0")[0].decode("ascii", "replace")}
+    if not name.endswith((".nrrd", ".nhdr")):
+        return {}
+    with path.open("rb") as file:
+        start = file.read(_LONGEST_HEADER)
     header = start.replace(b"\r\n", b"\n").partition(b"\n\n")[0].decode("utf-8", "replace")
     if not header.startswith("NRRD"):
         return {}
     pairs = (line.partition(":=") for line in header.split("\n"))
-    return {key: value for key, _between, value in pairs if key in _KEYS and _valid(key, value)}
+    return {key: value for key, between, value in pairs if between}
 
 
 def take(node: slicer.vtkMRMLVolumeNode) -> None:
     """Give a node the keys of its file, those that it has not got yet."""
+    if dicom_source.is_generated(node):
+        node.SetAttribute(attributes.SYNTHETIC, "1")
     storage = node.GetStorageNode()
     path = storage.GetFileName() if storage is not None else None
     for key, value in (read(Path(path)) if path else {}).items():
@@ -57,6 +82,8 @@ def take(node: slicer.vtkMRMLVolumeNode) -> None:
 
 
 def _valid(key: str, value: str) -> bool:
+    if key == attributes.SYNTHETIC:
+        return value == "1"
     if key == attributes.LATERALITY:
         return value in ("R", "L")
     with suppress(ValueError, RecursionError):
@@ -66,7 +93,7 @@ def _valid(key: str, value: str) -> bool:
 
 class _Watch(VTKObservationMixin):
     """Takes the keys of every volume whose file is known only after it has entered the scene, as
-    that of all that is read is; a scene brings the attributes itself."""
+    that of all that is read is; a scene brings the attributes itself, as does what is generated."""
 
     def __init__(self) -> None:
         VTKObservationMixin.__init__(self)
@@ -75,18 +102,23 @@ class _Watch(VTKObservationMixin):
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _on_added(self, _scene, _event, node: slicer.vtkMRMLNode) -> None:
-        if node.IsA("vtkMRMLScalarVolumeNode") and node.GetStorageNode() is None:
+        volume = node.IsA("vtkMRMLScalarVolumeNode") and not attributes.is_synthetic(node)
+        if volume and node.GetStorageNode() is None:
             _take_once(node)
 
 
 def _take_once(node: slicer.vtkMRMLNode) -> None:
-    """Take the keys when the node gets its file. Nothing here holds the node: volumes come and
-    go without ever having a file, and their memory must go with them."""
+    """Take the keys when the node gets its file, or its instances of the DICOM database: one of
+    Slicer's DICOM readers makes no storage node. Nothing here holds the node: volumes come and go
+    without ever having a file, and their memory must go with them."""
     tags: list[int] = []
 
-    def referenced(caller: slicer.vtkMRMLVolumeNode, _event: str) -> None:
-        if caller.GetStorageNode() is not None and tags:  # asking may tell once more
-            caller.RemoveObserver(tags.pop())
+    def told(caller: slicer.vtkMRMLVolumeNode, _event: str) -> None:
+        known = caller.GetStorageNode() is not None or caller.GetAttribute("DICOM.instanceUIDs")
+        if known and tags:  # asking may tell once more
+            while tags:
+                caller.RemoveObserver(tags.pop())
             take(caller)
 
-    tags.append(node.AddObserver(node.ReferenceAddedEvent, referenced))
+    for event in (node.ReferenceAddedEvent, vtk.vtkCommand.ModifiedEvent):
+        tags.append(node.AddObserver(event, told))

@@ -19,6 +19,11 @@ from .attributes import is_synthetic
 
 _COLOUR = (1.0, 0.55, 0.1)
 _ROLE = "XR2MRINotice"
+_WATCHED = (
+    "vtkMRMLSliceCompositeNode",
+    "vtkMRMLSliceNode",
+    "vtkMRMLVolumeRenderingDisplayNode",
+)
 
 
 def start() -> SyntheticNotice | None:
@@ -39,6 +44,7 @@ class SyntheticNotice(VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self._actors: dict[str, vtk.vtkTextActor] = {}
         self._renderers: dict[str, vtk.vtkRenderer] = {}
+        self._in_space: list[Any] = []  # slices that 3-D views showed at the last look
         scene = slicer.mrmlScene
         for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent):
             self.addObserver(scene, event, self._on_node)
@@ -64,20 +70,27 @@ class SyntheticNotice(VTKObservationMixin):
             widget = manager.sliceWidget(name)
             if widget is not None:
                 shown = _shows_synthetic(widget.sliceLogic().GetSliceCompositeNode())
-                self._set(f"slice {name}", widget.sliceView(), shown)
+                self._set(name, widget.sliceView(), shown)
         rendered = [node for node in _renderings() if is_synthetic(node.GetDisplayableNode())]
+        self._in_space = _in_space()
+        composites = {node.GetLayoutName(): node for node in _composites()}
+        slices = [
+            node
+            for node in self._in_space
+            if _shows_synthetic(composites.get(node.GetLayoutName()))
+        ]
         for index in range(manager.threeDViewCount):
             view = manager.threeDWidget(index).threeDView()
             view_node = view.mrmlViewNode()
+            view_id = view_node.GetID()
             shown = any(
-                node.GetVisibility() and node.IsDisplayableInView(view_node.GetID())
-                for node in rendered
-            )
-            self._set(f"solid {view_node.GetID()}", view, shown)
+                node.GetVisibility() and node.IsDisplayableInView(view_id) for node in rendered
+            ) or any(node.IsDisplayableInThreeDView(view_id) for node in slices)
+            self._set(view_id, view, shown)
 
     def shown_in(self, name: str) -> bool:
-        """Whether the notice is on in a slice view, e.g. `Red`."""
-        actor = self._actors.get(f"slice {name}")
+        """Whether the notice is on in a slice view, e.g. `Red`, or in the 3-D view of a node."""
+        actor = self._actors.get(name)
         return actor is not None and bool(actor.GetVisibility())
 
     def _set(self, name: str, view, shown: bool) -> None:
@@ -96,16 +109,22 @@ class SyntheticNotice(VTKObservationMixin):
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _on_node(self, _scene, _event, node) -> None:
-        if node.IsA("vtkMRMLSliceCompositeNode") or node.IsA("vtkMRMLVolumeRenderingDisplayNode"):
+        if any(map(node.IsA, _WATCHED)):
             self._watch(node)
             self.update()
 
     def _watch(self, node) -> None:
-        if not self.hasObserver(node, vtk.vtkCommand.ModifiedEvent, self._on_change):
-            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._on_change)
+        changed = self._on_slice if node.IsA("vtkMRMLSliceNode") else self._on_change
+        if not self.hasObserver(node, vtk.vtkCommand.ModifiedEvent, changed):
+            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, changed)
 
     def _on_change(self, *_arguments) -> None:
         self.update()
+
+    def _on_slice(self, *_arguments) -> None:
+        """It changes with each turn of the mouse's wheel, which changes nothing here."""
+        if _in_space() != self._in_space:
+            self.update()
 
 
 def _shows_synthetic(composite: slicer.vtkMRMLSliceCompositeNode | None) -> bool:
@@ -116,7 +135,17 @@ def _shows_synthetic(composite: slicer.vtkMRMLSliceCompositeNode | None) -> bool
 
 
 def _watched() -> list[Any]:
-    return slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode") + _renderings()
+    return [node for kind in _WATCHED for node in slicer.util.getNodesByClass(kind)]
+
+
+def _composites() -> list[Any]:
+    return slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+
+
+def _in_space() -> list[Any]:
+    """The nodes of the slices that are shown in 3-D views."""
+    nodes = slicer.util.getNodesByClass("vtkMRMLSliceNode")
+    return [node for node in nodes if node.GetSliceVisible()]
 
 
 def _renderings() -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,13 @@ from xr2mri_client.texts import tr as _
 
 from ..modalities import is_radiograph
 from . import attributes, dicom_source
+
+_Lie = tuple[tuple[int, int], tuple[bool, bool]]
+"""Of the axes of a picture the one along which its columns follow each other, and that of its rows;
+and whether each runs against the display, which has the patient's right on the left and the head,
+or what is anterior, above."""
+_UPRIGHT: _Lie = ((0, 1), (False, False))
+"""As pictures lie that have no place in space, which is ITK's identity."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +80,7 @@ def frame_of(node: slicer.vtkMRMLVolumeNode) -> Frame:
 
 def pixels_of(node: slicer.vtkMRMLVolumeNode) -> NDArray[Any]:
     """The picture, (rows, columns) or (rows, columns, 3 or 4): a view of the node's memory."""
-    frame, axes, flips = _layout_of(node)
+    frame, (axes, flips) = _layout_of(node)
     array = slicer.util.arrayFromVolume(node)  # (k, j, i), colours last
     array = np.moveaxis(array, (2 - axes[1], 2 - axes[0]), (0, 1))
     array = array.reshape(frame.rows, frame.columns, -1)
@@ -80,24 +88,42 @@ def pixels_of(node: slicer.vtkMRMLVolumeNode) -> NDArray[Any]:
     return picture[..., 0] if picture.shape[-1] == 1 else picture
 
 
-def _layout_of(
-    node: slicer.vtkMRMLVolumeNode,
-) -> tuple[Frame, tuple[int, int], tuple[bool, bool]]:
-    """The frame, the (column, row) axes of IJK, and whether each runs against the display.
+def as_filed(node: slicer.vtkMRMLVolumeNode) -> bool:
+    """Whether a node shows the picture of its DICOM file as readers show that: it was not cropped,
+    resampled, mirrored or turned since."""
+    columns, rows, _one = node.GetImageData().GetDimensions()
+    size = (dicom_source.value(node, tag) for tag in (dicom_source.ROWS, dicom_source.COLUMNS))
+    return tuple(size) == (str(rows), str(columns)) and _lie(_shown(node)[:, :2]) == _filed(node)
 
-    A picture in the plane of its file (k singleton) is taken in the order of the file, which is
-    that of display. A coronal slice of a volume is turned so that the head is up and the
-    patient's right is on the left, as the server does with such files.
+
+def orientation_of(node: slicer.vtkMRMLVolumeNode) -> str:
+    """DICOM's Patient Orientation of the pixels of a node; empty where it is unknown, and where
+    they have been turned, or lie, upright."""
+    if not as_filed(node):
+        return ""
+    stated = dicom_source.value(node, dicom_source.PATIENT_ORIENTATION)
+    if stated or _filed(node) == _UPRIGHT:
+        return stated
+    axes, (mirrored, upended) = _filed(node)
+    letters = "LR"[mirrored], "FH"[upended]
+    return "\\".join(letters if axes == (0, 1) else letters[::-1])
+
+
+def _layout_of(node: slicer.vtkMRMLVolumeNode) -> tuple[Frame, _Lie]:
+    """The frame, and how the picture lies in the voxels.
+
+    A picture is turned as views show it, and as the server turns such files. In the order of the
+    voxels stay those of DICOM files, which the server turns itself, and those of a positive
+    diagonal at the origin, as scripts write it, who state nothing by it.
     """
     to_ras = ijk_to_ras(node)
     dimensions = node.GetImageData().GetDimensions()
     across = next(axis for axis in (2, 1, 0) if dimensions[axis] == 1)
-    first, second = (axis for axis in range(3) if axis != across)
-    axes, flips = (first, second), (False, False)
-    if across != 2:
-        if abs(to_ras[2, first]) > abs(to_ras[2, second]) * _steps(to_ras, first, second):
-            axes = (second, first)
-        flips = (bool(to_ras[0, axes[0]] > 0), bool(to_ras[2, axes[1]] > 0))
+    plane = [axis for axis in range(3) if axis != across]
+    order, flips = _lie(_shown(node)[:, plane])
+    if across == 2 and (order, flips) != _UPRIGHT and (_is_silent(node) or as_filed(node)):
+        order, flips = _UPRIGHT
+    axes = plane[order[0]], plane[order[1]]
     matrix = np.eye(4)
     corner = to_ras[:3, 3].copy()
     for position, (axis, flipped) in enumerate(zip(axes, flips)):
@@ -106,12 +132,46 @@ def _layout_of(
         matrix[:3, position] = -step if flipped else step
     normal = np.cross(matrix[:3, 0], matrix[:3, 1])
     matrix[:3, 2], matrix[:3, 3] = normal / np.linalg.norm(normal), corner
-    return Frame(dimensions[axes[1]], dimensions[axes[0]], matrix), axes, flips
+    return Frame(dimensions[axes[1]], dimensions[axes[0]], matrix), (axes, flips)
 
 
-def _steps(to_ras: NDArray[np.float64], first: int, second: int) -> float:
-    """Ratio of the voxel's sides, so that directions are compared and not lengths."""
-    return float(np.linalg.norm(to_ras[:3, first]) / np.linalg.norm(to_ras[:3, second]))
+def _lie(steps: NDArray[np.float64]) -> _Lie:
+    """How a picture lies whose two axes run towards parts of the patient.
+
+    Args:
+        steps: (3, 2), a step along each axis in RAS, of any length.
+    """
+    cosines = steps / np.linalg.norm(steps, axis=0)
+    sizes = np.abs(cosines)
+    nearest = max(permutations(range(3), 2), key=lambda pair: sizes[pair[0], 0] + sizes[pair[1], 1])
+    axes = (1, 0) if nearest[0] > nearest[1] else (0, 1)  # the later one of R, A and S is upward
+    column, row = (bool(cosines[nearest[axis], axis] > 0) for axis in axes)
+    return axes, (column, row)
+
+
+def _filed(node: slicer.vtkMRMLVolumeNode) -> _Lie:
+    """How the picture lies in the DICOM file of a node; as it is stored where that tells nothing,
+    as with most radiographs."""
+    text = dicom_source.value(node, dicom_source.IMAGE_ORIENTATION)
+    try:
+        cosines = np.array(text.split("\\"), float).reshape(2, 3)
+    except ValueError:
+        return _UPRIGHT
+    return _lie((cosines * np.array((-1.0, -1.0, 1.0))).T)
+
+
+def _is_silent(node: slicer.vtkMRMLVolumeNode) -> bool:
+    """Whether nobody has said where a picture lies: its voxels are at the positive diagonal."""
+    to_ras = ijk_to_ras(node)
+    alone = node.GetParentTransformNode() is None
+    return alone and np.array_equal(to_ras, np.diag(np.abs(np.diag(to_ras))))
+
+
+def _shown(node: slicer.vtkMRMLVolumeNode) -> NDArray[np.float64]:
+    """(3, 3), steps along the axes of the voxels as views show them, in RAS; those of the node
+    where no matrix tells it, since the transform is not linear."""
+    to_world = ijk_to_world(node)
+    return (ijk_to_ras(node) if to_world is None else to_world)[:3, :3]
 
 
 def ijk_to_ras(node: slicer.vtkMRMLVolumeNode) -> NDArray[np.float64]:
@@ -119,3 +179,16 @@ def ijk_to_ras(node: slicer.vtkMRMLVolumeNode) -> NDArray[np.float64]:
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
     return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def ijk_to_world(node: slicer.vtkMRMLVolumeNode) -> NDArray[np.float64] | None:
+    """(4, 4), voxels of a volume node to the RAS mm in which views show it; None where a transform
+    that is not linear lies between."""
+    parent = node.GetParentTransformNode()
+    if parent is None:
+        return ijk_to_ras(node)
+    if not parent.IsTransformToWorldLinear():
+        return None
+    matrix = vtk.vtkMatrix4x4()
+    parent.GetMatrixTransformToWorld(matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix) @ ijk_to_ras(node)
