@@ -39,9 +39,14 @@ def upload_of(node: slicer.vtkMRMLVolumeNode | None, pixels_only: bool = False) 
     if not pixels_only and file is not None and _as_filed(node):
         return file
     negative = dicom_source.value(node, dicom_source.PHOTOMETRIC) == "MONOCHROME1"
-    source = file or dicom_source.loose_file_of(node) if negative else None
+    source = source_of(node) if negative else None
     lies = dicom_source.value(node, dicom_source.PATIENT_ORIENTATION) if _as_filed(node) else ""
     return partial(_encoded, pixels_of(node), frame_of(node).spacing, negative, source, lies)
+
+
+def source_of(node: slicer.vtkMRMLVolumeNode) -> Path | str | None:
+    """The DICOM file that a node's picture was loaded from; None or empty where it has gone."""
+    return dicom_source.file_of(node) or dicom_source.loose_file_of(node)
 
 
 def holds_patient_data(node: slicer.vtkMRMLVolumeNode) -> bool:
@@ -72,12 +77,12 @@ def _encoded(
         orientation: how the picture lies, see `nrrd.encode`.
     """
     picture = nrrd.common(picture)
-    if negative and _as_stored(picture, source):
+    if negative and as_stored(picture, source):
         picture = (picture.max() - picture) + picture.min()
     return nrrd.encode(picture, spacing, orientation)
 
 
-def _as_stored(picture: NDArray[Any], source: Path | str | None) -> bool:
+def as_stored(picture: NDArray[Any], source: Path | str | None) -> bool:
     """Whether a picture has the values of its DICOM file. Of Slicer's readers DCMTK turns a
     MONOCHROME1 picture into a positive and GDCM does not, so that the file is looked at."""
     try:

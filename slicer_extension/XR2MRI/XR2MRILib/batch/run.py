@@ -27,6 +27,7 @@ from xr2mri_client.texts import tr as _
 from ..generation import Result
 from ..logic import XR2MRILogic
 from ..request import Request
+from ..scene import known
 from ..scene.picture import problem
 from ..signals import Signal
 from ..states import State
@@ -153,6 +154,7 @@ class Batch:
         fitting = [node for node in nodes if not problem(node)]
         if not fitting:
             raise BadRadiograph(problem(nodes[0]))
+        known.keep_tags(fitting[0])
         item.radiograph = fitting[0].GetID()
         place = self.items.index(item) + 1
         self.items[place:place] = [of_node(node, item.form) for node in fitting[1:]]

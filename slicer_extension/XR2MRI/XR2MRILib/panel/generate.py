@@ -170,7 +170,6 @@ class GenerateSection(Section):
         request = self.request()
         if self.attempt(lambda: self.logic.start(radiograph, request)):
             self._options.remember()
-            self._radiograph.remember_form(request.features, self.node.demographics)
 
     def _on_connected(self, _info: ServerInfo) -> None:
         """Go on with what waited for the server, once the form is there."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -20,7 +19,7 @@ from ..batch.items import is_radiograph
 from ..location import Found
 from ..logic import XR2MRILogic
 from ..request import Request
-from ..scene import attributes, crop, dicom_source, layout
+from ..scene import attributes, crop, dicom_source, known, layout
 from ..scene.picture import frame_of, problem
 from ..states import State
 from .section import Section, select_data, selected_data, tell
@@ -73,6 +72,7 @@ class RadiographSection(Section, VTKObservationMixin):
     def update(self) -> None:
         if not self.bound:
             return
+        self._remember()
         self._prepare()
         radiograph, chosen = self.radiograph, self.node.radiograph
         why_not = problem(chosen) if chosen is not None else ""
@@ -141,25 +141,34 @@ class RadiographSection(Section, VTKObservationMixin):
         if len(found) == 1:
             self.node.radiograph = found[0]
 
+    def _remember(self) -> None:
+        """Write the form and the side on the radiograph that they are of, as soon as they change:
+        nothing that happens to the panel can lose them then."""
+        shown = self.node.preparedFor
+        if shown is not None:
+            node = self.node
+            known.remember(shown, node.features, node.demographics, node.laterality)
+
     def _prepare(self) -> None:
-        """Forget what was shown of the radiograph before."""
+        """Show what is known of a radiograph that was just chosen, and nothing of the one before.
+        What was filled in before there was any is taken to be of the first."""
         chosen = self.node.radiograph
-        chosen_id = chosen.GetID() if chosen is not None else ""
-        if chosen_id in ("", self.node.preparedFor):
+        if chosen is None or chosen is self.node.preparedFor:
             return
-        first = not self.node.preparedFor
-        self.node.preparedFor = chosen_id
-        self.node.laterality = "auto"
+        known.keep_tags(chosen)
+        features, demographics = known.features(chosen), known.demographics(chosen)
+        side, first = known.chosen_side(chosen), not self.node.prepared
+        with slicer.util.NodeModify(self.node.parameterNode):  # `_remember` must not see half of it
+            self.node.preparedFor, self.node.prepared = chosen, True
+            if side or not first:
+                self.node.laterality = side or "auto"
+            if features or not first:
+                self.node.features = features
+            if demographics or not first:
+                self.node.demographics = demographics
         self._remove_roi()
         self._let_go_of_result(chosen)
         tell(self.ui.radiographNote, "")
-        known = attributes.read_json(chosen, attributes.FEATURES)
-        if known or not first:
-            self.node.features = known
-        demographics = attributes.read_json(chosen, attributes.DEMOGRAPHICS)
-        demographics = demographics or dicom_source.demographics(chosen)
-        if demographics or not first:
-            self.node.demographics = demographics
         if not problem(chosen):
             if settings.own_layout() and not self._opening:
                 self._turns.add(layout.show)
@@ -316,12 +325,6 @@ class RadiographSection(Section, VTKObservationMixin):
     def _on_sample(self, index: int) -> None:
         if self.bound:
             self.node.radiograph = sample_data.load(sample_data.SAMPLES[index])
-
-    def remember_form(self, features: Mapping[str, int], demographics: Mapping[str, str]) -> None:
-        """Write the form on the radiograph, to be found again when it is chosen again."""
-        chosen = self.node.radiograph
-        attributes.keep(chosen, attributes.FEATURES, json.dumps(dict(features)))
-        attributes.keep(chosen, attributes.DEMOGRAPHICS, json.dumps(dict(demographics)))
 
 
 def _written(box: crop.Box) -> str:

@@ -1,4 +1,4 @@
-"""What Slicer's DICOM database knows of a node that was loaded from it."""
+"""What DICOM tells of a node: by Slicer's database, by what was kept of that, by a loose file."""
 
 from __future__ import annotations
 
@@ -38,14 +38,23 @@ def file_of(node: slicer.vtkMRMLNode) -> Path | None:
     return Path(path) if path and Path(path).is_file() else None
 
 
-def value(node: slicer.vtkMRMLNode, tag: str) -> str:
-    """A DICOM element such as `0020,0062`, of the database, else of the file that the node was read
-    from without it; empty where there is none."""
+def value(node: slicer.vtkMRMLVolumeNode, tag: str) -> str:
+    """A DICOM element such as `0020,0062`: of the database, else as it was kept on the node, else
+    of the file that the node was read from without a database; empty where there is none."""
     uid, database = _instance(node), _database()
-    if uid and database:
+    if uid and database and database.fileForInstance(uid):
         return str(database.instanceValue(uid, tag) or "").strip()
+    kept = attributes.read_json(node, attributes.TAGS)
+    if kept:
+        return str(kept.get(tag, ""))
     path = loose_file_of(node)
     return _header(path).get(tag, "") if path else ""
+
+
+def tags(node: slicer.vtkMRMLVolumeNode) -> dict[str, str]:
+    """The elements that count, those of them that have a value."""
+    found = {tag: value(node, tag) for tag in (*_ASKED, PATIENT_ORIENTATION)}
+    return {tag: text for tag, text in found.items() if text}
 
 
 def loose_file_of(node: slicer.vtkMRMLNode) -> str:
@@ -69,7 +78,7 @@ def _header(path: str) -> dict[str, str]:
     return {tag: str(value).strip() for tag, value in found.items() if value is not None}
 
 
-def laterality(node: slicer.vtkMRMLNode) -> str:
+def laterality(node: slicer.vtkMRMLVolumeNode) -> str:
     """`R` or `L` by what is written on the node, by the DICOM tags of the image, then by those of
     its series; empty where nothing tells."""
     stated = node.GetAttribute(attributes.LATERALITY) or ""
@@ -78,7 +87,7 @@ def laterality(node: slicer.vtkMRMLNode) -> str:
     return next((side for side in sides if side in ("R", "L")), "")
 
 
-def demographics(node: slicer.vtkMRMLNode) -> dict[str, str]:
+def demographics(node: slicer.vtkMRMLVolumeNode) -> dict[str, str]:
     """Age and sex by the DICOM tags, those of them that are there."""
     return from_tags(value(node, PATIENT_AGE), value(node, PATIENT_SEX))
 
