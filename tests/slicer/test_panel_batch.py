@@ -153,6 +153,26 @@ def test_what_would_befall_all_ends_the_batch(mocked, folder):
     assert user.logic.asked[0][0] == "start"
 
 
+def test_a_batch_that_waits_does_not_go_on_in_the_next_scene(mocked, folder, monkeypatch):
+    import qt
+
+    from xr2mri_client.errors import Busy
+    from XR2MRILib.batch import run
+
+    monkeypatch.setattr(run, "_LEAST_WAIT_S", 0.05)
+    user, fired = mocked, []
+    user.logic.connect(info())
+    take(user, folder)
+    user.logic.refuses = Busy("The line is full.", retry_after=0.05)
+    user.ui.batchStartButton.click()
+    assert user.ui.batchStartButton.text == "Stop"
+    user.slicer.mrmlScene.Clear(0)
+    assert set(states(user)) == {"waiting"} and user.ui.batchStartButton.text == "Generate all"
+    qt.QTimer.singleShot(300, lambda: fired.append(True))
+    user.until(lambda: fired, "longer than the batch would have waited", 20)
+    assert user.logic.asked == [] and user.slicer.util.getNodesByClass("vtkMRMLVolumeNode") == []
+
+
 @pytest.mark.parametrize("what", ["empty", "absent selection"])
 def test_what_cannot_be_taken_is_told(user, tmp_path, what):
     user.rehearse()
