@@ -36,6 +36,7 @@ class _Parameters(WrappedNode):
         cropRoi: the box around the knee, once the user has seen it.
         cropProposal: the box as it was proposed, `top left bottom right`; what differs from it
             was moved by the user and is sent.
+        cropFound: whether it is the server that proposed it; else it is the middle of the picture.
         features: grades by name.
         demographics: what is given of the patient, by name, as text.
         kind, numSlices, steps, sampler, guidance, newSeed, seed, samples: see `request.Request`; 0
@@ -53,6 +54,7 @@ class _Parameters(WrappedNode):
     laterality: str = "auto"
     cropRoi: vtkMRMLDisplayableNode  # an ROI: its class may not be there yet when this is read
     cropProposal: str = ""
+    cropFound: bool = False
     features: Dict[str, int]
     demographics: Dict[str, str]
     kind: str = "sample"
