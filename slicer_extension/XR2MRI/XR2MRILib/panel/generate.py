@@ -17,6 +17,7 @@ from ..compare import Compared
 from ..dicom_export import Exported
 from ..generation import Result
 from ..logic import XR2MRILogic
+from ..parameters import XR2MRIParameterNode
 from ..request import Request
 from ..states import State
 from ..upload import holds_patient_data
@@ -80,6 +81,11 @@ class GenerateSection(Section):
         self.listen(logic.failed, self._on_failed)
         self.listen(logic.cancelled, self._on_cancelled)
         tell(ui.messageLabel, "")
+
+    def bind(self, node: XR2MRIParameterNode | None) -> None:
+        super().bind(node)
+        if node is None:
+            self._waiting = ""  # the next scene gives the id of this radiograph to another
 
     def update(self) -> None:
         idle = self.logic.state is State.IDLE
