@@ -42,11 +42,10 @@ def value(node: slicer.vtkMRMLVolumeNode, tag: str) -> str:
     """A DICOM element such as `0020,0062`: of the database, else as it was kept on the node, else
     of the file that the node was read from without a database; empty where there is none."""
     uid, database = _instance(node), _database()
-    if uid and database and database.fileForInstance(uid):
-        return str(database.instanceValue(uid, tag) or "").strip()
-    kept = attributes.read_json(node, attributes.TAGS)
-    if kept:
-        return str(kept.get(tag, ""))
+    found = str(database.instanceValue(uid, tag) or "").strip() if uid and database else ""
+    kept = {} if found else attributes.read_json(node, attributes.TAGS)
+    if found or kept:
+        return found or str(kept.get(tag, ""))
     path = loose_file_of(node)
     return _header(path).get(tag, "") if path else ""
 

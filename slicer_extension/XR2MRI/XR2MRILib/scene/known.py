@@ -14,7 +14,7 @@ import slicer
 
 from ..upload import as_stored, source_of
 from . import attributes, dicom_source
-from .picture import pixels_of, problem
+from .picture import problem
 
 
 def features(node: slicer.vtkMRMLVolumeNode) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def keep_tags(node: slicer.vtkMRMLVolumeNode) -> None:
         return
     tags = dicom_source.tags(node)
     negative = tags.get(dicom_source.PHOTOMETRIC) == "MONOCHROME1" and not problem(node)
-    if negative and not as_stored(pixels_of(node), source_of(node)):
+    if negative and not as_stored(slicer.util.arrayFromVolume(node)[0], source_of(node)):
         tags[dicom_source.PHOTOMETRIC] = "MONOCHROME2"  # without its file nobody could tell
     if tags:
         attributes.keep(node, attributes.TAGS, json.dumps(tags))
