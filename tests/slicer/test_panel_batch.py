@@ -160,6 +160,26 @@ def test_what_would_befall_all_ends_the_batch(mocked, folder):
     assert user.logic.asked[0][0] == "start"
 
 
+def test_a_batch_that_waits_does_not_go_on_in_the_next_scene(mocked, folder, monkeypatch):
+    import qt
+
+    from xr2mri_client.errors import Busy
+    from XR2MRILib.batch import run
+
+    monkeypatch.setattr(run, "_LEAST_WAIT_S", 0.05)
+    user, fired = mocked, []
+    user.logic.connect(info())
+    take(user, folder)
+    user.logic.refuses = Busy("The line is full.", retry_after=0.05)
+    user.ui.batchStartButton.click()
+    assert user.ui.batchStartButton.text == "Stop"
+    user.slicer.mrmlScene.Clear(0)
+    assert set(states(user)) == {"waiting"} and user.ui.batchStartButton.text == "Generate all"
+    qt.QTimer.singleShot(300, lambda: fired.append(True))
+    user.until(lambda: fired, "longer than the batch would have waited", 20)
+    assert user.logic.asked == [] and user.slicer.util.getNodesByClass("vtkMRMLVolumeNode") == []
+
+
 @pytest.mark.parametrize("what", ["empty", "absent selection"])
 def test_what_cannot_be_taken_is_told(user, tmp_path, what):
     user.rehearse()
@@ -204,6 +224,9 @@ def test_radiographs_of_a_folder_of_the_hierarchy_are_taken(user):
     for sample in sample_data.SAMPLES:
         node = sample_data.load(sample)
         hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), parent)
+        user.choose(node)
+    user.grade(V00XRKL=3)
+    ui.lateralityComboBox.setCurrentIndex(1)
     ui.batchSection.collapsed = False
     user.events()
     combo = ui.batchHierarchyComboBox
@@ -217,8 +240,11 @@ def test_radiographs_of_a_folder_of_the_hierarchy_are_taken(user):
     finish(user)
     assert all(text.startswith("done") for text in states(user))
     jobs = user.logic._client.server.started.values()
-    sent = {job.parameters["laterality"]: job.parameters["features"]["V00XRKL"] for job in jobs}
-    assert sent == {"R": 4, "L": 0}, "their own side and grades"
+    sent: dict[str, set[int]] = {}
+    for job in jobs:
+        grade = job.parameters["features"]["V00XRKL"]
+        sent.setdefault(job.parameters["laterality"], set()).add(grade)
+    assert sent == {"R": {4, 3}}, "their own grades and side, those that the user has changed"
     parents = {hierarchy.GetItemParent(hierarchy.GetItemByDataNode(n)) for n in user.volumes()}
     assert parents == {parent}, "volumes lie beside their radiographs"
 

@@ -165,6 +165,22 @@ def test_generate_waits_no_longer_for_a_server_that_does_not_start(here, radiogr
     assert user.logic.asked == [("startServer",)]
 
 
+def test_what_waits_for_the_server_is_not_generated_in_the_next_scene(here, radiograph):
+    """Whose radiograph gets the same id; a server goes on starting when the scene is closed."""
+    user = here
+    install(user)
+    first = user.choose(radiograph).GetID()
+    user.press_generate()
+    user.slicer.mrmlScene.Clear(0)
+    user.events()
+    assert user.choose(radiograph).GetID() == first
+    opened(user)
+    user.logic.connect(info())
+    user.until(lambda: user.widget.panel.features.settled, "the form is whole")
+    user.events(20)
+    assert user.logic.asked == [("startServer",)]
+
+
 def test_whose_the_server_is_is_told(here):
     install(here)
     opened(here, ours=False)

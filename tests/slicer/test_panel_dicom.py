@@ -188,6 +188,31 @@ def test_bone_is_bright_in_the_pixels_alone(
     assert np.array_equal(picture - picture.min(), pixels.astype(int) - pixels.min())
 
 
+@pytest.mark.parametrize("reader", ["DCMTK", "GDCM"])
+def test_a_scene_that_is_opened_elsewhere_brings_what_dicom_told(
+    user, faulty, import_radiograph, database, pixels, tmp_path, reader
+):
+    user.connect(faulty.url)
+    node = import_radiograph(photometric="MONOCHROME1", demographics={"age": 61.0, "sex": "F"})
+    if reader == "GDCM":
+        values = user.slicer.util.arrayFromVolume(node)
+        values[:] = 4095 - values
+    user.choose(node)
+    user.grade(V00XRKL=1)
+    assert user.slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+    user.slicer.mrmlScene.Clear(0)
+    database.closeDatabase()
+    assert database.openDatabase(str(tmp_path / "elsewhere" / "ctkDICOM.sql"))
+    user.slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+    user.events()
+    assert user.ui.lateralityNote.text == "The image says: left."
+    assert dict(user.node.demographics) == {"age": "61", "sex": "F"}
+    parameters, file = try_to_generate(user, faulty)
+    assert parameters["laterality"] == "L" and b"XR-17" not in file
+    picture = picture_in(file).astype(int)
+    assert np.array_equal(picture - picture.min(), pixels.astype(int) - pixels.min())
+
+
 def test_the_volume_lies_in_the_patients_study(user, faulty, import_radiograph):
     user.connect(faulty.url)
     node = import_radiograph()

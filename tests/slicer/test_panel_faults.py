@@ -313,7 +313,7 @@ def test_cancel_while_the_knee_is_looked_for_and_while_the_volume_is_imported(re
     ready.until(lambda: faulty.count("POST", "/locate"), "it is asked")
     assert ready.logic.state == "locating"
     ready.ui.cancelButton.click()
-    assert ready.logic.state == "idle" and "proposed box" in ready.ui.cropNote.text
+    assert ready.logic.state == "idle" and "The middle" in ready.ui.cropNote.text
 
     def cancel(state):
         if state == "importing":

@@ -49,16 +49,43 @@ def test_a_file_tells_nothing_of_patient_and_server(user, faulty, radiograph, tm
     assert "XR2MRI.Features" not in headers[0]
 
 
-def test_the_form_of_a_radiograph_is_found_again(user, faulty, radiograph):
+def form(user) -> tuple[dict, dict, str]:
+    return dict(user.node.features), dict(user.node.demographics), user.node.laterality
+
+
+def test_form_and_side_of_a_radiograph_are_found_again_without_being_generated(
+    user, faulty, radiograph
+):
     user.connect(faulty.url)
     first = user.choose(radiograph)
     user.grade(V00XRKL=3)
     user.node.demographics = {"age": "61"}
-    user.generate()
-    user.choose(radiograph)
-    assert user.node.features == {} and user.node.demographics == {}
+    user.ui.lateralityComboBox.setCurrentIndex(2)
+    other = user.choose(radiograph)
+    assert form(user) == ({}, {}, "auto")
     user.choose(first)
-    assert user.node.features == {"V00XRKL": 3} and user.node.demographics == {"age": "61"}
+    assert form(user) == ({"V00XRKL": 3}, {"age": "61"}, "L")
+    user.ui.sampleButton.click()  # which brings a form of its own
+    user.events()
+    user.ui.clearFormButton.click()
+    user.choose(first)
+    assert form(user) == ({"V00XRKL": 3}, {"age": "61"}, "L")
+    user.node.demographics = {}
+    user.ui.lateralityComboBox.setCurrentIndex(0)
+    user.choose(other)
+    user.choose(first)
+    assert form(user) == ({"V00XRKL": 3}, {}, "auto"), "what was taken back stays so"
+
+
+def test_a_form_goes_to_no_other_radiograph_when_its_own_is_deleted(user, faulty, radiograph):
+    user.connect(faulty.url)
+    user.grade(V00XRKL=2)  # before there is any radiograph: it is of the first
+    first = user.choose(radiograph)
+    assert form(user)[0] == {"V00XRKL": 2}
+    user.slicer.mrmlScene.RemoveNode(first)
+    user.events()
+    user.choose(radiograph)
+    assert form(user) == ({}, {}, "auto")
 
 
 def test_attributes_of_an_earlier_version_are_read(user):

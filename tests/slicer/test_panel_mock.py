@@ -306,6 +306,52 @@ def test_where_the_server_finds_the_knee_is_shown(mocked_ready):
     assert mocked_ready.colour("radiographNote") == "attention"
 
 
+def test_another_side_has_the_server_look_again_for_a_box_that_nobody_moved(mocked_ready):
+    from xr2mri_client.jobs import Located
+    from XR2MRILib.location import Found
+    from XR2MRILib.states import State
+
+    user, ui, logic = mocked_ready, mocked_ready.ui, mocked_ready.logic
+    ui.cropButton.click()
+
+    def sides() -> list[str]:
+        user.events()
+        return [asked[2].laterality for asked in logic.asked if asked[0] == "locate"]
+
+    def find(box, side) -> None:
+        found = Found(user.node.radiograph, Located(box, "", ()), side)
+        logic.end("finished", found)
+
+    find((4, 6, 44, 46), "auto")
+    ui.lateralityComboBox.setCurrentIndex(2)
+    assert sides() == ["auto", "L"] and ui.cropNote.text.startswith("The middle, until the server")
+    logic.be(State.LOCATING)
+    ui.lateralityComboBox.setCurrentIndex(1)
+    assert sides() == ["auto", "L"], "it is busy"
+    find((4, 6, 54, 56), "L")
+    assert sides() == ["auto", "L", "R"] and ui.cropNote.text.startswith("The middle, until")
+    find((4, 6, 34, 36), "R")
+    assert sides() == ["auto", "L", "R"]
+    assert ui.cropNote.text == "The proposed box, 30 \u00d7 30 pixels."
+    user.node.cropRoi.SetCenter(1, 2, 0)
+    user.node.laterality = "L"  # as a pasted row does
+    assert sides() == ["auto", "L", "R"] and "Your box" in ui.cropNote.text
+
+
+def test_after_a_generation_the_box_is_where_the_server_took_it(mocked_ready, result):
+    user, ui = mocked_ready, mocked_ready.ui
+    user.logic.allowed = False
+    ui.cropButton.click()
+    assert not user.logic.asked and ui.cropNote.text.startswith("The middle, until the server")
+    user.logic.end("finished", made(result, box=[4, 6, 44, 46]))
+    assert ui.cropNote.text == "The proposed box, 40 \u00d7 40 pixels."
+    user.logic.end("finished", made(result))
+    assert ui.cropNote.text == "The proposed box, 40 \u00d7 40 pixels.", "servers may not tell it"
+    user.node.cropRoi.SetCenter(1, 2, 0)
+    user.logic.end("finished", made(result, box=[4, 6, 24, 26]))
+    assert "Your box, 40" in ui.cropNote.text, "it is the user's by now"
+
+
 def test_nothing_is_sent_before_it_is_allowed(mocked_ready):
     import qt
     from harness import dialogs

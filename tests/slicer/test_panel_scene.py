@@ -136,6 +136,63 @@ def test_saved_and_opened_again_it_is_the_same(rehearsed, tmp_path, ending):
     assert rehearsed.ui.whatIfButton.enabled, "and one can go on with it"
 
 
+def test_opening_a_scene_leaves_its_views_as_they_were_saved(rehearsed, tmp_path):
+    slicer = rehearsed.slicer
+    volume = rehearsed.generate()
+    real = slicer.util.addVolumeFromArray(np.zeros((9, 9, 9), np.float32), name="real MRI")
+    slicer.util.setSliceViewerLayers(background=real, foreground=volume, foregroundOpacity=0.5)
+    names = real.GetName(), volume.GetName()
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+
+    def layers() -> set[tuple[str | None, ...]]:
+        views = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+        ids = [(view.GetBackgroundVolumeID(), view.GetForegroundVolumeID()) for view in views]
+        volumes = slicer.util.getNodesByClass("vtkMRMLVolumeNode")
+        name = {node.GetID(): node.GetName() for node in volumes}.get
+        return {(name(below), name(above)) for below, above in ids}
+
+    assert layers() == {names}
+    for module in ("", "XR2MRI"):
+        slicer.mrmlScene.Clear(0)
+        slicer.util.selectModule(module)
+        rehearsed.events()
+        slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+        slicer.util.selectModule("XR2MRI")
+        rehearsed.events()
+        assert layers() == {names} and rehearsed.node.result.GetName() == names[1]
+    rehearsed.ui.layoutButton.click()
+    rehearsed.events()
+    green = slicer.app.layoutManager().sliceWidget("Green").mrmlSliceCompositeNode()
+    assert green.GetBackgroundVolumeID() == rehearsed.node.result.GetID(), "who asks for it gets it"
+
+
+def test_a_scene_that_is_added_to_another_brings_form_side_and_box(rehearsed, tmp_path):
+    """Slicer gives what is added other ids where the scene has them already."""
+    slicer, ui = rehearsed.slicer, rehearsed.ui
+    ui.lateralityComboBox.setCurrentIndex(2)
+    ui.cropButton.click()
+    rehearsed.until_idle()
+    rehearsed.node.cropRoi.SetCenter(5, 5, 0)
+    rehearsed.generate()
+    rehearsed.grade(V00XRKL=3)
+    rehearsed.events()
+    xray, box = rehearsed.node.radiograph.GetName(), ui.cropNote.text
+    assert "Your box" in box
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+    slicer.mrmlScene.Clear(0)
+    rehearsed.events()
+    other = rehearsed.choose(slicer.util.addVolumeFromArray(np.zeros((1, 32, 32)), name="other"))
+    rehearsed.grade(V00XRKL=1)
+    slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+    rehearsed.events()
+    node = rehearsed.node
+    assert node.radiograph.GetName() == xray and node.radiograph.GetID() != other.GetID()
+    assert (dict(node.features), node.laterality, ui.cropNote.text) == ({"V00XRKL": 3}, "L", box)
+    assert node.result.GetNodeReference("XR2MRI.radiograph") is node.radiograph
+    rehearsed.choose(other)
+    assert (dict(node.features), node.laterality) == ({"V00XRKL": 1}, "auto"), "its own is kept"
+
+
 def test_samples_bring_mean_and_uncertainty_as_an_overlay(rehearsed):
     slicer = rehearsed.slicer
     rehearsed.ui.samplesSpinBox.value = 2

@@ -19,7 +19,7 @@ from xr2mri_client.worker import GenerationWorker
 
 from .activity import Activity, Steps
 from .request import Request
-from .scene import attributes, dicom_source, display, result
+from .scene import attributes, display, known, result
 from .signals import Signal
 from .upload import upload_of
 
@@ -107,7 +107,7 @@ def model_of(info: ServerInfo, request: Request) -> str:
 
 def sided(request: Request, radiograph: slicer.vtkMRMLVolumeNode | None) -> Request:
     """A request that says which knee it is, where the node knows: pixels alone cannot tell."""
-    side = dicom_source.laterality(radiograph) if radiograph is not None else ""
+    side = known.laterality(radiograph) if radiograph is not None else ""
     return replace(request, laterality=side) if side and request.laterality == "auto" else request
 
 

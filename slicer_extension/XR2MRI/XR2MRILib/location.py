@@ -25,10 +25,12 @@ class Found:
     Attributes:
         radiograph: node; None where it has gone meanwhile.
         located: box, side and warnings.
+        asked: the side that the server was told, `R`, `L` or `auto`.
     """
 
     radiograph: slicer.vtkMRMLVolumeNode | None
     located: Located
+    asked: str = "auto"
 
 
 class Location(Activity):
@@ -44,7 +46,8 @@ class Location(Activity):
         request: Request,
     ) -> None:
         model, upload = model_of(info, request), upload_of(radiograph, request.pixels_only)
-        parameters = {"laterality": sided(request, radiograph).laterality}
+        self._asked = sided(request, radiograph).laterality
+        parameters = {"laterality": self._asked}
         self._radiograph_id = radiograph.GetID()
 
         def ask(connection: XR2MRIClient) -> Located:
@@ -58,5 +61,6 @@ class Location(Activity):
 
     def steps(self, event: Final) -> Steps:
         assert isinstance(event, Returned)
-        return Found(slicer.mrmlScene.GetNodeByID(self._radiograph_id), event.value)
+        radiograph = slicer.mrmlScene.GetNodeByID(self._radiograph_id)
+        return Found(radiograph, event.value, self._asked)
         yield  # pragma: no cover  (makes this a generator)

@@ -29,11 +29,14 @@ class _Parameters(WrappedNode):
 
     Attributes:
         radiograph: radiograph to generate from.
-        preparedFor: id of the radiograph that the fields below belong to.
+        preparedFor: the radiograph that the fields below belong to; None where it has gone. A
+            reference, which follows it when a scene is added to another and its id changes.
+        prepared: whether there has been any.
         laterality: `auto`, `R` or `L`.
         cropRoi: the box around the knee, once the user has seen it.
         cropProposal: the box as it was proposed, `top left bottom right`; what differs from it
             was moved by the user and is sent.
+        cropFound: whether it is the server that proposed it; else it is the middle of the picture.
         features: grades by name.
         demographics: what is given of the patient, by name, as text.
         kind, numSlices, steps, sampler, guidance, newSeed, seed, samples: see `request.Request`; 0
@@ -46,10 +49,12 @@ class _Parameters(WrappedNode):
     """
 
     radiograph: vtkMRMLScalarVolumeNode  # RGB is a subclass; Slicer cannot bind the abstract base
-    preparedFor: str = ""
+    preparedFor: vtkMRMLScalarVolumeNode
+    prepared: bool = False
     laterality: str = "auto"
     cropRoi: vtkMRMLDisplayableNode  # an ROI: its class may not be there yet when this is read
     cropProposal: str = ""
+    cropFound: bool = False
     features: Dict[str, int]
     demographics: Dict[str, str]
     kind: str = "sample"
@@ -141,7 +146,7 @@ def _is_stale(wrapper: XR2MRIParameterNode) -> bool:
 
 
 _KEPT = "XR2MRIParameterNodes"
-_REFERENCES = ("radiograph", "cropRoi", "result", "realMri")
+_REFERENCES = ("radiograph", "preparedFor", "cropRoi", "result", "realMri")
 
 OPTIONS = (
     "kind", "numSlices", "steps", "sampler", "guidance", "newSeed", "seed", "samples", "pixelsOnly",

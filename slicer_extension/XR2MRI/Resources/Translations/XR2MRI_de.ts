@@ -1356,6 +1356,10 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
    <translation>Knie in {name}</translation>
   </message>
   <message>
+   <source>The middle, until the server has looked: {size} pixels.</source>
+   <translation>Die Mitte, bis der Server nachgesehen hat: {size} Bildpunkte.</translation>
+  </message>
+  <message>
    <source>Your box, {size} pixels.</source>
    <translation>Ihr Rahmen, {size} Bildpunkte.</translation>
   </message>

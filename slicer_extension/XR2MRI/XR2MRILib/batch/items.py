@@ -15,7 +15,7 @@ from xr2mri_client.errors import BadRadiograph
 from xr2mri_client.texts import tr as _
 
 from ..form import FeatureForm
-from ..scene import attributes
+from ..scene import known
 from ..scene.picture import problem
 from ..upload import sends_file
 from .files import ending_of, radiographs_of
@@ -64,7 +64,7 @@ class Item:
     def own_grades(self) -> Mapping[str, Any]:
         """The grades that the radiograph itself knows, once it is in the scene."""
         node = slicer.mrmlScene.GetNodeByID(self.radiograph) if self.radiograph else None
-        return attributes.read_json(node, attributes.FEATURES) if node is not None else {}
+        return known.features(node) if node is not None else {}
 
     @property
     def volume_node(self) -> slicer.vtkMRMLScalarVolumeNode | None:

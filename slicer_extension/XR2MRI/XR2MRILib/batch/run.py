@@ -27,6 +27,7 @@ from xr2mri_client.texts import tr as _
 from ..generation import Result
 from ..logic import XR2MRILogic
 from ..request import Request
+from ..scene import known
 from ..scene.picture import problem
 from ..signals import Signal
 from ..states import State
@@ -60,6 +61,9 @@ class Batch:
         self.changed = Signal()
         self._logic, self._request = logic, request
         self._current: Item | None = None
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.connect("timeout()", self._next)
         self._heard = (
             (logic.finished, self._on_finished),
             (logic.failed, self._on_failed),
@@ -84,12 +88,14 @@ class Batch:
         self.changed.emit()
 
     def forget_nodes(self) -> None:
-        """The scene is being closed. What came from files stays, to be generated anew: the next
-        scene gives the ids of these nodes to others."""
+        """The scene is being closed, and with it the batch ends: the next may be another patient's.
+        What came from files stays, to be generated anew: that scene gives the ids of these nodes to
+        others."""
+        self._halt()
         self.items = [item for item in self.items if not item.of_scene]
         for item in self.items:
             item.radiograph = item.volume = ""
-            if item.standing is Standing.DONE:
+            if item.standing in (Standing.DONE, Standing.WAITING):
                 item.standing, item.detail, item.warnings = Standing.WAITING, "", []
         self.changed.emit()
 
@@ -103,18 +109,23 @@ class Batch:
 
     def stop(self) -> None:
         """Begin no other one, and end the one that is being generated."""
-        self.running = False
+        self._halt()
         if self._current is not None:
             self._logic.cancel()
         self.changed.emit()
 
     def close(self) -> None:
-        self.running = False
+        self._halt()
         for signal, listener in self._heard:
             signal.disconnect(listener)
 
+    def _halt(self) -> None:
+        """Begin no other one, not even one that waits for its turn."""
+        self.running = False
+        self._timer.stop()
+
     def _later(self, seconds: float = 0.0) -> None:
-        qt.QTimer.singleShot(round(1000 * seconds), self._next)
+        self._timer.start(round(1000 * seconds))
 
     def _next(self) -> None:
         """Begin the next, unless something else is being done."""
@@ -153,6 +164,7 @@ class Batch:
         fitting = [node for node in nodes if not problem(node)]
         if not fitting:
             raise BadRadiograph(problem(nodes[0]))
+        known.keep_tags(fitting[0])
         item.radiograph = fitting[0].GetID()
         place = self.items.index(item) + 1
         self.items[place:place] = [of_node(node, item.form) for node in fitting[1:]]

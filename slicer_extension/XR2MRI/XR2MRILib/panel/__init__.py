@@ -101,8 +101,9 @@ class Panel:
             self.update()
 
     def update(self, *_arguments: Any) -> None:
-        """Bring every section up to date; what they change meanwhile brings no second round."""
-        if self._updating:
+        """Bring every section up to date; what they change meanwhile brings no second round. While
+        a scene is being read its nodes refer to others' ids, and the panel is bound anew after."""
+        if self._updating or slicer.mrmlScene.IsImporting():
             return
         self._updating = True
         try:

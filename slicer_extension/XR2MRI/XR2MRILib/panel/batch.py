@@ -31,7 +31,7 @@ from ..generation import result_of
 from ..logic import XR2MRILogic
 from ..patient import read_fields, sift
 from ..request import Request
-from ..scene import attributes, dicom_source
+from ..scene import dicom_source, known
 from ..states import State
 from .generate import GenerateSection
 from .section import Section, plain_tip, tell
@@ -218,13 +218,11 @@ class BatchSection(Section):
         """What the panel's options ask for, of the form of this one."""
         info, given = self._info, item.form
         if given is not None:
-            features, demographics = dict(given.features), dict(given.demographics)
+            features = dict(given.features)
+            demographics = {**dicom_source.demographics(radiograph), **given.demographics}
         else:
-            features, _unknown = FeatureForm(info.form).sift(
-                attributes.read_json(radiograph, attributes.FEATURES)
-            )
-            demographics = attributes.read_json(radiograph, attributes.DEMOGRAPHICS)
-        demographics = {**dicom_source.demographics(radiograph), **demographics}
+            features, _unknown = FeatureForm(info.form).sift(known.features(radiograph))
+            demographics = known.demographics(radiograph)
         fields = read_fields(info.model.demographics if info.model is not None else None)
         kept, refused = sift(fields, demographics)
         if refused:

@@ -24,6 +24,7 @@ from ..compare import Compared
 from ..dicom_export import Exported
 from ..generation import Result
 from ..logic import XR2MRILogic
+from ..parameters import XR2MRIParameterNode
 from ..request import Request
 from ..states import State
 from .computer import ComputerSection
@@ -86,6 +87,11 @@ class GenerateSection(Section):
         self.listen(logic.failed, self._on_failed)
         self.listen(logic.cancelled, self._on_cancelled)
         tell(ui.messageLabel, "")
+
+    def bind(self, node: XR2MRIParameterNode | None) -> None:
+        super().bind(node)
+        if node is None:
+            self._waiting = ""  # the next scene gives the id of this radiograph to another
 
     def update(self) -> None:
         idle = self.logic.state is State.IDLE
@@ -174,7 +180,6 @@ class GenerateSection(Section):
         request = self.request()
         if self.attempt(lambda: self.logic.start(radiograph, request)):
             self._options.remember()
-            self._radiograph.remember_form(request.features, self.node.demographics)
 
     def _on_connected(self, _info: ServerInfo) -> None:
         """Go on with what waited for the server, once the form is there."""

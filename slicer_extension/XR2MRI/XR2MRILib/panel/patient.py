@@ -82,7 +82,7 @@ class PatientSection(Section):
             given.pop(field.name, None)
             if value is not None:
                 given[field.name] = str(value)
-        self._committed = self.node.preparedFor, given
+        self._committed = self._radiograph_id, given
         before, self.problem = self.problem, problem
         tell(self.ui.patientNote, problem, "bad")
         self.node.demographics = given
@@ -91,7 +91,13 @@ class PatientSection(Section):
 
     def _state(self) -> tuple[Any, ...]:
         """What changes when the form is filled in from elsewhere."""
-        return self.node.preparedFor, dict(self.node.demographics)
+        return self._radiograph_id, dict(self.node.demographics)
+
+    @property
+    def _radiograph_id(self) -> str:
+        """Of the one that the fields are of."""
+        shown = self.node.preparedFor
+        return str(shown.GetID()) if shown is not None else ""
 
     def align(self, label_width: int) -> None:
         """Put the fields in line with those above."""

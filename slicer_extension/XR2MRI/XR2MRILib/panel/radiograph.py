@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -13,14 +12,17 @@ import vtk
 from slicer.util import VTKObservationMixin
 
 from xr2mri_client.errors import XR2MRIClientError
+from xr2mri_client.jobs import read_located
 from xr2mri_client.texts import tr as _
 
 from .. import sample_data, settings
 from ..batch.items import is_radiograph
+from ..generation import Result, sided
 from ..location import Found
 from ..logic import XR2MRILogic
+from ..parameters import XR2MRIParameterNode
 from ..request import Request
-from ..scene import attributes, crop, dicom_source, layout
+from ..scene import attributes, crop, dicom_source, known, layout
 from ..scene.picture import frame_of, problem
 from ..states import State
 from .section import Section, select_data, selected_data, tell
@@ -35,6 +37,7 @@ class RadiographSection(Section, VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self._turns = turns
         self._entered = self._opening = False
+        self._proposed_for = ""  # the side of the knee that the box is around
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.NodeAddedEvent, self._on_added)
         self._complained = True
@@ -48,7 +51,7 @@ class RadiographSection(Section, VTKObservationMixin):
         ui.layoutYesButton.connect("clicked(bool)", lambda _checked: self.arrange(True))
         ui.layoutNoButton.connect("clicked(bool)", lambda _checked: self.arrange(False))
         ui.ownLayoutCheckBox.connect("clicked(bool)", self.arrange)
-        self.listen(logic.finished, self._on_found)
+        self.listen(logic.finished, self._on_finished)
 
     @property
     def radiograph(self) -> slicer.vtkMRMLVolumeNode | None:
@@ -70,10 +73,18 @@ class RadiographSection(Section, VTKObservationMixin):
         box = crop.box_of(roi, frame_of(radiograph))
         return None if _written(box) == self.node.cropProposal else box
 
+    def bind(self, node: XR2MRIParameterNode | None) -> None:
+        super().bind(node)
+        self._proposed_for = self._side if node is not None else ""
+
     def update(self) -> None:
         if not self.bound:
             return
+        self._remember()
         self._prepare()
+        if self.node.cropProposal and self._proposed_for != self._side:
+            self._proposed_for = self._side
+            self._turns.add(self._propose_again)  # the other sections are being updated, too
         radiograph, chosen = self.radiograph, self.node.radiograph
         why_not = problem(chosen) if chosen is not None else ""
         if why_not or self._complained:
@@ -141,25 +152,34 @@ class RadiographSection(Section, VTKObservationMixin):
         if len(found) == 1:
             self.node.radiograph = found[0]
 
+    def _remember(self) -> None:
+        """Write the form and the side on the radiograph that they are of, as soon as they change:
+        nothing that happens to the panel can lose them then."""
+        shown = self.node.preparedFor
+        if shown is not None:
+            node = self.node
+            known.remember(shown, node.features, node.demographics, node.laterality)
+
     def _prepare(self) -> None:
-        """Forget what was shown of the radiograph before."""
+        """Show what is known of a radiograph that was just chosen, and nothing of the one before.
+        What was filled in before there was any is taken to be of the first."""
         chosen = self.node.radiograph
-        chosen_id = chosen.GetID() if chosen is not None else ""
-        if chosen_id in ("", self.node.preparedFor):
+        if chosen is None or chosen is self.node.preparedFor:
             return
-        first = not self.node.preparedFor
-        self.node.preparedFor = chosen_id
-        self.node.laterality = "auto"
+        known.keep_tags(chosen)
+        features, demographics = known.features(chosen), known.demographics(chosen)
+        side, first = known.chosen_side(chosen), not self.node.prepared
+        with slicer.util.NodeModify(self.node.parameterNode):  # `_remember` must not see half of it
+            self.node.preparedFor, self.node.prepared = chosen, True
+            if side or not first:
+                self.node.laterality = side or "auto"
+            if features or not first:
+                self.node.features = features
+            if demographics or not first:
+                self.node.demographics = demographics
         self._remove_roi()
         self._let_go_of_result(chosen)
         tell(self.ui.radiographNote, "")
-        known = attributes.read_json(chosen, attributes.FEATURES)
-        if known or not first:
-            self.node.features = known
-        demographics = attributes.read_json(chosen, attributes.DEMOGRAPHICS)
-        demographics = demographics or dicom_source.demographics(chosen)
-        if demographics or not first:
-            self.node.demographics = demographics
         if not problem(chosen):
             if settings.own_layout() and not self._opening:
                 self._turns.add(layout.show)
@@ -187,6 +207,11 @@ class RadiographSection(Section, VTKObservationMixin):
             self.node.result, self.node.overlay = None, ""  # type: ignore[assignment]
 
     # --- the side -------------------------------------------------------------------------------
+
+    @property
+    def _side(self) -> str:
+        """The side that the server is told: `R`, `L` or `auto`."""
+        return sided(Request(laterality=self.node.laterality), self.radiograph).laterality
 
     def _stated_laterality(self) -> str:
         """The side by what is known of the image; empty where nothing is."""
@@ -228,30 +253,48 @@ class RadiographSection(Section, VTKObservationMixin):
             self._propose()
             self.update()
 
+    def _propose_again(self) -> None:
+        """A film may show two knees, and the box that nobody has moved is around the other one."""
+        there = self.bound and self.node.cropRoi is not None and self.radiograph is not None
+        if there and self.box is None:
+            self._propose()
+            self.update()
+
     def _propose(self) -> None:
         """The middle at once; what the server finds, where it may be asked, when it answers."""
         radiograph = self.radiograph
         assert radiograph is not None
-        self._place(crop.proposal(frame_of(radiograph)))
+        self._proposed_for = self._side
+        self._place(crop.proposal(frame_of(radiograph)), found=False)
         if self.logic.state is State.IDLE:
             request = Request(laterality=self.node.laterality, pixels_only=self.node.pixelsOnly)
             with suppress(XR2MRIClientError):  # a proposal is a courtesy, for which nobody is asked
                 self.logic.locate(radiograph, request)
 
-    def _place(self, box: crop.Box) -> None:
+    def _place(self, box: crop.Box, found: bool) -> None:
         roi, radiograph = self._roi, self.radiograph
         assert roi is not None and radiograph is not None
         frame = frame_of(radiograph)
         crop.place(roi, frame, box)
-        self.node.cropProposal = _written(crop.box_of(roi, frame))
+        self.node.cropProposal, self.node.cropFound = _written(crop.box_of(roi, frame)), found
 
-    def _on_found(self, outcome: Any) -> None:
-        """Put the box where the server found the knee, unless the user has moved it by now."""
-        if not isinstance(outcome, Found) or not self.bound:
+    def _on_finished(self, outcome: Any) -> None:
+        """Put the box where the server has found the knee, whatever it was asked for, unless the
+        user has moved it by now."""
+        if not self.bound or self.node.cropRoi is None or self.box is not None:
             return
-        same = outcome.radiograph is not None and outcome.radiograph is self.radiograph
-        if same and self.node.cropRoi is not None and self.box is None:
-            self._place(outcome.located.box)
+        if not isinstance(outcome, (Found, Result)) or self.radiograph is None:
+            return
+        if outcome.radiograph is not self.radiograph:
+            return
+        if isinstance(outcome, Result):
+            if outcome.request.box is None and outcome.request.laterality == self._side:
+                with suppress(XR2MRIClientError):  # of an older server, which does not tell it
+                    self._place(read_located(outcome.record).box, found=True)
+        elif outcome.asked != self._side:
+            self._turns.add(self._propose_again)  # another was chosen meanwhile
+        else:
+            self._place(outcome.located.box, found=True)
             tell(self.ui.radiographNote, "\n".join(outcome.located.warnings), "attention")
 
     def _show_roi(self, shown: bool) -> None:
@@ -277,8 +320,11 @@ class RadiographSection(Section, VTKObservationMixin):
         if radiograph is not None and roi is not None:
             top, left, bottom, right = crop.box_of(roi, frame_of(radiograph))
             size = f"{right - left} \u00d7 {bottom - top}"
-            moved = self.box is not None
-            text = _("Your box, {size} pixels.") if moved else _("The proposed box, {size} pixels.")
+            text = _("The middle, until the server has looked: {size} pixels.")
+            if self.box is not None:
+                text = _("Your box, {size} pixels.")
+            elif self.node.cropFound:
+                text = _("The proposed box, {size} pixels.")
             note = text.format(size=size)
         tell(self.ui.cropNote, note)
 
@@ -316,12 +362,6 @@ class RadiographSection(Section, VTKObservationMixin):
     def _on_sample(self, index: int) -> None:
         if self.bound:
             self.node.radiograph = sample_data.load(sample_data.SAMPLES[index])
-
-    def remember_form(self, features: Mapping[str, int], demographics: Mapping[str, str]) -> None:
-        """Write the form on the radiograph, to be found again when it is chosen again."""
-        chosen = self.node.radiograph
-        attributes.keep(chosen, attributes.FEATURES, json.dumps(dict(features)))
-        attributes.keep(chosen, attributes.DEMOGRAPHICS, json.dumps(dict(demographics)))
 
 
 def _written(box: crop.Box) -> str:

@@ -16,6 +16,7 @@ from .. import report, settings
 from ..compare import Compared
 from ..generation import Result, result_of
 from ..logic import XR2MRILogic
+from ..parameters import XR2MRIParameterNode
 from ..scene import attributes, display, layout, legend
 from ..scene.picture import problem
 from ..states import State
@@ -43,7 +44,7 @@ class ResultSection(Section):
     ) -> None:
         super().__init__(ui, logic)
         self._generate, self._turns = generate, turns
-        self._shown: tuple[Any, ...] = ()
+        self._shown: tuple[Any, ...] = ()  # what the views were last filled for
         ui.resultSelector.addAttribute("vtkMRMLScalarVolumeNode", attributes.KIND, "volume")
         ui.overlayComboBox.addItem(_("None"), "")
         ui.overlayComboBox.connect("currentIndexChanged(int)", self._on_overlay)
@@ -54,6 +55,12 @@ class ResultSection(Section):
         self.listen(logic.finished, self._on_finished)
         self.listen(logic.cancelled, self._show_chosen)
         self.listen(logic.failed, lambda _error: self._show_chosen())
+
+    def bind(self, node: XR2MRIParameterNode | None) -> None:
+        """Show another parameter node, and leave the views as its scene has brought them: who opens
+        a scene or a module has arranged them, perhaps for something else."""
+        super().bind(node)
+        self._shown = self._wanted() if node is not None else ()
 
     def update(self) -> None:
         if not self.bound:
@@ -141,7 +148,7 @@ class ResultSection(Section):
     def _on_layout(self, _checked: bool = False) -> None:
         settings.set_own_layout(True)
         self._turns.add(layout.show, self._show_radiograph)
-        self._show_chosen()
+        self.show()
 
     def show(self) -> None:
         """Bring the chosen volume into its views, where they are in the layout."""

@@ -1,4 +1,4 @@
-"""What Slicer's DICOM database knows of a node that was loaded from it."""
+"""What DICOM tells of a node: by Slicer's database, by what was kept of that, by a loose file."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ _ASKED = {
     MANUFACTURER: "Manufacturer",
 }
 """Without the orientation: how Slicer turns a picture that it reads as a mere file is not known."""
+_LIE = (PATIENT_ORIENTATION, IMAGE_ORIENTATION)
 _NO_DICOM = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd", ".png", ".jpg", ".jpeg", ".tif",
              ".tiff", ".bmp")  # fmt: skip
 
@@ -42,14 +43,22 @@ def file_of(node: slicer.vtkMRMLNode) -> Path | None:
     return Path(path) if path and Path(path).is_file() else None
 
 
-def value(node: slicer.vtkMRMLNode, tag: str) -> str:
-    """A DICOM element such as `0020,0062`, of the database, else of the file that the node was read
-    from without it; empty where there is none."""
+def value(node: slicer.vtkMRMLVolumeNode, tag: str) -> str:
+    """A DICOM element such as `0020,0062`: of the database, else as it was kept on the node, else
+    of the file that the node was read from without a database; empty where there is none."""
     uid, database = _instance(node), _database()
-    if uid and database:
-        return str(database.instanceValue(uid, tag) or "").strip()
+    found = str(database.instanceValue(uid, tag) or "").strip() if uid and database else ""
+    kept = {} if found else attributes.read_json(node, attributes.TAGS)
+    if found or kept:
+        return found or str(kept.get(tag, ""))
     path = loose_file_of(node)
     return _header(path).get(tag, "") if path else ""
+
+
+def tags(node: slicer.vtkMRMLVolumeNode) -> dict[str, str]:
+    """The elements that count, those of them that have a value."""
+    found = {tag: value(node, tag) for tag in (*_ASKED, *_LIE)}
+    return {tag: text for tag, text in found.items() if text}
 
 
 def loose_file_of(node: slicer.vtkMRMLNode) -> str:
@@ -73,7 +82,7 @@ def _header(path: str) -> dict[str, str]:
     return {tag: str(value).strip() for tag, value in found.items() if value is not None}
 
 
-def laterality(node: slicer.vtkMRMLNode) -> str:
+def laterality(node: slicer.vtkMRMLVolumeNode) -> str:
     """`R` or `L` by what is written on the node, by the DICOM tags of the image, then by those of
     its series; empty where nothing tells."""
     stated = node.GetAttribute(attributes.LATERALITY) or ""
@@ -82,7 +91,7 @@ def laterality(node: slicer.vtkMRMLNode) -> str:
     return next((side for side in sides if side in ("R", "L")), "")
 
 
-def demographics(node: slicer.vtkMRMLNode) -> dict[str, str]:
+def demographics(node: slicer.vtkMRMLVolumeNode) -> dict[str, str]:
     """Age and sex by the DICOM tags, those of them that are there."""
     return from_tags(value(node, PATIENT_AGE), value(node, PATIENT_SEX))
 
