@@ -597,7 +597,7 @@ def test_root_keeps_the_users_of_a_server_that_runs_as_another(users_file, monke
     assert run(monkeypatch, users_file, "add", "eve") == 0
     state = users_file.stat()
     assert (state.st_uid, state.st_gid, state.st_mode & 0o777) == (12345, 12345, 0o600)
-    with pytest.raises(SettingsError, match="belongs to another user"):  # a server's own is stricter
+    with pytest.raises(SettingsError, match="belongs to another user"):  # which a server refuses
         read_users(users_file)
 
 
