@@ -233,9 +233,9 @@ class RadiographSection(Section, VTKObservationMixin):
         radiograph = self.radiograph
         assert radiograph is not None
         self._place(crop.proposal(frame_of(radiograph)))
-        if self.logic.state is State.IDLE:
+        if self.logic.state is State.IDLE and self.logic.uploadAllowed():
             request = Request(laterality=self.node.laterality, pixels_only=self.node.pixelsOnly)
-            with suppress(XR2MRIClientError):  # a proposal is a courtesy, for which nobody is asked
+            with suppress(XR2MRIClientError):  # a proposal is a courtesy
                 self.logic.locate(radiograph, request)
 
     def _place(self, box: crop.Box) -> None:
