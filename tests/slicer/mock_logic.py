@@ -93,7 +93,7 @@ class MockLogic:
 
         return ask
 
-    def uploadAllowed(self, whole: bool) -> bool:
+    def uploadAllowed(self, whole: bool = False) -> bool:
         return self.allowed
 
     def allowUpload(self, whole: bool) -> None:

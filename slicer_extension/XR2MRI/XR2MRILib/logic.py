@@ -172,7 +172,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self._client = self._candidate = self.info = self.form = None
         self.disconnected.emit()
 
-    def uploadAllowed(self, whole: bool) -> bool:
+    def uploadAllowed(self, whole: bool = False) -> bool:
         """Whether radiographs may be sent to the server: it is this machine, or was agreed to.
 
         Args:

@@ -266,9 +266,9 @@ class RadiographSection(Section, VTKObservationMixin):
         assert radiograph is not None
         self._proposed_for = self._side
         self._place(crop.proposal(frame_of(radiograph)), found=False)
-        if self.logic.state is State.IDLE:
+        if self.logic.state is State.IDLE and self.logic.uploadAllowed():
             request = Request(laterality=self.node.laterality, pixels_only=self.node.pixelsOnly)
-            with suppress(XR2MRIClientError):  # a proposal is a courtesy, for which nobody is asked
+            with suppress(XR2MRIClientError):  # a proposal is a courtesy
                 self.logic.locate(radiograph, request)
 
     def _place(self, box: crop.Box, found: bool) -> None:
