@@ -8,6 +8,7 @@ import faulty_server as fake
 import numpy as np
 import pytest
 from faulty_server import Answer
+from samples import draw_knee
 
 pytestmark = pytest.mark.gui
 
@@ -139,7 +140,7 @@ def test_saved_and_opened_again_it_is_the_same(rehearsed, tmp_path, ending):
 def test_opening_a_scene_leaves_its_views_as_they_were_saved(rehearsed, tmp_path):
     slicer = rehearsed.slicer
     volume = rehearsed.generate()
-    real = slicer.util.addVolumeFromArray(np.zeros((9, 9, 9), np.float32), name="real MRI")
+    real = slicer.util.addVolumeFromArray(np.arange(729.0).reshape(9, 9, 9), name="real MRI")
     slicer.util.setSliceViewerLayers(background=real, foreground=volume, foregroundOpacity=0.5)
     names = real.GetName(), volume.GetName()
     assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
@@ -181,7 +182,7 @@ def test_a_scene_that_is_added_to_another_brings_form_side_and_box(rehearsed, tm
     assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
     slicer.mrmlScene.Clear(0)
     rehearsed.events()
-    other = rehearsed.choose(slicer.util.addVolumeFromArray(np.zeros((1, 32, 32)), name="other"))
+    other = rehearsed.choose(slicer.util.addVolumeFromArray(draw_knee(64)[None], name="other"))
     rehearsed.grade(V00XRKL=1)
     slicer.util.loadScene(str(tmp_path / "scene.mrb"))
     rehearsed.events()
