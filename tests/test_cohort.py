@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import hashlib
 import json
 import os
 import signal
@@ -74,9 +75,7 @@ def test_a_folder_gives_sides_and_grades_by_its_names(run, collection, tmp_path)
     assert "not for diagnosis" in listed["notice"]
 
 
-def test_a_row_gives_what_one_radiograph_gives(
-    run, collection, tmp_path, tiny_bundle, one_thread
-):
+def test_a_row_gives_what_one_radiograph_gives(run, collection, tmp_path, tiny_bundle, one_thread):
     _, rows, _ = run("--folder", collection)
     seed = rows["2/9003175L"]["seed"]
     one = ["generate", "--bundle", str(tiny_bundle), "--device", "cpu", "--slices", "2",
@@ -147,6 +146,38 @@ def test_what_is_done_and_whole_is_kept(run, collection, tmp_path):
 
     _, other, _ = run("--folder", collection, "--seed", "5")
     assert {row["status"] for row in other.values()} == {"generated"}
+
+
+def test_a_knee_made_anew_leaves_no_file_of_the_one_before(run, collection, tmp_path):
+    folder, journal = tmp_path / "out", tmp_path / "out" / "manifest.jsonl"
+
+    def there():
+        return {path.relative_to(folder).as_posix() for path in (folder / "9003176R").rglob("*.*")}
+
+    dicom = ("--folder", collection / "0", "--format", "dicom")
+    _, first, _ = run(*dicom)
+    foreign = folder / "9003176R" / "generated_dicom" / "mine.dcm"
+    foreign.write_bytes(b"of somebody else")
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"of somebody else")
+    row = json.loads(journal.read_text())
+    sha256 = hashlib.sha256(b"of somebody else").hexdigest()
+    row["files"] |= {"../outside": sha256}  # a manifest is no reason to reach beyond its folder
+    journal.write_text(json.dumps(row) + "\n")
+
+    film = collection / "0" / "9003176R.png"
+    good = film.read_bytes()
+    film.write_bytes(b"broken")
+    assert run(*dicom, "--seed", "1")[1]["9003176R"]["status"] == "failed"
+    assert there() > set(first["9003176R"]["files"].split())
+    film.write_bytes(good)
+    _, second, _ = run(*dicom, "--seed", "1")
+    listed = set(second["9003176R"]["files"].split())
+    assert there() == listed | {foreign.relative_to(folder).as_posix()} and len(listed) == 4
+    foreign.unlink()
+    _, third, _ = run("--folder", collection / "0", "--name", "other")
+    assert there() == set(third["9003176R"]["files"].split()) and len(there()) == 3
+    assert not foreign.parent.exists() and outside.is_file()
 
 
 def test_a_datalist_needs_no_mri(run, collection, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,6 +91,7 @@ def generate(arguments: argparse.Namespace) -> None:
                 "model": model.describe() | {"device": model.recipe.device},
                 "version": __version__,
                 "format": arguments.format,
+                "name": arguments.name,
                 "layout": arguments.layout,
                 **({"knees_at_once": at_once} if at_once > 1 else {}),  # of rounding
             },
@@ -120,10 +121,10 @@ def _one(
 
 def _write(
     name: str, volume_format: Any, generated: GeneratedVolume, knee: CohortKnee, out: Path
-) -> Mapping[str, Path]:
+) -> list[Path]:
     from xr2mri_core.export import write_generated
 
-    return write_generated(generated, out / knee.name, name, volume_format)
+    return write_generated(generated, out / knee.name, name, volume_format).files
 
 
 def _writing(arguments: argparse.Namespace, knees: Sequence[CohortKnee]) -> Any:
