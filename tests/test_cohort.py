@@ -194,6 +194,20 @@ def test_a_datalist_needs_no_mri(run, collection, tmp_path):
     assert run("--datalist", datalist)[1].keys() == {"a/R", "b"}
 
 
+def test_a_radiograph_that_is_not_there_costs_its_row_and_an_mri_that_is_not_there_nothing(
+    run, collection, tmp_path
+):
+    items = [
+        {"case": "a", "participant": "a", "radiograph": "collection/0/9003176R.png",
+         "mri": "elsewhere.nii.gz", "labels": "elsewhere.nii.gz"},
+        {"case": "b", "participant": "b", "radiograph": "collection/lost.png"},
+    ]  # fmt: skip
+    write_text(tmp_path / "list.json", json.dumps({"test": items}))
+    status, rows, _ = run("--datalist", tmp_path / "list.json")
+    assert status == 1 and rows["a"]["status"] == "generated"
+    assert rows["b"]["status"] == "failed" and "lost.png" in rows["b"]["error"]
+
+
 def test_bids_names_and_sidecars(run, collection, tmp_path):
     forms = tmp_path / "forms.csv"
     forms.write_text("file,participant,visit,laterality\nknee.png,Mr. X,V 01,L\n")
@@ -342,11 +356,21 @@ def test_options_of_one_radiograph_are_refused(more, says, run, collection):
     assert status == 2 and says in printed
 
 
-def test_dicom_files_without_an_ending_are_found_and_results_are_not(collection, tmp_path):
+def test_dicom_files_without_an_ending_are_found_and_results_are_not(collection, tmp_path, caplog):
     (collection / "series").mkdir()
     (collection / "series" / "1.2.840.7").write_bytes(bytes(128) + b"DICM")
     (collection / "series" / "notes").write_text("none")
     (collection / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
     picture(collection / "out" / "generated.png", 6)
-    names = [knee.name for knee in knees_of_folder(collection, leave_out=collection / "out")]
-    assert names == ["0/9003176R", "2/9003175L", "series/1.2.840.7", "ward/knee"]
+    names = ["0/9003176R", "2/9003175L", "series/1.2.840.7", "ward/knee"]
+    found = knees_of_folder(collection, leave_out=collection / "out")
+    assert [knee.name for knee in found] == names
+    (collection / "out" / "manifest.jsonl").touch()
+    assert [knee.name for knee in knees_of_folder(collection, leave_out=tmp_path)] == names
+    assert f"{collection / 'out'} holds the results of a run" in caplog.text
+
+
+def test_results_do_not_go_among_the_radiographs(run, collection):
+    status, _, printed = run("--folder", collection, out=collection / "2" / "..")
+    assert status == 2 and "--out" in printed and "the folder of the radiographs" in printed
+    assert not list(collection.glob("manifest*"))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from xr2mri_core.bundle import digest
-from xr2mri_core.cohort.knees import CohortKnee
+from xr2mri_core.cohort.knees import JOURNAL, CohortKnee
 from xr2mri_core.condition import Condition
 from xr2mri_core.errors import Cancelled, InputError, OutputError, WeightsError
 from xr2mri_core.files import append_line, atomic_files, records_of
@@ -22,9 +22,6 @@ from xr2mri_core.processes import each_done
 from xr2mri_core.request import KNOBS, GenerationRequest
 from xr2mri_core.tables import write_csv
 from xr2mri_core.volume import NOTICE, GeneratedVolume
-
-JOURNAL = "manifest.jsonl"
-"""A line for each knee as it gets done; what an interrupted run leaves, and the next one reads."""
 
 _UNDECODABLE = "backslashreplace"
 """Bytes of a file's name that are no text are written as JSON reads them back: ``\\udce9``."""
