@@ -346,6 +346,7 @@ def test_a_case_names_no_folder_outside(case, run, collection, tmp_path):
         (["--server", "http://localhost:1"], "--server is for one radiograph"),
         (["--split", "test"], "--split is for --datalist"),
         (["--layout", "bids", "--format", "nrrd"], "--layout bids is NIfTI"),
+        (["--layout", "bids", "--name", "mine"], "--layout bids has names of its own"),
         (["--name", "../x"], "'../x' is no stem of a file's name"),
         (["--name", ""], "is no stem of a file's name"),
         (["--radiograph", "x.png"], "not allowed with"),
