@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -336,6 +337,22 @@ def test_a_case_names_no_folder_outside(case, run, collection, tmp_path):
     status, rows, printed = run("--datalist", tmp_path / "list.json")
     assert status == 2 and not rows and "case" in printed
     assert sorted(path.name for path in tmp_path.iterdir()) == ["collection", "list.json"]
+
+
+def test_another_configuration_of_the_bundle_makes_its_knees_anew(
+    run, collection, tmp_path, tiny_bundle
+):
+    bundle = shutil.copytree(tiny_bundle, tmp_path / "bundle")
+    mine = ("--folder", collection / "0", "--bundle", bundle)
+    states = [run(*mine)[1]["9003176R"]["status"] for _ in range(2)]
+    for name, old, new in (("inference", "  steps: 3", "  steps: 4"),
+                           ("compact", "squaredcos_cap_v2", "linear")):  # fmt: skip
+        config = bundle / "configs" / f"{name}.yaml"
+        text = config.read_text()
+        assert old in text
+        config.write_text(text.replace(old, new))
+        states.append(run(*mine)[1]["9003176R"]["status"])
+    assert states == ["generated", "kept", "generated", "generated"]
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,13 @@ class KneeMRIGenerator:
         """The model, for records."""
         return {**self.origin, "device": str(self.device), "precision": self.precision}
 
+    def depends(self) -> dict[str, Any]:
+        """All that volumes depend on beside what is asked: the model, its settings and schedule."""
+        schedule = {  # what diffusers notes of itself there is in another order each time
+            name: value for name, value in self.scheduler.config.items() if name[0] != "_"
+        }
+        return {**self.describe(), "settings": self.settings, "scheduler": schedule}
+
     @torch.inference_mode()
     def generate(
         self,

@@ -93,7 +93,7 @@ def generate(arguments: argparse.Namespace) -> None:
             arguments.out,
             request_of(arguments),
             settings={
-                "model": model.describe() | {"device": model.recipe.device},
+                "model": model.depends() | {"device": model.recipe.device},
                 "version": __version__,
                 "format": arguments.format,
                 "name": arguments.name,
