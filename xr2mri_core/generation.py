@@ -312,7 +312,12 @@ class KneeMRIGenerator:
             request: the request with the steps filled in (`GenerationRequest.filled`).
         """
         model = self.model
-        return Plan(request, model.regression is not None, model.depth_mixing is not None)
+        return Plan(
+            request,
+            model.regression is not None,
+            self.algorithm.slices_a_step(request),
+            model.depth_mixing is not None,
+        )
 
 
 @lru_cache(maxsize=2)
