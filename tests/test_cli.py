@@ -204,6 +204,30 @@ def test_what_libraries_are_told_before_they_load_unless_the_user_has(variable, 
         (("phantom", "--cases", "0", "--out", "x"), "'0' is not an integer >= 1"),
         (("phantom", "--cases", "many", "--out", "x"), "many"),
         (("generate", "--radiograph", "a", "--out", "x", "--set", "kl"), "NAME=GRADE"),
+        *(
+            (("generate", "--radiograph", "a", "--out", "x", "--set", f"{name}=2"), f"'{name}'")
+            for name in ("features", "demographics", "source")  # arguments of ours, no features
+        ),
+        (
+            ("generate", "--radiograph", "a", "--out", "x", *2 * ("--set", "kl_grade=1")),
+            "kl_grade is given twice",
+        ),
+        *(
+            (
+                ("generate", "--server", "http://x", "--radiograph", __file__, "--out", "x", *more),
+                f"{more[0]} is for this machine's model",
+            )
+            for more in (
+                ("--weights", "w"),
+                ("--bundle", "b"),
+                ("--size", "paper"),
+                ("--device", "cuda:1"),
+                ("--precision", "fp32"),
+            )
+        ),
+        (("info", "--form", "--bundle", "b"), "one form serves all bundles"),
+        (("info", "--device", "cpu"), "--device"),
+        (("robustness", "--datalist", "a", "--out", "x", "--samples", "3"), "--samples"),
         (("generate", "--radiograph", "a", "--out", "x", "--seed", "-3"), "-3"),
         (("generate", "--radiograph", "a", "--out", "x", "--format", "mha"), "mha"),
     ],

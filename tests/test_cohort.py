@@ -2,8 +2,10 @@
 
 import csv
 import errno
+import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -147,6 +149,38 @@ def test_what_is_done_and_whole_is_kept(run, collection, tmp_path):
     assert {row["status"] for row in other.values()} == {"generated"}
 
 
+def test_a_knee_made_anew_leaves_no_file_of_the_one_before(run, collection, tmp_path):
+    folder, journal = tmp_path / "out", tmp_path / "out" / "manifest.jsonl"
+
+    def there():
+        return {path.relative_to(folder).as_posix() for path in (folder / "9003176R").rglob("*.*")}
+
+    dicom = ("--folder", collection / "0", "--format", "dicom")
+    _, first, _ = run(*dicom)
+    foreign = folder / "9003176R" / "generated_dicom" / "mine.dcm"
+    foreign.write_bytes(b"of somebody else")
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"of somebody else")
+    row = json.loads(journal.read_text())
+    sha256 = hashlib.sha256(b"of somebody else").hexdigest()
+    row["files"] |= {"../outside": sha256}  # a manifest is no reason to reach beyond its folder
+    journal.write_text(json.dumps(row) + "\n")
+
+    film = collection / "0" / "9003176R.png"
+    good = film.read_bytes()
+    film.write_bytes(b"broken")
+    assert run(*dicom, "--seed", "1")[1]["9003176R"]["status"] == "failed"
+    assert there() > set(first["9003176R"]["files"].split())
+    film.write_bytes(good)
+    _, second, _ = run(*dicom, "--seed", "1")
+    listed = set(second["9003176R"]["files"].split())
+    assert there() == listed | {foreign.relative_to(folder).as_posix()} and len(listed) == 4
+    foreign.unlink()
+    _, third, _ = run("--folder", collection / "0", "--name", "other")
+    assert there() == set(third["9003176R"]["files"].split()) and len(there()) == 3
+    assert not foreign.parent.exists() and outside.is_file()
+
+
 def test_a_datalist_needs_no_mri(run, collection, tmp_path):
     datalist = tmp_path / "list.json"
     items = [
@@ -159,6 +193,20 @@ def test_a_datalist_needs_no_mri(run, collection, tmp_path):
     assert status == 0 and list(rows) == ["a/R"]
     assert rows["a/R"]["files"].count(".dcm") == 2
     assert run("--datalist", datalist)[1].keys() == {"a/R", "b"}
+
+
+def test_a_radiograph_that_is_not_there_costs_its_row_and_an_mri_that_is_not_there_nothing(
+    run, collection, tmp_path
+):
+    items = [
+        {"case": "a", "participant": "a", "radiograph": "collection/0/9003176R.png",
+         "mri": "elsewhere.nii.gz", "labels": "elsewhere.nii.gz"},
+        {"case": "b", "participant": "b", "radiograph": "collection/lost.png"},
+    ]  # fmt: skip
+    write_text(tmp_path / "list.json", json.dumps({"test": items}))
+    status, rows, _ = run("--datalist", tmp_path / "list.json")
+    assert status == 1 and rows["a"]["status"] == "generated"
+    assert rows["b"]["status"] == "failed" and "lost.png" in rows["b"]["error"]
 
 
 def test_bids_names_and_sidecars(run, collection, tmp_path):
@@ -291,6 +339,22 @@ def test_a_case_names_no_folder_outside(case, run, collection, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["collection", "list.json"]
 
 
+def test_another_configuration_of_the_bundle_makes_its_knees_anew(
+    run, collection, tmp_path, tiny_bundle
+):
+    bundle = shutil.copytree(tiny_bundle, tmp_path / "bundle")
+    mine = ("--folder", collection / "0", "--bundle", bundle)
+    states = [run(*mine)[1]["9003176R"]["status"] for _ in range(2)]
+    for name, old, new in (("inference", "  steps: 3", "  steps: 4"),
+                           ("compact", "squaredcos_cap_v2", "linear")):  # fmt: skip
+        config = bundle / "configs" / f"{name}.yaml"
+        text = config.read_text()
+        assert old in text
+        config.write_text(text.replace(old, new))
+        states.append(run(*mine)[1]["9003176R"]["status"])
+    assert states == ["generated", "kept", "generated", "generated"]
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [
@@ -299,6 +363,7 @@ def test_a_case_names_no_folder_outside(case, run, collection, tmp_path):
         (["--server", "http://localhost:1"], "--server is for one radiograph"),
         (["--split", "test"], "--split is for --datalist"),
         (["--layout", "bids", "--format", "nrrd"], "--layout bids is NIfTI"),
+        (["--layout", "bids", "--name", "mine"], "--layout bids has names of its own"),
         (["--name", "../x"], "'../x' is no stem of a file's name"),
         (["--name", ""], "is no stem of a file's name"),
         (["--radiograph", "x.png"], "not allowed with"),
@@ -309,11 +374,21 @@ def test_options_of_one_radiograph_are_refused(more, says, run, collection):
     assert status == 2 and says in printed
 
 
-def test_dicom_files_without_an_ending_are_found_and_results_are_not(collection, tmp_path):
+def test_dicom_files_without_an_ending_are_found_and_results_are_not(collection, tmp_path, caplog):
     (collection / "series").mkdir()
     (collection / "series" / "1.2.840.7").write_bytes(bytes(128) + b"DICM")
     (collection / "series" / "notes").write_text("none")
     (collection / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
     picture(collection / "out" / "generated.png", 6)
-    names = [knee.name for knee in knees_of_folder(collection, leave_out=collection / "out")]
-    assert names == ["0/9003176R", "2/9003175L", "series/1.2.840.7", "ward/knee"]
+    names = ["0/9003176R", "2/9003175L", "series/1.2.840.7", "ward/knee"]
+    found = knees_of_folder(collection, leave_out=collection / "out")
+    assert [knee.name for knee in found] == names
+    (collection / "out" / "manifest.jsonl").touch()
+    assert [knee.name for knee in knees_of_folder(collection, leave_out=tmp_path)] == names
+    assert f"{collection / 'out'} holds the results of a run" in caplog.text
+
+
+def test_results_do_not_go_among_the_radiographs(run, collection):
+    status, _, printed = run("--folder", collection, out=collection / "2" / "..")
+    assert status == 2 and "--out" in printed and "the folder of the radiographs" in printed
+    assert not list(collection.glob("manifest*"))

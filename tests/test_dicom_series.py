@@ -477,7 +477,8 @@ def test_write_generated_puts_the_series_into_a_folder(tmp_path, radiograph):
     written = write_generated(generated, tmp_path / "out", "knee", "dicom")
     assert set(written) == {"volume", "montage", "record"}
     assert written["volume"] == tmp_path / "out" / "knee_dicom"
-    assert len(list(written["volume"].glob("*.dcm"))) == 9
+    assert sorted(written["volume"].glob("*.dcm")) == sorted(written.files[:9])
+    assert written.files[9:] == [written["montage"], written["record"]]
     assert dcmread(next(written["volume"].iterdir())).PatientID == "P01"
     assert '"knee_dicom"' in written["record"].read_text()
 

@@ -81,6 +81,9 @@ def test_edges_and_bad_arguments():
     for bad in ({"length": -1}, {"length": float("nan")}, {"seed": -1}, {"slices": 1}):
         with pytest.raises(ValueError, match=next(iter(bad))):
             DepthNoise(SHAPE, **bad)
+    shortest = DepthNoise(SHAPE, 1e-20)([0.0, 0.5, 1.0])
+    assert torch.equal(shortest, DepthNoise(SHAPE, 0)([0.0, 0.5, 1.0]))
+    assert DepthNoise(SHAPE, 2e-6)([0.0, 0.5, 1.0]).isfinite().all()
     with pytest.raises(ValueError, match="finite"):
         DepthNoise(SHAPE)([0.1, float("nan")])
 

@@ -97,6 +97,50 @@ def test_coarse_and_fine_detail_keep_mean_and_deviation_at_few_steps(config, nam
             assert deviation == pytest.approx(1, abs=enough.get(steps, 1.0)), (std, steps)
 
 
+@pytest.mark.parametrize("config", [COSINE, PAPER], ids=["compact", "paper"])
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [("ddim", (61, 130, 334, 501, 998)), ("unipc", (61, 217)), ("dpmsolver", (61, 334))],
+)
+def test_coarse_and_fine_detail_keep_mean_and_deviation_at_many_steps(config, name, counts):
+    """Most of these do not divide T; the first and last of DDIM's, np.arange gives one too many."""
+    training = DDIMScheduler(**config)
+    std = torch.tensor([2.0, 1.0, 0.5, 0.25], dtype=torch.float64).reshape(1, 4, 1, 1)
+    z_T = torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64).reshape(3, 1, 1, 1).expand(3, 4, 1, 1)
+    for steps in counts:
+        denoise = exact_denoiser(training, 0.4, std)
+        low, middle, high = sample(denoise, z_T, build_scheduler(training, name), steps)[..., 0, 0]
+        assert float((middle - 0.4).abs().max()) < (0.02 if config is COSINE else 0.06), steps
+        deviation = (high - low) / 2 / std.flatten()
+        assert float((deviation - 1).abs().max()) < (0.08 if steps < 100 else 0.04), steps
+
+
+@pytest.mark.parametrize("name", list(SAMPLERS))
+def test_there_are_as_many_timesteps_as_steps_are_asked_for(name):
+    """All are of the training; DDIM's are spread evenly as whole numbers can be."""
+    scheduler = build_scheduler(DDIMScheduler(**COSINE), name)
+    for steps in range(1, 1001, 1 if name == "ddim" else 27):
+        scheduler.set_timesteps(steps)
+        timesteps = scheduler.timesteps
+        assert len(timesteps) == steps and timesteps[0] <= 999 and timesteps[-1] >= 0
+        if name == "ddim":
+            gaps = -timesteps.diff(append=torch.tensor([-1]))
+            assert timesteps[0] == 999 and float((gaps - 1000 / steps).abs().max()) < 1
+
+
+@pytest.mark.parametrize("config", [COSINE, PAPER], ids=["compact", "paper"])
+def test_where_steps_divide_the_schedule_ddim_is_that_of_diffusers_to_the_bit(config):
+    training = DDIMScheduler(**config)
+    noise = torch.randn(3, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    for steps in (1, 2, 4, 50):
+        theirs = DDIMScheduler(**{**config, "timestep_spacing": "trailing"})
+        one, other = (
+            sample(exact_denoiser(training), noise, scheduler, steps)
+            for scheduler in (build_scheduler(training), theirs)
+        )
+        assert torch.equal(one, other)
+
+
 @pytest.mark.parametrize("steps, error", [(8, 0.16), (20, 0.07), (50, 0.03)])
 def test_ddim_keeps_the_deviation_of_coarse_detail_at_many_steps(steps, error):
     training = DDIMScheduler(**COSINE)

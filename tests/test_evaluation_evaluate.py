@@ -26,6 +26,8 @@ class Oracle:
     def describe(self):
         return {"weights": "none"}
 
+    depends = describe
+
     def condition_of(self, item):
         return Condition(item["features"])
 

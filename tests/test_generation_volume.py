@@ -136,17 +136,37 @@ def test_a_request_keeps_what_it_says_and_takes_the_rest_from_the_model():
 @pytest.mark.parametrize(
     ("asked", "passes"),
     [
-        ({}, 5 * (1 + 4)),
-        ({"samples": 2}, 5 * (1 + 2 * 4)),
-        ({"guidance": 2.0}, 5 * (2 + 7)),
-        ({"kind": "mean"}, 5 * (1 + 1)),
-        ({"kind": "mean", "samples": 2}, 5 * (1 + 1 + 2 * 4)),
+        ({}, 30 * (1 + 4)),
+        ({"samples": 2}, 30 * (1 + 2 * 4)),
+        ({"guidance": 2.0}, 30 * (2 + 7)),
+        ({"kind": "mean"}, 30 * (1 + 1)),
+        ({"kind": "mean", "samples": 2}, 30 * (1 + 1 + 2 * 4)),
+        ({"batch_size": 17}, 30 * (1 + 1) + 3 * 17 * 3),  # windows overlap by twice the reach
+        ({"num_slices": 5}, 5 * (1 + 1) + 29 * 3),  # and six between each two
+        ({"num_slices": 5, "kind": "mean"}, 5 * (1 + 1)),
     ],
 )
 def test_what_a_request_costs_is_told_before(volume_generator, asked, passes):
     """By slices: a regression, the steps of each sample, and each one's decoding."""
-    request = GenerationRequest(num_slices=5, steps=3, **asked)
+    request = GenerationRequest(**{"num_slices": 30, "steps": 3, "batch_size": 64, **asked})
     assert volume_generator.plan(request).passes == passes
+
+
+def test_few_slices_are_those_depths_of_a_volume_with_spacings_that_were_learnt(
+    volume_generator, radiograph
+):
+    few = volume(volume_generator, radiograph, num_slices=5, samples=2)
+    fine = volume(volume_generator, radiograph, num_slices=29, samples=2)
+    np.testing.assert_allclose(few.volume, fine.volume[:, ::7], atol=1e-5)
+    np.testing.assert_allclose(few.std, fine.std[:, ::7], atol=1e-5)
+    np.testing.assert_allclose(few.affine[:, 1] / 7, fine.affine[:, 1])
+    mixing = volume_generator.model.depth_mixing
+    for count in (1, 2, 25, 26, 50, 500):
+        depths = np.linspace(0, 1, count) if count > 1 else np.array([0.5])
+        finer, every = mixing.finer(depths)
+        np.testing.assert_allclose(finer[::every], depths)
+        assert every == {1: 1, 2: 25, 25: 2}.get(count, 1)
+        assert count == 1 or (finer[1] - finer[0]) * 73.5 <= 3.0
 
 
 def test_a_model_of_single_slices_fills_its_last_batch_up(generator):

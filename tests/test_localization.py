@@ -336,6 +336,13 @@ class TestBoxFile:
         path = self.write(tmp_path, "image,x1,y1,x2,y2\na.png,0,0,10,20\n")
         assert read_boxes(path)[tmp_path / "a.png"] == [(None, (0, -5, 20, 15))]
 
+    def test_a_path_without_its_extension_is_that_of_its_folder(self, tmp_path):
+        for name in ("1.png", "L/1.png", "R/1.png", "L/[2].png"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).touch()
+        path = self.write(tmp_path, "image,x1,y1,x2,y2\nL/1,0,0,9,9\nL/[2],0,0,9,9\n")
+        assert list(read_boxes(path)) == [tmp_path / "L" / "1.png", tmp_path / "L" / "[2].png"]
+
     @pytest.mark.parametrize(
         ("text", "words"),
         [

@@ -57,7 +57,7 @@ def test_passes_are_shared(model, monkeypatch):
             made.append(self)
 
     monkeypatch.setattr(generation, "Together", Counted)
-    model.side_by_side(knees(model, [0, 1, 2], batch_size=20), 3)
+    model.side_by_side(knees(model, [0, 1, 2], batch_size=40), 3)
     assert made[0].passes == 2  # of two steps, one each
     assert model.algorithm.denoiser == model.model.denoise
 

@@ -6,7 +6,8 @@
 
 The paper does this slice after slice from independent noise. Here y and r are encoded once
 (`encode`); where the model has a regression, z is what its mean mu leaves open; and where it has
-depth mixing, all slices take each step together (`drawn`), in windows that a pass can hold.
+depth mixing, all slices take each step together (`drawn`), in windows that a pass can hold, and
+with others between them where they lie further apart than it has learnt (`DepthMixing.finer`).
 """
 
 from __future__ import annotations
@@ -50,18 +51,22 @@ class Knee:
     Attributes:
         code: E_2(y).
         features: r, (1, positions).
-        mean: mu, latents (n, c, h, w) of all slices; None without a regression.
+        depths: (m,) of the slices that are drawn: those of the request, and others between them.
+        every: which of them are the request's: each `every`-th.
+        mean: mu, latents (m, c, h, w) of them; None without a regression.
     """
 
     request: GenerationRequest
     code: RadiographCode
     features: Tensor
+    depths: NDArray[np.float64]
+    every: int
     mean: Tensor | None
     cancelled: Callable[[], bool]
 
     def in_batches(self, compute: Callable[[NDArray[np.int64]], Tensor]) -> Tensor:
-        """Latents of all slices (n, c, h, w), computed in batches of one shape."""
-        count, parts = self.request.count, []
+        """Latents of all slices (m, c, h, w), computed in batches of one shape."""
+        count, parts = len(self.depths), []
         size = min(self.request.batch_size, count)
         for start in range(0, count, size):
             if self.cancelled():
@@ -108,7 +113,11 @@ class Algorithm2:
         picture = picture.to(self.device)
         with self._autocast():
             code = self.model.encode_radiograph(picture)
-        knee = Knee(request, code, vector.to(self.device), None, cancelled or (lambda: False))
+        depths, every = self._depths(request)
+        knee = Knee(
+            request, code, vector.to(self.device), depths, every, None,
+            cancelled or (lambda: False),
+        )  # fmt: skip
         regression = self.model.regression
         if regression is None:
             return knee
@@ -125,13 +134,14 @@ class Algorithm2:
                 without = regression(own, depths, torch.zeros_like(features)).float()
             return without + strength * (mean - without)
 
-        depths = torch.as_tensor(request.positions, dtype=torch.float32, device=self.device)
-        mean = knee.in_batches(lambda part: regress(depths[part]))
+        where = torch.as_tensor(depths, dtype=torch.float32, device=self.device)
+        mean = knee.in_batches(lambda part: regress(where[part]))
         return replace(knee, mean=mean)
 
     def mean_slices(self, knee: Knee) -> Iterator[Part]:
         """mu, decoded."""
-        yield from self._decoded(knee, slice(0, knee.request.count), knee.mean)
+        assert knee.mean is not None
+        yield from self._decoded(knee, slice(0, knee.request.count), knee.mean[:: knee.every])
 
     def drawn(self, knee: Knee, index: int, report: SliceProgress) -> Iterator[Part]:
         """Sample ``index`` of the whole volume, by the steps of Algorithm 2."""
@@ -139,8 +149,8 @@ class Algorithm2:
         noise = DepthNoise(
             self._latent_shape(knee), request.noise_length, sample_seed(request.seed, index)
         )
-        depths = request.positions
-        together = self.model.depth_mixing is not None and len(depths) > 1
+        depths = knee.depths
+        together = self._together(request)
         size = len(depths) if together else request.batch_size
         for start in range(0, len(depths), size):
             part = slice(start, min(start + size, len(depths)))
@@ -151,8 +161,36 @@ class Algorithm2:
             predict = self._denoiser(knee, depths[rows], mean, together)
             scheduler = build_scheduler(self.scheduler, request.sampler)
             residual = sample(predict, z_T, scheduler, request.steps, step, knee.cancelled)
-            z_0 = self.model.from_residual(residual, mean)
-            yield from self._decoded(knee, part, z_0, sample_seed(request.seed, index))
+            z_0 = self.model.from_residual(residual, mean)[:: knee.every]
+            asked = slice(0, request.count) if together else part
+            yield from self._decoded(knee, asked, z_0, sample_seed(request.seed, index))
+
+    def slices_a_step(self, request: GenerationRequest) -> int:
+        """Slices that go through the denoiser in each step of one sample: with those between the
+        request's, the overlap of windows, and what fills a batch up.
+        """
+        depths, _ = self._depths(request)
+        batch = request.batch_size or len(depths)
+        if not self._together(request):
+            return -(-len(depths) // batch) * batch
+        cut = windows(len(depths), batch, self._reach(request))
+        return sum(window.stop - window.start for window, _ in cut)
+
+    def _together(self, request: GenerationRequest) -> bool:
+        """Whether slices know their neighbours."""
+        return self.model.depth_mixing is not None and request.count > 1
+
+    def _reach(self, request: GenerationRequest) -> int:
+        mixing = self.model.depth_mixing
+        return mixing.reach if mixing is not None and self._together(request) else 0
+
+    def _depths(self, request: GenerationRequest) -> tuple[NDArray[np.float64], int]:
+        """Of the slices that are drawn; see `Knee`."""
+        mixing = self.model.depth_mixing
+        regressed = self.model.regression is not None and request.kind == "mean"
+        if mixing is None or (regressed and request.samples == 1):
+            return request.positions, 1
+        return mixing.finer(request.positions)
 
     def _denoiser(
         self, knee: Knee, depths: NDArray[np.float64], mean: Tensor | None, together: bool
@@ -161,8 +199,7 @@ class Algorithm2:
         request, n = knee.request, len(depths)
         where = torch.as_tensor(depths, dtype=torch.float32, device=self.device)
         features = knee.features.expand(n, -1)
-        mixing = self.model.depth_mixing
-        reach = mixing.reach if together and mixing is not None else 0
+        reach = self._reach(request)
 
         def predict(z_t: Tensor, t: Tensor) -> Tensor:
             out = torch.empty_like(z_t)

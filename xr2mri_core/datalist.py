@@ -36,7 +36,10 @@ Item = dict[str, Any]
 
 
 def load_datalist(
-    path: str | Path, split: str | None = None, required: Sequence[str] = REQUIRED
+    path: str | Path,
+    split: str | None = None,
+    required: Sequence[str] = REQUIRED,
+    there: Sequence[str] = PATHS,
 ) -> list[Item]:
     """Return the items of a datalist, checked, with absolute paths.
 
@@ -44,6 +47,7 @@ def load_datalist(
         path: the JSON file.
         split: ``training``, ``validation`` or ``test``; None for all, in this order.
         required: keys that every item must have.
+        there: those of `PATHS` whose files, where named, have to be on this machine.
 
     Returns:
         The items, in the order of the file, each with ``split``, and with ``features`` ({} where
@@ -70,7 +74,7 @@ def load_datalist(
     chosen = [item for item in items if split in (None, item["split"])]
     if not chosen:
         raise DatalistError(f"{path}: no items in {split or 'any split'}; add cases to it")
-    return [_with_files(item, path) for item in chosen]
+    return [_with_files(item, there, path) for item in chosen]
 
 
 def side_and_box(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -288,13 +292,13 @@ def _check_window(window: object, where: str) -> None:
         raise DatalistError(f"{where}: window {shown(window)}: give start and stop, two slices")
 
 
-def _with_files(item: Item, path: Path) -> Item:
-    """Return an item with absolute paths of files that exist, and with features."""
+def _with_files(item: Item, there: Sequence[str], path: Path) -> Item:
+    """Return an item with absolute paths, those of ``there`` of files that exist, and features."""
     found = {"features": {}, **item}
     for key in PATHS:
         if key in found:
             file = path.parent.resolve() / found[key]
-            why = _why_not(file)
+            why = _why_not(file) if key in there else ""
             if why:
                 raise DatalistError(
                     f"{path}, case {shown(item.get('case'))}: {key} {shown(found[key])} {why}; "

@@ -155,6 +155,13 @@ class KneeMRIGenerator:
         """The model, for records."""
         return {**self.origin, "device": str(self.device), "precision": self.precision}
 
+    def depends(self) -> dict[str, Any]:
+        """All that volumes depend on beside what is asked: the model, its settings and schedule."""
+        schedule = {  # what diffusers notes of itself there is in another order each time
+            name: value for name, value in self.scheduler.config.items() if name[0] != "_"
+        }
+        return {**self.describe(), "settings": self.settings, "scheduler": schedule}
+
     @torch.inference_mode()
     def generate(
         self,
@@ -305,7 +312,12 @@ class KneeMRIGenerator:
             request: the request with the steps filled in (`GenerationRequest.filled`).
         """
         model = self.model
-        return Plan(request, model.regression is not None, model.depth_mixing is not None)
+        return Plan(
+            request,
+            model.regression is not None,
+            self.algorithm.slices_a_step(request),
+            model.depth_mixing is not None,
+        )
 
 
 @lru_cache(maxsize=2)

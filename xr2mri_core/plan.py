@@ -17,11 +17,13 @@ class Plan:
     Attributes:
         request: the request with the steps filled in (`GenerationRequest.filled`).
         regression: whether the model has a regression.
+        slices_a_step: slices that go through the denoiser in each step of one volume.
         mixes_depth: whether its slices know their neighbours.
     """
 
     request: GenerationRequest
     regression: bool
+    slices_a_step: int
     mixes_depth: bool
 
     @property
@@ -38,14 +40,13 @@ class Plan:
     def passes(self) -> int:
         """How often a slice goes through denoiser, regression or decoder."""
         request = self.request
-        slices, steps = request.count, request.steps or 1
-        if not self.mixes_depth:  # the last batch is filled up
-            batch = request.batch_size or slices
-            slices = -(-slices // batch) * batch
+        # without depth mixing the last batch is filled up, for the other networks too
+        slices = request.count if self.mixes_depth else self.slices_a_step
         looks = 1 if request.guidance in (None, 1.0) else 2  # with the features and without
         regression = looks if self.regression else 0
         best = int(request.kind == "mean" and regression > 0)  # is decoded, and not drawn
-        return slices * (regression + best + (self.volumes - best) * (steps * looks + 1))
+        denoised = self.slices_a_step * (request.steps or 1) * looks
+        return slices * (regression + best) + (self.volumes - best) * (denoised + slices)
 
     @property
     def mean_by(self) -> str | None:

@@ -133,7 +133,13 @@ class GenerationRequest:
     )
     batch_size: int = field(
         default=_MODELS_OWN,
-        metadata=_knob("slices in one pass: bounds the memory", least=1, most=1024, whole=True),
+        metadata=_knob(
+            "slices in one pass: bounds the memory; with depth mixing the denoiser takes 15 and "
+            "more, of which each window gives those in its middle",
+            least=1,
+            most=1024,
+            whole=True,
+        ),
     )
 
     def __post_init__(self) -> None:

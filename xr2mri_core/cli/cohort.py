@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from xr2mri_core.cli.options import (
     generated_here,
     generator,
     positive,
+    refuse,
     request_of,
     worker_options,
     workers,
@@ -39,6 +40,10 @@ _OF_COHORTS = {
 }  # fmt: skip
 
 
+STEM = "generated"
+"""What the files of a knee begin with, unless told otherwise."""
+
+
 def add_sources(parser: argparse.ArgumentParser, what: Any) -> None:
     """The options that name a cohort, beside ``--radiograph``."""
     what.add_argument("--datalist", type=Path, help="all knees of a datalist; no MRI is needed")
@@ -61,7 +66,7 @@ def add_sources(parser: argparse.ArgumentParser, what: Any) -> None:
 
 def refuse_options_of_cohorts(arguments: argparse.Namespace) -> None:
     """Raise an InputError for an option that one radiograph has no use for."""
-    _refuse(arguments, _OF_COHORTS, "is for --datalist and --folder, not for one radiograph")
+    refuse(arguments, _OF_COHORTS, "is for --datalist and --folder, not for one radiograph")
 
 
 def generate(arguments: argparse.Namespace) -> None:
@@ -70,7 +75,7 @@ def generate(arguments: argparse.Namespace) -> None:
     from xr2mri_core.cohort import generate_cohort
     from xr2mri_core.files import check_writable
 
-    _refuse(arguments, _OF_ONE, "is for one radiograph; a cohort has its forms in its list")
+    refuse(arguments, _OF_ONE, "is for one radiograph; a cohort has its forms in its list")
     if arguments.laterality != "auto":
         raise InputError("--laterality is for one radiograph; a cohort has its sides in its list")
     who = workers(arguments)
@@ -88,9 +93,10 @@ def generate(arguments: argparse.Namespace) -> None:
             arguments.out,
             request_of(arguments),
             settings={
-                "model": model.describe() | {"device": model.recipe.device},
+                "model": model.depends() | {"device": model.recipe.device},
                 "version": __version__,
                 "format": arguments.format,
+                "name": arguments.name,
                 "layout": arguments.layout,
                 **({"knees_at_once": at_once} if at_once > 1 else {}),  # of rounding
             },
@@ -120,10 +126,10 @@ def _one(
 
 def _write(
     name: str, volume_format: Any, generated: GeneratedVolume, knee: CohortKnee, out: Path
-) -> Mapping[str, Path]:
+) -> list[Path]:
     from xr2mri_core.export import write_generated
 
-    return write_generated(generated, out / knee.name, name, volume_format)
+    return write_generated(generated, out / knee.name, name, volume_format).files
 
 
 def _writing(arguments: argparse.Namespace, knees: Sequence[CohortKnee]) -> Any:
@@ -134,6 +140,8 @@ def _writing(arguments: argparse.Namespace, knees: Sequence[CohortKnee]) -> Any:
         return partial(_write, arguments.name, arguments.format)
     if arguments.format != "nifti":
         raise InputError(f"--layout bids is NIfTI; leave out --format {arguments.format}")
+    if arguments.name != STEM:
+        raise InputError("--layout bids has names of its own; leave out --name")
     bids.check_bids(knees)
     bids.write_description(arguments.out)
     return bids.write_bids
@@ -143,13 +151,7 @@ def _knees(arguments: argparse.Namespace) -> list[CohortKnee]:
     from xr2mri_core.cohort import knees_of_datalist, knees_of_folder
 
     if arguments.datalist is not None:
-        _refuse(arguments, {"forms": "--forms"}, "is for --folder; a datalist holds its forms")
+        refuse(arguments, {"forms": "--forms"}, "is for --folder; a datalist holds its forms")
         return knees_of_datalist(arguments.datalist, arguments.split)
-    _refuse(arguments, {"split": "--split"}, "is for --datalist")
+    refuse(arguments, {"split": "--split"}, "is for --datalist")
     return knees_of_folder(arguments.folder, arguments.forms, leave_out=arguments.out)
-
-
-def _refuse(arguments: argparse.Namespace, options: dict[str, str], why: str) -> None:
-    for name, option in options.items():
-        if getattr(arguments, name) not in (None, []):
-            raise InputError(f"{option} {why}")

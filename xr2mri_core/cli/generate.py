@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from xr2mri_core.cli.options import (
     generation_options,
     generator,
     knob_option,
+    refuse,
     request_of,
     seed,
     stem,
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
     from xr2mri_core.volume import GeneratedVolume
 
 log = logging.getLogger("xr2mri")
+
+_OF_THIS_MACHINE = {
+    "bundle": "--bundle", "size": "--size", "weights": "--weights", "device": "--device",
+    "precision": "--precision",
+}  # fmt: skip
 
 
 def add(commands: Commands) -> None:
@@ -48,7 +54,7 @@ def add(commands: Commands) -> None:
         )
     generate.add_argument("--out", type=Path, required=True, help="folder to write to")
     generate.add_argument(
-        "--name", type=stem, default="generated", help="stem of the files (generated)"
+        "--name", type=stem, default=cohort.STEM, help=f"stem of the files ({cohort.STEM})"
     )
     generate.add_argument("--format", choices=("nifti", "nrrd", "dicom"), default="nifti")
     knob_option(generate, "num_slices", "slices")
@@ -78,7 +84,7 @@ def _generate(arguments: argparse.Namespace) -> None:
         return
     cohort.refuse_options_of_cohorts(arguments)
     known = {name: getattr(arguments, name) for name in ("age", "sex", "bmi")}
-    condition = Condition.parse(arguments.features, known, **dict(arguments.set))
+    condition = Condition.parse(arguments.features, known, **_once(arguments.set))
     request = request_of(arguments)
     if not arguments.radiograph.is_file():
         raise InputError(f"no file '{arguments.radiograph}'; give a radiograph with --radiograph")
@@ -106,6 +112,7 @@ def _generating(arguments: argparse.Namespace) -> Callable[..., GeneratedVolume]
     """What generates: the model on this machine, or the server that was named."""
     if arguments.server is None:
         return partial(generated_here, generator(arguments))
+    refuse(arguments, _OF_THIS_MACHINE, "is for this machine's model; a server has its own")
     from xr2mri_core.remote import generate_on_server
 
     token = os.environ.get("XR2MRI_TOKEN", "")
@@ -116,6 +123,15 @@ def _demo(arguments: argparse.Namespace) -> None:
     from xr2mri_core.demo import run_demo
 
     run_demo(arguments.out, seed=arguments.seed, bundle=arguments.bundle, device=arguments.device)
+
+
+def _once(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    grades: dict[str, str] = {}
+    for name, grade in pairs:
+        if name in grades:
+            raise InputError(f"--set {name} is given twice: {grades[name]} and {grade}")
+        grades[name] = grade
+    return grades
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -6,14 +6,14 @@ import argparse
 import json
 from pathlib import Path
 
-from xr2mri_core.cli.options import Commands, bundle_options
+from xr2mri_core.cli.options import Commands, refuse
 
 
 def add(commands: Commands) -> None:
     """Declare the commands."""
     info = commands.add("info", _info, "versions and the bundle's model, or the form of features")
     info.add_argument("--form", action="store_true", help="JSON schema of the feature form instead")
-    bundle_options(info)
+    info.add_argument("--bundle", type=Path, help="MONAI bundle (default: the shipped one)")
 
     commands.add("app", _app, "print the folder of the app, for monailabel start_server --app")
 
@@ -27,6 +27,7 @@ def add(commands: Commands) -> None:
 
 def _info(arguments: argparse.Namespace) -> None:
     if arguments.form:
+        refuse(arguments, {"bundle": "--bundle"}, "is not for --form: one form serves all bundles")
         from xr2mri_core.features import form_schema
 
         print(json.dumps(form_schema(), indent=2))

@@ -33,14 +33,14 @@ def add(commands: Commands) -> None:
     evaluate.add_argument(
         "--mean-cases", type=positive, default=200, help="training volumes in the mean volume"
     )
-    generation_options(evaluate, kind=False)
+    generation_options(evaluate, without="kind")
     worker_options(evaluate)
 
     robustness = commands.add(
         "robustness", _robustness, "how the volume moves with another radiograph of the same knee"
     )
     split_options(robustness)
-    generation_options(robustness)
+    generation_options(robustness, without="samples")  # the first is measured
     worker_options(robustness)
 
 

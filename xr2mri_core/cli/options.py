@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -77,25 +77,32 @@ def bundle_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default=None, help="cpu, cuda, cuda:1 (default: best)")
 
 
-def precision_option(parser: argparse.ArgumentParser) -> None:
+def precision_option(parser: argparse.ArgumentParser, default: str | None = PRECISIONS[0]) -> None:
     """Declare the option for the precision of the networks."""
     parser.add_argument(
         "--precision",
         choices=PRECISIONS,
-        default=PRECISIONS[0],
+        default=default,
         help="bf16 is faster on a GPU, and on a CPU with AMX (default: fp32)",
     )
 
 
-def generation_options(parser: argparse.ArgumentParser, kind: bool = True) -> None:
-    """Declare the options for the model, how it generates, and the kind where there is a choice."""
+def generation_options(parser: argparse.ArgumentParser, without: str = "") -> None:
+    """Declare the options for the model and how it generates, without one that has no choice."""
     bundle_options(parser)
-    parser.add_argument("--size", default="compact", help="size overlay of the bundle (compact)")
+    parser.add_argument("--size", help="size overlay of the bundle (compact)")
     parser.add_argument("--weights", type=Path, help="safetensors of that size (the bundle's own)")
-    precision_option(parser)
+    precision_option(parser, None)
     for name in _SAMPLING:
-        if kind or name != "kind":
+        if name != without:
             knob_option(parser, name)
+
+
+def refuse(arguments: argparse.Namespace, options: Mapping[str, str], why: str) -> None:
+    """Raise an InputError for an option, by its argument, that was given where it has no use."""
+    for name, option in options.items():
+        if getattr(arguments, name) not in (None, []):
+            raise InputError(f"{option} {why}")
 
 
 def jobs_option(parser: argparse.ArgumentParser, what: str = "") -> None:
@@ -228,12 +235,12 @@ def generator(arguments: argparse.Namespace) -> KneeMRIGenerator:
 
     device = arguments.device or best_device()
     elsewhere = getattr(arguments, "scheduler", None) is not None
+    given = {name: getattr(arguments, name) for name in ("precision", "size")}
     model = KneeMRIGenerator.from_bundle(
         arguments.bundle,
         device="cpu" if elsewhere else device,
-        precision=arguments.precision,
-        size=arguments.size,
         weights=arguments.weights,
+        **{name: value for name, value in given.items() if value is not None},
     )
     if elsewhere:
         model.bound_for(device)

@@ -47,11 +47,11 @@ def check_bids(knees: Sequence[CohortKnee]) -> None:
         sides.append(side)
 
 
-def write_bids(generated: GeneratedVolume, knee: CohortKnee, out: Path) -> dict[str, Path]:
+def write_bids(generated: GeneratedVolume, knee: CohortKnee, out: Path) -> list[Path]:
     """Write the volume (and mean and deviation, if sampled), each with its record beside it.
 
     Returns:
-        What was written, by what it is.
+        The files.
 
     Raises:
         OutputError: nothing was written.
@@ -60,14 +60,14 @@ def write_bids(generated: GeneratedVolume, knee: CohortKnee, out: Path) -> dict[
     entities += [f"ses-{_label(knee.visit)}"] if _label(knee.visit) else []
     folder = out.joinpath(*entities, "anat")
     entities.append(f"acq-{_SIDES.get(generated.record['laterality'], 'unknown')}")
-    written: dict[str, Path] = {}
+    written: list[Path] = []
     with atomic_files(folder) as files:
         for _, what, volume, description in volumes_of(generated):
             stem = "_".join([*entities, f"desc-synthetic{what}", "T1w"])
-            written[what] = folder / f"{stem}.nii.gz"
-            write_nifti(files.path(written[what]), volume, generated.affine, description)
-            written[f"{what} record"] = folder / f"{stem}.json"
-            write_json(files.path(written[f"{what} record"]), {**generated.record, "kind": what})
+            file, record = folder / f"{stem}.nii.gz", folder / f"{stem}.json"
+            write_nifti(files.path(file), volume, generated.affine, description)
+            write_json(files.path(record), {**generated.record, "kind": what})
+            written += [file, record]
     return written
 
 

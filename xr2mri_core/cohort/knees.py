@@ -18,6 +18,10 @@ from xr2mri_core.transforms.radiograph_file import ENDINGS
 
 log = logging.getLogger("xr2mri")
 
+JOURNAL = "manifest.jsonl"
+"""A line for each knee as it gets done, in the folder of results; what an interrupted run leaves,
+and the next one reads."""
+
 _GRADED = re.compile(r"(?P<participant>\d{5,})(?P<side>[LR])", re.IGNORECASE)
 _ROW_KEYS = ("file", "radiograph", "name", "case")
 _LONGEST_NAME = 200  # bytes; file systems take 255, and names of files are made of it
@@ -53,6 +57,8 @@ class CohortKnee:
 def knees_of_datalist(path: Path | str, split: str | None = None) -> list[CohortKnee]:
     """The knees of a datalist (`xr2mri_core.datalist`); they need no MRI.
 
+    Whether a radiograph is there is seen when its turn comes.
+
     Args:
         path: the JSON file.
         split: one of its lists; None takes all.
@@ -60,7 +66,7 @@ def knees_of_datalist(path: Path | str, split: str | None = None) -> list[Cohort
     Raises:
         DatalistError: it is malformed, or two cases would share a folder.
     """
-    items = load_datalist(path, split, required=("case", "participant", "radiograph"))
+    items = load_datalist(path, split, ("case", "participant", "radiograph"), there=())
     return _unique(
         [
             CohortKnee(
@@ -88,7 +94,7 @@ def knees_of_folder(
     grade, bring side and grade with them. A row of ``forms`` wins over both.
 
     Args:
-        folder: searched; hidden files and folders are passed over.
+        folder: searched; hidden files and folders, and results of earlier runs, are passed over.
         forms: a table (CSV, also with ``;`` or tabs) with a column ``file`` (a path below the
             folder, a file's name, or that without its ending), and any of ``laterality``, the
             features of Table I, ``age``, ``sex``, ``bmi``, ``participant``, ``visit``; other
@@ -96,13 +102,19 @@ def knees_of_folder(
         leave_out: a folder that is not searched, e.g. that of the results.
 
     Raises:
-        DatalistError: there is no radiograph, the table has no column ``file``, or one of its rows
-            fits no file or several.
+        DatalistError: there is no radiograph, ``leave_out`` is the folder itself, the table has no
+            column ``file``, or one of its rows fits no file or several.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise DatalistError(f"no folder '{folder}'; give one with radiographs")
     hidden = None if leave_out is None else Path(leave_out).resolve()
+    if hidden == folder.resolve():
+        raise DatalistError(
+            f"'{leave_out}' is the folder of the radiographs, among which the next run would take "
+            "its pictures and volumes for knees; give another",
+            option="out",
+        )
     paths = [path.relative_to(folder).as_posix() for path in _radiographs(folder, hidden)]
     if not paths:
         raise DatalistError(
@@ -123,6 +135,10 @@ def knees_of_folder(
 def _radiographs(folder: Path, hidden: Path | None) -> Iterator[Path]:
     for where, below, files in os.walk(folder, onerror=_pass_over):
         here = Path(where)
+        if JOURNAL in files:
+            log.warning("%s holds the results of a run (%s): passed over", here, JOURNAL)
+            below.clear()
+            continue
         below[:] = sorted(
             name
             for name in below

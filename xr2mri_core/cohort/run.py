@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import chain
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from xr2mri_core.bundle import digest
-from xr2mri_core.cohort.knees import CohortKnee
+from xr2mri_core.cohort.knees import JOURNAL, CohortKnee
 from xr2mri_core.condition import Condition
 from xr2mri_core.errors import Cancelled, InputError, OutputError, WeightsError
 from xr2mri_core.files import append_line, atomic_files, records_of
@@ -22,9 +22,6 @@ from xr2mri_core.processes import each_done
 from xr2mri_core.request import KNOBS, GenerationRequest
 from xr2mri_core.tables import write_csv
 from xr2mri_core.volume import NOTICE, GeneratedVolume
-
-JOURNAL = "manifest.jsonl"
-"""A line for each knee as it gets done; what an interrupted run leaves, and the next one reads."""
 
 _UNDECODABLE = "backslashreplace"
 """Bytes of a file's name that are no text are written as JSON reads them back: ``\\udce9``."""
@@ -40,8 +37,8 @@ _OF_A_KNEE = ("laterality", "box", "seed")
 SideBySide = Callable[[Sequence[Callable[[], "Row"]], int], list["Row"]]
 """``side_by_side(works, knees)`` -> what each work returns."""
 
-Write = Callable[[GeneratedVolume, CohortKnee, Path], Mapping[str, Path]]
-"""``write(generated, knee, out)`` -> what was written, files or folders below ``out``."""
+Write = Callable[[GeneratedVolume, CohortKnee, Path], Iterable[Path]]
+"""``write(generated, knee, out)`` -> the files that were written, below ``out``."""
 
 
 @dataclass(frozen=True)
@@ -203,6 +200,9 @@ class _Knees:
             )
             generated = self.generate(knee.radiograph, condition, request)
             written = self.write(generated, knee, self.out)
+            files = {path.relative_to(self.out).as_posix(): digest(path) for path in written}
+            if earlier is not None:
+                _remove(earlier.files or {}, files, self.out)
         except (Cancelled, OutputError, WeightsError):  # the last is not this knee's alone
             raise
         except InputError as error:
@@ -214,7 +214,7 @@ class _Knees:
             **entry,
             laterality=generated.record["laterality"],
             status=GENERATED,
-            files={path.relative_to(self.out).as_posix(): digest(path) for path in _files(written)},
+            files=files,
             seconds=_since(started),
             warnings=list(generated.record["warnings"]),
         )
@@ -244,9 +244,19 @@ def _since(started: float) -> float:
     return round(time.perf_counter() - started, 3)
 
 
-def _files(written: Mapping[str, Path]) -> Iterable[Path]:
-    for path in written.values():  # DICOM is a folder
-        yield from sorted(path.iterdir()) if path.is_dir() else [path]
+def _remove(earlier: Mapping[str, str], files: Mapping[str, str], out: Path) -> None:
+    """Remove what is left of a knee that was made anew under other names, as DICOM series are.
+
+    Only what is to the bit what an earlier run wrote, below ``out``; then a folder that is empty.
+    """
+    for name, known in earlier.items():
+        path = out / name
+        if name in files or not path.resolve().is_relative_to(out.resolve()):
+            continue
+        with suppress(OSError):
+            if path.is_file() and digest(path) == known:
+                path.unlink()
+                path.parent.rmdir()
 
 
 def _whole(row: Row, out: Path) -> bool:
@@ -272,13 +282,18 @@ def _append(path: Path, row: Row) -> None:
 
 
 def _read_journal(path: Path) -> dict[str, Row]:
-    """Name -> its last row; what is no row is passed over."""
+    """Name -> its last row; what is no row is passed over.
+
+    A knee that failed still has the files of the row before: its next row replaces them.
+    """
     rows: dict[str, Row] = {}
     for record in records_of(path):
         try:
             row = Row(**record)
         except (ValueError, TypeError):
             continue
+        if row.status == FAILED and row.name in rows:
+            row = replace(row, files=rows[row.name].files)
         rows[row.name] = row
     return rows
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 _REACH = 4.0  # lengths; beyond it an anchor's weight is below 2e-7 of the largest
 _INDEPENDENT, _ANCHOR = 0, 1  # two families of random streams
+_SHORTEST = 1e-6  # slices; what is correlated over less is independent, and anchors are countless
 _OFFSET = 2**40  # anchors left of depth 0 have negative indices, seeds must not
 
 
@@ -38,8 +39,9 @@ class DepthNoise:
         shape: shape of one slice's noise, e.g. (16, 16, 16).
         length: correlation length in slices of the 50-slice volume (1.5 mm each). 0 is the paper's
             independent noise (here reproducible per depth, distinguished to a millionth of the
-            window); infinity the same noise everywhere. About 1 gives generated volumes the
-            correlation of real ones; more freezes the texture. Calibrate on validation cases.
+            window), as is all below a millionth; infinity the same noise everywhere. About 1 gives
+            generated volumes the correlation of real ones; more freezes the texture. Calibrate on
+            validation cases.
         seed: any integer from 0.
         slices: slices of the volume in which `length` is counted.
 
@@ -58,6 +60,8 @@ class DepthNoise:
             raise ValueError(f"noise length {length!r}: accepted is a number from 0 on, in slices")
         if self.seed < 0:
             raise ValueError(f"noise seed {seed!r}: accepted is an integer from 0 on")
+        if self.length < _SHORTEST:
+            self.length = 0.0
         if self.slices < 2:
             raise ValueError(f"noise slices {slices!r}: accepted is an integer from 2 on")
         self._eps = lru_cache(maxsize=64)(self._draw)  # neighbouring depths share anchors

@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
 import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
 from torch import Tensor
@@ -43,8 +44,46 @@ class Denoiser(Protocol[_Known]):
     ) -> Tensor: ...
 
 
+class DDIM(DDIMScheduler):
+    """Eq. 9 from each timestep to the next, whatever their number.
+
+    diffusers' own goes T // steps down from each, and lays its timesteps T / steps apart: where
+    steps do not divide T it leaves the schedule that the network is asked at, and the rounding of
+    some makes one timestep too many, before the first.
+    """
+
+    config: Any
+    alphas_cumprod: Tensor
+    final_alpha_cumprod: Tensor
+
+    def set_timesteps(self, num_inference_steps: int, device: Any = None) -> None:
+        """Lay timesteps T / steps apart, from the last of T down ("trailing" spacing)."""
+        last = self.config.num_train_timesteps
+        passed = np.arange(num_inference_steps) * last / num_inference_steps
+        timesteps = np.round(last - passed).astype(np.int64) - 1
+        self.timesteps = torch.from_numpy(timesteps).to(device)
+
+    def step(
+        self, model_output: Tensor, timestep: Any, sample: Tensor, *, return_dict: bool = False
+    ) -> tuple[Tensor]:
+        """(z_{t-1},) from a prediction, of noise or velocity, at z_t.
+
+        Latents have no bounds: nothing is clipped.
+        """
+        before = self.timesteps[self.timesteps < timestep]
+        a = self.alphas_cumprod[int(timestep)]
+        b = self.alphas_cumprod[int(before[0])] if len(before) else self.final_alpha_cumprod
+        if self.config.prediction_type == "v_prediction":
+            z_0 = a**0.5 * sample - (1 - a) ** 0.5 * model_output
+            epsilon = a**0.5 * model_output + (1 - a) ** 0.5 * sample
+        else:
+            z_0 = (sample - (1 - a) ** 0.5 * model_output) / a**0.5
+            epsilon = model_output
+        return (b**0.5 * z_0 + (1 - b) ** 0.5 * epsilon,)
+
+
 SAMPLERS: dict[str, type] = {
-    "ddim": DDIMScheduler,
+    "ddim": DDIM,
     "unipc": UniPCMultistepScheduler,
     "dpmsolver": DPMSolverMultistepScheduler,
 }
@@ -132,7 +171,6 @@ def sample(
     for done, t in enumerate(scheduler.timesteps, start=1):
         if cancelled is not None and cancelled():
             raise Cancelled
-        t = t.clamp(max=last - 1)  # "leading" spacing with steps_offset 1 asks for T itself
         epsilon_theta = denoise(z_t, t)
         z_t = scheduler.step(epsilon_theta, t, z_t, return_dict=False)[0]  # Eq. 9
         if callback is not None:

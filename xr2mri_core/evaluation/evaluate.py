@@ -182,7 +182,13 @@ def evaluate(
         report(0, len(items), "mean volume")
         trained = _mean_of_training(datalist, mean_cases, generator.image_size, folder)
         run = _Run(generator, folder, trained, seed, samples, GenerationRequest(**request))
-        depends = {"model": model, "seed": seed, "samples": samples, "mean": trained, **request}
+        depends = {
+            "model": generator.depends(),
+            "seed": seed,
+            "samples": samples,
+            "mean": trained,
+            **request,
+        }
         done = of_each_case(
             run, todo, "evaluates", folder, depends, _items,
             jobs=jobs, scheduler=scheduler, progress=report,

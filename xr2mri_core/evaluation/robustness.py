@@ -89,7 +89,7 @@ def robustness(
     out = Path(out)
     with unfinished(out) as folder:
         measured = of_each_case(
-            one, todo, "measures", folder, {"model": generator.describe(), **request},
+            one, todo, "measures", folder, {"model": generator.depends(), **request},
             _items, jobs=jobs, scheduler=scheduler, progress=report,
         )  # fmt: skip
         rows = list(chain.from_iterable(case["rows"] for case in measured))

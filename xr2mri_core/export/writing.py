@@ -22,6 +22,16 @@ SUFFIXES: dict[str, str] = {"nifti": ".nii.gz", "nrrd": ".nrrd", "dicom": "_dico
 """What follows the name; DICOM is a folder of files, see `dicom`."""
 
 
+class Written(dict[str, Path]):
+    """What was written, by what it is.
+
+    Attributes:
+        files: every file of it; a folder may hold others, too.
+    """
+
+    files: list[Path]
+
+
 def volumes_of(generated: GeneratedVolume) -> Iterator[tuple[str, str, NDArray[np.float32], str]]:
     """Each volume that there is: ``volume``, ``mean`` or ``std``; what it is (of the first, sample
     or mean); its voxels; and the description for its file.
@@ -39,7 +49,7 @@ def write_generated(
     folder: Path | str,
     name: str = "generated",
     volume_format: VolumeFormat = "nifti",
-) -> dict[str, Path]:
+) -> Written:
     """Write the volume (and mean and std, if sampled), its montage and its record into ``folder``.
 
     Args:
@@ -61,7 +71,7 @@ def write_generated(
     folder, suffix = Path(folder), SUFFIXES[volume_format]
     is_dicom = volume_format == "dicom"
     write_volume = write_nifti if volume_format == "nifti" else write_nrrd
-    written: dict[str, Path] = {"volume": folder / f"{name}{suffix}"} if is_dicom else {}
+    written = Written({"volume": folder / f"{name}{suffix}"} if is_dicom else {})
     with atomic_files(folder) as files:
         for kind, what, volume, description in () if is_dicom else volumes_of(generated):
             written[kind] = folder / f"{name}_{what}{suffix}"
@@ -72,6 +82,7 @@ def write_generated(
         written["record"] = folder / f"{name}.json"
         names = {kind: path.name for kind, path in written.items()}
         write_json(files.path(written["record"]), {**generated.record, "files": names})
+        written.files = list(written.values())
         if is_dicom:  # last, for these files are a set of their own, whole or absent
-            write_dicom_series(generated, written["volume"])
+            written.files[:1] = write_dicom_series(generated, written["volume"])
     return written

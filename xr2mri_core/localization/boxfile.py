@@ -14,6 +14,7 @@ Other columns are left alone. A box is made square about its middle, by its long
 from __future__ import annotations
 
 import csv
+import glob
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,7 +147,7 @@ def _picture(folder: Path, name: str) -> Path:
     exact = folder / name
     if exact.is_file():
         return exact
-    matches = sorted(folder.glob(f"{Path(name).name}.*")) if "*" not in name else []
+    matches = sorted(exact.parent.glob(f"{glob.escape(exact.name)}.*"))
     if len(matches) != 1:
         raise ValueError(f"no single picture {shown(name)} in {folder}")
     return matches[0]

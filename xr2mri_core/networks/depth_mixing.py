@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from xr2mri_core.geometry import WINDOW_MM
@@ -50,6 +52,7 @@ class DepthMixing(nn.Module):
         torch.Size([8, 32, 4, 4])
     """
 
+    WIDEST_MM = 3.0  # between the slices of a slab in training, see `training.batches`
     _OCTAVES = 4  # of log2(spacing): distinguished from a sixteenth of a doubling on
 
     def __init__(
@@ -72,6 +75,23 @@ class DepthMixing(nn.Module):
     def reach(self) -> int:
         """Slices to either side that a slice depends on in one pass."""
         return len(self.layers)
+
+    def finer(self, depths: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+        """Depths that lie no further apart than in training, and which of them were asked for.
+
+        What neighbours 20 mm away have in common was never learnt, and slices that are mixed all
+        the same are noisier than those of a fine volume, as are slices that are not mixed.
+
+        Args:
+            depths: (n,), evenly spaced.
+
+        Returns:
+            (m,) depths with those in it, and k: every k-th is one of those.
+        """
+        spacing = abs(depths[1] - depths[0]) * self.window_mm if len(depths) > 1 else 0.0
+        every = max(1, math.ceil(spacing / self.WIDEST_MM - 1e-6))
+        count = (len(depths) - 1) * every + 1
+        return (depths if every == 1 else np.linspace(depths[0], depths[-1], count)), every
 
     def over(self, depth: Tensor, slab: int) -> Mix:
         """The layers for one batch of slabs, to be called after each block.
