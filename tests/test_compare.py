@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -41,6 +42,7 @@ from xr2mri_core.comparison.lines import Lines
 from xr2mri_core.comparison.measure import Readers, Row, keep_volume, kept_volume
 from xr2mri_core.comparison.run import Plan, compare, report_again
 from xr2mri_core.comparison.training import Budget
+from xr2mri_core.datalist import load_datalist, save_datalist
 from xr2mri_core.errors import InputError, TrainingError, WeightsError
 from xr2mri_core.evaluation import statistics
 from xr2mri_core.features import VARIABLES
@@ -109,6 +111,8 @@ def test_methods_are_trained_alike_and_measured_in_one_table(compared):
     assert stages == [("start", 2), ("ours", 2), ("ours", 2), ("ldm", 4)]  # 8 slices a step
     assert {c["seed"] for c in commands} == {0}
     assert {c["autoencoder_dir"] for c in commands} == {str(out / "autoencoder")}
+    noise = [c.get("sampling#noise_length") for c in commands]
+    assert noise == [6, None, 6, 6], "as volumes are drawn; a regression draws none, and refuses it"
     start = str(out / "training/start/1/unet.safetensors")
     first = str(out / "training/ours/1/knee_xr2mri.safetensors")
     assert [c.get("initial_weights") for c in commands] == [None, start, first, start]
@@ -176,6 +180,8 @@ def test_a_report_is_written_again_from_what_the_folder_holds(
     page.write_text(f"# Old\n\n{summary.NOTES}\n\n## Why\n\nBecause.\n")
     table = report_again(labelled_datalist, out, PLAN, page)
     assert METHODS["ours"].title in table and "LDM" not in table and "nearest" not in table
+    starts = [(folder / "provenance.csv").read_text().splitlines()[1] for folder in (whole, out)]
+    assert starts[0] == starts[1] and starts[0].startswith("common start,")
     written = page.read_text()
     assert "2 synthetic phantoms, from a denoiser that had seen 16 slices." in written
     assert written.startswith("# Results") and written.endswith("## Why\n\nBecause.\n")
@@ -336,15 +342,103 @@ def test_of_a_chain_of_errors_the_first_is_told():
     assert training._reason("Killed\n") == "Killed" and training._reason("") == "it said nothing"
 
 
-def test_more_test_cases_train_nothing_anew(labelled_datalist, tmp_path):
-    def asked(**limits):
-        return run._datalist(labelled_datalist, tmp_path, Plan(**limits)).read_bytes()
+def _trains(setting, seen=""):
+    """Train an LDM, or find it trained; whether it had to be trained."""
+    made = []
 
-    first = asked(cases=1)
-    assert len(json.loads(first)["test"]) == 1
-    assert asked(cases=2) == first and asked() == first
-    assert asked(training_cases=1) != first
-    assert [path.name for path in tmp_path.iterdir()] == ["datalist.json"]
+    def run(options, log):
+        made.append(options)
+        folder = Path(options["output_dir"])
+        (folder / "knee_xr2mri.safetensors").write_text(seen)
+        (folder / "model_card.json").write_text('{"steps": 1}')
+
+    training.train(METHODS["ldm"], setting, run)
+    return bool(made)
+
+
+@pytest.fixture
+def setting(training_bundle, labelled_datalist, tmp_path):
+    """A setting whose files all lie in one folder, `here`."""
+    here, splits = tmp_path / "here", {}
+    shutil.copytree(training_bundle / "configs", here / "bundle" / "configs")
+    for item in load_datalist(labelled_datalist):
+        for name in ("radiograph", "mri", "labels"):
+            copy = here / f"{item['case']}-{name}{''.join(Path(item[name]).suffixes)}"
+            item[name] = str(shutil.copy(item[name], copy))
+        splits.setdefault(item["split"], []).append(item)
+    save_datalist(here / "datalist.json", splits, "cases")
+    return training.Setting(
+        here / "bundle", "compact", here / "datalist.json", here / "a", here / "out", 0,
+        Budget(samples=8), OPTIONS,
+    )  # fmt: skip
+
+
+def test_more_test_cases_train_nothing_anew(setting, tmp_path):
+    def trains(**limits):
+        own = run._datalist(setting.datalist, setting.out, Plan(**limits))
+        return _trains(replace(setting, datalist=own))
+
+    assert trains(cases=1) and not trains(cases=2) and not trains()
+    assert trains(training_cases=1)
+
+
+@pytest.mark.parametrize("changed", ["configuration", "case", "grade"])
+def test_a_training_whose_contents_have_changed_is_done_anew(changed, setting, caplog):
+    """And the earlier one is kept: it may have taken hours."""
+    assert _trains(setting, "hours") and not _trains(setting)
+    if changed == "configuration":
+        file, what = setting.bundle / "configs" / "train_diffusion.yaml", "config_file"
+        file.write_text(file.read_text().replace("learning_rate: ", "learning_rate: 1"))
+    else:
+        what = "datalist"
+        content = json.loads(setting.datalist.read_text())
+        if changed == "grade":
+            content["training"][0]["features"]["V00XRKL"] = 4
+            setting.datalist.write_text(json.dumps(content))
+        else:  # made again under its name
+            name, other = (content["training"][n]["radiograph"] for n in (0, 1))
+            shutil.copy(setting.datalist.with_name(other), setting.datalist.with_name(name))
+    assert _trains(setting, "new")
+    (aside,) = (setting.out / "training" / "ldm").glob("1-earlier-*")
+    assert (aside / "knee_xr2mri.safetensors").read_text() == "hours"
+    assert f"a training with other {what}: kept as '{aside}'" in caplog.text
+
+
+def test_a_training_is_found_again_wherever_its_files_lie(setting, tmp_path, monkeypatch):
+    assert _trains(setting)
+    monkeypatch.chdir(tmp_path)
+    relative = {
+        name: Path(os.path.relpath(getattr(setting, name)))
+        for name in ("bundle", "datalist", "autoencoder", "out")
+    }
+    assert not _trains(replace(setting, **relative))
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = {name: "there" / path.relative_to("here") for name, path in relative.items()}
+    assert not _trains(replace(setting, **moved))
+    command = training.finished(METHODS["ldm"], moved["out"]).command
+    assert "there/out" in command and "'here/" not in command
+
+
+def test_trainings_of_an_earlier_version_are_kept(setting, caplog):
+    folder = setting.out / "training" / "ldm" / "1"
+    folder.mkdir(parents=True)
+    (folder / "asked.json").write_text('{"options": "{}", "datalist.json": "digest"}')
+    assert _trains(setting) and "of an earlier version" in caplog.text
+    assert folder.with_name("1-earlier-1").is_dir()
+
+
+def test_methods_learn_the_noise_that_they_are_asked_with():
+    """As far as their stages draw it: a bundle's command refuses what it does not read."""
+    bundle = CONFIGS.parent
+    found = {}
+    for name, method in METHODS.items():
+        setting = training.Setting(bundle, "compact", Path(), Path(), Path(), 0, Budget(8), {}, 6.0)
+        for number, overlays in enumerate(method.stages):
+            options, _ = training._stage(method, setting, overlays, Path(), None)
+            found[name, number] = options.get("sampling#noise_length")
+    without = {stage for stage, noise in found.items() if noise is None}
+    assert without == {("ours", 0), ("direct_regression", 0)}
+    assert {noise for noise in found.values() if noise} == {6.0}
 
 
 def test_cases_of_each_grade_are_shown_whether_or_not_they_count(tmp_path):

@@ -47,6 +47,7 @@ from xr2mri_core.comparison.training import (
     finished,
     given,
     train,
+    unet_of,
 )
 from xr2mri_core.datalist import load_datalist, save_datalist
 from xr2mri_core.errors import InputError
@@ -131,13 +132,14 @@ def compare(
     start = None
     if plan.start and any(method.name not in plan.load for method in methods):
         report(0, len(methods), f"training the {START.title}")
-        start = common_start(setting, plan.start, run)
-        setting = replace(setting, start=start.weights)
+        start = common_start(replace(setting, noise_length=plan.noise_length), plan.start, run)
+        setting = replace(setting, start=unet_of(start))
     trained = []
     for index, method in enumerate(methods):
         report(index, len(methods), f"training {method.title}")
         known = plan.load.get(method.name)
-        trained.append(given(method, known) if known else train(method, setting, run))
+        own = replace(setting, noise_length=plan.request(method)["noise_length"])
+        trained.append(given(method, known) if known else train(method, own, run))
 
     report(0, 1, "networks that read")
     slices = _training_slices(own_list, out, plan)
@@ -307,35 +309,17 @@ def _experiments(
 
 
 def _datalist(datalist: Path, out: Path, plan: Plan) -> Path:
-    """The cases of this comparison, as a datalist of its own.
-
-    Trainings know it by its digest: it stays what it is where only the test cases are others.
-    """
+    """The cases of this comparison, as a datalist of its own."""
     limits = {"training": plan.training_cases, "validation": None, "test": plan.cases}
     splits = {split: load_datalist(datalist, split)[:limit] for split, limit in limits.items()}
     content = json.loads(datalist.read_text(encoding="utf-8-sig"))
-    own, new = out / "datalist.json", out / ".datalist.json"
-    save_datalist(
-        new,
+    return save_datalist(
+        out / "datalist.json",
         splits,
         str(content.get("name", datalist.stem)),
         str(content.get("description", "")),
         bool(content.get("synthetic", False)),
     )
-    if own.is_file() and _trained_alike(own, new):
-        new.unlink()
-    else:
-        new.replace(own)
-    return own
-
-
-def _trained_alike(one: Path, other: Path) -> bool:
-    """Whether two datalists have the same cases for training and validation."""
-    try:
-        pair = [json.loads(path.read_text(encoding="utf-8")) for path in (one, other)]
-    except ValueError:
-        return False
-    return all(pair[0].get(split) == pair[1].get(split) for split in ("training", "validation"))
 
 
 def _training_slices(datalist: Path, out: Path, plan: Plan) -> SliceCache:
