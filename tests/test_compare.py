@@ -27,6 +27,7 @@ from xr2mri_core.comparison import (
     experiments,
     figures,
     goals,
+    measure,
     recovery,
     report,
     results,
@@ -39,13 +40,22 @@ from xr2mri_core.comparison import (
     viewer,
 )
 from xr2mri_core.comparison.lines import Lines
-from xr2mri_core.comparison.measure import Readers, Row, keep_volume, kept_volume
+from xr2mri_core.comparison.measure import (
+    Measuring,
+    Readers,
+    Row,
+    Truths,
+    keep_volume,
+    kept_volume,
+    of_case,
+)
 from xr2mri_core.comparison.run import Plan, compare, report_again
 from xr2mri_core.comparison.training import Budget
 from xr2mri_core.datalist import load_datalist, save_datalist
 from xr2mri_core.errors import InputError, TrainingError, WeightsError
 from xr2mri_core.evaluation import statistics
 from xr2mri_core.features import VARIABLES
+from xr2mri_core.files import append_line
 from xr2mri_core.volume import NOTICE
 
 CONFIGS = Path(__file__).resolve().parents[1] / "monai_app/model/knee_xr2mri/configs"
@@ -191,6 +201,13 @@ def test_a_report_is_written_again_from_what_the_folder_holds(
     assert written.count("](shipped_") == 3 and str(tmp_path) not in written
     with pytest.raises(InputError, match="holds no results of a comparison yet"):
         report_again(labelled_datalist, tmp_path / "nothing", PLAN)
+    for line in kept:  # as an earlier version left them
+        line = json.loads(line)
+        line["of"].pop("items")
+        append_line(out / "earlier.jsonl", json.dumps(line))
+    (out / "earlier.jsonl").replace(out / "lines.jsonl")
+    with pytest.raises(InputError, match=r"results, but none of this plan.*earlier versions"):
+        report_again(labelled_datalist, out, PLAN)
 
 
 def test_the_order_in_which_processes_finish_changes_nothing(compared, labelled_datalist):
@@ -225,7 +242,8 @@ def test_the_report_is_one_file_with_everything_in_it(compared):
 def test_the_viewer_scrolls_and_shows_the_slices_of_the_volume(compared, tmp_path):
     out, _, _ = compared
     case = sorted(path.name for path in (out / "volumes").iterdir() if path.is_dir())[0]
-    volume = viewer.smaller(kept_volume(out / "volumes" / case / "truth.npy"))
+    (truth,) = (out / "volumes" / case).glob("truth-*.npy")
+    volume = viewer.smaller(kept_volume(truth))
     count, height, _ = volume.shape
     browser = Browser(out / "report.html", tmp_path / "profile")
     try:
@@ -495,14 +513,86 @@ def test_a_method_that_takes_features_has_a_row_without_them(tmp_path):
     assert set(METHODS) - set(Plan().methods) == {"x_diffusion_axes"}
 
 
+def test_a_mean_of_three_volumes_is_no_draw(tmp_path):
+    (tmp_path / "w.safetensors").write_bytes(b"weights")
+    methods = [METHODS[name] for name in ("ours", "x_diffusion", "x_diffusion_axes")]
+    given = [training.given(method, tmp_path / "w.safetensors") for method in methods]
+    own = [next(rows.rows_of(one, PLAN)) for one in given]
+    items = [_case(str(n), participant=str(n)) for n in range(4)]
+    lines = [
+        {"row": row.name, "case": item["case"], "participant": item["participant"],
+         "of": row.of_case(item), "readers": "r", "metrics": {"ssim": value}}
+        for row, value in zip(own, (0.5, 0.4, 0.6), strict=True) for item in items
+    ]  # fmt: skip
+    found = results.Results(tmp_path, PLAN, given, own, items, lines, {}, {}, Readers(of="r"))
+    (goal,) = [goal for goal in goals.goals(found) if goal.text.endswith("draw: SSIM")]
+    assert goal.reached, "not measured against the mean, which is nearer by its nature"
+    shown = tables.methods(found)
+    assert "X-Diffusion, three axes <small>mean of draws</small>" in shown
+    assert "X-Diffusion <small>draw</small>" in shown
+
+
+def _case(name="1", **more):
+    return {"case": name, "participant": "p", "features": {}, **more}
+
+
+def _measured(lines, rows, items, readers="r", folder=Path()):
+    found = results.Results(folder, Plan(), [], rows, items, lines, {}, {}, Readers(of=readers))
+    return found.measured
+
+
 def test_results_of_other_weights_are_not_reported():
-    rows = [Row("ours", "ours", lambda *_: np.empty(0), {"sha256": "new", "kind": "mean"})]
-    items = [{"case": "1"}]
-    line = {"row": "ours", "case": "1", "of": {"sha256": "new", "kind": "mean"}, "readers": "r"}
-    assert results.is_of(line, rows, items, "r") and not results.is_of(line, rows, items, "other")
-    old = {**line, "of": {"sha256": "old", "kind": "mean"}}
-    assert not results.is_of(old, rows, items, "r")
-    assert not results.is_of({**line, "case": "2"}, rows, items, "r")
+    own = [Row("ours", "ours", rows.no_volume, {"sha256": "new", "kind": "mean"})]
+    line = {"row": "ours", "case": "1", "of": own[0].of_case(_case()), "readers": "r"}
+    assert _measured([line], own, [_case()]) == [line]
+    assert not _measured([line], own, [_case()], "other")
+    assert not _measured([{**line, "of": {**line["of"], "sha256": "old"}}], own, [_case()])
+    assert not _measured([{**line, "case": "2"}], own, [_case()])
+    earlier = {
+        **line,
+        "of": {"sha256": "new", "kind": "mean"},
+    }  # of a version that knew no contents
+    assert not _measured([earlier], own, [_case()])
+
+
+@pytest.mark.parametrize("changed", ["features", "laterality", "box", "radiograph", "labels"])
+def test_what_was_measured_of_a_case_before_it_was_corrected_does_not_count(changed, tmp_path):
+    """Neither of the truth, nor of another patient whose volume was taken instead."""
+    for name in ("radiograph", "mri", "labels"):
+        (tmp_path / name).write_text("old")
+    files = {name: str(tmp_path / name) for name in ("radiograph", "mri", "labels")}
+    items = [_case("1", **files), _case("2", participant="q")]
+    own = [Row("ours", "ours", rows.no_volume, {"sha256": "w"}, "sample")]
+    lines, by = Lines(tmp_path / "lines.jsonl"), Measuring(Truths(64), Readers(of="r"), {}, 0)
+    own.append(rows.trivial_row("other_patient", "", rows.others_of(items, Plan()), Plan()))
+    kept = {}
+    for row in (Row("truth", "truth", rows.no_volume), *own):
+        for item in items:
+            of = row.of_case(item)
+            kept[row.name, item["case"]] = measure.kept_file(tmp_path, row.name, of)
+            lines.add({"row": row.name, "case": item["case"], "of": of, "readers": "r"})
+            assert not by.is_open(row.name, of, item, lines)
+
+    def still():
+        others = rows.others_of(items, Plan())
+        now = [own[0], rows.trivial_row("other_patient", "", others, Plan())]
+        found = {(one["row"], one["case"]) for one in _measured(lines.rows, now, items)}
+        for row in now:
+            for item in items:
+                of, pair = row.of_case(item), (row.name, item["case"])
+                assert by.is_open(row.name, of, item, lines) == (pair not in found)
+                same = measure.kept_file(tmp_path, row.name, of) == kept[pair]
+                assert same == (pair in found)
+        return found
+
+    assert still() == set(kept)
+    items[0] = {**items[0], **{name: str(tmp_path / "." / name) for name in files}}
+    assert still() == set(kept), "another spelling"
+    if changed in files:
+        (tmp_path / changed).write_text("corrected")
+    else:
+        items[0] = {**items[0], changed: {"V00XRKL": 4} if changed == "features" else "R"}
+    assert still() == {("truth", "2"), ("ours", "2")}
 
 
 def test_volumes_of_another_precision_are_others():
@@ -537,24 +627,59 @@ def test_experiments_of_another_setting_are_not_reported(experiment, other, read
 
     def line(plan, readers, value):
         of = plan.of_experiments(experiment, one.method, one.sha256, readers)[0]
-        return {"experiment": experiment, "case": "1", "of": of, "value": value}
+        counts = {"samples": 6, "steps": 8, "slices": 30, "curve": "c"}
+        known = {"experiment": experiment, "case": "1", "of": of_case(of, _case()), **counts}
+        return {**known, "value": value}
 
     held = [line(plan, "own", "right"), line(replace(plan, **other), readers, "stale")]
-    items = [{"case": "1", "participant": "p", "features": {}}]
-    found = results.Results(tmp_path, plan, [one], [], items, held, {}, {}, Readers(of="own"))
+    corrected = of_case(held[0]["of"], _case(box=[1, 2, 3, 4]))
+    held.append({**held[0], "of": corrected, "value": "of the case before"})
+    found = results.Results(tmp_path, plan, [one], [], [_case()], held, {}, {}, Readers(of="own"))
     assert [known["value"] for known in found.experiments] == ["right"]
+
+
+def test_experiments_of_more_than_the_plan_asks_for_are_not_reported(tmp_path):
+    """Lines of earlier settings stay in the folder, not in curves and tables."""
+    (tmp_path / "w.safetensors").write_bytes(b"weights")
+    one = training.given(METHODS["ours"], tmp_path / "w.safetensors")
+    plan = Plan(samples=4, curve_cases=1, ablation_cases=1, step_counts=(1, 2),
+                slice_counts=(30,), steps=6, sampler="unipc", noise_length=6.0)  # fmt: skip
+    items, held = [_case("a"), _case("b")], []
+    for name, more in (
+        ("spread", {"samples": (4, 6)}), ("steps", {"steps": (1, 32)}),
+        ("slices", {"slices": (30, 50)}), ("ablation", {"variant": ("all",)}),
+    ):  # fmt: skip
+        of = plan.of_experiments(name, one.method, one.sha256, "r")[0]
+        ((key, values),) = more.items()
+        for item in items:
+            line = {"experiment": name, "case": item["case"], "curve": "c"}
+            held += [{**line, "of": of_case(of, item), key: value} for value in values]
+    held.append({"experiment": "slices", "case": "a", "curve": "truth", "slices": 50,
+                 "of": of_case({}, items[0])})  # fmt: skip
+
+    def found(plan):
+        known = results.Results(tmp_path, plan, [one], [], items, held, {}, {}, Readers(of="r"))
+        names = ("experiment", "case", "samples", "steps", "slices")
+        return {tuple(line[name] for name in names if name in line) for line in known.experiments}
+
+    own = {("spread", "a", 4), ("steps", "a", 1), ("slices", "a", 30), ("slices", "a", 50),
+           ("ablation", "a")}  # fmt: skip
+    assert found(plan) == own
+    assert found(replace(plan, samples=0)) == own - {("spread", "a", 4)}
+    assert ("ablation", "b") in found(replace(plan, ablation_cases=None))
 
 
 def test_a_distance_of_few_patients_says_so_and_is_not_the_best(tmp_path):
     """A structure that is not found has no surface: what is found is where it was easy."""
     names = {"ours": "sample", "ours_mean": "mean", "ldm": "sample"}
-    table_rows = [Row(name, f"<{name}>", rows.no_volume, {"kind": kind})
+    table_rows = [Row(name, f"<{name}>", rows.no_volume, kind=kind)
                   for name, kind in names.items()]  # fmt: skip
     items = [{"case": str(n), "participant": str(n), "features": {}} for n in range(10)]
     lines = [
-        {"row": name, "case": str(n), "participant": str(n), "of": {"kind": kind}, "readers": "r",
-         "metrics": {"ssim": 0.25, "surface_femur": 0.5 if name == "ldm" else 5.0 + n}}
-        for name, kind in names.items() for n in range(10)
+        {"row": row.name, "case": item["case"], "participant": item["participant"],
+         "of": row.of_case(item), "readers": "r",
+         "metrics": {"ssim": 0.25, "surface_femur": 0.5 if row.name == "ldm" else 5.0 + n}}
+        for row in table_rows for n, item in enumerate(items)
     ]  # fmt: skip
     for line in lines:
         if line["row"] == "ldm" and int(line["case"]) > 3:
@@ -727,11 +852,21 @@ def test_sets_of_slices_are_compared_by_what_was_kept_of_them(tmp_path):
     random = np.random.default_rng(0)
     items = [{"case": str(n), "participant": str(n // 2)} for n in range(16)]
     rows = {"truth": ({}, 0.0), "same": ({"sha256": "a"}, 0.0), "other": ({"sha256": "a"}, 0.4)}
+
+    def distances(row, of):
+        return kept.distances(
+            (
+                item["participant"],
+                *(kept.file(*pair, item["case"]) for pair in (("truth", {}), (row, of))),
+            )
+            for item in items
+        )
+
     for row, (of, shift) in rows.items():
         for item in items:
             slices = random.random((20, 8, 8)) + shift
             kept.keep(kept.file(row, of, item["case"]), slices)
-    same, other = (kept.distances(row, rows[row][0], items) for row in ("same", "other"))
+    same, other = (distances(row, rows[row][0]) for row in ("same", "other"))
     assert abs(same["fid"][0]) < 0.01 * other["fid"][0] and np.isnan(other["fid"][1])
     assert same["kid"][1] < 0 < same["kid"][2] and same["kid"][2] < other["kid"][1]
     true, own = (
@@ -741,7 +876,7 @@ def test_sets_of_slices_are_compared_by_what_was_kept_of_them(tmp_path):
     assert true.shape == (16 * seen.SLICES, 16)
     expected = 1000 * seen.kernel_distance(true, own)
     assert other["kid"][0] == pytest.approx(expected)
-    assert kept.distances("other", {"sha256": "b"}, items) == {}
+    assert distances("other", {"sha256": "b"}) == {}
     with pytest.raises(WeightsError, match="no such weights file"):
         seen.Seen(tmp_path / "none.pth", tmp_path)
 

@@ -20,8 +20,10 @@ from xr2mri_core.comparison.measure import (
     PeakMemory,
     Readers,
     Truths,
+    ablation_file,
     asked,
     keep_volume,
+    of_case,
 )
 from xr2mri_core.evaluation.calibration import coverage, spread_skill
 from xr2mri_core.evaluation.distribution import spectrum_distance
@@ -81,7 +83,8 @@ def ablation(
 
 
 def _ablated(name: str, item: Item, of: Mapping[str, Any]) -> dict[str, Any]:
-    return {"experiment": "ablation", "variant": name, "case": item["case"], "of": dict(of)}
+    depends = of_case(of, item)
+    return {"experiment": "ablation", "variant": name, "case": item["case"], "of": depends}
 
 
 def _without(
@@ -108,35 +111,43 @@ def ablation_pictures(
     items: Sequence[Item],
     truths: Truths,
     seed: int,
-    file_of: Callable[[str], Path],
+    out: Path,
+    of: Mapping[str, Any],
     **request: Any,
 ) -> None:
     """A slice of a knee with each finding: truth, all features, without the finding (Table III).
 
     Args:
         generator: generator of the method.
-        items: test cases, of which the first that has the finding is drawn.
+        items: test cases, of which the first that has the finding (`with_finding`) is drawn.
         truths: the true volumes of the cases.
         seed: seed of the noise; case i is drawn from ``seed + i``.
-        file_of: finding -> where its pictures (3, H, W) are kept.
+        out: folder of the run, in which they (3, H, W) are kept.
+        of: what the method's volumes depend on.
         request: see `asked`.
     """
     for finding in FINDINGS:
-        names = [v.name for v in VARIABLES if v.finding == finding]
-        chosen = [
-            (index, item) for index, item in enumerate(items)
-            if any(item["features"].get(name, 0) for name in names)
-        ]  # fmt: skip
-        if not chosen or file_of(finding).is_file():
+        index = with_finding(items, finding)
+        if index is None:
             continue
-        (index, item), (truth, _) = chosen[0], truths(chosen[0][1])
+        item, file = items[index], ablation_file(out, of_case(of, items[index]), finding)
+        if file.is_file():
+            continue
+        truth, _ = truths(item)
         form = generator.condition_of(item).features
         with_, without = (
             frame_slices(asked(generator, item, seed + index, len(truth.slices), given, **request))
             for given in (form, ablations()[f"without {finding}"](form))
         )
         most = int(np.abs(with_ - without).sum((1, 2)).argmax())
-        keep_volume(file_of(finding), np.stack([truth.slices[most], with_[most], without[most]]))
+        keep_volume(file, np.stack([truth.slices[most], with_[most], without[most]]))
+
+
+def with_finding(items: Sequence[Item], finding: str) -> int | None:
+    """The number of the first case that has a finding."""
+    names = [v.name for v in VARIABLES if v.finding == finding]
+    found = (n for n, item in enumerate(items) if any(item["features"].get(v, 0) for v in names))
+    return next(found, None)
 
 
 def slice_counts(
@@ -162,13 +173,13 @@ def slice_counts(
         for curve, (generator, request, of) in curves.items():
             for count in counts:
                 key = {"experiment": "slices", "curve": curve, "slices": count,
-                       "case": item["case"], "of": dict(of)}  # fmt: skip
+                       "case": item["case"], "of": of_case(of, item)}  # fmt: skip
                 if lines.find(**key) is None:
                     slices = frame_slices(asked(generator, item, seed + index, count, **request))
                     values = {"adjacent": mean_adjacent(slices), **coherence(slices)}
                     lines.add({**key, **values})
         key = {"experiment": "slices", "curve": "truth", "slices": len(truth.slices),
-               "case": item["case"], "of": {}}  # fmt: skip
+               "case": item["case"], "of": of_case({}, item)}  # fmt: skip
         if lines.find(**key) is None:
             values = {"adjacent": mean_adjacent(truth.slices), **coherence(truth.slices)}
             lines.add({**key, **values})
@@ -189,7 +200,7 @@ def steps(
     for count in counts:
         for index, item in enumerate(items):
             key = {"experiment": "steps", "row": title, "steps": count, "case": item["case"],
-                   "of": dict(of)}  # fmt: skip
+                   "of": of_case(of, item)}  # fmt: skip
             if lines.find(**key) is not None:
                 continue
             truth, _ = truths(item)
@@ -237,7 +248,8 @@ def spread(
 ) -> None:
     """Calibration of several samples: coverage of intervals, and deviation against error."""
     for index, item in enumerate(items):
-        key = {"experiment": "spread", "case": item["case"], "samples": samples, "of": dict(of)}
+        key = {"experiment": "spread", "case": item["case"], "samples": samples,
+               "of": of_case(of, item)}  # fmt: skip
         if lines.find(**key) is not None:
             continue
         truth, _ = truths(item)

@@ -20,19 +20,20 @@ from xr2mri_core.comparison.measure import (
     Readers,
     Row,
     Truths,
-    ablation_file,
+    framed_case,
     frames_file,
     keep_volume,
     measure,
+    of_case,
     truth_row,
 )
 from xr2mri_core.comparison.plan import Plan
 from xr2mri_core.comparison.results import OURS, Results
 from xr2mri_core.comparison.rows import (
     TRIVIAL,
-    no_volume,
-    of_trivial,
+    others_of,
     rows_of,
+    trivial_row,
     trivial_rows,
     without_network,
 )
@@ -60,7 +61,6 @@ from xr2mri_core.evaluation.readers import (
     train_grader,
     train_segmenter,
 )
-from xr2mri_core.evaluation.truth import next_patient
 from xr2mri_core.files import check_writable
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.shipped import bundle_folder
@@ -121,8 +121,7 @@ def compare(
     own_list = _datalist(Path(datalist), out, plan)
     test = load_datalist(datalist, "test")
     items = test[: plan.cases]
-    others = {one["case"]: next_patient(test, n) for n, one in enumerate(test)}
-    others |= {one["case"]: next_patient(items, n) for n, one in enumerate(items)}
+    others = others_of(test, plan)
     report = progress or (lambda done, total, stage: None)
     common = autoencoder or common_autoencoder(bundle, size, weights, out)
     setting = Setting(
@@ -231,20 +230,23 @@ def report_again(
         "",
     )
     rows = [row for one in trained for row in rows_of(one, plan)]
-    rows += [
-        Row(name, title, no_volume, of_trivial(name, fingerprint, plan))
-        for name, title in TRIVIAL.items()
-    ]
+    others = others_of(test, plan)
+    rows += [trivial_row(name, fingerprint, others, plan) for name in TRIVIAL]
     newest = next((one["readers"] for one in reversed(lines.rows) if "readers" in one), "")
     seen = None if plan.fid is None else Seen(plan.fid, out / "seen")
     data = json.loads(own_list.read_text(encoding="utf-8"))
-    return write_report(
-        Results(out, plan, trained, rows, test, lines.rows,
-                shown_cases(test, out / "volumes"), data, Readers(of=newest, seen=seen),
-                finished(START, out) if plan.start else None),
-        page,
-        command,
+    results = Results(
+        out, plan, trained, rows, test, lines.rows, shown_cases(test, out / "volumes"), data,
+        Readers(of=newest, seen=seen), finished(START, out) if plan.start else None,
     )  # fmt: skip
+    if not results.measured:
+        raise InputError(
+            f"'{out}' holds {len(lines.rows)} results, but none of this plan, its weights and the "
+            "test cases as they are now (those of earlier versions, which knew cases by their "
+            "names alone, do not count); run the comparison itself to have them computed",
+            option="out",
+        )
+    return write_report(results, page, command)
 
 
 def _methods(plan: Plan) -> list[Method]:
@@ -288,23 +290,20 @@ def _experiments(
             asked = {**request, "noise_length": plan.noises[noise]}
             curves[f"{title}, {noise} noise"] = generator, asked, depends
         if name == OURS:
-            own = plan.of(one.method, one.sha256)
+            own, framed = plan.of(one.method, one.sha256), framed_case(items, shown)
             experiments.ablation(
                 generator, items[: plan.ablation_cases], truths, readers, lines, plan.seed,
                 of("ablation")[0], jobs, **request,
             )  # fmt: skip
-            experiments.ablation_pictures(
-                generator, test, truths, plan.seed, partial(ablation_file, out, own), **request
-            )
+            experiments.ablation_pictures(generator, test, truths, plan.seed, out, own, **request)
             if plan.samples > 1:
                 experiments.spread(
                     generator, few, truths, lines, plan.seed, of("spread")[0], plan.samples,
                     **request,
                 )  # fmt: skip
-            for item in items:
-                if item["case"] in shown and not frames_file(out, own).is_file():
-                    made = experiments.frames(generator, item, 50, plan.seed, **request)
-                    keep_volume(frames_file(out, own), made)
+            if framed and not (file := frames_file(out, of_case(own, framed))).is_file():
+                made = experiments.frames(generator, framed, 50, plan.seed, **request)
+                keep_volume(file, made)
     experiments.slice_counts(curves, few, truths, lines, plan.seed, plan.slice_counts)
 
 

@@ -92,7 +92,7 @@ def methods(results: Results) -> str:
         shown = [m for m in metrics if any(m in values[row] for row in results.titles)]
         best = {m: _best(m, results) for m in shown}
         lines = [
-            [_name(title, rows[row].of.get("kind")),
+            [_name(title, rows[row].kind),
              *(cell(values[row].get(m, NOTHING), COLUMNS[m][1], best[m] == row,
                     results.of_how_many(row, m)) for m in shown)]
             for row, title in results.titles.items()
@@ -106,8 +106,8 @@ def methods(results: Results) -> str:
     return "".join(parts)
 
 
-def _name(title: str, kind: str | None) -> str:
-    kind_text = {"sample": "draw", "mean": "best guess"}.get(kind or "")
+def _name(title: str, kind: str) -> str:
+    kind_text = {"sample": "draw", "mean": "best guess", "axes": "mean of draws"}.get(kind)
     return html.escape(title) + (f" <small>{kind_text}</small>" if kind_text else "")
 
 
@@ -148,10 +148,10 @@ def _tests_of(own: str, results: Results) -> str:
     if not found:
         return ""
     metrics = [m for m in TESTED if any(metric == m for metric, _ in found)]
-    kinds = {row.name: row.of.get("kind") for row in results.rows}
+    kinds = {row.name: row.kind for row in results.rows}
     rows = []
     for row in dict.fromkeys(row for _, row in found):
-        cells = [_name(results.titles[row], kinds.get(row))]
+        cells = [_name(results.titles[row], kinds[row])]
         for metric in metrics:
             test = found.get((metric, row))
             if test is None:
@@ -232,7 +232,7 @@ def times(results: Results) -> str:
             rows.append([html.escape(row), str(count), *numbers])
     for row in results.rows:
         found = [one for one in results.measured if one["row"] == row.name]
-        if found and row.of.get("kind") == "mean" and not row.name.endswith(BLANK):
+        if found and row.kind == "mean" and not row.name.endswith(BLANK):
             one_pass = [f"{_mean(found, 'seconds'):.1f}", "-"]
             quality = [results.summary[row.name][m][0] for m in ("ssim", "spectrum")]
             rows.append([html.escape(row.title), "-", *one_pass, f"{quality[0]:.3f}",
