@@ -27,25 +27,35 @@ _FOLDER, _JOURNAL = "unfinished", "cases.jsonl"
 
 
 @contextmanager
-def unfinished(out: Path | str) -> Iterator[Path]:
+def unfinished(out: Path | str, command: str) -> Iterator[Path]:
     """A folder in ``out`` for what a run has done; gone when the run is whole, or did nothing.
+
+    Args:
+        out: where the run writes its results.
+        command: what runs: each has a folder of its own.
 
     Raises:
         OutputError: it cannot be made.
     """
-    folder = Path(out).absolute() / _FOLDER
-    made = not folder.parent.exists()
+    folder = Path(out).absolute() / _FOLDER / command
+    made = not folder.parents[1].exists()
     check_writable(folder)
     try:
         yield folder
     except BaseException:
         if not (folder / _JOURNAL).is_file():
-            rmtree(folder, ignore_errors=True)
+            _remove(folder)
             if made:
                 with suppress(OSError):  # not empty: somebody else's
-                    folder.parent.rmdir()
+                    folder.parents[1].rmdir()
         raise
+    _remove(folder)
+
+
+def _remove(folder: Path) -> None:
     rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # not empty: another command's
+        folder.parent.rmdir()
 
 
 def of_each_case(
