@@ -10,10 +10,12 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cloudpickle
 import numpy as np
 import pytest
+import torch
 from browser import PROGRAM, Browser
 from monai.bundle import run as bundle_run
 from samples import make_tiny_bundle
@@ -157,6 +159,7 @@ def test_methods_are_trained_alike_and_measured_in_one_table(compared):
     assert kinds.count("ablation") == 5 * 2  # variants, cases
     assert kinds.count("slices") == 2 * 2 + 1  # noises, counts; the truth
     assert kinds.count("steps") == 2 * 2  # methods, counts
+    assert kinds.count("best guess") == 1  # that of ours, on as many cases
     assert kinds.count("spread") == 1
 
 
@@ -609,6 +612,13 @@ def test_a_comparison_generates_in_the_precision_of_its_plan(
     assert capsys.readouterr().out.startswith("bf16")
 
 
+def _depends(experiment, one, plan, readers):
+    """What an experiment with a method depends on, whatever the case."""
+    if experiment == "steps":
+        return results.but_steps(next(rows.rows_of(one, plan)).of)
+    return plan.of_experiments(experiment, one.method, one.sha256, readers)[0]
+
+
 @pytest.mark.parametrize(
     ("experiment", "other", "readers"),
     [
@@ -624,9 +634,10 @@ def test_experiments_of_another_setting_are_not_reported(experiment, other, read
     (tmp_path / "w.safetensors").write_bytes(b"weights")
     one = training.given(METHODS["ours"], tmp_path / "w.safetensors")
     plan = Plan(steps=2, sampler="ddim", noise_length=6.0, cases=1)
+    own = list(rows.rows_of(one, plan))
 
     def line(plan, readers, value):
-        of = plan.of_experiments(experiment, one.method, one.sha256, readers)[0]
+        of = _depends(experiment, one, plan, readers)
         counts = {"samples": 6, "steps": 8, "slices": 30, "curve": "c"}
         known = {"experiment": experiment, "case": "1", "of": of_case(of, _case()), **counts}
         return {**known, "value": value}
@@ -634,7 +645,7 @@ def test_experiments_of_another_setting_are_not_reported(experiment, other, read
     held = [line(plan, "own", "right"), line(replace(plan, **other), readers, "stale")]
     corrected = of_case(held[0]["of"], _case(box=[1, 2, 3, 4]))
     held.append({**held[0], "of": corrected, "value": "of the case before"})
-    found = results.Results(tmp_path, plan, [one], [], [_case()], held, {}, {}, Readers(of="own"))
+    found = results.Results(tmp_path, plan, [one], own, [_case()], held, {}, {}, Readers(of="own"))
     assert [known["value"] for known in found.experiments] == ["right"]
 
 
@@ -649,7 +660,7 @@ def test_experiments_of_more_than_the_plan_asks_for_are_not_reported(tmp_path):
         ("spread", {"samples": (4, 6)}), ("steps", {"steps": (1, 32)}),
         ("slices", {"slices": (30, 50)}), ("ablation", {"variant": ("all",)}),
     ):  # fmt: skip
-        of = plan.of_experiments(name, one.method, one.sha256, "r")[0]
+        of = _depends(name, one, plan, "r")
         ((key, values),) = more.items()
         for item in items:
             line = {"experiment": name, "case": item["case"], "curve": "c"}
@@ -658,7 +669,8 @@ def test_experiments_of_more_than_the_plan_asks_for_are_not_reported(tmp_path):
                  "of": of_case({}, items[0])})  # fmt: skip
 
     def found(plan):
-        known = results.Results(tmp_path, plan, [one], [], items, held, {}, {}, Readers(of="r"))
+        own = list(rows.rows_of(one, plan))
+        known = results.Results(tmp_path, plan, [one], own, items, held, {}, {}, Readers(of="r"))
         names = ("experiment", "case", "samples", "steps", "slices")
         return {tuple(line[name] for name in names if name in line) for line in known.experiments}
 
@@ -765,6 +777,76 @@ def test_weights_that_were_given_are_told_apart(tmp_path):
     assert "were given" not in about([])
     alike = about([replace(given, command="monai.bundle run")])
     assert "Methods were trained alike: 32 slices each, on 2 acquired cases." in alike
+
+
+def _noise(monkeypatch, scale=0.1):
+    """Volumes that are drawn as `truths` are, by a generator that knows all but chance."""
+    random, shape = np.random.default_rng(0), (6, 64, 64)
+    mean, asked = random.random(shape), []
+    deviation = scale * random.uniform(0.5, 1.5, shape)
+
+    def drawn(*_):
+        return mean + deviation * random.normal(size=shape)
+
+    monkeypatch.setattr(experiments, "asked", lambda *_, **request: asked.append(request))
+    monkeypatch.setattr(experiments, "frame_slices", drawn)
+    truth = SimpleNamespace(slices=drawn(), body=np.ones(shape, bool))
+    return asked, lambda item: (truth, None)
+
+
+@pytest.mark.parametrize("samples", [4, 6])
+def test_a_generator_that_draws_as_the_truth_was_drawn_is_calibrated(
+    samples, tmp_path, monkeypatch
+):
+    _, truths = _noise(monkeypatch)
+    lines = Lines(tmp_path / "lines.jsonl")
+    experiments.spread(None, [_case()], truths, lines, 0, {}, samples)
+    (line,) = lines.rows
+    assert line["ratio"] == pytest.approx(1, abs=0.02)
+    assert line["cover80"] == pytest.approx(0.8, abs=0.015)
+    assert np.allclose([p["error"] / p["spread"] for p in line["curve"]], 1, atol=0.08)
+
+
+def test_two_draws_are_enough_for_intervals_but_not_for_a_curve(tmp_path, monkeypatch):
+    _, truths = _noise(monkeypatch)
+    lines = Lines(tmp_path / "lines.jsonl")
+    experiments.spread(None, [_case()], truths, lines, 0, {}, 2)
+    assert lines.rows[0]["curve"] == [] and figures.svg(figures.calibration(lines.rows))
+
+
+def test_best_guesses_are_timed_as_draws_are(tmp_path, monkeypatch):
+    """On the same cases, and none of them by the first volume, which takes longer."""
+    asked, truths = _noise(monkeypatch)
+    lines, items = Lines(tmp_path / "lines.jsonl"), [_case("1"), _case("2")]
+    one = SimpleNamespace(device=torch.device("cpu"))
+    for title, kind, counts in (("a draw", "sample", (1, 2)), ("<a guess>", "mean", None)):
+        of = {"kind": kind}
+        for _ in range(2):  # again: nothing is left to do
+            experiments.steps(title, one, items, truths, lines, 0, of, counts, kind=kind)
+    assert [request.get("steps") for request in asked] == [1, 1, 1, 2, 2, None, None, None]
+    own = [Row("ours", "a draw", rows.no_volume, {"kind": "sample"}),
+           Row("ours_mean", "<a guess>", rows.no_volume, {"kind": "mean"})]  # fmt: skip
+    of_lines = [{**line, "seconds": 3.0, "megabytes": 7.0} for line in lines.rows]
+    found = results.Results(
+        tmp_path, Plan(step_counts=(1, 2)), [], own, items, of_lines, {}, {}, Readers()
+    )
+    shown = tables.times(found)
+    for row, count in (("a draw", "1"), ("a draw", "2"), ("&lt;a guess&gt;", "-")):
+        assert f"<td>{row}</td><td>{count}</td><td>3.0</td><td>7</td>" in shown
+
+
+def test_networks_that_are_brought_are_known_by_their_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "load_or_train", lambda *_: None)
+    slices = SimpleNamespace(fingerprint="f" * 16, arrays={})
+
+    def known(folder, weights=b"weights"):
+        files = tuple(tmp_path / folder / name for name in ("alexnet.pth", "linear.pth"))
+        for file in files:
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(weights)
+        return run._readers(slices, tmp_path, replace(PLAN, lpips=files), (None, None)).of
+
+    assert known("a") == known("b") != known("a", b"others")
 
 
 def test_ablations_leave_out_one_finding_each():

@@ -25,6 +25,7 @@ from xr2mri_core.comparison.measure import (
     keep_volume,
     of_case,
 )
+from xr2mri_core.diffusion.noise import sample_seed
 from xr2mri_core.evaluation.calibration import coverage, spread_skill
 from xr2mri_core.evaluation.distribution import spectrum_distance
 from xr2mri_core.evaluation.evaluate import SPACINGS, mean_adjacent
@@ -37,6 +38,8 @@ from xr2mri_core.generation import KneeMRIGenerator
 FINDINGS = ("chondrocalcinosis", "attrition", "cysts")
 """What the paper leaves out in turn (Table III)."""
 STEPS = (1, 2, 4, 8, 16, 32)
+BEST_GUESS = "best guess"
+"""Experiment of the time of what takes no steps."""
 FRAMES = 6
 """Pictures of the interpolation, the two ends among them."""
 
@@ -193,22 +196,35 @@ def steps(
     lines: Lines,
     seed: int,
     of: Mapping[str, Any],
-    counts: Sequence[int] = STEPS,
+    counts: Sequence[int] | None = STEPS,
     **request: Any,
 ) -> None:
-    """Quality, time and memory against the number of passes through the network."""
-    for count in counts:
+    """Quality, time and memory against the number of passes through the network.
+
+    Args:
+        title: title of the row.
+        generator, items, truths, lines, seed: see `ablation`.
+        of: what the volumes depend on beside their steps.
+        counts: numbers of steps; None: of a best guess, which takes none (``BEST_GUESS``).
+        request: see `asked`.
+    """
+    warm = False
+    for asks in [{"steps": count} for count in counts] if counts is not None else [{}]:
         for index, item in enumerate(items):
-            key = {"experiment": "steps", "row": title, "steps": count, "case": item["case"],
-                   "of": of_case(of, item)}  # fmt: skip
+            key = {"experiment": "steps" if asks else BEST_GUESS, "row": title, **asks,
+                   "case": item["case"], "of": of_case(of, item)}  # fmt: skip
             if lines.find(**key) is not None:
                 continue
             truth, _ = truths(item)
+            ask = partial(
+                asked, generator, item, seed + index, len(truth.slices), **asks, **request
+            )
+            if not warm:
+                ask()  # the first volume of a process takes longer
+                warm = True
             started = time.perf_counter()
             with PeakMemory(generator.device) as memory:
-                made = asked(
-                    generator, item, seed + index, len(truth.slices), steps=count, **request
-                )
+                made = ask()
             seconds, slices = time.perf_counter() - started, frame_slices(made)
             lines.add(
                 {
@@ -246,23 +262,29 @@ def spread(
     samples: int,
     **request: Any,
 ) -> None:
-    """Calibration of several samples: coverage of intervals, and deviation against error."""
+    """Calibration of several samples: coverage of intervals, and deviation against error.
+
+    ``ratio`` is the error of their mean over what their deviation predicts of it: 1 if calibrated.
+    """
     for index, item in enumerate(items):
         key = {"experiment": "spread", "case": item["case"], "samples": samples,
                "of": of_case(of, item)}  # fmt: skip
         if lines.find(**key) is not None:
             continue
         truth, _ = truths(item)
-        made = asked(
-            generator, item, seed + index, len(truth.slices), kind="sample", samples=samples,
-            **request,
-        )  # fmt: skip
-        mean, std = (frame_slices(made, volume) for volume in (made.mean, made.std))
+        seeds = [sample_seed(seed + index, number) for number in range(samples)]
+        draws = np.stack(
+            [
+                frame_slices(asked(generator, item, one, len(truth.slices), **request))
+                for one in seeds
+            ]
+        )
+        mean, std = draws.mean(0), draws.std(0, ddof=1)
         lines.add(
             {
                 **key,
-                "ratio": spread_error(truth.slices, mean, std),
+                "ratio": spread_error(truth.slices, mean, np.sqrt(1 + 1 / samples) * std),
                 **coverage(truth.slices, mean, std, samples, truth.body),
-                "curve": spread_skill(truth.slices, mean, std, truth.body),
+                "curve": spread_skill(truth.slices, draws, truth.body),
             }
         )

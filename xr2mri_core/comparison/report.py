@@ -169,9 +169,10 @@ def _sections(results: Results) -> Iterator[tuple[str, str]]:
     yield (
         "Calibration of samples",
         _curves(results, "spread", figures.calibration,
-                "Does the deviation of several draws match the error of their mean, and do their "
-                "intervals hold as many true voxels as they say? On the dashed line: yes. A line "
-                "for each case."),
+                "Does the deviation of several draws match the error of their mean (as far as so "
+                "few draws can know it), and do their intervals hold as many true voxels as they "
+                "say? On the dashed line: yes. A line for each case. On the left, half of the "
+                "draws tell into which of ten groups a voxel comes, the other half is shown."),
     )  # fmt: skip
     yield (
         "Quality, time and memory",

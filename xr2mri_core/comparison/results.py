@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xr2mri_core.comparison.experiments import BEST_GUESS
 from xr2mri_core.comparison.measure import TRUTH, Readers, Row, of_case
 from xr2mri_core.comparison.plan import Plan
 from xr2mri_core.comparison.recovery import ablated, gained, recovered
@@ -182,6 +183,8 @@ class Results:
 
     def _settings_of(self, experiment: str) -> list[Line]:
         """What lines of an experiment depend on; of the truth, which slices are beside, nothing."""
+        if experiment in ("steps", BEST_GUESS):
+            return [but_steps(row.of) for row in self.rows]
         found: list[Line] = [{}] if experiment == "slices" else []
         for one in self.trained:
             found += self.plan.of_experiments(experiment, one.method, one.sha256, self.readers.of)
@@ -286,6 +289,11 @@ class Results:
         """What each method's weights are and where they come from."""
         start = [] if self.start is None else [self.start]
         return [*_provenance([*start, *self.trained], self.plan)]
+
+
+def but_steps(of: Mapping[str, Any]) -> dict[str, Any]:
+    """A request, or what depends on it, without its number of steps."""
+    return {name: value for name, value in of.items() if name != "steps"}
 
 
 def _setting(one: Line) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from xr2mri_core.baselines import METHODS, Method, method_called
+from xr2mri_core.bundle import digest
 from xr2mri_core.comparison import experiments
 from xr2mri_core.comparison.lines import Lines
 from xr2mri_core.comparison.measure import (
@@ -28,7 +29,7 @@ from xr2mri_core.comparison.measure import (
     truth_row,
 )
 from xr2mri_core.comparison.plan import Plan
-from xr2mri_core.comparison.results import OURS, Results
+from xr2mri_core.comparison.results import BLANK, OURS, Results, but_steps
 from xr2mri_core.comparison.rows import (
     TRIVIAL,
     others_of,
@@ -163,13 +164,15 @@ def compare(
         report(done, len(numbered), "true volumes")
     for one in trained:
         generator = load(one)
-        rows += measured(one.method.title, rows_of(one, plan, generator))
-        if one.method.kind == "sample" and len(one.method.axes) == 1:
-            experiments.steps(
-                one.method.title, generator, items[: plan.curve_cases], truths, lines, plan.seed,
-                plan.of_experiments("steps", one.method, one.sha256, readers.of)[0],
-                plan.step_counts, **_but_steps(plan.request(one.method)),
-            )  # fmt: skip
+        own = measured(one.method.title, rows_of(one, plan, generator))
+        for row in own:
+            if row.kind in ("sample", "mean") and not row.name.endswith(BLANK):
+                experiments.steps(
+                    row.title, generator, items[: plan.curve_cases], truths, lines, plan.seed,
+                    but_steps(row.of), plan.step_counts if row.kind == "sample" else None,
+                    kind=row.kind, **but_steps(plan.request(one.method)),
+                )  # fmt: skip
+        rows += own
     rows += measured("what knows less", trivial_rows(own_list, slices, others, plan))
 
     by_name = {one.method.name: one for one in trained}
@@ -359,8 +362,5 @@ def _readers(
         lambda net: train_grader(net, slices, 3 * plan.reader_steps, seed=plan.seed), "grader",
     )  # fmt: skip
     lpips, seen = brought
-    return Readers(segmenter, grader, lpips, of + str(plan.lpips or ""), seen)  # type: ignore[arg-type]
-
-
-def _but_steps(request: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in request.items() if name != "steps"}
+    known = "-".join([of, *(digest(path)[:12] for path in plan.lpips or ())])
+    return Readers(segmenter, grader, lpips, known, seen)  # type: ignore[arg-type]
