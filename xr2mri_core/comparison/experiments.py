@@ -209,7 +209,8 @@ def steps(
         request: see `asked`.
     """
     warm = False
-    for asks in [{"steps": count} for count in counts] if counts is not None else [{}]:
+    each: list[dict[str, Any]] = [{}] if counts is None else [{"steps": count} for count in counts]
+    for asks in each:
         for index, item in enumerate(items):
             key = {"experiment": "steps" if asks else BEST_GUESS, "row": title, **asks,
                    "case": item["case"], "of": of_case(of, item)}  # fmt: skip

@@ -138,8 +138,8 @@ def compare(
     for index, method in enumerate(methods):
         report(index, len(methods), f"training {method.title}")
         known = plan.load.get(method.name)
-        own = replace(setting, noise_length=plan.request(method)["noise_length"])
-        trained.append(given(method, known) if known else train(method, own, run))
+        like = replace(setting, noise_length=plan.request(method)["noise_length"])
+        trained.append(given(method, known) if known else train(method, like, run))
 
     report(0, 1, "networks that read")
     slices = _training_slices(own_list, out, plan)
