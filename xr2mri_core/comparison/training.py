@@ -177,7 +177,7 @@ def train(method: Method, setting: Setting, run: Run | None = None) -> Trained:
     for number, overlays in enumerate(method.stages, start=1):
         folder = setting.out / "training" / method.name / str(number)
         options, batch = _stage(method, setting, overlays, folder, start)
-        if not _finished(folder, options, _depends(options, setting)):
+        if not _finished(folder, options, _depends(options)):
             log.info("training %s, stage %d of %d", method.title, number, len(method.stages))
             (run or _in_a_process)(options, folder / "log.txt")
         card = json.loads((folder / "model_card.json").read_text(encoding="utf-8"))
@@ -266,13 +266,14 @@ def _configuration(files: Sequence[str]) -> ConfigParser:
     return parser
 
 
-def _depends(options: Mapping[str, Any], setting: Setting) -> dict[str, Any]:
+def _depends(options: Mapping[str, Any]) -> dict[str, Any]:
     """What a training's result depends on: its options, with contents in the place of paths."""
     known = {name: value for name, value in options.items() if name not in _PLACES}
     known["config_file"] = [digest(Path(file)) for file in options["config_file"]]
-    network = [setting.autoencoder / "config.json", *setting.autoencoder.glob("*.safetensors")]
+    folder = Path(options["autoencoder_dir"])
+    network = [folder / "config.json", *folder.glob("*.safetensors")]
     known["autoencoder_dir"] = [digest(file) for file in sorted(network) if file.is_file()]
-    cases = [item for item in load_datalist(setting.datalist) if item["split"] != "test"]
+    cases = [item for item in load_datalist(options["datalist"]) if item["split"] != "test"]
     known["datalist"] = [[item["split"], identity(item)] for item in cases]
     if "initial_weights" in options:
         known["initial_weights"] = digest(Path(options["initial_weights"]))
