@@ -5,14 +5,17 @@ from __future__ import annotations
 import csv
 import html
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cloudpickle
 import numpy as np
 import pytest
+import torch
 from browser import PROGRAM, Browser
 from monai.bundle import run as bundle_run
 from samples import make_tiny_bundle
@@ -26,6 +29,7 @@ from xr2mri_core.comparison import (
     experiments,
     figures,
     goals,
+    measure,
     recovery,
     report,
     results,
@@ -38,12 +42,22 @@ from xr2mri_core.comparison import (
     viewer,
 )
 from xr2mri_core.comparison.lines import Lines
-from xr2mri_core.comparison.measure import Readers, Row, keep_volume, kept_volume
+from xr2mri_core.comparison.measure import (
+    Measuring,
+    Readers,
+    Row,
+    Truths,
+    keep_volume,
+    kept_volume,
+    of_case,
+)
 from xr2mri_core.comparison.run import Plan, compare, report_again
 from xr2mri_core.comparison.training import Budget
+from xr2mri_core.datalist import load_datalist, save_datalist
 from xr2mri_core.errors import InputError, TrainingError, WeightsError
 from xr2mri_core.evaluation import statistics
 from xr2mri_core.features import VARIABLES
+from xr2mri_core.files import append_line
 from xr2mri_core.volume import NOTICE
 
 CONFIGS = Path(__file__).resolve().parents[1] / "monai_app/model/knee_xr2mri/configs"
@@ -109,6 +123,8 @@ def test_methods_are_trained_alike_and_measured_in_one_table(compared):
     assert stages == [("start", 2), ("ours", 2), ("ours", 2), ("ldm", 4)]  # 8 slices a step
     assert {c["seed"] for c in commands} == {0}
     assert {c["autoencoder_dir"] for c in commands} == {str(out / "autoencoder")}
+    noise = [c.get("sampling#noise_length") for c in commands]
+    assert noise == [6, None, 6, 6], "as volumes are drawn; a regression draws none, and refuses it"
     start = str(out / "training/start/1/unet.safetensors")
     first = str(out / "training/ours/1/knee_xr2mri.safetensors")
     assert [c.get("initial_weights") for c in commands] == [None, start, first, start]
@@ -143,6 +159,7 @@ def test_methods_are_trained_alike_and_measured_in_one_table(compared):
     assert kinds.count("ablation") == 5 * 2  # variants, cases
     assert kinds.count("slices") == 2 * 2 + 1  # noises, counts; the truth
     assert kinds.count("steps") == 2 * 2  # methods, counts
+    assert kinds.count("best guess") == 1  # that of ours, on as many cases
     assert kinds.count("spread") == 1
 
 
@@ -176,6 +193,8 @@ def test_a_report_is_written_again_from_what_the_folder_holds(
     page.write_text(f"# Old\n\n{summary.NOTES}\n\n## Why\n\nBecause.\n")
     table = report_again(labelled_datalist, out, PLAN, page)
     assert METHODS["ours"].title in table and "LDM" not in table and "nearest" not in table
+    starts = [(folder / "provenance.csv").read_text().splitlines()[1] for folder in (whole, out)]
+    assert starts[0] == starts[1] and starts[0].startswith("common start,")
     written = page.read_text()
     assert "2 synthetic phantoms, from a denoiser that had seen 16 slices." in written
     assert written.startswith("# Results") and written.endswith("## Why\n\nBecause.\n")
@@ -185,6 +204,13 @@ def test_a_report_is_written_again_from_what_the_folder_holds(
     assert written.count("](shipped_") == 3 and str(tmp_path) not in written
     with pytest.raises(InputError, match="holds no results of a comparison yet"):
         report_again(labelled_datalist, tmp_path / "nothing", PLAN)
+    for line in kept:  # as an earlier version left them
+        line = json.loads(line)
+        line["of"].pop("items")
+        append_line(out / "earlier.jsonl", json.dumps(line))
+    (out / "earlier.jsonl").replace(out / "lines.jsonl")
+    with pytest.raises(InputError, match=r"results, but none of this plan.*earlier versions"):
+        report_again(labelled_datalist, out, PLAN)
 
 
 def test_the_order_in_which_processes_finish_changes_nothing(compared, labelled_datalist):
@@ -219,7 +245,8 @@ def test_the_report_is_one_file_with_everything_in_it(compared):
 def test_the_viewer_scrolls_and_shows_the_slices_of_the_volume(compared, tmp_path):
     out, _, _ = compared
     case = sorted(path.name for path in (out / "volumes").iterdir() if path.is_dir())[0]
-    volume = viewer.smaller(kept_volume(out / "volumes" / case / "truth.npy"))
+    (truth,) = (out / "volumes" / case).glob("truth-*.npy")
+    volume = viewer.smaller(kept_volume(truth))
     count, height, _ = volume.shape
     browser = Browser(out / "report.html", tmp_path / "profile")
     try:
@@ -336,15 +363,103 @@ def test_of_a_chain_of_errors_the_first_is_told():
     assert training._reason("Killed\n") == "Killed" and training._reason("") == "it said nothing"
 
 
-def test_more_test_cases_train_nothing_anew(labelled_datalist, tmp_path):
-    def asked(**limits):
-        return run._datalist(labelled_datalist, tmp_path, Plan(**limits)).read_bytes()
+def _trains(setting, seen=""):
+    """Train an LDM, or find it trained; whether it had to be trained."""
+    made = []
 
-    first = asked(cases=1)
-    assert len(json.loads(first)["test"]) == 1
-    assert asked(cases=2) == first and asked() == first
-    assert asked(training_cases=1) != first
-    assert [path.name for path in tmp_path.iterdir()] == ["datalist.json"]
+    def run(options, log):
+        made.append(options)
+        folder = Path(options["output_dir"])
+        (folder / "knee_xr2mri.safetensors").write_text(seen)
+        (folder / "model_card.json").write_text('{"steps": 1}')
+
+    training.train(METHODS["ldm"], setting, run)
+    return bool(made)
+
+
+@pytest.fixture
+def setting(training_bundle, labelled_datalist, tmp_path):
+    """A setting whose files all lie in one folder, `here`."""
+    here, splits = tmp_path / "here", {}
+    shutil.copytree(training_bundle / "configs", here / "bundle" / "configs")
+    for item in load_datalist(labelled_datalist):
+        for name in ("radiograph", "mri", "labels"):
+            copy = here / f"{item['case']}-{name}{''.join(Path(item[name]).suffixes)}"
+            item[name] = str(shutil.copy(item[name], copy))
+        splits.setdefault(item["split"], []).append(item)
+    save_datalist(here / "datalist.json", splits, "cases")
+    return training.Setting(
+        here / "bundle", "compact", here / "datalist.json", here / "a", here / "out", 0,
+        Budget(samples=8), OPTIONS,
+    )  # fmt: skip
+
+
+def test_more_test_cases_train_nothing_anew(setting, tmp_path):
+    def trains(**limits):
+        own = run._datalist(setting.datalist, setting.out, Plan(**limits))
+        return _trains(replace(setting, datalist=own))
+
+    assert trains(cases=1) and not trains(cases=2) and not trains()
+    assert trains(training_cases=1)
+
+
+@pytest.mark.parametrize("changed", ["configuration", "case", "grade"])
+def test_a_training_whose_contents_have_changed_is_done_anew(changed, setting, caplog):
+    """And the earlier one is kept: it may have taken hours."""
+    assert _trains(setting, "hours") and not _trains(setting)
+    if changed == "configuration":
+        file, what = setting.bundle / "configs" / "train_diffusion.yaml", "config_file"
+        file.write_text(file.read_text().replace("learning_rate: ", "learning_rate: 1"))
+    else:
+        what = "datalist"
+        content = json.loads(setting.datalist.read_text())
+        if changed == "grade":
+            content["training"][0]["features"]["V00XRKL"] = 4
+            setting.datalist.write_text(json.dumps(content))
+        else:  # made again under its name
+            name, other = (content["training"][n]["radiograph"] for n in (0, 1))
+            shutil.copy(setting.datalist.with_name(other), setting.datalist.with_name(name))
+    assert _trains(setting, "new")
+    (aside,) = (setting.out / "training" / "ldm").glob("1-earlier-*")
+    assert (aside / "knee_xr2mri.safetensors").read_text() == "hours"
+    assert f"a training with other {what}: kept as '{aside}'" in caplog.text
+
+
+def test_a_training_is_found_again_wherever_its_files_lie(setting, tmp_path, monkeypatch):
+    assert _trains(setting)
+    monkeypatch.chdir(tmp_path)
+    relative = {
+        name: Path(os.path.relpath(getattr(setting, name)))
+        for name in ("bundle", "datalist", "autoencoder", "out")
+    }
+    assert not _trains(replace(setting, **relative))
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = {name: "there" / path.relative_to("here") for name, path in relative.items()}
+    assert not _trains(replace(setting, **moved))
+    command = training.finished(METHODS["ldm"], moved["out"]).command
+    assert "there/out" in command and "'here/" not in command
+
+
+def test_trainings_of_an_earlier_version_are_kept(setting, caplog):
+    folder = setting.out / "training" / "ldm" / "1"
+    folder.mkdir(parents=True)
+    (folder / "asked.json").write_text('{"options": "{}", "datalist.json": "digest"}')
+    assert _trains(setting) and "of an earlier version" in caplog.text
+    assert folder.with_name("1-earlier-1").is_dir()
+
+
+def test_methods_learn_the_noise_that_they_are_asked_with():
+    """As far as their stages draw it: a bundle's command refuses what it does not read."""
+    bundle = CONFIGS.parent
+    found = {}
+    for name, method in METHODS.items():
+        setting = training.Setting(bundle, "compact", Path(), Path(), Path(), 0, Budget(8), {}, 6.0)
+        for number, overlays in enumerate(method.stages):
+            options, _ = training._stage(method, setting, overlays, Path(), None)
+            found[name, number] = options.get("sampling#noise_length")
+    without = {stage for stage, noise in found.items() if noise is None}
+    assert without == {("ours", 0), ("direct_regression", 0)}
+    assert {noise for noise in found.values() if noise} == {6.0}
 
 
 def test_cases_of_each_grade_are_shown_whether_or_not_they_count(tmp_path):
@@ -401,14 +516,86 @@ def test_a_method_that_takes_features_has_a_row_without_them(tmp_path):
     assert set(METHODS) - set(Plan().methods) == {"x_diffusion_axes"}
 
 
+def test_a_mean_of_three_volumes_is_no_draw(tmp_path):
+    (tmp_path / "w.safetensors").write_bytes(b"weights")
+    methods = [METHODS[name] for name in ("ours", "x_diffusion", "x_diffusion_axes")]
+    given = [training.given(method, tmp_path / "w.safetensors") for method in methods]
+    own = [next(rows.rows_of(one, PLAN)) for one in given]
+    items = [_case(str(n), participant=str(n)) for n in range(4)]
+    lines = [
+        {"row": row.name, "case": item["case"], "participant": item["participant"],
+         "of": row.of_case(item), "readers": "r", "metrics": {"ssim": value}}
+        for row, value in zip(own, (0.5, 0.4, 0.6), strict=True) for item in items
+    ]  # fmt: skip
+    found = results.Results(tmp_path, PLAN, given, own, items, lines, {}, {}, Readers(of="r"))
+    (goal,) = [goal for goal in goals.goals(found) if goal.text.endswith("draw: SSIM")]
+    assert goal.reached, "not measured against the mean, which is nearer by its nature"
+    shown = tables.methods(found)
+    assert "X-Diffusion, three axes <small>mean of draws</small>" in shown
+    assert "X-Diffusion <small>draw</small>" in shown
+
+
+def _case(name="1", **more):
+    return {"case": name, "participant": "p", "features": {}, **more}
+
+
+def _measured(lines, rows, items, readers="r", folder=Path()):
+    found = results.Results(folder, Plan(), [], rows, items, lines, {}, {}, Readers(of=readers))
+    return found.measured
+
+
 def test_results_of_other_weights_are_not_reported():
-    rows = [Row("ours", "ours", lambda *_: np.empty(0), {"sha256": "new", "kind": "mean"})]
-    items = [{"case": "1"}]
-    line = {"row": "ours", "case": "1", "of": {"sha256": "new", "kind": "mean"}, "readers": "r"}
-    assert results.is_of(line, rows, items, "r") and not results.is_of(line, rows, items, "other")
-    old = {**line, "of": {"sha256": "old", "kind": "mean"}}
-    assert not results.is_of(old, rows, items, "r")
-    assert not results.is_of({**line, "case": "2"}, rows, items, "r")
+    own = [Row("ours", "ours", rows.no_volume, {"sha256": "new", "kind": "mean"})]
+    line = {"row": "ours", "case": "1", "of": own[0].of_case(_case()), "readers": "r"}
+    assert _measured([line], own, [_case()]) == [line]
+    assert not _measured([line], own, [_case()], "other")
+    assert not _measured([{**line, "of": {**line["of"], "sha256": "old"}}], own, [_case()])
+    assert not _measured([{**line, "case": "2"}], own, [_case()])
+    earlier = {
+        **line,
+        "of": {"sha256": "new", "kind": "mean"},
+    }  # of a version that knew no contents
+    assert not _measured([earlier], own, [_case()])
+
+
+@pytest.mark.parametrize("changed", ["features", "laterality", "box", "radiograph", "labels"])
+def test_what_was_measured_of_a_case_before_it_was_corrected_does_not_count(changed, tmp_path):
+    """Neither of the truth, nor of another patient whose volume was taken instead."""
+    for name in ("radiograph", "mri", "labels"):
+        (tmp_path / name).write_text("old")
+    files = {name: str(tmp_path / name) for name in ("radiograph", "mri", "labels")}
+    items = [_case("1", **files), _case("2", participant="q")]
+    own = [Row("ours", "ours", rows.no_volume, {"sha256": "w"}, "sample")]
+    lines, by = Lines(tmp_path / "lines.jsonl"), Measuring(Truths(64), Readers(of="r"), {}, 0)
+    own.append(rows.trivial_row("other_patient", "", rows.others_of(items, Plan()), Plan()))
+    kept = {}
+    for row in (Row("truth", "truth", rows.no_volume), *own):
+        for item in items:
+            of = row.of_case(item)
+            kept[row.name, item["case"]] = measure.kept_file(tmp_path, row.name, of)
+            lines.add({"row": row.name, "case": item["case"], "of": of, "readers": "r"})
+            assert not by.is_open(row.name, of, item, lines)
+
+    def still():
+        others = rows.others_of(items, Plan())
+        now = [own[0], rows.trivial_row("other_patient", "", others, Plan())]
+        found = {(one["row"], one["case"]) for one in _measured(lines.rows, now, items)}
+        for row in now:
+            for item in items:
+                of, pair = row.of_case(item), (row.name, item["case"])
+                assert by.is_open(row.name, of, item, lines) == (pair not in found)
+                same = measure.kept_file(tmp_path, row.name, of) == kept[pair]
+                assert same == (pair in found)
+        return found
+
+    assert still() == set(kept)
+    items[0] = {**items[0], **{name: str(tmp_path / "." / name) for name in files}}
+    assert still() == set(kept), "another spelling"
+    if changed in files:
+        (tmp_path / changed).write_text("corrected")
+    else:
+        items[0] = {**items[0], changed: {"V00XRKL": 4} if changed == "features" else "R"}
+    assert still() == {("truth", "2"), ("ours", "2")}
 
 
 def test_volumes_of_another_precision_are_others():
@@ -423,6 +610,13 @@ def test_a_comparison_generates_in_the_precision_of_its_plan(
     given = ("compare", "--datalist", labelled_datalist, "--out", "x", "--precision", "bf16")
     assert main([*map(str, given)]) == 0
     assert capsys.readouterr().out.startswith("bf16")
+
+
+def _depends(experiment, one, plan, readers):
+    """What an experiment with a method depends on, whatever the case."""
+    if experiment == "steps":
+        return results.but_steps(next(rows.rows_of(one, plan)).of)
+    return plan.of_experiments(experiment, one.method, one.sha256, readers)[0]
 
 
 @pytest.mark.parametrize(
@@ -440,27 +634,64 @@ def test_experiments_of_another_setting_are_not_reported(experiment, other, read
     (tmp_path / "w.safetensors").write_bytes(b"weights")
     one = training.given(METHODS["ours"], tmp_path / "w.safetensors")
     plan = Plan(steps=2, sampler="ddim", noise_length=6.0, cases=1)
+    own = list(rows.rows_of(one, plan))
 
     def line(plan, readers, value):
-        of = plan.of_experiments(experiment, one.method, one.sha256, readers)[0]
-        return {"experiment": experiment, "case": "1", "of": of, "value": value}
+        of = _depends(experiment, one, plan, readers)
+        counts = {"samples": 6, "steps": 8, "slices": 30, "curve": "c"}
+        known = {"experiment": experiment, "case": "1", "of": of_case(of, _case()), **counts}
+        return {**known, "value": value}
 
     held = [line(plan, "own", "right"), line(replace(plan, **other), readers, "stale")]
-    items = [{"case": "1", "participant": "p", "features": {}}]
-    found = results.Results(tmp_path, plan, [one], [], items, held, {}, {}, Readers(of="own"))
+    corrected = of_case(held[0]["of"], _case(box=[1, 2, 3, 4]))
+    held.append({**held[0], "of": corrected, "value": "of the case before"})
+    found = results.Results(tmp_path, plan, [one], own, [_case()], held, {}, {}, Readers(of="own"))
     assert [known["value"] for known in found.experiments] == ["right"]
+
+
+def test_experiments_of_more_than_the_plan_asks_for_are_not_reported(tmp_path):
+    """Lines of earlier settings stay in the folder, not in curves and tables."""
+    (tmp_path / "w.safetensors").write_bytes(b"weights")
+    one = training.given(METHODS["ours"], tmp_path / "w.safetensors")
+    plan = Plan(samples=4, curve_cases=1, ablation_cases=1, step_counts=(1, 2),
+                slice_counts=(30,), steps=6, sampler="unipc", noise_length=6.0)  # fmt: skip
+    items, held = [_case("a"), _case("b")], []
+    for name, more in (
+        ("spread", {"samples": (4, 6)}), ("steps", {"steps": (1, 32)}),
+        ("slices", {"slices": (30, 50)}), ("ablation", {"variant": ("all",)}),
+    ):  # fmt: skip
+        of = _depends(name, one, plan, "r")
+        ((key, values),) = more.items()
+        for item in items:
+            line = {"experiment": name, "case": item["case"], "curve": "c"}
+            held += [{**line, "of": of_case(of, item), key: value} for value in values]
+    held.append({"experiment": "slices", "case": "a", "curve": "truth", "slices": 50,
+                 "of": of_case({}, items[0])})  # fmt: skip
+
+    def found(plan):
+        own = list(rows.rows_of(one, plan))
+        known = results.Results(tmp_path, plan, [one], own, items, held, {}, {}, Readers(of="r"))
+        names = ("experiment", "case", "samples", "steps", "slices")
+        return {tuple(line[name] for name in names if name in line) for line in known.experiments}
+
+    own = {("spread", "a", 4), ("steps", "a", 1), ("slices", "a", 30), ("slices", "a", 50),
+           ("ablation", "a")}  # fmt: skip
+    assert found(plan) == own
+    assert found(replace(plan, samples=0)) == own - {("spread", "a", 4)}
+    assert ("ablation", "b") in found(replace(plan, ablation_cases=None))
 
 
 def test_a_distance_of_few_patients_says_so_and_is_not_the_best(tmp_path):
     """A structure that is not found has no surface: what is found is where it was easy."""
     names = {"ours": "sample", "ours_mean": "mean", "ldm": "sample"}
-    table_rows = [Row(name, f"<{name}>", rows.no_volume, {"kind": kind})
+    table_rows = [Row(name, f"<{name}>", rows.no_volume, kind=kind)
                   for name, kind in names.items()]  # fmt: skip
     items = [{"case": str(n), "participant": str(n), "features": {}} for n in range(10)]
     lines = [
-        {"row": name, "case": str(n), "participant": str(n), "of": {"kind": kind}, "readers": "r",
-         "metrics": {"ssim": 0.25, "surface_femur": 0.5 if name == "ldm" else 5.0 + n}}
-        for name, kind in names.items() for n in range(10)
+        {"row": row.name, "case": item["case"], "participant": item["participant"],
+         "of": row.of_case(item), "readers": "r",
+         "metrics": {"ssim": 0.25, "surface_femur": 0.5 if row.name == "ldm" else 5.0 + n}}
+        for row in table_rows for n, item in enumerate(items)
     ]  # fmt: skip
     for line in lines:
         if line["row"] == "ldm" and int(line["case"]) > 3:
@@ -548,6 +779,76 @@ def test_weights_that_were_given_are_told_apart(tmp_path):
     assert "Methods were trained alike: 32 slices each, on 2 acquired cases." in alike
 
 
+def _noise(monkeypatch, scale=0.1):
+    """Volumes that are drawn as `truths` are, by a generator that knows all but chance."""
+    random, shape = np.random.default_rng(0), (6, 64, 64)
+    mean, asked = random.random(shape), []
+    deviation = scale * random.uniform(0.5, 1.5, shape)
+
+    def drawn(*_):
+        return mean + deviation * random.normal(size=shape)
+
+    monkeypatch.setattr(experiments, "asked", lambda *_, **request: asked.append(request))
+    monkeypatch.setattr(experiments, "frame_slices", drawn)
+    truth = SimpleNamespace(slices=drawn(), body=np.ones(shape, bool))
+    return asked, lambda item: (truth, None)
+
+
+@pytest.mark.parametrize("samples", [4, 6])
+def test_a_generator_that_draws_as_the_truth_was_drawn_is_calibrated(
+    samples, tmp_path, monkeypatch
+):
+    _, truths = _noise(monkeypatch)
+    lines = Lines(tmp_path / "lines.jsonl")
+    experiments.spread(None, [_case()], truths, lines, 0, {}, samples)
+    (line,) = lines.rows
+    assert line["ratio"] == pytest.approx(1, abs=0.02)
+    assert line["cover80"] == pytest.approx(0.8, abs=0.015)
+    assert np.allclose([p["error"] / p["spread"] for p in line["curve"]], 1, atol=0.08)
+
+
+def test_two_draws_are_enough_for_intervals_but_not_for_a_curve(tmp_path, monkeypatch):
+    _, truths = _noise(monkeypatch)
+    lines = Lines(tmp_path / "lines.jsonl")
+    experiments.spread(None, [_case()], truths, lines, 0, {}, 2)
+    assert lines.rows[0]["curve"] == [] and figures.svg(figures.calibration(lines.rows))
+
+
+def test_best_guesses_are_timed_as_draws_are(tmp_path, monkeypatch):
+    """On the same cases, and none of them by the first volume, which takes longer."""
+    asked, truths = _noise(monkeypatch)
+    lines, items = Lines(tmp_path / "lines.jsonl"), [_case("1"), _case("2")]
+    one = SimpleNamespace(device=torch.device("cpu"))
+    for title, kind, counts in (("a draw", "sample", (1, 2)), ("<a guess>", "mean", None)):
+        of = {"kind": kind}
+        for _ in range(2):  # again: nothing is left to do
+            experiments.steps(title, one, items, truths, lines, 0, of, counts, kind=kind)
+    assert [request.get("steps") for request in asked] == [1, 1, 1, 2, 2, None, None, None]
+    own = [Row("ours", "a draw", rows.no_volume, {"kind": "sample"}),
+           Row("ours_mean", "<a guess>", rows.no_volume, {"kind": "mean"})]  # fmt: skip
+    of_lines = [{**line, "seconds": 3.0, "megabytes": 7.0} for line in lines.rows]
+    found = results.Results(
+        tmp_path, Plan(step_counts=(1, 2)), [], own, items, of_lines, {}, {}, Readers()
+    )
+    shown = tables.times(found)
+    for row, count in (("a draw", "1"), ("a draw", "2"), ("&lt;a guess&gt;", "-")):
+        assert f"<td>{row}</td><td>{count}</td><td>3.0</td><td>7</td>" in shown
+
+
+def test_networks_that_are_brought_are_known_by_their_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "load_or_train", lambda *_: None)
+    slices = SimpleNamespace(fingerprint="f" * 16, arrays={})
+
+    def known(folder, weights=b"weights"):
+        files = tuple(tmp_path / folder / name for name in ("alexnet.pth", "linear.pth"))
+        for file in files:
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(weights)
+        return run._readers(slices, tmp_path, replace(PLAN, lpips=files), (None, None)).of
+
+    assert known("a") == known("b") != known("a", b"others")
+
+
 def test_ablations_leave_out_one_finding_each():
     form = {variable.name: 1 for variable in VARIABLES}
     left = {name: leave(form) for name, leave in experiments.ablations().items()}
@@ -633,11 +934,21 @@ def test_sets_of_slices_are_compared_by_what_was_kept_of_them(tmp_path):
     random = np.random.default_rng(0)
     items = [{"case": str(n), "participant": str(n // 2)} for n in range(16)]
     rows = {"truth": ({}, 0.0), "same": ({"sha256": "a"}, 0.0), "other": ({"sha256": "a"}, 0.4)}
+
+    def distances(row, of):
+        return kept.distances(
+            (
+                item["participant"],
+                *(kept.file(*pair, item["case"]) for pair in (("truth", {}), (row, of))),
+            )
+            for item in items
+        )
+
     for row, (of, shift) in rows.items():
         for item in items:
             slices = random.random((20, 8, 8)) + shift
             kept.keep(kept.file(row, of, item["case"]), slices)
-    same, other = (kept.distances(row, rows[row][0], items) for row in ("same", "other"))
+    same, other = (distances(row, rows[row][0]) for row in ("same", "other"))
     assert abs(same["fid"][0]) < 0.01 * other["fid"][0] and np.isnan(other["fid"][1])
     assert same["kid"][1] < 0 < same["kid"][2] and same["kid"][2] < other["kid"][1]
     true, own = (
@@ -647,7 +958,7 @@ def test_sets_of_slices_are_compared_by_what_was_kept_of_them(tmp_path):
     assert true.shape == (16 * seen.SLICES, 16)
     expected = 1000 * seen.kernel_distance(true, own)
     assert other["kid"][0] == pytest.approx(expected)
-    assert kept.distances("other", {"sha256": "b"}, items) == {}
+    assert distances("other", {"sha256": "b"}) == {}
     with pytest.raises(WeightsError, match="no such weights file"):
         seen.Seen(tmp_path / "none.pth", tmp_path)
 

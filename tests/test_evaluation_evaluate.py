@@ -10,6 +10,7 @@ import pytest
 from xr2mri_core.condition import Condition
 from xr2mri_core.errors import DatalistError
 from xr2mri_core.evaluation import evaluate as evaluation
+from xr2mri_core.evaluation.cases import unfinished
 from xr2mri_core.evaluation.summary import markdown, summarise
 from xr2mri_core.geometry import slices_to_volume, volume_affine
 
@@ -128,8 +129,12 @@ def test_an_interrupted_evaluation_goes_on(small_datalist, oracle, tmp_path):
         with pytest.raises(KeyboardInterrupt):
             evaluation.evaluate(small_datalist, oracle, tmp_path / out, **options)
     oracle.generate = usual
-    with (tmp_path / "own" / "unfinished" / "cases.jsonl").open("a") as file:
+    with (tmp_path / "own" / "unfinished" / "evaluate" / "cases.jsonl").open("a") as file:
         file.write('{"index": 1, "key"')
+    with unfinished(tmp_path / "own", "robustness") as folder:
+        (folder / "cases.jsonl").touch()  # another command's, and whole
+    with pytest.raises(KeyboardInterrupt), unfinished(tmp_path / "own", "robustness"):
+        raise KeyboardInterrupt
     oracle.calls.clear()
     evaluation.evaluate(small_datalist, oracle, tmp_path / "own", **options)
     assert {call[3] for call in oracle.calls} == {1}, "the first case is not done again"

@@ -187,10 +187,10 @@ def test_intervals_of_a_right_model_cover_what_they_promise(samples, scale, rand
     if scale == 1:
         for level in calibration.LEVELS:
             assert covered[f"cover{round(100 * level)}"] == pytest.approx(level, abs=0.012)
-        curve = calibration.spread_skill(truth, 0 * truth, deviation, body)  # known exactly
-        assert sum(row["voxels"] for row in curve) == body.sum()
-        assert np.allclose([row["error"] / row["spread"] for row in curve], 1, atol=0.05)
-        assert curve[-1]["spread"] > 3 * curve[0]["spread"]
+        curve = calibration.spread_skill(truth, drawn, body)
+        assert sum(row["voxels"] for row in curve) == (body.sum() if samples > 3 else 0)
+        assert np.allclose([row["error"] / row["spread"] for row in curve], 1, atol=0.06)
+        assert not curve or curve[-1]["spread"] > 2 * curve[0]["spread"]
     else:
         assert covered["cover80"] < 0.6  # samples that are too much alike
 

@@ -60,8 +60,9 @@ def add(commands: Commands) -> None:
         "--curve-cases", type=positive, default=2, help="cases over slices and steps (default 2)"
     )
     parser.add_argument(
-        "--samples", type=count, default=6, help="draws for calibration; 0: none (default 6)"
-    )
+        "--samples", type=count, default=6,
+        help="draws for calibration, 4 at least for its curve; 0: none (default 6)",
+    )  # fmt: skip
     parser.add_argument(
         "--slice-counts", type=_counts, help="of the curve over slices (default 30,50,100,...,500)"
     )

@@ -20,9 +20,12 @@ from xr2mri_core.comparison.measure import (
     PeakMemory,
     Readers,
     Truths,
+    ablation_file,
     asked,
     keep_volume,
+    of_case,
 )
+from xr2mri_core.diffusion.noise import sample_seed
 from xr2mri_core.evaluation.calibration import coverage, spread_skill
 from xr2mri_core.evaluation.distribution import spectrum_distance
 from xr2mri_core.evaluation.evaluate import SPACINGS, mean_adjacent
@@ -35,6 +38,8 @@ from xr2mri_core.generation import KneeMRIGenerator
 FINDINGS = ("chondrocalcinosis", "attrition", "cysts")
 """What the paper leaves out in turn (Table III)."""
 STEPS = (1, 2, 4, 8, 16, 32)
+BEST_GUESS = "best guess"
+"""Experiment of the time of what takes no steps."""
 FRAMES = 6
 """Pictures of the interpolation, the two ends among them."""
 
@@ -81,7 +86,8 @@ def ablation(
 
 
 def _ablated(name: str, item: Item, of: Mapping[str, Any]) -> dict[str, Any]:
-    return {"experiment": "ablation", "variant": name, "case": item["case"], "of": dict(of)}
+    depends = of_case(of, item)
+    return {"experiment": "ablation", "variant": name, "case": item["case"], "of": depends}
 
 
 def _without(
@@ -108,35 +114,43 @@ def ablation_pictures(
     items: Sequence[Item],
     truths: Truths,
     seed: int,
-    file_of: Callable[[str], Path],
+    out: Path,
+    of: Mapping[str, Any],
     **request: Any,
 ) -> None:
     """A slice of a knee with each finding: truth, all features, without the finding (Table III).
 
     Args:
         generator: generator of the method.
-        items: test cases, of which the first that has the finding is drawn.
+        items: test cases, of which the first that has the finding (`with_finding`) is drawn.
         truths: the true volumes of the cases.
         seed: seed of the noise; case i is drawn from ``seed + i``.
-        file_of: finding -> where its pictures (3, H, W) are kept.
+        out: folder of the run, in which they (3, H, W) are kept.
+        of: what the method's volumes depend on.
         request: see `asked`.
     """
     for finding in FINDINGS:
-        names = [v.name for v in VARIABLES if v.finding == finding]
-        chosen = [
-            (index, item) for index, item in enumerate(items)
-            if any(item["features"].get(name, 0) for name in names)
-        ]  # fmt: skip
-        if not chosen or file_of(finding).is_file():
+        index = with_finding(items, finding)
+        if index is None:
             continue
-        (index, item), (truth, _) = chosen[0], truths(chosen[0][1])
+        item, file = items[index], ablation_file(out, of_case(of, items[index]), finding)
+        if file.is_file():
+            continue
+        truth, _ = truths(item)
         form = generator.condition_of(item).features
         with_, without = (
             frame_slices(asked(generator, item, seed + index, len(truth.slices), given, **request))
             for given in (form, ablations()[f"without {finding}"](form))
         )
         most = int(np.abs(with_ - without).sum((1, 2)).argmax())
-        keep_volume(file_of(finding), np.stack([truth.slices[most], with_[most], without[most]]))
+        keep_volume(file, np.stack([truth.slices[most], with_[most], without[most]]))
+
+
+def with_finding(items: Sequence[Item], finding: str) -> int | None:
+    """The number of the first case that has a finding."""
+    names = [v.name for v in VARIABLES if v.finding == finding]
+    found = (n for n, item in enumerate(items) if any(item["features"].get(v, 0) for v in names))
+    return next(found, None)
 
 
 def slice_counts(
@@ -162,13 +176,13 @@ def slice_counts(
         for curve, (generator, request, of) in curves.items():
             for count in counts:
                 key = {"experiment": "slices", "curve": curve, "slices": count,
-                       "case": item["case"], "of": dict(of)}  # fmt: skip
+                       "case": item["case"], "of": of_case(of, item)}  # fmt: skip
                 if lines.find(**key) is None:
                     slices = frame_slices(asked(generator, item, seed + index, count, **request))
                     values = {"adjacent": mean_adjacent(slices), **coherence(slices)}
                     lines.add({**key, **values})
         key = {"experiment": "slices", "curve": "truth", "slices": len(truth.slices),
-               "case": item["case"], "of": {}}  # fmt: skip
+               "case": item["case"], "of": of_case({}, item)}  # fmt: skip
         if lines.find(**key) is None:
             values = {"adjacent": mean_adjacent(truth.slices), **coherence(truth.slices)}
             lines.add({**key, **values})
@@ -182,22 +196,36 @@ def steps(
     lines: Lines,
     seed: int,
     of: Mapping[str, Any],
-    counts: Sequence[int] = STEPS,
+    counts: Sequence[int] | None = STEPS,
     **request: Any,
 ) -> None:
-    """Quality, time and memory against the number of passes through the network."""
-    for count in counts:
+    """Quality, time and memory against the number of passes through the network.
+
+    Args:
+        title: title of the row.
+        generator, items, truths, lines, seed: see `ablation`.
+        of: what the volumes depend on beside their steps.
+        counts: numbers of steps; None: of a best guess, which takes none (``BEST_GUESS``).
+        request: see `asked`.
+    """
+    warm = False
+    each: list[dict[str, Any]] = [{}] if counts is None else [{"steps": count} for count in counts]
+    for asks in each:
         for index, item in enumerate(items):
-            key = {"experiment": "steps", "row": title, "steps": count, "case": item["case"],
-                   "of": dict(of)}  # fmt: skip
+            key = {"experiment": "steps" if asks else BEST_GUESS, "row": title, **asks,
+                   "case": item["case"], "of": of_case(of, item)}  # fmt: skip
             if lines.find(**key) is not None:
                 continue
             truth, _ = truths(item)
+            ask = partial(
+                asked, generator, item, seed + index, len(truth.slices), **asks, **request
+            )
+            if not warm:
+                ask()  # the first volume of a process takes longer
+                warm = True
             started = time.perf_counter()
             with PeakMemory(generator.device) as memory:
-                made = asked(
-                    generator, item, seed + index, len(truth.slices), steps=count, **request
-                )
+                made = ask()
             seconds, slices = time.perf_counter() - started, frame_slices(made)
             lines.add(
                 {
@@ -235,22 +263,29 @@ def spread(
     samples: int,
     **request: Any,
 ) -> None:
-    """Calibration of several samples: coverage of intervals, and deviation against error."""
+    """Calibration of several samples: coverage of intervals, and deviation against error.
+
+    ``ratio`` is the error of their mean over what their deviation predicts of it: 1 if calibrated.
+    """
     for index, item in enumerate(items):
-        key = {"experiment": "spread", "case": item["case"], "samples": samples, "of": dict(of)}
+        key = {"experiment": "spread", "case": item["case"], "samples": samples,
+               "of": of_case(of, item)}  # fmt: skip
         if lines.find(**key) is not None:
             continue
         truth, _ = truths(item)
-        made = asked(
-            generator, item, seed + index, len(truth.slices), kind="sample", samples=samples,
-            **request,
-        )  # fmt: skip
-        mean, std = (frame_slices(made, volume) for volume in (made.mean, made.std))
+        seeds = [sample_seed(seed + index, number) for number in range(samples)]
+        draws = np.stack(
+            [
+                frame_slices(asked(generator, item, one, len(truth.slices), **request))
+                for one in seeds
+            ]
+        )
+        mean, std = draws.mean(0), draws.std(0, ddof=1)
         lines.add(
             {
                 **key,
-                "ratio": spread_error(truth.slices, mean, std),
+                "ratio": spread_error(truth.slices, mean, np.sqrt(1 + 1 / samples) * std),
                 **coverage(truth.slices, mean, std, samples, truth.body),
-                "curve": spread_skill(truth.slices, mean, std, truth.body),
+                "curve": spread_skill(truth.slices, draws, truth.body),
             }
         )

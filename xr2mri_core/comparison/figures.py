@@ -249,7 +249,7 @@ def calibration(lines: Lines) -> Any:
         for one in lines:
             spread, error = ([row[key] for row in one["curve"]] for key in ("spread", "error"))
             axes[0, 0].plot(spread, error, marker="o", label=str(one["case"]))
-            highest = max(highest, *spread, *error)
+            highest = max([highest, *spread, *error])
         axes[0, 0].plot([0, highest], [0, highest], "k--", lw=1, label="calibrated")
         axes[0, 0].set_xlabel("predicted deviation, of greys of 0 to 1")
         axes[0, 0].set_ylabel("error of the mean")

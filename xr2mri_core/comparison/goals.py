@@ -43,7 +43,7 @@ def _ahead(results: Results) -> Iterator[Goal]:
     A draw is further from the truth than the mean of all draws, by its nature, so it cannot be
     measured against the mean of another method.
     """
-    kinds = {row.name: row.of.get("kind") for row in results.rows}
+    kinds = {row.name: row.kind for row in results.rows}
     rivals = [
         row for row in results.titles
         if row not in (OURS, OURS_MEAN) and not row.endswith(BLANK)

@@ -23,6 +23,7 @@ from xr2mri_core.baselines.x_diffusion import coronal
 from xr2mri_core.comparison.lines import Lines
 from xr2mri_core.comparison.seen import Seen, stamp
 from xr2mri_core.datalist import side_and_box
+from xr2mri_core.evaluation.cases import identity
 from xr2mri_core.evaluation.distribution import histogram_distance, spectrum_distance
 from xr2mri_core.evaluation.evaluate import mean_adjacent
 from xr2mri_core.evaluation.metrics import Reference
@@ -50,14 +51,27 @@ class Row:
         name: its name in files.
         title: its title in tables and figures.
         predictor: gives what makes its volumes; asked where some are missing, not before.
-        of: what the volumes depend on (weights' digest, request): results of an earlier run count
-            only if it is the same.
+        of: what the volumes depend on (weights' digest, request), whatever the case.
+        kind: what they are: "sample", "mean", or "axes", the mean of samples along several axes.
+        others: case -> the other one that its volume is made of.
     """
 
     name: str
     title: str
     predictor: Callable[[], Predict]
     of: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = ""
+    others: Mapping[str, Item] = field(default_factory=dict)
+
+    def of_case(self, item: Item) -> dict[str, Any]:
+        """What the volume of a case depends on: earlier results count only if it is the same."""
+        case = str(item["case"])
+        return of_case(self.of, item, *([self.others[case]] if case in self.others else []))
+
+
+def of_case(of: Mapping[str, Any], *items: Item) -> dict[str, Any]:
+    """What something depends on: ``of``, and what cases and their files hold, not their names."""
+    return {**of, "items": [identity(item) for item in items]}
 
 
 @dataclass(frozen=True)
@@ -93,14 +107,15 @@ class Truths:
 
     def __call__(self, item: Item) -> tuple[Reference, NDArray[np.uint8] | None]:
         """The reference and the label maps (n, H, W), or None."""
-        self._items[item["case"]] = item
-        return self._read(item["case"])
+        known = identity(item)
+        self._items[known] = item
+        return self._read(known)
 
     def __reduce__(self) -> tuple[Callable[[int, int], Truths], tuple[int, int]]:
         return _truths, (self.size, self.kept)  # each process keeps its own
 
-    def _load(self, case: str) -> tuple[Reference, NDArray[np.uint8] | None]:
-        slices, labels = read_slices(self._items[case], self.size)
+    def _load(self, known: str) -> tuple[Reference, NDArray[np.uint8] | None]:
+        slices, labels = read_slices(self._items[known], self.size)
         return Reference.of(slices, labels), labels
 
 
@@ -230,18 +245,18 @@ class Measuring:
         return missing or lines.find(**self._key(row, of, item)) is None
 
     def line(
-        self, rows: Mapping[str, tuple[Mapping[str, Any], Predict]], todo: tuple[str, int, Item]
+        self, rows: Mapping[str, Predict], todo: tuple[str, Mapping[str, Any], int, Item]
     ) -> dict[str, Any]:
         """The line of a row and a case.
 
         Args:
-            rows: row -> what its volumes depend on, and what makes them.
-            todo: the row, the number of the case, the case.
+            rows: row -> what makes its volumes.
+            todo: the row, what its volume of the case depends on, the number of the case, the case.
         """
-        row, index, item = todo
-        (of, predict), (truth, labels) = rows[row], self.truths(item)
+        row, of, index, item = todo
+        truth, labels = self.truths(item)
         started = time.perf_counter()
-        slices = predict(item, self.seed + index, len(truth.slices))
+        slices = rows[row](item, self.seed + index, len(truth.slices))
         seconds = time.perf_counter() - started
         metrics = compared(truth, labels, slices, self.readers)
         return self._line(row, of, item, slices, metrics) | {"seconds": seconds}
@@ -254,7 +269,7 @@ class Measuring:
         metrics["empty_rssim"] = truth.floor()
         if segmenter is not None and labels is not None:
             metrics |= structure_scores(structures_of(labels), segmenter.segment(slices))
-        return self._line(TRUTH, {}, item, slices, metrics)
+        return self._line(TRUTH, of_case({}, item), item, slices, metrics)
 
     def _key(self, row: str, of: Mapping[str, Any], item: Item) -> dict[str, Any]:
         return {"row": row, "case": item["case"], "of": dict(of), "readers": self.readers.of}
@@ -297,21 +312,21 @@ def measure(
         jobs: see `Lines.fill`.
     """
     todo = [
-        (row.name, index, item)
+        (row.name, of, index, item)
         for index, item in cases  # all rows of a case together: its truth is read once
         for row in rows
-        if by.is_open(row.name, row.of, item, lines)
+        if by.is_open(row.name, of := row.of_case(item), item, lines)
     ]
-    there, missing = len(rows) * len(cases) - len(todo), {name for name, _, _ in todo}
+    there, missing = len(rows) * len(cases) - len(todo), {name for name, *_ in todo}
     yield there
-    made = {row.name: (row.of, row.predictor()) for row in rows if row.name in missing}
+    made = {row.name: row.predictor() for row in rows if row.name in missing}
     for count in lines.fill(partial(by.line, made), todo, jobs):
         yield there + count
 
 
 def truth_row(items: Sequence[Item], by: Measuring, lines: Lines, jobs: int) -> Iterator[int]:
     """The truth as a row: its own coherence, and what the readers reach on it, their ceiling."""
-    todo = [item for item in items if by.is_open(TRUTH, {}, item, lines)]
+    todo = [item for item in items if by.is_open(TRUTH, of_case({}, item), item, lines)]
     for count in lines.fill(by.true_line, todo, jobs):
         yield len(items) - len(todo) + count
 
@@ -325,8 +340,13 @@ def files_of(
 
 
 def kept_file(folder: Path, row: str, of: Mapping[str, Any]) -> Path:
-    """Where the volume of a row lies in the folder of a case; the truth depends on nothing."""
-    return folder / (f"{row}-{stamp(of)}.npy" if of else f"{row}.npy")
+    """Where the volume of a row lies in the folder of a case."""
+    return folder / f"{row}-{stamp(of)}.npy"
+
+
+def framed_case(items: Sequence[Item], shown: Mapping[str, Path]) -> Item | None:
+    """The case whose interpolated slices are drawn: the first of those that are shown."""
+    return next((item for item in items if item["case"] in shown), None)
 
 
 def frames_file(out: Path, of: Mapping[str, Any]) -> Path:

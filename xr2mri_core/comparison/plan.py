@@ -25,7 +25,7 @@ class Plan:
         training_cases, cases: the first so many of the training and the test split; None: all.
         curve_cases: cases of the curves over slices and over steps.
         ablation_cases: cases of the ablation of features; None: as `cases`.
-        samples: draws for calibration, on `curve_cases` cases; below 2: none.
+        samples: draws for calibration, on `curve_cases` cases; below 2: none, below 4: no curve.
         steps, sampler, noise_length: of every method alike; None: as the bundle's volumes are drawn
             (`filled`). But a method that draws each slice alone by its definition has no length.
         slice_counts, step_counts: numbers of slices and of steps of the two curves.
@@ -103,13 +103,11 @@ class Plan:
         """What the lines of an experiment with a method depend on; of "slices", a curve each.
 
         Args:
-            name: name of the experiment.
+            name: name of the experiment, which is of "ours"; those of rows depend on the row.
             method, weights: see `of`.
             readers: the networks that read its volumes.
         """
         of = self.of(method, weights)
         if name == "slices":
             return [{**of, "noise_length": length} for length in self.noises.values()]
-        if name == "steps":
-            return [{key: value for key, value in of.items() if key != "steps"}]
         return [{**of, "readers": readers} if name == "ablation" else of]

@@ -18,9 +18,15 @@ import numpy as np
 
 from xr2mri_core import __version__
 from xr2mri_core.comparison import figures, tables, viewer
-from xr2mri_core.comparison.experiments import FINDINGS
+from xr2mri_core.comparison.experiments import FINDINGS, with_finding
 from xr2mri_core.comparison.goals import goals
-from xr2mri_core.comparison.measure import ablation_file, frames_file, kept_volume
+from xr2mri_core.comparison.measure import (
+    ablation_file,
+    framed_case,
+    frames_file,
+    kept_volume,
+    of_case,
+)
 from xr2mri_core.comparison.results import OURS, Results
 from xr2mri_core.comparison.summary import (
     result_pictures,
@@ -163,9 +169,10 @@ def _sections(results: Results) -> Iterator[tuple[str, str]]:
     yield (
         "Calibration of samples",
         _curves(results, "spread", figures.calibration,
-                "Does the deviation of several draws match the error of their mean, and do their "
-                "intervals hold as many true voxels as they say? On the dashed line: yes. A line "
-                "for each case."),
+                "Does the deviation of several draws match the error of their mean (as far as so "
+                "few draws can know it), and do their intervals hold as many true voxels as they "
+                "say? On the dashed line: yes. A line for each case. On the left, half of the "
+                "draws tell into which of ten groups a voxel comes, the other half is shown."),
     )  # fmt: skip
     yield (
         "Quality, time and memory",
@@ -218,8 +225,9 @@ def _grades(results: Results) -> str:
 
 def _left_out(results: Results) -> str:
     files = {
-        finding: ablation_file(results.out, of, finding)
+        finding: ablation_file(results.out, of_case(of, results.test[index]), finding)
         for of in _of_ours(results) for finding in FINDINGS
+        if (index := with_finding(results.test, finding)) is not None
     }  # fmt: skip
     pictures = {finding: kept_volume(file) for finding, file in files.items() if file.is_file()}
     if not pictures:
@@ -232,7 +240,9 @@ def _left_out(results: Results) -> str:
 
 
 def _frames(results: Results) -> str:
-    paths = [frames_file(results.out, of) for of in _of_ours(results)]
+    item = framed_case(results.items, results.shown)
+    own = [] if item is None else [of_case(of, item) for of in _of_ours(results)]
+    paths = [frames_file(results.out, of) for of in own]
     if not paths or not paths[0].is_file():
         return ""
     drawn = figures.png(figures.interpolated(kept_volume(paths[0])), "slices between two slices")

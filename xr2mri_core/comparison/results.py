@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xr2mri_core.comparison.measure import TRUTH, Readers, Row
+from xr2mri_core.comparison.experiments import BEST_GUESS
+from xr2mri_core.comparison.measure import TRUTH, Readers, Row, of_case
 from xr2mri_core.comparison.plan import Plan
 from xr2mri_core.comparison.recovery import ablated, gained, recovered
 from xr2mri_core.comparison.training import GIVEN, Trained
@@ -119,11 +120,26 @@ class Results:
 
         Processes finish in any order, and intervals depend on it in their last digit.
         """
-        own = [one for one in self.lines if is_of(one, self.rows, self.items, self.readers.of)]
+        of = {
+            (name, str(item["case"])): json.loads(json.dumps(depends(item)))
+            for name, depends in self.depends.items()
+            for item in self.items
+        }
+        own = (
+            one for one in self.lines
+            if one.get("readers") == self.readers.of
+            and (pair := (one.get("row"), one.get("case"))) in of and one["of"] == of[pair]
+        )  # fmt: skip
         newest = {(one["row"], one["case"]): one for one in own}
         names = (TRUTH, *(row.name for row in self.rows))
         ordered = [(name, case) for name in names for case in self._places]
         return [newest[pair] for pair in ordered if pair in newest]
+
+    @property
+    def depends(self) -> dict[str, Callable[[Item], dict[str, Any]]]:
+        """Row -> what its volume of a case depends on."""
+        truth: dict[str, Callable[[Item], dict[str, Any]]] = {TRUTH: partial(of_case, {})}
+        return truth | {row.name: row.of_case for row in self.rows}
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -144,14 +160,31 @@ class Results:
     def experiments(self) -> list[Line]:
         """The newest line of each experiment's setting, of these weights, plan and cases."""
         found: dict[tuple[Any, ...], Line] = {}
-        for one in self.lines:
-            name = one.get("experiment")
-            if name and one["case"] in self._places and one["of"] in self._settings_of(name):
+        cases = {str(item["case"]): of_case({}, item) for item in self.items}
+        own = [one for one in self.lines if "experiment" in one and one["case"] in cases]
+        settings = {name: self._settings_of(name) for name in {one["experiment"] for one in own}}
+        for one in own:
+            of = [{**setting, **cases[one["case"]]} for setting in settings[one["experiment"]]]
+            if one["of"] in of and self._is_asked(one):
                 found[_setting(one)] = one
         return sorted(found.values(), key=lambda one: self._places[one["case"]])
 
+    def _is_asked(self, one: Line) -> bool:
+        """Whether an experiment's line is of so many draws, steps, slices, cases as the plan's."""
+        plan, name = self.plan, one["experiment"]
+        most = plan.ablation_cases if name == "ablation" else plan.curve_cases
+        if most is not None and self._places[one["case"]] >= most:
+            return False
+        if name == "slices":
+            return one["curve"] == TRUTH or one["slices"] in plan.slice_counts
+        if name == "steps":
+            return one["steps"] in plan.step_counts
+        return name != "spread" or one["samples"] == plan.samples > 1
+
     def _settings_of(self, experiment: str) -> list[Line]:
         """What lines of an experiment depend on; of the truth, which slices are beside, nothing."""
+        if experiment in ("steps", BEST_GUESS):
+            return [but_steps(row.of) for row in self.rows]
         found: list[Line] = [{}] if experiment == "slices" else []
         for one in self.trained:
             found += self.plan.of_experiments(experiment, one.method, one.sha256, self.readers.of)
@@ -185,10 +218,16 @@ class Results:
         return f" ({some} of {everyone})" if 0 < some < everyone else ""
 
     def _distances(self, row: str) -> dict[str, Span]:
-        of = next((one.of for one in self.rows if one.name == row), None)
-        if self.readers.seen is None or of is None:
+        seen = self.readers.seen
+        if seen is None or row == TRUTH:
             return {}
-        return self.readers.seen.distances(row, of, self.items)
+
+        def file(row: str, item: Item) -> Path:
+            return seen.file(row, self.depends[row](item), str(item["case"]))
+
+        return seen.distances(
+            (str(item["participant"]), file(TRUTH, item), file(row, item)) for item in self.items
+        )
 
     @cached_property
     def grades(self) -> dict[str, NDArray[np.float64]]:
@@ -252,12 +291,9 @@ class Results:
         return [*_provenance([*start, *self.trained], self.plan)]
 
 
-def is_of(one: Line, rows: Sequence[Row], items: Sequence[Item], readers: str) -> bool:
-    """Whether a line is of this run's rows and cases, not of earlier weights."""
-    of = {row.name: json.loads(json.dumps(dict(row.of))) for row in rows} | {TRUTH: {}}
-    cases = {str(item["case"]) for item in items}
-    same = one.get("row") in of and one.get("of") == of[one["row"]]
-    return same and one.get("case") in cases and one.get("readers") == readers
+def but_steps(of: Mapping[str, Any]) -> dict[str, Any]:
+    """A request, or what depends on it, without its number of steps."""
+    return {name: value for name, value in of.items() if name != "steps"}
 
 
 def _setting(one: Line) -> tuple[Any, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from xr2mri_core.comparison.plan import Plan
 from xr2mri_core.comparison.results import BLANK, OURS, OURS_MEAN
 from xr2mri_core.comparison.training import Trained
 from xr2mri_core.datalist import load_datalist, side_and_box
-from xr2mri_core.evaluation.truth import mean_volume, read_slices, resampled
+from xr2mri_core.evaluation.truth import mean_volume, next_patient, read_slices, resampled
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.training import SliceCache
 from xr2mri_core.training.cache import from_bytes
@@ -33,12 +34,13 @@ def rows_of(
 
     def row(name: str, title: str, **more: Any) -> Row:
         of = plan.of(method, trained.sha256, **more)
+        what = "axes" if len(method.axes) > 1 else more["kind"]
         predictor: Callable[[], Predict] = no_volume
         if generator is not None and len(method.axes) > 1:
             predictor = partial(cross_sectional, generator, method.axes, **request, **more)
         elif generator is not None:
             predictor = partial(generated, generator, **request, **more)
-        return Row(name, title, predictor, of)
+        return Row(name, title, predictor, of, what)
 
     asked = {method.name: (method.title, method.kind)}
     if method.name == OURS:
@@ -87,17 +89,27 @@ def trivial_rows(
 
     predictors = {"mean_volume": mean, "other_patient": other, "nearest": closest}
     for name, predictor in predictors.items():
-        yield Row(name, TRIVIAL[name], predictor, of_trivial(name, slices.fingerprint, plan))
+        yield replace(trivial_row(name, slices.fingerprint, others, plan), predictor=predictor)
 
 
-def of_trivial(name: str, fingerprint: str, plan: Plan) -> dict[str, Any]:
-    """What a row without a generator depends on: the training cases, or nothing of them."""
-    return {} if name == "other_patient" else {"training": fingerprint, "seed": plan.seed}
+def trivial_row(name: str, fingerprint: str, others: Mapping[str, Any], plan: Plan) -> Row:
+    """A row without a generator, to be looked up: of the training cases, or of the other ones."""
+    if name == "other_patient":
+        return Row(name, TRIVIAL[name], no_volume, others=others)
+    return Row(name, TRIVIAL[name], no_volume, {"training": fingerprint, "seed": plan.seed})
+
+
+def others_of(test: Sequence[Mapping[str, Any]], plan: Plan) -> dict[str, Mapping[str, Any]]:
+    """Case -> the case of another patient; of those that count, it is one that counts."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for items in (test, test[: plan.cases]):
+        found |= {str(one["case"]): next_patient(items, n) for n, one in enumerate(items)}
+    return found
 
 
 def without_network(row: Row) -> Row:
     """The row without its generator, which takes memory: later only its name is needed."""
-    return Row(row.name, row.title, no_volume, row.of)
+    return replace(row, predictor=no_volume)
 
 
 def no_volume() -> Predict:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from xr2mri_core.baselines import METHODS, Method, method_called
+from xr2mri_core.bundle import digest
 from xr2mri_core.comparison import experiments
 from xr2mri_core.comparison.lines import Lines
 from xr2mri_core.comparison.measure import (
@@ -20,19 +21,20 @@ from xr2mri_core.comparison.measure import (
     Readers,
     Row,
     Truths,
-    ablation_file,
+    framed_case,
     frames_file,
     keep_volume,
     measure,
+    of_case,
     truth_row,
 )
 from xr2mri_core.comparison.plan import Plan
-from xr2mri_core.comparison.results import OURS, Results
+from xr2mri_core.comparison.results import BLANK, OURS, Results, but_steps
 from xr2mri_core.comparison.rows import (
     TRIVIAL,
-    no_volume,
-    of_trivial,
+    others_of,
     rows_of,
+    trivial_row,
     trivial_rows,
     without_network,
 )
@@ -47,6 +49,7 @@ from xr2mri_core.comparison.training import (
     finished,
     given,
     train,
+    unet_of,
 )
 from xr2mri_core.datalist import load_datalist, save_datalist
 from xr2mri_core.errors import InputError
@@ -59,7 +62,6 @@ from xr2mri_core.evaluation.readers import (
     train_grader,
     train_segmenter,
 )
-from xr2mri_core.evaluation.truth import next_patient
 from xr2mri_core.files import check_writable
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.shipped import bundle_folder
@@ -120,8 +122,7 @@ def compare(
     own_list = _datalist(Path(datalist), out, plan)
     test = load_datalist(datalist, "test")
     items = test[: plan.cases]
-    others = {one["case"]: next_patient(test, n) for n, one in enumerate(test)}
-    others |= {one["case"]: next_patient(items, n) for n, one in enumerate(items)}
+    others = others_of(test, plan)
     report = progress or (lambda done, total, stage: None)
     common = autoencoder or common_autoencoder(bundle, size, weights, out)
     setting = Setting(
@@ -131,13 +132,14 @@ def compare(
     start = None
     if plan.start and any(method.name not in plan.load for method in methods):
         report(0, len(methods), f"training the {START.title}")
-        start = common_start(setting, plan.start, run)
-        setting = replace(setting, start=start.weights)
+        start = common_start(replace(setting, noise_length=plan.noise_length), plan.start, run)
+        setting = replace(setting, start=unet_of(start))
     trained = []
     for index, method in enumerate(methods):
         report(index, len(methods), f"training {method.title}")
         known = plan.load.get(method.name)
-        trained.append(given(method, known) if known else train(method, setting, run))
+        like = replace(setting, noise_length=plan.request(method)["noise_length"])
+        trained.append(given(method, known) if known else train(method, like, run))
 
     report(0, 1, "networks that read")
     slices = _training_slices(own_list, out, plan)
@@ -162,13 +164,15 @@ def compare(
         report(done, len(numbered), "true volumes")
     for one in trained:
         generator = load(one)
-        rows += measured(one.method.title, rows_of(one, plan, generator))
-        if one.method.kind == "sample" and len(one.method.axes) == 1:
-            experiments.steps(
-                one.method.title, generator, items[: plan.curve_cases], truths, lines, plan.seed,
-                plan.of_experiments("steps", one.method, one.sha256, readers.of)[0],
-                plan.step_counts, **_but_steps(plan.request(one.method)),
-            )  # fmt: skip
+        own = measured(one.method.title, rows_of(one, plan, generator))
+        for row in own:
+            if row.kind in ("sample", "mean") and not row.name.endswith(BLANK):
+                experiments.steps(
+                    row.title, generator, items[: plan.curve_cases], truths, lines, plan.seed,
+                    but_steps(row.of), plan.step_counts if row.kind == "sample" else None,
+                    kind=row.kind, **but_steps(plan.request(one.method)),
+                )  # fmt: skip
+        rows += own
     rows += measured("what knows less", trivial_rows(own_list, slices, others, plan))
 
     by_name = {one.method.name: one for one in trained}
@@ -229,20 +233,23 @@ def report_again(
         "",
     )
     rows = [row for one in trained for row in rows_of(one, plan)]
-    rows += [
-        Row(name, title, no_volume, of_trivial(name, fingerprint, plan))
-        for name, title in TRIVIAL.items()
-    ]
+    others = others_of(test, plan)
+    rows += [trivial_row(name, fingerprint, others, plan) for name in TRIVIAL]
     newest = next((one["readers"] for one in reversed(lines.rows) if "readers" in one), "")
     seen = None if plan.fid is None else Seen(plan.fid, out / "seen")
     data = json.loads(own_list.read_text(encoding="utf-8"))
-    return write_report(
-        Results(out, plan, trained, rows, test, lines.rows,
-                shown_cases(test, out / "volumes"), data, Readers(of=newest, seen=seen),
-                finished(START, out) if plan.start else None),
-        page,
-        command,
+    results = Results(
+        out, plan, trained, rows, test, lines.rows, shown_cases(test, out / "volumes"), data,
+        Readers(of=newest, seen=seen), finished(START, out) if plan.start else None,
     )  # fmt: skip
+    if not results.measured:
+        raise InputError(
+            f"'{out}' holds {len(lines.rows)} results, but none of this plan, its weights and the "
+            "test cases as they are now (those of earlier versions, which knew cases by their "
+            "names alone, do not count); run the comparison itself to have them computed",
+            option="out",
+        )
+    return write_report(results, page, command)
 
 
 def _methods(plan: Plan) -> list[Method]:
@@ -286,56 +293,35 @@ def _experiments(
             asked = {**request, "noise_length": plan.noises[noise]}
             curves[f"{title}, {noise} noise"] = generator, asked, depends
         if name == OURS:
-            own = plan.of(one.method, one.sha256)
+            own, framed = plan.of(one.method, one.sha256), framed_case(items, shown)
             experiments.ablation(
                 generator, items[: plan.ablation_cases], truths, readers, lines, plan.seed,
                 of("ablation")[0], jobs, **request,
             )  # fmt: skip
-            experiments.ablation_pictures(
-                generator, test, truths, plan.seed, partial(ablation_file, out, own), **request
-            )
+            experiments.ablation_pictures(generator, test, truths, plan.seed, out, own, **request)
             if plan.samples > 1:
                 experiments.spread(
                     generator, few, truths, lines, plan.seed, of("spread")[0], plan.samples,
                     **request,
                 )  # fmt: skip
-            for item in items:
-                if item["case"] in shown and not frames_file(out, own).is_file():
-                    made = experiments.frames(generator, item, 50, plan.seed, **request)
-                    keep_volume(frames_file(out, own), made)
+            if framed and not (file := frames_file(out, of_case(own, framed))).is_file():
+                made = experiments.frames(generator, framed, 50, plan.seed, **request)
+                keep_volume(file, made)
     experiments.slice_counts(curves, few, truths, lines, plan.seed, plan.slice_counts)
 
 
 def _datalist(datalist: Path, out: Path, plan: Plan) -> Path:
-    """The cases of this comparison, as a datalist of its own.
-
-    Trainings know it by its digest: it stays what it is where only the test cases are others.
-    """
+    """The cases of this comparison, as a datalist of its own."""
     limits = {"training": plan.training_cases, "validation": None, "test": plan.cases}
     splits = {split: load_datalist(datalist, split)[:limit] for split, limit in limits.items()}
     content = json.loads(datalist.read_text(encoding="utf-8-sig"))
-    own, new = out / "datalist.json", out / ".datalist.json"
-    save_datalist(
-        new,
+    return save_datalist(
+        out / "datalist.json",
         splits,
         str(content.get("name", datalist.stem)),
         str(content.get("description", "")),
         bool(content.get("synthetic", False)),
     )
-    if own.is_file() and _trained_alike(own, new):
-        new.unlink()
-    else:
-        new.replace(own)
-    return own
-
-
-def _trained_alike(one: Path, other: Path) -> bool:
-    """Whether two datalists have the same cases for training and validation."""
-    try:
-        pair = [json.loads(path.read_text(encoding="utf-8")) for path in (one, other)]
-    except ValueError:
-        return False
-    return all(pair[0].get(split) == pair[1].get(split) for split in ("training", "validation"))
 
 
 def _training_slices(datalist: Path, out: Path, plan: Plan) -> SliceCache:
@@ -376,8 +362,5 @@ def _readers(
         lambda net: train_grader(net, slices, 3 * plan.reader_steps, seed=plan.seed), "grader",
     )  # fmt: skip
     lpips, seen = brought
-    return Readers(segmenter, grader, lpips, of + str(plan.lpips or ""), seen)  # type: ignore[arg-type]
-
-
-def _but_steps(request: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in request.items() if name != "steps"}
+    known = "-".join([of, *(digest(path)[:12] for path in plan.lpips or ())])
+    return Readers(segmenter, grader, lpips, known, seen)  # type: ignore[arg-type]

@@ -74,16 +74,17 @@ class Seen:
         with whole_file(file) as new:
             np.save(new, self.network(slices[rows]).astype(np.float32))
 
-    def distances(
-        self, row: str, of: Mapping[str, Any], items: Sequence[Mapping[str, Any]]
-    ) -> dict[str, Span]:
-        """``fid`` and ``kid`` (times 1000) of a row against the truth; nothing without files."""
+    def distances(self, pairs: Iterable[tuple[str, Path, Path]]) -> dict[str, Span]:
+        """``fid`` and ``kid`` (times 1000) of a row against the truth.
+
+        Args:
+            pairs: patient, file of the true volume and of the row's, for each case; those of which
+                a file is missing do not count.
+        """
         patients: dict[str, tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]] = {}
-        for item in items:
-            case = str(item["case"])
-            pair = self.file("truth", {}, case), self.file(row, of, case)
+        for participant, *pair in pairs:
             if all(file.is_file() for file in pair):
-                sets = patients.setdefault(str(item["participant"]), ([], []))
+                sets = patients.setdefault(participant, ([], []))
                 for features, file in zip(sets, pair, strict=True):
                     features.append(np.load(file))
         return set_distances([(np.concatenate(a), np.concatenate(b)) for a, b in patients.values()])

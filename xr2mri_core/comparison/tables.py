@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from xr2mri_core.comparison.experiments import FINDINGS
+from xr2mri_core.comparison.experiments import BEST_GUESS, FINDINGS
 from xr2mri_core.comparison.goals import Goal
 from xr2mri_core.comparison.recovery import occurrences
-from xr2mri_core.comparison.results import BLANK, COLUMNS, OURS, OURS_MEAN, TESTED, Results
+from xr2mri_core.comparison.results import COLUMNS, OURS, OURS_MEAN, TESTED, Results
 from xr2mri_core.evaluation.statistics import NOTHING, Span, number
 from xr2mri_core.features import VARIABLES
 
@@ -92,7 +92,7 @@ def methods(results: Results) -> str:
         shown = [m for m in metrics if any(m in values[row] for row in results.titles)]
         best = {m: _best(m, results) for m in shown}
         lines = [
-            [_name(title, rows[row].of.get("kind")),
+            [_name(title, rows[row].kind),
              *(cell(values[row].get(m, NOTHING), COLUMNS[m][1], best[m] == row,
                     results.of_how_many(row, m)) for m in shown)]
             for row, title in results.titles.items()
@@ -106,8 +106,8 @@ def methods(results: Results) -> str:
     return "".join(parts)
 
 
-def _name(title: str, kind: str | None) -> str:
-    kind_text = {"sample": "draw", "mean": "best guess"}.get(kind or "")
+def _name(title: str, kind: str) -> str:
+    kind_text = {"sample": "draw", "mean": "best guess", "axes": "mean of draws"}.get(kind)
     return html.escape(title) + (f" <small>{kind_text}</small>" if kind_text else "")
 
 
@@ -148,10 +148,10 @@ def _tests_of(own: str, results: Results) -> str:
     if not found:
         return ""
     metrics = [m for m in TESTED if any(metric == m for metric, _ in found)]
-    kinds = {row.name: row.of.get("kind") for row in results.rows}
+    kinds = {row.name: row.kind for row in results.rows}
     rows = []
     for row in dict.fromkeys(row for _, row in found):
-        cells = [_name(results.titles[row], kinds.get(row))]
+        cells = [_name(results.titles[row], kinds[row])]
         for metric in metrics:
             test = found.get((metric, row))
             if test is None:
@@ -221,22 +221,15 @@ def ablation(results: Results) -> str:
 
 
 def times(results: Results) -> str:
-    """Time and memory of each method and step count; and the time of what takes no steps."""
-    own = results.experiment("steps")
+    """Time and memory of each method and step count; and of best guesses, which take no steps."""
+    own = [*results.experiment("steps"), *results.experiment(BEST_GUESS)]
     rows = []
     for row in dict.fromkeys(one["row"] for one in own):
-        for count in sorted({one["steps"] for one in own if one["row"] == row}):
-            found = [one for one in own if one["row"] == row and one["steps"] == count]
+        for count in sorted({one.get("steps", 0) for one in own if one["row"] == row}):
+            found = [one for one in own if one["row"] == row and one.get("steps", 0) == count]
             means = [_mean(found, key) for key in ("seconds", "megabytes", "ssim", "spectrum")]
             numbers = [f"{v:.{n}f}" for v, n in zip(means, (1, 0, 3, 2), strict=True)]
-            rows.append([html.escape(row), str(count), *numbers])
-    for row in results.rows:
-        found = [one for one in results.measured if one["row"] == row.name]
-        if found and row.of.get("kind") == "mean" and not row.name.endswith(BLANK):
-            one_pass = [f"{_mean(found, 'seconds'):.1f}", "-"]
-            quality = [results.summary[row.name][m][0] for m in ("ssim", "spectrum")]
-            rows.append([html.escape(row.title), "-", *one_pass, f"{quality[0]:.3f}",
-                         f"{quality[1]:.2f}"])  # fmt: skip
+            rows.append([html.escape(row), str(count or "-"), *numbers])
     header = ["", "steps", "s a volume", "MB, the whole process", "SSIM", "spectrum, dB"]
     return table(header, rows) if rows else ""
 

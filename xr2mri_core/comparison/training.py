@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from monai.bundle import ConfigParser
 
 from xr2mri_core.baselines import METHODS, Method
 from xr2mri_core.bundle import digest, load_bundle
+from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import TrainingError
+from xr2mri_core.evaluation.cases import identity
 from xr2mri_core.files import whole_folder, write_text
 from xr2mri_core.networks.model import read_safetensors, write_safetensors
 from xr2mri_core.networks.pretrained import PARTS_FORMAT
@@ -34,6 +37,8 @@ WEIGHTS = "knee_xr2mri.safetensors"
 START = replace(METHODS["ldm"], name="start", title="common start")
 """What trains the denoiser that all methods start from: it knows the depth alone."""
 GIVEN = "given"
+_PLACES = ("bundle_root", "cache_dir", "output_dir")
+"""Options that say where, and change nothing of what is trained."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,9 @@ class Setting:
         seed: seed of every training.
         budget: budget of every method.
         options: further options of the bundle command, e.g. ``learning_rate``.
-        start: the U-Net that every method starts from (`common_start`); None: from random weights.
+        noise_length: noise along depth of a method's volumes, for stages that draw such noise;
+            None: as their configurations say.
+        start: the U-Net that every method starts from (`unet_of`); None: from random weights.
     """
 
     bundle: Path
@@ -79,6 +86,7 @@ class Setting:
     seed: int
     budget: Budget
     options: Mapping[str, Any]
+    noise_length: float | None = None
     start: Path | None = None
 
 
@@ -119,7 +127,7 @@ def common_autoencoder(bundle: Path, size: str, weights: Path | None, out: Path)
 
 
 def common_start(setting: Setting, samples: int, run: Run | None = None) -> Trained:
-    """The U-Net that all methods start from, as the paper's start from Zero-123's.
+    """The denoiser from whose U-Net all methods start, as the paper's start from Zero-123's.
 
     It was trained to denoise slices of a depth and knows nothing of patients; what conditions it
     in a method, each method learns by itself.
@@ -129,18 +137,19 @@ def common_start(setting: Setting, samples: int, run: Run | None = None) -> Trai
         samples: slices that it sees.
         run: see `train`.
 
-    Returns:
-        The denoiser; its weights are those of the U-Net alone.
-
     Raises:
         TrainingError: the training failed.
     """
-    trained = train(START, replace(setting, budget=Budget(samples=samples), start=None), run)
+    return train(START, replace(setting, budget=Budget(samples=samples), start=None), run)
+
+
+def unet_of(trained: Trained) -> Path:
+    """The U-Net of a denoiser, alone, in a file beside its weights."""
     file = trained.weights.with_name("unet.safetensors")
     state, _ = read_safetensors(trained.weights)
     unet = {name: value for name, value in state.items() if name.startswith("unet.")}
     write_safetensors(file, unet, {"format": PARTS_FORMAT})
-    return replace(trained, weights=file, sha256=digest(file))
+    return file
 
 
 def given(method: Method, weights: Path) -> Trained:
@@ -151,7 +160,8 @@ def given(method: Method, weights: Path) -> Trained:
 def train(method: Method, setting: Setting, run: Run | None = None) -> Trained:
     """Train a method's stages, one after the other; what is finished is not done again.
 
-    An interrupted stage goes on from its checkpoint.
+    An interrupted stage goes on from its checkpoint. What was trained otherwise (configurations,
+    options, contents of files; not where they lie) is set aside, and stays.
 
     Args:
         method: the method to train.
@@ -167,7 +177,7 @@ def train(method: Method, setting: Setting, run: Run | None = None) -> Trained:
     for number, overlays in enumerate(method.stages, start=1):
         folder = setting.out / "training" / method.name / str(number)
         options, batch = _stage(method, setting, overlays, folder, start)
-        if not _finished(folder, _asked(options, setting, start)):
+        if not _finished(folder, options, _depends(options)):
             log.info("training %s, stage %d of %d", method.title, number, len(method.stages))
             (run or _in_a_process)(options, folder / "log.txt")
         card = json.loads((folder / "model_card.json").read_text(encoding="utf-8"))
@@ -220,6 +230,9 @@ def _stage(
     configs = setting.bundle / "configs"
     names = ("training", "train_diffusion", setting.size, *overlays)
     files = [str(configs / f"{name}.yaml") for name in names]
+    noise = {}
+    if setting.noise_length is not None and "noise_length" in _configuration(files)["stage_on_cpu"]:
+        noise["sampling#noise_length"] = setting.noise_length
     batch = _slices_a_step({"config_file": files, **setting.options})
     options: dict[str, Any] = {
         "bundle_root": str(setting.bundle),
@@ -230,6 +243,7 @@ def _stage(
         "output_dir": str(folder),
         "seed": setting.seed,
         "cached_slices": "$None",  # all of them: one cache for all methods
+        **noise,
         **setting.options,
         **setting.budget.options(batch, len(method.stages)),
     }
@@ -240,33 +254,55 @@ def _stage(
 
 def _slices_a_step(options: Mapping[str, Any]) -> int:
     """Slices that a step of a training sees, by its configurations and what overrides them."""
-    parser = ConfigParser()
-    parser.read_config(options["config_file"])
+    parser = _configuration(options["config_file"])
     own = {n: v for n, v in options.items() if n in ("cases_per_batch", "slices_per_case")}
     parser.update(own)
     return int(parser["cases_per_batch"]) * int(parser["slices_per_case"])
 
 
-def _asked(options: Mapping[str, Any], setting: Setting, start: Path | None) -> dict[str, str]:
-    """What a training's result depends on: its options, and the files that they name."""
-    named = [setting.datalist, *sorted(setting.autoencoder.glob("*.safetensors"))]
-    named += [] if start is None else [start]
-    return {"options": json.dumps(options, default=str)} | {p.name: digest(p) for p in named}
+def _configuration(files: Sequence[str]) -> ConfigParser:
+    parser = ConfigParser()
+    parser.read_config(files)
+    return parser
 
 
-def _finished(folder: Path, asked: Mapping[str, str]) -> bool:
-    """Whether what is asked has been trained here; what was trained otherwise is removed."""
-    options_file = folder / "asked.json"
+def _depends(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a training's result depends on: its options, with contents in the place of paths."""
+    known = {name: value for name, value in options.items() if name not in _PLACES}
+    known["config_file"] = [digest(Path(file)) for file in options["config_file"]]
+    folder = Path(options["autoencoder_dir"])
+    network = [folder / "config.json", *folder.glob("*.safetensors")]
+    known["autoencoder_dir"] = [digest(file) for file in sorted(network) if file.is_file()]
+    cases = [item for item in load_datalist(options["datalist"]) if item["split"] != "test"]
+    known["datalist"] = [[item["split"], identity(item)] for item in cases]
+    if "initial_weights" in options:
+        known["initial_weights"] = digest(Path(options["initial_weights"]))
+    return json.loads(json.dumps(known, default=str))
+
+
+def _finished(folder: Path, options: Mapping[str, Any], depends: Mapping[str, Any]) -> bool:
+    """Whether what is asked has been trained here; what was trained otherwise is set aside."""
+    file = folder / "asked.json"
     try:
-        same = json.loads(options_file.read_text(encoding="utf-8")) == asked
-    except (OSError, ValueError):
-        same = False
-    if same:
-        return (folder / WEIGHTS).is_file() and (folder / "model_card.json").is_file()
-    if folder.is_dir():
-        shutil.rmtree(folder)
-    write_text(options_file, json.dumps(asked))
-    return False
+        known = json.loads(file.read_text(encoding="utf-8"))["depends"]
+    except (OSError, ValueError, KeyError, TypeError):  # TypeError: no object
+        known = None
+    if known != depends and folder.is_dir():
+        names = (f"{folder.name}-earlier-{number}" for number in count(1))
+        aside = next(path for path in map(folder.with_name, names) if not path.exists())
+        folder.rename(aside)
+        log.warning("%s: kept as '%s', and trained anew", _difference(known, depends), aside)
+    write_text(file, json.dumps({"options": json.dumps(options, default=str), "depends": depends}))
+    return (folder / WEIGHTS).is_file() and (folder / "model_card.json").is_file()
+
+
+def _difference(known: Mapping[str, Any] | None, depends: Mapping[str, Any]) -> str:
+    """Why an earlier training is not the one that is asked for."""
+    if known is None:
+        return "a training of an earlier version, or of unknown options"
+    names = {*known, *depends}
+    other = sorted(name for name in names if known.get(name) != depends.get(name))
+    return f"a training with other {', '.join(other)}"
 
 
 def _words(options: Mapping[str, Any]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +19,10 @@ Pictured = tuple[str, NDArray[np.float32] | None, Mapping[str, NDArray[np.float3
 def volumes_of(results: Results, case: str) -> dict[str, NDArray[np.float32]]:
     """Title -> kept volume (n, H, W) of a case, the truth first; without features ours alone."""
     folder = results.shown[case]
-    of: dict[str, Mapping[str, Any]] = {"truth": {}, **{one.name: one.of for one in results.rows}}
+    (item,) = (item for item in results.test if item["case"] == case)
+    of = results.depends
     files = {
-        title: kept_file(folder, row, of[row])
+        title: kept_file(folder, row, of[row](item))
         for row, title in {"truth": "truth", **results.titles}.items()
         if not row.endswith(BLANK) or row == f"{OURS}{BLANK}"
     }

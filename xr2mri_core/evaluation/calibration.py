@@ -47,31 +47,42 @@ def coverage(
 
 def spread_skill(
     truth: NDArray[np.floating[Any]],
-    mean: NDArray[np.floating[Any]],
-    std: NDArray[np.floating[Any]],
+    draws: NDArray[np.floating[Any]],
     body: NDArray[np.bool_],
     bins: int = 10,
 ) -> list[dict[str, float]]:
     """Predicted deviation against error, voxels sorted by the former into bins of equal size.
 
+    Half of the draws predict a voxel's deviation and its mean, the other half its bin: sorted by
+    the very deviations that are shown, the largest would be those that came out too large. Then the
+    halves change places.
+
     Args:
-        truth, mean, std: (n, H, W).
+        truth: (n, H, W).
+        draws: (m, n, H, W).
         body: (n, H, W) bool.
         bins: number of bins.
 
     Returns:
-        ``spread`` (root mean square deviation), ``error`` (root mean square error of the mean) and
-        ``voxels`` of each bin, ascending. They lie on the diagonal if calibrated, up to the factor
-        sqrt(1 + 1/m) that few samples cost.
+        ``spread`` (root mean square deviation of the truth that is predicted, from the mean of so
+        few draws: sqrt(1 + 1/m) times theirs), ``error`` (root mean square error of their mean) and
+        ``voxels`` of each bin. They lie on the diagonal if calibrated. Nothing of fewer than four
+        draws, whose halves have no deviation.
     """
-    spread, error = std[body].astype(np.float64), (truth - mean)[body].astype(np.float64)
-    order = np.argsort(spread, kind="stable")
+    if len(draws) < 4:
+        return []
+    halves = [half[:, body].astype(np.float64) for half in (draws[::2], draws[1::2])]
+    sorted_by = [np.argsort(half.std(0, ddof=1), kind="stable") for half in reversed(halves)]
+    squares = []
+    for half, order in zip(halves, sorted_by, strict=True):
+        spread = half.var(0, ddof=1) * (1 + 1 / len(half))
+        error = np.square(truth[body] - half.mean(0))
+        squares.append(
+            [np.stack([spread[part], error[part]]).T for part in np.array_split(order, bins)]
+        )
+    found = [np.concatenate(pair) for pair in zip(*squares, strict=True)]
     return [
-        {
-            "spread": float(np.sqrt(np.mean(np.square(spread[part])))),
-            "error": float(np.sqrt(np.mean(np.square(error[part])))),
-            "voxels": float(part.size),
-        }
-        for part in np.array_split(order, bins)
-        if part.size
-    ]
+        {**dict(zip(("spread", "error"), np.sqrt(part.mean(0)).tolist(), strict=True)),
+         "voxels": len(part) / 2}
+        for part in found if len(part)
+    ]  # fmt: skip

@@ -7,12 +7,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from shutil import rmtree
 from typing import Any, Generic, TypeVar
 
 from xr2mri_core import __version__
 from xr2mri_core.bundle import digest
+from xr2mri_core.datalist import PATHS
 from xr2mri_core.files import append_line, check_writable, records_of
 from xr2mri_core.processes import each_done
 from xr2mri_core.progress import Progress
@@ -22,30 +24,38 @@ Result = Mapping[str, Any]
 """What came of a case: what JSON can hold; ``files`` of it lie in the run's folder."""
 
 _FOLDER, _JOURNAL = "unfinished", "cases.jsonl"
-_READ = ("radiograph", "mri", "labels")
-"""Files of a case that a result may depend on."""
 
 
 @contextmanager
-def unfinished(out: Path | str) -> Iterator[Path]:
+def unfinished(out: Path | str, command: str) -> Iterator[Path]:
     """A folder in ``out`` for what a run has done; gone when the run is whole, or did nothing.
+
+    Args:
+        out: where the run writes its results.
+        command: what runs: each has a folder of its own.
 
     Raises:
         OutputError: it cannot be made.
     """
-    folder = Path(out).absolute() / _FOLDER
-    made = not folder.parent.exists()
+    folder = Path(out).absolute() / _FOLDER / command
+    made = not folder.parents[1].exists()
     check_writable(folder)
     try:
         yield folder
     except BaseException:
         if not (folder / _JOURNAL).is_file():
-            rmtree(folder, ignore_errors=True)
+            _remove(folder)
             if made:
                 with suppress(OSError):  # not empty: somebody else's
-                    folder.parent.rmdir()
+                    folder.parents[1].rmdir()
         raise
+    _remove(folder)
+
+
+def _remove(folder: Path) -> None:
     rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # not empty: another command's
+        folder.parent.rmdir()
 
 
 def of_each_case(
@@ -121,11 +131,35 @@ class _One(Generic[Case]):
         return index, key, json.loads(json.dumps(result, default=lambda value: value.item()))
 
     def _key(self, case: Case) -> str:
-        read = [
-            digest(Path(str(item[name])))
-            for item in self.items(case)
-            for name in _READ
-            if name in item and Path(str(item[name])).is_file()
-        ]
-        text = json.dumps([self.depends, repr(case), read])
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        read = [_contents(item) for item in self.items(case)]
+        return _digest([self.depends, repr(case), read])
+
+
+def identity(item: Mapping[str, Any]) -> str:
+    """A digest of all that a datalist says of a case, and of what is in its files.
+
+    Where they lie does not matter. Each file is read once in a process, and again if it changes.
+    """
+    told = {name: value for name, value in item.items() if name not in (*PATHS, "split")}
+    return _digest([told, _contents(item)])
+
+
+def _contents(item: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The digests of a case's files; of a folder, such as a series, those of all that it holds."""
+    found = {}
+    for name in PATHS:
+        path = Path(str(item.get(name) or ""))
+        files = [path] if path.is_file() else path.rglob("*") if item.get(name) else []
+        stats = [(file, file.stat()) for file in sorted(files) if file.is_file()]
+        found[name] = [_digest_of(file, stat.st_size, stat.st_mtime_ns) for file, stat in stats]
+    return found
+
+
+@cache
+def _digest_of(file: Path, size: int, changed: int) -> str:
+    return digest(file)
+
+
+def _digest(content: object) -> str:
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

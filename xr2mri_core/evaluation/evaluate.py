@@ -178,7 +178,7 @@ def evaluate(
     todo = _cases(items, responding, spacing_cases)
     report = progress or (lambda done, total, stage: None)
     out, model = Path(out), generator.describe()
-    with unfinished(out) as folder:
+    with unfinished(out, "evaluate") as folder:
         report(0, len(items), "mean volume")
         trained = _mean_of_training(datalist, mean_cases, generator.image_size, folder)
         run = _Run(generator, folder, trained, seed, samples, GenerationRequest(**request))

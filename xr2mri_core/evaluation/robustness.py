@@ -87,7 +87,7 @@ def robustness(
     todo = [(seed + i, *pair) for i, pair in enumerate(zip(items, others, strict=True))]
     one = partial(_case, generator, GenerationRequest(**request))
     out = Path(out)
-    with unfinished(out) as folder:
+    with unfinished(out, "robustness") as folder:
         measured = of_each_case(
             one, todo, "measures", folder, {"model": generator.depends(), **request},
             _items, jobs=jobs, scheduler=scheduler, progress=report,

@@ -6,13 +6,14 @@ compartment share a latent severity, which correlates them. A draw is kept if
 `consistent_kl` gives it the grade that it was drawn for.
 
 KL grades follow the OAI baseline, the other findings are set to plausible values beside them (how
-they were read: Felson et al., Osteoarthr Cartil 2011;19:1443). `enrichment=0` gives, per knee::
+they were read: Felson et al., Osteoarthr Cartil 2011;19:1443). `enrichment=0` gives, per knee (of
+60,000 draws)::
 
     KL 0/1/2/3/4              38 / 18 / 27 / 14 / 3 %
-    medial JSN 0/1/2/3        77 / 14 / 7 / 2 %     lateral JSN 0/1/2/3   91 / 6 / 2.5 / 0.5 %
-    any osteophyte            59 %                  any of grade >= 2     22 %
-    any sclerosis             26 %                  any cyst              6 %
-    chondrocalcinosis         7 %                   attrition             2 %
+    medial JSN 0/1/2/3        77 / 13 / 7 / 2.5 %   lateral JSN 0/1/2/3   90.6 / 5.8 / 2.8 / 0.8 %
+    any osteophyte            60 %                  any of grade >= 2     23 %
+    any sclerosis             26 %                  any cyst              6.2 %
+    chondrocalcinosis         7 %                   attrition             2.8 %
 
 `enrichment` blends every table with the flat one over the same grades, so that a training corpus
 shows rare findings often enough to be learned: 0 is OAI, 1 is flat.
