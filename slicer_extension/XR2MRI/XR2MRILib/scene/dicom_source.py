@@ -96,7 +96,7 @@ def demographics(node: slicer.vtkMRMLVolumeNode) -> dict[str, str]:
     return from_tags(value(node, PATIENT_AGE), value(node, PATIENT_SEX))
 
 
-def is_generated(node: slicer.vtkMRMLNode) -> bool:
+def is_generated(node: slicer.vtkMRMLVolumeNode) -> bool:
     """Whether the DICOM files of a node, one or more, are a volume that a server has generated."""
     uids, database = _instances(node), _database()
     if uids and database:
