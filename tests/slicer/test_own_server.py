@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from own_server import LIGHT, ROOT, command
@@ -217,6 +218,34 @@ def test_one_that_was_cancelled_takes_no_other_along(tmp_path):
     assert hung.returncode is not None and server.find() == server.access is not None
     server.stop()
     server.wait()
+
+
+def test_two_that_open_it_at_once_share_one(tmp_path):
+    """The one reads its secret seconds after it was started: the other must not write a new one."""
+    slowly = [sys.executable, "-c", f"import time; time.sleep(1)\n{LIGHT}"]
+    first, second = (OwnServer(Installation(tmp_path), command=slowly) for _ in range(2))
+    with ThreadPoolExecutor(2) as pool:
+        began = pool.submit(first.open, seconds=60)
+        while not (tmp_path / "server" / "session.json").exists():
+            time.sleep(0.01)
+        assert pool.submit(second.open, seconds=60).result() == began.result()
+    assert (first.ours, second.ours) == (True, False)
+    assert not (tmp_path / "server" / "opening").exists()
+    first.stop()
+    first.wait()
+
+
+def test_one_that_has_died_takes_no_other_s_session_along(tmp_path):
+    first, second = (OwnServer(Installation(tmp_path), command=[sys.executable, "-c", LIGHT])
+                     for _ in range(2))  # fmt: skip
+    first.open()
+    first._process.kill()
+    first._process.wait()
+    access = second.open()
+    first.stop()
+    assert second.find() == access
+    second.stop()
+    second.wait()
 
 
 def test_a_port_that_was_taken_meanwhile_is_changed_for_another(tmp_path):

@@ -1,4 +1,4 @@
-"""One program at a time in a folder: two windows of Slicer may install at once."""
+"""One program at a time in a folder: two windows of Slicer may install, or start it, at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from .errors import InstallFailed
+from .errors import InstallFailed, XR2MRIClientError
 from .programs import WINDOWS
 from .texts import tr as _
 
@@ -20,7 +20,10 @@ _PAUSE = 0.2
 
 @contextmanager
 def alone(
-    folder: Path, pause: Callable[[float], None] = time.sleep, seconds: float = 10.0
+    folder: Path,
+    pause: Callable[[float], None] = time.sleep,
+    seconds: float = 10.0,
+    busy: XR2MRIClientError | None = None,
 ) -> Iterator[None]:
     """Keep others out of a folder meanwhile; it is made where it is missing, and removed where it
     is empty at the end. The system lets go of it for a program that was killed.
@@ -29,14 +32,15 @@ def alone(
         folder: the folder, by the same name for all who want it.
         pause: waits some seconds between two looks; ends it by raising.
         seconds: longest time to wait: one that was cancelled just now may need a moment.
+        busy: what is raised where another one has it for longer; by default an InstallFailed.
 
     Raises:
-        InstallFailed: the folder cannot be made, or another one has it.
+        InstallFailed: the folder cannot be made.
     """
     limit = time.monotonic() + seconds
     while (file := _taken(folder)) is None:
         if time.monotonic() > limit:
-            raise InstallFailed(
+            raise busy or InstallFailed(
                 _("Another Slicer installs or removes it at the moment."),
                 _("Wait until that one is done."),
             )

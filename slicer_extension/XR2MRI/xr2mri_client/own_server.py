@@ -31,6 +31,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .alone import alone
 from .errors import ServerEnded, UserCancelled, one_line
 from .events import Final, Returned
 from .installation import Installation
@@ -82,6 +83,7 @@ class OwnServer:
         self._ending: subprocess.Popen[bytes] | None = None
         self._opening = threading.Lock()
         self.access: Access | None = None
+        self._launched_as: Access | None = None
 
     @property
     def folder(self) -> Path:
@@ -116,21 +118,20 @@ class OwnServer:
             UserCancelled: the user has cancelled.
         """
         with self._opening:  # one that was cancelled just now has to end its own server first
-            self.access = self.find() or self._started(pause, seconds)
+            self.access = self.find()
+            if self.access is None:
+                busy = ServerEnded(
+                    _("Another Slicer starts the server at the moment."),
+                    _("Wait until that one is done."),
+                )
+                with alone(self.folder / "opening", pause, seconds, busy):
+                    self.access = self.find() or self._started(pause, seconds)
             return self.access
 
     def find(self) -> Access | None:
         """The running server of this user, started here or elsewhere; None if there is none."""
-        path = self.folder / "session.json"
-        try:
-            if not _is_private(path):
-                return None
-            session = json.loads(path.read_text(encoding="utf-8"))
-            port, token = int(session["port"]), str(session["token"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        access = Access(f"http://127.0.0.1:{port}", token)
-        return access if proves(access) else None
+        access = self._session()
+        return access if access is not None and proves(access) else None
 
     def ended(self) -> ServerEnded | None:
         """Why the server that this process started has ended by itself; None while it runs."""
@@ -168,10 +169,21 @@ class OwnServer:
         self._ending = None
 
     def _forget(self) -> None:
-        if self._process is not None:
-            with suppress(OSError):
+        if self._process is not None and self._session() == self._launched_as:
+            with suppress(OSError):  # else it is another Slicer's by now
                 (self.folder / "session.json").unlink()
         self._process = self.access = None
+
+    def _session(self) -> Access | None:
+        """The server that the folder tells of; None if it tells of none."""
+        path = self.folder / "session.json"
+        try:
+            if not _is_private(path):
+                return None
+            session = json.loads(path.read_text(encoding="utf-8"))
+            return Access(f"http://127.0.0.1:{int(session['port'])}", str(session["token"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     def _started(self, pause: Callable[[float], None], seconds: float) -> Access:
         """Start a server, on another port if the first was taken meanwhile."""
@@ -219,7 +231,8 @@ class OwnServer:
             ) from None
         session = json.dumps({"port": port, "token": token})
         write_whole(folder / "session.json", session, private=True)
-        return Access(f"http://127.0.0.1:{port}", token)
+        self._launched_as = Access(f"http://127.0.0.1:{port}", token)
+        return self._launched_as
 
     def _await(self, access: Access, pause: Callable[[float], None], seconds: float) -> None:
         limit = time.monotonic() + seconds

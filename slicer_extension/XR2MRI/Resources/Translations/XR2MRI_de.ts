@@ -2320,6 +2320,14 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
  <context>
   <name>xr2mri_client.own_server</name>
   <message>
+   <source>Another Slicer starts the server at the moment.</source>
+   <translation>Ein anderer Slicer startet den Server gerade.</translation>
+  </message>
+  <message>
+   <source>Wait until that one is done.</source>
+   <translation>Warten Sie, bis er fertig ist.</translation>
+  </message>
+  <message>
    <source>The server cannot be started: {why}.</source>
    <translation>Der Server kann nicht gestartet werden: {why}.</translation>
   </message>
