@@ -33,10 +33,10 @@ def offered(user) -> list[str]:
     return [button.text for button in buttons if button.enabled]
 
 
-def install(user) -> None:
+def install(user, version: str = "0.1.0") -> None:
     from xr2mri_client.installation import Installed
 
-    user.logic.computer.installed = Installed("0.1.0", "NVIDIA H200", 7_800_000_000)
+    user.logic.computer.installed = Installed(version, "NVIDIA H200", 7_800_000_000)
 
 
 def opened(user, ours: bool = True) -> None:
@@ -117,6 +117,19 @@ def test_an_installation_is_followed_and_can_be_cancelled(here):
     assert user.shown("logEdit") and "<735 MiB>" in user.ui.logEdit.toPlainText()
     assert offered(user) == ["Install...", "Uninstall..."], "what is there of it can be removed"
     assert user.ui.messageLabel.text == "", "it is said once"
+
+
+def test_a_server_of_another_version_is_told_and_can_be_updated(here):
+    from XR2MRILib.states import State
+
+    user = here
+    install(user, "0.0.9")
+    user.logic.be(State.IDLE)
+    assert "This module is of 0.1.0" in user.ui.computerStatus.text and user.shown("sourceFrame")
+    assert offered(user) == ["Update...", "Start", "Uninstall..."]
+    opened(user)
+    user.logic.be(State.IDLE)
+    assert offered(user) == ["Stop", "Uninstall..."], "not under a server that runs"
 
 
 def test_what_is_installed_is_told_and_generate_starts_it(here, radiograph):

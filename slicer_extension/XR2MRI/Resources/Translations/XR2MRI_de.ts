@@ -954,12 +954,16 @@
  <context>
   <name>panel.computer</name>
   <message>
-   <source>Cancel</source>
-   <translation>Abbrechen</translation>
+   <source>Update...</source>
+   <translation>Aktualisieren...</translation>
   </message>
   <message>
    <source>Install...</source>
    <translation>Installieren...</translation>
+  </message>
+  <message>
+   <source>Cancel</source>
+   <translation>Abbrechen</translation>
   </message>
   <message>
    <source>Stop</source>
@@ -996,6 +1000,10 @@
   <message>
    <source>Installed: XR2MRI {version}, {gb:.1f} GB, {device}.</source>
    <translation>Installiert: XR2MRI {version}, {gb:.1f} GB, {device}.</translation>
+  </message>
+  <message>
+   <source>This module is of {version}: stop the server, and update it.</source>
+   <translation>Dieses Modul ist von {version}: Server anhalten und aktualisieren.</translation>
   </message>
   <message>
    <source>Not running; Generate starts it.</source>

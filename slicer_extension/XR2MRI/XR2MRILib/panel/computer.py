@@ -10,7 +10,7 @@ import qt
 import slicer
 
 from xr2mri_client.errors import InstallFailed, ServerEnded, XR2MRIClientError
-from xr2mri_client.installation import MOST_GB, has_gpu, needed_gb, wheel_of
+from xr2mri_client.installation import MOST_GB, VERSION, has_gpu, needed_gb, wheel_of
 from xr2mri_client.installing import Line, Step
 from xr2mri_client.jobs import ServerInfo
 from xr2mri_client.removing import Removal
@@ -67,6 +67,12 @@ class ComputerSection(Section):
         computer = self.logic.computer
         return self.here and computer.installed is not None and computer.access is None
 
+    @property
+    def outdated(self) -> bool:
+        """Whether another version of the server is installed than the one that this module is of."""
+        installed = self.logic.computer.installed
+        return installed is not None and installed.version != VERSION
+
     def update(self) -> None:
         computer, state = self.logic.computer, self.logic.state
         idle, installed = state is State.IDLE, computer.installed
@@ -75,13 +81,14 @@ class ComputerSection(Section):
         ui.computerFrame.visible, ui.elsewhereFrame.visible = self.here, not self.here
         for radio in (ui.hereRadio, ui.elsewhereRadio):
             radio.enabled = idle
-        ui.sourceFrame.visible = installed is None
+        ui.sourceFrame.visible = installed is None or self.outdated
         ui.sourceFrame.enabled = idle
         installing, starting = state is State.INSTALLING, state is State.STARTING
         removing = state is State.UNINSTALLING
-        ui.installButton.text = _("Cancel") if installing else _("Install...")
-        ui.installButton.visible = installed is None
-        ui.installButton.enabled = idle or installing
+        install = _("Update...") if self.outdated else _("Install...")
+        ui.installButton.text = _("Cancel") if installing else install
+        ui.installButton.visible = installed is None or self.outdated
+        ui.installButton.enabled = installing or (idle and not running)
         ui.startButton.text = _("Cancel") if starting else _("Stop") if running else _("Start")
         ui.startButton.visible = installed is not None
         ui.startButton.enabled = idle or starting
@@ -123,6 +130,9 @@ class ComputerSection(Section):
         text = _("Installed: XR2MRI {version}, {gb:.1f} GB, {device}.").format(
             version=installed.version, gb=installed.bytes / 1e9, device=installed.device
         )
+        if self.outdated:
+            note = _("This module is of {version}: stop the server, and update it.")
+            text += " " + note.format(version=VERSION)
         if computer.access is None:
             return text + " " + _("Not running; Generate starts it."), "plain"
         whose = _("Running.") if computer.ours else _("Running, started by another Slicer.")
