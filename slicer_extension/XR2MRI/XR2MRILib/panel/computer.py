@@ -69,7 +69,7 @@ class ComputerSection(Section):
 
     @property
     def outdated(self) -> bool:
-        """Whether another version of the server is installed than the one that this module is of."""
+        """Whether the installed server is of another version than this module."""
         installed = self.logic.computer.installed
         return installed is not None and installed.version != VERSION
 
