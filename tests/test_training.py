@@ -239,7 +239,7 @@ def test_a_film_is_cropped_and_warned_of_as_in_generation(
     logged = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     spacing = "pixel spacing unknown: taken as 0.89 mm a pixel (± 12%)"
     average = "as if the knee were of average size"
-    case = "1 radiograph(s), such as that of case-0: "
+    case = "1 case(s), such as case-0: "
     # of noise nobody can tell whether it is a negative
     assert logged == [case + DOUBTED, f"{case}{spacing}, {average}"]
 
@@ -256,7 +256,7 @@ def test_a_few_lines_tell_all_warnings(caplog):
     warned = {f"warning {kind}": list(range(kind, 20)) for kind in range(9)}
     cache_module._log_warnings(warned, [{"case": f"case-{k}"} for k in range(20)])
     lines = [record.getMessage() for record in caplog.records]
-    assert lines[0] == "20 radiograph(s), such as that of case-0: warning 0"
+    assert lines[0] == "20 case(s), such as case-0: warning 0"
     assert len(lines) == 6 and lines[-1] == "4 more kinds of warnings"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from xr2mri_client import events
 from xr2mri_client.client import XR2MRIClient
-from xr2mri_client.errors import XR2MRIClientError
+from xr2mri_client.errors import LoginFailed, LoginNeeded, XR2MRIClientError
 from xr2mri_client.worker import GenerationWorker
 from xr2mri_core.condition import Condition
 from xr2mri_core.errors import Cancelled
@@ -44,7 +44,7 @@ def generate_on_server(
         callbacks: ``progress`` is called as `progress(slices, of, phase)`; ``cancelled`` is asked
             now and then; slices do not arrive before the end.
         model: one that the server offers.
-        token: token of a login; empty where the server asks for none.
+        token: token of a login (`log_in`); empty where the server asks for none.
         ca_file: certificates of authorities to trust, PEM.
 
     Returns:
@@ -74,6 +74,36 @@ def generate_on_server(
     )
 
 
+def log_in(url: str, user: str, password: str, ca_file: str | None = None) -> str:
+    """Ask a server for a token, which `generate_on_server` takes.
+
+    Args:
+        url: address as people type it; https, but on this machine.
+        user, password: as the server's administrator gave them.
+        ca_file: certificates of authorities to trust, PEM.
+
+    Returns:
+        The token, which lasts for an hour or as long as the server says; empty where it asks for
+        no login.
+
+    Raises:
+        ServerError: they are wrong, the server is unreachable, the address is not https, ...
+    """
+    try:
+        client = XR2MRIClient(url, ca_file)
+        client.login(user, password)
+        return client.token
+    except XR2MRIClientError as error:
+        raise _fault(error) from error
+
+
+def _fault(error: XR2MRIClientError) -> ServerError:
+    """A client's error, with what mends it at a command line."""
+    if isinstance(error, LoginNeeded) and not isinstance(error, LoginFailed):
+        return ServerError(error.message, option="login NAME")
+    return ServerError(str(error))
+
+
 def _parameters(condition: Condition, request: GenerationRequest) -> dict[str, Any]:
     """As the server's `/info/` describes them; the client leaves out what is None."""
     asked = {name: getattr(request, name) for name in KNOBS}
@@ -100,7 +130,7 @@ def _worked(
             connection, model, str(radiograph), dict(parameters), partials=False
         )
     except XR2MRIClientError as error:
-        raise ServerError(str(error)) from error
+        raise _fault(error) from error
     work.start()
     try:
         while True:
@@ -108,7 +138,7 @@ def _worked(
                 if isinstance(event, events.Progress) and callbacks.progress is not None:
                     callbacks.progress(event.slices, event.num_slices, event.phase)
                 elif isinstance(event, events.Failed):
-                    raise ServerError(str(event.error)) from event.error
+                    raise _fault(event.error) from event.error
                 elif isinstance(event, events.Stopped):
                     raise Cancelled
                 elif isinstance(event, events.Finished):

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable
 from functools import partial
+from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ _OF_THIS_MACHINE = {
     "bundle": "--bundle", "size": "--size", "weights": "--weights", "device": "--device",
     "precision": "--precision",
 }  # fmt: skip
+_OF_A_SERVER = {"login": "--login", "ca_file": "--ca-file"}
 
 
 def add(commands: Commands) -> None:
@@ -63,6 +65,12 @@ def add(commands: Commands) -> None:
         "--server",
         metavar="URL",
         help="generate there, not here; a login's token is taken from XR2MRI_TOKEN",
+    )
+    generate.add_argument(
+        "--login", metavar="NAME", help="log in there first; the password is asked for"
+    )
+    generate.add_argument(
+        "--ca-file", metavar="FILE", help="PEM of authorities that sign the server's certificate"
     )
     knob_option(generate, "box")
     generation_options(generate)
@@ -111,12 +119,17 @@ def _generate(arguments: argparse.Namespace) -> None:
 def _generating(arguments: argparse.Namespace) -> Callable[..., GeneratedVolume]:
     """What generates: the model on this machine, or the server that was named."""
     if arguments.server is None:
+        refuse(arguments, _OF_A_SERVER, "is for --server")
         return partial(generated_here, generator(arguments))
     refuse(arguments, _OF_THIS_MACHINE, "is for this machine's model; a server has its own")
-    from xr2mri_core.remote import generate_on_server
+    from xr2mri_core.remote import generate_on_server, log_in
 
+    server, ca_file = arguments.server, arguments.ca_file
     token = os.environ.get("XR2MRI_TOKEN", "")
-    return partial(generate_on_server, arguments.server, token=token)
+    if arguments.login is not None:
+        password = getpass(f"Password of {arguments.login} at {server}: ")
+        token = log_in(server, arguments.login, password, ca_file)
+    return partial(generate_on_server, server, token=token, ca_file=ca_file)
 
 
 def _demo(arguments: argparse.Namespace) -> None:

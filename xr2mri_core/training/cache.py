@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import cache, partial
@@ -30,6 +31,7 @@ from tqdm import tqdm
 from xr2mri_core.demographics import demographics_of
 from xr2mri_core.errors import DatalistError, TrainingError, shown
 from xr2mri_core.files import whole_folder
+from xr2mri_core.geometry import WINDOW_MM
 from xr2mri_core.localization import LocateKneed
 from xr2mri_core.phantom.tissues import Tissue
 from xr2mri_core.processes import each_done
@@ -42,7 +44,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("xr2mri")
 
-_LOGGED_WARNINGS = 5  # kinds of warnings about radiographs that the log tells of
+_LOGGED_WARNINGS = 5  # kinds of warnings about cases that the log tells of
+_EXTENT = 0.05  # share by which a case's depth may differ from the window's without a warning
 SLICES_VERSION, LATENTS_VERSION = 2, 2  # raised when the meaning of the cached numbers changes
 
 
@@ -346,11 +349,11 @@ def _fill_slices(
 
 
 def _log_warnings(warned: Mapping[str, Sequence[int]], items: Sequence[Mapping[str, Any]]) -> None:
-    """Tell the commonest warnings about radiographs, each once, with the cases that they are of."""
+    """Tell the commonest warnings about cases, each once, with the first case that it is of."""
     kinds = sorted(warned, key=lambda note: (-len(warned[note]), note))
     for note in kinds[:_LOGGED_WARNINGS]:
         first = items[min(warned[note])]["case"]
-        logger.warning("%d radiograph(s), such as that of %s: %s", len(warned[note]), first, note)
+        logger.warning("%d case(s), such as %s: %s", len(warned[note]), first, note)
     if len(kinds) > _LOGGED_WARNINGS:
         logger.warning("%d more kinds of warnings", len(kinds) - _LOGGED_WARNINGS)
 
@@ -364,7 +367,8 @@ def _store_case(
     if len(arrays["depths"]) != expected:
         raise DatalistError(
             f"case {shown(item['case'])} has {len(arrays['depths'])} slices in its window, the "
-            f"first case {expected}: all of them cannot be kept; give their number instead "
+            f"first case {expected}: all of them cannot be kept. A model with depth mixing needs "
+            "cases of one number of slices; for one without, say how many are kept "
             "(cached_slices, e.g. 25)"
         )
     for name, value in arrays.items():
@@ -395,7 +399,13 @@ def _prepare_case(
     if labelled:
         labels = np.asarray(data["labels"]).reshape(slices.shape)[chosen]
         arrays["labels"] = np.rint(labels).astype(np.uint8)
-    return arrays, [note for note in data["radiograph_info"]["warnings"] if note != MIRRORED]
+    notes = [note for note in data["radiograph_info"]["warnings"] if note != MIRRORED]
+    if not math.isclose(data["mri_extent"], WINDOW_MM, rel_tol=_EXTENT):
+        notes.append(
+            f"the slices that are kept span another depth than {WINDOW_MM} mm, for which "
+            "generation states its spacing: give a 'window' that spans as much"
+        )
+    return arrays, notes
 
 
 def _fill_latents(

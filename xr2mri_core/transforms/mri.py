@@ -155,7 +155,8 @@ class SlicesInWindowd(MapTransform):
     """Cut a RAS volume (X, Y, Z) into pictures (n, rows, columns), posterior first.
 
     The pictures' spacing (row, column) in mm goes to ``data["<key>_spacing"]``, their depths
-    in [0, 1] to ``data["depths"]``.
+    in [0, 1] to ``data["depths"]``, and how far those lie apart in mm, from 0 to 1, to
+    ``data["<key>_extent"]``.
 
     Args:
         keys: volumes.
@@ -180,9 +181,10 @@ class SlicesInWindowd(MapTransform):
             count = volume.shape[1]
             start, stop = _window(data.get("window"), count) if self.window else (0, count)
             pictures = volume_to_slices(np.asarray(volume)[:, start:stop])
-            columns, _, rows = np.linalg.norm(np.asarray(volume.affine)[:3, :3], axis=0)
+            columns, step, rows = np.linalg.norm(np.asarray(volume.affine)[:3, :3], axis=0)
             done[key] = MetaTensor(torch.from_numpy(pictures), meta=volume.meta)
             done[f"{key}_spacing"] = (float(rows), float(columns))
+            done[f"{key}_extent"] = (stop - start - 1) * float(step)
             done["depths"] = depths_of(stop - start).astype(np.float32)
         return done
 

@@ -103,8 +103,13 @@ class XR2MRIClient:
         return is_local(self.url)
 
     @property
+    def token(self) -> str:
+        """The token that requests carry; empty before a login."""
+        return self._http.login.token
+
+    @property
     def logged_in(self) -> bool:
-        return bool(self._http.login.token)
+        return bool(self.token)
 
     def clone(self, cancelled: Callable[[], bool] | None = None) -> XR2MRIClient:
         """A client of the same server and login for another thread."""
