@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from monai_app.lib.security.settings import ENVIRONMENT_PREFIX, SecuritySettings
+from monai_app.lib.settings import Settings
 from xr2mri_core.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,7 +37,8 @@ def test_what_the_image_is_built_from_is_there_and_is_enough_for_the_wheel():
 
 
 def test_the_variables_are_settings():
-    known = {ENVIRONMENT_PREFIX + field.name.upper() for field in fields(SecuritySettings)}
+    settings = (*fields(SecuritySettings), *fields(Settings))
+    known = {ENVIRONMENT_PREFIX + field.name.upper() for field in settings}
     named = set(re.findall(r"\bXR2MRI_[A-Z_]+", SERVICE + DOCKERFILE + str(COMPOSE)))
     assert named and named <= known
 

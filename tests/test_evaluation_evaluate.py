@@ -2,12 +2,15 @@
 
 import csv
 import json
+import shutil
 from types import SimpleNamespace
 
+import nibabel as nib
 import numpy as np
 import pytest
 
 from xr2mri_core.condition import Condition
+from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import DatalistError
 from xr2mri_core.evaluation import evaluate as evaluation
 from xr2mri_core.evaluation.cases import unfinished
@@ -191,6 +194,22 @@ def test_mean_of_volumes_of_differing_length_has_that_of_the_first(small_datalis
     own, other = (evaluation.read_slices(uneven[k], 64)[0] for k in (first, 1 - first))
     np.testing.assert_allclose(mean[0], (own[0] + other[0]) / 2, atol=1e-6)
     np.testing.assert_allclose(mean[-1], (own[-1] + other[-1]) / 2, atol=1e-6)
+
+
+def test_the_mean_volume_is_made_anew_when_a_training_volume_was_corrected(
+    small_datalist, tmp_path
+):
+    here = shutil.copytree(small_datalist.parent, tmp_path / "here")
+    (item, *_) = load_datalist(here / small_datalist.name, "training")
+
+    def made() -> str | None:
+        return evaluation._mean_of_training(here / small_datalist.name, 2, 64, tmp_path)
+
+    first = made()
+    assert made() == first
+    corrected = nib.load(item["mri"])
+    nib.save(nib.Nifti1Image(np.asarray(corrected.dataobj)[::-1], corrected.affine), item["mri"])
+    assert made() != first
 
 
 def test_one_patient_has_no_other(small_datalist, oracle, tmp_path):

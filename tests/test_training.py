@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import math
@@ -647,3 +648,21 @@ def test_one_step_turns_a_radiograph_into_a_slice():
 def test_batches_move_to_a_device():
     moved = to_device({"x": torch.zeros(1), "seed": 3}, CPU)
     assert moved["seed"] == 3 and moved["x"].device == CPU
+
+
+def test_slices_are_prepared_where_the_file_system_has_no_locks(
+    items, tmp_path, monkeypatch, caplog
+):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    caplog.set_level(logging.INFO)
+    made = training.SliceCache.build(items[:1], tmp_path, 2, size=64, processes=1)
+    assert len(made) == 1 and "no lock" in caplog.text
+
+
+def test_a_volume_of_another_depth_than_generation_states_is_warned_of(items, tmp_path, caplog):
+    item = {**items[0], "window": [4, 30]}
+    training.SliceCache.build([item], tmp_path, 2, size=64, processes=1)
+    assert "span another depth than 73.5 mm" in caplog.text

@@ -37,7 +37,6 @@ class Condition:
         cls,
         features: Mapping[str, Any] | str | Path | None = None,
         demographics: Mapping[str, Any] | None = None,
-        /,
         **grades: Any,
     ) -> Condition:
         """Read a form in any spelling.

@@ -275,7 +275,9 @@ class _Cluster:
             from distributed import Client
         except ImportError:
             raise InputError(
-                "a scheduler needs Dask: pip install 'xr2mri[cluster]'", option="scheduler"
+                "a scheduler needs Dask: install the wheel with its extra 'cluster', or run "
+                "`make env` in a checkout",
+                option="scheduler",
             ) from None
         self._address, self._doing = address, doing
         for name in ("distributed", "distributed.client"):  # what is lost is reported below

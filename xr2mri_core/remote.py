@@ -22,6 +22,8 @@ from xr2mri_core.reading import prepare_radiograph
 from xr2mri_core.request import KNOBS, GenerationRequest
 from xr2mri_core.volume import GeneratedVolume
 
+_SHIPPED = "knee_xr2mri"
+
 
 def generate_on_server(
     url: str,
@@ -30,7 +32,7 @@ def generate_on_server(
     request: GenerationRequest,
     callbacks: Callbacks = SILENT,
     *,
-    model: str = "knee_xr2mri",
+    model: str | None = None,
     token: str = "",
     ca_file: str | None = None,
 ) -> GeneratedVolume:
@@ -43,7 +45,7 @@ def generate_on_server(
         request: how; what it leaves open is the server's model's.
         callbacks: ``progress`` is called as `progress(slices, of, phase)`; ``cancelled`` is asked
             now and then; slices do not arrive before the end.
-        model: one that the server offers.
+        model: one that the server offers; None: the first that can generate.
         token: token of a login (`log_in`); empty where the server asks for none.
         ca_file: certificates of authorities to trust, PEM.
 
@@ -116,7 +118,7 @@ def _worked(
     url: str,
     radiograph: Path | str,
     parameters: Mapping[str, Any],
-    model: str,
+    model: str | None,
     token: str,
     ca_file: str | None,
     callbacks: Callbacks,
@@ -126,6 +128,9 @@ def _worked(
         connection = XR2MRIClient(url, ca_file)
         if token:
             connection.use_token(token)
+        if model is None:
+            first = connection.connect().model
+            model = first.name if first is not None else _SHIPPED
         work = GenerationWorker(
             connection, model, str(radiograph), dict(parameters), partials=False
         )

@@ -18,7 +18,7 @@ from documents.passages import Kind, Passage, anchors, is_typed, passages
 from documents.shell import Session, commands, replaced
 
 ENVIRONMENT = Path(sys.prefix) / "bin"
-SYSTEM = {"make", "cd", "curl", "git", "openssl"}
+SYSTEM = {"make", "cd", "cp", "curl", "git", "openssl", "python3.11"}
 """What a machine has before anything of ours is installed."""
 
 _OPTION = re.compile(r"(?<![\w-])--[A-Za-z][\w#-]*")

@@ -522,6 +522,8 @@ def test_the_command_adds_lists_and_removes(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     assert run(monkeypatch, path, "list") == 0
     assert capsys.readouterr().out == "ada\tuser\nroot\tadmin\n"
+    assert main(["list", "--file", str(path)]) == 0
+    assert capsys.readouterr().out == "ada\tuser\nroot\tadmin\n"
     assert run(monkeypatch, path, "remove", "root") == 0
     assert run(monkeypatch, path, "remove", "ada") == 2
     assert verify_password(UserFile(path).get("ada").password, PASSWORD)

@@ -17,7 +17,8 @@ def app(tmp_path):
     for name in ("knee_xr2mri", "other", "notes"):
         (tmp_path / "model" / name / "configs").mkdir(parents=True)
     for name in ("knee_xr2mri", "other"):
-        (tmp_path / "model" / name / "configs" / "inference.yaml").write_text("")
+        for config in ("inference", "compact", "student"):
+            (tmp_path / "model" / name / "configs" / f"{config}.yaml").write_text("")
     return tmp_path
 
 
@@ -34,6 +35,14 @@ def test_options_are_read(app):
     assert settings.batch_size == 4
 
 
+def test_options_come_from_the_environment_too(app, monkeypatch):
+    for name, value in (("DEVICE", "cuda:1"), ("MODELS", "other"), ("TRAIN_DIR", "/srv/runs")):
+        monkeypatch.setenv(f"XR2MRI_{name}", value)
+    settings = Settings.from_conf({"device": "cpu", "size": "student"}, app)
+    assert (settings.device, list(settings.bundles)) == ("cpu", ["other"])
+    assert (settings.train_dir, settings.size) == (Path("/srv/runs"), "student")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -44,6 +53,7 @@ def test_options_are_read(app):
         ("batch_size", "9" * 5000),
         ("precision", "int8"),
         ("size", "huge"),
+        ("size", "../compact"),
     ],
 )
 def test_what_cannot_be_used_is_named(app, name, value):

@@ -32,7 +32,8 @@ log = logging.getLogger("xr2mri")
 
 _OF_ONE = {
     "features": "--features", "set": "--set", "age": "--age", "sex": "--sex", "bmi": "--bmi",
-    "box": "--box", "server": "--server", "login": "--login", "ca_file": "--ca-file",
+    "box": "--box", "server": "--server", "model": "--model", "login": "--login",
+    "ca_file": "--ca-file",
 }  # fmt: skip
 _OF_COHORTS = {
     "split": "--split", "forms": "--forms", "layout": "--layout", "jobs": "--jobs",

@@ -36,7 +36,7 @@ _OF_THIS_MACHINE = {
     "bundle": "--bundle", "size": "--size", "weights": "--weights", "device": "--device",
     "precision": "--precision",
 }  # fmt: skip
-_OF_A_SERVER = {"login": "--login", "ca_file": "--ca-file"}
+_OF_A_SERVER = {"model": "--model", "login": "--login", "ca_file": "--ca-file"}
 
 
 def add(commands: Commands) -> None:
@@ -66,6 +66,7 @@ def add(commands: Commands) -> None:
         metavar="URL",
         help="generate there, not here; a login's token is taken from XR2MRI_TOKEN",
     )
+    generate.add_argument("--model", metavar="NAME", help="of the server's (its first)")
     generate.add_argument(
         "--login", metavar="NAME", help="log in there first; the password is asked for"
     )
@@ -129,7 +130,7 @@ def _generating(arguments: argparse.Namespace) -> Callable[..., GeneratedVolume]
     if arguments.login is not None:
         password = getpass(f"Password of {arguments.login} at {server}: ")
         token = log_in(server, arguments.login, password, ca_file)
-    return partial(generate_on_server, server, token=token, ca_file=ca_file)
+    return partial(generate_on_server, server, model=arguments.model, token=token, ca_file=ca_file)
 
 
 def _demo(arguments: argparse.Namespace) -> None:
@@ -139,8 +140,11 @@ def _demo(arguments: argparse.Namespace) -> None:
 
 
 def _once(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    from xr2mri_core.features import variable
+
     grades: dict[str, str] = {}
     for name, grade in pairs:
+        variable(name)  # before Python takes it for an argument's name
         if name in grades:
             raise InputError(f"--set {name} is given twice: {grades[name]} and {grade}")
         grades[name] = grade

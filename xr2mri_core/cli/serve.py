@@ -42,8 +42,8 @@ def _serve(arguments: argparse.Namespace) -> None:
         if error.name != "monailabel":
             raise
         raise XR2MRIError(
-            "MONAI Label is not installed in this environment; the server needs it: pip install "
-            "'xr2mri[server]', or `make env` in a checkout"
+            "MONAI Label is not installed in this environment; the server needs it: install the "
+            "wheel with its extra 'server', or run `make env` in a checkout"
         ) from None
     log_to_stderr()
     try:

@@ -198,8 +198,7 @@ def report_again(
 ) -> str:
     """Write the report of what a folder holds by now, and compute nothing.
 
-    For a run that is still going on, or was made by another version: what has not been trained or
-    measured yet is left out.
+    For a run that is still going on, too: what has not been trained or measured yet is left out.
 
     Args:
         datalist: datalist of the run.

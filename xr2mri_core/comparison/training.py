@@ -191,7 +191,7 @@ def train(method: Method, setting: Setting, run: Run | None = None) -> Trained:
 
 
 def finished(method: Method, out: Path) -> Trained | None:
-    """A method as it was trained in a run's folder, whatever the version; None if it was not yet.
+    """A method as it was trained in a run's folder; None if it was not yet.
 
     Args:
         method: the method to train.

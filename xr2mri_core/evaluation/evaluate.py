@@ -27,11 +27,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xr2mri_core.bundle import digest
 from xr2mri_core.condition import Condition
 from xr2mri_core.datalist import load_datalist, side_and_box
 from xr2mri_core.errors import DatalistError
-from xr2mri_core.evaluation.cases import Result, of_each_case, unfinished
+from xr2mri_core.evaluation.cases import Result, identity, of_each_case, unfinished
 from xr2mri_core.evaluation.metrics import Reference, adjacent_correlation, feature_response
 from xr2mri_core.evaluation.planes import coherence, in_planes, spread_error, texture
 from xr2mri_core.evaluation.summary import markdown, summarise
@@ -389,7 +388,8 @@ def _mean_of_training(datalist: Path, cases: int, size: int, folder: Path) -> st
     except DatalistError as error:
         log.warning("no row '%s': %s", MEAN_VOLUME, error)
         return None
-    made_of = hashlib.sha256(f"{digest(datalist)} {cases} {size}".encode()).hexdigest()[:12]
+    known = " ".join([str(cases), str(size), *map(identity, items)])
+    made_of = hashlib.sha256(known.encode()).hexdigest()[:12]
     path = folder / f"mean-{made_of}.npy"
     if not path.is_file():
         with whole_file(path) as new:

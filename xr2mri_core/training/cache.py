@@ -291,6 +291,8 @@ def _alone(lock: Path) -> Iterator[None]:
     except Timeout:
         logger.info("waiting for another process, which prepares the same in %s", lock.parent)
         held.acquire()
+    except OSError as error:  # a file system without locks, as some clusters' are
+        logger.info("%s: no lock; prepare the same from one process only", error)
     try:
         yield
     finally:

@@ -24,6 +24,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from monai_app.lib.security.routes import Role
 from monai_app.lib.security.settings import SettingsError
@@ -237,17 +238,21 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python -m {_PROGRAM}", description="Users of the XR2MRI server."
     )
-    parser.add_argument(
-        "--file", type=Path, default=default_file(), help="of the users (default: %(default)s)"
-    )
+    of_file: dict[str, Any] = {"type": Path, "help": f"of the users (default: {default_file()})"}
+    parser.add_argument("--file", default=default_file(), **of_file)
     commands = parser.add_subparsers(dest="command", required=True)
-    add = commands.add_parser(
-        "add", help="add a user or change it; the password is asked for, or read from a pipe"
-    )
+
+    def declared(name: str, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--file", default=argparse.SUPPRESS, **of_file)  # behind it, too
+        return command
+
+    text = "add a user or change it; the password is asked for, or read from a pipe"
+    add = declared("add", text)
     add.add_argument("name")
     add.add_argument("--role", choices=sorted(_ROLES), default="user")
-    commands.add_parser("remove", help="remove a user").add_argument("name")
-    commands.add_parser("list", help="names and roles")
+    declared("remove", "remove a user").add_argument("name")
+    declared("list", "names and roles")
     return parser
 
 
