@@ -43,7 +43,7 @@ def add(commands: Commands) -> None:
     """Declare the commands."""
     generate = commands.add("generate", _generate, "generate an MRI volume from each radiograph")
     what = generate.add_mutually_exclusive_group(required=True)
-    what.add_argument("--radiograph", type=Path, help="DICOM, PNG, NIfTI, NRRD")
+    what.add_argument("--radiograph", type=Path, help="DICOM, PNG, JPEG, NIfTI, NRRD, MetaImage")
     cohort.add_sources(generate, what)
     generate.add_argument("--features", type=Path, help="form of Table I as JSON or CSV")
     generate.add_argument(

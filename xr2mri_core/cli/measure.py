@@ -31,7 +31,7 @@ def add(commands: Commands) -> None:
         "--spacing-cases", type=count, default=2, help="cases at 30 to 500 slices (default 2)"
     )
     evaluate.add_argument(
-        "--mean-cases", type=positive, default=200, help="training volumes in the mean volume"
+        "--mean-cases", type=positive, default=200, help="training volumes in the mean volume (200)"
     )
     generation_options(evaluate, without="kind")
     worker_options(evaluate)

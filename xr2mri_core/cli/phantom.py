@@ -20,7 +20,7 @@ def add(commands: Commands) -> None:
     phantom.add_argument(
         "--enrichment",
         type=float,
-        help="how much commoner rare findings are: 0 as in OAI, 1 all grades alike",
+        help="how much commoner rare findings are: 0 as in OAI, 1 all grades alike (0.35)",
     )
     phantom.add_argument(
         "--start", type=seed, default=0, help="number of the first knee (default 0)"

@@ -173,6 +173,9 @@ def import_zero123(path: Path, model: XR2MRIModel) -> Imported:
 
     Returns:
         parts by the model's names, ignored tensors by prefix, notes.
+
+    Raises:
+        WeightsError: the file cannot be read, or is not what the kind says.
     """
     from diffusers.loaders.single_file_utils import (
         convert_ldm_unet_checkpoint,
@@ -224,6 +227,9 @@ def import_clip(path: Path, model: XR2MRIModel) -> Imported:
 
     Returns:
         parts by the model's names, ignored tensors by prefix, notes.
+
+    Raises:
+        WeightsError: the file cannot be read, or is not what the kind says.
     """
     checkpoint = read_checkpoint(path)
     prefix = next(

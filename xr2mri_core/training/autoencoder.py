@@ -106,6 +106,9 @@ def measure_scaling(
     """1 / standard deviation of the latents over the batches: what makes z_0 of unit variance.
 
     The paper's fixed 0.2 is the alternative.
+
+    Raises:
+        ValueError: there are no batches.
     """
     stage = AutoencoderStage(autoencoder)
     total, squares, count = 0.0, 0.0, 0
@@ -202,6 +205,9 @@ def load_autoencoder(autoencoder: Autoencoder, folder: str | Path | None) -> Aut
 
     Without a folder it keeps the weights that it has, e.g. those of Zero-123 (`start_model` sees to
     it that it has some).
+
+    Raises:
+        WeightsError: the folder holds none of this configuration.
     """
     if folder is None:
         return autoencoder.requires_grad_(False).eval()

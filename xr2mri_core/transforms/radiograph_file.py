@@ -107,7 +107,11 @@ def read_radiograph(
 
 
 def open_radiograph(path: str | Path, detached: bool = False) -> RadiographFile:
-    """`read_radiograph`, with all that the file holds."""
+    """`read_radiograph`, with all that the file holds.
+
+    Raises:
+        RadiographError: as `read_radiograph` raises it.
+    """
     path = Path(path)
     try:
         stream = open_regular(path)
@@ -132,6 +136,9 @@ def read_stream(stream: BinaryIO, name: str, beside: Path | None = None) -> Radi
         stream: stream at its beginning; it can be rewound.
         name: name for messages.
         beside: path of the file, where its pixels may lie in another one of the same folder.
+
+    Raises:
+        RadiographError: it is no radiograph; `UndecodableError` where it is damaged.
     """
     kind, reader = _reader(stream, name, beside)
     try:

@@ -192,6 +192,9 @@ def affine_of(
             of the image in mm; the first three of both count.
         origin: position of the first voxel's centre, in mm.
         lps: whether the world's first two axes run to the left and to posterior, as ITK's do.
+
+    Raises:
+        FormatError: one of the numbers is none.
     """
     affine = np.eye(4)
     rows, columns = (min(count, 3) for count in directions.shape)
