@@ -15,6 +15,12 @@ from xr2mri_client.install_faults import why_it_failed
         ("error: invalid peer certificate: UnknownIssuer", "SSL_CERT_FILE"),
         ("error: No interpreter found for Python 3.11 in managed installations", "python.org"),
         ("error: Request failed after 3 retries; dns error", "network is not there"),
+        (
+            "error: Failed to fetch: `x`\n  cause: HTTP status client error (404 Not Found) for x",
+            "not for you: HTTP status client error (404",
+        ),
+        ("  \u2570\u2500\u25b6 Because tqdm was not found in", "missing: Because tqdm"),
+        ("  cause: Because tqdm was not found in", "missing: Because tqdm"),
         ("error: something else", "error: something else"),
         ("error: no build\n  cause: a\nhint: `b` was included", "error: no build"),
         ("  cause: Timeout: is another uv process running?", "Another program is installing"),

@@ -56,6 +56,13 @@ def why_it_failed(lines: Sequence[str], status: int, offline: bool = False) -> e
             _("There is no Python {v} here, and it cannot be downloaded.").format(v=PYTHON),
             _("Install Python {v} from python.org, and install again.").format(v=PYTHON),
         )
+    if said("http status client error"):
+        why = _plain(next(line for line in told if "http status client error" in line.lower()))
+        return errors.InstallFailed(
+            _("What is to be downloaded is not there, or not for you: {x}").format(x=why),
+            _("Choose a folder of wheels at From, or ask your administrator."),
+            passing=True,
+        )
     if said(
         "dns error", "failed to lookup", "error sending request", "failed to fetch", "timed out",
         "connection refused", "connection reset", "unreachable", "could not connect", "retries",
@@ -90,10 +97,15 @@ def _of_the_fault(lines: Sequence[str]) -> list[str]:
 
 def _missing(told: Sequence[str], offline: bool) -> errors.InstallFailed:
     """A package is not there, or none of it for this machine."""
-    why = next((line.strip() for line in told if "because" in line.lower()), told[-1])
-    message = _("A package is missing: {x}").format(x=why)
+    why = next((line for line in told if "because" in line.lower()), told[-1])
+    message = _("A package is missing: {x}").format(x=_plain(why))
     if offline:
         return errors.InstallFailed(message, _("Add its wheel to the folder."))
     if "no wheels with a matching" in why:
         return errors.InstallFailed(message, _("Use a server elsewhere."))
     return errors.InstallFailed(message)
+
+
+def _plain(line: str) -> str:
+    """A line of uv's without what leads from the error to its cause."""
+    return re.sub(r"^\W*(cause: |caused by: )?", "", line, flags=re.IGNORECASE)

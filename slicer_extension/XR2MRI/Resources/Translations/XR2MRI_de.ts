@@ -2073,6 +2073,14 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
    <translation>Installieren Sie Python {v} von python.org, und installieren Sie noch einmal.</translation>
   </message>
   <message>
+   <source>What is to be downloaded is not there, or not for you: {x}</source>
+   <translation>Was heruntergeladen werden soll, gibt es nicht, oder nicht für Sie: {x}</translation>
+  </message>
+  <message>
+   <source>Choose a folder of wheels at From, or ask your administrator.</source>
+   <translation>Wählen Sie bei Aus einen Ordner mit Wheels, oder fragen Sie Ihren Administrator.</translation>
+  </message>
+  <message>
    <source>The network is not there, or was lost.</source>
    <translation>Das Netz ist nicht da oder ging verloren.</translation>
   </message>
