@@ -10,13 +10,14 @@ import sys
 import tomllib
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.metadata import packages_distributions
+from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from xr2mri_core import __version__
@@ -232,6 +233,20 @@ def test_docstrings_speak_one_dialect():
     folders = ("xr2mri_core", "monai_app", "slicer_extension", "tests", "benchmarks")
     files = [file for folder in folders for file in (ROOT / folder).rglob("*.py")]
     assert [str(file) for file in files if role.search(file.read_text("utf-8"))] == []
+
+
+def test_every_python_3_11_can_install_what_is_pinned():
+    """`make env` and uv take the one that a system has: Debian 12 has 3.11.2."""
+    pinned = re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    pins = {(canonicalize_name(name), version) for name, version in pinned}
+    wrong = [
+        f"{there.name} {there.version}: {asked}"
+        for there in distributions()
+        if (canonicalize_name(there.name), there.version) in pins
+        and (asked := there.metadata["Requires-Python"])
+        and "3.11.0" not in SpecifierSet(asked)
+    ]
+    assert not wrong
 
 
 EXAMPLES = [file for file in CORE if re.search(r"^ *>>> ", file.read_text("utf-8"), re.M)]

@@ -33,6 +33,8 @@ log = logging.getLogger("xr2mri")
 _LOOK_SECONDS = 0.1
 """Seconds between two looks whether a job has been cancelled."""
 
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # in Windows the latter ends it at once, too
+
 Asked: TypeAlias = tuple[Recipe, PreparedRadiograph, Condition, GenerationRequest]
 
 
@@ -129,7 +131,7 @@ def _receive(pipe: Connection) -> Any:
 
 def _serve(pipe: Connection, threads: int, parent: int) -> None:
     """What the process does."""
-    begin_worker(parent, last_signal=signal.SIGKILL)
+    begin_worker(parent, last_signal=_KILL)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # of a whole service: what runs may be waited for
     torch.set_num_threads(threads)
     if hasattr(os, "nice"):

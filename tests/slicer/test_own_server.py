@@ -12,6 +12,8 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial, partialmethod
+from pathlib import Path
 
 import pytest
 from own_server import LIGHT, ROOT, command
@@ -177,6 +179,34 @@ def test_one_that_does_not_start_says_why(tmp_path):
     server = OwnServer(Installation(tmp_path / "empty"))
     with pytest.raises(errors.ServerEnded, match=r"cannot be started.*install it again"):
         server.open()
+
+
+@pytest.mark.parametrize("name", ["studies", "token", "server.log", "session.json"])
+@pytest.mark.parametrize(
+    ("number", "said"), [(28, "The disk of .*server is full. Make room"), (13, "Allow yourself")]
+)
+def test_a_disk_that_is_full_or_forbidden_is_told_and_nothing_runs_on(
+    tmp_path, monkeypatch, name, number, said
+):
+    server = OwnServer(Installation(tmp_path), command=[sys.executable, "-c", LIGHT])
+    started, start = [], own_server.start
+    monkeypatch.setattr(
+        own_server, "start", lambda *a, **more: started.append(start(*a, **more)) or started[-1]
+    )
+    opened, made, real = Path.open, Path.mkdir, os.open
+
+    def refused(path, *arguments, do, **more):
+        if Path(path).name.startswith(name):
+            raise OSError(number, os.strerror(number), str(path))
+        return do(path, *arguments, **more)
+
+    monkeypatch.setattr(Path, "open", partialmethod(refused, do=opened))
+    monkeypatch.setattr(Path, "mkdir", partialmethod(refused, do=made))
+    monkeypatch.setattr(os, "open", partial(refused, do=real))
+    with pytest.raises(errors.ServerEnded, match=said):
+        server.open()
+    assert len(started) == (name == "session.json")
+    assert all(process.returncode is not None for process in started) and not server.ours
 
 
 def test_nobody_waits_for_one_that_was_cancelled(tmp_path):

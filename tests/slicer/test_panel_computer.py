@@ -398,6 +398,47 @@ def test_what_another_slicer_uses_is_removed_when_that_has_ended(user, tmp_path)
     assert not place.exists() and offered(user) == ["Install..."]
 
 
+def test_what_another_slicer_uses_is_not_updated(user, tmp_path):
+    """Nor downloaded for; and what is there stays whole."""
+    import qt
+
+    from xr2mri_client.installation import Installed
+    from xr2mri_client.own_server import OwnServer
+
+    (tmp_path / "xr2mri-0.1.0-py3-none-any.whl").touch()
+    _as_if_installed(user, tmp_path / "here")
+    computer = user.logic.computer
+    computer.installation.mark(Installed("0.0.9", "CPU", 1))
+    user.ui.hereRadio.click()
+    user.ui.sourceEdit.currentPath = str(tmp_path)
+    other = OwnServer(computer.installation, command=[sys.executable, "-c", LIGHT])
+    other.open()
+    try:
+        dialogs.answer(qt.QMessageBox.Yes)
+        user.ui.installButton.click()
+        user.until_idle()
+        said = "another Slicer has started it. Stop it there, and install again."
+        assert said in user.ui.computerStatus.text
+        assert computer.installed.version == "0.0.9" and other.find() is not None
+    finally:
+        other.stop()
+        other.wait()
+
+
+def test_a_mac_that_cannot_is_told_before_anybody_agrees(here, monkeypatch, tmp_path):
+    from xr2mri_client import errors, machine
+
+    def request():
+        raise errors.InstallFailed("The server needs macOS 14.", "Use a server elsewhere.")
+
+    monkeypatch.setattr(machine, "request", request)
+    (tmp_path / "xr2mri-0.1.0-py3-none-any.whl").touch()
+    here.ui.sourceEdit.currentPath = str(tmp_path)
+    here.ui.installButton.click()
+    assert here.ui.computerStatus.text == "The server needs macOS 14. Use a server elsewhere."
+    assert not dialogs.shown and here.logic.asked == []
+
+
 @pytest.mark.server
 def test_generate_starts_the_server_and_a_killed_one_is_told(
     user, tiny_bundle, tmp_path, radiograph

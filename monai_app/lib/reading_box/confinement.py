@@ -16,7 +16,6 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import resource
 import struct
 import sysconfig
 from collections.abc import Iterable
@@ -81,6 +80,8 @@ def confine(limits: Limits) -> None:
 
 
 def _limit(limits: Limits) -> None:
+    import resource  # which Windows lacks, where the server imports this module, too
+
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     opened = len(os.listdir("/proc/self/fd"))
     for what, most in (
@@ -98,6 +99,8 @@ def _limit(limits: Limits) -> None:
 
 def give_room(process: int) -> None:
     """Let a confined process have all the memory that its limits allow, which it cannot itself."""
+    import resource
+
     _, most = resource.prlimit(process, resource.RLIMIT_AS)
     resource.prlimit(process, resource.RLIMIT_AS, (most, most))
 

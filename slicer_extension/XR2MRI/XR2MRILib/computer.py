@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import slicer
 
@@ -126,6 +127,19 @@ class _OnThisComputer(Activity):
         yield  # pragma: no cover  (makes this a generator)
 
 
+def _await_end(server: OwnServer, again: str, pause: Callable[[float], None]) -> None:
+    """Wait in a thread until the server that was asked to end has ended.
+
+    Args:
+        server: the server.
+        again: what mends it where the server is another Slicer's.
+        pause: as of `OwnServer.wait`.
+    """
+    server.wait(pause=pause)
+    if server.find() is not None:
+        raise InstallFailed(_("The server is running: another Slicer has started it."), again)
+
+
 class Install(_OnThisComputer):
     """Installs; returns Installed.
 
@@ -138,7 +152,8 @@ class Install(_OnThisComputer):
 
     def __init__(self, computer: ThisComputer, source: str) -> None:
         super().__init__(computer)
-        self.worker = InstallWorker(computer.installation, source, _variables(), _python())
+        end = partial(_await_end, computer.server, _("Stop it there, and install again."))
+        self.worker = InstallWorker(computer.installation, source, _variables(), _python(), end)
 
 
 class Uninstall(_OnThisComputer):
@@ -148,17 +163,8 @@ class Uninstall(_OnThisComputer):
 
     def __init__(self, computer: ThisComputer) -> None:
         super().__init__(computer)
-        self.worker = RemoveWorker(computer.installation, self._await_end, _python())
-
-    def _await_end(self, pause: Callable[[float], None]) -> None:
-        """Wait in the thread until the server that was asked to end has ended."""
-        server = self.computer.server
-        server.wait(pause=pause)
-        if server.find() is not None:
-            raise InstallFailed(
-                _("The server is running: another Slicer has started it."),
-                _("Stop it there, and uninstall again."),
-            )
+        end = partial(_await_end, computer.server, _("Stop it there, and uninstall again."))
+        self.worker = RemoveWorker(computer.installation, end, _python())
 
 
 class Open(_OnThisComputer):

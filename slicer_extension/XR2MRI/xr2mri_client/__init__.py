@@ -11,8 +11,8 @@ requests, which Slicer bundles, and without `xr2mri_core`.
     multipart     the body of a request with a file
     network_errors  what an exception of the network means
     jobs, volume  what comes back, checked
-    installation, installing, removing, folders, own_server, programs, alone
-                  the server on this computer: installed, started, found again
+    installation, installing, install_faults, machine, removing, folders, own_server, programs,
+    alone         the server on this computer: installed, started, found again
     dicom         a DICOM series that came as a ZIP, unpacked
     address       what people type as an address
     writing       files that are there as a whole or not at all

@@ -12,6 +12,7 @@ from typing import IO
 from .errors import InstallFailed, XR2MRIClientError
 from .programs import WINDOWS
 from .texts import tr as _
+from .writing import why_not_written
 
 BUSY = "busy"
 """The file that says so, which others pass over."""
@@ -65,8 +66,13 @@ def _taken(folder: Path) -> IO[bytes] | None:
         file = path.open("ab")
     except OSError as error:
         raise InstallFailed(
-            _("{folder} cannot be made: {why}.").format(folder=folder, why=error.strerror or error),
-            _("Choose another folder."),
+            *why_not_written(error, folder)
+            or (
+                _("{folder} cannot be made: {why}.").format(
+                    folder=folder, why=error.strerror or error
+                ),
+                _("Choose another folder."),
+            )
         ) from None
     with suppress(OSError):
         if _locked(file) and os.path.samestat(os.fstat(file.fileno()), path.stat()):

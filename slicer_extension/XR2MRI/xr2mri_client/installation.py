@@ -36,6 +36,8 @@ OWNER = "OWNER"
 RELEASE = "https://github.com/{owner}/xr2mri/releases/download/v{version}/{wheel}"
 _PARTS = ("environment", "python", "tools", "cache", "server")
 _MARKER, _OWN = "installed.json", "xr2mri.txt"
+_OF_SYSTEMS = (BUSY, ".ds_store", "desktop.ini", "thumbs.db")
+"""Files that are nobody's, in small letters: Finder and Explorer leave some in what they show."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,8 @@ class Installation:
         """
         if self.ours:
             return
-        others = sorted(path.name for path in self.folder.iterdir() if path.name != BUSY)
+        names = (path.name for path in self.folder.iterdir())
+        others = sorted(name for name in names if name.lower() not in _OF_SYSTEMS)
         if others:
             message = _("{folder} holds other files, such as {name}.")
             raise InstallFailed(

@@ -12,26 +12,28 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import Distribution
 from itertools import groupby
 from pathlib import Path
 
-from . import errors
+from . import errors, machine
 from .alone import alone
 from .events import Event, Final, Returned
+from .install_faults import why_it_failed
 from .installation import Installation, Installed, needed_gb, wheel_of
+from .machine import PYTHON
 from .programs import WINDOWS, environment_of_its_own
 from .removing import Clearing
 from .tasks import Task
 from .texts import tr as _
+from .writing import why_not_written
 
-PYTHON = "3.11"
 UV = (0, 9, 4)
 """The oldest uv that will do: the first that knows CUDA 13.0, for which the PyTorch of
 `constraints.txt` is built. Those before 0.6.9 cannot choose a PyTorch at all."""
-_KEPT_LINES = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +91,7 @@ class InstallWorker(Narrator, Clearing):
         environment: variables to begin with: inside an application those that it was started with.
         python: an interpreter with pip, which fetches uv where there is none, and which removes
             folders.
+        first: as of `removing.RemoveWorker`.
     """
 
     def __init__(
@@ -97,13 +100,17 @@ class InstallWorker(Narrator, Clearing):
         source: str = "",
         environment: Mapping[str, str] | None = None,
         python: str = sys.executable,
+        first: Callable[[Callable[[float], None]], None] = lambda _pause: None,
     ) -> None:
         Clearing.__init__(self, python)
-        self._place, self._source = installation, source
+        self._place, self._source, self._first = installation, source, first
         self._environment = environment_of_its_own(environment)
+        self._offline, self._request = False, ""
 
     def _work(self) -> Final:
         wheel, folder = wheel_of(self._source)
+        self._offline, self._request = bool(folder), machine.request()
+        self._first(self._wait)
         with alone(self._place.folder, self._wait):
             try:
                 self._place.claim()
@@ -111,7 +118,9 @@ class InstallWorker(Narrator, Clearing):
                 self._make_room()
                 return Returned(self._installed(wheel, folder))
             except OSError as error:  # of what is written here, not by a program
-                raise why_it_failed([str(error)], 1) from None
+                why = why_not_written(error, self._place.folder)
+                failed = errors.InstallFailed(*why) if why else why_it_failed([str(error)], 1)
+                raise failed from None
 
     def _installed(self, wheel: str, folder: str) -> Installed:
         """Do all steps, and return what is installed.
@@ -121,27 +130,30 @@ class InstallWorker(Narrator, Clearing):
             folder: folder with all other wheels; empty where they are downloaded.
         """
         place = self._place
-        place.unmark()
         variables = self._environment
         variables["UV_PYTHON_INSTALL_DIR"] = str(place.part("python"))
         variables.setdefault("UV_CACHE_DIR", str(place.part("cache")))
         variables["SAM2_BUILD_CUDA"] = "0"  # an extension of MONAI Label's that nobody here uses
+        if not folder and not machine.index_of_uv(variables):
+            variables.update(self._index_of_pip())
         only = ["--no-index", "--find-links", folder] if folder else []
         package = f"xr2mri[server] @ {wheel if '://' in wheel else Path(wheel).as_uri()}"
 
         self._step(1, _("Looking for uv, which installs the rest"))
         uv = self._usable_uv() or self._fetched_uv(only)
         self._step(2, _("Python {v}").format(v=PYTHON))
-        if not self._has_python():
-            offline = ["--offline"] if folder else []
-            words = [uv, "venv", "--clear", "--python", PYTHON, *offline]
-            self._execute([*words, str(place.part("environment"))])
-        pip = [uv, "pip", "install", "--python", str(place.python), *only]
-        self._step(3, _("XR2MRI, with the weights of its model"))
-        self._execute([*pip, "--no-deps", "--reinstall-package", "xr2mri", package])
+        self._first(self._wait)  # again, for a download has taken its time
+        with self._marked_again_if_untouched():
+            if not self._has_python():
+                offline = ["--offline"] if folder else []
+                words = [uv, "venv", "--clear", "--python", self._request, *offline]
+                self._execute([*words, str(place.part("environment"))])
+            pip = [uv, "pip", "install", "--python", str(place.python), *only]
+            self._step(3, _("XR2MRI, with the weights of its model"))
+            self._execute([*pip, "--no-deps", "--reinstall-package", "xr2mri", package])
         pip += ["--constraints", str(self._constraints())]
         self._step(4, _("PyTorch, which is large"))
-        pip = self._with_torch(pip, offline=bool(folder))
+        pip = self._with_torch(pip)
         self._step(5, _("All other packages"))
         # sam2 has no wheel, and builds against torch: against that of step 4, not one of its own
         self._execute([*pip, "--no-build-isolation-package", "sam2", package])
@@ -154,6 +166,34 @@ class InstallWorker(Narrator, Clearing):
         self._check()
         place.mark(installed)
         return installed
+
+    @contextmanager
+    def _marked_again_if_untouched(self) -> Iterator[None]:
+        """Unmark an installation that is updated, and mark it again where what ends the update
+        comes before anything of it has changed: a download that fails, say."""
+        place = self._place
+        earlier, before = place.installed(), self._own_files()
+        place.unmark()
+        try:
+            yield
+        except BaseException:
+            if earlier is not None and before and self._own_files() == before:
+                with suppress(OSError):  # on a full disk
+                    place.mark(earlier)
+            raise
+
+    def _own_files(self) -> dict[str, int]:
+        """When the files of the installed xr2mri were changed; empty where one is missing."""
+        environment, record = self._place.part("environment"), "xr2mri-*.dist-info/RECORD"
+        try:
+            (found,) = (
+                *environment.glob(f"lib/python*/site-packages/{record}"),
+                *environment.glob(f"Lib/site-packages/{record}"),  # in Windows
+            )
+            files = Distribution.at(found.parent).files or []
+            return {str(file): os.stat(file.locate()).st_mtime_ns for file in files}
+        except (OSError, ValueError):
+            return {}
 
     def _clear(self) -> None:
         """Remove what was put aside, now or by an earlier removal that did not come to its end."""
@@ -198,19 +238,28 @@ class InstallWorker(Narrator, Clearing):
         if not self._place.python.exists():
             return False
         try:
-            self._execute([str(self._place.python), "-I", "-c", "import sys; print(sys.version)"])
-            return True
-        except errors.InstallFailed:
+            (said,) = self._execute([str(self._place.python), "-I", "-c", machine.SAY])
+        except (errors.InstallFailed, ValueError):
             return False
+        return machine.will_do(said)
+
+    def _index_of_pip(self) -> dict[str, str]:
+        """The index that is set for pip, which uv does not ask, as a variable for uv."""
+        try:
+            words = [self._python, "-m", "pip", "--disable-pip-version-check", "config", "list"]
+            index = machine.index_of_pip(self._execute(words, said=False, embedding=True))
+        except errors.InstallFailed:
+            return {}
+        return {"UV_DEFAULT_INDEX": index} if index else {}
 
     def _constraints(self) -> Path:
         """The versions that were tested together; the wheel has them."""
         (found,) = self._place.part("environment").glob("**/xr2mri_core/constraints.txt")
         return found
 
-    def _with_torch(self, pip: list[str], offline: bool) -> list[str]:
+    def _with_torch(self, pip: list[str]) -> list[str]:
         """Install torch; returns the command with the place that it came from."""
-        if not offline:
+        if not self._offline:
             suited = [*pip, "--torch-backend", "auto"]
             try:
                 self._execute([*suited, "torch", "setuptools"])
@@ -272,65 +321,5 @@ class InstallWorker(Narrator, Clearing):
                 message.format(program=words[0], why=error.strerror or error)
             ) from None
         if status != 0:
-            raise why_it_failed(lines, status)
+            raise why_it_failed(lines, status, self._offline)
         return lines
-
-
-def why_it_failed(lines: Sequence[str], status: int) -> errors.InstallFailed:
-    """What a program's last lines mean for the person who wants to install, and what mends it."""
-    text = "\n".join(lines[-_KEPT_LINES:])
-    low = text.lower()
-
-    def said(*words: str) -> bool:
-        return any(word in low for word in words)
-
-    if said("no space left", "os error 28", "os error 112", "disk quota", "os error 122"):
-        return errors.InstallFailed(
-            _("The disk is full."), _("Make room, or choose another folder, and install again.")
-        )
-    if said("407", "proxy auth", "proxy tunnel", "via proxy", "proxyerror"):
-        return errors.InstallFailed(
-            _("The proxy of your network lets the download not through."),
-            _("Set HTTPS_PROXY to its address before Slicer starts, or install from a folder."),
-            passing=True,
-        )
-    if said("certificate", "unknownissuer", "invalid peer"):
-        return errors.InstallFailed(
-            _("The network's certificates are not trusted."),
-            _("Set SSL_CERT_FILE to the file of your institution's, or install from a folder."),
-            passing=True,
-        )
-    if said("no interpreter found", "no python", "python download", "no download found"):
-        return errors.InstallFailed(
-            _("There is no Python {v} here, and it cannot be downloaded.").format(v=PYTHON),
-            _("Install Python {v} from python.org, and install again.").format(v=PYTHON),
-        )
-    if said(
-        "dns error", "failed to lookup", "error sending request", "failed to fetch", "timed out",
-        "connection refused", "connection reset", "unreachable", "could not connect", "retries",
-        "temporary failure in name", "network",
-    ):  # fmt: skip
-        return errors.InstallFailed(
-            _("The network is not there, or was lost."),
-            _("Install again to go on where it ended, or install from a folder of wheels."),
-            passing=True,
-        )
-    if said("no solution found", "was not found in", "no matching distribution", "no versions of"):
-        last = next((line.strip() for line in lines if "because" in line.lower()), lines[-1])
-        return errors.InstallFailed(
-            _("A package is missing: {x}").format(x=last), _("Add its wheel to the folder.")
-        )
-    if said("failed to acquire lock", "another uv"):
-        return errors.InstallFailed(
-            _("Another program is installing packages at the moment."),
-            _("Wait until it is done, and install again."),
-            passing=True,
-        )
-    if status < 0:
-        return errors.InstallFailed(
-            _("The installing program was killed."),
-            _("Close other programs for want of memory, and install again."),
-        )
-    said_last = [line.strip() for line in lines if line.strip()] or [f"status {status}"]
-    faults = [line for line in said_last if line.lower().startswith("error")]  # hints come after it
-    return errors.InstallFailed((faults or said_last)[-1])

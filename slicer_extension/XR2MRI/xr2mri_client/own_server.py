@@ -38,7 +38,7 @@ from .installation import Installation
 from .installing import Line, Narrator
 from .programs import WINDOWS, end, environment_of_its_own, start
 from .texts import tr as _
-from .writing import write_whole
+from .writing import why_not_written, write_whole
 
 SECONDS_TO_START = 300.0
 SECONDS_TO_END = 10.0
@@ -115,6 +115,7 @@ class OwnServer:
 
         Raises:
             ServerEnded: the server does not start; the message says why.
+            InstallFailed: its folder cannot be written.
             UserCancelled: the user has cancelled.
         """
         with self._opening:  # one that was cancelled just now has to end its own server first
@@ -203,6 +204,21 @@ class OwnServer:
 
     def _launched(self) -> Access:
         self._forget()
+        try:
+            return self._launch()
+        except OSError as error:
+            self.stop()  # it may have started, and nobody could find it
+            self.wait(0)
+            raise ServerEnded(
+                *why_not_written(error, self.folder)
+                or (
+                    _("The server cannot be started: {why}.").format(why=error.strerror or error),
+                    _("Uninstall it, and install it again."),
+                )
+            ) from None
+
+    def _launch(self) -> Access:
+        """Start a server and note how to reach it; raises OSError."""
         folder = self.folder
         (folder / "studies").mkdir(parents=True, exist_ok=True)
         os.chmod(folder, 0o700)
@@ -214,21 +230,15 @@ class OwnServer:
         options = ["--studies", str(folder / "studies"), "--port", str(port), "--end_with_stdin"]
         options += ["--conf", "session_token_file", str(folder / "token")]
         options += ["--conf", "audit_file", str(folder / "audit.log")]  # not among what is printed
-        try:
-            with (folder / "server.log").open("wb") as log:
-                self._process = start(
-                    [*command, *options],
-                    self._environment,
-                    cwd=folder,
-                    stdin=subprocess.PIPE,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                )
-        except OSError as error:
-            raise ServerEnded(
-                _("The server cannot be started: {why}.").format(why=error.strerror or error),
-                _("Uninstall it, and install it again."),
-            ) from None
+        with (folder / "server.log").open("wb") as log:
+            self._process = start(
+                [*command, *options],
+                self._environment,
+                cwd=folder,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
         session = json.dumps({"port": port, "token": token})
         write_whole(folder / "session.json", session, private=True)
         self._launched_as = Access(f"http://127.0.0.1:{port}", token)

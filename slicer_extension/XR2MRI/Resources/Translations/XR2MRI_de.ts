@@ -606,6 +606,10 @@
    <translation>Der Server läuft: ein anderer Slicer hat ihn gestartet.</translation>
   </message>
   <message>
+   <source>Stop it there, and install again.</source>
+   <translation>Halten Sie ihn dort an, und installieren Sie noch einmal.</translation>
+  </message>
+  <message>
    <source>Stop it there, and uninstall again.</source>
    <translation>Halten Sie ihn dort an, und deinstallieren Sie noch einmal.</translation>
   </message>
@@ -1036,8 +1040,8 @@
 {x}</translation>
   </message>
   <message>
-   <source>About {n:.1f} GB will be downloaded from the Python Package Index, PyTorch and GitHub, or from the index that your administrator has set.</source>
-   <translation>Etwa {n:.1f} GB werden vom Python Package Index, von PyTorch und GitHub heruntergeladen, oder von dem Index, den Ihr Administrator eingestellt hat.</translation>
+   <source>About {n:.1f} GB will be downloaded from the Python Package Index, PyTorch and GitHub, or from the index that your administrator has set for uv or pip.</source>
+   <translation>Etwa {n:.1f} GB werden vom Python Package Index, von PyTorch und GitHub heruntergeladen, oder von dem Index, den Ihr Administrator für uv oder pip eingestellt hat.</translation>
   </message>
   <message>
    <source>It is {n:.1f} GB, and {m:.1f} GB on the disk, where PyTorch's own index is not reached.</source>
@@ -2027,6 +2031,85 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
   </message>
  </context>
  <context>
+  <name>xr2mri_client.install_faults</name>
+  <message>
+   <source>The installing program was killed.</source>
+   <translation>Das installierende Programm wurde beendet.</translation>
+  </message>
+  <message>
+   <source>Close other programs for want of memory, and install again.</source>
+   <translation>Schließen Sie andere Programme, da Speicher fehlt, und installieren Sie noch einmal.</translation>
+  </message>
+  <message>
+   <source>The disk is full.</source>
+   <translation>Die Platte ist voll.</translation>
+  </message>
+  <message>
+   <source>Make room, or choose another folder, and install again.</source>
+   <translation>Schaffen Sie Platz oder wählen Sie einen anderen Ordner, und installieren Sie noch einmal.</translation>
+  </message>
+  <message>
+   <source>The proxy of your network lets the download not through.</source>
+   <translation>Der Proxy Ihres Netzes lässt den Download nicht durch.</translation>
+  </message>
+  <message>
+   <source>Set HTTPS_PROXY to its address before Slicer starts, or install from a folder.</source>
+   <translation>Setzen Sie HTTPS_PROXY auf seine Adresse, bevor Slicer startet, oder installieren Sie aus einem Ordner.</translation>
+  </message>
+  <message>
+   <source>The network's certificates are not trusted.</source>
+   <translation>Den Zertifikaten des Netzes wird nicht vertraut.</translation>
+  </message>
+  <message>
+   <source>Set SSL_CERT_FILE to the file of your institution's, or install from a folder.</source>
+   <translation>Setzen Sie SSL_CERT_FILE auf die Datei Ihrer Einrichtung, oder installieren Sie aus einem Ordner.</translation>
+  </message>
+  <message>
+   <source>There is no Python {v} here, and it cannot be downloaded.</source>
+   <translation>Hier ist kein Python {v}, und es kann nicht heruntergeladen werden.</translation>
+  </message>
+  <message>
+   <source>Install Python {v} from python.org, and install again.</source>
+   <translation>Installieren Sie Python {v} von python.org, und installieren Sie noch einmal.</translation>
+  </message>
+  <message>
+   <source>What is to be downloaded is not there, or not for you: {x}</source>
+   <translation>Was heruntergeladen werden soll, gibt es nicht, oder nicht für Sie: {x}</translation>
+  </message>
+  <message>
+   <source>Choose a folder of wheels at From, or ask your administrator.</source>
+   <translation>Wählen Sie bei Aus einen Ordner mit Wheels, oder fragen Sie Ihren Administrator.</translation>
+  </message>
+  <message>
+   <source>The network is not there, or was lost.</source>
+   <translation>Das Netz ist nicht da oder ging verloren.</translation>
+  </message>
+  <message>
+   <source>Install again to go on where it ended, or install from a folder of wheels.</source>
+   <translation>Installieren Sie noch einmal, um dort weiterzumachen, oder installieren Sie aus einem Ordner mit Wheels.</translation>
+  </message>
+  <message>
+   <source>Another program is installing packages at the moment.</source>
+   <translation>Ein anderes Programm installiert gerade Pakete.</translation>
+  </message>
+  <message>
+   <source>Wait until it is done, and install again.</source>
+   <translation>Warten Sie, bis es fertig ist, und installieren Sie noch einmal.</translation>
+  </message>
+  <message>
+   <source>A package is missing: {x}</source>
+   <translation>Ein Paket fehlt: {x}</translation>
+  </message>
+  <message>
+   <source>Add its wheel to the folder.</source>
+   <translation>Legen Sie sein Wheel in den Ordner.</translation>
+  </message>
+  <message>
+   <source>Use a server elsewhere.</source>
+   <translation>Verwenden Sie einen Server anderswo.</translation>
+  </message>
+ </context>
+ <context>
   <name>xr2mri_client.installation</name>
   <message>
    <source>{folder} holds other files, such as {name}.</source>
@@ -2111,70 +2194,6 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
    <source>{program} cannot be started: {why}.</source>
    <translation>{program} kann nicht gestartet werden: {why}.</translation>
   </message>
-  <message>
-   <source>The disk is full.</source>
-   <translation>Die Platte ist voll.</translation>
-  </message>
-  <message>
-   <source>Make room, or choose another folder, and install again.</source>
-   <translation>Schaffen Sie Platz oder wählen Sie einen anderen Ordner, und installieren Sie noch einmal.</translation>
-  </message>
-  <message>
-   <source>The proxy of your network lets the download not through.</source>
-   <translation>Der Proxy Ihres Netzes lässt den Download nicht durch.</translation>
-  </message>
-  <message>
-   <source>Set HTTPS_PROXY to its address before Slicer starts, or install from a folder.</source>
-   <translation>Setzen Sie HTTPS_PROXY auf seine Adresse, bevor Slicer startet, oder installieren Sie aus einem Ordner.</translation>
-  </message>
-  <message>
-   <source>The network's certificates are not trusted.</source>
-   <translation>Den Zertifikaten des Netzes wird nicht vertraut.</translation>
-  </message>
-  <message>
-   <source>Set SSL_CERT_FILE to the file of your institution's, or install from a folder.</source>
-   <translation>Setzen Sie SSL_CERT_FILE auf die Datei Ihrer Einrichtung, oder installieren Sie aus einem Ordner.</translation>
-  </message>
-  <message>
-   <source>There is no Python {v} here, and it cannot be downloaded.</source>
-   <translation>Hier ist kein Python {v}, und es kann nicht heruntergeladen werden.</translation>
-  </message>
-  <message>
-   <source>Install Python {v} from python.org, and install again.</source>
-   <translation>Installieren Sie Python {v} von python.org, und installieren Sie noch einmal.</translation>
-  </message>
-  <message>
-   <source>The network is not there, or was lost.</source>
-   <translation>Das Netz ist nicht da oder ging verloren.</translation>
-  </message>
-  <message>
-   <source>Install again to go on where it ended, or install from a folder of wheels.</source>
-   <translation>Installieren Sie noch einmal, um dort weiterzumachen, oder installieren Sie aus einem Ordner mit Wheels.</translation>
-  </message>
-  <message>
-   <source>A package is missing: {x}</source>
-   <translation>Ein Paket fehlt: {x}</translation>
-  </message>
-  <message>
-   <source>Add its wheel to the folder.</source>
-   <translation>Legen Sie sein Wheel in den Ordner.</translation>
-  </message>
-  <message>
-   <source>Another program is installing packages at the moment.</source>
-   <translation>Ein anderes Programm installiert gerade Pakete.</translation>
-  </message>
-  <message>
-   <source>Wait until it is done, and install again.</source>
-   <translation>Warten Sie, bis es fertig ist, und installieren Sie noch einmal.</translation>
-  </message>
-  <message>
-   <source>The installing program was killed.</source>
-   <translation>Das installierende Programm wurde beendet.</translation>
-  </message>
-  <message>
-   <source>Close other programs for want of memory, and install again.</source>
-   <translation>Schließen Sie andere Programme, da Speicher fehlt, und installieren Sie noch einmal.</translation>
-  </message>
  </context>
  <context>
   <name>xr2mri_client.jobs</name>
@@ -2209,6 +2228,21 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
   <message>
    <source>The server counts {x}.</source>
    <translation>Der Server zählt {x}.</translation>
+  </message>
+ </context>
+ <context>
+  <name>xr2mri_client.machine</name>
+  <message>
+   <source>PyTorch, which the server needs, is not made for Macs with Intel processors.</source>
+   <translation>PyTorch, das der Server braucht, gibt es nicht für Macs mit Intel-Prozessor.</translation>
+  </message>
+  <message>
+   <source>The server needs macOS {n} or later; this is macOS {v}.</source>
+   <translation>Der Server braucht macOS {n} oder neuer; dies ist macOS {v}.</translation>
+  </message>
+  <message>
+   <source>Use a server elsewhere.</source>
+   <translation>Verwenden Sie einen Server anderswo.</translation>
   </message>
  </context>
  <context>
@@ -2506,6 +2540,25 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
   <message>
    <source>The job was cancelled on the server.</source>
    <translation>Der Auftrag wurde auf dem Server abgebrochen.</translation>
+  </message>
+ </context>
+ <context>
+  <name>xr2mri_client.writing</name>
+  <message>
+   <source>The disk of {folder} is full.</source>
+   <translation>Die Platte von {folder} ist voll.</translation>
+  </message>
+  <message>
+   <source>Make room, and try again.</source>
+   <translation>Schaffen Sie Platz, und versuchen Sie es noch einmal.</translation>
+  </message>
+  <message>
+   <source>{folder} cannot be written: {why}.</source>
+   <translation>In {folder} kann nicht geschrieben werden: {why}.</translation>
+  </message>
+  <message>
+   <source>Allow yourself to write there, or choose another folder.</source>
+   <translation>Erlauben Sie sich, dort zu schreiben, oder wählen Sie einen anderen Ordner.</translation>
   </message>
  </context>
 </TS>

@@ -9,6 +9,7 @@ import ctk
 import qt
 import slicer
 
+from xr2mri_client import machine
 from xr2mri_client.errors import InstallFailed, ServerEnded, XR2MRIClientError
 from xr2mri_client.installation import MOST_GB, VERSION, has_gpu, needed_gb, wheel_of
 from xr2mri_client.installing import Line, Step
@@ -164,7 +165,8 @@ class ComputerSection(Section):
         self._take_folder()  # a button does not take the keyboard everywhere
         self._forget()
         source = self.ui.sourceEdit.currentPath
-        if self._do(lambda: wheel_of(source)) and self._agreed(wheel_of(source)[1]):
+        can = self._do(machine.request) and self._do(lambda: wheel_of(source))
+        if can and self._agreed(wheel_of(source)[1]):
             self.ui.logEdit.clear()
             self._do(lambda: self.logic.install(source))
         self.update()
@@ -186,7 +188,7 @@ class ComputerSection(Section):
         else:
             come = _(
                 "About {n:.1f} GB will be downloaded from the Python Package Index, PyTorch and"
-                " GitHub, or from the index that your administrator has set."
+                " GitHub, or from the index that your administrator has set for uv or pip."
             ).format(n=download)
             if not has_gpu():
                 come += " " + _(
