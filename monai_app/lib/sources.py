@@ -7,6 +7,7 @@ import hashlib
 import re
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import cached_property
 from typing import Annotated, TypeVar
 
@@ -151,12 +152,17 @@ class Sources:
         """
         self.service.generator(model)  # an unknown model is refused before anything is read
         account, gone = owner if account is None else account, chosen.gone.is_set
-        with self.studies.asked_by(account, gone):
-            source = self._found(parameters, owner, chosen)
+        with ExitStack() as held:  # and counted, until it has been read
+            held.enter_context(self.studies.asked_by(account, gone))
+            source = self._found(parameters, owner, chosen, held)
             return self.service.read(model, source, parameters, account, gone)
 
     def _found(
-        self, parameters: GenerationParameters, owner: str, chosen: ChosenRadiograph
+        self,
+        parameters: GenerationParameters,
+        owner: str,
+        chosen: ChosenRadiograph,
+        held: ExitStack,
     ) -> Source:
         if chosen.file is not None and (length := chosen.file.size or 0) > IN_MEMORY:
             self._check_length(length)
@@ -164,7 +170,7 @@ class Sources:
         if chosen.file is not None:
             return self.content(chosen.file)
         if chosen.session_id:
-            return self.sessions.get(chosen.session_id, owner).content
+            return held.enter_context(self.sessions.in_use(chosen.session_id, owner))
         if not chosen.image:
             raise InputError("no radiograph: send a file, or name an image or a session")
         found = None
