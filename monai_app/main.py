@@ -125,6 +125,7 @@ class XR2MRIApp(MONAILabelApp):
             studies,
             Sessions(60 * self.security.session_minutes, self.security.quota("sessions")),
             self.security.max_upload_bytes,
+            self.security.pacs_store,
         )
         results = self.security.quota("results")
         keep, fetch = 60 * self.security.result_minutes, self.security.fetch_seconds

@@ -129,7 +129,13 @@ class Generation:
         deliver, self._deliver = self._deliver, None
         record = generated.record
         try:
-            record["stored"] = deliver(generated, job.is_cancelled)
+            record["stored"] = stored = deliver(generated, job.is_cancelled)
+            log.info(
+                "the result of job %s is stored: series %s of study %s",
+                job.id,
+                stored.get("series"),
+                stored.get("study"),
+            )
         except Cancelled:
             raise
         except XR2MRIError as error:

@@ -42,7 +42,7 @@ from monai_app.lib.replies import infer_reply, partial_reply, record_of, result_
 from monai_app.lib.security.auth import unnamed
 from monai_app.lib.security.routes import Role, allowed
 from monai_app.lib.service import GenerationService
-from monai_app.lib.sources import ChosenRadiograph, Sources, hung_up
+from monai_app.lib.sources import ChosenRadiograph, Sources, hung_up, study_of
 from monai_app.lib.studies import ReadOnlyStudies, suffix_of
 from monai_app.lib.training import TrainingParameters, TrainingRuns
 from xr2mri_core.errors import XR2MRIError, encodable
@@ -110,8 +110,12 @@ def whose(request: Request) -> str | None:
 
     Results are not among it: they are pictures of patients, and their owner's.
     """
-    administrator = request.scope.get("xr2mri.role", Role.NOBODY) >= Role.ADMIN
-    return None if administrator else owner_of(request)
+    return None if is_administrator(request) else owner_of(request)
+
+
+def is_administrator(request: Request) -> bool:
+    """Whether the user of a request has that role."""
+    return bool(request.scope.get("xr2mri.role", Role.NOBODY) >= Role.ADMIN)
 
 
 def note(request: Request, **fields: Any) -> None:
@@ -161,8 +165,11 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
     ) -> Response:
         def start() -> Entry:
             parameters, warnings = GenerationParameters.from_json(params, model)
-            owner, deliver = owner_of(request), sources.deliver(parameters, chosen)
+            owner = owner_of(request)
+            deliver = sources.deliver(parameters, chosen, owner, is_administrator(request))
             radiograph = sources.radiograph(model, parameters, owner, chosen, account_of(request))
+            if deliver is not None:
+                note(request, study=study_of(radiograph))
             generation = service.prepare(model, radiograph, parameters, deliver)
             return store.start(generation, model, owner, account_of(request), warnings)
 
@@ -173,6 +180,8 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
             if not await _ended_or_gone(request, job):
                 return Response(status_code=CLIENT_GONE)
             _check_ended_well(job)
+            if series := job.result.record.get("stored", {}).get("series"):
+                note(request, series=series)
             if generation.not_delivered and output in ("image", "json"):
                 raise http_error(generation.not_delivered)  # neither is record and volume
             if output == "json":
@@ -239,8 +248,10 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
                 if known := store.find(owner, key):
                     return known
             parameters, warnings = GenerationParameters.from_json(params, model)
-            deliver = sources.deliver(parameters, chosen)
+            deliver = sources.deliver(parameters, chosen, owner, is_administrator(request))
             radiograph = sources.radiograph(model, parameters, owner, chosen, account_of(request))
+            if deliver is not None:
+                note(request, study=study_of(radiograph))
             generation = service.prepare(model, radiograph, parameters, deliver)
             return store.start(generation, model, owner, account_of(request), warnings, key)
 

@@ -38,7 +38,7 @@ from monai_app.lib.security.settings import SettingsError
 
 log = logging.getLogger("xr2mri.security")
 
-FIELDS = ("model", "seed", "job", "steps", "slices", "samples", "device")
+FIELDS = ("model", "seed", "job", "steps", "slices", "samples", "device", "study", "series")
 """Fields that a handler may add to its request's line."""
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _PATIENCE_SECONDS = 2.0
