@@ -44,6 +44,7 @@ from monai_app.lib.security.routes import Role, allowed
 from monai_app.lib.service import GenerationService
 from monai_app.lib.sources import ChosenRadiograph, Sources, hung_up, study_of
 from monai_app.lib.studies import ReadOnlyStudies, suffix_of
+from monai_app.lib.threads import SharedThreads
 from monai_app.lib.training import TrainingParameters, TrainingRuns
 from xr2mri_core.errors import XR2MRIError, encodable
 
@@ -52,6 +53,7 @@ _FORM: Any = {"max_files": 2, "max_fields": 16}
 """Parts of a form, of which one file and a few fields are used: each file takes one of those that
 the process may have open."""
 
+_LISTING = 2  # lists of jobs that are written at once
 _PIECE = 64 << 10  # bytes of an image that are read at a time
 Radiograph = Annotated[ChosenRadiograph, Depends()]
 Id = Annotated[str, Path(alias="id")]
@@ -219,6 +221,7 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
 def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -> APIRouter:
     """Generation without waiting: start, ask, look at what is there, fetch, cancel."""
     router = APIRouter(prefix="/jobs", tags=["Jobs"], default_response_class=Json)
+    listing = SharedThreads(_LISTING)  # there may be a thousand jobs
 
     def described(request: Request, entry: Entry) -> dict[str, Any]:
         """Where a job stands; to others than its owner, nothing about the radiograph."""
@@ -259,13 +262,21 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
         note(request, model=model, seed=entry.generation.request.seed, job=entry.job.id)
         return JobState(**store.describe(entry))
 
-    @router.get("", summary="All my jobs; as an administrator, everybody's")
+    @router.get(
+        "",
+        summary="All my jobs; as an administrator, everybody's",
+        response_model=list[ListedJob],
+    )
     @allowed(Role.USER)
-    async def jobs(request: Request) -> list[ListedJob]:
+    async def jobs(request: Request) -> Response:
         """A stranger who names no session sees none: those jobs are found by their ids alone."""
-        owner = whose(request)
-        entries = [] if owner is not None and unnamed(owner) else store.of(owner)
-        return [ListedJob(**described(request, entry), owner=entry.owner) for entry in entries]
+
+        def listed() -> Response:
+            owner = whose(request)
+            entries = [] if owner is not None and unnamed(owner) else store.of(owner)
+            return Json([{**described(request, entry), "owner": entry.owner} for entry in entries])
+
+        return await listing.do(account_of(request), listed)
 
     @router.get("/{id}", summary="Where a job stands")
     @allowed(Role.USER)
