@@ -167,6 +167,7 @@ class AuditLog:
         fields: Mapping[str, object] | None = None,
     ) -> None:
         """Write the line of one request; ``status`` None: the client went before the reply."""
+        status = status or 499
         line = {
             "time": _now(),
             "id": request_id,
@@ -174,14 +175,14 @@ class AuditLog:
             "address": address or "-",
             "method": method if method in _METHODS else "-",
             "route": route or "-",
-            "status": status or 499,
+            "status": status,
             "ms": round(milliseconds),
             **_plain(fields or {}),
         }
         nobody = user is None or is_stranger(user)
         with self._lock:
             self._tell_counts()
-            always = not nobody or fields or int(line["status"]) >= 500
+            always = not nobody or fields or status >= 500
             if always or self._without_login.is_first(address):
                 self._emit(line)
 
