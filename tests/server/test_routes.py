@@ -818,7 +818,7 @@ def test_a_request_sent_again_is_the_same_job(client, knee, gate, service):
 class Held:
     """A generation of so many bytes, which runs until it is let go or cancelled."""
 
-    units, afterwards, slices, warnings = 1, None, 0, ()
+    units, cost, afterwards, slices, warnings = 1, 8, None, 0, ()
 
     def __init__(self, size=100, free=None):
         self.size, self.free = size, free
