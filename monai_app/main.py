@@ -44,6 +44,7 @@ from monai_app.lib.tasks import KneeMRITask
 from monai_app.lib.training import TrainingRuns
 from monai_app.lib.uploads import Sessions
 from xr2mri_core import __version__
+from xr2mri_core.processes import leave_no_core
 from xr2mri_core.volume import NOTICE
 
 log = logging.getLogger("xr2mri")
@@ -58,6 +59,7 @@ class XR2MRIApp(MONAILabelApp):
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         sys.setswitchinterval(_SWITCH_SECONDS)
+        leave_no_core()
         self.options = Settings.from_conf(conf, Path(app_dir))
         self.security = SecuritySettings.from_conf(conf)
         box = self._box()
@@ -125,6 +127,7 @@ class XR2MRIApp(MONAILabelApp):
             studies,
             Sessions(60 * self.security.session_minutes, self.security.quota("sessions")),
             self.security.max_upload_bytes,
+            self.security.pacs_store,
         )
         results = self.security.quota("results")
         keep, fetch = 60 * self.security.result_minutes, self.security.fetch_seconds

@@ -19,6 +19,7 @@ from xr2mri_core.export import (
     write_dicom_series,
     write_generated,
 )
+from xr2mri_core.export.dicom_patient import patient_as_text, patient_from_text
 from xr2mri_core.geometry import depths_of, volume_affine
 from xr2mri_core.phantom.dicom import write_radiograph_dicom
 from xr2mri_core.transforms.dicom_file import read_header
@@ -380,6 +381,19 @@ def test_odd_attributes_are_left_out_and_identifiers_kept(tmp_path, radiograph):
     assert dataset.PatientID == "P01" and dataset.AccessionNumber == "0"
     assert UID(dataset.StudyInstanceUID).is_valid
     assert dciodvfy_errors(path) == []
+
+
+def test_identifiers_with_a_backslash_stay_what_they_are(tmp_path, radiograph):
+    """DICOM has it between several values: they came out as the text of a list in Python."""
+    edited(radiograph, PatientID="A\\B", AccessionNumber="7\\8", PatientName="Doe^J\\Roe^J")
+    source = dcmread(radiograph)
+    for header in (source, patient_from_text(patient_as_text(source))):  # as from the reading box
+        dataset = dicom_series(generated_volume(1), header)[0]
+        dataset.save_as(tmp_path / "slice.dcm", write_like_original=False)
+        written = dcmread(tmp_path / "slice.dcm")
+        assert list(written.PatientID) == ["A", "B"]
+        assert list(written.AccessionNumber) == ["7", "8"]
+        assert [str(name) for name in written.PatientName] == ["Doe^J", "Roe^J"]
 
 
 def test_a_radiograph_without_anything_known(tmp_path, radiograph):

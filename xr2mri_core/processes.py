@@ -71,6 +71,15 @@ def keep_freed_memory() -> None:
         mallopt(trim_or_mmap_threshold, 2**30)
 
 
+def leave_no_core() -> None:
+    """See to it that a crash leaves no image of this process, nor of those that it starts, on the
+    disk: it would hold whatever they had in memory."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 class LeaveAtOnce:
     """Ends this process, when all else is done, before Python takes itself away.
 

@@ -71,6 +71,7 @@ class Job:
     Attributes:
         id: a random text that nobody can guess.
         total: units of work (slices) in all; `done` of them are.
+        cost: what it takes, as that of other jobs is told; by default its units.
         owner: user who asked for it; None where that makes no difference.
         device: place of the device that it runs on, or ran on, in `DeviceQueue.devices`.
         result: what the work has returned, once `state` is DONE.
@@ -83,9 +84,11 @@ class Job:
         total: int,
         owner: str | None = None,
         afterwards: Afterwards | None = None,
+        cost: float | None = None,
     ) -> None:
         self.id, self.owner = uuid.uuid4().hex, owner
         self.total, self.done = total, 0
+        self.cost = total if cost is None else cost
         self.state = State.QUEUED
         self.result: Any = None
         self.error: Exception | None = None
@@ -191,16 +194,15 @@ class DeviceQueue:
     where there is one.
 
     Attributes:
-        devices: names of the devices.
         lost: jobs in whose middle each device was lost.
         ended: jobs by their end.
         units: units of all jobs that were done.
         seconds: seconds that devices worked, all together.
 
     Args:
-        devices: their names, or that of the only one.
+        devices: names of the devices, or that of the only one.
         max_waiting: jobs that may wait; one more is refused.
-        expected_seconds: expected seconds for one unit of work, until the first job has been timed.
+        expected_seconds: expected seconds for a cost of 1, until the first job has been timed.
         most_of_one: jobs of one owner that may wait; None: as many as of all.
         most_after: jobs that have left their device whose rest is done at once.
     """
@@ -218,7 +220,7 @@ class DeviceQueue:
         self.units, self.seconds = 0, 0.0
         self.ended = dict.fromkeys((state for state in State if state.final), 0)
         self.max_waiting, self.most_of_one = max_waiting, most_of_one
-        self._seconds_per_unit = expected_seconds
+        self._seconds_per_cost = expected_seconds
         self._waiting: deque[Job] = deque()
         self._running: dict[int, Job] = {}
         self._after: set[Job] = set()
@@ -238,19 +240,20 @@ class DeviceQueue:
         total: int,
         owner: str | None = None,
         afterwards: Afterwards | None = None,
+        cost: float | None = None,
     ) -> Job:
-        """Put work of `total` units at the end of the line.
+        """Put work at the end of the line.
 
         Args:
             work: the work that needs the device.
-            total: units of the work.
+            total, cost: see `Job`; units of one may take longer than those of another.
             owner: user whose share of the line it takes.
             afterwards: what is done with its result, while the device goes on with the next job.
 
         Raises:
             QueueFull: the line is too long, or too much of it is this owner's.
         """
-        job = Job(work, total, owner, afterwards)
+        job = Job(work, total, owner, afterwards, cost)
         with self._changed:
             if self._closed:
                 raise LineClosed
@@ -315,9 +318,8 @@ class DeviceQueue:
         """Cancel everything and end the threads."""
         with self._changed:
             self._closed = True
-            for job in list(self._waiting):
-                self._waiting.remove(job)
-                job._cancel.set()
+            while self._waiting:
+                (job := self._waiting.popleft())._cancel.set()
                 job._end(State.CANCELLED)
             for job in (*self._running.values(), *self._after):
                 job._cancel.set()
@@ -336,7 +338,8 @@ class DeviceQueue:
             )
 
     def _left(self, job: Job) -> float:
-        return max(0.0, (job.total - job.done) * self._seconds_per_unit)
+        left = max(0.0, 1 - job.done / max(1, job.total))
+        return left * job.cost * self._seconds_per_cost
 
     def _until(self, count: int) -> float:
         """Expected seconds until the last of the first `count` waiting jobs is done; without any,
@@ -350,8 +353,7 @@ class DeviceQueue:
         return until
 
     def _next(self, device: int) -> Job | None:
-        """The first job in the line that this device may take: not one that was lost here, where
-        there is another device."""
+        """The first job in the line that was not lost on this device, where there is another."""
         for job in self._waiting:
             if job._lost_on != device or len(self.devices) == 1:
                 self._waiting.remove(job)
@@ -361,8 +363,7 @@ class DeviceQueue:
     def _serve(self, device: int) -> None:
         with suppress(AttributeError, OSError):  # answering requests goes before computing
             thread = threading.get_native_id()
-            usual = os.getpriority(os.PRIO_PROCESS, thread)
-            os.setpriority(os.PRIO_PROCESS, thread, usual + NICE)
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICE)
         while True:
             with self._changed:
                 while (job := self._next(device)) is None and not self._closed:
@@ -380,7 +381,7 @@ class DeviceQueue:
                     self.seconds += job.seconds
                 if job.state in (State.DONE, State.RUNNING) and job.total:
                     self.units += job.total
-                    self._seconds_per_unit = job.seconds / job.total
+                    self._seconds_per_cost = job.seconds / job.cost
                 if job.state is State.RUNNING:  # there is something left to do
                     self._after.add(job)
                     self._pool.submit(self._finish, job)

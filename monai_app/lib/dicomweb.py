@@ -21,7 +21,7 @@ from requests.auth import HTTPBasicAuth
 from monai_app.lib.bounds import Bounds
 from monai_app.lib.pacs_session import PacsSession
 from monai_app.lib.quotas import Quota
-from monai_app.lib.studies import ReadOnlyStudies
+from monai_app.lib.studies import Fetched, ReadOnlyStudies
 from xr2mri_core.errors import Cancelled, InputError, XR2MRIError, shown
 from xr2mri_core.transforms.dicom_statements import MODALITIES
 
@@ -103,10 +103,14 @@ class DicomWebStudies(ReadOnlyStudies):
                 series = self._client.search_for_series(
                     search_filters={"Modality": modality}, limit=_MOST_SERIES
                 )
-                found += [_value(entry, _SERIES) for entry in _entries(series)]
+                found += [
+                    _value(entry, _SERIES)
+                    for entry in _entries(series)
+                    if _value(entry, _MODALITY).upper() in ("", modality)
+                ]
         return [uid for uid in dict.fromkeys(found) if _UID.fullmatch(uid)]
 
-    def radiograph(self, image_id: str, instance: str | None, view: str | None) -> bytes | None:
+    def radiograph(self, image_id: str, instance: str | None, view: str | None) -> Fetched | None:
         """The DICOM file of one radiograph.
 
         Args:
@@ -115,7 +119,7 @@ class DicomWebStudies(ReadOnlyStudies):
             view: ViewPosition of the image that is meant, such as PA.
 
         Returns:
-            The file's content; None where nothing of that UID is a radiograph.
+            The file as it came; None where nothing of that UID is a radiograph.
 
         Raises:
             InputError: several images fit; the message lists them.
@@ -140,7 +144,8 @@ class DicomWebStudies(ReadOnlyStudies):
                 f"view_position among {listed}"
             )
         with self._answering(self.most_bytes), self._session.counting():
-            return self._instance(*(_uid(chosen[0], tag) for tag in (_STUDY, _SERIES, _SOP)))
+            study, series, sop = (_uid(chosen[0], tag) for tag in (_STUDY, _SERIES, _SOP))
+            return Fetched(self._instance(study, series, sop), sop)
 
     @contextmanager
     def asked_by(self, account: str, gone: Callable[[], bool]) -> Iterator[None]:
@@ -188,14 +193,16 @@ class DicomWebStudies(ReadOnlyStudies):
         return _only_part(response.content, kind)
 
     def _images(self, uid: str) -> list[dict[str, Any]]:
-        """Radiographs that a UID of a series, an image or a study names."""
-        for level in ("SeriesInstanceUID", "SOPInstanceUID", "StudyInstanceUID"):
-            found = _entries(
-                self._client.search_for_instances(
-                    search_filters={level: uid}, fields=[_VIEW, _LATERALITY, _MODALITY]
-                )
+        """Radiographs that a UID of a series, an image or a study names.
+
+        A PACS that does not know a filter may ignore it, and answers with other patients' images.
+        """
+        levels = {"SeriesInstanceUID": _SERIES, "SOPInstanceUID": _SOP, "StudyInstanceUID": _STUDY}
+        for level, tag in levels.items():
+            answer = self._client.search_for_instances(
+                search_filters={level: uid}, fields=[_VIEW, _LATERALITY, _MODALITY]
             )
-            if found:
+            if found := [entry for entry in _entries(answer) if _uid(entry, tag) == uid]:
                 accepted = ("", *MODALITIES)
                 return [im for im in found if _value(im, _MODALITY).upper() in accepted]
         return []

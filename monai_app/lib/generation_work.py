@@ -39,6 +39,7 @@ class Generation:
         output_format: form of the result, where none is named when it is fetched.
         affine: affine of the volume.
         units: slices of all samples.
+        cost: passes through the networks that they take.
         size: bytes that its result will take.
         slices: how many have arrived of the first sample, from the posterior end on.
         warnings: about the radiograph, and that the result could not be taken elsewhere.
@@ -62,6 +63,7 @@ class Generation:
         self._workers, self._deliver = workers, deliver
         self.affine = generator.affine(request.positions)
         self.units = request.count * request.samples
+        self.cost = generator.plan(request).passes
         volumes = 1 if request.samples == 1 else 3  # beside the volume mean and deviation
         voxels = (volumes * request.count + 1) * generator.image_size**2  # 1: the radiograph
         self.size = voxels * np.dtype(np.float32).itemsize + _RECORD
@@ -100,8 +102,7 @@ class Generation:
                 else:
                     generated = generator.generate(radiograph, *asked, callbacks)
             if self._pace is not None:
-                passes = generator.plan(self.request).passes
-                self._pace.timed(passes, generated.record["seconds"]["generate"])
+                self._pace.timed(self.cost, generated.record["seconds"]["generate"])
             return generated
         except DeviceLost:
             again = True
@@ -129,7 +130,13 @@ class Generation:
         deliver, self._deliver = self._deliver, None
         record = generated.record
         try:
-            record["stored"] = deliver(generated, job.is_cancelled)
+            record["stored"] = stored = deliver(generated, job.is_cancelled)
+            log.info(
+                "the result of job %s is stored: series %s of study %s",
+                job.id,
+                stored.get("series"),
+                stored.get("study"),
+            )
         except Cancelled:
             raise
         except XR2MRIError as error:

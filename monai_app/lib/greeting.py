@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from urllib.parse import quote
 
 import uvicorn
@@ -70,8 +71,9 @@ Every volume that it makes is {NOTICE}.
 
 
 def _example(studies: ReadOnlyStudies) -> str | None:
-    """An image of the folder that is likely a radiograph; None of a PACS, which is not asked."""
-    if not isinstance(studies, Studies):
+    """An image of the folder that is likely a radiograph; None of a PACS, which is not asked, and
+    where it is not read at a terminal: logs keep no names of files, which may be patients'."""
+    if not (isinstance(studies, Studies) and sys.stdout.isatty()):
         return None
     for image in studies.list_images():
         path = studies.radiograph(image)

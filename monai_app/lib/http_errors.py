@@ -36,9 +36,14 @@ class NotFound(XR2MRIError):
     """What was named is not here."""
 
 
+class NotAllowed(XR2MRIError):
+    """Others may, this user may not."""
+
+
 CLIENT_GONE = 499
 """Nobody reads it; the audit log does."""
 _STATUS: tuple[tuple[type[XR2MRIError], int], ...] = (  # the first that fits
+    (NotAllowed, 403),
     (UnknownModel, 404),
     (UnknownSession, 404),
     (NotFound, 404),

@@ -179,7 +179,7 @@ class JobStore:
             claim = self._claim(account, size, [entry.claim for entry in going])
             try:
                 job = self.queue.submit(
-                    generation, generation.units, account, generation.afterwards
+                    generation, generation.units, account, generation.afterwards, generation.cost
                 )
             except BaseException:
                 claim.release()

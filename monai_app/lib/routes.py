@@ -42,8 +42,9 @@ from monai_app.lib.replies import infer_reply, partial_reply, record_of, result_
 from monai_app.lib.security.auth import unnamed
 from monai_app.lib.security.routes import Role, allowed
 from monai_app.lib.service import GenerationService
-from monai_app.lib.sources import ChosenRadiograph, Sources, hung_up
+from monai_app.lib.sources import ChosenRadiograph, Sources, hung_up, study_of
 from monai_app.lib.studies import ReadOnlyStudies, suffix_of
+from monai_app.lib.threads import SharedThreads
 from monai_app.lib.training import TrainingParameters, TrainingRuns
 from xr2mri_core.errors import XR2MRIError, encodable
 
@@ -52,6 +53,7 @@ _FORM: Any = {"max_files": 2, "max_fields": 16}
 """Parts of a form, of which one file and a few fields are used: each file takes one of those that
 the process may have open."""
 
+_LISTING = 2  # lists of jobs that are written at once
 _PIECE = 64 << 10  # bytes of an image that are read at a time
 Radiograph = Annotated[ChosenRadiograph, Depends()]
 Id = Annotated[str, Path(alias="id")]
@@ -110,8 +112,12 @@ def whose(request: Request) -> str | None:
 
     Results are not among it: they are pictures of patients, and their owner's.
     """
-    administrator = request.scope.get("xr2mri.role", Role.NOBODY) >= Role.ADMIN
-    return None if administrator else owner_of(request)
+    return None if is_administrator(request) else owner_of(request)
+
+
+def is_administrator(request: Request) -> bool:
+    """Whether the user of a request has that role."""
+    return bool(request.scope.get("xr2mri.role", Role.NOBODY) >= Role.ADMIN)
 
 
 def note(request: Request, **fields: Any) -> None:
@@ -161,8 +167,11 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
     ) -> Response:
         def start() -> Entry:
             parameters, warnings = GenerationParameters.from_json(params, model)
-            owner, deliver = owner_of(request), sources.deliver(parameters, chosen)
+            owner = owner_of(request)
+            deliver = sources.deliver(parameters, chosen, owner, is_administrator(request))
             radiograph = sources.radiograph(model, parameters, owner, chosen, account_of(request))
+            if deliver is not None:
+                note(request, study=study_of(radiograph))
             generation = service.prepare(model, radiograph, parameters, deliver)
             return store.start(generation, model, owner, account_of(request), warnings)
 
@@ -173,6 +182,8 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
             if not await _ended_or_gone(request, job):
                 return Response(status_code=CLIENT_GONE)
             _check_ended_well(job)
+            if series := job.result.record.get("stored", {}).get("series"):
+                note(request, series=series)
             if generation.not_delivered and output in ("image", "json"):
                 raise http_error(generation.not_delivered)  # neither is record and volume
             if output == "json":
@@ -210,6 +221,7 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
 def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -> APIRouter:
     """Generation without waiting: start, ask, look at what is there, fetch, cancel."""
     router = APIRouter(prefix="/jobs", tags=["Jobs"], default_response_class=Json)
+    listing = SharedThreads(_LISTING)  # there may be a thousand jobs
 
     def described(request: Request, entry: Entry) -> dict[str, Any]:
         """Where a job stands; to others than its owner, nothing about the radiograph."""
@@ -239,8 +251,10 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
                 if known := store.find(owner, key):
                     return known
             parameters, warnings = GenerationParameters.from_json(params, model)
-            deliver = sources.deliver(parameters, chosen)
+            deliver = sources.deliver(parameters, chosen, owner, is_administrator(request))
             radiograph = sources.radiograph(model, parameters, owner, chosen, account_of(request))
+            if deliver is not None:
+                note(request, study=study_of(radiograph))
             generation = service.prepare(model, radiograph, parameters, deliver)
             return store.start(generation, model, owner, account_of(request), warnings, key)
 
@@ -248,13 +262,21 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
         note(request, model=model, seed=entry.generation.request.seed, job=entry.job.id)
         return JobState(**store.describe(entry))
 
-    @router.get("", summary="All my jobs; as an administrator, everybody's")
+    @router.get(
+        "",
+        summary="All my jobs; as an administrator, everybody's",
+        response_model=list[ListedJob],
+    )
     @allowed(Role.USER)
-    async def jobs(request: Request) -> list[ListedJob]:
+    async def jobs(request: Request) -> Response:
         """A stranger who names no session sees none: those jobs are found by their ids alone."""
-        owner = whose(request)
-        entries = [] if owner is not None and unnamed(owner) else store.of(owner)
-        return [ListedJob(**described(request, entry), owner=entry.owner) for entry in entries]
+
+        def listed() -> Response:
+            owner = whose(request)
+            entries = [] if owner is not None and unnamed(owner) else store.of(owner)
+            return Json([{**described(request, entry), "owner": entry.owner} for entry in entries])
+
+        return await listing.do(account_of(request), listed)
 
     @router.get("/{id}", summary="Where a job stands")
     @allowed(Role.USER)

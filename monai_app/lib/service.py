@@ -92,8 +92,8 @@ class GenerationService:
         self.device = "cpu" if self.workers else devices[0]
         usable_device(self.device)  # now, and not when the first request comes
         share = (max_queue + 1) // 2 if shared else None
-        self.queue = DeviceQueue(devices, max_queue, most_of_one=share, most_after=stores)
         self.pace = Pace(devices[0].partition(":")[0])
+        self.queue = DeviceQueue(devices, max_queue, self.pace.assumed, share, stores)
         self._generators: dict[str, KneeMRIGenerator] = {}
         self._cards: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
         self._preloaded = threading.Event()
@@ -230,8 +230,8 @@ class GenerationService:
             InputError: as `prepare`.
         """
         generation = self.prepare(model, radiograph, parameters, deliver)
-        afterwards = generation.afterwards
-        return self.queue.submit(generation, generation.units, owner, afterwards), generation
+        line, units, afterwards = self.queue, generation.units, generation.afterwards
+        return line.submit(generation, units, owner, afterwards, generation.cost), generation
 
     def _check_cost(self, request: GenerationRequest, generator: KneeMRIGenerator) -> None:
         """Refuse a request that would take the device or the memory for itself; raises InputError.

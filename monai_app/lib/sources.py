@@ -7,6 +7,7 @@ import hashlib
 import re
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import cached_property
 from typing import Annotated, TypeVar
 
@@ -14,15 +15,19 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import File, Query, Request, UploadFile
 from starlette.formparsers import MultiPartParser
 
+from monai_app.lib.dicomweb import Unreachable
 from monai_app.lib.generation_work import Deliver
-from monai_app.lib.http_errors import NotFound
+from monai_app.lib.http_errors import NotAllowed, NotFound
 from monai_app.lib.parameters import GenerationParameters
 from monai_app.lib.reading_box import Source
+from monai_app.lib.security.auth import is_stranger
+from monai_app.lib.security.settings import SecuritySettings
 from monai_app.lib.service import GenerationService
-from monai_app.lib.studies import ReadOnlyStudies
+from monai_app.lib.studies import Fetched, ReadOnlyStudies
 from monai_app.lib.uploads import Sessions, TooMuch
 from xr2mri_core.errors import InputError, shown
 from xr2mri_core.export import dicom_series
+from xr2mri_core.export.dicom_patient import identifier
 from xr2mri_core.reading import PreparedRadiograph
 
 T = TypeVar("T")
@@ -73,6 +78,7 @@ class Sources:
         studies: images that can be named by an id.
         sessions: files that were sent before.
         most_bytes: largest size of one upload.
+        pacs_store: see `SecuritySettings`.
     """
 
     def __init__(
@@ -81,9 +87,10 @@ class Sources:
         studies: ReadOnlyStudies,
         sessions: Sessions,
         most_bytes: int,
+        pacs_store: str = SecuritySettings.pacs_store,
     ) -> None:
         self.service, self.studies, self.sessions = service, studies, sessions
-        self.most_bytes = most_bytes
+        self.most_bytes, self.pacs_store = most_bytes, pacs_store
 
     def content(self, upload: UploadFile) -> bytes:
         """The bytes of an upload.
@@ -148,23 +155,33 @@ class Sources:
         Raises:
             InputError: none was given, or it cannot be used.
             NotFound, UnknownSession: there is none of that name.
+            Unreachable: the PACS has given another one.
         """
         self.service.generator(model)  # an unknown model is refused before anything is read
         account, gone = owner if account is None else account, chosen.gone.is_set
-        with self.studies.asked_by(account, gone):
-            source = self._found(parameters, owner, chosen)
-            return self.service.read(model, source, parameters, account, gone)
+        with ExitStack() as held:  # and counted, until it has been read
+            held.enter_context(self.studies.asked_by(account, gone))
+            found = self._found(parameters, owner, chosen, held)
+            source = found.content if isinstance(found, Fetched) else found
+            read = self.service.read(model, source, parameters, account, gone)
+        if isinstance(found, Fetched):
+            _check_that_it_is(found.sop_instance_uid, read)
+        return read
 
     def _found(
-        self, parameters: GenerationParameters, owner: str, chosen: ChosenRadiograph
-    ) -> Source:
+        self,
+        parameters: GenerationParameters,
+        owner: str,
+        chosen: ChosenRadiograph,
+        held: ExitStack,
+    ) -> Source | Fetched:
         if chosen.file is not None and (length := chosen.file.size or 0) > IN_MEMORY:
             self._check_length(length)
             return chosen.file.file
         if chosen.file is not None:
             return self.content(chosen.file)
         if chosen.session_id:
-            return self.sessions.get(chosen.session_id, owner).content
+            return held.enter_context(self.sessions.in_use(chosen.session_id, owner))
         if not chosen.image:
             raise InputError("no radiograph: send a file, or name an image or a session")
         found = None
@@ -175,14 +192,27 @@ class Sources:
             raise NotFound(f"no image {shown(chosen.image)} among the studies")
         return found
 
-    def deliver(self, parameters: GenerationParameters, chosen: ChosenRadiograph) -> Deliver | None:
+    def deliver(
+        self,
+        parameters: GenerationParameters,
+        chosen: ChosenRadiograph,
+        owner: str,
+        administrator: bool,
+    ) -> Deliver | None:
         """What is to be done with the result beyond answering: storing it in the PACS.
 
         The series goes to the patient and study of the radiograph's header. Only the PACS's own is
         believed: who sends a file has written its header, and could name anybody's study.
 
+        Args:
+            parameters: parameters, which say whether to store.
+            chosen: the radiograph that the request names.
+            owner: user who asks for it.
+            administrator: whether that is one.
+
         Raises:
             InputError: the studies take nothing, or the radiograph is not one of them.
+            NotAllowed: this user may not write there.
         """
         if not parameters.store:
             return None
@@ -191,8 +221,27 @@ class Sources:
                 "store: only for a radiograph that is in the PACS; name it by image, without a "
                 "file or session_id, or leave store out and send the result there yourself"
             )
+        who = {"no": "nobody", "user": "who has logged in", "admin": "an administrator"}
+        may = {"no": False, "user": not is_stranger(owner), "admin": administrator}
+        if not may[self.pacs_store]:
+            raise NotAllowed(
+                f"store: {who[self.pacs_store]} may store results in the PACS of this server (its "
+                "setting pacs_store); leave it out"
+            )
         self.studies.store([])  # refused now rather than after the work
         return lambda generated, stop: self.studies.store(dicom_series(generated), stop)
+
+
+def study_of(radiograph: PreparedRadiograph) -> str:
+    """The StudyInstanceUID of a radiograph; "-" where it has none."""
+    header = radiograph.header
+    return (header is not None and identifier(header, "StudyInstanceUID")) or "-"
+
+
+def _check_that_it_is(uid: str, read: PreparedRadiograph) -> None:
+    """Refuse a file of another image than was asked for: it may be another patient's."""
+    if read.header is None or identifier(read.header, "SOPInstanceUID") != uid:
+        raise Unreachable("the PACS gave another image than the one that it was asked for")
 
 
 async def hung_up(request: Request) -> None:

@@ -15,6 +15,7 @@ import threading
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
@@ -30,10 +31,17 @@ from xr2mri_core.transforms.radiograph_file import ENDINGS
 
 log = logging.getLogger("xr2mri")
 
-Source = Path | bytes
 SUFFIXES = (*ENDINGS, "")
 _NO_PICTURES = ("dicomdir", "lockfile", "version", "readme", "license", "autorun")
 """Names, without suffix, of files that lie beside the pictures of a DICOM disc."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A file that came from elsewhere, and the SOPInstanceUID under which it was asked for."""
+
+    content: bytes
+    sop_instance_uid: str
 
 
 class ReadOnlyStudies(Datastore):
@@ -47,7 +55,9 @@ class ReadOnlyStudies(Datastore):
         """What asks for images, or reads one, is done there: slow studies hold up these alone."""
         return SharedThreads(self.at_once)
 
-    def radiograph(self, image_id: str, instance: str | None, view: str | None) -> Source | None:
+    def radiograph(
+        self, image_id: str, instance: str | None, view: str | None
+    ) -> Path | Fetched | None:
         """Where an image is.
 
         Args:
@@ -55,7 +65,7 @@ class ReadOnlyStudies(Datastore):
             instance, view: SOPInstanceUID and ViewPosition, where an id names several images.
 
         Returns:
-            The path of a file, or its content; None when there is no such image.
+            The path of a file, or the file; None when there is no such image.
         """
         raise NotImplementedError
 

@@ -26,7 +26,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from monai_app.lib.device_queue import Job, QueueFull, State, Work
 from monai_app.lib.json_text import plain
-from monai_app.lib.parameters import check_model, sentence_of
+from monai_app.lib.parameters import GenerationParameters, check_model, sentence_of
+from monai_app.lib.reading_box import ClientGone, Crowded
 from monai_app.lib.service import GenerationService
 from xr2mri_core.bundle import describe_bundle
 from xr2mri_core.datalist import load_datalist
@@ -34,6 +35,7 @@ from xr2mri_core.errors import Cancelled, DatalistError, InputError, OutputError
 from xr2mri_core.files import check_writable, whole_file
 from xr2mri_core.networks.model import is_volumetric
 from xr2mri_core.progress import Callbacks
+from xr2mri_core.reading import PreparedRadiograph
 from xr2mri_core.request import GenerationRequest
 
 log = logging.getLogger("xr2mri")
@@ -203,13 +205,16 @@ class TrainingRun:
         new = self.folder / "knee_xr2mri.safetensors"
         item = load_datalist(self.datalist, "validation")[0]
         trial = self.service.load(self.model, new)
+        radiograph = self._read(Path(item["radiograph"]))
+        request = GenerationRequest(num_slices=_TRIAL_SLICES).filled(trial.settings)
         self._trial = job = self._lined_up(
             lambda job: trial.generate(
-                Path(item["radiograph"]),
+                radiograph,
                 trial.condition_of(item),
-                GenerationRequest(num_slices=_TRIAL_SLICES),
+                request,
                 Callbacks(cancelled=job.is_cancelled),
-            )
+            ),
+            trial.plan(request).passes,
         )
         if self._stopped.is_set():  # `stop` may have looked before the trial was there
             self.service.queue.cancel(job)
@@ -223,11 +228,23 @@ class TrainingRun:
         install(self.folder, self.service.folder(self.model))
         self.service.replace(self.model, trial)
 
-    def _lined_up(self, work: Work) -> Job:
+    def _read(self, file: Path) -> PreparedRadiograph:
+        """A radiograph of the studies, read in the box as soon as there is room for it."""
+        stopped, anyhow = self._stopped.is_set, GenerationParameters(seed=0)
+        while not stopped():
+            try:
+                return self.service.read(self.model, file, anyhow, gone=stopped)
+            except Crowded as crowded:
+                self._stopped.wait(crowded.retry_after)
+            except ClientGone:
+                break
+        raise Cancelled
+
+    def _lined_up(self, work: Work, cost: float) -> Job:
         """A job at the end of the device's line, as soon as there is room for it."""
         while not self._stopped.is_set():
             try:
-                return self.service.queue.submit(work, _TRIAL_SLICES)
+                return self.service.queue.submit(work, _TRIAL_SLICES, cost=cost)
             except QueueFull as full:
                 self._stopped.wait(min(full.retry_after, 5))
         raise Cancelled

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from monai_app.lib.quotas import Claim, Quota
@@ -109,6 +111,7 @@ class Sessions:
 
     def _room(self, account: str, size: int) -> Claim:
         own = [held for held in self._held.values() if held.claim.user == account]
+        own = [held for held in own if held.claim.unused]  # what is being read keeps its room
         own.sort(key=lambda held: held.used)
         excess = max(
             self.quota.held(account) + size - self.quota.most_of_one,
@@ -129,12 +132,27 @@ class Sessions:
     def get(self, session_id: str, owner: str) -> Session:
         """Find a session and count it as used; raises UnknownSession."""
         with self._lock:
-            self._drop_expired()
-            session = self._held.get(session_id)
-            if session is None or session.owner != owner:
-                raise UnknownSession("no such session, or it has expired: send the file again")
-            session.used = time.monotonic()
-            return session
+            return self._found(session_id, owner)
+
+    def _found(self, session_id: str, owner: str) -> Session:
+        self._drop_expired()
+        session = self._held.get(session_id)
+        if session is None or session.owner != owner:
+            raise UnknownSession("no such session, or it has expired: send the file again")
+        session.used = time.monotonic()
+        return session
+
+    @contextmanager
+    def in_use(self, session_id: str, owner: str) -> Iterator[bytes]:
+        """The content of a session, which counts as held within, though the session may be dropped;
+        raises UnknownSession."""
+        with self._lock:
+            session = self._found(session_id, owner)
+            claim = session.claim.held_by_another()
+        try:
+            yield session.content
+        finally:
+            claim.release()
 
     def remove(self, session_id: str, owner: str) -> Session:
         """Forget a session; raises UnknownSession."""

@@ -70,7 +70,15 @@ class Logins:
 
 
 @pytest.fixture
-def client(service, studies, scratch, store):
+def sources(service, studies):
+    from monai_app.lib.sources import Sources
+    from monai_app.lib.uploads import Sessions
+
+    return Sources(service, studies, Sessions(), 1 << 20)
+
+
+@pytest.fixture
+def client(service, studies, sources, scratch, store):
     """A client of the routes, without guard and without MONAI Label."""
     from fastapi import FastAPI
     from fastapi.testclient import TestClient
@@ -82,10 +90,7 @@ def client(service, studies, scratch, store):
         session_router,
         studies_router,
     )
-    from monai_app.lib.sources import Sources
-    from monai_app.lib.uploads import Sessions
 
-    sources = Sources(service, studies, Sessions(), 1 << 20)
     app = FastAPI()
     app.add_middleware(Logins)
     mount(

@@ -499,21 +499,90 @@ def test_a_pacs_that_trickles_a_header_is_left(client, pacs, studies, monkeypatc
     assert time.monotonic() - began < 6, "of 10 s each"
 
 
-def knee_dicom():
+def knee_dicom(uid=None):
     """A radiograph as a PACS has it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "knee.dcm"
         write_radiograph_dicom(path, draw_knee(256).astype(np.uint16) * 16, 0.6, patient_id="P-7")
-        return pydicom.dcmread(path)
+        dataset = pydicom.dcmread(path)
+    if uid:
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
+    return dataset
+
+
+def one_part(dataset):
+    """How a PACS sends one image: type and content of the answer."""
+    content = io.BytesIO()
+    dataset.save_as(content, write_like_original=False)
+    part = b"--x\r\nContent-Type: application/dicom\r\n\r\n" + content.getvalue() + b"\r\n--x--"
+    return 'multipart/related; type="application/dicom"; boundary=x', part
+
+
+def with_one_image(pacs, uid):
+    """Have the PACS answer whatever is asked with one image, and take what is stored."""
+    kind, content = one_part(knee_dicom(uid))
+
+    def answer(handler):
+        if handler.command == "POST":
+            handler.rfile.read(int(handler.headers["Content-Length"]))
+            answered(handler, "application/dicom+json", b"{}")
+        elif "/studies/" in handler.path:
+            answered(handler, kind, content)
+        else:
+            answered(handler, "application/dicom+json", json.dumps([UIDS]).encode())
+
+    pacs.answer = answer
+
+
+@pytest.mark.parametrize(
+    ("image", "file", "status"),
+    [("1.2.3", "1.2.3", 200), ("9.9.9", "1.2.3", 404), ("1.2.3", "7.7.7", 502)],
+    ids=["the one that was asked for", "every image, whatever is asked", "another file"],
+)
+def test_another_patients_image_is_never_taken(client, pacs, image, file, status):
+    """A PACS may ignore a filter that it does not know."""
+    with_one_image(pacs, file)
+    reply = client.post("/locate/knee_xr2mri", params={"image": image})
+    assert reply.status_code == status, reply.text
+
+
+@pytest.mark.parametrize(
+    ("who_may", "who", "status"),
+    [
+        ("user", "ann", 200),
+        ("user", "root", 200),
+        ("user", "anonymous/10.1.2.3", 403),
+        ("admin", "ann", 403),
+        ("admin", "root", 200),
+        ("no", "root", 403),
+    ],
+)
+def test_who_may_write_into_the_pacs(client, pacs, sources, monkeypatch, who_may, who, status):
+    """Refused before the work; and the audit line tells where it went."""
+    noted = {}
+    monkeypatch.setattr("monai_app.lib.routes.note", lambda _, **fields: noted.update(fields))
+    with_one_image(pacs, "1.2.3")
+    sources.pacs_store = who_may
+    if status == 403:
+        monkeypatch.setattr(sources.service, "read", lambda *_: pytest.fail("it was read"))
+    asked = {"params": json.dumps({"num_slices": 2, "steps": 1, "store": True})}
+    for route in ("jobs/infer", "infer"):
+        query = {"image": "1.2.3", **({} if "jobs" in route else {"output": "json"})}
+        reply = client.post(
+            f"/{route}/knee_xr2mri", params=query, data=asked, headers={"X-User": who}
+        )
+        assert reply.status_code == (202 if status == 200 and "jobs" in route else status)
+    if status == 403:
+        assert "pacs_store" in held_off(reply, 403) and not noted
+    else:
+        stored = reply.json()["stored"]
+        assert (noted["study"], noted["series"]) == (stored["study"], stored["series"])
 
 
 def test_what_is_stored_has_left_the_device_and_can_be_cancelled(client, pacs, radiograph):
     """A PACS that does not take a series held the device for two minutes."""
-    release, storing, left, dataset = threading.Event(), threading.Event(), [], knee_dicom()
-    content = io.BytesIO()
-    dataset.save_as(content, write_like_original=False)
-    image = b"--x\r\nContent-Type: application/dicom\r\n\r\n" + content.getvalue() + b"\r\n--x--"
-    kind = 'multipart/related; type="application/dicom"; boundary=x'
+    release, storing, left = threading.Event(), threading.Event(), []
+    kind, image = one_part(knee_dicom("1.2.3"))
 
     def answer(handler):
         if handler.command == "POST":

@@ -137,6 +137,21 @@ def test_the_time_left_is_learnt_from_the_last_job(queue):
     assert queue.remaining(waiting) == pytest.approx(0.6, rel=0.5)
 
 
+def test_the_time_left_goes_by_what_jobs_cost_and_not_by_their_units(queue):
+    """Two slices take as many passes as a whole window: eighty a slice, and eight of fifty."""
+
+    def slow(job):
+        time.sleep(0.4)
+
+    assert queue.submit(slow, 2, cost=160).wait(2)
+    gate = Gate()
+    running = queue.submit(gate, 50, cost=400)
+    assert gate.started.wait(2)
+    assert queue.remaining(running) == pytest.approx(1.0, rel=0.3)
+    running.advance(25)
+    assert queue.remaining(running) == pytest.approx(0.5, rel=0.3)
+
+
 def test_closing_ends_everything():
     queue = DeviceQueue("test")
     gate = Gate()

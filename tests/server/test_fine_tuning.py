@@ -15,9 +15,11 @@ from monailabel.client import MONAILabelClient
 from served_routes import everything
 from waiting import until_state
 
+from monai_app.lib.reading_box import Crowded
 from xr2mri_core.bundle import describe_bundle
 from xr2mri_core.errors import OutputError
 from xr2mri_core.local_server import LocalServer, app_with
+from xr2mri_core.reading import PreparedRadiograph
 
 QUICK = {"steps": 4, "epoch_length": 2, "cases_per_batch": 2, "slices_per_case": 2}
 
@@ -123,6 +125,32 @@ def trained_at_once(bundle, monkeypatch):
         return [sys.executable, "-c", ""]
 
     monkeypatch.setattr(TrainingRun, "_command", command)
+
+
+def test_what_tries_new_weights_parses_no_file(client, service, trained_at_once, monkeypatch):
+    """Files of the studies are read in the box, also where the first time there is no room."""
+    load, read, seen = service.load, service.read, []
+
+    def loaded(*arguments):
+        found = load(*arguments)
+        generate = found.generate
+        found.generate = lambda radiograph, *more: (
+            seen.append(radiograph) or generate(radiograph, *more)
+        )
+        return found
+
+    def crowded_at_first(*arguments, **more):
+        monkeypatch.setattr(service, "read", read)
+        error = Crowded("many files wait")
+        error.retry_after = 0.01
+        raise error
+
+    monkeypatch.setattr(service, "load", loaded)
+    monkeypatch.setattr(service, "read", crowded_at_first)
+    client.post("/train/knee_xr2mri", json=QUICK)
+    assert until_trained(client, "done", "failed")["state"] == "done"
+    (radiograph,) = seen
+    assert isinstance(radiograph, PreparedRadiograph)
 
 
 @pytest.mark.parametrize("trial", ["waits", "runs"])

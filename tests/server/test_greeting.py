@@ -27,7 +27,19 @@ def test_the_address_is_one_that_can_be_typed(options, expected):
     assert address(uvicorn.Config("app", **options)) == expected
 
 
-def test_the_example_names_a_radiograph_of_the_folder(tmp_path):
+@pytest.fixture
+def terminal(monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+
+
+def test_a_log_gets_no_name_of_a_file(tmp_path):
+    """The journal of a service, say: files are named after patients."""
+    (tmp_path / "Doe-John.dcm").write_bytes(b"x")
+    text = greeting(URL, SecuritySettings(), Studies(tmp_path), "m")
+    assert "Doe" not in text and "-F file=@knee.dcm" in text
+
+
+def test_the_example_names_a_radiograph_of_the_folder(tmp_path, terminal):
     for name in ("case/labels.nii.gz", "case/mri.nii.gz", "case/radiograph.dcm", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
@@ -37,7 +49,7 @@ def test_the_example_names_a_radiograph_of_the_folder(tmp_path):
 
 
 @pytest.mark.parametrize("pacs", [True, False])
-def test_without_a_known_image_the_example_sends_a_file(tmp_path, pacs):
+def test_without_a_known_image_the_example_sends_a_file(tmp_path, pacs, terminal):
     studies = DicomWebStudies("http://127.0.0.1:9/dicom-web") if pacs else Studies(tmp_path)
     text = greeting(URL, SecuritySettings(), studies, "knee_xr2mri")
     assert f"-F file=@knee.dcm '{URL}/infer/knee_xr2mri?output=image'" in text

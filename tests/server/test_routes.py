@@ -34,7 +34,7 @@ from monai_app.lib.jobs import Key, OtherRequest
 from monai_app.lib.json_text import Json
 from monai_app.lib.quotas import Claim, Quota
 from monai_app.lib.replies import VolumeReply, partial_reply
-from monai_app.lib.routes import info_router, mount
+from monai_app.lib.routes import ListedJob, info_router, mount
 from monai_app.lib.tasks import KneeMRITask
 from monai_app.lib.threads import SharedThreads
 from xr2mri_core.errors import Cancelled
@@ -569,6 +569,38 @@ def test_one_user_leaves_room_in_the_line_for_others(client, knee, gate, service
     gate.set()
 
 
+def test_lists_of_jobs_hold_up_nobody(client, knee, store, monkeypatch):
+    """A thousand jobs take a while to describe: not where all are answered, one list of a user."""
+    job = start(client, knee).json()["id"]
+    until_job(client, job, "done")
+    describe, go_on, under_way = store.describe, threading.Event(), []
+
+    def slowly(entry):
+        if threading.current_thread().name.startswith("AnyIO"):
+            under_way.append(entry)
+            assert go_on.wait(20)
+        return describe(entry)
+
+    monkeypatch.setattr(store, "describe", slowly)
+    lists = []
+    asking = [
+        threading.Thread(target=lambda: lists.append(client.get("/jobs").json()), daemon=True)
+        for _ in range(4)
+    ]
+    for thread in asking:
+        thread.start()
+    try:
+        until(lambda: under_way)
+        assert client.get(f"/jobs/{job}").json()["state"] == "done"
+        assert len(under_way) == 1
+    finally:
+        go_on.set()
+        for thread in asking:
+            thread.join(20)
+    assert [listed["id"] for (listed,) in lists] == [job] * 4
+    assert ListedJob(**lists[0][0]).owner == "anonymous"
+
+
 def test_an_administrator_sees_and_ends_all_jobs_but_gets_no_result(client, knee, gate, store):
     def ask(method, path, user):
         return client.request(method, path, headers={"X-User": user})
@@ -786,7 +818,7 @@ def test_a_request_sent_again_is_the_same_job(client, knee, gate, service):
 class Held:
     """A generation of so many bytes, which runs until it is let go or cancelled."""
 
-    units, afterwards, slices, warnings = 1, None, 0, ()
+    units, cost, afterwards, slices, warnings = 1, 8, None, 0, ()
 
     def __init__(self, size=100, free=None):
         self.size, self.free = size, free

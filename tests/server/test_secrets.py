@@ -1,6 +1,7 @@
 """Secrets are no arguments: whoever lists the processes of the machine would have them."""
 
 import json
+import sys
 from contextlib import suppress
 
 import psutil
@@ -29,6 +30,18 @@ def test_no_process_of_the_server_shows_a_secret(secured):
         with suppress(psutil.NoSuchProcess):
             shown = "\n".join([*process.cmdline(), *process.environ().values(), process.name()])
             assert not [secret for secret in secrets if secret in shown]
+
+
+@pytest.mark.server
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of another process")
+def test_no_process_of_the_server_leaves_its_memory_on_the_disk(running):
+    """A fault of native code wrote radiographs, results and secrets into a core dump."""
+    import resource
+
+    server = psutil.Process(running.process.pid)
+    for process in [server, *server.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            assert resource.prlimit(process.pid, resource.RLIMIT_CORE) == (0, 0), process.cmdline()
 
 
 @pytest.mark.parametrize("name", ["token_secret", "password", "users", "dicomweb_password"])

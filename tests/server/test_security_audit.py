@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from security_support import PASSWORD, ask, guarded, make_users, serving
 from waiting import until
 
-from monai_app.lib.security.audit import FIELDS, AuditLog, _plain
+from monai_app.lib.security.audit import FIELDS, IN_FULL, AuditLog, _plain
 from monai_app.lib.security.log_lines import write_in_a_thread
 from monai_app.lib.security.settings import SecuritySettings, SettingsError
 
@@ -78,7 +78,7 @@ def test_the_file_is_private_and_rotated(tmp_path):
     for number in range(60):
         log.write(
             request_id=str(number),
-            user=None,
+            user="ada",
             address=None,
             method="GET",
             route="/info/",
@@ -92,13 +92,45 @@ def test_the_file_is_private_and_rotated(tmp_path):
     assert lines_of(path)[-1] | {"time": ""} == {
         "time": "",
         "id": "59",
-        "user": "-",
+        "user": "ada",
         "address": "-",
         "method": "GET",
         "route": "/info/",
         "status": 499,
         "ms": 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("user", "status"), [(None, 404), (None, 401), (None, 200), ("anonymous/10.0.0.9", 404)]
+)
+def test_nobody_without_a_login_pushes_out_what_the_log_tells_of_others(tmp_path, user, status):
+    """Anybody can ask for what is not there some thousand times a second."""
+    audit, now = AuditLog(path := tmp_path / "audit.log"), [0.0]
+    audit._without_login.clock = lambda: now[0]
+
+    def asked(user, address, status, **fields):
+        audit.write(
+            request_id="1", user=user, address=address, method="GET", route=None,
+            status=status, milliseconds=1, fields=fields,
+        )  # fmt: skip
+
+    for _ in range(500):
+        asked(user, "10.0.0.9", status)
+    asked("ada", "10.0.0.9", 404)
+    asked(user, "10.0.0.9", 202, model="knee")
+    asked(user, "10.0.0.9", 507)
+    asked(user, "10.0.0.8", status)
+    now[0] = 61.0
+    asked(user, "10.0.0.9", status)
+    for number in range(500):
+        asked(user, f"2001:db8:0:{number:x}::1", status)
+    lines = lines_of(path, audit)
+    sums = [(line["address"], line["more"]) for line in lines if "more" in line]
+    assert sums[0] == ("10.0.0.9", 500 - IN_FULL) and len(sums) == 2
+    of_first = [line for line in lines if line["address"] == "10.0.0.9" and "more" not in line]
+    assert len(of_first) == IN_FULL + 3 + 1 and len(lines) < 100
+    assert {line["status"] for line in of_first} == {status, 404, 202, 507}
 
 
 def write_line(audit):
@@ -145,7 +177,7 @@ def test_a_standard_error_that_nobody_reads_holds_up_nobody(monkeypatch):
         def asked(route):
             return session.get(f"http://127.0.0.1:{port}{route}", timeout=60).status_code
 
-        assert [asked("/health") for _ in range(1800)] == [200] * 1800
+        assert [asked("/docs") for _ in range(1800)] == [200] * 1800
         assert audit.lost > 0
         reading.start()
         until(lambda: b"\n" in written and audit._handler.idle)
@@ -197,7 +229,7 @@ def test_a_disk_that_hangs_holds_up_nobody_and_nobody_is_served_unseen(tmp_path,
         assert {asked("/docs") for _ in range(20)} == {507}, "once it is known, nobody waits for it"
         assert asked("/health") == 200 and time.monotonic() - before < 5
         for _ in range(60):
-            asked("/health")
+            asked("/docs")
         assert audit.lost > 0
         read = bytearray()
         until(lambda: read.extend(disk.read(1 << 16) or b"") or asked("/docs") == 200)

@@ -592,6 +592,40 @@ def test_a_file_that_breaks_lets_nobody_in(tmp_path, caplog):
     assert users.get("ada") is None
 
 
+def test_a_file_that_the_servers_user_cannot_read_is_told_apart(users_file, monkeypatch):
+    """It was called malformed where root had made it, as the example of the service says."""
+
+    def refused(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.open", refused)
+    with pytest.raises(SettingsError, match=r"users\.json' cannot be read: .*chown"):
+        read_users(users_file)
+
+
+def test_two_users_who_are_added_at_once_are_both_there(users_file, monkeypatch):
+    """The second command waits for its password while the first one writes."""
+    new = users_module._new_user
+
+    def slowly(name, role):
+        if name == "eve":
+            assert run(monkeypatch, users_file, "add", "bob") == 0
+        return new(name, role)
+
+    monkeypatch.setattr(users_module, "_new_user", slowly)
+    assert run(monkeypatch, users_file, "add", "eve") == 0
+    assert {"bob", "eve"} < set(read_users(users_file))
+
+
+def test_only_one_command_changes_the_users_at_a_time(users_file, monkeypatch, capsys):
+    monkeypatch.setattr(users_module, "_LOCK_SECONDS", 0.05)
+    with users_module._alone(users_file):
+        assert run(monkeypatch, users_file, "add", "eve") == 2
+        assert "another command" in capsys.readouterr().err
+        assert run(monkeypatch, users_file, "list") == 0
+    assert run(monkeypatch, users_file, "add", "eve") == 0
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root gives files away")
 def test_root_keeps_the_users_of_a_server_that_runs_as_another(users_file, monkeypatch, capsys):
     os.chown(users_file, 12345, 12345)

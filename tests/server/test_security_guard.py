@@ -333,6 +333,20 @@ def test_a_preflight_is_answered_without_a_login(tmp_path):
     assert reply.headers["access-control-allow-origin"] == "https://viewer.org"
 
 
+@pytest.mark.parametrize("origins", ["*", "https://viewer.org"])
+def test_a_page_of_another_origin_cannot_use_a_login_that_the_browser_remembers(origins, tmp_path):
+    """Forms need no leave (CORS) to be sent, and a browser adds an HTTP Basic login by itself."""
+    guard, behind = guarded(allowed_origins=(origins,), users_file=make_users(tmp_path))
+    page = {"Origin": "https://viewer.org", "Sec-Fetch-Site": "cross-site"}
+    reply = ask(guard, "POST", "/infer/count", headers=page, auth=("ada", PASSWORD), data={"a": 1})
+    assert reply.status_code == 403 and not behind.calls
+    ada = guard.authenticator.users.get("ada")
+    token = guard.authenticator.tokens.issue(ada.name, ada.fingerprint)
+    bearer = page | {"Authorization": f"Bearer {token}"}
+    assert ask(guard, headers=bearer).status_code == 200
+    assert ask(guard, auth=("ada", PASSWORD)).status_code == 200
+
+
 def test_any_origin_never_comes_with_credentials(tmp_path):
     guard, _ = guarded(allowed_origins=("*",), users_file=make_users(tmp_path))
     reply = ask(guard, headers={"Origin": "https://any.org"}, auth=("ada", PASSWORD))

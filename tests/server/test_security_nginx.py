@@ -67,6 +67,7 @@ def site(tmp_path, monkeypatch):
             "listen 80": f"listen 127.0.0.1:{free_port()}",
             "127.0.0.1:8000": f"127.0.0.1:{upstream}",
             "/etc/ssl/xr2mri": str(tmp_path),
+            "/var/log/nginx": str(tmp_path),
         }.items():
             assert old in text
             text = text.replace(old, new)

@@ -75,3 +75,40 @@ def test_sessions_are_bounded_and_ones_own_longest_unused_go_first(monkeypatch):
     assert sessions.quota.held() == 14
     sessions.remove(first.id, "ann")
     assert sessions.quota.held("ann") == 4
+
+
+def test_what_is_being_read_counts_until_it_has_been(monkeypatch):
+    """Else who drops sessions while their files wait to be read holds as much as he likes."""
+    monkeypatch.setattr("monai_app.lib.uploads.SMALLEST", 1)
+    sessions = Sessions(quota=Quota("sessions", 20, 10))
+    first, second = (sessions.add(b"12345", "ann") for _ in range(2))
+    with sessions.in_use(first.id, "ann") as content:
+        sessions.add(b"12345", "ann")
+        assert first.id in sessions._held and second.id not in sessions._held
+        sessions.remove(first.id, "ann")
+        assert content == b"12345" and sessions.quota.held("ann") == 10
+        with pytest.raises(QuotaFull, match="yours"):
+            sessions.add(b"123456", "ann")
+        with pytest.raises(UnknownSession):
+            sessions.get(first.id, "ann")
+    assert sessions.quota.held("ann") == 5
+    sessions.add(b"12345", "ann")
+
+
+def test_a_session_that_goes_while_it_waits_to_be_read_still_counts(
+    client, service, radiograph, monkeypatch
+):
+    """`DELETE` and the next `PUT` would give the room away while the bytes are still there."""
+    file = radiograph.read_bytes()
+    session = client.put("/session/", files={"files": file}).json()["session_id"]
+    read, given_back = service.read, []
+    monkeypatch.setattr(Quota, "_give_back", lambda self, user, size: given_back.append(size))
+
+    def read_later(*arguments):
+        assert client.delete(f"/session/{session}").status_code == 200
+        assert given_back == []
+        return read(*arguments)
+
+    monkeypatch.setattr(service, "read", read_later)
+    reply = client.post("/locate/knee_xr2mri", params={"session_id": session})
+    assert reply.status_code == 200 and given_back == [max(len(file), SMALLEST)]

@@ -11,6 +11,7 @@ from typing import Any
 from pydicom import Dataset
 from pydicom.config import RAISE
 from pydicom.datadict import tag_for_keyword
+from pydicom.multival import MultiValue
 from pydicom.uid import UID
 from pydicom.valuerep import IS, DSfloat, PersonName, validate_value
 
@@ -107,6 +108,9 @@ def _as_text(dataset: Dataset) -> dict[str, Any]:
 
 
 def _text_of(value: Any) -> str:
+    """A value as DICOM writes it; several, which a backslash in an identifier makes, joined."""
+    if isinstance(value, MultiValue):
+        return "\\".join(map(_text_of, value))
     return str(value.original_string if isinstance(value, DSfloat | IS) else value)
 
 

@@ -60,14 +60,18 @@ class Access:
         sent = headers.get("authorization", [])
         if len(sent) > 1:
             raise Refusal(400, "one Authorization header is accepted")
+        if sent and "xr2mri.foreign" in scope and not sent[0].lower().startswith("bearer "):
+            # a browser that remembers a basic login sends it along, whichever page asks
+            raise Refusal(403, "a page of another origin logs in by a bearer token, and only so")
         if sent and self.settings.authentication:
             user = await self.authenticator.identify(sent[0], address_of(scope) or "local")
         elif self.settings.login_needed:
             raise unauthorized("log in first: POST /auth/token, or send a basic login")
+        elif self.settings.allow_anonymous_remote:
+            # at this machine, too: a relay that adds no headers looks like it (stunnel, ssh -L)
+            user = stranger(address_of(scope), headers.get(SESSION_HEADER, []))
         elif local and not self.settings.authentication:
             user = LOCAL
-        elif self.settings.allow_anonymous_remote:
-            user = stranger(address_of(scope), headers.get(SESSION_HEADER, []))
         else:
             raise Refusal(403, "this server serves its own machine only: no login is configured")
         if user.role < route.role:

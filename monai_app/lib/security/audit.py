@@ -12,6 +12,10 @@ all that ended before are written. While the file cannot be written (its disk is
 the guard serves nothing but `/health`; the lines of requests that were under way by then are
 counted, and the first line afterwards says how many are lost. Where lines go to standard error,
 nobody waits for who reads it.
+
+Who has not logged in could push out all that the files tell of others: of such requests the first
+`IN_FULL` of an address and minute have a line, the others are counted. A generation always has one,
+and so has a failure of the server.
 """
 
 from __future__ import annotations
@@ -23,7 +27,8 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from io import FileIO
 from logging.handlers import RotatingFileHandler
@@ -32,14 +37,19 @@ from typing import IO, Any
 from uuid import uuid4
 
 from monai_app.lib.security.asgi import ASGIApp, Message, Receive, Scope, Send, address_of
+from monai_app.lib.security.auth import is_stranger
 from monai_app.lib.security.log_lines import NeverWaiting
 from monai_app.lib.security.refusal import Refusal
 from monai_app.lib.security.settings import SettingsError
+from monai_app.lib.security.throttle import network_of
 
 log = logging.getLogger("xr2mri.security")
 
-FIELDS = ("model", "seed", "job", "steps", "slices", "samples", "device")
+FIELDS = ("model", "seed", "job", "steps", "slices", "samples", "device", "study", "series")
 """Fields that a handler may add to its request's line."""
+IN_FULL = 10
+"""Lines of one address in a minute about requests without a login."""
+_ADDRESSES = 64  # that are told apart in a minute
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _PATIENCE_SECONDS = 2.0
 """How long a request waits for a disk that takes no line."""
@@ -51,7 +61,39 @@ class _Line(logging.LogRecord):
 
     def __init__(self, content: Mapping[str, Any]) -> None:
         super().__init__("audit", logging.INFO, "", 0, json.dumps(content), None, None)
-        self.lost: int = content.get("lost", 1)
+        self.lost: int = content.get("lost", content.get("more", 1))
+
+
+class _WithoutLogin:
+    """The first requests without a login of each address and minute, and the number of the others.
+
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock, self._minute = clock, 0.0
+        self._asked: Counter[str] = Counter()
+
+    def is_first(self, address: str | None) -> bool:
+        """Count a request; False where it is not to be written."""
+        network = network_of(address or "-")
+        if network not in self._asked and len(self._asked) >= _ADDRESSES:
+            network = "-"
+        self._asked[network] += 1
+        return self._asked[network] <= IN_FULL
+
+    def told(self, now: bool = False) -> list[dict[str, Any]]:
+        """Lines about a minute that is over, or with `now` about the one that is not."""
+        minute = self.clock() // 60
+        if minute == self._minute and not now:
+            return []
+        asked, self._minute, self._asked = self._asked, minute, Counter()
+        return [
+            {"time": _now(), "address": address, "more": count - IN_FULL}
+            for address, count in asked.items()
+            if count > IN_FULL
+        ]
 
 
 class AuditLog:
@@ -80,6 +122,7 @@ class AuditLog:
         self.required, self.lost = path is not None, 0
         self._told = False
         self._lock = threading.RLock()
+        self._without_login = _WithoutLogin()
 
     async def ready(self) -> bool:
         """Whether requests may be served: all lines so far are in the file, or go to standard error
@@ -124,6 +167,7 @@ class AuditLog:
         fields: Mapping[str, object] | None = None,
     ) -> None:
         """Write the line of one request; ``status`` None: the client went before the reply."""
+        status = status or 499
         line = {
             "time": _now(),
             "id": request_id,
@@ -131,15 +175,25 @@ class AuditLog:
             "address": address or "-",
             "method": method if method in _METHODS else "-",
             "route": route or "-",
-            "status": status or 499,
+            "status": status,
             "ms": round(milliseconds),
             **_plain(fields or {}),
         }
+        nobody = user is None or is_stranger(user)
         with self._lock:
+            self._tell_counts()
+            always = not nobody or fields or status >= 500
+            if always or self._without_login.is_first(address):
+                self._emit(line)
+
+    def _tell_counts(self, now: bool = False) -> None:
+        for line in self._without_login.told(now):
             self._emit(line)
 
     def close(self) -> None:
         """Write what waits, and close the file."""
+        with self._lock:
+            self._tell_counts(now=True)
         self._handler.close()
         if self.required and self._handler.idle:
             self._handler.target.close()

@@ -62,7 +62,7 @@ class User:
 
 
 LOCAL = User(ANONYMOUS, Role.ADMIN, ANONYMOUS)
-"""Whoever sits at this machine while no login is configured."""
+"""Whoever sits at this machine while no login is configured and nobody else is served."""
 SESSION_HEADER = "x-session"
 _SESSION = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
@@ -75,7 +75,7 @@ def account_of(address: str | None) -> str:
 def stranger(address: str | None, sessions: Sequence[str] = ()) -> User:
     """A client without credentials, on a server for everyone: one owner an address and session.
 
-    So strangers do not see each other's work, nor that of the administrator of this machine. A
+    So strangers do not see each other's work, nor an administrator's. A
     session is a random text that a client makes up and sends along; without one, its owner is all
     who come from there without one. Whatever they call themselves, those of one address (of IPv6:
     its /64) share what one user may take.
@@ -96,9 +96,14 @@ def stranger(address: str | None, sessions: Sequence[str] = ()) -> User:
     return User(f"{ANONYMOUS}/{address or 'local'}/{digest}", Role.USER, account)
 
 
+def is_stranger(owner: str) -> bool:
+    """Whether it is the name of a `stranger`."""
+    return owner.startswith(f"{ANONYMOUS}/")
+
+
 def unnamed(owner: str) -> bool:
     """Whether several strangers may be behind a name: all of an address who name no session."""
-    return owner.startswith(f"{ANONYMOUS}/") and owner.count("/") == 1
+    return is_stranger(owner) and owner.count("/") == 1
 
 
 class Authenticator:

@@ -15,6 +15,8 @@ from monai_app.lib.security.settings import ANY_ORIGIN, SecuritySettings
 class KnownOrigins:
     """Lets requests of allowed pages through, and answers their questions beforehand (CORS).
 
+    They are marked as foreign (``xr2mri.foreign``), see `Access`.
+
     Args:
         app: the application behind.
         settings: settings, which hold the origins.
@@ -44,6 +46,7 @@ class KnownOrigins:
             raise Refusal(
                 403, "this origin is not allowed: the administrator sets it in allowed_origins"
             )
+        scope["xr2mri.foreign"] = True
         everyone = ANY_ORIGIN in self.settings.allowed_origins
         cors = {
             "Access-Control-Allow-Origin": ANY_ORIGIN if everyone else origin,

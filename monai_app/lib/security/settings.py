@@ -100,6 +100,9 @@ class SecuritySettings(Bounds):
     """Where such a token lists roles. Default: ``realm_access.roles``."""
     allow_anonymous_remote: bool = False
     """Serve other machines without a login (yes or no). Default: no."""
+    pacs_store: Annotated[Literal["no", "user", "admin"], BeforeValidator(str.lower)] = "user"
+    """Whose results may be stored in the PACS: nobody's, those of users who have logged in, or of
+    administrators. Whoever sits at this machine while nobody can log in is one. Default: user."""
     docs: Annotated[Literal["auto", "on", "off"], BeforeValidator(str.lower)] = "auto"
     """The pages that describe the API: ``auto`` shows them on this machine. Default: auto."""
     audit_file: _Path = None

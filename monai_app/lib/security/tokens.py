@@ -181,7 +181,9 @@ def _read_secret(path: Path, setting: str = "token_secret_file") -> bytes:
 def _read_key(path: Path) -> tuple[Any, str]:
     try:
         key = load_pem_public_key(path.read_bytes())
-    except (OSError, ValueError):
+    except OSError as error:
+        raise SettingsError(f"issuer_key_file '{path}': {error.strerror or error}") from None
+    except ValueError:
         raise SettingsError(f"issuer_key_file '{path}': not a public key in PEM") from None
     if isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048:
         return key, "RS256"

@@ -21,15 +21,18 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from monai_app.lib.security.routes import Role
 from monai_app.lib.security.settings import SettingsError
 from xr2mri_core.errors import InputError, XR2MRIError, shown
-from xr2mri_core.files import atomic_files
+from xr2mri_core.files import atomic_files, check_writable
 
 ANONYMOUS = "anonymous"
 """The name of whoever has not logged in; nobody can be called so."""
@@ -37,6 +40,7 @@ SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 1024
 _PROGRAM = "monai_app.lib.security.users"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_LOCK_SECONDS = 10.0
 _COST = (2**15, 8, 1)
 _ROLES = {role.name.lower(): role for role in (Role.USER, Role.ADMIN)}
 
@@ -97,10 +101,16 @@ def check_private(path: Path, anyones: bool = False) -> None:
         anyones: accept one of another user, as root does who keeps a server's.
 
     Raises:
-        SettingsError: it is missing, or others may read it.
+        SettingsError: it is missing, others may read it, or this process may not.
     """
     try:
         state = path.stat()
+        with path.open("rb"):
+            pass
+    except PermissionError:
+        raise SettingsError(
+            f"'{path}' cannot be read: give it to the user that runs the server (chown)"
+        ) from None
     except OSError as error:
         raise SettingsError(f"'{path}': {error.strerror or error}") from None
     if os.name == "posix":
@@ -114,7 +124,8 @@ def read_users(path: Path, anyones: bool = False) -> dict[str, StoredUser]:
     """The users of a file; `anyones`: see `check_private`.
 
     Raises:
-        SettingsError: the file is missing, malformed, readable by others or without users.
+        SettingsError: the file is missing, malformed, readable by others, not readable here, or
+            without users.
     """
     check_private(path, anyones)
     try:
@@ -197,24 +208,48 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     path: Path = arguments.file
     try:
-        users = read_users(path, anyones=True) if path.exists() else {}
+        users = _users_of(path)
         if arguments.command == "list":
             for user in users.values():
                 print(f"{user.name}\t{user.role.name.lower()}")
             return 0
-        if arguments.command == "remove":
-            if users.pop(arguments.name, None) is None:
+        new = None
+        if arguments.command == "add":
+            new = _new_user(arguments.name, _ROLES[arguments.role])
+        with _alone(path):
+            users = _users_of(path)  # others may have come while the password was asked for
+            if new is not None:
+                users[new.name] = new
+            elif users.pop(arguments.name, None) is None:
                 raise InputError(f"no user {shown(arguments.name)} in '{path}'")
-            if not users:
+            elif not users:
                 raise InputError(f"{shown(arguments.name)} is the last user: delete '{path}'")
-        else:
-            users[arguments.name] = _new_user(arguments.name, _ROLES[arguments.role])
-        write_users(path, users)
+            write_users(path, users)
     except XR2MRIError as error:
         print(f"users: error: {error}", file=sys.stderr)
         return 2
     print(f"users in '{path}': {len(users)}; start the server with --conf users_file '{path}'")
     return 0
+
+
+def _users_of(path: Path) -> dict[str, StoredUser]:
+    return read_users(path, anyones=True) if path.exists() else {}
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keeps others from changing the file meanwhile: of two commands, one's user would be lost."""
+    lock = FileLock(check_writable(path.parent) / f".{path.name}.lock", _LOCK_SECONDS, mode=0o600)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise InputError(f"'{path}' is being changed by another command; try again") from error
+    except OSError as error:
+        raise InputError(f"'{lock.lock_file}': {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _new_user(name: str, role: Role) -> StoredUser:
