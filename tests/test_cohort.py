@@ -383,9 +383,23 @@ def test_dicom_files_without_an_ending_are_found_and_results_are_not(collection,
     names = ["0/9003176R", "2/9003175L", "series/1.2.840.7", "ward/knee"]
     found = knees_of_folder(collection, leave_out=collection / "out")
     assert [knee.name for knee in found] == names
-    (collection / "out" / "manifest.jsonl").touch()
+    row = {"name": "a", "radiograph_sha256": None, "status": "failed"}
+    (collection / "out" / "manifest.jsonl").write_text(json.dumps(row) + "\n")
     assert [knee.name for knee in knees_of_folder(collection, leave_out=tmp_path)] == names
-    assert f"{collection / 'out'} holds the results of a run" in caplog.text
+    assert "passed over as results of earlier runs: ['out']" in caplog.text
+    with pytest.raises(DatalistError, match=r"no radiograph in it.*passed over.*\['inner'\]"):
+        (tmp_path / "above").mkdir()
+        (collection / "out").rename(tmp_path / "above" / "inner")
+        knees_of_folder(tmp_path / "above")
+
+
+def test_a_manifest_of_another_kind_or_in_the_folder_itself_hides_nothing(collection):
+    names = [knee.name for knee in knees_of_folder(collection)]
+    (collection / "2" / "manifest.jsonl").write_text('{"image": "9003175L.png", "kl": 2}\n')
+    (collection / "0" / "manifest.jsonl").touch()
+    row = {"name": "a", "radiograph_sha256": None, "status": "failed"}
+    (collection / "manifest.jsonl").write_text(json.dumps(row) + "\n")
+    assert [knee.name for knee in knees_of_folder(collection)] == names
 
 
 def test_results_do_not_go_among_the_radiographs(run, collection):

@@ -47,7 +47,7 @@ def generate_on_server(
             now and then; slices do not arrive before the end.
         model: one that the server offers; None: the first that can generate.
         token: token of a login (`log_in`); empty where the server asks for none.
-        ca_file: certificates of authorities to trust, PEM.
+        ca_file: certificates of authorities to trust beside the usual ones, PEM.
 
     Returns:
         What `KneeMRIGenerator.generate` returns, made elsewhere.
@@ -82,7 +82,7 @@ def log_in(url: str, user: str, password: str, ca_file: str | None = None) -> st
     Args:
         url: address as people type it; https, but on this machine.
         user, password: as the server's administrator gave them.
-        ca_file: certificates of authorities to trust, PEM.
+        ca_file: certificates of authorities to trust beside the usual ones, PEM.
 
     Returns:
         The token, which lasts for an hour or as long as the server says; empty where it asks for

@@ -298,7 +298,7 @@ def certificate(folder, name="127.0.0.1", days=1):
     from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, folder.name)])
     try:
         alternative = x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
@@ -334,6 +334,34 @@ def test_a_certificate_is_trusted_by_its_authority_only(tmp_path, monkeypatch):
         assert XR2MRIClient(server.url, ca_file=ca_file).connect().model.ready
         with pytest.raises((errors.TlsProblem, errors.Unreachable, errors.WrongServer)):
             XR2MRIClient(server.url.replace("https", "http")).connect()
+
+
+def test_a_ca_file_is_trusted_beside_the_usual_authorities(tmp_path, monkeypatch):
+    usual, usual_file = certificate(tmp_path / "usual")
+    own, own_file = certificate(tmp_path / "own")
+    foreign, _file = certificate(tmp_path / "foreign")
+    monkeypatch.setattr("requests.certs.where", lambda: usual_file)
+    for context in (usual, own):
+        with FaultyServer(tls=context) as server:
+            assert XR2MRIClient(server.url, ca_file=own_file).connect().model.ready
+    with FaultyServer(tls=foreign) as server, pytest.raises(errors.TlsProblem, match="trusted"):
+        XR2MRIClient(server.url, ca_file=own_file).connect()
+
+
+@pytest.mark.parametrize("kind", ["a file", "a folder", "gone"])
+def test_the_usual_authorities_are_those_of_the_environment(tmp_path, monkeypatch, kind):
+    from requests import certs
+
+    from xr2mri_client.authorities import adapter, usual_bundle
+
+    _context, file = certificate(tmp_path / "hospital")
+    named = {"a file": file, "a folder": str(tmp_path / "hospital")}.get(kind, "/none")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", named)
+    assert usual_bundle(environment=True) == (certs.where() if kind == "gone" else named)
+    assert usual_bundle(environment=False) == certs.where()
+    proxied = adapter(environment=True).proxy_manager_for("http://proxy.example:3128")
+    context = proxied.connection_pool_kw["ssl_context"]
+    assert context.verify_mode == ssl.CERT_REQUIRED and context.check_hostname
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,11 @@ import json
 import types
 from pathlib import Path
 
+import faulty_server as fake
 import numpy as np
 import pydicom
 import pytest
+from faulty_server import Answer
 from harness import dialogs
 from PIL import Image
 from test_panel_mock import info
@@ -140,6 +142,43 @@ def test_a_batch_is_stopped_and_goes_on_where_it_was(user, folder):
     assert not any(item.done for item in items) and not user.ui.batchExportButton.enabled
     user.ui.batchClearButton.click()
     assert states(user) == [] and not user.ui.batchStartButton.enabled
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_login_that_expires_during_a_batch_makes_no_volume_twice(
+    user, faulty, radiograph, tmp_path, by_hand
+):
+    for name in ("a.png", "b.png"):
+        (tmp_path / "knees").mkdir(exist_ok=True)
+        (tmp_path / "knees" / name).write_bytes(radiograph.read_bytes())
+    job = f"GET /jobs/{fake.JOB}"
+    faulty.plan["GET /auth/"] = Answer(body={"enabled": True, "client_id": "x", "realm": None})
+    faulty.plan["GET /auth/token/valid"] = Answer(body={"username": "eva"})
+    faulty.plan["POST /auth/token"] = [Answer(401), Answer(body={"access_token": "fresh"})]
+    faulty.plan[job] = [
+        Answer(401, {"detail": "expired"}),
+        Answer(body=fake.state("running", 3)),
+        Answer(body=fake.state("done", fake.SLICES)),
+    ]
+    user.connect(faulty.url)
+    take(user, tmp_path / "knees")
+    user.ui.batchStartButton.click()
+    user.until_idle()
+    assert states(user)[0].startswith("waiting: ") and user.shown("loginFrame")
+    for password in ("falsch", "geheim"):
+        user.ui.userEdit.text, user.ui.passwordEdit.text = "eva", password
+        if by_hand and password == "geheim":  # before it, which gives the job up
+            user.logic._dropInterrupted()
+        user.ui.loginButton.click()
+        user.until_idle()
+    if by_hand:
+        user.generate()
+    assert states(user)[0].startswith("waiting" if by_hand else "done")
+    user.ui.batchStartButton.click()
+    finish(user)
+    assert all(text.startswith("done") for text in states(user))
+    asked = faulty.count("POST", "/jobs/infer")
+    assert (asked, len(user.volumes())) == ((4, 3) if by_hand else (2, 2))
 
 
 def test_what_would_befall_all_ends_the_batch(mocked, folder):

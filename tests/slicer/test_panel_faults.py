@@ -112,6 +112,40 @@ def test_a_server_that_asks_for_a_login_gets_one(user, faulty, ca_file):
     assert "t0ken" not in kept and "geheim" not in kept
 
 
+@pytest.mark.parametrize("stays", [None, __file__])
+def test_a_ca_file_that_is_taken_back_is_trusted_no_more(user, faulty, stays):
+    def connect(ca_file):
+        user.logic.connectTo(faulty.url, caFile=ca_file)
+        user.until_idle()
+        return user.logic._client
+
+    first = connect(__file__)
+    assert first.ca_file == __file__
+    assert connect(stays) is first, "of the same server and the same trust login and token stay"
+    assert connect("") is not first and user.logic._client.ca_file is None
+
+
+def test_an_emptied_field_takes_the_ca_file_back(user, faulty):
+    for ca_file in (__file__, ""):
+        user.ui.caFileEdit.currentPath = ca_file
+        user.connect(faulty.url)
+        assert user.logic._client.ca_file == (ca_file or None)
+
+
+def test_a_script_trusts_what_it_is_given_else_what_the_panel_was(user, faulty, radiograph):
+    from xr2mri_client.errors import XR2MRIClientError
+    from XR2MRILib import settings
+
+    settings.set_ca_file(__file__)
+    node = user.slicer.util.loadVolume(str(radiograph))
+    for given, trusted in (({}, __file__), ({"caFile": ""}, None), ({}, None)):
+        made = user.logic.generate(node, {}, serverUrl=faulty.url, num_slices=fake.SLICES, **given)
+        assert made is not None and user.logic._client.ca_file == trusted
+    user.logic.disconnect()
+    with pytest.raises(XR2MRIClientError, match="There is no CA file"):
+        user.logic.generate(node, {}, serverUrl=faulty.url, caFile="/none.pem")
+
+
 GENERATING = {
     "too large": ({POST: Answer(413, {"detail": "At most 64 MiB."})}, "Send a smaller file"),
     "wrong type": ({POST: Answer(415, {"detail": "Not an image."})}, "Choose another radiograph"),

@@ -154,6 +154,15 @@ def test_a_volume_of_the_command_line_is_marked(user, tmp_path, ending, words, s
     assert (node.GetAttribute("XR2MRI.Synthetic") == "1") is synthetic
 
 
+def test_a_picture_of_a_generated_volume_says_so(user, tmp_path):
+    from xr2mri_core.export.files import write_png
+    from XR2MRILib.scene import file_keys
+
+    for comment, keys in (("synthetic, not for diagnosis", {"XR2MRI.Synthetic": "1"}), ("", {})):
+        write_png(tmp_path / "picture.png", np.zeros((64, 64), np.float32), comment)
+        assert file_keys.read(tmp_path / "picture.png") == keys
+
+
 @pytest.mark.parametrize(
     "key",
     [

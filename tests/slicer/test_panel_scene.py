@@ -194,6 +194,54 @@ def test_a_scene_that_is_added_to_another_brings_form_side_and_box(rehearsed, tm
     assert (dict(node.features), node.laterality) == ({"V00XRKL": 1}, "auto"), "its own is kept"
 
 
+def as_the_version_before_saves(slicer, node) -> None:
+    """Make the parameters those of a scene before `preparedFor` became a reference."""
+    module = node.parameterNode
+    module.SetNodeReferenceID("preparedFor", None)
+    for name in ("prepared", "cropFound"):
+        module.UnsetParameter(name)
+    module.SetParameter("preparedFor", node.radiograph.GetID())
+    display = node.radiograph.GetDisplayNode()
+    for name in ("XR2MRI.ChosenSide", "XR2MRI.Features", "XR2MRI.Demographics", "XR2MRI.Tags"):
+        display.RemoveAttribute(name)
+
+
+@pytest.mark.parametrize("added", [False, True])
+@pytest.mark.parametrize("boxed", [False, True])
+def test_a_scene_of_the_version_before_brings_form_side_and_box(rehearsed, tmp_path, added, boxed):
+    slicer, ui = rehearsed.slicer, rehearsed.ui
+    ui.lateralityComboBox.setCurrentIndex(2)
+    if boxed:
+        ui.cropButton.click()
+        rehearsed.until_idle()
+        rehearsed.node.cropRoi.SetCenter(5, 5, 0)
+    rehearsed.grade(V00XRKL=3)
+    rehearsed.events()
+    xray, box = rehearsed.node.radiograph.GetName(), ui.cropNote.text
+    assert ("Your box" in box) is boxed
+    slicer.util.selectModule("")
+    with slicer.util.NodeModify(rehearsed.node.parameterNode):
+        as_the_version_before_saves(slicer, rehearsed.node)
+        rehearsed.node.radiograph.SetAttribute("XR2MRI.Features", '{"V00XRKL": 1}')  # by its file
+        assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+        slicer.mrmlScene.Clear(0)
+    rehearsed.events()
+    slicer.util.selectModule("XR2MRI")
+    other = None
+    if added:
+        other = rehearsed.choose(slicer.util.addVolumeFromArray(draw_knee(64)[None], name="other"))
+        rehearsed.grade(V00XRKL=2)
+    slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+    rehearsed.events()
+    node = rehearsed.node
+    assert node.radiograph.GetName() == xray and node.preparedFor is node.radiograph
+    assert (dict(node.features), node.laterality, ui.cropNote.text) == ({"V00XRKL": 3}, "L", box)
+    assert (node.cropRoi is not None) is boxed
+    if other is not None:
+        rehearsed.choose(other)
+        assert (dict(node.features), node.laterality) == ({"V00XRKL": 2}, "auto")
+
+
 def test_samples_bring_mean_and_uncertainty_as_an_overlay(rehearsed):
     slicer = rehearsed.slicer
     rehearsed.ui.samplesSpinBox.value = 2

@@ -183,6 +183,7 @@ def test_connecting_and_calling_in_the_background(client, faulty):
         (START, Answer(429, {"detail": "8 wait"}, {"Retry-After": "3"}), errors.Busy),
         (START, Answer(500), errors.ServerFault),
         (START, Answer(502), errors.ServerFault),
+        (START, Answer(502, {"detail": "no model"}), errors.ServerFault),
         (START, Answer(202, b"garbage"), errors.BadReply),
         (START, Answer(202, state(), cut=9), errors.BadReply),
         (START, Answer(hang_up=True), errors.Unreachable),
@@ -192,13 +193,21 @@ def test_what_fails_at_the_start_fails_at_once(client, faulty, request_, answer,
     faulty.plan[request_] = answer
     failed = until_over(generate(client).start(), seconds=5)[-1]
     assert isinstance(failed, Failed) and type(failed.error) is kind and failed.job is None
-    twice = (
-        answer.hang_up or answer.cut is not None
-    )  # the server may have a job without our knowing
+    by_a_proxy = answer.status in (502, 503, 504) and not answer.body
+    # the server may have a job without our knowing
+    twice = answer.hang_up or answer.cut is not None or by_a_proxy
     assert faulty.count("POST") == (request_ == START) * (2 if twice else 1)
 
 
-@pytest.mark.parametrize("lost", [Answer(hang_up=True), Answer(202, state(), cut=9)])
+@pytest.mark.parametrize(
+    "lost",
+    [
+        Answer(hang_up=True),
+        Answer(202, state(), cut=9),
+        *(Answer(status, b"<html>of a proxy</html>") for status in (502, 503, 504)),
+    ],
+    ids=["hung up", "cut off", "502", "503", "504"],
+)
 def test_a_lost_reply_is_asked_for_under_the_same_key(client, faulty, lost):
     faulty.plan[START] = [lost, Answer(202, state("queued"))]
     assert isinstance(until_over(generate(client).start())[-1], Finished)

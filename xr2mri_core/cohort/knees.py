@@ -11,16 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from xr2mri_core.cohort.results import JOURNAL, holds_results, says_synthetic
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import DatalistError, FeatureError, encodable, shown
 from xr2mri_core.features import variable
 from xr2mri_core.transforms.radiograph_file import ENDINGS
 
 log = logging.getLogger("xr2mri")
-
-JOURNAL = "manifest.jsonl"
-"""A line for each knee as it gets done, in the folder of results; what an interrupted run leaves,
-and the next one reads."""
 
 _GRADED = re.compile(r"(?P<participant>\d{5,})(?P<side>[LR])", re.IGNORECASE)
 _ROW_KEYS = ("file", "radiograph", "name", "case")
@@ -94,7 +91,8 @@ def knees_of_folder(
     grade, bring side and grade with them. A row of ``forms`` wins over both.
 
     Args:
-        folder: searched; hidden files and folders, and results of earlier runs, are passed over.
+        folder: searched; hidden files and folders, folders of results of earlier runs below it,
+            and files that say that they were generated are passed over.
         forms: a table (CSV, also with ``;`` or tabs) with a column ``file`` (a path below the
             folder, a file's name, or that without its ending), and any of ``laterality``, the
             features of Table I, ``age``, ``sex``, ``bmi``, ``participant``, ``visit``; other
@@ -115,11 +113,15 @@ def knees_of_folder(
             "its pictures and volumes for knees; give another",
             option="out",
         )
-    paths = [path.relative_to(folder).as_posix() for path in _radiographs(folder, hidden)]
+    passed: list[str] = []
+    paths = [path.relative_to(folder).as_posix() for path in _radiographs(folder, hidden, passed)]
+    if passed:
+        log.warning("%s: passed over as results of earlier runs: %s", folder, shown(passed))
     if not paths:
+        but = f"; passed over as results of earlier runs: {shown(passed)}" if passed else ""
         raise DatalistError(
             f"{folder}: no radiograph in it; files with the endings {', '.join(ENDINGS)} are "
-            "taken, and DICOM files without one"
+            f"taken, and DICOM files without one{but}"
         )
     rows = {} if forms is None else _rows(Path(forms), paths)
     names = _names(paths)
@@ -132,11 +134,12 @@ def knees_of_folder(
     )
 
 
-def _radiographs(folder: Path, hidden: Path | None) -> Iterator[Path]:
+def _radiographs(folder: Path, hidden: Path | None, passed: list[str]) -> Iterator[Path]:
+    """What may be radiographs; ``passed`` gets the results of runs."""
     for where, below, files in os.walk(folder, onerror=_pass_over):
         here = Path(where)
-        if JOURNAL in files:
-            log.warning("%s holds the results of a run (%s): passed over", here, JOURNAL)
+        if here != folder and JOURNAL in files and holds_results(here):
+            passed.append(here.relative_to(folder).as_posix())
             below.clear()
             continue
         below[:] = sorted(
@@ -146,7 +149,11 @@ def _radiographs(folder: Path, hidden: Path | None) -> Iterator[Path]:
         )
         for name in sorted(files):
             path = here / name
-            if not name.startswith(".") and _may_be_radiograph(path):
+            if name.startswith(".") or not _may_be_radiograph(path):
+                continue
+            if says_synthetic(path):
+                passed.append(path.relative_to(folder).as_posix())
+            else:
                 yield path
 
 

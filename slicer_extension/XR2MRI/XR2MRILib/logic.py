@@ -25,6 +25,7 @@ import vtk
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 from slicer.util import VTKObservationMixin
 
+from xr2mri_client.address import normalise
 from xr2mri_client.client import XR2MRIClient
 from xr2mri_client.errors import (
     LoginNeeded,
@@ -145,7 +146,8 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         Args:
             url: address as people type it.
             user, password: where the server asks for a login.
-            caFile: certificates to trust beside the usual ones.
+            caFile: certificates to trust beside the usual ones, PEM; empty for none, None for those
+                that this server is connected with.
             token: token of the server on this computer, in place of a login.
 
         Raises:
@@ -154,7 +156,10 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self._checkIdle()
         client = self._clientFactory(url, caFile or None)
         known = [old for old in (self._candidate, self._client) if old is not None]
-        if any(old.url != client.url or (caFile or old.ca_file) != old.ca_file for old in known):
+        if any(
+            old.url != client.url or (caFile is not None and old.ca_file != client.ca_file)
+            for old in known
+        ):
             self.disconnect()
             known = []
         self._candidate = known[0] if known else client  # of the same server the token is kept
@@ -263,6 +268,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         user: str = "",
         password: str = "",
         allowUpload: bool = False,
+        caFile: str | None = None,
         **options: Any,
     ) -> slicer.vtkMRMLScalarVolumeNode:
         """Generate a volume and wait for it; Slicer goes on reacting meanwhile.
@@ -275,8 +281,10 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             user, password: where the server asks for a login.
             allowUpload: agree to send the radiograph to a server on another machine, as its whole
                 DICOM file where it has one, unless `pixels_only`.
-            options: fields of `request.Request`: demographics, laterality, box, num_slices, steps,
-                sampler, guidance, samples, seed, model, pixels_only.
+            caFile: certificates to trust beside the usual ones, PEM; empty for none; when left out
+                those that the server is connected with, else those that the panel was given.
+            options: fields of `request.Request`: demographics, laterality, box, kind, num_slices,
+                steps, sampler, guidance, samples, seed, model, pixels_only.
 
         Returns:
             The volume's node; `generation.result_of` finds mean, standard deviation and record.
@@ -285,7 +293,10 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             XR2MRIClientError: what went wrong, each class with its remedy.
         """
         if serverUrl is not None or self._client is None:
-            self.connectTo(serverUrl or settings.servers()[0], user, password)
+            url = serverUrl or settings.servers()[0]
+            if caFile is None and normalise(url) != self.url:
+                caFile = settings.ca_file() or None
+            self.connectTo(url, user, password, caFile)
             self.wait()
         _client, _info, form = self._connection()
         request = Request(features=form.read((features or {}).items()), **options)

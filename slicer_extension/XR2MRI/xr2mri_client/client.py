@@ -62,7 +62,7 @@ class XR2MRIClient:
 
     Args:
         url: address as people type it: `localhost:8000`, `https://mri.hospital.example/`.
-        ca_file: certificates of authorities to trust, PEM.
+        ca_file: certificates of authorities to trust beside the usual ones, PEM.
         timeout: seconds to wait for the connection, and for each piece of an answer.
         cancelled: asked between requests and while data flows; once it says yes, everything that
             only asks the server raises `errors.UserCancelled`.

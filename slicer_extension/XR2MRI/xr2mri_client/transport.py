@@ -86,7 +86,7 @@ class Transport:
 
     Args:
         url: address in any form that people type.
-        ca_file: certificates of authorities to trust, PEM; the usual ones when left out.
+        ca_file: certificates of authorities to trust beside the usual ones, PEM.
         timeout: seconds to wait for the connection, and for each piece of an answer.
         login: login whose token is sent; shared between transports to the same server.
         cancelled: asked between requests and while data flows.
@@ -128,6 +128,10 @@ class Transport:
             _quieten()
             session = requests.Session()
             session.trust_env = not is_local(self.url)  # no proxy between two programs here
+            if self.ca_file:
+                from . import authorities
+
+                session.mount("https://", authorities.adapter(session.trust_env))
             session.auth = self.login
             session.headers.update({"Accept-Encoding": "identity", "User-Agent": "XR2MRI-Slicer"})
             self._session = session

@@ -205,7 +205,7 @@ class GenerationWorker(Worker):
             raise errors.OtherWeights
 
     def _started(self) -> JobHandle:
-        """The job, asked for a second time if the reply is lost."""
+        """The job, asked for a second time, under the same key, if the reply is lost."""
         model, radiograph, parameters = self._task
         if callable(radiograph):
             radiograph = radiograph()
@@ -216,8 +216,8 @@ class GenerationWorker(Worker):
 
         try:
             return start()
-        except (errors.Unreachable, errors.BadReply) as error:
-            if not error.passing:
+        except (errors.Unreachable, errors.BadReply, errors.ServerFault) as error:
+            if not error.passing:  # a proxy's own page may hide that the server has taken the job
                 raise
             self._emit(Progress("waiting", message=error.message))
             self._wait(FIRST_RETRY)

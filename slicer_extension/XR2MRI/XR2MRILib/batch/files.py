@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..synthetic_files import holds_results, says_synthetic
+
 ENDINGS = (
     ".nii.gz", ".nii", ".nrrd", ".mha", ".dcm", ".dicom", ".dic", ".ima", ".png", ".jpg", ".jpeg",
 )  # fmt: skip
@@ -13,11 +15,19 @@ ENDINGS = (
 
 
 def radiographs_of(folder: Path) -> Iterable[Path]:
+    """What may be radiographs in a folder and in those below it; hidden ones, and what was
+    generated from others, are passed over."""
     for where, below, files in os.walk(folder):
+        here = Path(where)
+        if here != folder and holds_results(here):
+            below.clear()
+            continue
         below[:] = sorted(name for name in below if not name.startswith("."))
         for name in sorted(files):
-            if not name.startswith(".") and _may_be_radiograph(Path(where) / name):
-                yield Path(where) / name
+            path = here / name
+            may_be = not name.startswith(".") and _may_be_radiograph(path)
+            if may_be and not says_synthetic(path):
+                yield path
 
 
 def _may_be_radiograph(path: Path) -> bool:

@@ -65,6 +65,7 @@ class Batch:
         self._timer.setSingleShot(True)
         self._timer.connect("timeout()", self._next)
         self._heard = (
+            (logic.started, self._on_started),
             (logic.finished, self._on_finished),
             (logic.failed, self._on_failed),
             (logic.cancelled, self._on_cancelled),
@@ -92,6 +93,7 @@ class Batch:
         What came from files stays, to be generated anew: that scene gives the ids of these nodes to
         others."""
         self._halt()
+        self._forget_kept()
         self.items = [item for item in self.items if not item.of_scene]
         for item in self.items:
             item.radiograph = item.volume = ""
@@ -101,6 +103,7 @@ class Batch:
 
     def start(self) -> None:
         """Generate from each that has no volume yet."""
+        self._forget_kept()
         for item in self.items:
             if not item.done:
                 item.standing, item.detail = Standing.WAITING, ""
@@ -184,9 +187,22 @@ class Batch:
 
     # --- what the logic tells ---------------------------------------------------------------------
 
+    @property
+    def _kept(self) -> bool:
+        """Whether the current one waits for a login: the logic then goes on with its job, if it
+        has one, and nobody else's generation starts before."""
+        return self._current is not None and self._current.standing is Standing.WAITING
+
+    def _forget_kept(self) -> None:
+        if self._kept:
+            self._current = None
+
     def _mine(self) -> Item | None:
         item, self._current = self._current, None
         return item
+
+    def _on_started(self, _job: Any) -> None:
+        self._forget_kept()  # a job that is gone on with does not start
 
     def _on_finished(self, outcome: Any) -> None:
         if not isinstance(outcome, Result):
@@ -201,9 +217,12 @@ class Batch:
         self._later()
 
     def _on_failed(self, error: XR2MRIClientError) -> None:
+        if self._kept:
+            return  # a login with a wrong password, a comparison
         item = self._mine()
         if item is not None:
             self._fail(item, error)
+            self._current = item if isinstance(error, LoginNeeded) else None
 
     def _on_cancelled(self) -> None:
         item = self._mine()
@@ -215,5 +234,5 @@ class Batch:
         if self._current is not None and progress.phase == "running":
             message = _("{n} of {m} slices").format(n=progress.slices, m=progress.num_slices)
             if message != self._current.detail:
-                self._current.detail = message
+                self._current.standing, self._current.detail = Standing.GENERATING, message
                 self.changed.emit()

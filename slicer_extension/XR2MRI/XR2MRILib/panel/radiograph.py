@@ -75,6 +75,8 @@ class RadiographSection(Section, VTKObservationMixin):
 
     def bind(self, node: XR2MRIParameterNode | None) -> None:
         super().bind(node)
+        if node is not None:
+            self._adopt()
         self._proposed_for = self._side if node is not None else ""
 
     def update(self) -> None:
@@ -159,6 +161,21 @@ class RadiographSection(Section, VTKObservationMixin):
         if shown is not None:
             node = self.node
             known.remember(shown, node.features, node.demographics, node.laterality)
+
+    def _adopt(self) -> None:
+        """Leave form, side and box to the radiograph that they are of in a scene of an earlier
+        version, which had an id, as text, where the reference to it is now. Ids change when a scene
+        is added to another: the id only tells that there was one, the one that is chosen, else that
+        of the box."""
+        node, roi = self.node, self._roi
+        if not node.parameterNode.GetParameter("preparedFor"):
+            return
+        shown: Any = node.radiograph
+        if shown is None and roi is not None:
+            shown = roi.GetNodeReference(attributes.RADIOGRAPH)
+        if shown is not None:
+            known.keep_tags(shown)
+        node.preparedFor, node.prepared = shown, shown is not None
 
     def _prepare(self) -> None:
         """Show what is known of a radiograph that was just chosen, and nothing of the one before.

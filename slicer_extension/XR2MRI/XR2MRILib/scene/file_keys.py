@@ -1,18 +1,15 @@
 """What the header of a file tells of a radiograph or a generated volume, as attributes of its node.
 
 Keys of a .nrrd file (`XR2MRI.Laterality:=R`) bring the side and the features along with a picture,
-and that a volume is synthetic, which files of the server and the command line tell by their
-description and DICOM series by their tags. Slicer makes attributes of keys for RGB pictures only;
-for grey ones this does, as soon as the node knows its file, whoever loads it: Sample Data, a
-script, the DICOM browser, or a file that is dropped onto Slicer.
+and that a volume is synthetic, which other files tell in ways of their own (`synthetic_files`).
+Slicer makes attributes of keys for RGB pictures only; for grey ones this does, as soon as the node
+knows its file, whoever loads it: Sample Data, a script, the DICOM browser, or a file that is
+dropped onto Slicer.
 """
 
 from __future__ import annotations
 
-import gzip
 import json
-import re
-import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,14 +17,11 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
+from ..synthetic_files import says_synthetic
 from . import attributes, dicom_source
 
 _KEYS = (attributes.LATERALITY, attributes.FEATURES, attributes.SYNTHETIC)
 _LONGEST_HEADER = 1 << 16
-_DESCRIPTION = slice(148, 228)
-"""Of a NIfTI file."""
-_SYNTHETIC = re.compile("XR2MRI .*synthetic, not for diagnosis")
-"""How the server and the command line describe a volume that they have generated."""
 _ROLE = "XR2MRIFileKeys"
 
 
@@ -40,26 +34,21 @@ def start() -> None:
 
 
 def read(path: Path) -> dict[str, str]:
-    """The keys of this module in the header of a file, with that of being synthetic where its
-    description says so; empty where there are none."""
+    """The keys of this module in the header of a file, with that of being synthetic where it says
+    so in another way; empty where there are none."""
     try:
         keys = _keys_of(path)
-    except (OSError, EOFError, zlib.error):
+    except OSError:
         return {}
     found = {key: value for key, value in keys.items() if key in _KEYS and _valid(key, value)}
-    if _SYNTHETIC.match(keys.get("description", "")):
+    if says_synthetic(path):
         found[attributes.SYNTHETIC] = "1"
     return found
 
 
 def _keys_of(path: Path) -> dict[str, str]:
-    """All keys of a .nrrd file; of a NIfTI file its description."""
-    name = path.name.lower()
-    if name.endswith((".nii", ".nii.gz")):
-        with gzip.open(path) if name.endswith(".gz") else path.open("rb") as file:
-            words = file.read(_DESCRIPTION.stop)[_DESCRIPTION]
-        return {"description": words.partition(b"\0")[0].decode("ascii", "replace")}
-    if not name.endswith((".nrrd", ".nhdr")):
+    """All keys of a .nrrd file."""
+    if not path.name.lower().endswith((".nrrd", ".nhdr")):
         return {}
     with path.open("rb") as file:
         start = file.read(_LONGEST_HEADER)
