@@ -84,6 +84,11 @@ class XR2MRIModel(nn.Module):
         return int(cast(Any, self.unet).config.out_channels)
 
     @property
+    def draws(self) -> bool:
+        """Whether diffusion draws anything: not where the regression is all that was trained."""
+        return self.regression is None or self.regression.unet is not self.unet
+
+    @property
     def grading(self) -> str:
         """Grading of the features: "paper" or "oai"."""
         return self.guidance.grading
