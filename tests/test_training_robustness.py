@@ -24,6 +24,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from xr2mri_core import training
+from xr2mri_core.bundle import configured
 from xr2mri_core.bundle_command import check_complete, check_options
 from xr2mri_core.errors import InputError, TrainingError, WeightsError
 from xr2mri_core.training import handlers, progress
@@ -493,12 +494,25 @@ def test_a_model_without_clip_needs_its_autoencoder_alone(tiny_bundle):
 def test_a_regression_that_nothing_has_trained_is_refused():
     model = nn.Module()
     model.regression = nn.Linear(1, 1)
+    model.regression.std = torch.ones(4, 1, 1)
     stage = SimpleNamespace(model=model)
-    training.check_start(stage, None)  # is trained now
+    training.check_start(stage)  # is trained now
     model.regression.requires_grad_(False)
-    training.check_start(stage, "model.safetensors")
     with pytest.raises(WeightsError, match=r"train_regression\.yaml.*initial weights") as refused:
-        training.check_start(stage, None)
+        training.check_start(stage)
     assert refused.value.option == "initial_weights"
+    model.regression.std *= 0.9  # its residual was measured
+    training.check_start(stage)
     model.regression = None
-    training.check_start(stage, None)
+    training.check_start(stage)
+
+
+def test_weights_without_a_regression_are_no_start_for_the_residual_of_one(tiny_bundle):
+    parser = configured(tiny_bundle, ["compact", "volume"])
+    model = parser.get_parsed_content("model")
+    weights = tiny_bundle / "models" / "knee_xr2mri.safetensors"
+    training.start_model(model, weights, None)  # the regression begins as the denoiser
+    training.check_start(training.RegressionStage(model))
+    stage = training.DiffusionStage(model, parser.get_parsed_content("scheduler"))
+    with pytest.raises(WeightsError, match="train it first"):
+        training.check_start(stage)
