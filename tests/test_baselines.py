@@ -174,6 +174,45 @@ def test_a_model_that_draws_nothing_is_measured_without_samples(
     assert "other patient" in rows and "other noise" not in rows
 
 
+@pytest.fixture
+def one_process(tmp_path):
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/meeting", rank=0, world_size=1
+    )
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_trains_in_several_processes(name, overlay, one_process, monkeypatch):
+    """Which wait for the gradient of every parameter that they have not been told is unused."""
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    for stage in METHODS[name].stages:
+        parser = ConfigParser()
+        parser.read_config([
+            *(CONFIGS / f"{part}.yaml" for part in ("training", "train_diffusion")), overlay,
+            *(CONFIGS / f"{part}.yaml" for part in stage), CONFIGS / "multi_gpu.yaml",
+        ])  # fmt: skip
+        if "depth_mixing" in parser:
+            parser["depth_mixing#norm_num_groups"] = 8
+        model = parser.get_parsed_content("model")
+        if name == "cola_diff":
+            model.bones.requires_grad_(False)  # as `fit_bones` leaves it
+        slab = 2 if parser["slabs"] else 1
+        batch = {
+            "radiograph": torch.rand(2, 1, 64, 64),
+            "features": torch.zeros(2, model.guidance.num_positions),
+            "latent": torch.randn(4, 4, 4, 4),
+            "depth": torch.tensor([0.40, 0.42, 0.60, 0.62]),
+            "seed": 1,
+        } | ({"slab": slab} if slab > 1 else {})  # fmt: skip
+        network = parser.get_parsed_content("network")
+        for _ in range(2):
+            network(batch)["loss"].backward()
+        unreached = [p for p in network.parameters() if p.requires_grad and p.grad is None]
+        assert bool(unreached) is parser["unused_parameters"]
+
+
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_overlays_fit_the_paper_s_size_too(name):
     """Without memory: the paper's networks would take a minute each."""
