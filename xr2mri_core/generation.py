@@ -342,6 +342,7 @@ class KneeMRIGenerator:
             request,
             model.regression is not None,
             self.algorithm.slices_a_step(request),
+            self.algorithm.slices_drawn(request),
             model.depth_mixing is not None,
         )
 
