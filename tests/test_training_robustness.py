@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from ignite.engine import Events
+from ignite.engine import Engine, Events
 from monai.bundle import ConfigParser, run
 from monai.handlers import ValidationHandler
 from test_bundle import config_files
@@ -478,6 +478,33 @@ def test_a_frozen_part_with_random_weights_is_refused(
         return
     with pytest.raises(WeightsError, match=f"^the {said}"):
         training.start_model(paper_like, start.weights, folder)
+
+
+def test_a_validation_is_logged_at_the_step_of_a_training_that_the_clock_ends():
+    written = []
+    board = SimpleNamespace(add_scalar=lambda name, value, step: written.append((name, step)))
+    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), 0.1)
+    schedule = training.Schedule(optimizer, 1000, max_minutes=1)
+    log = training.ValidationLog(board, schedule)
+    trainer = Engine(lambda engine, batch: None)
+    schedule.attach(trainer)
+
+    @trainer.on(Events.ITERATION_STARTED(once=132))
+    def the_minute_is_over(engine):
+        schedule.elapsed = 60
+
+    @trainer.on(Events.EPOCH_COMPLETED)
+    def validated(engine):
+        log(SimpleNamespace(state=SimpleNamespace(epoch=engine.state.epoch, metrics={"loss": 1.0})))
+
+    trainer.run(range(1000), max_epochs=2, epoch_length=500)
+    assert written == [("validation/loss", 132)]
+
+
+def test_slices_along_three_axes_have_no_pixels():
+    with pytest.raises(TrainingError, match="no pixels") as refused:
+        training.AxisBatches(None, None, "", images=True)
+    assert refused.value.option == "reconstruction 0"
 
 
 def test_a_model_without_clip_needs_its_autoencoder_alone(tiny_bundle):
