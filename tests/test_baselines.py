@@ -29,6 +29,8 @@ from xr2mri_core.comparison.measure import cross_sectional
 from xr2mri_core.condition import Condition
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import InputError, WeightsError
+from xr2mri_core.evaluation import evaluate as evaluation
+from xr2mri_core.evaluation.robustness import robustness
 from xr2mri_core.features import encode_features
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.geometry import slices_to_volume
@@ -117,13 +119,12 @@ def test_a_method_trains_by_the_bundle_and_generates_by_the_one_generator(
     assert json.loads((tmp_path / "run" / "model_card.json").read_text())["steps"] == 2
 
     generator = KneeMRIGenerator.from_bundle(tiny_bundle, "cpu", weights=weights)
-    method, kind = METHODS[name], METHODS[name].kind
+    method = METHODS[name]
 
     def volume(knee: np.ndarray, **features: int) -> np.ndarray:
-        made = generator.generate(
-            knee, features, laterality="R", num_slices=3, kind=kind, box=(0, 0, 96, 96)
-        )
+        made = generator.generate(knee, features, laterality="R", num_slices=3, box=(0, 0, 96, 96))
         assert made.record["model"]["weights"] == weights.name
+        assert made.kind == method.kind
         return made.volume
 
     knee, other = draw_knee(96), draw_knee(96, shift=14, seed=5)
@@ -138,6 +139,78 @@ def test_a_method_trains_by_the_bundle_and_generates_by_the_one_generator(
     assert np.array_equal(plain[:, 0], plain[:, 2]) is False  # the depth is known
     assert np.array_equal(plain, volume(knee, V00XRKL=4)) is not method.features
     assert np.array_equal(plain, volume(other, V00XRKL=0)) is (name == "ldm")
+
+
+@pytest.fixture
+def undrawn(tiny_bundle, tmp_path) -> KneeMRIGenerator:
+    """A generator whose regression is all that was trained."""
+    parser = configured(tiny_bundle, ["compact", "baselines/direct_regression"])
+    weights = tmp_path / "direct.safetensors"
+    model = parser.get_parsed_content("model")
+    model.save_weights(weights, metadata={"method": "direct_regression"})
+    return KneeMRIGenerator.from_bundle(tiny_bundle, "cpu", weights=weights)
+
+
+def test_a_model_that_draws_nothing_gives_the_mean_and_refuses_samples(undrawn):
+    made = undrawn.generate(draw_knee(96), num_slices=2, box=(0, 0, 96, 96))
+    assert made.kind == "mean" and made.record["mean_by"] == "regression"
+    for asked in ({"kind": "sample"}, {"samples": 2}):
+        with pytest.raises(InputError, match=r"draws nothing.*accepted is"):
+            undrawn.generate(draw_knee(96), num_slices=2, box=(0, 0, 96, 96), **asked)
+
+
+def test_a_model_that_draws_nothing_is_measured_without_samples(
+    undrawn, labelled_datalist, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(evaluation, "SPACINGS", (3,))
+    evaluation.evaluate(labelled_datalist, undrawn, tmp_path / "e", spacing_cases=1)
+    told = json.loads((tmp_path / "e" / "summary.json").read_text())
+    assert "model" in told["methods"] and "model, sample" not in told["methods"]
+    assert list(told["spacing"]) == ["truth", "3 no noise"]
+    with pytest.raises(InputError, match="draws nothing"):
+        evaluation.evaluate(labelled_datalist, undrawn, tmp_path / "s", samples=2)
+    robustness(labelled_datalist, undrawn, tmp_path / "r", cases=2)
+    rows = json.loads((tmp_path / "r" / "robustness.json").read_text())
+    assert "other patient" in rows and "other noise" not in rows
+
+
+@pytest.fixture
+def one_process(tmp_path):
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/meeting", rank=0, world_size=1
+    )
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_trains_in_several_processes(name, overlay, one_process, monkeypatch):
+    """Which wait for the gradient of every parameter that they have not been told is unused."""
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    for stage in METHODS[name].stages:
+        parser = ConfigParser()
+        parser.read_config([
+            *(CONFIGS / f"{part}.yaml" for part in ("training", "train_diffusion")), overlay,
+            *(CONFIGS / f"{part}.yaml" for part in stage), CONFIGS / "multi_gpu.yaml",
+        ])  # fmt: skip
+        if "depth_mixing" in parser:
+            parser["depth_mixing#norm_num_groups"] = 8
+        model = parser.get_parsed_content("model")
+        if name == "cola_diff":
+            model.bones.requires_grad_(False)  # as `fit_bones` leaves it
+        slab = 2 if parser["slabs"] else 1
+        batch = {
+            "radiograph": torch.rand(2, 1, 64, 64),
+            "features": torch.zeros(2, model.guidance.num_positions),
+            "latent": torch.randn(4, 4, 4, 4),
+            "depth": torch.tensor([0.40, 0.42, 0.60, 0.62]),
+            "seed": 1,
+        } | ({"slab": slab} if slab > 1 else {})  # fmt: skip
+        network = parser.get_parsed_content("network")
+        for _ in range(2):
+            network(batch)["loss"].backward()
+        unreached = [p for p in network.parameters() if p.requires_grad and p.grad is None]
+        assert bool(unreached) is parser["unused_parameters"]
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

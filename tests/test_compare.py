@@ -56,6 +56,7 @@ from xr2mri_core.comparison.training import Budget
 from xr2mri_core.datalist import load_datalist, save_datalist
 from xr2mri_core.errors import InputError, TrainingError, WeightsError
 from xr2mri_core.evaluation import statistics
+from xr2mri_core.evaluation.planes import LAGS
 from xr2mri_core.features import VARIABLES
 from xr2mri_core.files import append_line
 from xr2mri_core.volume import NOTICE
@@ -990,3 +991,10 @@ def test_kept_volumes_are_true_to_half_a_grey(tmp_path):
     keep_volume(tmp_path / "a" / "v.npy", slices)
     assert np.abs(kept_volume(tmp_path / "a" / "v.npy") - slices).max() <= 0.501 / 255
     assert viewer.smaller(np.full((2, 9, 9), 0.5)).shape == (2, 4, 4)
+
+
+def test_correlations_stand_at_the_distance_of_the_truth_s_own_slices():
+    metrics = {f"lag{lag}": 1 / lag for lag in LAGS}
+    lines = [{"row": "truth", "metrics": metrics, "greys": [0.5] * 25}]
+    (axis,) = figures.over_distance(lines, {}).axes
+    np.testing.assert_allclose(axis.get_lines()[0].get_xdata(), np.array(LAGS) * 73.5 / 24, 1e-2)

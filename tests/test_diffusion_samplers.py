@@ -226,16 +226,13 @@ def test_guidance_exaggerates_what_it_is_put_on():
     code = RadiographCode(torch.zeros(1, 1, 2, 2), torch.ones(1, 3))
     depth, features, z_t = torch.tensor([0.1, 0.2]), torch.ones(2, 4), torch.zeros(2, 1, 2, 2)
 
-    def at(guidance, on="features"):
-        predict = guided(fake_denoise, code, depth, features, guidance, on)
+    def at(guidance):
+        predict = guided(fake_denoise, code, depth, features, guidance)
         return predict(z_t, torch.tensor(5))[:, 0, 0, 0]
 
     torch.testing.assert_close(at(1.0), 3 + depth + 4)
     torch.testing.assert_close(at(3.0), 3 + depth + 3 * 4)
     torch.testing.assert_close(at(0.0), 3 + depth)
-    torch.testing.assert_close(at(3.0, "all"), depth + 3 * (3 + 4))
-    with pytest.raises(InputError, match="'features' and 'all'"):
-        at(2.0, "depth")
 
 
 def test_interpolated_betas_pass_through_the_same_noise_levels():

@@ -17,12 +17,13 @@ from test_diffusion_samplers import COSINE, PAPER, exact_denoiser
 from torch import nn
 
 from xr2mri_core import training
-from xr2mri_core.bundle import load_bundle
+from xr2mri_core.bundle import configured, load_bundle
 from xr2mri_core.diffusion import build_scheduler, sample
 from xr2mri_core.errors import TrainingError, WeightsError
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.networks import RadiographCode
 from xr2mri_core.networks.model import read_safetensors
+from xr2mri_core.training import pairs
 
 BUNDLE = Path(__file__).resolve().parents[1] / "monai_app" / "model" / "knee_xr2mri"
 CONFIGS = BUNDLE / "configs"
@@ -295,6 +296,65 @@ def test_a_student_of_other_latents_learns_the_teacher_s_volumes(
     assert not (folder / "means.npy").exists()
     kept = np.load(folder / "latents.npy")
     assert np.isfinite(kept).all() and kept.std() > 0
+
+
+@pytest.fixture(scope="module")
+def another_autoencoder(teacher, tmp_path_factory) -> Path:
+    """One of the teacher's size, trained anew."""
+    folder = tmp_path_factory.mktemp("another") / "autoencoder"
+    autoencoder = load_bundle(teacher).model.autoencoder
+    with torch.no_grad():
+        for parameter in autoencoder.parameters():
+            parameter.mul_(1.1)
+    stage = training.AutoencoderStage(autoencoder)
+    training.finish_autoencoder(stage, training.EMA(stage), [], folder, 0.7)
+    return folder
+
+
+def test_what_is_of_the_latents_is_taken_with_the_autoencoder_alone(teacher, another_autoencoder):
+    origin, student = load_bundle(teacher), load_bundle(teacher).model
+    taken = training.start_student(student, origin, autoencoder_dir=str(another_autoencoder))
+    assert "unet" in taken and not {"autoencoder", "regression", "grain"} & set(taken)
+    student = configured(teacher, ["compact", "volume"]).get_parsed_content("model")
+    assert {"regression", "grain"} <= set(training.start_student(student, origin))
+    student = configured(teacher, ["compact", "volume"]).get_parsed_content("model")
+    training.start_student(student, origin, autoencoder_dir=str(another_autoencoder))
+    with pytest.raises(WeightsError, match="train it first"):
+        training.check_start(training.DistillationStage(student, origin.scheduler, []))
+
+
+def test_a_student_s_own_autoencoder_loses_a_grain_of_its_own(
+    teacher, another_autoencoder, student, small_datalist, tmp_path
+):
+    options = {
+        "autoencoder_dir": str(another_autoencoder), "cache_dir": str(student / "cache"),
+        "student_steps": [], "cached_slices": "$None", "teacher_steps": 1,
+    }  # fmt: skip
+    mean = distil(teacher, small_datalist, tmp_path / "mean", "train_regression", **options)
+    start = str(mean / "knee_xr2mri.safetensors")
+    made = distil(teacher, small_datalist, tmp_path / "m", initial_weights=start, **options)
+    assert read_safetensors(made / "knee_xr2mri.safetensors")[0]["grain.std"].any()
+    assert not read_safetensors(student / "knee_xr2mri.safetensors")[0]["grain.std"].any()
+
+
+def test_demographics_are_left_out_of_forms_as_grades_are():
+    knee = {"case": "k", "features": {"V00XRKL": 2}}
+    knee["demographics"] = {"age": 60.0, "sex": "F", "bmi": 25.0}
+    slices = type("Slices", (list,), {"items": [knee]})([knee])
+
+    def forms(variable, whole):
+        dropped = [variable, whole, 0.0]
+        items = pairs._drawn_forms(slices, {"seed": 0, "count": 400, "dropped": dropped})
+        return [item["demographics"] for item in items], items
+
+    assert forms(0.0, 0.0)[0] == 400 * [knee["demographics"]]
+    some, _ = forms(0.3, 0.0)
+    for name in knee["demographics"]:
+        assert np.mean([name in one for one in some]) == pytest.approx(0.7, abs=0.08)
+    every, items = forms(0.0, 0.3)
+    assert {len(one) for one in every} == {0, 3}
+    assert all(bool(one["demographics"]) == bool(one["features"]) for one in items)
+    assert np.mean([bool(one) for one in every]) == pytest.approx(0.7, abs=0.08)
 
 
 def test_student_and_teacher_are_measured_in_one_table(

@@ -21,7 +21,7 @@ from xr2mri_core.geometry import slices_to_volume, volume_affine
 class Oracle:
     """Stands in for a generator: knows the truth, blurs it a little where it knows less."""
 
-    image_size = 64
+    image_size, draws = 64, True
 
     def __init__(self, items):
         self.known = {item["radiograph"]: item for item in items}

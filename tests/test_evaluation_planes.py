@@ -108,7 +108,19 @@ def test_thin_volumes_have_no_third_dimension():
     thin = NOISE[:2]
     assert np.isnan(planes.rough(thin)) and np.isnan(planes.comb(thin))
     values = planes.in_planes(thin, thin)
-    assert np.isnan(values["ssim_3d"]) and np.isnan(values["ssim_sagittal"])
+    assert all(np.isnan(value) for value in values.values())
+
+
+@pytest.mark.filterwarnings("error")
+def test_pictures_without_an_edge_do_not_count_as_found():
+    truth, image = body(), body(jitter=4.0)
+    found = planes.in_planes(truth, image)
+    padding = ((0, 0), (0, 64), (0, 64))  # columns and rows in which there is nothing
+    wide = planes.in_planes(np.pad(truth, padding), np.pad(image, padding))
+    for name in ("f1_sagittal", "f1_axial"):
+        assert 0 < found[name] < 1
+        assert wide[name] == pytest.approx(found[name], abs=0.1)
+        assert np.isnan(planes.in_planes(0 * truth, 0 * truth)[name])
 
 
 def test_a_fitting_deviation_scores_one():

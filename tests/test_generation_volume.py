@@ -90,8 +90,23 @@ def test_guidance_works_on_the_mean_too(volume_generator, radiograph):
     assert np.abs(mean(grades, 3) - mean(grades, 1)).max() > 1e-4
 
 
-def test_a_single_slice_is_generated_alone(volume_generator, radiograph):
-    assert volume(volume_generator, radiograph, num_slices=1).volume.shape == (64, 1, 64)
+@pytest.mark.parametrize("index", [0, 3, 20, 49])
+def test_a_single_slice_is_drawn_among_its_neighbours(
+    volume_generator, radiograph, monkeypatch, index
+):
+    """Which reach no further than the window; in one step it is that of the usual volume."""
+    fifty = volume(volume_generator, radiograph, steps=1, batch_size=64).volume
+    passes, denoise = [], volume_generator.algorithm.denoiser
+
+    def counted(z, *more):
+        passes.append(len(z))
+        return denoise(z, *more)
+
+    monkeypatch.setattr(volume_generator.algorithm, "denoiser", counted)
+    alone = volume(volume_generator, radiograph, depths=[index / 49], steps=1, batch_size=64)
+    np.testing.assert_allclose(alone.volume[:, 0], fifty[:, index], atol=1e-5)
+    reach = volume_generator.model.depth_mixing.reach
+    assert passes == [min(index, reach) + 1 + min(49 - index, reach)]
 
 
 def test_cancelling_takes_one_window(volume_generator, radiograph, monkeypatch):
@@ -142,7 +157,9 @@ def test_a_request_keeps_what_it_says_and_takes_the_rest_from_the_model():
         ({"kind": "mean"}, 30 * (1 + 1)),
         ({"kind": "mean", "samples": 2}, 30 * (1 + 1 + 2 * 4)),
         ({"batch_size": 17}, 30 * (1 + 1) + 3 * 17 * 3),  # windows overlap by twice the reach
-        ({"num_slices": 5}, 5 * (1 + 1) + 29 * 3),  # and six between each two
+        ({"num_slices": 5}, 5 + 29 * (1 + 3)),  # and six between each two
+        ({"num_slices": 1}, 1 + 11 * (1 + 3)),  # and as many around it as it knows of
+        ({"num_slices": 1, "kind": "mean"}, 1 + 1),
         ({"num_slices": 5, "kind": "mean"}, 5 * (1 + 1)),
     ],
 )
@@ -163,10 +180,11 @@ def test_few_slices_are_those_depths_of_a_volume_with_spacings_that_were_learnt(
     mixing = volume_generator.model.depth_mixing
     for count in (1, 2, 25, 26, 50, 500):
         depths = np.linspace(0, 1, count) if count > 1 else np.array([0.5])
-        finer, every = mixing.finer(depths)
-        np.testing.assert_allclose(finer[::every], depths)
-        assert every == {1: 1, 2: 25, 25: 2}.get(count, 1)
-        assert count == 1 or (finer[1] - finer[0]) * 73.5 <= 3.0
+        finer, asked = mixing.among(depths)
+        np.testing.assert_allclose(finer[asked], depths)
+        every = {1: len(finer), 2: 25, 25: 2}.get(count, 1)
+        assert len(finer) == max(count - 1, 1) * every + (count > 1)
+        assert (finer[1] - finer[0]) * 73.5 <= 3.0
 
 
 def test_a_model_of_single_slices_fills_its_last_batch_up(generator):

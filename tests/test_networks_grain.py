@@ -1,5 +1,7 @@
 """Grain: measured where texture was lost, and drawn with that strength, colour and coherence."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,8 @@ from scipy.ndimage import gaussian_filter
 from xr2mri_core.diffusion import DepthNoise
 from xr2mri_core.networks import Grain
 from xr2mri_core.networks.grain import BINS, SIGMAS, band_of, measured_grain
+from xr2mri_core.training import measure_grain
+from xr2mri_core.training.cache import to_bytes
 
 DEPTHS = np.linspace(0.3, 0.3 + 11 / 49, 12)
 
@@ -86,3 +90,14 @@ def test_samples_have_grain_and_means_have_none(volume_generator, radiograph):
     np.testing.assert_array_equal(grained["mean"], before["mean"])
     fine = [v - gaussian_filter(v, (2, 0, 2)) for v in (grained["sample"], before["sample"])]
     assert fine[0].std() > fine[1].std()
+
+
+@pytest.mark.parametrize("count", [25, 50, 100])
+def test_the_length_along_depth_is_told_in_slices_of_the_usual_fifty(count):
+    """However many slices of the window the truth has."""
+    texture = 0.3 * DepthNoise((96, 96), 2.667, 1)(np.linspace(0, 1, count)).numpy()
+    arrays = {"slices": to_bytes(texture)[None]}
+    slices = type("Slices", (list,), {"arrays": arrays, "slices_per_case": count})([0])
+    model = SimpleNamespace(grain=Grain(), to_latent=lambda x: x, to_image=torch.zeros_like)
+    measure_grain(model, slices, torch.device("cpu"))
+    assert float(model.grain.length) == pytest.approx(2.667, rel=0.1)

@@ -8,6 +8,7 @@ from diffusers import AutoencoderKL
 from monai.bundle import ConfigParser
 from safetensors.torch import save_file
 
+from xr2mri_core.bundle import configured
 from xr2mri_core.errors import OutputError, WeightsError
 from xr2mri_core.networks import (
     CompactAutoencoder,
@@ -249,3 +250,18 @@ def test_zoom_repeats_the_edge_and_refuses_nonsense():
     assert torch.allclose(encoder._zoomed(torch.full((1, 1, 64, 64), 0.3)), torch.tensor(0.3))
     with pytest.raises(ValueError, match="zoom"):
         CompactImageEncoder(zoom=0.0)
+
+
+def test_the_regression_s_clock_is_the_denoiser_s(tiny_bundle):
+    def clocks(**given):
+        parser = configured(tiny_bundle, ["compact", "volume"])
+        for name, value in given.items():
+            parser[name.replace("__", "#")] = value
+        model = parser.get_parsed_content("model")
+        return model.regression.timestep, model.timestep(
+            parser["scheduler#num_train_timesteps"] - 1
+        )
+
+    assert clocks() == (999.0, 999)
+    paper = clocks(scheduler__num_train_timesteps=2000, model__timestep_scale=0.5)
+    assert paper == (999.5, 999.5)

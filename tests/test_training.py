@@ -405,7 +405,7 @@ def training_of(stage, batches, folder, steps, until=None, **settings):
         training.validation_loader(batches, 2),
         stage,
         ema,
-        val_handlers=[training.ValidationLog(board, 5)],
+        val_handlers=[training.ValidationLog(board, schedule)],
     )
     objects = {
         "model": training.TrainedState(stage),

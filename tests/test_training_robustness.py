@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from ignite.engine import Events
+from ignite.engine import Engine, Events
 from monai.bundle import ConfigParser, run
 from monai.handlers import ValidationHandler
 from test_bundle import config_files
@@ -24,6 +24,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from xr2mri_core import training
+from xr2mri_core.bundle import configured
 from xr2mri_core.bundle_command import check_complete, check_options
 from xr2mri_core.errors import InputError, TrainingError, WeightsError
 from xr2mri_core.training import handlers, progress
@@ -479,6 +480,33 @@ def test_a_frozen_part_with_random_weights_is_refused(
         training.start_model(paper_like, start.weights, folder)
 
 
+def test_a_validation_is_logged_at_the_step_of_a_training_that_the_clock_ends():
+    written = []
+    board = SimpleNamespace(add_scalar=lambda name, value, step: written.append((name, step)))
+    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), 0.1)
+    schedule = training.Schedule(optimizer, 1000, max_minutes=1)
+    log = training.ValidationLog(board, schedule)
+    trainer = Engine(lambda engine, batch: None)
+    schedule.attach(trainer)
+
+    @trainer.on(Events.ITERATION_STARTED(once=132))
+    def the_minute_is_over(engine):
+        schedule.elapsed = 60
+
+    @trainer.on(Events.EPOCH_COMPLETED)
+    def validated(engine):
+        log(SimpleNamespace(state=SimpleNamespace(epoch=engine.state.epoch, metrics={"loss": 1.0})))
+
+    trainer.run(range(1000), max_epochs=2, epoch_length=500)
+    assert written == [("validation/loss", 132)]
+
+
+def test_slices_along_three_axes_have_no_pixels():
+    with pytest.raises(TrainingError, match="no pixels") as refused:
+        training.AxisBatches(None, None, "", images=True)
+    assert refused.value.option == "reconstruction 0"
+
+
 def test_a_model_without_clip_needs_its_autoencoder_alone(tiny_bundle):
     from test_training import tiny
 
@@ -493,12 +521,25 @@ def test_a_model_without_clip_needs_its_autoencoder_alone(tiny_bundle):
 def test_a_regression_that_nothing_has_trained_is_refused():
     model = nn.Module()
     model.regression = nn.Linear(1, 1)
+    model.regression.std = torch.ones(4, 1, 1)
     stage = SimpleNamespace(model=model)
-    training.check_start(stage, None)  # is trained now
+    training.check_start(stage)  # is trained now
     model.regression.requires_grad_(False)
-    training.check_start(stage, "model.safetensors")
     with pytest.raises(WeightsError, match=r"train_regression\.yaml.*initial weights") as refused:
-        training.check_start(stage, None)
+        training.check_start(stage)
     assert refused.value.option == "initial_weights"
+    model.regression.std *= 0.9  # its residual was measured
+    training.check_start(stage)
     model.regression = None
-    training.check_start(stage, None)
+    training.check_start(stage)
+
+
+def test_weights_without_a_regression_are_no_start_for_the_residual_of_one(tiny_bundle):
+    parser = configured(tiny_bundle, ["compact", "volume"])
+    model = parser.get_parsed_content("model")
+    weights = tiny_bundle / "models" / "knee_xr2mri.safetensors"
+    training.start_model(model, weights, None)  # the regression begins as the denoiser
+    training.check_start(training.RegressionStage(model))
+    stage = training.DiffusionStage(model, parser.get_parsed_content("scheduler"))
+    with pytest.raises(WeightsError, match="train it first"):
+        training.check_start(stage)

@@ -69,6 +69,17 @@ def test_a_step_of_parts_is_the_step_of_the_whole_batch():
     assert not torch.equal(whole.line.weight, Line().line.weight)
 
 
+class Compared(Line):
+    compares_cases = training.AlignedStage.compares_cases
+
+
+def test_a_batch_whose_cases_are_compared_is_not_cut(monkeypatch):
+    monkeypatch.setitem(globals(), "Line", Compared)
+    trained(1)
+    with pytest.raises(TrainingError, match=r"accumulation 2: .* compares the cases"):
+        trained(2)
+
+
 def test_processes_exchange_gradients_once_a_step(tmp_path, monkeypatch):
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{tmp_path}/meeting", rank=0, world_size=1

@@ -7,7 +7,7 @@
 The paper does this slice after slice from independent noise. Here y and r are encoded once
 (`encode`); where the model has a regression, z is what its mean mu leaves open; and where it has
 depth mixing, all slices take each step together (`drawn`), in windows that a pass can hold, and
-with others between them where they lie further apart than it has learnt (`DepthMixing.finer`).
+with others among them where they lack neighbours as it has learnt them (`DepthMixing.among`).
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Knee:
     Attributes:
         code: E_2(y).
         features: r, (1, positions).
-        depths: (m,) of the slices that are drawn: those of the request, and others between them.
-        every: which of them are the request's: each `every`-th.
+        depths: (m,) of the slices that are drawn: those of the request, and others among them.
+        asked: which of them are the request's.
         mean: mu, latents (m, c, h, w) of them; None without a regression.
     """
 
@@ -60,7 +60,7 @@ class Knee:
     code: RadiographCode
     features: Tensor
     depths: NDArray[np.float64]
-    every: int
+    asked: slice
     mean: Tensor | None
     cancelled: Callable[[], bool]
 
@@ -113,9 +113,9 @@ class Algorithm2:
         picture = picture.to(self.device)
         with self._autocast():
             code = self.model.encode_radiograph(picture)
-        depths, every = self._depths(request)
+        depths, asked = self._depths(request)
         knee = Knee(
-            request, code, vector.to(self.device), depths, every, None,
+            request, code, vector.to(self.device), depths, asked, None,
             cancelled or (lambda: False),
         )  # fmt: skip
         regression = self.model.regression
@@ -141,7 +141,7 @@ class Algorithm2:
     def mean_slices(self, knee: Knee) -> Iterator[Part]:
         """mu, decoded."""
         assert knee.mean is not None
-        yield from self._decoded(knee, slice(0, knee.request.count), knee.mean[:: knee.every])
+        yield from self._decoded(knee, slice(0, knee.request.count), knee.mean[knee.asked])
 
     def drawn(self, knee: Knee, index: int, report: SliceProgress) -> Iterator[Part]:
         """Sample ``index`` of the whole volume, by the steps of Algorithm 2."""
@@ -149,8 +149,7 @@ class Algorithm2:
         noise = DepthNoise(
             self._latent_shape(knee), request.noise_length, sample_seed(request.seed, index)
         )
-        depths = knee.depths
-        together = self._together(request)
+        depths, together = knee.depths, self._together
         size = len(depths) if together else request.batch_size
         for start in range(0, len(depths), size):
             part = slice(start, min(start + size, len(depths)))
@@ -158,52 +157,56 @@ class Algorithm2:
             step = (lambda done, of, z: report.step(done, of)) if together else None
             z_T = noise(depths[rows]).to(self.device)
             mean = None if knee.mean is None else knee.mean[rows]
-            predict = self._denoiser(knee, depths[rows], mean, together)
+            predict = self._denoiser(knee, depths[rows], mean)
             scheduler = build_scheduler(self.scheduler, request.sampler)
             residual = sample(predict, z_T, scheduler, request.steps, step, knee.cancelled)
-            z_0 = self.model.from_residual(residual, mean)[:: knee.every]
+            z_0 = self.model.from_residual(residual, mean)[knee.asked]
             asked = slice(0, request.count) if together else part
             yield from self._decoded(knee, asked, z_0, sample_seed(request.seed, index))
 
+    def slices_drawn(self, request: GenerationRequest) -> int:
+        """Slices of one sample that are drawn: the request's, and those among them; see `Knee`."""
+        return len(self._depths(request)[0])
+
     def slices_a_step(self, request: GenerationRequest) -> int:
-        """Slices that go through the denoiser in each step of one sample: with those between the
+        """Slices that go through the denoiser in each step of one sample: with those among the
         request's, the overlap of windows, and what fills a batch up.
         """
-        depths, _ = self._depths(request)
-        batch = request.batch_size or len(depths)
-        if not self._together(request):
-            return -(-len(depths) // batch) * batch
-        cut = windows(len(depths), batch, self._reach(request))
-        return sum(window.stop - window.start for window, _ in cut)
+        count = self.slices_drawn(request)
+        batch = request.batch_size or count
+        if not self._together:
+            return -(-count // batch) * batch
+        return sum(window.stop - window.start for window, _ in windows(count, batch, self._reach))
 
-    def _together(self, request: GenerationRequest) -> bool:
+    @property
+    def _together(self) -> bool:
         """Whether slices know their neighbours."""
-        return self.model.depth_mixing is not None and request.count > 1
+        return self.model.depth_mixing is not None
 
-    def _reach(self, request: GenerationRequest) -> int:
+    @property
+    def _reach(self) -> int:
         mixing = self.model.depth_mixing
-        return mixing.reach if mixing is not None and self._together(request) else 0
+        return 0 if mixing is None else mixing.reach
 
-    def _depths(self, request: GenerationRequest) -> tuple[NDArray[np.float64], int]:
-        """Of the slices that are drawn; see `Knee`."""
+    def _depths(self, request: GenerationRequest) -> tuple[NDArray[np.float64], slice]:
+        """Of the slices that are drawn, and which of them are the request's; see `Knee`."""
         mixing = self.model.depth_mixing
         regressed = self.model.regression is not None and request.kind == "mean"
         if mixing is None or (regressed and request.samples == 1):
-            return request.positions, 1
-        return mixing.finer(request.positions)
+            return request.positions, slice(None)
+        return mixing.among(request.positions)
 
     def _denoiser(
-        self, knee: Knee, depths: NDArray[np.float64], mean: Tensor | None, together: bool
+        self, knee: Knee, depths: NDArray[np.float64], mean: Tensor | None
     ) -> Callable[[Tensor, Tensor], Tensor]:
         """U with all conditions bound, in windows: (z_t (n, c, h, w), t) -> prediction."""
         request, n = knee.request, len(depths)
         where = torch.as_tensor(depths, dtype=torch.float32, device=self.device)
         features = knee.features.expand(n, -1)
-        reach = self._reach(request)
 
         def predict(z_t: Tensor, t: Tensor) -> Tensor:
             out = torch.empty_like(z_t)
-            for window, core in windows(n, request.batch_size, reach):
+            for window, core in windows(n, request.batch_size, self._reach):
                 if knee.cancelled():
                     raise Cancelled
                 bound = guided(
@@ -213,7 +216,7 @@ class Algorithm2:
                     features[window],
                     request.guidance,
                     mean=None if mean is None else mean[window],
-                    slab=window.stop - window.start if together else 1,
+                    slab=window.stop - window.start if self._together else 1,
                 )
                 inner = slice(core.start - window.start, core.stop - window.start)
                 out[core] = bound(z_t[window], t)[inner]

@@ -26,6 +26,7 @@ from xr2mri_core.bundle import load_bundle
 from xr2mri_core.condition import Condition
 from xr2mri_core.devices import best_device, device_of_worker, usable_device
 from xr2mri_core.diffusion import Scheduler
+from xr2mri_core.errors import InputError
 from xr2mri_core.fitting import Computed, within_memory
 from xr2mri_core.geometry import (
     FIELD_OF_VIEW_MM,
@@ -63,7 +64,8 @@ class KneeMRIGenerator:
     Args:
         model: an `XR2MRIModel` with its weights.
         settings: the bundle's section ``generation``: ``steps``, ``sampler``, ``guidance``,
-            ``noise_length``, ``batch_size``, ``image_size``.
+            ``noise_length``, ``batch_size``, ``image_size``. ``kind`` is "sample", and "mean" for
+            a model that draws nothing.
         scheduler: the diffusers scheduler of the training, which fixes betas and prediction type.
         device: where to run.
         precision: ``fp32``, or ``bf16`` for autocast (faster on GPUs and on CPUs with AMX).
@@ -88,7 +90,8 @@ class KneeMRIGenerator:
             for part in (model.unet, model.regression):
                 if part is not None:
                     part.to(memory_format=torch.contiguous_format)
-        self.scheduler, self.settings = scheduler, dict(settings)
+        self.scheduler = scheduler
+        self.settings = {"kind": "sample" if model.draws else "mean", **settings}
         self.algorithm = Algorithm2(self.model, scheduler, self.device, precision)
         self.origin = dict(origin or {})
         self.recipe: Recipe | None = None
@@ -147,6 +150,11 @@ class KneeMRIGenerator:
         """Whether age, sex and BMI guide this model."""
         return self.model.guidance.demographics is not None
 
+    @property
+    def draws(self) -> bool:
+        """Whether this model draws samples; one that does not computes the best guess alone."""
+        return self.model.draws
+
     def condition_of(self, item: Mapping[str, Any]) -> Condition:
         """What an item of a datalist tells this model of its knee."""
         return Condition.of(item).known_to(self.uses_demographics)
@@ -184,11 +192,12 @@ class KneeMRIGenerator:
             knobs: fields of the request by name, which go before what it says.
 
         Raises:
-            InputError: what was handed in cannot be used (RadiographError, FeatureError, ...).
+            InputError: what was handed in cannot be used (RadiographError, FeatureError, ...), or
+                samples are asked for of a model that draws none.
             Cancelled: ``callbacks.cancelled`` said so.
         """
         started = time.perf_counter()
-        wanted = replace(request or GenerationRequest(), **knobs).filled(self.settings)
+        wanted = self.filled(replace(request or GenerationRequest(), **knobs))
         if not isinstance(condition, Condition):
             condition = Condition.parse(condition)
         condition.check_for(self.uses_demographics)
@@ -226,6 +235,23 @@ class KneeMRIGenerator:
             record=record,
             source=radiograph.header,
         )
+
+    def filled(self, request: GenerationRequest) -> GenerationRequest:
+        """A request with this model's own settings where it leaves them open.
+
+        Raises:
+            InputError: it asks for samples, and the model draws none.
+        """
+        filled = request.filled(self.settings)
+        for name, asked in (("kind", filled.kind == "sample"), ("samples", filled.samples > 1)):
+            if asked and not self.draws:
+                accepted = {"kind": "mean", "samples": 1}[name]
+                raise InputError(
+                    f"{name} {getattr(filled, name)}: this model draws nothing, it computes the "
+                    f"best guess alone; accepted is {accepted}",
+                    option=f"{name} {accepted}",
+                )
+        return filled
 
     def _record(
         self,
@@ -309,13 +335,14 @@ class KneeMRIGenerator:
         """What a request comes to with this model.
 
         Args:
-            request: the request with the steps filled in (`GenerationRequest.filled`).
+            request: the request; what it leaves open is the model's.
         """
-        model = self.model
+        model, request = self.model, self.filled(request)
         return Plan(
             request,
             model.regression is not None,
             self.algorithm.slices_a_step(request),
+            self.algorithm.slices_drawn(request),
             model.depth_mixing is not None,
         )
 

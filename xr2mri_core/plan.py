@@ -18,12 +18,14 @@ class Plan:
         request: the request with the steps filled in (`GenerationRequest.filled`).
         regression: whether the model has a regression.
         slices_a_step: slices that go through the denoiser in each step of one volume.
+        slices_drawn: slices of one volume that are drawn, with others that those asked for need.
         mixes_depth: whether its slices know their neighbours.
     """
 
     request: GenerationRequest
     regression: bool
     slices_a_step: int
+    slices_drawn: int
     mixes_depth: bool
 
     @property
@@ -42,11 +44,13 @@ class Plan:
         request = self.request
         # without depth mixing the last batch is filled up, for the other networks too
         slices = request.count if self.mixes_depth else self.slices_a_step
+        regressed = self.slices_drawn if self.mixes_depth else self.slices_a_step
         looks = 1 if request.guidance in (None, 1.0) else 2  # with the features and without
         regression = looks if self.regression else 0
         best = int(request.kind == "mean" and regression > 0)  # is decoded, and not drawn
         denoised = self.slices_a_step * (request.steps or 1) * looks
-        return slices * (regression + best) + (self.volumes - best) * (denoised + slices)
+        known = regressed * regression + slices * best
+        return known + (self.volumes - best) * (denoised + slices)
 
     @property
     def mean_by(self) -> str | None:

@@ -93,7 +93,7 @@ class GenerationRequest:
         ),
     )
     kind: str = field(
-        default="sample",
+        default=_MODELS_OWN,  # "sample", of a model that draws nothing "mean"
         metadata=_knob("; ".join(f"{name}: {text}" for name, text in KINDS.items()), choices=KINDS),
     )
     steps: int = field(

@@ -201,7 +201,7 @@ class GenerationService:
         """
         generator = self.generator(model)
         asked = parameters.request.filled({"batch_size": self.batch_size})
-        request = asked.filled(generator.settings)
+        request = generator.filled(asked)
         self._check_cost(request, generator)
         return Generation(
             generator,
@@ -267,7 +267,7 @@ class GenerationService:
             noise = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
             slices = self.batch_size or TIMED_SLICES
             request = GenerationRequest(num_slices=slices, box=(0, 0, 64, 64))
-            request = request.filled(generator.settings)
+            request = generator.filled(request)
             for _ in range(_MOST_TIMED):
                 if self.pace.measured:
                     break

@@ -23,7 +23,7 @@ from xr2mri_core.comparison.volumes import Pictured
 from xr2mri_core.evaluation.figures import show_slice, subplots
 from xr2mri_core.evaluation.planes import LAGS
 from xr2mri_core.evaluation.statistics import interval, per_patient
-from xr2mri_core.geometry import SLICE_MM, WINDOW_MM
+from xr2mri_core.geometry import WINDOW_MM
 
 Lines = Sequence[Mapping[str, Any]]
 BOXED = {"psnr": "PSNR, dB", "ssim": "SSIM", "rssim": "RSSIM"}
@@ -195,14 +195,17 @@ def over_distance(lines: Lines, titles: Mapping[str, str]) -> Any:
     with _styled():
         figure, axes = subplots(1, 1, 7.5, 3.2 + 0.18 * math.ceil((1 + len(titles)) / 3))
         axis = axes[0, 0]
-        places = [lag * SLICE_MM for lag in LAGS]
+        ticks: list[float] = []
         for row, title in {"truth": "truth", **titles}.items():
-            own = [one["metrics"] for one in lines if one.get("row") == row]
-            means = [_mean(one.get(f"lag{lag}") for one in own) for lag in LAGS]
+            own = [one for one in lines if one.get("row") == row]
+            means = [_mean(one["metrics"].get(f"lag{lag}") for one in own) for lag in LAGS]
             if np.isfinite(means).any():
+                apart = np.mean([WINDOW_MM / max(len(one["greys"]) - 1, 1) for one in own])
+                places = [round(lag * float(apart), 2) for lag in LAGS]
+                ticks = ticks or places
                 style: dict[str, Any] = TRUTH if row == "truth" else {"marker": "o"}
                 axis.plot(places, means, label=title, **style)
-        axis.set_xticks(places)
+        axis.set_xticks(ticks)
         axis.set_xlabel("mm between two slices")
         axis.set_ylabel("correlation")
         axis.grid(alpha=0.3)

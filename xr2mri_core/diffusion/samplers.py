@@ -184,7 +184,6 @@ def guided(
     depth: Tensor,
     features: Tensor,
     guidance: float = 1.0,
-    on: str = "features",
     mean: Tensor | None = None,
     slab: int = 1,
 ) -> Denoise:
@@ -192,29 +191,26 @@ def guided(
 
         eps = eps_theta(without) + guidance * (eps_theta(with) - eps_theta(without))
 
-    (Ho & Salimans, 2022). Both branches go through the network as one batch of 2B.
+    (Ho & Salimans, 2022), where only r is left out of the second branch: that exaggerates findings
+    and leaves the anatomy to the radiograph. Both branches go through the network as one batch of
+    2B.
 
     Args:
         denoise: `model.denoise`.
         code: of one radiograph, or of B; see `RadiographCode`.
         depth: d (B,).
         features: one-hot r (B, 61 | 65).
-        guidance: 1 is off (one pass), above 1 exaggerates, 0 ignores what is guided on.
-        on: "features": only r is left out of the second branch, which exaggerates findings but
-            leaves the anatomy to the radiograph; "all": radiograph and r are.
+        guidance: 1 is off (one pass), above 1 exaggerates, 0 ignores the features.
         mean: mu (B, c, h, w) of a model with a regression.
         slab: neighbouring slices that know of one another; B is a multiple of it.
     """
-    if on not in ("features", "all"):
-        raise InputError(f"guidance on {shown(on)}: accepted are 'features' and 'all'")
     if guidance == 1.0:
         return lambda z_t, t: denoise(z_t, t, code, depth, features, mean, slab)
 
     count = len(depth)
     parts = [part.expand(count, *part.shape[1:]) for part in code]
-    kept = 1.0 if on == "features" else 0.0
     make: Callable[..., Known] = type(code)
-    both_codes = make(*(torch.cat([part, part * kept]) for part in parts))
+    both_codes = make(*(torch.cat([part, part]) for part in parts))
     both_depths = torch.cat([depth, depth])
     both_features = torch.cat([features, torch.zeros_like(features)])
     both_means = None if mean is None else torch.cat([mean, mean])

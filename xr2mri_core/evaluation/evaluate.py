@@ -1,8 +1,9 @@
 """Measure a model on a split of a datalist, beside predictions that know less than it does.
 
 The model is judged by its best guess, ``kind="mean"``, since a sample cannot know what the
-radiograph leaves open; a sample stands beside it, judged for what it is: whether it looks as real
-volumes do, in three planes. A number alone says little, so every case is also predicted by
+radiograph leaves open; a sample, of a model that draws any, stands beside it, judged for whether it
+looks as real volumes do, in three planes. A number alone says little, so every case is also
+predicted by
 
 - ``mean volume``: the mean of training volumes, which knows no patient;
 - ``other patient``: the true volume of the next test patient, a perfect image of the wrong knee;
@@ -71,7 +72,7 @@ CYSTS = tuple(v.name for v in VARIABLES if v.finding == "cysts")
 CHONDROCALCINOSIS = tuple(v.name for v in VARIABLES if v.finding == "chondrocalcinosis")
 SPACINGS = (30, 50, 100, 200, 300, 400, 500)
 """Slices of the paper's Fig. 6."""
-OWN_NOISE, PAPERS_NOISE = "own noise", "independent noise"
+OWN_NOISE, PAPERS_NOISE, NO_NOISE = "own noise", "independent noise", "no noise"
 
 # --- what is measured ----------------------------------------------------------------------------
 
@@ -104,7 +105,8 @@ def measure(
         name: truth.reference.compare(slices) | in_planes(true, slices) | coherence(slices)
         for name, slices in predictions.items()
     }
-    methods[SAMPLE] |= texture(true, predictions[SAMPLE])
+    if SAMPLE in predictions:
+        methods[SAMPLE] |= texture(true, predictions[SAMPLE])
     if std is not None:
         methods[SAMPLE]["spread"] = spread_error(true, predictions[MODEL], std)
     methods["empty edge map"] = {"rssim": truth.reference.floor()}
@@ -169,6 +171,7 @@ def evaluate(
 
     Raises:
         DatalistError: the split is empty or has a single patient, so that there is no other.
+        InputError: several samples of a model that draws none.
     """
     datalist = Path(datalist).absolute()
     items = load_datalist(datalist, split)[:cases]
@@ -279,7 +282,8 @@ class _Run:
         truth = read_truth(case.item, case.variables, self.generator.image_size)
         seed = self.seed + case.index
         predictions, switched, std = self.case(truth, case.other, seed)
-        spacing = self.spacing(truth, predictions[SAMPLE], seed) if case.spaced else []
+        own = predictions.get(SAMPLE, predictions[MODEL])
+        spacing = self.spacing(truth, own, seed) if case.spaced else []
         measured = measure(truth, predictions, switched, std)
         files = []
         if case.pictured:
@@ -311,9 +315,12 @@ class _Run:
         def best(knee: Item, condition: Condition) -> NDArray[np.float32]:
             return frame_slices(self._generate(knee, condition, seed, count, kind="mean"))
 
-        drawn = self._generate(item, known, seed, count, kind="sample", samples=self.samples)
-        predictions = {MODEL: best(item, known), SAMPLE: frame_slices(drawn)}
-        std = None if drawn.std is None else frame_slices(drawn, drawn.std)
+        std, own = None, {}
+        if self.generator.draws or self.samples > 1:  # who draws none says so
+            drawn = self._generate(item, known, seed, count, kind="sample", samples=self.samples)
+            own = {SAMPLE: frame_slices(drawn)}
+            std = None if drawn.std is None else frame_slices(drawn, drawn.std)
+        predictions = {MODEL: best(item, known), **own}
         if self.mean is not None:
             predictions[MEAN_VOLUME] = resampled(np.load(self.folder / self.mean), count)
         predictions[OTHER_PATIENT] = resampled(
@@ -329,19 +336,23 @@ class _Run:
             switched[name] = (pair[1], pair[0]) if present else pair
         return predictions, switched, std
 
-    def spacing(self, truth: Truth, sample: NDArray[np.float32], seed: int) -> list[dict[str, Any]]:
+    def spacing(
+        self, truth: Truth, generated: NDArray[np.float32], seed: int
+    ) -> list[dict[str, Any]]:
         """Adjacent-slice correlation of the same case at more and more slices, one row each."""
         item, case = truth.item, truth.item["case"]
         known = self.generator.condition_of(item)
         rows = [
             {"case": case, "slices": "truth", "adjacent": mean_adjacent(truth.reference.slices)}
         ]
+        draws: dict[str, dict[str, Any]] = {OWN_NOISE: {}, PAPERS_NOISE: {"noise_length": 0.0}}
+        kind, noises = ("sample", draws) if self.generator.draws else ("mean", {NO_NOISE: {}})
         for count in SPACINGS:
-            for noise, more in ((OWN_NOISE, {}), (PAPERS_NOISE, {"noise_length": 0.0})):
-                slices = sample
-                if more or count != len(sample):
-                    drawn = self._generate(item, known, seed, count, kind="sample", **more)
-                    slices = frame_slices(drawn)
+            for noise, more in noises.items():
+                slices = generated
+                if more or count != len(generated):
+                    made = self._generate(item, known, seed, count, kind=kind, **more)
+                    slices = frame_slices(made)
                 row = {"case": case, "slices": count, "noise": noise}
                 rows.append({**row, "adjacent": mean_adjacent(slices), **coherence(slices)})
         return rows

@@ -210,12 +210,15 @@ def edge_f1(
     regions: Sequence[Region | None],
     tolerance: float = EDGE_TOLERANCE,
 ) -> NDArray[np.float64]:
-    """F1 (n,) of the edge pixels that have a partner within ``tolerance`` pixels, in the region."""
+    """F1 (n,) of the edge pixels that have a partner within ``tolerance`` pixels, in the region.
+
+    0 where one of the two has no edge, NaN where neither has: there is nothing to find.
+    """
 
     def score(k: int, region: Region) -> float:
         to_truth, to_image = _edge_distances(truth_edges[k], edges[k], region)
         if to_truth.size == 0 or to_image.size == 0:
-            return float(to_truth.size == to_image.size)
+            return float("nan") if to_truth.size == to_image.size else 0.0
         precision, recall = (float(np.mean(d <= tolerance)) for d in (to_truth, to_image))
         return 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
 

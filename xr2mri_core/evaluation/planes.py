@@ -123,16 +123,20 @@ def in_planes(truth: NDArray[np.float32], image: NDArray[np.float32]) -> dict[st
 
     Returns:
         ``ssim_sagittal``, ``ssim_axial`` (on the voxel grid, 0.625 x 1.5 mm), ``f1_sagittal``,
-        ``f1_axial`` (edges within 2 px), ``ssim_3d``; NaN where a plane is too thin for a window.
+        ``f1_axial`` (edges within 2 px, of the pictures in which either has any), ``ssim_3d``; NaN
+        where a plane is too thin for a window.
     """
     values = {"ssim_3d": ssim_3d(truth, image)}
     for plane, step in _EVERY.items():
         true, own = (reformatted(v, plane)[step // 2 :: step] for v in (truth, image))
         fits = min(true.shape[1:]) >= SSIM_WINDOW
-        values[f"ssim_{plane}"] = float(ssim(true, own).mean()) if fits else float("nan")
-        whole: Region = slice(None), slice(None)
-        found = edge_f1(bone_edges(true), bone_edges(own), [whole] * len(true))
-        values[f"f1_{plane}"] = float(np.nanmean(found))
+        values |= {f"ssim_{plane}": float("nan"), f"f1_{plane}": float("nan")}
+        if fits:
+            values[f"ssim_{plane}"] = float(ssim(true, own).mean())
+            whole: Region = slice(None), slice(None)
+            found = edge_f1(bone_edges(true), bone_edges(own), [whole] * len(true))
+            if np.isfinite(found).any():
+                values[f"f1_{plane}"] = float(np.nanmean(found))
     return values
 
 

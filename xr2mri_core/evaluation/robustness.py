@@ -4,9 +4,10 @@ Position, exposure and processing of a radiograph say nothing about the knee, so
 hardly follow them. Each test radiograph is changed in every way that
 `xr2mri_core.transforms.augmentation.CHANGES` names and, for a phantom, taken anew with
 another beam, exposure and noise; everything else (features, seed) stays. Beside these stand two
-rows that give the scale: ``other noise``, the same radiograph from another seed, and ``other
-patient``, which *should* move the volume. A generator that ignored its radiograph would move
-nowhere: therefore the similarity to the true volume is given too, which must not fall.
+rows that give the scale: ``other noise``, the same radiograph from another seed (of a model that
+draws), and ``other patient``, which *should* move the volume. A generator that ignored its
+radiograph would move nowhere: therefore the similarity to the true volume is given too, which must
+not fall.
 """
 
 from __future__ import annotations
@@ -125,10 +126,8 @@ def _rows(
 
     own = _read(generator, item)
     unchanged = slices(own)
-    others = {
-        OTHER_NOISE: lambda: slices(own, seed + 1_000_003),
-        OTHER_PATIENT: lambda: slices(_read(generator, other)),
-    }
+    others = {OTHER_NOISE: lambda: slices(own, seed + 1_000_003)} if generator.draws else {}
+    others[OTHER_PATIENT] = lambda: slices(_read(generator, other))
     anew = _taken_anew(generator, item, own)
     if anew is not None:
         others[TAKEN_ANEW] = lambda: slices(anew)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from xr2mri_core.geometry import WINDOW_MM
+from xr2mri_core.geometry import SLICE_MM, WINDOW_MM
 
 Mix = Callable[[int, Tensor, Tensor], Tensor]
 """(index of the block, hidden (B, C, h, w), time embedding (B, D)) -> hidden of the same shape."""
@@ -76,22 +76,31 @@ class DepthMixing(nn.Module):
         """Slices to either side that a slice depends on in one pass."""
         return len(self.layers)
 
-    def finer(self, depths: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
-        """Depths that lie no further apart than in training, and which of them were asked for.
+    def among(self, depths: NDArray[np.float64]) -> tuple[NDArray[np.float64], slice]:
+        """Depths to be drawn together for those that are asked for: with neighbours as in training.
 
         What neighbours 20 mm away have in common was never learnt, and slices that are mixed all
-        the same are noisier than those of a fine volume, as are slices that are not mixed.
+        the same are noisier than those of a fine volume, as are slices that are not mixed. So
+        others are put between slices that lie further apart than in training, and around a single
+        one as many as it depends on in a pass, `SLICE_MM` apart, as far as the window goes.
 
         Args:
-            depths: (n,), evenly spaced.
+            depths: (n,) in [0, 1], evenly spaced.
 
         Returns:
-            (m,) depths with those in it, and k: every k-th is one of those.
+            (m,) depths with those in it, and where they are.
         """
-        spacing = abs(depths[1] - depths[0]) * self.window_mm if len(depths) > 1 else 0.0
+        if len(depths) == 1:
+            steps = np.arange(-self.reach, self.reach + 1)
+            around = depths[0] + steps * SLICE_MM / self.window_mm
+            within = (steps == 0) | ((around > -1e-6) & (around < 1 + 1e-6))
+            before = int(within[: self.reach].sum())
+            return around[within], slice(before, before + 1)
+        spacing = abs(depths[1] - depths[0]) * self.window_mm
         every = max(1, math.ceil(spacing / self.WIDEST_MM - 1e-6))
         count = (len(depths) - 1) * every + 1
-        return (depths if every == 1 else np.linspace(depths[0], depths[-1], count)), every
+        drawn = depths if every == 1 else np.linspace(depths[0], depths[-1], count)
+        return drawn, slice(None, None, every)
 
     def over(self, depth: Tensor, slab: int) -> Mix:
         """The layers for one batch of slabs, to be called after each block.

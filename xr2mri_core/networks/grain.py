@@ -89,11 +89,11 @@ def measured_grain(
     small vessels are rare and strong, and the median deviation misses a third of their power.
 
     Args:
-        pairs: neighbouring slices 1.5 mm apart, (n, H, W) in [-1, 1], and what the autoencoder
-            makes of them.
+        pairs: neighbouring slices (n, H, W) in [-1, 1], and what the autoencoder makes of them.
 
     Returns:
-        `Grain.std` (bands, BINS) and `Grain.length` (1,).
+        `Grain.std` (bands, BINS) and the length (1,) along depth, in slices as they were given;
+        `Grain.length` counts slices 1.5 mm apart.
     """
     bands = len(SIGMAS) - 1
     found: list[list[list[NDArray[np.floating[Any]]]]] = [

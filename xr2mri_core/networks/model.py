@@ -43,8 +43,8 @@ class XR2MRIModel(nn.Module):
         image_encoder: E_2: radiograph (B, 1, 256, 256) -> `RadiographCode`.
         guidance: depth and features -> conditions of the two halves of the U-Net.
         unet: U, a `GuidedUNet`.
-        timestep_scale: what multiplies t before the U-Net sees it; T_pre-trained / T where T
-            differs from that of the U-Net's pre-trained weights.
+        timestep_scale: what multiplies t before a U-Net sees it, the regression's too;
+            T_pre-trained / T where T differs from that of the U-Net's pre-trained weights.
         regression: mu, see `Regression`; the U-Net then has c input channels more, for mu.
         depth_mixing: layers along depth for `unet`, see `DepthMixing`.
         grain: fine texture of decoded samples, see `Grain`.
@@ -64,6 +64,8 @@ class XR2MRIModel(nn.Module):
         grain: Grain | None = None,
     ) -> None:
         super().__init__()
+        if regression is not None:
+            regression.timestep *= timestep_scale  # its U-Net begins as this one, with its clock
         self.timestep_scale = timestep_scale
         self.autoencoder = autoencoder
         self.image_encoder = image_encoder
@@ -82,6 +84,11 @@ class XR2MRIModel(nn.Module):
     def latent_channels(self) -> int:
         """c, the channels of a latent."""
         return int(cast(Any, self.unet).config.out_channels)
+
+    @property
+    def draws(self) -> bool:
+        """Whether diffusion draws anything: not where the regression is all that was trained."""
+        return self.regression is None or self.regression.unet is not self.unet
 
     @property
     def grading(self) -> str:

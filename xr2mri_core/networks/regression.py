@@ -30,7 +30,7 @@ class Regression(nn.Module):
         guidance: a copy of the denoiser's.
         unet: a copy of the denoiser's, with inputs [z_t, E_2(y), mu] of which the first and the
             last stay zero.
-        timestep: the clock's reading in that pass.
+        timestep: t of that pass, T - 1; a model with a `timestep_scale` multiplies it.
     """
 
     std: Tensor

@@ -16,12 +16,17 @@ from xr2mri_core.training.diffusion import DiffusionStage
 class AlignedStage(DiffusionStage):
     """`DiffusionStage` with InfoNCE of text, radiograph and MRI added to what is minimised.
 
+    InfoNCE tells each case from the others of its batch: parts of a batch would make it easier, and
+    a case by itself leaves nothing to tell, so `accumulation` is refused.
+
     Args:
         model: a `MedM2GInspired`.
         scheduler: see `DiffusionStage`.
         alignment: weight of the contrastive loss.
         settings: see `DiffusionStage`.
     """
+
+    compares_cases = True
 
     def __init__(
         self, model: MedM2GInspired, scheduler: Scheduler, alignment: float = 0.1, **settings: Any

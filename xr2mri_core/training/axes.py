@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from xr2mri_core.baselines.x_diffusion import AXES, placed, resliced
+from xr2mri_core.errors import TrainingError
 from xr2mri_core.training.batches import Batch, CaseBatches
 from xr2mri_core.training.cache import LatentCache, SliceCache
 
@@ -60,6 +61,9 @@ class AxisBatches(Dataset[Batch]):
         root: folder of the caches.
         emphasis_labels, emphasis, device, batch_size: see `LatentCache.build`.
         options: options of `CaseBatches`.
+
+    Raises:
+        TrainingError: with pixels, which are of coronal slices alone.
     """
 
     def __init__(
@@ -73,6 +77,10 @@ class AxisBatches(Dataset[Batch]):
         batch_size: int = 32,
         **options: Any,
     ) -> None:
+        if options.get("images"):
+            raise TrainingError(
+                "slices along three axes have no pixels to reconstruct", option="reconstruction 0"
+            )
         caches = [cache]
         for axis in AXES[1:]:
             turned: Any = ReslicedCache(cache.slices, axis)

@@ -32,7 +32,7 @@ class ConditionedStage(nn.Module):
         drop_variable: probability of blanking each feature variable, so that none becomes
             indispensable and a missing one (zeros) is understood.
         drop_features: probability of blanking all features, for guidance on the features.
-        drop_radiograph: probability of blanking the radiograph's code, for guidance.
+        drop_radiograph: probability of blanking the radiograph's code.
     """
 
     def __init__(

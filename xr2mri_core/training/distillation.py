@@ -18,9 +18,12 @@ from xr2mri_core.training.autoencoder import load_autoencoder
 from xr2mri_core.training.batches import Batch
 from xr2mri_core.training.conditions import Kept, encoded, features_of, like, side_by_side
 from xr2mri_core.training.diffusion import DiffusionStage, clean_latent
+from xr2mri_core.training.pairs import alike
 from xr2mri_core.training.regression import predicted_mean
 
 STUDENT_SAMPLER = "ddim"
+_OF_THE_LATENTS = ("regression", "grain")
+"""Parts that no step of a distillation trains and another autoencoder makes wrong."""
 
 
 class DistillationStage(DiffusionStage):
@@ -172,7 +175,8 @@ def start_student(
     """Fill a student, in place, with what it begins with.
 
     Each part whose tensors have the same names and shapes in both is the teacher's; of a smaller
-    student the other parts are new.
+    student the other parts are new. So are regression and grain where the autoencoder is another:
+    the one is a mean of its latents and stays frozen, the other what it loses of a slice.
 
     Args:
         model: the student.
@@ -196,6 +200,8 @@ def start_student(
     for name, part in model.named_children():
         twin = getattr(teacher.model, name, None)
         if twin is None or any(n == name or n.startswith(f"{name}.") for n in given):
+            continue
+        if name in _OF_THE_LATENTS and not alike(model.autoencoder, teacher.model.autoencoder):
             continue
         shapes = [{n: v.shape for n, v in unique_state(m).items()} for m in (part, twin)]
         if shapes[0] == shapes[1]:

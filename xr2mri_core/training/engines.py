@@ -106,13 +106,15 @@ class StageTrainer(SupervisedTrainer):
         clip_norm: largest norm of the gradient; 0 leaves it as it is.
         accumulation: passes that a batch is cut into by cases (`parts_of`), whose gradients are
             averaged. Memory falls by as much, the step stays one of the whole batch; with several
-            processes they exchange gradients once a step.
+            processes they exchange gradients once a step. 1 for a stage that compares the cases of
+            a batch (`AlignedStage`).
         patience: skipped steps in a row that are too many. With "fp16", those do not count by which
             the loss scaling finds its factor.
         train_handlers: MONAI and ignite handlers.
 
     Raises:
-        TrainingError: no step is asked for; by `run`, when the gradients stay not finite.
+        TrainingError: no step is asked for, or parts of a batch whose cases are compared; by `run`,
+            when the gradients stay not finite.
     """
 
     def __init__(
@@ -132,6 +134,13 @@ class StageTrainer(SupervisedTrainer):
         for name, value in (("steps", steps), ("epoch_length", epoch_length)):
             if value < 1:
                 raise TrainingError(f"{name} {value}: at least 1", option=name)
+        stage = network.module if isinstance(network, DistributedDataParallel) else network
+        if accumulation > 1 and getattr(stage, "compares_cases", False):
+            raise TrainingError(
+                f"accumulation {accumulation}: this method compares the cases of a batch, which "
+                "parts of it cannot; accepted is 1, and fewer cases_per_batch take less memory",
+                option="accumulation 1",
+            )
         device = torch.device(device)
         self.clip_norm, self.patience, self.accumulation = clip_norm, patience, accumulation
         self.skipped_steps = self._skipped_in_a_row = 0

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from xr2mri_core.geometry import WINDOW_SLICES
 from xr2mri_core.networks import XR2MRIModel
 from xr2mri_core.networks.grain import measured_grain
 from xr2mri_core.training.cache import SliceCache, from_bytes
@@ -29,7 +30,7 @@ def measure_grain(
 
     Args:
         model: the model with its trained autoencoder.
-        slices: every slice of a case (`cached_slices: null`).
+        slices: every slice of a case (`cached_slices: null`), however far they lie apart.
         device: device of the model.
         cases: number of cases that are looked at, from the first on.
         neighbours: slices of each, from the middle of the knee.
@@ -45,6 +46,7 @@ def measure_grain(
             yield true.numpy(), decoded[:, 0].float().cpu().numpy()
 
     std, length = measured_grain(pairs())
+    length *= (WINDOW_SLICES - 1) / max(slices.slices_per_case - 1, 1)  # in slices of 1.5 mm
     model.grain.std.copy_(torch.from_numpy(std))
     model.grain.length.copy_(torch.from_numpy(length))
     logger.info("grain: strongest %s, slices long %s", std.max(1).round(3), length.round(2))

@@ -56,13 +56,20 @@ class Schedule:
         self.seconds = max_minutes * 60 if max_minutes else math.inf
         self.rates = [group["lr"] for group in optimizer.param_groups]
         self.elapsed = 0.0
+        self._engine: Engine | None = None
         self._clock: float | None = None
 
     def attach(self, engine: Engine) -> None:
+        self._engine = engine
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.EPOCH_STARTED, self._stay_finished)
         engine.add_event_handler(Events.ITERATION_STARTED, self._set_rate)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._end)
+
+    @property
+    def step(self) -> int:
+        """Steps that the training has done, those of earlier runs too."""
+        return 0 if self._engine is None else self._engine.state.iteration
 
     def progress(self, step: int) -> float:
         """Share of the training that is done after `step` steps, in [0, 1]."""
@@ -250,18 +257,18 @@ class ValidationLog:
 
     Args:
         writer: writer of TensorBoard's files.
-        epoch_length: steps of a training epoch, after which the evaluator runs.
+        schedule: knows the trainer's step; an epoch may be cut short by the clock.
     """
 
-    def __init__(self, writer: SummaryWriter, epoch_length: int) -> None:
-        self.writer, self.epoch_length = writer, epoch_length
+    def __init__(self, writer: SummaryWriter, schedule: Schedule) -> None:
+        self.writer, self.schedule = writer, schedule
 
     def attach(self, engine: Engine) -> None:
         if idist.get_rank() == 0:
             engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
-        step = engine.state.epoch * self.epoch_length
+        step = self.schedule.step
         for name, value in engine.state.metrics.items():
             self.writer.add_scalar(f"validation/{name}", float(value), step)
         text = "  ".join(f"{name} {float(v):.4f}" for name, v in engine.state.metrics.items())

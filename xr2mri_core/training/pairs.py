@@ -35,7 +35,7 @@ from xr2mri_core.training.regression import predicted_mean
 
 logger = logging.getLogger("xr2mri")
 
-PAIRS_VERSION = 1  # raised when the meaning of the kept numbers changes
+PAIRS_VERSION = 2  # raised when the meaning of the kept numbers changes
 
 
 class PairCache(_CacheOfSlices):
@@ -81,7 +81,8 @@ class PairCache(_CacheOfSlices):
             count: n, the number of slabs.
             slab: S, their slices; the spacing is that of `slab_positions`.
             steps, sampler: steps and sampler of the teacher.
-            drop_variable, drop_features: probability of leaving out a variable, and the form.
+            drop_variable, drop_features: probability of leaving out a variable (a grade, age, sex,
+                BMI), and all of them.
             oversampling: see `CaseBatches`.
             seed: seed of cases, depths, forms and noise.
             device: where the teacher draws.
@@ -92,7 +93,7 @@ class PairCache(_CacheOfSlices):
             "count": count, "slab": slab, "steps": steps, "sampler": sampler, "seed": seed,
             "noise_length": length, "dropped": [drop_variable, drop_features, oversampling],
         }  # fmt: skip
-        shared = _alike(student.autoencoder, teacher.model.autoencoder)
+        shared = alike(student.autoencoder, teacher.model.autoencoder)
         weights = weights_digest(teacher.model)
         own = None if shared else weights_digest(student.autoencoder)
         fingerprint = _digest([PAIRS_VERSION, settings, weights, own, slices.fingerprint])
@@ -174,13 +175,16 @@ def _drawn_forms(slices: SliceCache, settings: dict[str, Any]) -> list[dict[str,
     for case in rng.choice(len(slices), settings["count"], p=odds):
         known = slices.items[case]
         given = rng.random() >= drop_features
-        draws = rng.random(len(known["features"])) >= drop_variable
-        kept = {
-            name: grade
-            for (name, grade), keep in zip(known["features"].items(), draws, strict=True)
-            if keep and given
-        }
-        items.append({**known, "features": kept, "index": int(case)})
+        kept = {}
+        for part in ("features", "demographics"):
+            values = known.get(part) or {}
+            draws = rng.random(len(values)) >= drop_variable
+            kept[part] = {
+                name: value
+                for (name, value), keep in zip(values.items(), draws, strict=True)
+                if keep and given
+            }
+        items.append({**known, **kept, "index": int(case)})
     return items
 
 
@@ -248,7 +252,7 @@ def _noise(
     )
 
 
-def _alike(autoencoder: Autoencoder, other: Autoencoder) -> bool:
+def alike(autoencoder: Autoencoder, other: Autoencoder) -> bool:
     """Whether two have the same weights, up to what 16 bits in a file change."""
     states = [unique_state(module) for module in (autoencoder, other)]
     shapes = [{name: value.shape for name, value in state.items()} for state in states]

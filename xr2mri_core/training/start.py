@@ -56,22 +56,24 @@ def start_model(
     return filled
 
 
-def check_start(stage: nn.Module, initial_weights: str | Path | None) -> None:
-    """Refuse a stage that would draw what a frozen, random regression leaves.
+def check_start(stage: nn.Module) -> None:
+    """Refuse a stage that would draw what a frozen regression leaves that nothing has trained.
+
+    Its training ends with the measurement of its residual (`measure_residual`): where `std` is 1 to
+    the bit, its weights are random, or those of a denoiser (`widened`).
 
     Args:
         stage: the stage as it is trained, with its `model`.
-        initial_weights: see `start_model`.
 
     Raises:
         WeightsError: the regression is frozen, and nothing has trained it.
     """
     regression = cast(Any, stage).model.regression
-    if initial_weights is not None or regression is None:
+    if regression is None or any(p.requires_grad for p in regression.parameters()):
         return
-    if not any(parameter.requires_grad for parameter in regression.parameters()):
+    if bool((regression.std == 1).all()):
         raise WeightsError(
-            "the regression is not trained in this stage and would keep random weights: train it "
+            "the regression is not trained in this stage, and nothing has trained it yet: train it "
             "first, with train_regression.yaml as the last configuration, and give what that "
             "writes as the initial weights",
             option="initial_weights",
