@@ -15,6 +15,7 @@ from xr2mri_core.errors import DatalistError
 from xr2mri_core.evaluation import evaluate as evaluation
 from xr2mri_core.evaluation.cases import unfinished
 from xr2mri_core.evaluation.summary import markdown, summarise
+from xr2mri_core.evaluation.truth import mean_of_training, mean_volume
 from xr2mri_core.geometry import slices_to_volume, volume_affine
 
 
@@ -176,7 +177,7 @@ def test_the_side_that_only_the_radiograph_tells_is_everybodys(small_datalist, t
     other, _ = evaluation.read_slices({**item, "laterality": "R"}, 64)
     np.testing.assert_array_equal(slices, sided)
     np.testing.assert_array_equal(slices, other[:, :, ::-1])
-    np.testing.assert_array_equal(evaluation.mean_volume([item], size=64), slices)
+    np.testing.assert_array_equal(mean_volume([item], size=64), slices)
     assert prepare_radiograph(item["radiograph"], 64).side == "L"
     trained = SliceCache.build([item], tmp_path, size=64, processes=1).arrays["slices"][0]
     np.testing.assert_array_equal(trained, to_bytes(2 * slices - 1))
@@ -189,7 +190,7 @@ def test_mean_of_volumes_of_differing_length_has_that_of_the_first(small_datalis
     windows = [(20, 46), (20, 43)]
     uneven = [{**item, "window": w} for item, w in zip(items, windows, strict=True)]
     first = int(np.random.default_rng(0).permutation(2)[0])
-    mean = evaluation.mean_volume(uneven, size=64)
+    mean = mean_volume(uneven, size=64)
     assert mean.shape == (windows[first][1] - windows[first][0], 64, 64)
     own, other = (evaluation.read_slices(uneven[k], 64)[0] for k in (first, 1 - first))
     np.testing.assert_allclose(mean[0], (own[0] + other[0]) / 2, atol=1e-6)
@@ -203,7 +204,7 @@ def test_the_mean_volume_is_made_anew_when_a_training_volume_was_corrected(
     (item, *_) = load_datalist(here / small_datalist.name, "training")
 
     def made() -> str | None:
-        return evaluation._mean_of_training(here / small_datalist.name, 2, 64, tmp_path)
+        return mean_of_training(here / small_datalist.name, 2, 64, tmp_path)
 
     first = made()
     assert made() == first

@@ -18,7 +18,6 @@ changed.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -30,8 +29,7 @@ from numpy.typing import NDArray
 
 from xr2mri_core.condition import Condition
 from xr2mri_core.datalist import load_datalist, side_and_box
-from xr2mri_core.errors import DatalistError
-from xr2mri_core.evaluation.cases import Result, identity, of_each_case, unfinished
+from xr2mri_core.evaluation.cases import Result, of_each_case, unfinished
 from xr2mri_core.evaluation.metrics import Reference, adjacent_correlation, feature_response
 from xr2mri_core.evaluation.planes import coherence, in_planes, spread_error, texture
 from xr2mri_core.evaluation.summary import markdown, summarise
@@ -39,7 +37,7 @@ from xr2mri_core.evaluation.truth import (
     Item,
     Truth,
     frame_slices,
-    mean_volume,
+    mean_of_training,
     next_patient,
     phantom_origin,
     read_slices,
@@ -182,7 +180,7 @@ def evaluate(
     out, model = Path(out), generator.describe()
     with unfinished(out, "evaluate") as folder:
         report(0, len(items), "mean volume")
-        trained = _mean_of_training(datalist, mean_cases, generator.image_size, folder)
+        trained = mean_of_training(datalist, mean_cases, generator.image_size, folder)
         run = _Run(generator, folder, trained, seed, samples, GenerationRequest(**request))
         depends = {
             "model": generator.depends(),
@@ -390,19 +388,3 @@ def _unnamed(kept: Mapping[str, NDArray[np.float32]]) -> tuple[Volumes, Pairs, P
         return {name: (volume, on[name]) for name, volume in of(f"{kind}off").items()}
 
     return of("prediction"), pairs(""), pairs("true ")
-
-
-def _mean_of_training(datalist: Path, cases: int, size: int, folder: Path) -> str | None:
-    """The file of the mean volume in a folder, made once; None without training cases."""
-    try:
-        items = load_datalist(datalist, "training")
-    except DatalistError as error:
-        log.warning("no row '%s': %s", MEAN_VOLUME, error)
-        return None
-    known = " ".join([str(cases), str(size), *map(identity, items)])
-    made_of = hashlib.sha256(known.encode()).hexdigest()[:12]
-    path = folder / f"mean-{made_of}.npy"
-    if not path.is_file():
-        with whole_file(path) as new:
-            np.save(new, mean_volume(items, cases, size))
-    return path.name

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import DatalistError
+from xr2mri_core.evaluation.cases import identity
 from xr2mri_core.evaluation.metrics import Reference
 from xr2mri_core.export import write_nifti
+from xr2mri_core.files import whole_file
 from xr2mri_core.geometry import IMAGE_SIZE, Laterality, mirror_picture, volume_to_slices
 from xr2mri_core.volume import NOTICE
 
 if TYPE_CHECKING:
     from xr2mri_core.volume import GeneratedVolume
+
+log = logging.getLogger("xr2mri")
 
 Item = Mapping[str, Any]
 Toggle = tuple[str, NDArray[np.float32], NDArray[np.float32]]
@@ -131,3 +138,19 @@ def phantom_origin(item: Item) -> dict[str, Any] | None:
         return {"seed": content["case_seed"], "enrichment": content["origin"]["enrichment"]}
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def mean_of_training(datalist: Path, cases: int, size: int, folder: Path) -> str | None:
+    """The file of the mean volume in a folder, made once; None without training cases."""
+    try:
+        items = load_datalist(datalist, "training")
+    except DatalistError as error:
+        log.warning("no row 'mean volume': %s", error)
+        return None
+    known = " ".join([str(cases), str(size), *map(identity, items)])
+    made_of = hashlib.sha256(known.encode()).hexdigest()[:12]
+    path = folder / f"mean-{made_of}.npy"
+    if not path.is_file():
+        with whole_file(path) as new:
+            np.save(new, mean_volume(items, cases, size))
+    return path.name
