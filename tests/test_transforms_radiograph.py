@@ -182,13 +182,20 @@ def test_undecodable_syntaxes_are_refused(tmp_path):
         PixelData=encapsulate([b"\xff\xd8 nonsense"]),
     )
     assert "JPEG-LS Lossless" in refusal(path) and "uncompressed" in refusal(path)
-    video = pydicom.uid.MPEG2MPML
-    path = write_dicom(tmp_path / "mpg", knee_pixels(), video, PixelData=encapsulate([bytes(100)]))
-    assert "uncompressed" in refusal(path)
     deflated = write_dicom(
         tmp_path / "zip", knee_pixels(), pydicom.uid.DeflatedExplicitVRLittleEndian
     )
     assert "uncompressed" in refusal(deflated)
+
+
+@pytest.mark.parametrize("kind", ["1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.201", "1.3.5"])
+def test_a_transfer_syntax_that_is_not_read_is_named(tmp_path, kind):
+    """Video, High-Throughput JPEG 2000, which pydicom does not know, and one of a vendor's own."""
+    data, video = encapsulate([b"\xff\x4f" + bytes(100)]), pydicom.uid.MPEG2MPML
+    path = write_dicom(tmp_path / "x", knee_pixels(), video, PixelData=data)
+    path.write_bytes(path.read_bytes().replace(video.encode(), kind.encode().ljust(23, b"\0")))
+    said = refusal(path)
+    assert "is not read: export it uncompressed" in said and "damaged" not in said
 
 
 def test_a_compressed_picture_of_another_size_is_not_decoded(tmp_path):
