@@ -679,6 +679,18 @@ def test_a_spacing_too_small_for_a_knee_is_not_believed(tmp_path):
     assert sum("0.148 mm" in note for note in warnings) == 1
 
 
+@pytest.mark.parametrize(("side", "told"), [(100, True), (110, False), (170, False), (180, True)])
+def test_a_given_box_of_another_size_than_models_expect_is_told(tmp_path, side, told):
+    edges = round(side / 0.4)
+    item = {"laterality": "R", "box": (100, 100, 100 + edges, 100 + edges)}
+    path = write_dicom(tmp_path / "x", knee_pixels(700, 600), PixelSpacing=[0.4, 0.4])
+    info = radiograph_transforms(64)({**item, "radiograph": path})["radiograph_info"]
+    warned = [note for note in info["warnings"] if "140 mm are expected" in note]
+    assert bool(warned) is told and all(f"{side} mm wide" in note for note in warned)
+    info = radiograph_transforms(64)({**item, "radiograph": knee_pixels(700, 600)})
+    assert info["radiograph_info"]["warnings"] == []  # of an unknown size nothing is said
+
+
 def test_a_given_box_is_squared_and_padded_with_the_edge():
     item = {"radiograph": knee_pixels(60, 50), "laterality": "R", "box": (40, -10, 60, 30)}
     data = radiograph_transforms(40)(item)
