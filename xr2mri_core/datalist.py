@@ -13,6 +13,7 @@ because visits and both knees share anatomy.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,11 +23,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xr2mri_core.demographics import demographics_of
+from xr2mri_core.demographics import SLICES, parse_demographics
 from xr2mri_core.errors import DatalistError, FeatureError, InputError, encodable, shown
 from xr2mri_core.features import parse_features
 from xr2mri_core.files import write_text
 from xr2mri_core.geometry import Laterality, edges_of
+
+log = logging.getLogger("xr2mri")
 
 SPLITS = ("training", "validation", "test")
 PATHS = ("radiograph", "mri", "labels")
@@ -270,9 +273,14 @@ def _checked(item: object, required: Sequence[str], where: str) -> Item:
             checked["features"] = parse_features(checked["features"])
         if checked.get("box") is not None:
             edges_of(checked["box"])
-        demographics_of(checked)  # in range; kept as written
     except (FeatureError, InputError) as error:
         raise DatalistError(f"{where}: {error}") from error
+    for name in SLICES:  # kept as written; a model may not even use them
+        try:
+            parse_demographics({name: checked.get(name)})
+        except InputError as error:
+            log.warning("%s: %s; left out", where, error)
+            del checked[name]
     return checked
 
 

@@ -25,6 +25,8 @@ common, the first."""
 
 _LARGEST = 1 << 20  # bytes; a form has 19 numbers
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+_MISSING_WORDS = frozenset({"", "nan", "na", "n/a", "none", "null", "missing"})
+_SAS_MISSING = re.compile(r"^\.(?!\d)")  # ".", ".A", ".: Missing Form/Incomplete Workbook"
 _EXAMPLE = '{"V00XRKL": 2, "V00XRJSM": 1}'
 
 
@@ -72,6 +74,11 @@ def decimal(text: str) -> float:
         ValueError: it spells none.
     """
     return float(text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text.strip()) else text)
+
+
+def says_missing(text: str) -> bool:
+    """Whether a cell's text says that there is no value: empty, NA, null, SAS's ``.A``."""
+    return text.strip().lower() in _MISSING_WORDS or bool(_SAS_MISSING.match(text.strip()))
 
 
 def _text(path: Path) -> str:
