@@ -491,6 +491,16 @@ def test_nrrd_pictures(tmp_path, three_axes):
     assert info["spacing_mm"] == pytest.approx((0.25, 0.2)) and info["format"] == "NRRD"
 
 
+@pytest.mark.parametrize(("said", "side"), [("R", "R"), ("L", "L"), ("left", None), ("", None)])
+def test_a_key_of_nrrd_states_the_side(tmp_path, said, side):
+    """As Slicer's module reads it, and the shipped sample data have it."""
+    sitk.WriteImage(sitk.GetImageFromArray(knee_pixels()), str(tmp_path / "a.nrrd"))
+    head, blank, content = (tmp_path / "a.nrrd").read_bytes().partition(b"\n\n")
+    key = f"\nXR2MRI.Laterality:={said}".encode()
+    (tmp_path / "a.nrrd").write_bytes(head + key + blank + content)
+    assert read_radiograph(tmp_path / "a.nrrd")[1]["laterality"] == side
+
+
 def test_rgb_nrrd(tmp_path):
     eight = np.repeat((knee_pixels() >> 4).astype(np.uint8)[..., None], 3, axis=-1)
     sitk.WriteImage(sitk.GetImageFromArray(eight, isVector=True), str(tmp_path / "a.nrrd"))
