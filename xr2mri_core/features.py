@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xr2mri_core.errors import FeatureError, shown
-from xr2mri_core.form_text import decimal, read_form, says_missing
+from xr2mri_core.form_text import FormText, decimal, read_form, says_missing
 
 GRADINGS = ("paper", "oai")
 
@@ -146,7 +146,7 @@ def variable(name: str) -> Variable:
 
 
 def parse_features(
-    source: Mapping[str, Any] | str | Path | None = None, /, **keywords: Any
+    source: Mapping[str, Any] | FormText | str | Path | None = None, /, **keywords: Any
 ) -> dict[str, int]:
     """Read radiographic features from a mapping, JSON text, a file, or keywords.
 
@@ -169,10 +169,11 @@ def parse_features(
     """
     pairs, more = [], [(variable(name), name, value) for name, value in keywords.items()]
     if isinstance(source, str | Path):
-        form = read_form(source)
-        if form.is_row:
-            return _graded([*_cells(form.pairs), *more])
-        pairs = list(form.pairs)
+        source = read_form(source)
+    if isinstance(source, FormText):
+        if source.is_row:
+            return _graded([*_cells(source.pairs), *more])
+        pairs = list(source.pairs)
     elif isinstance(source, Mapping):
         pairs = list(source.items())
     elif source is not None:
