@@ -206,14 +206,19 @@ def split_by_participant(
     }
 
 
-def check_ratios(ratios: Sequence[float]) -> NDArray[np.float64]:
+def check_ratios(ratios: Sequence[float], by_site: bool = False) -> NDArray[np.float64]:
     """The shares of training, validation and test.
 
+    Args:
+        ratios: three numbers.
+        by_site: whether only the first two are used, since the test is some clinics.
+
     Raises:
-        DatalistError: they are not three numbers of at least 0 with a positive sum.
+        DatalistError: they are not three numbers of at least 0, those used with a positive sum.
     """
     shares = np.asarray(ratios, dtype=float)
-    if shares.shape != (3,) or not np.isfinite(shares).all() or min(shares) < 0 or not sum(shares):
+    valid = shares.shape == (3,) and bool(np.isfinite(shares).all()) and shares.min() >= 0
+    if not valid or not shares[: 2 if by_site else 3].sum() > 0:
         raise DatalistError(
             f"shares {shown(ratios)} of training, validation and test: give three numbers, such "
             "as 7, 2, 1"
