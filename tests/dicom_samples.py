@@ -23,7 +23,7 @@ def write_dicom(path: Path, pixels: np.ndarray, syntax=pydicom.uid.ExplicitVRLit
     meta.MediaStorageSOPInstanceUID = generate_uid()
     meta.TransferSyntaxUID = syntax
     data = FileDataset(str(path), {}, file_meta=meta, preamble=bytes(128))
-    data.is_little_endian, data.is_implicit_VR = True, syntax.is_implicit_VR
+    data.is_little_endian, data.is_implicit_VR = syntax.is_little_endian, syntax.is_implicit_VR
     data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, generate_uid()
     data.Modality, data.PhotometricInterpretation, data.SamplesPerPixel = "DX", "MONOCHROME2", 1
     data.Rows, data.Columns = pixels.shape[:2]

@@ -104,6 +104,16 @@ def test_forms_win_over_names_and_a_bad_file_costs_its_row(run, collection, tmp_
     assert record["features"] == {"V00XRKL": 3, "V00XRJSM": 1} and record["laterality"] == "R"
 
 
+def test_a_film_of_both_knees_may_have_a_row_for_each(collection):
+    forms = collection.parent / "forms.csv"
+    forms.write_text("file,laterality,V00XRKL\nknee,R,2\nward/knee.png,2: Left,3\n")
+    right, left = knees_of_folder(collection, forms)[2:]
+    assert (right.name, left.name) == ("ward/knee_R", "ward/knee_L")
+    assert right.radiograph == left.radiograph and right.participant == left.participant
+    assert (right.laterality, right.features) == ("R", {"v00xrkl": "2"})
+    assert (left.laterality, left.features) == ("2: Left", {"v00xrkl": "3"})
+
+
 def test_a_row_leaves_what_it_does_not_name_to_the_folder(collection):
     forms = collection.parent / "forms.csv"
     forms.write_text("file,XRJSM\n9003175L,1\n")
@@ -287,6 +297,8 @@ def test_a_killed_run_goes_on_where_it_was(run, collection, tmp_path, tiny_bundl
         ("name2;V00XRKL\nknee;1\n", "no column 'file'"),
         ("file;V00XRKL\nnobody;1\n", "line 2: 'nobody': no such radiograph"),
         ("file;V00XRKL\nknee;1\nward/knee.png;2\n", "line 3: 'ward/knee.png': an earlier row"),
+        ("file;side;XRKL\nknee;R;1\nknee;right;2\n", "line 3: 'knee': an earlier row"),
+        ("file;side;XRKL\nknee;R;1\nknee;;2\n", "line 3: 'knee': an earlier row"),
         ("file;V00XRKL\nsame;1\n", "several radiographs"),
     ],
 )

@@ -23,7 +23,7 @@ from xr2mri_core.demographics import (
     encode_demographics,
     parse_demographics,
 )
-from xr2mri_core.errors import DatalistError, InputError
+from xr2mri_core.errors import InputError
 from xr2mri_core.evaluation.evaluate import evaluate
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.networks import Guidance
@@ -43,7 +43,17 @@ def test_all_spellings_of_a_person_are_the_same():
     assert list(parse_demographics({"bmi": 30, "age": 60})) == ["age", "bmi"]
 
 
-@pytest.mark.parametrize("nothing", [None, {}, {"age": None, "sex": "", "bmi": math.nan}])
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        None,
+        {},
+        {"age": None, "sex": "", "bmi": math.nan},
+        {"age": "NA", "sex": "n/a", "bmi": "null"},
+        {"age": ".", "sex": ".A", "bmi": ".: Missing Form/Incomplete Workbook"},
+        {"age": math.nan, "sex": math.nan, "bmi": " None "},
+    ],
+)
 def test_what_is_not_given_is_left_out_and_encodes_as_zeros(nothing):
     assert parse_demographics(nothing) == {}
     assert not encode_demographics(nothing).any()
@@ -96,12 +106,16 @@ def test_the_schema_accepts_what_is_parsed():
         validate({"age": 12}, demographics_schema())
 
 
-def test_a_datalist_refuses_an_impossible_age(small_datalist, tmp_path):
+def test_a_datalist_leaves_an_impossible_age_out_and_says_so(small_datalist, caplog):
+    """A list of many knees is not refused for it: most models do not use demographics."""
     content = json.loads(small_datalist.read_text())
-    content["training"][0]["age"] = 7
-    (tmp_path / "datalist.json").write_text(json.dumps(content))
-    with pytest.raises(DatalistError, match=r"training\[0\]: age 7: accepted"):
-        load_datalist(tmp_path / "datalist.json")
+    content["training"][0] |= {"age": 7, "bmi": "NA", "sex": "F"}
+    path = small_datalist.with_name("impossible_age.json")  # beside its pictures
+    path.write_text(json.dumps(content))
+    item = load_datalist(path)[0]
+    path.unlink()
+    assert "age" not in item and demographics_of(item) == {"sex": "F"}
+    assert "training[0]: age 7: accepted" in caplog.text and "bmi" not in caplog.text
 
 
 # --- the guidance -------------------------------------------------------------------------------

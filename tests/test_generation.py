@@ -49,6 +49,23 @@ def test_the_record_tells_everything_and_is_json(generator, radiograph):
     assert set(record["seconds"]) == {"prepare", "generate"}
 
 
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ("ID;SIDE;V00XRKL\n9000099;2: Left;2: 2", True),
+        ("ID;SIDE;V00XRKL\n9000099;1: Right;2: 2", False),
+        ('{"laterality": "L", "features": {"V00XRKL": 2}}', True),
+        ('{"laterality": "R", "features": {"V00XRKL": 2}}', False),
+        ('{"laterality": "none", "features": {"V00XRKL": 2}}', False),
+        ({"V00XRKL": 2}, False),
+    ],
+)
+def test_a_form_of_the_other_knee_is_told(generator, radiograph, form, told):
+    record = generator.generate(radiograph, form, laterality="R", num_slices=1).record
+    assert record["features"] == {"V00XRKL": 2}
+    assert any("the form is of side L" in note for note in record["warnings"]) is told
+
+
 def test_the_seed_alone_decides(generator, radiograph):
     one, same, other = (generator.generate(radiograph, num_slices=4, seed=s) for s in (1, 1, 2))
     np.testing.assert_array_equal(one.volume, same.volume)

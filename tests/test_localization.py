@@ -268,9 +268,66 @@ class TestLocateKneed:
         assert info["box"] == crop_of(square(200, 140, 120)) and info["laterality"] == "R"
         assert any("both knees are shown" in note for note in info["warnings"])
 
-    def test_given_box_wins_and_nothing_is_looked_for(self):
-        info = self.read(blank(400, 560), None, box=(10, 20, 110, 120))["radiograph_info"]
+    def one_of_two(self, column, **data):
+        """What is read of a wide picture in which one knee is seen."""
+        info = self.read(blank(400, 560), Told(square(200, column, 120)), **data)["radiograph_info"]
+        return info["box"], info["laterality"], " ".join(info["warnings"])
+
+    @pytest.mark.parametrize(("column", "side"), [(140, "R"), (420, "L")])
+    def test_the_only_knee_that_is_seen_is_taken(self, column, side):
+        box, taken, told = self.one_of_two(column)
+        assert box == crop_of(square(200, column, 120)) and taken == side
+        assert "one knee is seen" in told and "both knees" not in told
+
+    @pytest.mark.parametrize("asked", ["auto", "R"])
+    @pytest.mark.parametrize(("column", "doubted"), [(140, False), (420, True)])
+    def test_the_only_knee_is_of_the_side_that_its_file_states(self, column, doubted, asked):
+        picture, step = blank(400, 560), LocateKneed("radiograph", Told(square(200, column, 120)))
+        info = {"spacing_mm": None, "laterality": "R", "warnings": []}
+        item = {"radiograph": torch.from_numpy(picture)[None], "laterality": asked}
+        done = step({**item, "radiograph_info": info})
+        assert done["box"] == crop_of(square(200, column, 120))
+        info = done["radiograph_info"]
+        assert info["laterality"] == "R" and "both knees" not in " ".join(info["warnings"])
+        assert ("it is taken as the file says, R" in " ".join(info["warnings"])) is doubted
+
+    def test_the_other_one_is_its_mirror_image_where_it_is_asked_for(self):
+        box, taken, told = self.one_of_two(140, laterality="L")
+        assert box == crop_of(square(200, 420, 120)) and taken == "L"
+        assert "the left knee was not found" in told and "both knees" not in told
+
+    @pytest.mark.parametrize(("column", "side"), [(150, "R"), (450, "L")])
+    def test_of_two_halves_the_one_that_may_show_a_knee_is_taken(self, column, side):
+        found = decide([(square(200, column, 120), 0.4)], blank(400, 600), None)
+        assert [k.source for k in found.knees] == ["half", "half"]
+        assert found.choose().side == side and found.choose("R").side == "R"
+
+    def test_given_box_wins(self):
+        knee = Told(square(200, 140, 120))
+        info = self.read(blank(400, 400), knee, box=(10, 20, 110, 120))["radiograph_info"]
         assert info["box"] == (10, 20, 110, 120) and "localization" not in info
+
+    def test_a_given_box_tells_the_side_of_the_knee_in_it(self):
+        both, film = Told(square(200, 140, 120), square(200, 420, 120)), blank(400, 560)
+        for column, side, other in ((140, "R", "L"), (420, "L", "R")):
+            box = crop_of(square(190, column, 100))
+            info = self.read(film, both, box=box)["radiograph_info"]
+            assert info["box"] == box and info["laterality"] == side
+            assert any("by its place" in note for note in info["warnings"])
+            info = self.read(film, both, box=box, laterality=side)["radiograph_info"]
+            assert not any("place" in note or "lies" in note for note in info["warnings"])
+            info = self.read(film, both, box=box, laterality=other)["radiograph_info"]
+            assert info["laterality"] == other
+            assert any("check the side, or the box" in note for note in info["warnings"])
+        info = self.read(film, both, box=(0, 0, 400, 560))["radiograph_info"]
+        assert not any("place" in note for note in info["warnings"])  # it holds both
+
+    def test_a_given_box_is_as_large_as_the_joint_says(self):
+        for side, told in ((90, True), (150, False), (240, True)):
+            box = (200 - side // 2, 200 - side // 2, 200 + side // 2, 200 + side // 2)
+            read = self.read(blank(400, 400), Told(square(215, 200, 120)), box=box)
+            notes = read["radiograph_info"]["warnings"]
+            assert any("140 mm are expected" in note for note in notes) is told
 
     def test_cropped_picture_comes_out_as_without_a_detector(self):
         picture = blank(300, 300)

@@ -120,3 +120,21 @@ def test_a_film_of_one_knee_whose_letter_or_header_says_the_other_is_left_out(tm
 def test_what_a_header_says_against_itself_goes_into_the_notes(tmp_path):
     knee = read_knee(film(tmp_path / "x", bilateral_film(), ["A", "F"], BodyPartExamined="HAND"), R)
     assert len(knee.notes) == 2 and "'HAND'" in knee.notes[0]
+
+
+@pytest.mark.parametrize("spacing", [(0.4, 0.2), (0.2, 0.4)])
+def test_pixels_of_a_knee_are_made_square(tmp_path, spacing):
+    """They were trained on squeezed: what is saved states no spacing."""
+    square = np.add.outer(np.arange(1200.0), 2 * np.arange(1600.0))  # 0.2 mm
+    stored = square[:: round(spacing[0] / 0.2), :: round(spacing[1] / 0.2)]
+    tags = {"PatientOrientation": ["L", "F"], "BitsStored": 16, "HighBit": 15}
+    knees = []
+    for name, pixels, step in (("a", square, (0.2, 0.2)), ("b", stored, spacing)):
+        film = write_dicom(
+            tmp_path / name, pixels.astype(np.uint16), ImagerPixelSpacing=list(step), **tags
+        )
+        knees.append(read_knee([film], Laterality.RIGHT))
+    whole, film = knees
+    assert film.pixels.shape == whole.pixels.shape == (700, 700)
+    assert film.spacing_mm == whole.spacing_mm == (0.2, 0.2)
+    assert np.abs(film.pixels[2:-2, 2:-2].astype(int) - whole.pixels[2:-2, 2:-2]).max() <= 4

@@ -367,7 +367,7 @@ def test_settings_that_mean_nothing_are_refused(release, tmp_path, settings):
     "settings", [{"ratios": (7, 2)}, {"ratios": (0, 0, 1), "test_sites": ("B",)}]
 )
 def test_ratios_that_split_nothing_are_refused_at_once(settings):
-    with pytest.raises(DatalistError, match="ratios"):
+    with pytest.raises(DatalistError, match="give three numbers"):
         Settings(**settings)
 
 

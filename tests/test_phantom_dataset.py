@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from pathlib import Path
 
 import nibabel as nib
@@ -13,6 +14,7 @@ from PIL import Image
 import xr2mri_core.phantom as phantom
 from xr2mri_core.datalist import SPLITS, load_datalist
 from xr2mri_core.errors import Cancelled, DatalistError, InputError, OutputError
+from xr2mri_core.phantom import dataset
 from xr2mri_core.phantom.case import PhantomCase
 from xr2mri_core.phantom.cohort import sample_features
 from xr2mri_core.phantom.dataset import case_seed, write_cases
@@ -128,6 +130,25 @@ def test_an_interrupted_run_resumes_and_leaves_no_parts(tmp_path, made):
     assert len(made) == 2
     write_cases(tmp_path / "b", 4, seed=0, jobs=1)
     assert _bytes(tmp_path / "a") == _bytes(tmp_path / "b")
+
+
+def test_a_second_run_on_the_same_folder_waits_for_the_first(tmp_path, made, monkeypatch):
+    """It cleared what the first was writing as if a killed process had left it."""
+    writing, second = threading.Event(), []
+    write = dataset.write_nifti
+
+    def slowly(*args, **kwargs):
+        if not writing.is_set():
+            writing.set()
+            second.append(threading.Thread(target=write_cases, args=(tmp_path, 2, 0, 1)))
+            second[0].start()
+            second[0].join(1)  # long enough to clear, were it not waiting
+        return write(*args, **kwargs)
+
+    monkeypatch.setattr(dataset, "write_nifti", slowly)
+    write_cases(tmp_path, 2, seed=0, jobs=1)
+    second[0].join()
+    assert len(made) == 2 and len(load_datalist(tmp_path / "datalist.json")) == 2
 
 
 def test_a_fault_inside_a_case_leaves_nothing_of_it(tmp_path, made, monkeypatch):

@@ -16,6 +16,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixel_data_handlers.rle_handler import rle_encode_frame
 from pydicom.sequence import Sequence
 from pydicom.uid import (
+    UID,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
@@ -450,6 +451,17 @@ def test_grey_in_compressed_colours_is_read(tmp_path, photometric):
     tags = {**RGB, "PhotometricInterpretation": photometric, "PixelData": data}
     pixels, _ = read(tmp_path, stream, syntax=syntax, **tags)
     assert np.abs(pixels - EIGHT).max() < 6
+
+
+@pytest.mark.parametrize(
+    ("syntax", "name"), [("57", "knee_rgb_lossless.jpg"), ("80", "knee_rgb.jls")]
+)
+def test_colours_that_are_compressed_without_loss_are_read_as_they_are(tmp_path, syntax, name):
+    """As DCMTK writes grey that is stored as RGB."""
+    stream = encapsulate([(DATA / name).read_bytes()])
+    uid = UID(f"1.2.840.10008.1.2.4.{syntax}")
+    pixels, notes = read(tmp_path, rgb_of(EIGHT), syntax=uid, **RGB, PixelData=stream)
+    assert (pixels == EIGHT).all() and notes == []
 
 
 def palette(**tags) -> dict:

@@ -159,6 +159,25 @@ def test_missing_damaged_and_mismatched_files_are_refused(tmp_path):
         chain({"mri": path, "labels": labels})
 
 
+@pytest.mark.parametrize(("moved", "fits"), [(0.1, True), (0.5, False), (20, False)])
+def test_labels_that_lie_elsewhere_are_refused(tmp_path, moved, fits):
+    """Of the volume's shape: its mirror image, or those of another field of view."""
+    labels = write(tmp_path / "labels.nii", ramps())
+    image = nib.load(labels)
+    away = image.affine.copy()
+    away[0, 3] += moved * SPACING[0]
+    nib.save(nib.Nifti1Image(image.dataobj, away), tmp_path / "away.nii")
+    item = {"mri": write(tmp_path / "a.nii", ramps(), axes="LPS"), "labels": labels}
+    chain = mri_transforms(32)
+    chain(item)
+    item["labels"] = tmp_path / "away.nii"
+    if fits:
+        chain(item)
+        return
+    with pytest.raises(VolumeError, match=rf"up to {moved} voxels.*same grid"):
+        chain(item)
+
+
 @pytest.mark.skipif(not REFERENCE.exists(), reason="no reference files")
 def test_a_real_volume():
     data = mri_transforms(window=False)({"mri": REFERENCE / "real_pair" / "mri.nii.gz"})

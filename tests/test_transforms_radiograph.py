@@ -182,13 +182,20 @@ def test_undecodable_syntaxes_are_refused(tmp_path):
         PixelData=encapsulate([b"\xff\xd8 nonsense"]),
     )
     assert "JPEG-LS Lossless" in refusal(path) and "uncompressed" in refusal(path)
-    video = pydicom.uid.MPEG2MPML
-    path = write_dicom(tmp_path / "mpg", knee_pixels(), video, PixelData=encapsulate([bytes(100)]))
-    assert "uncompressed" in refusal(path)
     deflated = write_dicom(
         tmp_path / "zip", knee_pixels(), pydicom.uid.DeflatedExplicitVRLittleEndian
     )
     assert "uncompressed" in refusal(deflated)
+
+
+@pytest.mark.parametrize("kind", ["1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.201", "1.3.5"])
+def test_a_transfer_syntax_that_is_not_read_is_named(tmp_path, kind):
+    """Video, High-Throughput JPEG 2000, which pydicom does not know, and one of a vendor's own."""
+    data, video = encapsulate([b"\xff\x4f" + bytes(100)]), pydicom.uid.MPEG2MPML
+    path = write_dicom(tmp_path / "x", knee_pixels(), video, PixelData=data)
+    path.write_bytes(path.read_bytes().replace(video.encode(), kind.encode().ljust(23, b"\0")))
+    said = refusal(path)
+    assert "is not read: export it uncompressed" in said and "damaged" not in said
 
 
 def test_a_compressed_picture_of_another_size_is_not_decoded(tmp_path):
@@ -484,6 +491,16 @@ def test_nrrd_pictures(tmp_path, three_axes):
     assert info["spacing_mm"] == pytest.approx((0.25, 0.2)) and info["format"] == "NRRD"
 
 
+@pytest.mark.parametrize(("said", "side"), [("R", "R"), ("L", "L"), ("left", None), ("", None)])
+def test_a_key_of_nrrd_states_the_side(tmp_path, said, side):
+    """As Slicer's module reads it, and the shipped sample data have it."""
+    sitk.WriteImage(sitk.GetImageFromArray(knee_pixels()), str(tmp_path / "a.nrrd"))
+    head, blank, content = (tmp_path / "a.nrrd").read_bytes().partition(b"\n\n")
+    key = f"\nXR2MRI.Laterality:={said}".encode()
+    (tmp_path / "a.nrrd").write_bytes(head + key + blank + content)
+    assert read_radiograph(tmp_path / "a.nrrd")[1]["laterality"] == side
+
+
 def test_rgb_nrrd(tmp_path):
     eight = np.repeat((knee_pixels() >> 4).astype(np.uint8)[..., None], 3, axis=-1)
     sitk.WriteImage(sitk.GetImageFromArray(eight, isVector=True), str(tmp_path / "a.nrrd"))
@@ -670,6 +687,18 @@ def test_a_spacing_too_small_for_a_knee_is_not_believed(tmp_path):
     located = radiograph_transforms(64, locate=LocateKneed("radiograph"))({"radiograph": path})
     warnings = located["radiograph_info"]["warnings"]
     assert sum("0.148 mm" in note for note in warnings) == 1
+
+
+@pytest.mark.parametrize(("side", "told"), [(100, True), (110, False), (170, False), (180, True)])
+def test_a_given_box_of_another_size_than_models_expect_is_told(tmp_path, side, told):
+    edges = round(side / 0.4)
+    item = {"laterality": "R", "box": (100, 100, 100 + edges, 100 + edges)}
+    path = write_dicom(tmp_path / "x", knee_pixels(700, 600), PixelSpacing=[0.4, 0.4])
+    info = radiograph_transforms(64)({**item, "radiograph": path})["radiograph_info"]
+    warned = [note for note in info["warnings"] if "140 mm are expected" in note]
+    assert bool(warned) is told and all(f"{side} mm wide" in note for note in warned)
+    info = radiograph_transforms(64)({**item, "radiograph": knee_pixels(700, 600)})
+    assert info["radiograph_info"]["warnings"] == []  # of an unknown size nothing is said
 
 
 def test_a_given_box_is_squared_and_padded_with_the_edge():

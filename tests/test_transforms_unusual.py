@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
@@ -232,6 +233,27 @@ def test_bytes_in_the_other_order_are_read_as_a_picture(tmp_path, bits, signed):
         content = head.encode() + stored.view("<i2").astype(order).tobytes()
         file = read_stream(io.BytesIO(content), "x")
         assert (file.pixels == true).all() and bool(file.info["warnings"]) is told
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_big_endian_values_are_read(tmp_path, bits, signed):
+    true = grained((1 << bits) - 1).astype(np.int32) - (1 << (bits - 1)) * signed
+    stored = true.astype(">i2" if signed else ">u2")
+    tags = {"syntax": ExplicitVRBigEndian, "BitsStored": bits, "HighBit": bits - 1}
+    file = dicom(tmp_path, stored, **tags)
+    assert (file.pixels == true).all() and file.info["warnings"] == []
+    if not signed:
+        shifted = (true << (16 - bits)).astype(">u2")
+        file = dicom(tmp_path, shifted, **{**tags, "HighBit": 15})
+        assert (file.pixels == true).all() and file.info["warnings"] == []
+    table = np.arange(1 << bits) // 2
+    first = (1 << 16) - (1 << (bits - 1)) if signed else 0
+    lookup = item(ModalityLUTType="US")
+    lookup[0].add_new(0x00283002, "US", [len(table) % (1 << 16), first, bits])
+    lookup[0].add_new(0x00283006, "OW", table.astype(">u2").tobytes())
+    file = dicom(tmp_path, stored, **tags, ModalityLUTSequence=lookup)
+    assert (file.pixels == (true + (1 << (bits - 1)) * signed) // 2).all()
 
 
 def test_noise_is_in_no_order(tmp_path):

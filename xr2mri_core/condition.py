@@ -10,6 +10,7 @@ the model that it guides (`networks.guidance.Guidance.encode`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from typing import Any
 from xr2mri_core.demographics import Demographics, demographics_of, parse_demographics
 from xr2mri_core.errors import InputError
 from xr2mri_core.features import parse_features
+from xr2mri_core.form_text import FormText, read_form
+from xr2mri_core.geometry import Laterality
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,12 @@ class Condition:
         features: OAI name (``V00...``) -> grade, in the order of Table I; what was not read is
             left out.
         demographics: ``age``, ``sex``, ``bmi``; what is unknown is left out.
+        side: side of the knee that the form says it is of; None where it says none.
     """
 
     features: dict[str, int] = field(default_factory=dict)
     demographics: Demographics = field(default_factory=dict)
+    side: Laterality | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def parse(
@@ -51,12 +56,30 @@ class Condition:
         Raises:
             FeatureError, InputError: naming the entry, the value and what is accepted.
         """
-        return cls(parse_features(features, **grades), parse_demographics(demographics))
+        side, form = None, read_form(features) if isinstance(features, str | Path) else features
+        if isinstance(form, FormText):
+            with suppress(InputError):  # what is no side says nothing
+                side = Laterality.parse(form.side)
+        return cls(parse_features(form, **grades), parse_demographics(demographics), side)
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Condition:
         """The condition of an item of a datalist."""
         return cls(parse_features(item.get("features")), demographics_of(item))
+
+    def doubts(self, taken: Laterality | None) -> tuple[str, ...]:
+        """A warning where the form is of the other knee than the one that is taken.
+
+        Args:
+            taken: side of the radiograph's knee; None counts as right.
+        """
+        taken = taken or Laterality.RIGHT
+        if self.side in (None, taken):
+            return ()
+        return (
+            f"the form is of side {self.side}, the knee that is taken of side {taken}: check that "
+            "they are of the same knee",
+        )
 
     def known_to(self, uses_demographics: bool) -> Condition:
         """What of it a model may be told: not the demographics, if it was trained without any.

@@ -13,6 +13,7 @@ because visits and both knees share anatomy.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,11 +23,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xr2mri_core.demographics import demographics_of
+from xr2mri_core.demographics import SLICES, parse_demographics
 from xr2mri_core.errors import DatalistError, FeatureError, InputError, encodable, shown
 from xr2mri_core.features import parse_features
 from xr2mri_core.files import write_text
 from xr2mri_core.geometry import Laterality, edges_of
+
+log = logging.getLogger("xr2mri")
 
 SPLITS = ("training", "validation", "test")
 PATHS = ("radiograph", "mri", "labels")
@@ -203,14 +206,19 @@ def split_by_participant(
     }
 
 
-def check_ratios(ratios: Sequence[float]) -> NDArray[np.float64]:
+def check_ratios(ratios: Sequence[float], by_site: bool = False) -> NDArray[np.float64]:
     """The shares of training, validation and test.
 
+    Args:
+        ratios: three numbers.
+        by_site: whether only the first two are used, since the test is some clinics.
+
     Raises:
-        DatalistError: they are not three numbers of at least 0 with a positive sum.
+        DatalistError: they are not three numbers of at least 0, those used with a positive sum.
     """
     shares = np.asarray(ratios, dtype=float)
-    if shares.shape != (3,) or not np.isfinite(shares).all() or min(shares) < 0 or not sum(shares):
+    valid = shares.shape == (3,) and bool(np.isfinite(shares).all()) and shares.min() >= 0
+    if not valid or not shares[: 2 if by_site else 3].sum() > 0:
         raise DatalistError(
             f"shares {shown(ratios)} of training, validation and test: give three numbers, such "
             "as 7, 2, 1"
@@ -270,9 +278,14 @@ def _checked(item: object, required: Sequence[str], where: str) -> Item:
             checked["features"] = parse_features(checked["features"])
         if checked.get("box") is not None:
             edges_of(checked["box"])
-        demographics_of(checked)  # in range; kept as written
     except (FeatureError, InputError) as error:
         raise DatalistError(f"{where}: {error}") from error
+    for name in SLICES:  # kept as written; a model may not even use them
+        try:
+            parse_demographics({name: checked.get(name)})
+        except InputError as error:
+            log.warning("%s: %s; left out", where, error)
+            del checked[name]
     return checked
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xr2mri_core.errors import InputError, shown
-from xr2mri_core.form_text import decimal
+from xr2mri_core.form_text import decimal, says_missing
 
 Demographics = dict[str, float | str]
 """``age`` in years, ``sex`` (F or M), ``bmi`` in kg/m2; what is unknown is left out."""
@@ -40,7 +40,8 @@ def parse_demographics(source: Mapping[str, Any] | None = None) -> Demographics:
 
     Args:
         source: ``age`` (18 to 110 years), ``sex`` (F, M, female or male) and ``bmi`` (10 to 80
-            kg/m2); numbers may be texts. None, empty and NaN count as not given.
+            kg/m2); numbers may be texts. None, NaN, empty texts and words for a missing value
+            (`says_missing`) count as not given.
 
     Returns:
         What is given, in the order age, sex, BMI.
@@ -120,7 +121,7 @@ def _number(name: str, value: Any) -> float | None:
     least, most, *_ = _NUMBERS[name]
     accepted = f"accepted is a number of {_UNITS[name]} from {least:g} to {most:g}"
     if isinstance(value, str):
-        if not value.strip():
+        if says_missing(value):
             return None
         try:
             value = decimal(value)
@@ -138,7 +139,9 @@ def _number(name: str, value: Any) -> float | None:
 
 
 def _sex(value: Any) -> str | None:
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if value is None or (isinstance(value, str) and says_missing(value)):
+        return None
+    if isinstance(value, float) and value != value:  # NaN, of a table's empty cell
         return None
     word = value.strip().lower() if isinstance(value, str) else ""
     for letter, name in _SEXES.items():

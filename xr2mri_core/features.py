@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xr2mri_core.errors import FeatureError, shown
-from xr2mri_core.form_text import decimal, read_form
+from xr2mri_core.form_text import FormText, decimal, read_form, says_missing
 
 GRADINGS = ("paper", "oai")
 
@@ -123,9 +123,7 @@ _BY_SPELLING = {
     **{variable.key: variable for variable in VARIABLES},
 }
 _VISIT = re.compile(r"^v\d\d(?=xr)")
-_MISSING_WORDS = frozenset({"", "nan", "na", "n/a", "none", "null", "missing"})
 _LABELLED = re.compile(r"^(?P<number>[^:]+):")  # OAI writes "2: 2" or "1: Present"
-_SAS_MISSING = re.compile(r"^\.(?!\d)")  # ".", ".A", ".: Missing Form/Incomplete Workbook"
 
 
 def variable(name: str) -> Variable:
@@ -148,7 +146,7 @@ def variable(name: str) -> Variable:
 
 
 def parse_features(
-    source: Mapping[str, Any] | str | Path | None = None, **keywords: Any
+    source: Mapping[str, Any] | FormText | str | Path | None = None, **keywords: Any
 ) -> dict[str, int]:
     """Read radiographic features from a mapping, JSON text, a file, or keywords.
 
@@ -171,10 +169,11 @@ def parse_features(
     """
     pairs, more = [], [(variable(name), name, value) for name, value in keywords.items()]
     if isinstance(source, str | Path):
-        form = read_form(source)
-        if form.is_row:
-            return _graded([*_cells(form.pairs), *more])
-        pairs = list(form.pairs)
+        source = read_form(source)
+    if isinstance(source, FormText):
+        if source.is_row:
+            return _graded([*_cells(source.pairs), *more])
+        pairs = list(source.pairs)
     elif isinstance(source, Mapping):
         pairs = list(source.items())
     elif source is not None:
@@ -362,7 +361,7 @@ def _number(value: Any) -> int | float | str | None:
     """Return ``value`` as a number, None where it means "not read", or a text that is neither."""
     if isinstance(value, str):
         text = value.strip()
-        if text.lower() in _MISSING_WORDS or _SAS_MISSING.match(text):
+        if says_missing(text):
             return None
         labelled = _LABELLED.match(text)
         try:

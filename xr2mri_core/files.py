@@ -7,6 +7,7 @@ the disk.
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,8 @@ from typing import Any
 from uuid import uuid4
 
 from xr2mri_core.errors import OutputError
+
+log = logging.getLogger("xr2mri")
 
 
 @contextmanager
@@ -69,6 +72,26 @@ def whole_folder(path: Path | str, resumable: bool = False) -> Iterator[Path]:
     finally:
         if not resumable:
             rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Wait until no other process holds a lock, a file; one that dies lets go of it."""
+    from filelock import FileLock, Timeout
+
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        log.info("waiting for another process, which prepares the same in %s", lock.parent)
+        held.acquire()
+    except OSError as error:  # a file system without locks, as some clusters' are
+        log.info("%s: no lock; prepare the same from one process only", error)
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def _beside(path: Path) -> Path:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ common, the first."""
 
 _LARGEST = 1 << 20  # bytes; a form has 19 numbers
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+_MISSING_WORDS = frozenset({"", "nan", "na", "n/a", "none", "null", "missing"})
+_SAS_MISSING = re.compile(r"^\.(?!\d)")  # ".", ".A", ".: Missing Form/Incomplete Workbook"
+_SIDES = ("side", "laterality")
 _EXAMPLE = '{"V00XRKL": 2, "V00XRJSM": 1}'
 
 
@@ -35,10 +39,13 @@ class FormText:
     Attributes:
         pairs: name and value as they stand there, duplicates kept.
         is_row: whether it is the row of a table, which may have columns that are no features.
+        side: side of the knee, in the words of a row's column ``SIDE`` or of a record's
+            ``laterality``; None where it says none.
     """
 
     pairs: tuple[tuple[str, Any], ...]
     is_row: bool = False
+    side: Any = None
 
 
 def read_form(source: str | Path) -> FormText:
@@ -62,7 +69,10 @@ def read_form(source: str | Path) -> FormText:
         is_row = _looks_like_a_row(text)
         if len(text) > _LARGEST:
             raise FeatureError(f"{where}: more than 1 MB of text; expected is a form of 19 grades")
-    return FormText(_row(text, where), True) if is_row else FormText(_object(text, where))
+    if is_row:
+        row = _row(text, where)
+        return FormText(row, True, _side(row))
+    return _object(text, where)
 
 
 def decimal(text: str) -> float:
@@ -72,6 +82,11 @@ def decimal(text: str) -> float:
         ValueError: it spells none.
     """
     return float(text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text.strip()) else text)
+
+
+def says_missing(text: str) -> bool:
+    """Whether a cell's text says that there is no value: empty, NA, null, SAS's ``.A``."""
+    return text.strip().lower() in _MISSING_WORDS or bool(_SAS_MISSING.match(text.strip()))
 
 
 def _text(path: Path) -> str:
@@ -92,17 +107,24 @@ class _JsonObject(list[tuple[str, Any]]):
     """The pairs of a JSON object, so that a name given twice is seen."""
 
 
-def _object(text: str, where: str) -> tuple[tuple[str, Any], ...]:
+def _object(text: str, where: str) -> FormText:
     try:
         found = json.loads(text, object_pairs_hook=_JsonObject, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise FeatureError(f"{where}: not JSON ({error}); write e.g. {_EXAMPLE}") from None
+    side = None
     if isinstance(found, _JsonObject):  # a record
         inner = [value for name, value in found if name == "features"]
-        found = inner[0] if len(inner) == 1 and isinstance(inner[0], _JsonObject) else found
+        if len(inner) == 1 and isinstance(inner[0], _JsonObject):
+            side, found = _side(found), inner[0]
     if not isinstance(found, _JsonObject):
         raise FeatureError(f"{where}: {shown(found)} is no JSON object; write e.g. {_EXAMPLE}")
-    return tuple(found)
+    return FormText(tuple(found), side=side)
+
+
+def _side(pairs: Iterable[tuple[str, Any]]) -> Any:
+    """The first of the values that are of a side by their name."""
+    return next((value for name, value in pairs if name.strip().lower() in _SIDES), None)
 
 
 def _no_number(name: str) -> float:

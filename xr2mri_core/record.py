@@ -43,6 +43,7 @@ def record_of(
         model: bundle, size, weights, device.
     """
     info, depths = radiograph.info, request.positions
+    warnings = (*info.get("warnings", ()), *condition.doubts(radiograph.side))
     return {
         "notice": NOTICE,
         "kind": request.kind,
@@ -61,7 +62,7 @@ def record_of(
         "spacing_mm": np.linalg.norm(affine[:3, :3], axis=0).tolist(),
         **{name: getattr(request, name) for name in KNOBS if name not in _AS_IT_CAME},
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
-        "warnings": [str(warning) for warning in info.get("warnings", [])],
+        "warnings": [str(warning) for warning in warnings],
         "model": dict(model),
         "versions": versions(),
     }

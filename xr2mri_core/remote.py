@@ -64,6 +64,7 @@ def generate_on_server(
     prepared = prepare_radiograph(
         radiograph, finished.volume.array.shape[0], record["laterality"], record["box"]
     )
+    record["warnings"] = [*record["warnings"], *condition.doubts(prepared.side)]  # unknown there
     extras = {kind: volume.array for kind, volume in finished.extras.items()}
     return GeneratedVolume(
         volume=finished.volume.array,

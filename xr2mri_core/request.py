@@ -73,7 +73,8 @@ class GenerationRequest:
     box: Sequence[int] | None = field(
         default=None,
         metadata=_knob(
-            f"the knee in the radiograph: {', '.join(_EDGES)} in pixels",
+            "the knee in the radiograph, 140 mm wide, the middle 20 mm above the joint space: "
+            f"{', '.join(_EDGES)} in pixels",
             length=(4, 4),
             names=_EDGES,
             whole=True,

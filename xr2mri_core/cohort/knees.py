@@ -7,14 +7,16 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from xr2mri_core.cohort.results import JOURNAL, holds_results, says_synthetic
 from xr2mri_core.datalist import load_datalist
-from xr2mri_core.errors import DatalistError, FeatureError, encodable, shown
+from xr2mri_core.errors import DatalistError, FeatureError, InputError, encodable, shown
 from xr2mri_core.features import variable
+from xr2mri_core.geometry import Laterality
 from xr2mri_core.transforms.radiograph_file import ENDINGS
 
 log = logging.getLogger("xr2mri")
@@ -96,7 +98,8 @@ def knees_of_folder(
         forms: a table (CSV, also with ``;`` or tabs) with a column ``file`` (a path below the
             folder, a file's name, or that without its ending), and any of ``laterality``, the
             features of Table I, ``age``, ``sex``, ``bmi``, ``participant``, ``visit``; other
-            columns are passed over.
+            columns are passed over. A film of both knees may have a row for each side: their names
+            get ``_R`` and ``_L`` behind that of the file.
         leave_out: a folder that is not searched, e.g. that of the results.
 
     Raises:
@@ -124,14 +127,14 @@ def knees_of_folder(
             f"taken, and DICOM files without one{but}"
         )
     rows = {} if forms is None else _rows(Path(forms), paths)
-    names = _names(paths)
-    return _unique(
-        [
-            _knee(folder, path, name, rows.get(path))
-            for path, name in zip(paths, names, strict=True)
-        ],
-        folder,
-    )
+    knees: list[CohortKnee] = []
+    for path, name in zip(paths, _names(paths), strict=True):
+        given = rows.get(path) or [{}]
+        for row in given:
+            knee = _knee(folder, path, name, row)
+            both = len(given) > 1  # knees of one film
+            knees.append(replace(knee, name=f"{name}_{_side_of(row)}") if both else knee)
+    return _unique(knees, folder)
 
 
 def _radiographs(folder: Path, hidden: Path | None, passed: list[str]) -> Iterator[Path]:
@@ -187,14 +190,14 @@ def _without_ending(path: str) -> str:
     return path[: len(path) - len(ending)]
 
 
-def _knee(folder: Path, path: str, name: str, row: Mapping[str, Any] | None) -> CohortKnee:
+def _knee(folder: Path, path: str, name: str, row: Mapping[str, Any]) -> CohortKnee:
     laterality, features, participant = "auto", {}, name
     place = PurePosixPath(path)
     if graded := _GRADED.fullmatch(_without_ending(place.name)):
         laterality, participant = graded["side"].upper(), graded["participant"]
         if place.parent.name in ("0", "1", "2", "3", "4"):
             features = {"V00XRKL": int(place.parent.name)}
-    given = {key: cell for key, cell in (row or {}).items() if cell not in ("", None)}
+    given = {key: cell for key, cell in row.items() if cell not in ("", None)}
     laterality = str(given.pop("laterality", given.pop("side", laterality)))
     demographics = {key: given[key] for key in _DEMOGRAPHICS if key in given}
     graded_in_row = {key: cell for key, cell in given.items() if _is_feature(key)}
@@ -219,8 +222,15 @@ def _is_feature(name: str) -> bool:
     return True
 
 
-def _rows(forms: Path, paths: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Path of a file -> its row."""
+def _side_of(row: Mapping[str, Any]) -> Laterality | None:
+    """The side that a row names; None for none, and for what is no side."""
+    with suppress(InputError):
+        return Laterality.parse(row.get("laterality") or row.get("side"))
+    return None
+
+
+def _rows(forms: Path, paths: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Path of a file -> its row, or the rows of its two knees."""
     from xr2mri_core.oai.tables import read_table  # reads what spreadsheets write
 
     if not forms.is_file():
@@ -237,7 +247,7 @@ def _rows(forms: Path, paths: Sequence[str]) -> dict[str, dict[str, Any]]:
     for path in paths:
         for spelling in {path, _without_ending(path), *_last(path)}:
             known.setdefault(_composed(spelling), []).append(path)
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, list[dict[str, Any]]] = {}
     for index, row in enumerate(frame.to_dict("records")):
         number = index + 2
         if not any(row.values()):
@@ -246,14 +256,17 @@ def _rows(forms: Path, paths: Sequence[str]) -> dict[str, dict[str, Any]]:
             raise DatalistError(f"{forms}: {table.odd[index]}: mend it")
         wanted = _composed(str(row[key]).replace("\\", "/").removeprefix("./"))
         fitting = known.get(wanted, [])
-        if len(fitting) != 1 or fitting[0] in rows:
+        there = rows.setdefault(fitting[0], []) if len(fitting) == 1 else []
+        sides = {_side_of(one) for one in (*there, row)}
+        if len(fitting) != 1 or (there and (len(sides) != len(there) + 1 or None in sides)):
             why = (
                 "no such radiograph in the folder" if not fitting
                 else "several radiographs are called so; give the path below the folder"
-                if len(fitting) > 1 else "an earlier row is of the same radiograph"
+                if len(fitting) > 1 else "an earlier row is of the same radiograph; of both knees "
+                "of a film each row gives its laterality, R or L"
             )  # fmt: skip
             raise DatalistError(f"{forms}, line {number}: {shown(row[key])}: {why}")
-        rows[fitting[0]] = row
+        there.append(row)
     return rows
 
 

@@ -5,7 +5,8 @@
   that the model expects, it is kept; else the crop is the one about the joint, padded where it
   leaves the picture.
 - One joint otherwise. The side of one is that of the lead letter, if one is legible.
-- A wide picture with one sure joint: the other one is looked for at its mirror image.
+- A wide picture with one sure joint: the mirror image of its box stands for the other one, for who
+  asks for that side; else the knee that was seen is taken (`Localization.choose`).
 - A wide picture with nothing sure: its halves, and a warning.
 - Nothing: no knee, and a warning that says so.
 
@@ -87,6 +88,7 @@ class Localization:
         knees: the knees from image left to image right, at most two.
         kind: ``bilateral``, ``single``, ``cropped`` or ``none``.
         warnings: warnings for the user.
+        doubts: those of them that hold whatever is cut out of the picture.
         shape: rows and columns of the picture.
         spacing_mm: spacing of rows and columns, or None where it is unknown or cannot be true.
         scale: what the joint says of it then; None where the spacing is known, or no joint seen.
@@ -98,13 +100,38 @@ class Localization:
     shape: tuple[int, int]
     spacing_mm: tuple[float, float] | None = None
     scale: Scale | None = None
+    doubts: tuple[str, ...] = ()
 
-    def choose(self, laterality: object = None) -> KneeBox | None:
-        """The knee of a side (R, L, auto); the right one of two where no side is asked for."""
-        side = Laterality.parse(laterality) or Laterality.RIGHT
-        if len(self.knees) == 2:
-            return next(knee for knee in self.knees if knee.side is side)
-        return self.knees[0] if self.knees else None
+    @property
+    def only_seen(self) -> KneeBox | None:
+        """The one of two knees that was seen, where the other's box is a guess."""
+        seen = [knee for knee in self.knees if knee.score > 0]
+        return seen[0] if len(self.knees) == 2 and len(seen) == 1 else None
+
+    def choose(self, asked: object = None, stated: object = None) -> KneeBox | None:
+        """The knee to take: of two the one of the side that is asked for, be its box a guess.
+
+        Where none is asked for, or the one that the file states, as a file of one knee does, it is
+        the only one that was seen; of two that were, that of the file's side, else the right one.
+
+        Args:
+            asked: side of the knee that is wanted: R, L, or auto.
+            stated: side that the file states.
+        """
+        if len(self.knees) < 2:
+            return self.knees[0] if self.knees else None
+        side, of_file = Laterality.parse(asked), Laterality.parse(stated)
+        if self.only_seen is not None and side in (None, of_file):
+            return self.only_seen
+        side = side or of_file or Laterality.RIGHT
+        return next(knee for knee in self.knees if knee.side is side)
+
+    def within(self, box: Sequence[float]) -> KneeBox | None:
+        """The only knee whose joint's middle lies in a box (top, left, bottom, right)."""
+        top, left, bottom, right = box
+        middles = ((knee, *middle_of(knee.joint)) for knee in self.knees)
+        inside = [k for k, row, col in middles if top <= row < bottom and left <= col < right]
+        return inside[0] if len(inside) == 1 else None
 
     def in_file(self, turn: Turn) -> Localization:
         """The same in pixels of the file, of whose picture the upright one was looked at."""
@@ -161,7 +188,7 @@ def decide(
         if spacing_mm is None:
             scale = scale_of(sure[0][0], stated)
     found = replace(_decided(detections, sure, shape, spacing_mm, scale), scale=scale)
-    found = replace(found, warnings=(*doubts, *found.warnings))
+    found = replace(found, warnings=(*doubts, *found.warnings), doubts=doubts)
     return _with_side(found, read_markers(picture)) if len(found.knees) == 1 else found
 
 
@@ -290,7 +317,7 @@ def _bilateral(
         for side, (joint, score) in zip((Laterality.RIGHT, Laterality.LEFT), pair, strict=True)
     )
     notes = [
-        f"the {_name(knee.side)} knee was not found with certainty: check its box"
+        f"the {name_of(knee.side)} knee was not found with certainty: check its box"
         for knee in knees
         if knee.score < SURE
     ]
@@ -314,8 +341,8 @@ def _single(
     knees = replace(left, side=Laterality.RIGHT), replace(right, side=Laterality.LEFT)
     guess = next(k for k in knees if k.source == "mirrored")
     note = (
-        f"the {_name(guess.side)} knee was not found: its box is the mirror image of the other's; "
-        "check it, or give a box"
+        f"the {name_of(guess.side)} knee was not found: its box is the mirror image of the "
+        "other's; check it, or give a box"
     )
     return Localization(knees, "bilateral", (note,), shape, spacing)
 
@@ -330,13 +357,15 @@ def _unsure(
     if not film or not detections or detections[0][1] < PERHAPS:
         return Localization((), "none", (NO_KNEE,), shape, spacing)
     half = shape[1] // 2
+    perhaps = [(middle_of(box)[1] < shape[1] / 2, at) for box, at in detections if at >= PERHAPS]
     knees = []
     for side, left in ((Laterality.RIGHT, 0), (Laterality.LEFT, shape[1] - half)):
         top, near, bottom, far = middle_square((shape[0], half), spacing)
         box = (top, near + left, bottom, far + left)
         inset = (bottom - top) * (1 - 1 / EXPANSION) / 2
         joint = (box[0] + inset, box[1] + inset, box[2] - inset, box[3] - inset)
-        knees.append(KneeBox(box, joint, side, 0.0, "half"))
+        score = max((at for on_left, at in perhaps if on_left is (left == 0)), default=0.0)
+        knees.append(KneeBox(box, joint, side, score, "half"))
     note = (
         "no knee found with certainty: is this a knee radiograph? "
         "The halves of the picture are taken; check them, or give a box"
@@ -351,9 +380,10 @@ def _with_side(found: Localization, letters: Sequence[Marker]) -> Localization:
         return found
     side = said.pop()
     knee = replace(found.knees[0], side=side)
-    note = f"the side is read from a letter in the picture: {_name(side)}"
+    note = f"the side is read from a letter in the picture: {name_of(side)}"
     return replace(found, knees=(knee,), warnings=(*found.warnings, note))
 
 
-def _name(side: Laterality | None) -> str:
+def name_of(side: Laterality | None) -> str:
+    """The side in a word; the right one where it is unknown."""
     return "left" if side is Laterality.LEFT else "right"

@@ -100,7 +100,9 @@ class KneeDetector:
         detections = self.detect(pixels)
         found = decide(detections, pixels, spacing_mm)
         doubt = lying_doubt(_best(detections), lambda: self._turned(pixels))
-        return replace(found, warnings=(*found.warnings, doubt)) if doubt else found
+        if not doubt:
+            return found
+        return replace(found, warnings=(*found.warnings, doubt), doubts=(*found.doubts, doubt))
 
     @torch.inference_mode()
     def detect(self, picture: NDArray[np.float32]) -> list[Detection]:

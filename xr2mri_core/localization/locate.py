@@ -1,4 +1,4 @@
-"""The step between loading and cropping: where the knee is, where no box is given."""
+"""The step between loading and cropping: where the knee is, and which one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xr2mri_core.geometry import Laterality
-from xr2mri_core.localization.decision import Localization
+from xr2mri_core.geometry import Laterality, edges_of
+from xr2mri_core.localization.decision import KneeBox, Localization, name_of
 from xr2mri_core.localization.detector import KneeDetector
 from xr2mri_core.localization.sides import FILM, letter_doubts
 from xr2mri_core.transforms.orientation import UPRIGHT, Turn
@@ -72,7 +72,7 @@ def look_at(path: str | Path, detached: bool = False) -> Look:
     def judged(pixels: NDArray[np.float32]) -> Judged:
         found = KneeDetector.shipped().locate(pixels, info["spacing_mm"])
         looks.append((pixels, found))
-        knee = found.choose(side)
+        knee = found.choose(stated=side)
         if knee is None:
             return polarity(pixels), Shows.NONE
         return polarity(cut_out(pixels, knee.box)), Shows.KNEE
@@ -98,8 +98,9 @@ def locate_file(path: str | Path) -> Localization:
 class LocateKneed(KeyedStep):
     """Find the knee in a loaded radiograph (1, H, W) and set ``data["box"]`` to its square.
 
-    A box that is given always wins, and no knee is looked for then. A picture that shows no knee
-    gets no box, and is cropped as without a detector. What was found goes to
+    A box that is given always wins; what is found then tells the side of the knee in it, or doubts
+    it, and how large its pixels are. A picture that shows no knee gets no box, and is cropped as
+    without a detector. What was found where no box is given goes to
     ``data["<key>_info"]["localization"]``, its warnings to those of the picture; the side, where
     neither the data nor the file tell it, to ``["laterality"]``. A ``["spacing_mm"]`` that cannot
     be true becomes None; what the joint says instead stands in ``["joint_spacing_mm"]``.
@@ -115,50 +116,76 @@ class LocateKneed(KeyedStep):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         done = dict(data)
-        given = done.get("box") is not None
+        given = done.get("box")
         for key in self.key_iterator(done):
             info = done[f"{key}_info"]
             turn, picture = info.get("turn", UPRIGHT), np.asarray(done[key])[0]
-            stated = Laterality.parse(done.get("laterality"))
-            stated = stated or Laterality.parse(info.get("laterality"))
-            if given:
-                film = picture.shape[1] >= FILM * picture.shape[0]
-                doubts = letter_doubts(picture, turn, stated, both=film)
-                info = {**info, "warnings": [*info.get("warnings", ()), *doubts]}
-                done[f"{key}_info"] = info
-                continue
+            asked = Laterality.parse(done.get("laterality"))
+            stated = Laterality.parse(info.get("laterality"))
+            side = asked or stated
             detector = self.detector or KneeDetector.shipped()
             found = detector.locate(picture, info.get("spacing_mm"))
-            doubts = letter_doubts(picture, turn, stated, both=found.kind == "bilateral")
-            knee = found.choose(stated)
-            notes = [
-                *info.get("warnings", ()), *doubts, *found.warnings, *_notes(found, stated)
-            ]  # fmt: skip
-            info = {
-                **info,
-                "spacing_mm": found.spacing_mm,
-                "joint_spacing_mm": None if found.scale is None else found.scale.spacing_mm,
-                "localization": found.in_file(turn).to_dict(),
-                "warnings": notes,
-            }
-            if knee is not None:
+            both = found.kind == "bilateral"
+            if given is None:
+                knee = found.choose(asked, stated)
+                notes = [*found.warnings, *_notes(found, knee, side)]
+            else:
+                knee = found.within(edges_of(given))
+                notes = [*found.doubts, *_notes_of_box(found, knee, side)]
+                both = both or picture.shape[1] >= FILM * picture.shape[0]
+            doubts = letter_doubts(picture, turn, side, both)
+            info = {**info, "warnings": [*info.get("warnings", ()), *doubts, *notes]}
+            if given is None or found.scale is not None:
+                info["spacing_mm"] = found.spacing_mm
+                info["joint_spacing_mm"] = None if found.scale is None else found.scale.spacing_mm
+            if found.scale is not None:
+                info["warnings"].append(
+                    f"pixel spacing unknown: taken as {found.scale.words}, "
+                    "as if the knee were of average size"
+                )
+            if given is None:
+                info["localization"] = found.in_file(turn).to_dict()
+            if given is None and knee is not None:
                 done["box"] = knee.box
-                if stated is None and knee.side is not None:
-                    info["laterality"] = str(knee.side)
+            if side is None and knee is not None and knee.side is not None:
+                info["laterality"] = str(knee.side)
             done[f"{key}_info"] = info
         return done
 
 
-def _notes(found: Localization, stated: Laterality | None) -> list[str]:
-    notes = []
-    if found.kind == "bilateral" and stated is None:
-        notes.append(
+def _notes(found: Localization, knee: KneeBox | None, side: Laterality | None) -> tuple[str, ...]:
+    """What is to be said of the knee that is taken, where no box is given."""
+    if found.kind != "bilateral" or knee is None:
+        return ()
+    if found.only_seen is None:
+        both = (
             "both knees are shown: the right one, on image left, is taken; "
             "give the laterality L for the left one"
         )
-    if found.scale is not None:
-        notes.append(
-            f"pixel spacing unknown: taken as {found.scale.words}, "
-            "as if the knee were of average size"
+        return (both,) if side is None else ()
+    if knee is not found.only_seen or knee.side is side:
+        return ()
+    seen = f"one knee is seen, on image {'left' if knee.side is Laterality.RIGHT else 'right'}"
+    if side is None:
+        return (f"{seen}: it is taken, as the {name_of(knee.side)} one by its place; check that",)
+    return (
+        f"{seen}, where the {name_of(knee.side)} one is on a film of both: it is taken as the file "
+        f"says, {side}; check the side",
+    )
+
+
+def _notes_of_box(
+    found: Localization, knee: KneeBox | None, side: Laterality | None
+) -> tuple[str, ...]:
+    """What is to be said of the side of the knee in a given box."""
+    if knee is None or knee.side is None:
+        return ()
+    if side is None:
+        told = "by its place" if found.kind == "bilateral" else "by a letter in the picture"
+        return (f"the knee in the box is taken as the {name_of(knee.side)} one, {told}",)
+    if side is not knee.side and found.kind == "bilateral":
+        return (
+            f"the box lies where the {name_of(knee.side)} knee is on a film of both, the "
+            f"laterality is {side}: check the side, or the box",
         )
-    return notes
+    return ()

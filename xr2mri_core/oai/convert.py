@@ -35,7 +35,7 @@ from xr2mri_core.oai.series_files import opened
 from xr2mri_core.oai.volumes import Volume, read_series
 from xr2mri_core.processes import each_done
 
-VERSION = 2
+VERSION = 3
 """Raised when the meaning of the converted files changes."""
 
 Progress = Callable[[int, int, str], None]
@@ -89,7 +89,7 @@ class Converted:
         profile: mean grey value of each slice, posterior first.
         synthetic: whether its files say that they were made and not acquired.
         box: the knee on the film, in pixels of the film.
-        spacing_mm: spacing of the picture, at the detector; None where unknown.
+        spacing_mm: spacing of the picture, at the detector, equal; None where unknown.
         located: how the knee was found on the film.
         notes: what was left out, chosen or is odd.
     """

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from xr2mri_core import __version__
-from xr2mri_core.datalist import SPLITS, save_datalist, splits_of
+from xr2mri_core.datalist import SPLITS, check_ratios, save_datalist, splits_of
 from xr2mri_core.errors import DatalistError, ReleaseError, shown
 from xr2mri_core.files import atomic_files, check_writable
 from xr2mri_core.geometry import Laterality, slice_window
@@ -34,7 +34,7 @@ from xr2mri_core.oai.release import Release, read_release
 from xr2mri_core.oai.selection import Excluded, Selection, select_knees
 from xr2mri_core.oai.sequences import DEFAULT, sequence_named
 from xr2mri_core.oai.sequences import Sequence as MRISequence
-from xr2mri_core.oai.splits import check_ratios, check_sites, split_by_kl, split_by_site
+from xr2mri_core.oai.splits import check_sites, split_by_kl, split_by_site
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ with the MRI of the other.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from pydicom import Dataset
 
 from xr2mri_core.errors import DatalistError, InputError, RadiographError, XR2MRIError, shown
@@ -28,9 +30,12 @@ from xr2mri_core.oai.values import barcode, participant_of
 from xr2mri_core.oai.volumes import is_synthetic
 from xr2mri_core.transforms.dicom_header import read_header, text_of
 from xr2mri_core.transforms.orientation import UPRIGHT, Turn
+from xr2mri_core.transforms.picture import check_cut
 from xr2mri_core.transforms.polarity import DOUBTED, Judged, Shows, is_negative, polarity
 from xr2mri_core.transforms.radiograph import CROP_MM, cut_out
 from xr2mri_core.transforms.radiograph_file import read_radiograph
+
+_SQUARE = 1e-3  # difference of two spacings, as a share, that leaves pixels square
 
 Box = tuple[int, int, int, int]
 """Top, left, bottom, right in pixels; bottom and right are exclusive."""
@@ -179,7 +184,8 @@ class KneePicture:
     Attributes:
         pixels: uint16 (rows, columns), bone bright, as seen on the film.
         box: where it was on the film, in pixels of the file.
-        spacing_mm: spacing of rows and columns at the detector, None where the file states none.
+        spacing_mm: spacing of rows and columns at the detector, equal: pixels are made square, for
+            what is saved says no spacing. None where the file states none.
         synthetic: whether its file says that it was made and not acquired.
         located: how the knee was found.
         notes: reasons to doubt it.
@@ -232,10 +238,11 @@ def read_knee(
         found, cut, doubt = _found(locate, pixels, info["spacing_mm"], side, both)
     except RuntimeError as error:  # so torch reports a lack of memory, or a device that failed
         raise Unread(f"{path.name}: the detector failed: {shown(error)}") from error
+    knee, spacing = _with_square_pixels(_sixteen_bits(cut), info["spacing_mm"])
     return KneePicture(
-        _sixteen_bits(cut),
+        knee,
         turn.box_in_file(found.box, pixels.shape),
-        info["spacing_mm"],
+        spacing,
         is_synthetic(header),
         found.how,
         tuple(filter(None, (*info["warnings"], found.warning, doubt))),
@@ -319,6 +326,22 @@ def _cut(pixels: NDArray[np.float32], box: Box) -> NDArray[np.float32]:
     if cut.size == 0 or cut.min() == cut.max():
         raise RadiographError(f"an empty crop: {box} of {pixels.shape}")
     return cut
+
+
+def _with_square_pixels(
+    cut: NDArray[np.uint16], spacing: tuple[float, float] | None
+) -> tuple[NDArray[np.uint16], tuple[float, float] | None]:
+    """A cut on the finer of its two spacings both ways, and that spacing."""
+    if spacing is None or math.isclose(*spacing, rel_tol=_SQUARE):
+        return cut, spacing
+    finer = min(spacing)
+    rows, columns = (
+        round(count * step / finer) for count, step in zip(cut.shape, spacing, strict=True)
+    )
+    check_cut(rows, columns)
+    image = Image.fromarray(cut.astype(np.float32))
+    image = image.resize((columns, rows), Image.Resampling.BILINEAR)
+    return np.rint(np.asarray(image)).astype(np.uint16), (finer, finer)
 
 
 def _sixteen_bits(values: NDArray[np.float32]) -> NDArray[np.uint16]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xr2mri_core.datalist import SPLITS
+from xr2mri_core.datalist import SPLITS, check_ratios
 from xr2mri_core.errors import DatalistError, shown
 
 Item = Mapping[str, Any]
@@ -86,22 +86,6 @@ def check_sites(test_sites: Iterable[str], known: Iterable[str]) -> set[str]:
             f"{', '.join(sorted(there))}; hold out some of these, not all"
         )
     return held_out
-
-
-def check_ratios(ratios: Sequence[float], by_site: bool = False) -> None:
-    """Refuse what splits nothing.
-
-    Args:
-        ratios: shares of training, validation and test.
-        by_site: whether only the first two are used, since the test is some clinics.
-
-    Raises:
-        DatalistError: unless they are three numbers of at least 0, those used with a positive sum.
-    """
-    numbers = np.asarray(ratios, dtype=float)
-    valid = numbers.shape == (3,) and np.isfinite(numbers).all() and numbers.min() >= 0
-    if not valid or not numbers[: 2 if by_site else 3].sum() > 0:
-        raise DatalistError(f"ratios {shown(list(ratios))}: give three numbers, e.g. 7 2 1")
 
 
 def _dealt(

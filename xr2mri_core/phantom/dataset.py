@@ -28,7 +28,7 @@ from xr2mri_core import __version__
 from xr2mri_core.datalist import check_ratios, save_datalist, split_by_participant, splits_of
 from xr2mri_core.errors import DatalistError, InputError, OutputError, shown
 from xr2mri_core.export import write_nifti
-from xr2mri_core.files import whole_folder
+from xr2mri_core.files import alone, whole_folder
 from xr2mri_core.processes import each_done
 
 from .cohort import DEFAULT_ENRICHMENT
@@ -119,30 +119,31 @@ def write_cases(
     ]
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    _refuse_strangers(folder, todo[0])
-    missing = [job for job in todo if not job.folder.is_dir()]
-    _clear_parts(todo)
-    report = progress or (lambda done, total: None)
-    there = len(todo) - len(missing)
-    report(there, len(todo))
-    processes = min(jobs or os.cpu_count() or 1, len(missing))
-    made = each_done(_write_case, missing, processes, "makes phantoms", scheduler=scheduler)
-    with closing(made):
-        for count, _ in enumerate(made, 1):
-            report(there + count, len(todo))
-    _clear_parts(todo)
-    items = _items(folder)
-    save_datalist(
-        datalist,
-        split_by_participant(items, ratios, seed, kept=splits_of(datalist)),
-        name=f"phantom-{seed}",
-        description=(
-            f"{len(items)} parametric phantom knees, corpus seed {seed}, XR2MRI {__version__}. "
-            f"Findings as in OAI, enriched by {enrichment:g} (0 = OAI's prevalence, 1 = flat). "
-            "Synthetic: no patient was imaged."
-        ),
-        synthetic=True,
-    )
+    with alone(folder.with_name(".cases.lock")):  # another run's parts are not what was left
+        _refuse_strangers(folder, todo[0])
+        missing = [job for job in todo if not job.folder.is_dir()]
+        _clear_parts(todo)
+        report = progress or (lambda done, total: None)
+        there = len(todo) - len(missing)
+        report(there, len(todo))
+        processes = min(jobs or os.cpu_count() or 1, len(missing))
+        made = each_done(_write_case, missing, processes, "makes phantoms", scheduler=scheduler)
+        with closing(made):
+            for count, _ in enumerate(made, 1):
+                report(there + count, len(todo))
+        _clear_parts(todo)
+        items = _items(folder)
+        save_datalist(
+            datalist,
+            split_by_participant(items, ratios, seed, kept=splits_of(datalist)),
+            name=f"phantom-{seed}",
+            description=(
+                f"{len(items)} parametric phantom knees, corpus seed {seed}, XR2MRI {__version__}. "
+                f"Findings as in OAI, enriched by {enrichment:g} (0 = OAI's prevalence, 1 = flat). "
+                "Synthetic: no patient was imaged."
+            ),
+            synthetic=True,
+        )
     return datalist
 
 

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 import ignite.distributed as idist
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -30,7 +29,7 @@ from tqdm import tqdm
 
 from xr2mri_core.demographics import demographics_of
 from xr2mri_core.errors import DatalistError, TrainingError, shown
-from xr2mri_core.files import whole_folder
+from xr2mri_core.files import alone, whole_folder
 from xr2mri_core.geometry import WINDOW_MM
 from xr2mri_core.localization import LocateKneed
 from xr2mri_core.phantom.tissues import Tissue
@@ -272,31 +271,13 @@ def _made_once(target: Path) -> Iterator[Path | None]:
         if target.exists():
             yield None
             return
-        with _alone(target.with_name(f".{target.name}.lock")):
+        with alone(target.with_name(f".{target.name}.lock")):
             if target.exists():
                 yield None
                 return
             with whole_folder(target, resumable=True) as folder:
                 yield folder
                 (folder / "done.npy").unlink(missing_ok=True)
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Wait until no other process holds a lock; one that dies lets go of it."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    held = FileLock(lock)
-    try:
-        held.acquire(timeout=0)
-    except Timeout:
-        logger.info("waiting for another process, which prepares the same in %s", lock.parent)
-        held.acquire()
-    except OSError as error:  # a file system without locks, as some clusters' are
-        logger.info("%s: no lock; prepare the same from one process only", error)
-    try:
-        yield
-    finally:
-        held.release()
 
 
 def _write_record(folder: Path, items: Sequence[Mapping[str, Any]], fingerprint: str) -> None:

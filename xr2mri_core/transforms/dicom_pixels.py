@@ -15,7 +15,14 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import generate_pixel_data_frame
 from pydicom.pixel_data_handlers.util import apply_color_lut
-from pydicom.uid import ExplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+    RLELossless,
+    UncompressedTransferSyntaxes,
+)
 
 from xr2mri_core.errors import InputError, RadiographError, UndecodableError, shown
 from xr2mri_core.transforms.codestream import codestream_of, rle_length
@@ -38,6 +45,14 @@ from xr2mri_core.transforms.picture import (
 log = logging.getLogger("xr2mri")
 
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
+_COMPRESSED = (
+    *JPEGTransferSyntaxes,
+    *JPEGLSTransferSyntaxes,
+    *JPEG2000TransferSyntaxes,
+    RLELossless,
+)
+_UNTURNED = tuple(f"1.2.840.10008.1.2.4.{kind}" for kind in (57, 70, 80, 81))
+"""JPEG Lossless and JPEG-LS keep colours as they are; for RGB pylibjpeg would turn them."""
 _PIXELS_ENOUGH = 500_000  # to tell how much neighbours differ
 _SEAM = 0.002  # share of the pixels that lie at the seams of a folded picture, at least
 _ITEM = b"\xfe\xff\x00\xe0"  # begins each fragment of compressed pixels
@@ -128,7 +143,8 @@ def grey_values(
     """
     syntax_notes = _settle_syntax(dataset, layout)
     raw, length_notes = _decoded(dataset, layout), syntax_notes + _length_notes(dataset, layout)
-    if not syntax_of(dataset).is_compressed:
+    compressed = _is_compressed(dataset)
+    if not compressed:
         lowest = layout.high_bit + 1 - layout.stored
         raw, order_notes = in_smooth_order(raw, lowest, layout.stored)
         length_notes += order_notes
@@ -137,7 +153,6 @@ def grey_values(
         return _values(_grey(raw, dataset, layout), dataset), length_notes + notes
     raw, layout, sign_notes = _with_true_sign(raw, layout)
     padded, notes = _padded(raw, dataset, layout)
-    compressed = syntax_of(dataset).is_compressed
     stored, bits, more_notes = _within_bits(raw, padded, layout, compressed)
     padded |= _padded(stored, dataset, layout)[0]
     values = _values(stored, dataset)
@@ -153,12 +168,26 @@ def grey_values(
 # --- decoding -------------------------------------------------------------------------------------
 
 
+def _is_compressed(dataset: Dataset) -> bool:
+    return syntax_of(dataset) not in UncompressedTransferSyntaxes
+
+
 def _settle_syntax(dataset: Dataset, layout: PixelLayout) -> tuple[str, ...]:
-    """Take pixels for what they are where an archive has decompressed them and left the syntax."""
+    """Take pixels for what they are where an archive has decompressed them and left the syntax.
+
+    Raises:
+        UndecodableError: they are compressed in a way that no decoder here reads, as video is.
+    """
     syntax = syntax_of(dataset)
     stored = dataset.get("PixelData") or b""
     spare = len(stored) - layout.rows * layout.columns * layout.samples * layout.allocated // 8
-    if syntax.is_private or not syntax.is_compressed or stored[:4] == _ITEM or spare not in (0, 1):
+    if not _is_compressed(dataset):
+        return ()
+    if syntax.is_private or stored[:4] == _ITEM or spare not in (0, 1):
+        if syntax not in _COMPRESSED:
+            raise UndecodableError(
+                f"transfer syntax {shown(syntax.name)} is not read: export it uncompressed"
+            )
         return ()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     return (
@@ -168,7 +197,10 @@ def _settle_syntax(dataset: Dataset, layout: PixelLayout) -> tuple[str, ...]:
 
 
 def _decoded(dataset: Dataset, layout: PixelLayout) -> NDArray[np.integer[Any]]:
-    """Values as they are stored: (rows, columns) or (rows, columns, 3)."""
+    """Values as they are stored: (rows, columns) or (rows, columns, 3), in this machine's order.
+
+    Big-endian values are brought to it, for their bits are looked at as such (`ndarray.view`).
+    """
     for keyword in ("FloatPixelData", "DoubleFloatPixelData"):
         if keyword in dataset:
             raise UndecodableError(
@@ -181,11 +213,13 @@ def _decoded(dataset: Dataset, layout: PixelLayout) -> NDArray[np.integer[Any]]:
         )
     syntax = syntax_of(dataset)
     try:
-        known = not syntax.is_private and syntax.is_compressed
-        allocated = _of_stream(dataset, layout) if known else layout.allocated
-        if not known:
+        allocated = layout.allocated
+        if _is_compressed(dataset):
+            allocated = _of_stream(dataset, layout)
+        else:
             _check_length(dataset, layout)
-        return _only_pixels(dataset, layout, allocated).pixel_array
+        stored = _only_pixels(dataset, layout, allocated).pixel_array
+        return stored.astype(stored.dtype.newbyteorder("="), copy=False)
     except (RadiographError, MemoryError):
         raise
     except Exception as error:
@@ -208,7 +242,8 @@ def _only_pixels(dataset: Dataset, layout: PixelLayout, allocated: int) -> Datas
         layout.columns,
         layout.samples,
     )
-    pixels.PhotometricInterpretation = layout.photometric
+    as_stored = layout.photometric == "RGB" and syntax_of(dataset) in _UNTURNED
+    pixels.PhotometricInterpretation = "YBR_FULL" if as_stored else layout.photometric
     if layout.samples > 1:
         pixels.PlanarConfiguration = whole_of(dataset, "PlanarConfiguration", 0)
     pixels.BitsAllocated, pixels.BitsStored = allocated, min(layout.stored, allocated)
@@ -235,7 +270,7 @@ def _check_length(dataset: Dataset, layout: PixelLayout) -> None:
 
 def _length_notes(dataset: Dataset, layout: PixelLayout) -> tuple[str, ...]:
     """A warning where uncompressed pixels are more than the header says, and not by a filling."""
-    if syntax_of(dataset).is_compressed:
+    if _is_compressed(dataset):
         return ()
     bits = layout.rows * layout.columns * layout.samples * layout.allocated
     rest = bytes(dataset.PixelData[bits // 8 :])
@@ -290,7 +325,7 @@ def _with_true_planes(
     raw: NDArray[np.integer[Any]], dataset: Dataset, layout: PixelLayout
 ) -> tuple[NDArray[np.integer[Any]], tuple[str, ...]]:
     """The colours by plane, or by pixel, where they are grey that way and not as it is stated."""
-    if raw.ndim != 3 or syntax_of(dataset).is_compressed or layout.photometric != "RGB":
+    if raw.ndim != 3 or _is_compressed(dataset) or layout.photometric != "RGB":
         return raw, ()
     by_plane = whole_of(dataset, "PlanarConfiguration", 0) == 1
     stored = np.ascontiguousarray(raw.transpose(2, 0, 1) if by_plane else raw).reshape(-1)

@@ -12,6 +12,7 @@ anterior whatever order the file has, and cut to the 160 mm field of view.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,9 @@ CLIP_PERCENTILES = (0.0, 94.3)
 The paper does not state them. Both real volumes that its own page shows hold 5.7 % of their voxels
 at the top grey, whatever the knee: the authors clipped at a percentile, and this is it. Muscle,
 cartilage and fluid are white there, and the greys are left to marrow, fat and borders."""
+
+SAME_PLACE = 0.25
+"""Voxels by which the corners of a label map may lie from those of its volume."""
 
 
 def mri_transforms(
@@ -124,11 +128,11 @@ class LoadVolumed(MapTransform):
 
     Args:
         keys: paths of volumes on one grid.
-        reference: the key that the others must agree with in shape.
+        reference: the key that the others must agree with in shape and place.
         allow_missing_keys: whether a key may be absent.
 
     Raises:
-        VolumeError: for a file that is not a volume, or of another shape than the reference.
+        VolumeError: for a file that is not a volume, or on another grid than the reference.
     """
 
     def __init__(
@@ -148,7 +152,22 @@ class LoadVolumed(MapTransform):
                     f"{key} has shape {found}, {self.reference} {expected}: "
                     "both must lie on the same grid"
                 )
+            apart = _apart(done[key], done[self.reference])
+            if not apart <= SAME_PLACE:
+                raise VolumeError(
+                    f"{key} lies up to {apart:.3g} voxels from where {self.reference} does, by the "
+                    "headers of both: both must lie on the same grid; resample the one to the other"
+                )
         return done
+
+
+def _apart(volume: MetaTensor, other: MetaTensor) -> float:
+    """How far the corners of a volume lie from those of another of its shape, in its voxels."""
+    ends = [(0, count - 1) for count in other.shape]
+    corners = np.array([(*corner, 1) for corner in itertools.product(*ends)]).T
+    affine, reference = (np.asarray(one.affine, np.float64) for one in (volume, other))
+    moved = np.linalg.pinv(reference) @ affine @ corners - corners
+    return float(np.abs(moved).max())
 
 
 class SlicesInWindowd(MapTransform):

@@ -43,6 +43,8 @@ SMALLEST_FIELD_MM = CROP_MM / 2
 """A picture whose longer side is said to be less was made smaller and has kept its spacing."""
 LARGEST_FIELD_MM = 1500.0
 """No film is longer: the longest show both legs from hip to ankle, on 51 inches."""
+BOX_MM = (0.75 * CROP_MM, 1.25 * CROP_MM)
+"""Side of a given box beyond which it is doubted: the model has learnt from squares of 140 mm."""
 PADDED = 0.15
 """Share of the crop that may lie outside the picture without a warning."""
 CLIP_PERCENTILES = (5.0, 99.0)
@@ -174,6 +176,7 @@ class CropRadiographd(KeyedStep):
             if done.get("box") is not None:
                 spacing = spacing or info.get("joint_spacing_mm")
                 box = _squared(_checked_box(done["box"], shape), spacing)
+                notes += _size_notes(box, spacing)
             else:
                 spacing, doubts = believed_spacing(shape, spacing)
                 info = {**info, "spacing_mm": spacing}
@@ -212,6 +215,17 @@ def _checked_box(box: Sequence[float], shape: tuple[int, ...]) -> Box:
             f"give top, left, bottom, right within {shape[0]} x {shape[1]} pixels"
         )
     return top, left, bottom, right
+
+
+def _size_notes(box: Box, spacing: tuple[float, float] | None) -> tuple[str, ...]:
+    """A warning for a box that shows much more of the knee than models expect, or less."""
+    side = 0.0 if spacing is None else (box[2] - box[0]) * spacing[0]
+    if spacing is None or BOX_MM[0] <= side <= BOX_MM[1]:
+        return ()
+    return (
+        f"the box is {side:.0f} mm wide, where {CROP_MM:g} mm are expected, its middle some 20 mm "
+        "above the joint space: give one of that size",
+    )
 
 
 def _squared(box: Box, spacing: tuple[float, float] | None) -> Box:

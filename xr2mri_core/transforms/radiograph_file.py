@@ -24,6 +24,7 @@ from PIL import Image, ImageOps
 from pydicom import Dataset
 
 from xr2mri_core.errors import RadiographError, UndecodableError, shown
+from xr2mri_core.geometry import Laterality
 from xr2mri_core.transforms.dicom_file import is_dicom, read_dicom
 from xr2mri_core.transforms.dicom_lie import turn_by_letters
 from xr2mri_core.transforms.formats import (
@@ -85,7 +86,8 @@ def read_radiograph(
     `dicom_file.read_dicom`.
     PNG and JPEG: 8 or 16 bits, grey or RGB without colour. NIfTI, NRRD and MetaImage: a picture
     (columns, rows), with or without singleton axes, is turned upright by its affine; one whose
-    affine says nothing is taken in file order. A spacing of exactly 1 mm both ways counts as
+    affine says nothing is taken in file order. The key ``XR2MRI.Laterality`` of NRRD, as our module
+    for 3D Slicer reads it, states the side. A spacing of exactly 1 mm both ways counts as
     unknown: it is what these formats hold when nobody set one.
 
     Args:
@@ -278,7 +280,7 @@ def _read_stored(stream: BinaryIO, beside: Path | None) -> Picture:
                 f"its pixels take {stored.nbytes >> 20} MB; at most "
                 f"{_LARGEST_PICTURE >> 20} MB are accepted: save it with fewer bits"
             )
-        picture = _upright(stored, axes)
+        picture = _upright(stored, axes)._replace(laterality=Laterality.parse(stored.side))
         return _turned(picture, stored.lies) if stored.lies else picture
     except FormatError as error:
         raise UndecodableError(str(error)) from error

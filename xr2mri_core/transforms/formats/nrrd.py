@@ -103,21 +103,26 @@ def open_nrrd(stream: BinaryIO, header: Path | None = None) -> StoredImage:
         size,
         load,
         fields["patient orientation"],
+        side=fields["side"],
     )
 
 
 def _fields(lines: list[bytes]) -> dict[str, Any]:
     """Return the parsed fields of a header by their names in lower case, in one spelling."""
-    said = (line for line in lines if not line.startswith(b"#"))
-    texts = [line.decode("ascii", "replace").rstrip() for line in said]
+    written = (line for line in lines if not line.startswith(b"#"))
+    texts = [line.decode("ascii", "replace").rstrip() for line in written]
     kept = texts[:1]
     lies: tuple[str, ...] = ()
+    side: str | None = None
     for text in texts[1:]:
         name, colon, value = text.partition(":")
         name = name.strip().lower()
         if value.startswith("=") and name not in ("data file", "datafile"):
+            said = value[1:].strip()
             if name == "patientorientation":  # which our module in 3D Slicer writes
-                lies = tuple(value[1:].strip().split("\\"))
+                lies = tuple(said.split("\\"))
+            elif name == "xr2mri.laterality" and said in ("R", "L"):  # and reads
+                side = said
             continue  # a key of its writer's own, no field
         kept.append(f"{name}{colon}{value}")
     try:
@@ -130,7 +135,7 @@ def _fields(lines: list[bytes]) -> dict[str, Any]:
     for name in ("type", "dimension", "sizes", "encoding"):
         if name not in fields:
             raise FormatError(f"its NRRD header lacks the field '{name}'")
-    return fields | {"patient orientation": lies}
+    return fields | {"patient orientation": lies, "side": side}
 
 
 def _numbers(

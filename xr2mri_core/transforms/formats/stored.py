@@ -43,6 +43,7 @@ class StoredImage:
             that the header came from is open. Raises FormatError where bytes are missing.
         lies: DICOM's Patient Orientation of a picture, such as ("R", "F"), where it is kept.
         doubts: what the header says against itself, for a person.
+        side: side of the knee, R or L, where it is kept.
     """
 
     shape: tuple[int, ...]
@@ -53,6 +54,7 @@ class StoredImage:
     load: Callable[[], NDArray[Any]]
     lies: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    side: str | None = None
 
 
 def open_regular(path: Path, follow_links: bool = True) -> BinaryIO:
