@@ -102,8 +102,8 @@ def slicer(application):
     assert not harness.errors, harness.errors[0]
     assert not harness.warnings, harness.warnings[0]
     assert not dialogs.reset(), "a dialog that the test expected did not come up"
-    complaints = [line for line in harness.vtk_messages().splitlines() if line.startswith("ERROR")]
-    assert not complaints, complaints
+    told = harness.vtk_messages()
+    assert not any(line.startswith("ERROR") for line in told.splitlines()), told
 
 
 @pytest.fixture
