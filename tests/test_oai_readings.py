@@ -312,5 +312,5 @@ def test_sites_that_cannot_be_held_out_are_refused(sites):
 
 @pytest.mark.parametrize("ratios", [(7, 2), (0, 0, 0), (-1, 2, 3), (float("nan"), 1, 1)])
 def test_ratios_that_split_nothing_are_refused(ratios):
-    with pytest.raises(DatalistError, match="ratios"):
+    with pytest.raises(DatalistError, match="shares"):
         split_by_kl(knees([1, 2]), ratios)

@@ -106,7 +106,9 @@ def typed(studies_folder, tmp_path_factory):
     ("name", "command", "status"),
     [("plain", PLAIN, 0), ("make", MAKE, -signal.SIGINT)],  # make ends itself by the signal
 )
-def test_a_documented_command_serves_and_ends_by_ctrl_c(typed, name, command, status, tmp_path):
+def test_a_documented_command_serves_and_ends_by_ctrl_c(
+    typed, studies_folder, name, command, status, tmp_path
+):
     assert any(command in page.splitlines() for page in PAGES)
     server = typed[name]
     server.until("Ctrl-C")
@@ -116,6 +118,7 @@ def test_a_documented_command_serves_and_ends_by_ctrl_c(typed, name, command, st
     if name == "make" and shutil.which("curl"):
         line = next(line for line in server.printed.splitlines() if " curl " in line)
         address = line.strip().removeprefix("curl").strip()
+        shutil.copy(studies_folder / "knee.png", tmp_path / "knee.dcm")  # known by its content
         subprocess.run(f"{address} -sS --fail", shell=True, cwd=tmp_path, check=True, timeout=300)
         image = nib.load(tmp_path / "volume.nii")
         assert image.shape == (256, 50, 256) and b"synthetic" in image.header["descrip"].item()

@@ -913,6 +913,7 @@ def test_a_cancelled_job_lets_go_of_its_memory(client, knee, gate, service, stor
     job = start(client, knee, samples=4).json()["id"]
     until_job(client, job, "running")
     generation = store.get(job, "anonymous").generation
+    until(lambda: generation._partial is not None)  # the device has it a moment later
     voxels = weakref.ref(generation._partial)
     gate.set()
     client.delete(f"/jobs/{job}")
