@@ -259,6 +259,22 @@ def test_samples_bring_mean_and_uncertainty_as_an_overlay(rehearsed):
     assert not green.GetForegroundVolumeID()
 
 
+def test_an_overlay_keeps_its_colours_from_scene_to_scene(rehearsed, tmp_path):
+    """A table that lived on from one scene to the next lost them when one was opened."""
+    from XR2MRILib.scene import display
+
+    slicer = rehearsed.slicer
+    volume = slicer.util.addVolumeFromArray(np.zeros((4, 4, 4), np.float32), name="overlay")
+    display.coloured(volume, display.DIFFERENCE, 1.0)
+    for number in range(3):
+        table = slicer.util.getNode("overlay").GetDisplayNode().GetColorNode()
+        assert (table.GetName(), table.GetNumberOfColors()) == (display.DIFFERENCE, 256)
+        assert slicer.util.saveScene(str(tmp_path / f"{number}.mrb"))
+        slicer.mrmlScene.Clear(0)
+        slicer.util.loadScene(str(tmp_path / f"{number}.mrb"))
+        rehearsed.events()
+
+
 def test_what_if_keeps_the_seed_and_overlays_the_difference(rehearsed):
     slicer = rehearsed.slicer
     rehearsed.grade(V00XRKL=0)

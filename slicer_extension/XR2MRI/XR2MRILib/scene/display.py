@@ -7,10 +7,11 @@ import slicer
 import vtk
 
 DIFFERENCE, UNCERTAINTY = "XR2MRIDifference", "XR2MRIUncertainty"
-"""Singleton tags of the colour tables. Both are black where there is nothing to show, so that an
-overlay only dims the picture below it there."""
+"""Names of the colour tables. Both are black where there is nothing to show, so that an overlay
+only dims the picture below it there."""
 
 DIVERGING = ((0.0, (0.25, 0.65, 1.0)), (0.5, (0.0, 0.0, 0.0)), (1.0, (1.0, 0.45, 0.1)))
+_SHADES = 256
 HEAT = ((0.0, (0, 0, 0)), (0.4, (0.6, 0.1, 0.1)), (0.75, (1.0, 0.6, 0.0)), (1.0, (1.0, 1.0, 0.7)))
 
 
@@ -100,20 +101,22 @@ def _greys(top: float) -> vtk.vtkColorTransferFunction:
     return colours
 
 
-def _colour_node(tag: str) -> slicer.vtkMRMLColorTableNode:
-    """The colour table of this tag, made when it is first needed."""
-    found = slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLColorTableNode")
-    if found is not None:
-        return found
+def _colour_node(name: str) -> slicer.vtkMRMLColorTableNode:
+    """The scene's colour table of this name, made when it is first needed.
+
+    No singleton: one that was there already may lose its colours when a scene is opened.
+    """
+    for found in slicer.util.getNodesByClass("vtkMRMLColorTableNode"):
+        if found.GetName() == name and found.GetNumberOfColors() == _SHADES:
+            return found
     node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLColorTableNode")
     node.UnRegister(None)
-    node.SetName(tag)
-    node.SetSingletonTag(tag)
+    node.SetName(name)
     node.SetTypeToUser()
-    node.SetNumberOfColors(256)
-    at, colours = zip(*(DIVERGING if tag == DIFFERENCE else HEAT))
+    node.SetNumberOfColors(_SHADES)
+    at, colours = zip(*(DIVERGING if name == DIFFERENCE else HEAT))
     shades = np.array(colours, float)
-    for index, share in enumerate(np.linspace(0, 1, 256)):
+    for index, share in enumerate(np.linspace(0, 1, _SHADES)):
         rgb = [float(np.interp(share, at, shades[:, channel])) for channel in range(3)]
         node.SetColor(index, f"{share:.3f}", *rgb, 1.0)
     return slicer.mrmlScene.AddNode(node)
