@@ -34,9 +34,10 @@ def test_a_server_gives_what_this_machine_would(server, generator, radiograph, s
 
 
 def test_the_command_generates_on_a_server(server, radiograph, tmp_path, capsys):
-    out = tmp_path / "out"
+    out, record = tmp_path / "out", tmp_path / "record.json"
+    record.write_text(json.dumps({"laterality": "R", "features": {"V00XRKL": 2}}))
     arguments = ["generate", "--server", server, "--radiograph", str(radiograph)]
-    asked = ["--set", "kl_grade=2", "--slices", "5", "--seed", "9", "--out", str(out)]
+    asked = ["--features", str(record), "--slices", "5", "--seed", "9", "--out", str(out)]
     assert main([*arguments, *asked]) == 0
     assert nib.load(out / "generated_sample.nii.gz").shape[1] == 5
     record = json.loads((out / "generated.json").read_text())

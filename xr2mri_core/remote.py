@@ -6,7 +6,6 @@ The client, `xr2mri_client`, is the Slicer module's; it knows nothing of this pa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +111,7 @@ def _parameters(condition: Condition, request: GenerationRequest) -> dict[str, A
     asked = {name: getattr(request, name) for name in KNOBS}
     if request.depths is not None:
         asked |= {"num_slices": None, "depths": request.positions.tolist()}
-    return {**asdict(condition), **asked}
+    return {"features": condition.features, "demographics": condition.demographics, **asked}
 
 
 def _worked(
