@@ -1,5 +1,5 @@
 """Which files of a folder are taken for radiographs: the command line and the Slicer module, which
-share no code, are held to one list."""
+look through it each by themselves, are held to one list."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from xr2mri_core.cohort.results import JOURNAL, holds_results, says_synthetic
+from xr2mri_client.synthetic_files import JOURNAL, holds_results, says_synthetic
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import DatalistError, FeatureError, InputError, encodable, shown
 from xr2mri_core.features import variable

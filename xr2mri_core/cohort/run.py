@@ -13,9 +13,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from xr2mri_client.synthetic_files import JOURNAL
 from xr2mri_core.bundle import digest
 from xr2mri_core.cohort.knees import CohortKnee
-from xr2mri_core.cohort.results import JOURNAL
 from xr2mri_core.condition import Condition
 from xr2mri_core.errors import Cancelled, InputError, OutputError, WeightsError
 from xr2mri_core.files import append_line, atomic_files, records_of

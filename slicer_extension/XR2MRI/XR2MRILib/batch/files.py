@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..synthetic_files import holds_results, says_synthetic
+from xr2mri_client.synthetic_files import holds_results, says_synthetic
 
 ENDINGS = (
     ".nii.gz", ".nii", ".nrrd", ".mha", ".dcm", ".dicom", ".dic", ".ima", ".png", ".jpg", ".jpeg",

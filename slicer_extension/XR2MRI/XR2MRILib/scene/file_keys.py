@@ -17,7 +17,8 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from ..synthetic_files import says_synthetic
+from xr2mri_client.synthetic_files import says_synthetic
+
 from . import attributes, dicom_source
 
 _KEYS = (attributes.LATERALITY, attributes.FEATURES, attributes.SYNTHETIC)

@@ -1,4 +1,9 @@
-"""What earlier runs have left behind, which is no radiograph."""
+"""Files that say of themselves that they were generated, and folders of results.
+
+The command line, the server and the Slicer module mark what they write: descriptions of volumes,
+comments of pictures, DICOM tags, keys of .nrrd files. Both who looks through a folder for
+radiographs, the command line and the module, ask here.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +13,19 @@ import re
 import zlib
 from pathlib import Path
 
-from xr2mri_core.volume import NOTICE
-
 JOURNAL = "manifest.jsonl"
-"""A line for each knee as it gets done, in the folder of results; what an interrupted run leaves,
-and the next one reads."""
-
+"""A line for each knee as it gets done, in the folder of results of `xr2mri generate --folder` or
+`--datalist`; what an interrupted run leaves, and the next one reads."""
 _FIELDS = {"radiograph_sha256", "status"}
 _LONGEST_LINE = 1 << 20
 _HEAD = 1 << 16  # bytes of a file; .nrrd headers of Slicer are long
 _MARKS = re.compile(
-    rb"XR2MRI [^\n\0]*%(notice)s"  # description of a volume
+    rb"XR2MRI [^\n\0]*synthetic, not for diagnosis"  # description of a volume
     rb"|\nXR2MRI\.Synthetic:=1\r?\n"  # key of a .nrrd file that Slicer wrote
-    rb"|tEXtComment\0%(notice)s"  # a picture
-    rb"|\\SYNTHETIC\\.{1,4096}XR2MRI" % {b"notice": re.escape(NOTICE.encode())},  # DICOM
+    rb"|tEXtComment\0synthetic, not for diagnosis"  # a picture
+    rb"|\\SYNTHETIC\\.{1,4096}XR2MRI",  # DICOM
     re.DOTALL,
 )
-"""How the command line, the server and the Slicer module mark what they write. The Slicer module
-knows the same marks; a test holds both to one list of files."""
 
 
 def holds_results(folder: Path) -> bool:
