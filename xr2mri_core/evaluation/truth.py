@@ -89,12 +89,17 @@ def mean_volume(
 
     They have as many slices as the first drawn: windows of other sequences differ in length.
     """
-    rng = np.random.default_rng(seed)
-    first, *others = rng.permutation(len(items))[:cases]
-    total = read_slices(items[first], size)[0].astype(np.float64)
-    for index in others:
-        total += resampled(read_slices(items[index], size)[0], len(total))
+    first, *others = _drawn(items, cases, seed)
+    total = read_slices(first, size)[0].astype(np.float64)
+    for item in others:
+        total += resampled(read_slices(item, size)[0], len(total))
     return np.asarray(total / (1 + len(others)), np.float32)
+
+
+def _drawn(items: Sequence[Item], cases: int, seed: int = 0) -> list[Item]:
+    """At most so many of the items, in the order in which they are drawn."""
+    rng = np.random.default_rng(seed)
+    return [items[index] for index in rng.permutation(len(items))[:cases]]
 
 
 def frame_slices(
@@ -147,7 +152,7 @@ def mean_of_training(datalist: Path, cases: int, size: int, folder: Path) -> str
     except DatalistError as error:
         log.warning("no row 'mean volume': %s", error)
         return None
-    known = " ".join([str(cases), str(size), *map(identity, items)])
+    known = " ".join([str(size), *map(identity, _drawn(items, cases))])  # no others are read
     made_of = hashlib.sha256(known.encode()).hexdigest()[:12]
     path = folder / f"mean-{made_of}.npy"
     if not path.is_file():
