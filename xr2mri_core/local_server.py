@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from xr2mri_client import programs
 from xr2mri_core.errors import XR2MRIError
 from xr2mri_core.shipped import app_folder
 
@@ -76,13 +77,12 @@ class LocalServer:
         # -P: the app in its working folder, which has this package's name, is not to be imported
         command = [sys.executable, "-P", "-m", "xr2mri_core.server_command", "start_server"]
         command += ["--app", str(app), "--studies", str(studies), "--port", str(port), *options]
-        self.process = subprocess.Popen(
+        self.process = programs.start(
             command,
+            {**os.environ, "TMPDIR": str(self.temp), "HOME": str(folder), **environment},
             cwd=folder,
             stdout=self._log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env={**os.environ, "TMPDIR": str(self.temp), "HOME": str(folder), **environment},
         )
 
     def __enter__(self) -> LocalServer:
@@ -116,14 +116,14 @@ class LocalServer:
         what = "does not answer" if status is None else f"has ended with status {status}"
         raise ServerError(f"the server {what}: {_cause(self.log)} (log: {self._log.name})")
 
-    def stop(self, how: int = signal.SIGINT) -> None:
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End it, by force if it does not end by itself."""
         if self.process.poll() is None:
-            os.killpg(self.process.pid, how)
+            programs.ask_to_end(self.process, how)
             try:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:
-                os.killpg(self.process.pid, signal.SIGKILL)
+                programs.end(self.process)
                 self.process.wait()
         self._log.close()
 

@@ -29,6 +29,7 @@ from monai_app.lib.json_text import plain
 from monai_app.lib.parameters import GenerationParameters, check_model, sentence_of
 from monai_app.lib.reading_box import ClientGone, Crowded
 from monai_app.lib.service import GenerationService
+from xr2mri_client import programs
 from xr2mri_core.bundle import describe_bundle
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import Cancelled, DatalistError, InputError, OutputError, XR2MRIError
@@ -104,13 +105,14 @@ class TrainingRun:
         self._trial: Job | None = None
         folder.mkdir(parents=True, mode=0o700)
         self._lock = hold(folder)
+        inherited = [self._lock.fileno()] if self._lock and not programs.WINDOWS else []
         with (folder / "training.log").open("w") as output:
-            self._process = subprocess.Popen(
+            self._process = programs.start(
                 self._command(),
+                os.environ,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
-                pass_fds=[self._lock.fileno()] if self._lock else [],  # it holds it, too
+                pass_fds=inherited,  # it holds the lock, too
             )
         self._thread = threading.Thread(target=self._wait, name="xr2mri-training", daemon=True)
         self._thread.start()
@@ -122,14 +124,13 @@ class TrainingRun:
     def stop(self) -> None:
         """End the process, or the trial of its weights; the last checkpoint stays."""
         self._stopped.set()
-        for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-            if self._process.poll() is not None:
-                break
-            os.killpg(self._process.pid, how)
-            try:
-                self._process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                continue
+        for how in (signal.SIGINT, signal.SIGTERM):
+            if self._process.poll() is None:
+                programs.ask_to_end(self._process, how)
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(_STOP_SECONDS)
+        if self._process.poll() is None:
+            programs.end(self._process)
         if self._trial is not None:
             self.service.queue.cancel(self._trial)
         self._thread.join(_STOP_SECONDS)

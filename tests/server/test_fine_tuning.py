@@ -1,6 +1,7 @@
 """Training from the server: real runs of the bundle's command on a small datalist."""
 
 import json
+import os
 import shutil
 import signal
 import sys
@@ -231,6 +232,29 @@ def test_a_second_server_leaves_the_pixels_of_one_that_trains(tmp_path):
     held.close()
     TrainingRuns(None, tmp_path, tmp_path)
     assert not (tmp_path / "runs" / CACHE).exists()
+
+
+def test_a_training_is_stopped_where_no_program_can_be_asked_to_end(tmp_path, monkeypatch):
+    """Windows has neither process groups that get a signal, nor these signals."""
+    from monai_app.lib.training import TrainingParameters, TrainingRun
+    from xr2mri_client import programs
+
+    code = "import time; time.sleep(60)"
+    monkeypatch.setattr(TrainingRun, "_command", lambda self: [sys.executable, "-c", code])
+    run = TrainingRun(None, "knee_xr2mri", tmp_path, tmp_path / "run", TrainingParameters())
+    asked = []
+
+    def taskkill(words, **_):
+        asked.append(words)
+        os.kill(int(words[-1]), 9)
+
+    monkeypatch.setattr(programs, "WINDOWS", True)
+    monkeypatch.setattr(programs.subprocess, "run", taskkill)
+    for lacking in ("killpg", "getpgid"):
+        monkeypatch.delattr(os, lacking)
+    run.stop()
+    assert run.describe()["state"] == "stopped"
+    assert [words[0] for words in asked] == ["taskkill"]
 
 
 def test_a_run_is_held_by_its_process_until_that_ends(tmp_path, monkeypatch):

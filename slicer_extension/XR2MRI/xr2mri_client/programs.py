@@ -59,6 +59,18 @@ def end(process: subprocess.Popen[Any]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
+def ask_to_end(process: subprocess.Popen[Any], how: signal.Signals = signal.SIGINT) -> None:
+    """Ask a program that `start` started, and all that it has started, to end.
+
+    On Windows, where nothing asks a program that has no window, they are ended.
+    """
+    if WINDOWS:
+        end(process)
+    else:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, how)
+
+
 class Program:
     """A program that prints into a file, and ends with the `with` statement that it is for.
 
