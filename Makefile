@@ -53,9 +53,11 @@ packages:
 demo: $(STAMP)
 	$(BIN)/xr2mri demo --out demo
 
+# Whole processes of Python start in these; where it may keep no compiled code, each compiles torch anew.
+test test-all: export PYTHONDONTWRITEBYTECODE :=
+
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not gpu" --ignore tests/slicer
-	$(BIN)/python -m pytest -q -m "not slow and not gpu" tests/slicer  # one process for all windows
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not gpu"
 
 test-all: $(STAMP)
 	$(BIN)/python -m pytest -q

@@ -36,6 +36,20 @@ settings.register_profile("xr2mri", deadline=None)  # a busy machine is no failu
 settings.load_profile("xr2mri")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """By `--dist loadfile` tests of one file share a process, and all of Slicer's do: its library
+    and its window take long to start."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            slicer = "tests/slicer/"
+            return slicer if nodeid.startswith(slicer) else super()._split_scope(nodeid)
+
+    return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """What is computed here is in one thread: another number changes the last bits on some CPUs."""

@@ -96,10 +96,11 @@ def test_pixels_may_lie_beside_their_header(generate, radiograph, tmp_path, caps
 
 
 def test_evaluate_prints_its_table_and_writes_its_files(
-    tiny_bundle, small_datalist, tmp_path, capsys
+    tiny_bundle, labelled_datalist, tmp_path, capsys, monkeypatch
 ):
+    monkeypatch.setattr("xr2mri_core.evaluation.evaluate.SPACINGS", (3,))
     out = tmp_path / "out"
-    assert run("evaluate", "--datalist", small_datalist, "--bundle", tiny_bundle, "--out", out,
+    assert run("evaluate", "--datalist", labelled_datalist, "--bundle", tiny_bundle, "--out", out,
                "--device", "cpu", "--jobs", 1, "--spacing-cases", 1,
                "--samples", 2) == 0  # fmt: skip
     assert (out / "summary.md").read_text().strip() == capsys.readouterr().out.strip()

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import nibabel as nib
@@ -62,6 +63,17 @@ def oracle(small_datalist):
     return Oracle(load_datalist(small_datalist))
 
 
+@pytest.fixture
+def few_slices(small_datalist) -> Path:
+    """The small datalist with windows of ten slices: what is measured on each takes its time."""
+    content = json.loads(small_datalist.read_text())
+    for item in content["test"]:
+        item["window"] = [30, 39]
+    path = small_datalist.with_name("few_slices.json")
+    path.write_text(json.dumps(content))
+    return path
+
+
 def test_rows_and_files_of_an_evaluation(small_datalist, oracle, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluation, "SPACINGS", (3, 50, 60))
     text = evaluation.evaluate(
@@ -112,7 +124,7 @@ def test_rows_and_files_of_an_evaluation(small_datalist, oracle, tmp_path, monke
     }
 
 
-def test_an_interrupted_evaluation_goes_on(small_datalist, oracle, tmp_path):
+def test_an_interrupted_evaluation_goes_on(few_slices, oracle, tmp_path):
     """To the same tables; of another setting nothing is taken, and when it is whole nothing is
     left."""
     options = {"spacing_cases": 0, "steps": 4}
@@ -120,7 +132,7 @@ def test_an_interrupted_evaluation_goes_on(small_datalist, oracle, tmp_path):
     def tables(out):
         return [(out / name).read_bytes() for name in ("metrics.csv", "summary.json")]
 
-    evaluation.evaluate(small_datalist, oracle, tmp_path / "whole", **options)
+    evaluation.evaluate(few_slices, oracle, tmp_path / "whole", **options)
     calls, usual = len(oracle.calls), oracle.generate
 
     def interrupted(radiograph, condition, request):
@@ -131,7 +143,7 @@ def test_an_interrupted_evaluation_goes_on(small_datalist, oracle, tmp_path):
     oracle.generate = interrupted
     for out in ("own", "other"):
         with pytest.raises(KeyboardInterrupt):
-            evaluation.evaluate(small_datalist, oracle, tmp_path / out, **options)
+            evaluation.evaluate(few_slices, oracle, tmp_path / out, **options)
     oracle.generate = usual
     with (tmp_path / "own" / "unfinished" / "evaluate" / "cases.jsonl").open("a") as file:
         file.write('{"index": 1, "key"')
@@ -140,13 +152,13 @@ def test_an_interrupted_evaluation_goes_on(small_datalist, oracle, tmp_path):
     with pytest.raises(KeyboardInterrupt), unfinished(tmp_path / "own", "robustness"):
         raise KeyboardInterrupt
     oracle.calls.clear()
-    evaluation.evaluate(small_datalist, oracle, tmp_path / "own", **options)
+    evaluation.evaluate(few_slices, oracle, tmp_path / "own", **options)
     assert {call[3] for call in oracle.calls} == {1}, "the first case is not done again"
     assert tables(tmp_path / "own") == tables(tmp_path / "whole")
     assert (tmp_path / "own" / "montage.png").is_file()
     assert not (tmp_path / "own" / "unfinished").exists()
     oracle.calls.clear()
-    evaluation.evaluate(small_datalist, oracle, tmp_path / "other", **options | {"steps": 5})
+    evaluation.evaluate(few_slices, oracle, tmp_path / "other", **options | {"steps": 5})
     assert len(oracle.calls) == calls
 
 

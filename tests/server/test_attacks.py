@@ -498,11 +498,8 @@ def test_the_plain_command_listens_on_loopback_only(running):
     assert sockets == ["127.0.0.1"]
 
 
-@pytest.mark.parametrize(
-    "options", [("--host", "0.0.0.0"), ("--conf", "public_host", "mri.hospital.example")]
-)
-def test_others_are_not_served_without_a_login(options, app_folder, studies_folder, tmp_path):
-    server = LocalServer(app_folder, studies_folder, tmp_path, *options)
+def test_others_are_not_served_without_a_login(app_folder, studies_folder, tmp_path):
+    server = LocalServer(app_folder, studies_folder, tmp_path, "--host", "0.0.0.0")
     try:
         with pytest.raises(ServerError, match="allow_anonymous_remote yes"):
             server.wait()

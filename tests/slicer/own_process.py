@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 VARIABLE = "XR2MRI_GUI"
+TOGETHER = "slicer_together"
 _child: dict[str, Any] = {}
 
 
@@ -58,6 +59,12 @@ def pytest_configure(config: pytest.Config) -> None:
         _child.update(config=config, out=os.fdopen(int(channel), "w"))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of xdist whether it gets all tests of Slicer, or nobody knows which."""
+    node.workerinput[TOGETHER] = node.config.getvalue("dist") == "loadfile"
+
+
 def pytest_unconfigure() -> None:
     """End the other process, if something ended this one before it was through."""
     process = _child.pop("process", None)
@@ -88,7 +95,8 @@ def _reports(item: pytest.Item) -> Iterator[pytest.TestReport]:
 
 
 def _wanted(item: pytest.Item) -> list[pytest.Item]:
-    if os.environ.get("PYTEST_XDIST_WORKER"):
+    worker = getattr(item.config, "workerinput", None)
+    if worker is not None and not worker[TOGETHER]:
         return [item]
     every = item.session.items
     return [other for other in every[every.index(item) :] if other.get_closest_marker("gui")]

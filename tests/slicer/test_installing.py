@@ -82,6 +82,12 @@ def uv(tmp_path, monkeypatch):
     return folder
 
 
+@pytest.fixture
+def not_started(monkeypatch):
+    """What was installed is not asked what it is, which takes seconds."""
+    monkeypatch.setattr(InstallWorker, "_tried", lambda self: (VERSION, "CPU"))
+
+
 def run(worker) -> list:
     """All that a worker tells."""
     worker.start()
@@ -191,6 +197,7 @@ def test_what_is_read_only_goes_too_and_what_cannot_is_named(tmp_path, monkeypat
     assert re.search(refusal, str(failed.error)), "in the program that does it, too"
 
 
+@pytest.mark.usefixtures("not_started")
 def test_an_update_that_fails_before_it_has_touched_anything_leaves_what_works(uv, wheel, tmp_path):
     place = Installation(tmp_path / "here")
     assert isinstance(run(InstallWorker(place, str(wheel)))[-1], Returned)
@@ -211,6 +218,7 @@ def test_an_update_that_fails_before_it_has_touched_anything_leaves_what_works(u
     assert place.installed() is None, "the new one is there, with packages of the old one"
 
 
+@pytest.mark.usefixtures("not_started")
 def test_an_update_that_fails_while_it_replaces_files_is_no_installation(uv, wheel, tmp_path):
     place = Installation(tmp_path / "here")
     assert isinstance(run(InstallWorker(place, str(wheel)))[-1], Returned)
@@ -220,6 +228,7 @@ def test_an_update_that_fails_while_it_replaces_files_is_no_installation(uv, whe
     assert place.installed() is None
 
 
+@pytest.mark.usefixtures("not_started")
 def test_a_python_of_another_kind_that_an_earlier_attempt_has_left_is_replaced(uv, wheel, tmp_path):
     place = Installation(tmp_path / "here")
     place.python.parent.mkdir(parents=True)
@@ -284,6 +293,7 @@ def test_two_do_not_install_at_once(uv, wheel, tmp_path):
         pass
 
 
+@pytest.mark.usefixtures("not_started")
 def test_a_disk_that_fills_up_while_this_is_written_is_told(uv, wheel, tmp_path, monkeypatch):
     def full(*_arguments):
         raise OSError(28, "No space left on device")
@@ -309,6 +319,7 @@ def test_from_a_folder_nothing_is_downloaded(uv, wheel, tmp_path):
         assert f"--no-index --find-links {wheels}" in line and "--torch-backend" not in line
 
 
+@pytest.mark.usefixtures("not_started")
 def test_pytorch_comes_from_the_usual_index_where_its_own_is_not_reached(uv, wheel, tmp_path):
     (uv / "does").write_text("--torch-backend|error: Failed to fetch: dns error")
     *events, done = run(InstallWorker(Installation(tmp_path / "here"), str(wheel)))
