@@ -109,7 +109,7 @@ def test_evaluate_prints_its_table_and_writes_its_files(
     assert summary["model"]["weights"] == "knee_xr2mri.safetensors"
 
 
-@pytest.mark.slow
+@pytest.mark.server
 def test_demo_shows_an_unseen_patient(tiny_bundle, tmp_path, capsys):
     out = tmp_path / "demo"
     assert run("demo", "--out", out, "--bundle", tiny_bundle, "--device", "cpu") == 0
