@@ -11,11 +11,17 @@ import torch
 from samples import draw_knee
 
 from xr2mri_core.geometry import centred_affine
+from xr2mri_core.oai.people import read_people
+from xr2mri_core.oai.readings import read_readings
+from xr2mri_core.oai.release import Release, read_release
+from xr2mri_core.oai.selection import Selection, select_knees
+from xr2mri_core.oai.sequences import sequence_named
 from xr2mri_core.phantom import oai_release
 from xr2mri_core.phantom.bilateral import Shadow
 from xr2mri_core.phantom.cohort import sample_demographics, sample_features
 from xr2mri_core.phantom.oai_release import Knees
 
+FLASH = sequence_named("COR_T1_3D_FLASH")
 MATRIX = 32
 """Rows and columns of the MR slices in tests."""
 
@@ -65,3 +71,14 @@ def series_of(release: Path, description: str, participant: str = "", visit: str
     cells = [line.split(",") for line in lines]
     found = [c[0] for c in cells if c[5].strip() == description and participant in c[1]]
     return release / "folders" / visit / sorted(found)[-1]
+
+
+def selected(images: Path, tables: Path) -> Selection:
+    """What becomes of the knees of a release at V00, before any is converted."""
+    return selected_of(read_release([images], [tables], ["V00"]))
+
+
+def selected_of(release: Release) -> Selection:
+    """What becomes of the knees of a release that was read."""
+    readings = read_readings(release.tables, release.visits)
+    return select_knees(release, FLASH, readings, read_people(release.tables))

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pydicom
 import pytest
-from oai_samples import cheap_release, series_of
+from oai_samples import FLASH, cheap_release, selected, selected_of, series_of
 
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import Cancelled, ReleaseError, VolumeError
@@ -27,15 +27,12 @@ from xr2mri_core.oai.people import read_people
 from xr2mri_core.oai.pictures import middle_of_half, read_knee
 from xr2mri_core.oai.readings import read_readings
 from xr2mri_core.oai.release import read_release
-from xr2mri_core.oai.selection import select_knees
-from xr2mri_core.oai.sequences import sequence_named
 from xr2mri_core.oai.series_files import opened
 from xr2mri_core.oai.tables import read_table, visit_of, visit_of_path
 from xr2mri_core.oai.values import barcode, date_of, identifier, participant_of, read_cell
 from xr2mri_core.oai.volumes import read_series
 
 R, L = Laterality.RIGHT, Laterality.LEFT
-FLASH = sequence_named("COR_T1_3D_FLASH")
 FIRST, SECOND = "9000000", "9000101"
 
 
@@ -257,8 +254,7 @@ def test_series_whose_headers_tell_nothing_stand_in_the_table(unlisted, tmp_path
     assert reasons["a series whose files cannot be read"].participant == SECOND
     assert "9000777" in reasons["another participant"].detail
     assert reasons["another participant"].sides == (R, L)
-    people, readings = read_people(found.tables), read_readings(found.tables, found.visits)
-    chosen = select_knees(found, FLASH, readings, people)
+    chosen = selected_of(found)
     fate = {item.knee: item for item in chosen.excluded}
     assert fate[FIRST, "V00", R].reason == "no radiograph"
     assert "its files say 9000777" in fate[FIRST, "V00", R].detail
@@ -518,8 +514,7 @@ def test_of_rescans_over_new_year_the_last_counts(folders, form):
     with contents.open("w", newline="") as stream:
         csv.writer(stream).writerows(rows)
     found = read_release([folders], [folders / "tables"], ["V00"])
-    readings, people = read_readings(found.tables, found.visits), read_people(found.tables)
-    knee = select_knees(found, FLASH, readings, people).candidates[0]
+    knee = selected_of(found).candidates[0]
     assert knee.mri.date == "20050103"
     assert knee.mri.number == chosen[form.format(y="2005", m="01", d="03", month="JAN")]
 
@@ -782,10 +777,10 @@ def test_one_odd_cell_costs_a_knee_and_no_run(
 ):
     root = linked(phantoms / form, tmp_path / form)
     spoil(root / name, column, value)
-    index(root, root, tmp_path / "out")
-    assert cases(tmp_path / "out") == [f"{FIRST}-V00-R"]
-    row = excluded(tmp_path / "out")[f"{SECOND}-V00-R"]
-    assert row["step"] == step and message in row["detail"]
+    chosen = selected(root, root)
+    assert [knee.case for knee in chosen.candidates] == [f"{FIRST}-V00-R"]
+    fate = {item.knee: item for item in chosen.excluded}[SECOND, "V00", R]
+    assert fate.step == step and message in fate.detail
 
 
 @pytest.mark.parametrize(
@@ -802,8 +797,9 @@ def test_one_odd_cell_costs_a_knee_and_no_run(
 def test_what_is_not_needed_may_be_odd(phantoms, tmp_path, form, name, column):
     root = linked(phantoms / form, tmp_path / form)
     spoil(root / name, column, "??")
-    index(root, root, tmp_path / "out")
-    assert cases(tmp_path / "out") == [f"{FIRST}-V00-R", f"{SECOND}-V00-R"]
+    assert [knee.case for knee in selected(root, root).candidates] == [
+        f"{person}-V00-R" for person in (FIRST, SECOND)
+    ]
 
 
 def test_an_odd_number_counts_only_where_no_other_table_tells(tmp_path):

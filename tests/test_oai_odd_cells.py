@@ -9,18 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from oai_samples import cheap_release
+from oai_samples import cheap_release, selected
 
 from xr2mri_core.oai import reports
-from xr2mri_core.oai.people import read_people
-from xr2mri_core.oai.readings import read_readings
-from xr2mri_core.oai.release import read_release
-from xr2mri_core.oai.selection import Selection, select_knees
-from xr2mri_core.oai.sequences import sequence_named
 
 FIRST, SECOND = "9000000", "9000101"
 TEXT = (".txt", ".csv")
-FLASH = sequence_named("COR_T1_3D_FLASH")
 ODD = {
     "enormous": "1.5e9999999",
     "more enormous": "1.5e99999999999999999999",
@@ -56,12 +50,6 @@ NDA = ("image03", "oai_kxrsemiquant01", "oai_enrollee01", "oai_oarisk01")
 @pytest.fixture(scope="module")
 def phantoms(tmp_path_factory) -> Path:
     return cheap_release(tmp_path_factory.mktemp("phantoms"), 2)
-
-
-def selected(images: Path, tables: Path) -> Selection:
-    release = read_release([images], [tables], ["V00"])
-    readings = read_readings(release.tables, release.visits)
-    return select_knees(release, FLASH, readings, read_people(release.tables))
 
 
 def written(path: Path, text: str, rows: Sequence[Sequence[str]]) -> None:

@@ -10,18 +10,14 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from oai_samples import cheap_release, copied, series_of
+from oai_samples import FLASH, cheap_release, copied, selected_of, series_of
 
 from xr2mri_core.errors import UndecodableError, VolumeError, WeightsError
 from xr2mri_core.oai import convert, passing, pictures, release, series_files, volumes
 from xr2mri_core.oai.convert import Converted, Job
-from xr2mri_core.oai.people import read_people
 from xr2mri_core.oai.pictures import Locate, middle_of_half
-from xr2mri_core.oai.readings import read_readings
-from xr2mri_core.oai.selection import Excluded, select_knees
-from xr2mri_core.oai.sequences import sequence_named
+from xr2mri_core.oai.selection import Excluded
 
-FLASH = sequence_named("COR_T1_3D_FLASH")
 EIO = OSError(errno.EIO, "Input/output error")
 
 
@@ -37,9 +33,7 @@ def once(
     """What becomes of the one right knee."""
     root = phantoms / form
     found = release.read_release([root], [root], ["V00"])
-    readings = read_readings(found.tables, found.visits)
-    selection = select_knees(found, FLASH, readings, read_people(found.tables))
-    (knee,) = selection.candidates
+    (knee,) = selected_of(found).candidates
     converted, excluded = convert.convert([Job(out, knee, FLASH, locate)])
     return [*converted, *excluded][0]
 
