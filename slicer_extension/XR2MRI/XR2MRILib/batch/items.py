@@ -12,13 +12,13 @@ import slicer
 import vtk
 
 from xr2mri_client.errors import BadRadiograph
+from xr2mri_client.radiograph_folder import radiographs_of, without_ending
 from xr2mri_client.texts import tr as _
 
 from ..form import FeatureForm
 from ..scene import known
 from ..scene.picture import problem
 from ..upload import sends_file
-from .files import ending_of, radiographs_of
 from .forms import Form, forms_of
 
 MOST = 1000
@@ -177,7 +177,7 @@ def _of_file(path: Path, name: str, form: Form | None) -> Item:
         known = slicer.mrmlScene.GetNodeByID(item.radiograph) if item.radiograph else None
         if known is not None:
             return [known]
-        title = name[: len(name) - len(ending_of(name))]
+        title = without_ending(name)
         try:
             node = slicer.util.loadVolume(
                 str(path), {"singleFile": True, "show": False, "name": title}
