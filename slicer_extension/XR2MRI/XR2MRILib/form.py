@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xr2mri_client.cells import number_of, side_of
 from xr2mri_client.errors import FormError, one_line
 from xr2mri_client.texts import tr as _
-
-from .cells import number_of, side_of
 
 LARGEST_FILE = 1 << 20
 SEPARATORS = "\t|,;"

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from xr2mri_client.cells import side_of
 from xr2mri_client.errors import FormError, one_line
 from xr2mri_client.radiograph_folder import (
     DEMOGRAPHICS,
@@ -27,7 +28,6 @@ from xr2mri_client.radiograph_folder import (
 )
 from xr2mri_client.texts import tr as _
 
-from ..cells import side_of
 from ..form import LARGEST_FILE, SEPARATORS, FeatureForm
 
 
