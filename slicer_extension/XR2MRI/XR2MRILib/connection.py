@@ -7,7 +7,7 @@ from xr2mri_client.events import Final, Ready
 from xr2mri_client.jobs import ServerInfo
 from xr2mri_client.worker import ConnectionWorker
 
-from .activity import Activity, Steps
+from .activity import Activity, Steps, at_once
 from .form import FeatureForm
 from .patient import read_fields
 from .states import State
@@ -27,5 +27,4 @@ class Connection(Activity):
         assert isinstance(event, Ready)
         info: ServerInfo = event.info
         read_fields(info.model.demographics if info.model is not None else None)  # or why not
-        return info, FeatureForm(info.form)
-        yield  # pragma: no cover  (makes this a generator)
+        return at_once((info, FeatureForm(info.form)))
