@@ -214,7 +214,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """Stop the server on this computer and remove all of it; ends with finished or failed."""
         self._checkIdle()
         self.stopServer()
-        self._begin(Uninstall(self.computer), self.finished.emit)
+        self._begin(Uninstall(self.computer))
 
     def startServer(self) -> None:
         """Start the server on this computer, or find the one that another Slicer has started, and
@@ -327,7 +327,9 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """
         client, info = self._checkMaySend(xrayNode, request)
         self._dropInterrupted()
-        self._run(Generation(client, info, xrayNode, request, baseline, name))
+        generation = Generation(client, info, xrayNode, request, baseline, name)
+        generation.grown.connect(self.grown.emit)
+        self._begin(generation)
 
     def whatIf(
         self, resultNode: slicer.vtkMRMLScalarVolumeNode, changes: Mapping[str, int | None]
@@ -357,9 +359,6 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             for name, grade in changes.items()
         ]
 
-    def _run(self, generation: Generation) -> None:
-        self._begin(generation, self.finished.emit)
-
     def _resume(self) -> None:
         """Take up the job that a login which had expired interrupted."""
         if self._interrupted is None:
@@ -370,7 +369,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             return
         self._interrupted = None
         client, _info, _form = self._connection()
-        self._run(generation.take_up(client, job))
+        self._begin(generation.take_up(client, job))
 
     def _dropInterrupted(self) -> None:
         interrupted, self._interrupted = self._interrupted, None
@@ -388,7 +387,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             XR2MRIClientError: the same as `start`.
         """
         client, info = self._checkMaySend(xrayNode, request)
-        self._begin(Location(client, info, xrayNode, request), self.finished.emit)
+        self._begin(Location(client, info, xrayNode, request))
 
     # --- comparing and exporting ----------------------------------------------------------------
 
@@ -400,7 +399,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     ) -> None:
         """Compare with a real MRI of the same knee; ends with finished (compare.Compared)."""
         self._checkIdle()
-        self._begin(RealComparison(resultNode, realNode, alignCentres), self.finished.emit)
+        self._begin(RealComparison(resultNode, realNode, alignCentres))
 
     def exportDicom(self, resultNode: slicer.vtkMRMLScalarVolumeNode) -> None:
         """Have the server make a DICOM series of a volume, and put it into Slicer's DICOM
@@ -414,7 +413,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """
         made = result_of(resultNode)
         client, _info = self._checkMaySend(made.radiograph, made.request)
-        self._begin(DicomExport(client, made), self.finished.emit)
+        self._begin(DicomExport(client, made))
 
     # --- ending ---------------------------------------------------------------------------------
 
@@ -455,10 +454,10 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
     # --- what drives it -------------------------------------------------------------------------
 
-    def _begin(self, activity: Activity, whenDone: Callable[[Any], None]) -> None:
-        self._activity, self._whenDone, self._outcome = activity, whenDone, None
-        if isinstance(activity, Generation):
-            activity.grown.connect(self.grown.emit)
+    def _begin(self, activity: Activity, whenDone: Callable[[Any], None] | None = None) -> None:
+        """Begin an activity; what comes of it goes to `finished` unless another takes it."""
+        self._activity, self._outcome = activity, None
+        self._whenDone = whenDone or self.finished.emit
         self._setState(activity.state)
         activity.worker.start()
         self._watch()
@@ -576,8 +575,6 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         activity, self._activity, self._steps = self._activity, None, None
         self._outcome = outcome
         self._timer.setInterval(TICK_MS)
-        if isinstance(activity, Generation):
-            activity.grown.disconnect(self.grown.emit)
         return activity
 
     def _setState(self, state: State) -> None:
