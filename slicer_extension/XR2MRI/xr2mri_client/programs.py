@@ -76,7 +76,7 @@ class Program:
 
     It is looked at now and then, and needs nobody to go on. With a pipe somebody would have to read
     it, in a thread, and in Slicer a thread gets on only while the GUI's thread lets it
-    (`XR2MRILib/logic.py`). Qt's QProcess needs no thread, but does not end what a program has
+    (`XR2MRILib/driver.py`). Qt's QProcess needs no thread, but does not end what a program has
     started itself, and is not there without Slicer.
 
     Args:
