@@ -236,14 +236,6 @@ class FeatureForm:
         """A line for each feature that was read."""
         return [f"{self.fields[name].title}: {self.grade_text(name)}" for name in self.values]
 
-    def differences(self, other: Mapping[str, int]) -> list[str]:
-        """A line for each feature that differs from other values."""
-        return [
-            f"{item.title}: {item.grade_text(other.get(name))} \u2192 {self.grade_text(name)}"
-            for name, item in self.fields.items()
-            if other.get(name) != self._values.get(name)
-        ]
-
     def grade_text(self, name: str) -> str:
         """The grade of a feature with its word."""
         return self.fields[name].grade_text(self._values.get(name))
