@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -69,6 +70,13 @@ def ask_to_end(process: subprocess.Popen[Any], how: signal.Signals = signal.SIGI
     else:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, how)
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that is free now, for a server."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class Program:
