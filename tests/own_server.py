@@ -34,5 +34,6 @@ def command(bundle: Path, folder: Path) -> list[str]:
         (app / "model").mkdir(parents=True)
         (app / "main.py").symlink_to(ROOT / "monai_app" / "main.py")
         (app / "model" / "knee_xr2mri").symlink_to(bundle)
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from xr2mri_core.cli import main"
+    ours = [str(ROOT), str(ROOT / "slicer_extension/XR2MRI")]
+    code = f"import sys; sys.path[:0] = {ours!r}; from xr2mri_core.cli import main"
     return [sys.executable, "-c", f"{code}; sys.exit(main())", "serve", "--app", str(app)]

@@ -7,9 +7,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from xr2mri_client.programs import free_port
 from xr2mri_core.cli import main
 from xr2mri_core.condition import Condition
-from xr2mri_core.local_server import ServerError, free_port
+from xr2mri_core.local_server import ServerError
 from xr2mri_core.progress import Callbacks
 from xr2mri_core.remote import generate_on_server
 from xr2mri_core.request import GenerationRequest

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from xr2mri_client.cells import cell
 from xr2mri_core.cohort.run import Row, _write_manifest
 from xr2mri_core.oai.release import Unusable
 from xr2mri_core.oai.reports import write_excluded, write_profiles
 from xr2mri_core.oai.selection import Excluded
-from xr2mri_core.tables import cell, write_csv
+from xr2mri_core.tables import write_csv
 
 ROOT = Path(__file__).parents[1]
 FORMULAS = (

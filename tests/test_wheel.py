@@ -22,7 +22,7 @@ import pytest
 import requests
 from built_wheel import built
 
-from xr2mri_core.local_server import free_port
+from xr2mri_client.programs import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xr2mri_client.cells import decimal, says_missing
 from xr2mri_core.errors import InputError, shown
-from xr2mri_core.form_text import decimal, says_missing
 
 Demographics = dict[str, float | str]
 """``age`` in years, ``sex`` (F or M), ``bmi`` in kg/m2; what is unknown is left out."""

@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xr2mri_client.cells import decimal, says_missing, unlabelled
 from xr2mri_core.errors import FeatureError, shown
-from xr2mri_core.form_text import FormText, decimal, read_form, says_missing
+from xr2mri_core.form_text import FormText, read_form
 
 GRADINGS = ("paper", "oai")
 
@@ -123,7 +124,6 @@ _BY_SPELLING = {
     **{variable.key: variable for variable in VARIABLES},
 }
 _VISIT = re.compile(r"^v\d\d(?=xr)")
-_LABELLED = re.compile(r"^(?P<number>[^:]+):")  # OAI writes "2: 2" or "1: Present"
 
 
 def variable(name: str) -> Variable:
@@ -363,9 +363,8 @@ def _number(value: Any) -> int | float | str | None:
         text = value.strip()
         if says_missing(text):
             return None
-        labelled = _LABELLED.match(text)
         try:
-            return decimal(labelled["number"] if labelled else text)
+            return decimal(unlabelled(text))
         except ValueError:
             return text
     if value is None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +24,6 @@ SEPARATORS = ",|\t;"
 common, the first."""
 
 _LARGEST = 1 << 20  # bytes; a form has 19 numbers
-_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
-_MISSING_WORDS = frozenset({"", "nan", "na", "n/a", "none", "null", "missing"})
-_SAS_MISSING = re.compile(r"^\.(?!\d)")  # ".", ".A", ".: Missing Form/Incomplete Workbook"
 _SIDES = ("side", "laterality")
 _EXAMPLE = '{"V00XRKL": 2, "V00XRJSM": 1}'
 
@@ -73,20 +69,6 @@ def read_form(source: str | Path) -> FormText:
         row = _row(text, where)
         return FormText(row, True, _side(row))
     return _object(text, where)
-
-
-def decimal(text: str) -> float:
-    """The number that a text spells, with a decimal comma too, as spreadsheets write it.
-
-    Raises:
-        ValueError: it spells none.
-    """
-    return float(text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text.strip()) else text)
-
-
-def says_missing(text: str) -> bool:
-    """Whether a cell's text says that there is no value: empty, NA, null, SAS's ``.A``."""
-    return text.strip().lower() in _MISSING_WORDS or bool(_SAS_MISSING.match(text.strip()))
 
 
 def _text(path: Path) -> str:

@@ -34,13 +34,6 @@ def app_with(bundle: Path, folder: Path) -> Path:
     return folder
 
 
-def free_port() -> int:
-    """A TCP port of the loopback interface that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def is_taken(host: str, port: int) -> bool:
     """Whether another process listens at an address of this machine."""
     try:
@@ -70,7 +63,7 @@ class LocalServer:
     def __init__(
         self, app: Path, studies: Path | str, folder: Path, *options: str, **environment: str
     ) -> None:
-        self.url = f"http://127.0.0.1:{(port := free_port())}"
+        self.url = f"http://127.0.0.1:{(port := programs.free_port())}"
         self.temp = folder / "tmp"
         self.temp.mkdir(parents=True)
         self._log = (folder / "server.log").open("w+")

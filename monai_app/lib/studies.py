@@ -26,8 +26,8 @@ from pydicom import Dataset
 from monai_app.lib.folder_tree import FolderTree
 from monai_app.lib.json_text import Json
 from monai_app.lib.threads import SharedThreads
+from xr2mri_client.radiograph_folder import ENDINGS
 from xr2mri_core.errors import InputError, OutputError
-from xr2mri_core.transforms.radiograph_file import ENDINGS
 
 log = logging.getLogger("xr2mri")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import sys
 import threading
 import time
@@ -26,6 +25,7 @@ from monai_app.lib.security.protect import protect
 from monai_app.lib.security.routes import Role, allowed
 from monai_app.lib.security.settings import SecuritySettings
 from monai_app.lib.security.users import StoredUser, hash_password, write_users
+from xr2mri_client.programs import free_port
 
 PASSWORD = "correct horse battery"
 _HASH = hash_password(PASSWORD)
@@ -128,12 +128,6 @@ def issued(key: Any, subject: str) -> str:
     claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "iat": now, "exp": now + 3600}
     claims["realm_access"] = {"roles": ["xr2mri-user"]}
     return jwt.encode(claims, key, algorithm="ES256")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def make_app(settings: SecuritySettings, failures: list) -> FastAPI:

@@ -18,7 +18,7 @@ import nibabel as nib
 import pytest
 import requests
 
-from xr2mri_core.local_server import free_port
+from xr2mri_client.programs import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [(ROOT / page).read_text("utf-8") for page in ("README.md", "docs/tutorials/server.md")]

@@ -19,7 +19,8 @@ from dicomweb_client import DICOMwebClient
 from pydicom.uid import generate_uid
 from samples import draw_knee
 
-from xr2mri_core.local_server import LocalServer, free_port
+from xr2mri_client.programs import free_port
+from xr2mri_core.local_server import LocalServer
 from xr2mri_core.phantom.dicom import write_radiograph_dicom
 
 ORTHANC = shutil.which("Orthanc") or "/usr/sbin/Orthanc"

@@ -15,9 +15,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from security_support import PASSWORD, free_port, make_users, serving
+from security_support import PASSWORD, make_users, serving
 
 from monai_app.lib.security.settings import SecuritySettings
+from xr2mri_client.programs import free_port
 
 EXAMPLE = Path(__file__).parents[2] / "monai_app" / "docs" / "deploy" / "nginx.conf"
 NAME = "mri.hospital.example"

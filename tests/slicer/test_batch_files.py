@@ -1,10 +1,11 @@
-"""Which files of a folder are taken for radiographs: the command line and the Slicer module, which
-look through it each by themselves, are held to one list."""
+"""Which files of a folder are taken for radiographs by the command line and the Slicer module, and
+which row of a table belongs to them."""
 
 from __future__ import annotations
 
 import gzip
 import json
+import unicodedata
 from pathlib import Path
 
 import nibabel as nib
@@ -14,13 +15,16 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from samples import draw_knee
 
+from xr2mri_client.radiograph_folder import radiographs_of
 from xr2mri_core.cohort import knees_of_folder
 from xr2mri_core.errors import DatalistError
 from xr2mri_core.export import write_generated
+from xr2mri_core.features import form_schema
 from xr2mri_core.geometry import volume_affine
 from xr2mri_core.phantom.dicom import write_radiograph_dicom
 from xr2mri_core.volume import NOTICE, GeneratedVolume
-from XR2MRILib.batch.files import radiographs_of
+from XR2MRILib.batch.forms import forms_of
+from XR2MRILib.form import FeatureForm
 
 ROW = json.dumps({"name": "a", "radiograph_sha256": None, "status": "failed"}) + "\n"
 
@@ -114,3 +118,17 @@ def test_a_folder_of_results_is_known_by_the_rows_of_its_journal(
     below = set() if is_of_a_run else {"below/deeper/knee.png"}
     assert taken(tmp_path) == {"other.png"} | below
     assert taken(tmp_path / "below") == {"deeper/knee.png"}, "the folder that was named is taken"
+
+
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+@pytest.mark.parametrize("in_table", ["NFC", "NFD"])
+@pytest.mark.parametrize("cell", ["Müller/Knie é.png", ".\\Müller\\Knie é.png", "Knie é"])
+def test_a_row_finds_its_file_however_the_system_stores_accents(tmp_path, on_disk, in_table, cell):
+    path = unicodedata.normalize(on_disk, "Müller/Knie é.png")
+    picture(tmp_path / path)
+    forms = tmp_path / "forms.csv"
+    forms.write_text(f"file,kl_grade\n{unicodedata.normalize(in_table, cell)},3\n", "utf-8")
+    (knee,) = knees_of_folder(tmp_path, forms)
+    assert knee.features == {"kl_grade": "3"}
+    found, notes = forms_of(tmp_path, [path], FeatureForm(form_schema()))
+    assert not notes and found[path].features == {"V00XRKL": 3}

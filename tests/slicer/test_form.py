@@ -80,17 +80,6 @@ def test_nothing_is_read_until_it_is_graded(form):
     assert form.values == {}
 
 
-def test_what_if_tells_what_has_changed(form):
-    before = {"V00XRKL": 2, "V00XROSFM": 1}
-    form.replace({"V00XRKL": 4, "V00XRJSM": 3})
-    assert form.differences(before) == [
-        "Kellgren-Lawrence grade: 2 (minimal) \u2192 4 (severe)",
-        "Osteophytes, medial femur: 1 (mild) \u2192 not read",
-        "Joint space narrowing, medial compartment: not read \u2192 3 (severe)",
-    ]
-    assert form.differences(form.values) == []
-
-
 @pytest.mark.parametrize(
     ("name", "grade", "message"),
     [

@@ -7,7 +7,6 @@ of C that is called without giving the lock away takes the event loop's place.
 from __future__ import annotations
 
 import ctypes
-import gc
 import os
 import sys
 import time
@@ -26,10 +25,10 @@ JOB = f"/jobs/{fake.JOB}"
 def loop(logic, seconds: float = 20) -> None:
     """Slicer's event loop with nothing but the logic's timer in it, until that is stopped."""
     limit = time.monotonic() + seconds
-    while logic._timer.isActive() and time.monotonic() < limit:
-        ctypes.PyDLL(None).usleep(1000 * logic._timer.interval)
-        logic._tick()
-    assert not logic._timer.isActive(), "it goes on for ever"
+    while logic._driver._timer.isActive() and time.monotonic() < limit:
+        ctypes.PyDLL(None).usleep(1000 * logic._driver._timer.interval)
+        logic._driver._tick()
+    assert not logic._driver._timer.isActive(), "it goes on for ever"
 
 
 @pytest.fixture
@@ -69,7 +68,7 @@ def test_a_volume_arrives(user, logic, faulty):
 
 def assert_rests(logic, monkeypatch, seconds: float = 3.0) -> None:
     """While Slicer's event loop runs, the GUI's thread neither polls nor sleeps."""
-    module = sys.modules["XR2MRILib.logic"]
+    module = sys.modules["XR2MRILib.driver"]
     slept, ticks = [], 0
     clock = types.SimpleNamespace(
         sleep=lambda seconds: (slept.append(seconds), time.sleep(seconds)), monotonic=time.monotonic
@@ -77,8 +76,8 @@ def assert_rests(logic, monkeypatch, seconds: float = 3.0) -> None:
     monkeypatch.setattr(module, "time", clock)
     began, used = time.monotonic(), time.thread_time()
     while time.monotonic() < began + seconds:
-        ctypes.PyDLL(None).usleep(1000 * logic._timer.interval)
-        logic._tick()
+        ctypes.PyDLL(None).usleep(1000 * logic._driver._timer.interval)
+        logic._driver._tick()
         ticks += 1
     took, used = time.monotonic() - began, time.thread_time() - used
     monkeypatch.setattr(module, "time", time)
@@ -130,8 +129,8 @@ def test_an_installation_needs_nobody_who_waits_for_it(here, tmp_path, monkeypat
     limit = time.monotonic() + 20
     while "so far" not in "".join(lines):
         assert time.monotonic() < limit
-        ctypes.PyDLL(None).usleep(1000 * logic._timer.interval)
-        logic._tick()
+        ctypes.PyDLL(None).usleep(1000 * logic._driver._timer.interval)
+        logic._driver._tick()
     lines.clear()
     assert_rests(logic, monkeypatch)
     assert "\n".join(lines).count("so far") > 20, "its lines come all the same"
@@ -185,5 +184,4 @@ def test_nothing_keeps_a_logic_that_a_script_is_through_with(slicer, user, fault
     slicer.app.processEvents()
     known = weakref.ref(logic)
     del logic
-    gc.collect()
     assert known() is None

@@ -63,7 +63,7 @@ def test_the_same_volume_in_other_axes_and_units_does_not_differ(smooth):
     there[:3, 0], there[:3, 1], there[:3, 2] = affine[:3, 2], -affine[:3, 0], affine[:3, 1]
     there[:3, 3] = affine[:3, 3] + affine[:3, 0] * (array.shape[0] - 1)
     found = compare(array, affine, turned.astype(np.int16), there)
-    assert found.covered == 1 and found.ssim.shape == (6,)
+    assert found.ssim.shape == (6,)
     assert np.abs(found.difference).mean() < 0.03, "but for the percentile that becomes 1"
     assert found.volume_ssim > 0.98 and found.volume_psnr > 30 and np.abs(found.edges).max() < 0.1
 
@@ -78,7 +78,8 @@ def test_resampling_is_trilinear(smooth):
     low, high = np.percentile(array[::2, ::2, ::2], CLIP_PERCENTILES)
     expected = np.clip((expected - low) / (high - low), 0, 1)
     inner = np.s_[2:-2, 1:-1, 2:-2]
-    np.testing.assert_allclose(found.real[inner], expected[inner], atol=1e-4)
+    real = array - found.difference
+    np.testing.assert_allclose(real[inner], expected[inner], atol=1e-4)
 
 
 def test_a_real_volume_is_normalised_as_those_of_the_training():
@@ -92,7 +93,7 @@ def test_volumes_that_lie_apart_are_refused_or_aligned(smooth):
     with pytest.raises(NoOverlap, match="covers 0 %"):
         compare(array, affine, array, far)
     found = compare(array, affine, array, far, align_centres=True)
-    assert found.covered == 1 and found.volume_ssim > 0.9
+    assert found.volume_ssim > 0.9
 
 
 def test_a_comparison_can_be_ended(smooth):
@@ -144,7 +145,7 @@ def test_a_real_volume_of_any_type_is_compared(smooth, dtype):
     generated, affine = smooth
     real = (generated > 0.5).astype(dtype)
     found = compare(generated, affine, real, affine)
-    assert np.array_equal(found.real, real.astype(np.float32))
+    assert np.array_equal(found.difference, generated - real.astype(np.float32))
 
 
 def test_a_spacing_of_one_is_unknown_to_the_server(tmp_path):

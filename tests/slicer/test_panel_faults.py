@@ -65,7 +65,7 @@ def test_what_is_no_address_is_told_at_once(user, typed, text):
 
 
 def test_an_address_where_nobody_is(user, faulty):
-    from xr2mri_core.local_server import free_port
+    from xr2mri_client.programs import free_port
 
     user.connect(f"http://127.0.0.1:{free_port()}")
     assert "Start the server there, or check host and port" in user.ui.serverStatus.text

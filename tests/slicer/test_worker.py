@@ -1,6 +1,5 @@
 """The worker thread: what it tells, in which order, and what it does when things go wrong."""
 
-import queue
 import subprocess
 import sys
 import threading
@@ -16,13 +15,11 @@ import xr2mri_client
 from xr2mri_client import errors, worker
 from xr2mri_client.client import XR2MRIClient, check_record
 from xr2mri_client.events import (
-    Connected,
     Failed,
     Final,
     Finished,
     Partial,
     Progress,
-    Ready,
     Returned,
     Started,
     Stopped,
@@ -67,7 +64,7 @@ def generate(client, **more):
 def test_a_generation_tells_its_way_from_the_radiograph_to_the_volume(client, faulty):
     events = until_over(generate(client).start())
     kinds = [type(event) for event in events if not isinstance(event, Progress)]
-    assert kinds == [Connected, Started, Partial, Finished]
+    assert kinds == [Started, Partial, Finished]
     phases = list(dict.fromkeys(event.phase for event in events if isinstance(event, Progress)))
     assert phases == ["connecting", "uploading", "queued", "running", "fetching"]
     queued, running = (
@@ -83,13 +80,6 @@ def test_a_generation_tells_its_way_from_the_radiograph_to_the_volume(client, fa
     np.testing.assert_array_equal(finished.volume.array, volume())
     assert finished.record["seed"] == 7 and finished.extras == {} and finished.job.id == JOB
     assert faulty.count("POST") == 1 and faulty.count("DELETE") == 0
-
-
-def test_the_queue_may_be_another(client):
-    events = queue.Queue()
-    working = generate(client, events=events).start()
-    assert working.join(10) and working.events is events
-    assert isinstance(events.get(timeout=1), Progress)
 
 
 def test_several_samples_bring_mean_and_deviation(client, faulty):
@@ -160,8 +150,8 @@ def test_a_job_is_taken_up_again_without_sending_anything(client, faulty):
 
 
 def test_connecting_and_calling_in_the_background(client, faulty):
-    ready = until_over(ConnectionWorker(client).start())[-1]
-    assert isinstance(ready, Ready) and ready.info.model.ready
+    connected = until_over(ConnectionWorker(client).start())[-1]
+    assert isinstance(connected, Returned) and connected.value.model.ready
     returned = until_over(CallWorker(client, lambda c: c.record(HANDLE)).start())[-1]
     assert isinstance(returned, Returned) and returned.value["seed"] == 7
     faulty.plan["POST /auth/token"] = Answer(body={"access_token": "t0k3n"})

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import logging
-import os
-import re
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from xr2mri_client.synthetic_files import JOURNAL, holds_results, says_synthetic
+from xr2mri_client.radiograph_folder import (
+    DEMOGRAPHICS,
+    ENDINGS,
+    GRADED,
+    KEY_COLUMNS,
+    radiographs_of,
+    spelling_in,
+    spellings,
+    without_ending,
+)
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import DatalistError, FeatureError, InputError, encodable, shown
 from xr2mri_core.features import variable
 from xr2mri_core.geometry import Laterality
-from xr2mri_core.transforms.radiograph_file import ENDINGS
 
 log = logging.getLogger("xr2mri")
 
-_GRADED = re.compile(r"(?P<participant>\d{5,})(?P<side>[LR])", re.IGNORECASE)
-_ROW_KEYS = ("file", "radiograph", "name", "case")
 _LONGEST_NAME = 200  # bytes; file systems take 255, and names of files are made of it
-_DEMOGRAPHICS = ("age", "sex", "bmi")
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def knees_of_datalist(path: Path | str, split: str | None = None) -> list[Cohort
                 radiograph=Path(item["radiograph"]),
                 laterality=str(item.get("laterality") or "auto"),
                 features=item["features"],
-                demographics={key: item[key] for key in _DEMOGRAPHICS if key in item},
+                demographics={key: item[key] for key in DEMOGRAPHICS if key in item},
                 box=item.get("box"),
                 participant=str(item["participant"]),
                 visit=str(item.get("visit") or ""),
@@ -117,7 +119,7 @@ def knees_of_folder(
             option="out",
         )
     passed: list[str] = []
-    paths = [path.relative_to(folder).as_posix() for path in _radiographs(folder, hidden, passed)]
+    paths = [path.relative_to(folder).as_posix() for path in radiographs_of(folder, hidden, passed)]
     if passed:
         log.warning("%s: passed over as results of earlier runs: %s", folder, shown(passed))
     if not paths:
@@ -137,69 +139,22 @@ def knees_of_folder(
     return _unique(knees, folder)
 
 
-def _radiographs(folder: Path, hidden: Path | None, passed: list[str]) -> Iterator[Path]:
-    """What may be radiographs; ``passed`` gets the results of runs."""
-    for where, below, files in os.walk(folder, onerror=_pass_over):
-        here = Path(where)
-        if here != folder and JOURNAL in files and holds_results(here):
-            passed.append(here.relative_to(folder).as_posix())
-            below.clear()
-            continue
-        below[:] = sorted(
-            name
-            for name in below
-            if not name.startswith(".") and (hidden is None or (here / name).resolve() != hidden)
-        )
-        for name in sorted(files):
-            path = here / name
-            if name.startswith(".") or not _may_be_radiograph(path):
-                continue
-            if says_synthetic(path):
-                passed.append(path.relative_to(folder).as_posix())
-            else:
-                yield path
-
-
-def _may_be_radiograph(path: Path) -> bool:
-    if path.name.lower().endswith(ENDINGS):
-        return True
-    if path.suffix and not path.suffix[1:].isdigit():  # of 1.2.840.113 the end is no ending
-        return False
-    if path.name.upper() == "DICOMDIR":
-        return False
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError as error:
-        _pass_over(error)
-        return False
-
-
-def _pass_over(error: OSError) -> None:
-    log.warning("%s cannot be read (%s): passed over", error.filename, error.strerror)
-
-
 def _names(paths: Sequence[str]) -> list[str]:
     """Paths without their endings, where these do not tell two files apart."""
-    short = [_without_ending(path) for path in paths]
+    short = [without_ending(path) for path in paths]
     return [one if short.count(one) == 1 else path for one, path in zip(short, paths, strict=True)]
-
-
-def _without_ending(path: str) -> str:
-    ending = next((each for each in ENDINGS if path.lower().endswith(each)), "")
-    return path[: len(path) - len(ending)]
 
 
 def _knee(folder: Path, path: str, name: str, row: Mapping[str, Any]) -> CohortKnee:
     laterality, features, participant = "auto", {}, name
     place = PurePosixPath(path)
-    if graded := _GRADED.fullmatch(_without_ending(place.name)):
+    if graded := GRADED.fullmatch(without_ending(place.name)):
         laterality, participant = graded["side"].upper(), graded["participant"]
         if place.parent.name in ("0", "1", "2", "3", "4"):
             features = {"V00XRKL": int(place.parent.name)}
     given = {key: cell for key, cell in row.items() if cell not in ("", None)}
     laterality = str(given.pop("laterality", given.pop("side", laterality)))
-    demographics = {key: given[key] for key in _DEMOGRAPHICS if key in given}
+    demographics = {key: given[key] for key in DEMOGRAPHICS if key in given}
     graded_in_row = {key: cell for key, cell in given.items() if _is_feature(key)}
     read = {variable(key) for key in graded_in_row}
     features = {key: grade for key, grade in features.items() if variable(key) not in read}
@@ -237,7 +192,7 @@ def _rows(forms: Path, paths: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
         raise DatalistError(f"no file '{forms}'; give a table of forms")
     table = read_table(forms)
     frame = table.frame
-    key = next((name for name in _ROW_KEYS if name in frame.columns), None)
+    key = next((name for name in KEY_COLUMNS if name in frame.columns), None)
     if key is None:
         raise DatalistError(
             f"{forms}: no column 'file' among {shown(list(frame.columns))}; it says which row "
@@ -245,8 +200,8 @@ def _rows(forms: Path, paths: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
         )
     known: dict[str, list[str]] = {}
     for path in paths:
-        for spelling in {path, _without_ending(path), *_last(path)}:
-            known.setdefault(_composed(spelling), []).append(path)
+        for spelling in spellings(path):
+            known.setdefault(spelling, []).append(path)
     rows: dict[str, list[dict[str, Any]]] = {}
     for index, row in enumerate(frame.to_dict("records")):
         number = index + 2
@@ -254,8 +209,7 @@ def _rows(forms: Path, paths: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
             continue  # as spreadsheets leave behind the last one
         if index in table.odd:
             raise DatalistError(f"{forms}: {table.odd[index]}: mend it")
-        wanted = _composed(str(row[key]).replace("\\", "/").removeprefix("./"))
-        fitting = known.get(wanted, [])
+        fitting = known.get(spelling_in(str(row[key])), [])
         there = rows.setdefault(fitting[0], []) if len(fitting) == 1 else []
         sides = {_side_of(one) for one in (*there, row)}
         if len(fitting) != 1 or (there and (len(sides) != len(there) + 1 or None in sides)):
@@ -268,16 +222,6 @@ def _rows(forms: Path, paths: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
             raise DatalistError(f"{forms}, line {number}: {shown(row[key])}: {why}")
         there.append(row)
     return rows
-
-
-def _composed(name: str) -> str:
-    """A name in one form (NFC): macOS stores letters and their accents apart."""
-    return unicodedata.normalize("NFC", name)
-
-
-def _last(path: str) -> tuple[str, str]:
-    name = PurePosixPath(path).name
-    return name, _without_ending(name)
 
 
 def _plain_path(name: str, where: Path | str) -> str:

@@ -51,10 +51,6 @@ from xr2mri_core.transforms.picture import (
 log = logging.getLogger("xr2mri")
 
 ACCEPTED = "DICOM, PNG, JPEG, NIfTI (.nii, .nii.gz), NRRD (.nrrd) and MetaImage (.mha)"
-ENDINGS = (
-    ".nii.gz", ".nii", ".nrrd", ".mha", ".dcm", ".dicom", ".dic", ".ima", ".png", ".jpg", ".jpeg",
-)  # fmt: skip
-"""Endings of files that may be radiographs, in upper or lower case; DICOM files often have none."""
 
 _IHDR = 24  # where a PNG says how many bits a value has
 _COARSE = 64  # grey values below which a picture in 16-bit colours has lost its own

@@ -14,6 +14,12 @@ Steps = Generator[None, None, Any]
 """Work on the GUI's thread in pieces that do not hold it up; what it returns came of it."""
 
 
+def at_once(value: Any) -> Steps:
+    """Steps of what is there already: none."""
+    yield from ()
+    return value
+
+
 class Activity:
     """Base of all of them; `logic` drives it.
 

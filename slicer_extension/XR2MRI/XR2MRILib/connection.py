@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from xr2mri_client.client import XR2MRIClient
-from xr2mri_client.events import Final, Ready
+from xr2mri_client.events import Final, Returned
 from xr2mri_client.jobs import ServerInfo
 from xr2mri_client.worker import ConnectionWorker
 
-from .activity import Activity, Steps
+from .activity import Activity, Steps, at_once
 from .form import FeatureForm
 from .patient import read_fields
 from .states import State
@@ -24,8 +24,7 @@ class Connection(Activity):
         self.worker = ConnectionWorker(client, user, password)
 
     def steps(self, event: Final) -> Steps:
-        assert isinstance(event, Ready)
-        info: ServerInfo = event.info
+        assert isinstance(event, Returned)
+        info: ServerInfo = event.value
         read_fields(info.model.demographics if info.model is not None else None)  # or why not
-        return info, FeatureForm(info.form)
-        yield  # pragma: no cover  (makes this a generator)
+        return at_once((info, FeatureForm(info.form)))

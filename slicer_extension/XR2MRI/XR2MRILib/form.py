@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xr2mri_client.cells import number_of, side_of
 from xr2mri_client.errors import FormError, one_line
 from xr2mri_client.texts import tr as _
-
-from .cells import number_of, side_of
 
 LARGEST_FILE = 1 << 20
 SEPARATORS = "\t|,;"
@@ -236,14 +235,6 @@ class FeatureForm:
     def summary(self) -> list[str]:
         """A line for each feature that was read."""
         return [f"{self.fields[name].title}: {self.grade_text(name)}" for name in self.values]
-
-    def differences(self, other: Mapping[str, int]) -> list[str]:
-        """A line for each feature that differs from other values."""
-        return [
-            f"{item.title}: {item.grade_text(other.get(name))} \u2192 {self.grade_text(name)}"
-            for name, item in self.fields.items()
-            if other.get(name) != self._values.get(name)
-        ]
 
     def grade_text(self, name: str) -> str:
         """The grade of a feature with its word."""

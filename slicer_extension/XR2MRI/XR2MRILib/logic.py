@@ -13,13 +13,9 @@ All methods belong to the GUI's thread.
 
 from __future__ import annotations
 
-import logging
-import time
-import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import qt
 import slicer
 import vtk
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
@@ -31,23 +27,22 @@ from xr2mri_client.errors import (
     LoginNeeded,
     PermissionNeeded,
     ServerEnded,
-    Unexpected,
     Unreachable,
     UserCancelled,
     XR2MRIClientError,
 )
-from xr2mri_client.events import Failed, Final, Progress, Started, Stopped
+from xr2mri_client.events import Event, Final, Progress, Started
 from xr2mri_client.jobs import ServerInfo
 from xr2mri_client.own_server import Access
-from xr2mri_client.tasks import Task
 from xr2mri_client.texts import tr as _
 
 from . import settings
-from .activity import Activity, Steps
+from .activity import Activity
 from .compare import RealComparison
 from .computer import Install, Open, ThisComputer, Uninstall
 from .connection import Connection
 from .dicom_export import DicomExport
+from .driver import Driver
 from .form import FeatureForm
 from .generation import Generation, result_of
 from .location import Location
@@ -57,16 +52,6 @@ from .signals import Signal
 from .states import State
 from .upload import sends_file
 
-log = logging.getLogger("xr2mri")
-
-TICK_MS, YIELD_S, LONGEST_TICK_MS = 20, 0.01, 500
-"""Between two looks at what a thread has done, and for how long a look waits. Slicer's event loop
-keeps Python's lock while it waits for something to happen, so that a thread gets on only while
-Python runs on the GUI's thread: with these two, downloads take as long as they would by themselves.
-While the thread rests between two questions to the server, or between two looks at a program that
-installs, removes or starts, which is nearly always, nobody looks and nothing waits; a comparison is
-computed in the thread, which never rests then. Results are imported without pauses, a step a turn
-of the event loop."""
 SECONDS_TO_END = 3.0
 """That closing waits for the server to hear of a cancelled job."""
 
@@ -105,23 +90,10 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self._clientFactory = clientFactory
         self._client: XR2MRIClient | None = None
         self._candidate: XR2MRIClient | None = None  # answered or not, not yet connected
-        self._activity: Activity | None = None
-        self._steps: Steps | None = None
+        self._driver = Driver(self._heard, self._done, self._fail, self._watch)
         self._whenDone: Callable[[Any], None] = self.finished.emit
         self._interrupted: tuple[Generation, Any] | None = None  # with its job on the server
-        self._outcome: Any = None
-        self._ending: list[Task] = []  # nobody wants what they do, but the server is to hear of it
-        self._ticking = self._watching = False
-        self._timer = qt.QTimer()
-        self._timer.setInterval(TICK_MS)
-        known = weakref.ref(self)  # what Qt holds would keep the logic for ever
-
-        def tick() -> None:
-            logic = known()
-            assert logic is not None  # its timer has gone with it
-            logic._tick()
-
-        self._timer.connect("timeout()", tick)
+        self._watching = False
 
     def getParameterNode(self) -> XR2MRIParameterNode:
         return parameters_of(super().getParameterNode())
@@ -214,7 +186,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """Stop the server on this computer and remove all of it; ends with finished or failed."""
         self._checkIdle()
         self.stopServer()
-        self._begin(Uninstall(self.computer), self.finished.emit)
+        self._begin(Uninstall(self.computer))
 
     def startServer(self) -> None:
         """Start the server on this computer, or find the one that another Slicer has started, and
@@ -240,8 +212,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         if error is None and self.state is State.IDLE and access is not None:
             question = self.computer.ask()
             if question is not None:
-                self._ending.append(question)  # which lets it get on
-                self._watch()
+                self._driver.follow(question)  # which lets it get on
             if self.computer.silent and not self.computer.ours:
                 self.computer.server.stop()
                 error = ServerEnded(
@@ -250,7 +221,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
                 )
         if error is not None:
             if access is not None and self.url in ("", access.url):
-                self._letGo(self._end(error))  # failed, which is more than cancelled
+                self._driver.let_go(self._driver.end(error))  # failed, which is more than cancelled
                 self.disconnect()
                 self._setState(State.IDLE)
             self.failed.emit(error)
@@ -327,7 +298,9 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """
         client, info = self._checkMaySend(xrayNode, request)
         self._dropInterrupted()
-        self._run(Generation(client, info, xrayNode, request, baseline, name))
+        generation = Generation(client, info, xrayNode, request, baseline, name)
+        generation.grown.connect(self.grown.emit)
+        self._begin(generation)
 
     def whatIf(
         self, resultNode: slicer.vtkMRMLScalarVolumeNode, changes: Mapping[str, int | None]
@@ -357,9 +330,6 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             for name, grade in changes.items()
         ]
 
-    def _run(self, generation: Generation) -> None:
-        self._begin(generation, self.finished.emit)
-
     def _resume(self) -> None:
         """Take up the job that a login which had expired interrupted."""
         if self._interrupted is None:
@@ -370,12 +340,12 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             return
         self._interrupted = None
         client, _info, _form = self._connection()
-        self._run(generation.take_up(client, job))
+        self._begin(generation.take_up(client, job))
 
     def _dropInterrupted(self) -> None:
         interrupted, self._interrupted = self._interrupted, None
         if interrupted is not None:
-            self._letGo(interrupted[0])
+            self._driver.let_go(interrupted[0])
 
     def locate(self, xrayNode: slicer.vtkMRMLVolumeNode, request: Request) -> None:
         """Have the server look for the knee; ends with finished (location.Found) or failed.
@@ -388,7 +358,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             XR2MRIClientError: the same as `start`.
         """
         client, info = self._checkMaySend(xrayNode, request)
-        self._begin(Location(client, info, xrayNode, request), self.finished.emit)
+        self._begin(Location(client, info, xrayNode, request))
 
     # --- comparing and exporting ----------------------------------------------------------------
 
@@ -400,7 +370,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     ) -> None:
         """Compare with a real MRI of the same knee; ends with finished (compare.Compared)."""
         self._checkIdle()
-        self._begin(RealComparison(resultNode, realNode, alignCentres), self.finished.emit)
+        self._begin(RealComparison(resultNode, realNode, alignCentres))
 
     def exportDicom(self, resultNode: slicer.vtkMRMLScalarVolumeNode) -> None:
         """Have the server make a DICOM series of a volume, and put it into Slicer's DICOM
@@ -414,16 +384,16 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """
         made = result_of(resultNode)
         client, _info = self._checkMaySend(made.radiograph, made.request)
-        self._begin(DicomExport(client, made), self.finished.emit)
+        self._begin(DicomExport(client, made))
 
     # --- ending ---------------------------------------------------------------------------------
 
     def cancel(self) -> None:
         """End what is being done, here at once and on the server as soon as it hears of it."""
         self._dropInterrupted()
-        if self._activity is not None:
+        if self._driver.activity is not None:
             self._setState(State.CANCELLING)
-            self._letGo(self._end(UserCancelled()))
+            self._driver.let_go(self._driver.end(UserCancelled()))
             self._setState(State.IDLE)
             self.cancelled.emit()
 
@@ -433,44 +403,27 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         Raises:
             XR2MRIClientError: what it failed with; `errors.UserCancelled` after a cancellation.
         """
-        while self._activity is not None:
-            slicer.app.processEvents()
-            self._tick()
-            if self._activity is not None and self._activity.worker.rest:
-                time.sleep(YIELD_S)
-        if isinstance(self._outcome, XR2MRIClientError):
-            raise self._outcome
-        return self._outcome
+        return self._driver.wait()
 
     def close(self) -> None:
         """End everything; waits a moment for the server to hear of it."""
         self.cancel()
         self.computer.server.stop()
-        limit = time.monotonic() + SECONDS_TO_END
-        for worker in self._ending:
-            worker.join(max(0.0, limit - time.monotonic()))
-        self._ending.clear()
+        self._driver.join(SECONDS_TO_END)
         self.disconnect()
-        self._watch()
 
-    # --- what drives it -------------------------------------------------------------------------
+    # --- what is being done ---------------------------------------------------------------------
 
-    def _begin(self, activity: Activity, whenDone: Callable[[Any], None]) -> None:
-        self._activity, self._whenDone, self._outcome = activity, whenDone, None
-        if isinstance(activity, Generation):
-            activity.grown.connect(self.grown.emit)
+    def _begin(self, activity: Activity, whenDone: Callable[[Any], None] | None = None) -> None:
+        """Begin an activity; what comes of it goes to `finished` unless another takes it."""
+        self._whenDone = whenDone or self.finished.emit
         self._setState(activity.state)
-        activity.worker.start()
-        self._watch()
+        self._driver.begin(activity)
 
     def _watch(self) -> None:
-        """Tick while a thread works, and look at the scene while that could end its work; only
-        then, so that nothing holds a logic that a script is through with."""
-        if self._activity or self._ending:
-            self._timer.start()
-        else:
-            self._timer.stop()
-        wanted = bool(self._activity or self._ending or self._interrupted)
+        """Look at the scene while that could end what is being done; only then, so that nothing
+        holds a logic that a script is through with."""
+        wanted = self._driver.busy or self._interrupted is not None
         if wanted is self._watching:
             return
         self._watching, scene = wanted, slicer.mrmlScene
@@ -480,64 +433,25 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         else:
             self.removeObservers()
 
-    def _tick(self) -> None:
-        """Take what the thread has done since, or do the next step of importing it."""
-        if self._ticking:  # a listener may have opened a dialog
+    def _heard(self, activity: Activity, event: Event) -> None:
+        if isinstance(event, Final):
+            self._setState(activity.importing)
             return
-        self._ticking = True
-        activity = self._activity
-        try:
-            self._ending = [worker for worker in self._ending if not worker.join(0)]
-            if self._steps is not None:
-                next(self._steps)
-            elif activity is not None:
-                self._drain(activity)
-            if self._steps is None and (self._activity or self._ending):
-                self._yield()
-        except StopIteration as done:
-            self._end(done.value)
-            self._setState(State.IDLE)
-            self._whenDone(done.value)
-        except XR2MRIClientError as error:
-            self._fail(error)
-        except Exception as error:
-            log.exception("%s failed", type(activity).__name__)
-            self._fail(Unexpected(error))
-        finally:
-            self._ticking = False
-            self._watch()
+        activity.on_event(event)
+        if isinstance(event, Progress):
+            self.progressed.emit(event)
+        elif isinstance(event, Started):
+            self.started.emit(event.job)
 
-    def _yield(self) -> None:
-        """Let threads get on, and look again when they may have done something."""
-        workers = [*self._ending, *([self._activity.worker] if self._activity else [])]
-        rest = min(worker.rest for worker in workers)
-        if not rest:
-            time.sleep(YIELD_S)
-        pause = min(max(TICK_MS, round(1000 * rest)), LONGEST_TICK_MS)
-        if self._timer.interval != pause:
-            self._timer.setInterval(pause)
+    def _done(self, found: Any) -> None:
+        self._setState(State.IDLE)
+        self._whenDone(found)
 
-    def _drain(self, activity: Activity) -> None:
-        for event in activity.worker.drain():
-            if isinstance(event, Progress):
-                self.progressed.emit(event)
-            elif isinstance(event, Failed):
-                self._fail(event.error, event.job)
-            elif isinstance(event, Stopped):
-                self.cancel()
-            elif isinstance(event, Final):
-                self._steps = activity.steps(event)
-                self._timer.setInterval(0)
-                self._setState(activity.importing)
-            else:
-                activity.on_event(event)
-                if isinstance(event, Started):
-                    self.started.emit(event.job)
-            if self._activity is not activity:
-                return
-
-    def _fail(self, error: XR2MRIClientError, job: Any = None) -> None:
-        activity = self._end(error)
+    def _fail(self, error: XR2MRIClientError, job: Any) -> None:
+        if isinstance(error, UserCancelled):
+            self.cancel()
+            return
+        activity = self._driver.end(error)
         if isinstance(error, Unreachable):
             error = self._goneWithAnother() or error
         if isinstance(error, LoginNeeded) and isinstance(activity, Generation) and job is not None:
@@ -546,7 +460,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         elif isinstance(activity, Connection):
             self._client = self.info = self.form = None  # the candidate is kept, for a login
         else:
-            self._letGo(activity)
+            self._driver.let_go(activity)
         if isinstance(error, ServerEnded):
             self.disconnect()
         self._setState(State.IDLE)
@@ -564,29 +478,13 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             _("Generate again, which starts one here."),
         )
 
-    def _letGo(self, activity: Activity | None) -> None:
-        """End an activity, and go on ticking until its thread has informed the server."""
-        if activity is not None:
-            activity.drop()
-            self._ending.append(activity.worker)
-            self._watch()
-
-    def _end(self, outcome: Any) -> Activity | None:
-        """Nothing is being done any more."""
-        activity, self._activity, self._steps = self._activity, None, None
-        self._outcome = outcome
-        self._timer.setInterval(TICK_MS)
-        if isinstance(activity, Generation):
-            activity.grown.disconnect(self.grown.emit)
-        return activity
-
     def _setState(self, state: State) -> None:
         if state is not self.state:
             self.state = state
             self.stateChanged.emit(state)
 
     def _checkIdle(self) -> None:
-        if self._activity is not None:
+        if self._driver.activity is not None:
             raise XR2MRIClientError(
                 _("The module is busy."), _("Wait until it is done, or cancel it.")
             )
@@ -611,14 +509,14 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     # --- the scene ------------------------------------------------------------------------------
 
     def _onSceneClose(self, *_arguments: Any) -> None:
-        if self._activity is not None and not self._activity.lasting:
+        if self._driver.activity is not None and not self._driver.activity.lasting:
             self.cancel()
         self._dropInterrupted()  # the next scene gives the ids of its nodes to others
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _onNodeRemoved(self, _scene: Any, _event: Any, node: slicer.vtkMRMLNode) -> None:
         node_id = node.GetID() or ""
-        if self._activity is not None and self._activity.needs(node_id):
+        if self._driver.activity is not None and self._driver.activity.needs(node_id):
             self.cancel()
         elif self._interrupted is not None and self._interrupted[0].needs(node_id):
             self._dropInterrupted()

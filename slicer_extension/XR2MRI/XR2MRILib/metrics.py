@@ -41,21 +41,18 @@ class Comparison:
     """What sets a generated volume off from a real one, on the generated one's grid.
 
     Attributes:
-        real: (X, Y, Z) float32 in [0, 1], the real volume there, 0 where it does not reach.
-        difference: generated minus real.
+        difference: (X, Y, Z) float32, generated minus real, the real volume's window to [0, 1] and
+            0 where it does not reach.
         edges: generated minus real after the Sobel operator, coronal slice by slice.
         psnr, ssim: (Y,) of each coronal slice.
         volume_psnr: over all voxels, in dB.
-        covered: share of the voxels that the real volume covers.
     """
 
-    real: NDArray[np.float32]
     difference: NDArray[np.float32]
     edges: NDArray[np.float32]
     psnr: NDArray[np.float64]
     ssim: NDArray[np.float64]
     volume_psnr: float
-    covered: float
 
     @property
     def volume_ssim(self) -> float:
@@ -109,7 +106,7 @@ def compare(
         )
     difference = generated - resampled
     whole = psnr(resampled, generated)
-    return Comparison(resampled, difference, edges, scores[0], scores[1], whole, share)
+    return Comparison(difference, edges, scores[0], scores[1], whole)
 
 
 def _resampled(

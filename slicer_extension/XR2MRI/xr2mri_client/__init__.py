@@ -15,6 +15,8 @@ requests, which Slicer bundles, and without `xr2mri_core`.
     alone         the server on this computer: installed, started, found again
     dicom         a DICOM series that came as a ZIP, unpacked
     address       what people type as an address
+    cells         what the cells of spreadsheets mean
+    radiograph_folder  which files of a folder are radiographs, and what a table calls them
     synthetic_files  files that say that they were generated, and folders of results
     writing       files that are there as a whole or not at all
     errors        what can go wrong, each with its remedy

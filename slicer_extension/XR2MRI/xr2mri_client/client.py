@@ -151,18 +151,17 @@ class XR2MRIClient:
         user = self._user() if needed else ""
         return replace(info, login_needed=needed, user=user)
 
-    def login(self, user: str, password: str, in_clear: bool = False) -> None:
+    def login(self, user: str, password: str) -> None:
         """Get a token, which is kept in memory only and sent from now on.
 
         Args:
             user, password: login, as the server's administrator gave it.
-            in_clear: allow the password to travel without TLS to another machine.
 
         Raises:
             LoginFailed: they are wrong; Busy: too many wrong ones were sent.
             TlsProblem: the address is not https.
         """
-        if not in_clear and not self.is_local and not self.url.startswith("https:"):
+        if not self.is_local and not self.url.startswith("https:"):
             raise TlsProblem(
                 _("Your password would travel to {url} in the clear.").format(url=self.url),
                 _("Use an https address."),

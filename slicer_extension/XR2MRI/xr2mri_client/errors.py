@@ -77,12 +77,12 @@ class WrongServer(XR2MRIClientError):
 class VersionMismatch(XR2MRIClientError):
     """Server and module speak different versions of the interface.
 
-    Attributes:
+    Args:
+        message: what does not fit.
         server_is_older: whether the server, not the client, is to be updated.
     """
 
     def __init__(self, message: object, server_is_older: bool) -> None:
-        self.server_is_older = server_is_older
         older, newer = _("Update the server."), _("Update the extension XR2MRI in Slicer.")
         super().__init__(message, older if server_is_older else newer)
 

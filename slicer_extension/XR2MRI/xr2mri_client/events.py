@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import errors
-from .jobs import JobHandle, ServerInfo
+from .jobs import JobHandle
 from .volume import Volume
 
 
@@ -19,20 +19,6 @@ class Event:
 @dataclass(frozen=True, eq=False)
 class Final(Event):
     """The last event of a worker."""
-
-
-@dataclass(frozen=True, eq=False)
-class Connected(Event):
-    """The server is one that we can talk to."""
-
-    info: ServerInfo
-
-
-@dataclass(frozen=True, eq=False)
-class Ready(Final):
-    """A `ConnectionWorker` is done: the server is one that we can talk to."""
-
-    info: ServerInfo
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +94,6 @@ class Stopped(Final):
 
 @dataclass(frozen=True, eq=False)
 class Returned(Final):
-    """What the function of a `CallWorker` or a `Computation` returned."""
+    """What was asked for: the server's description, or what a function returned."""
 
     value: Any

@@ -73,7 +73,6 @@ class ServerInfo:
         version: version of the server's software.
         models: models by name.
         form: JSON schema of the features, for `form.FeatureForm`.
-        notice: the words that mark everything as synthetic.
         waiting, most_waiting: generations in the line, and how many the line takes.
         login_needed: whether this server asks for a login.
         user: name of the user who is logged in; empty where nobody is.
@@ -83,7 +82,6 @@ class ServerInfo:
     version: str
     models: Mapping[str, ModelInfo]
     form: Mapping[str, Any]
-    notice: str
     waiting: int
     most_waiting: int
     login_needed: bool = False
@@ -215,7 +213,6 @@ def read_info(url: str, info: Any) -> ServerInfo:
             for name, model in info["models"].items()
         },
         form=form,
-        notice=one_line(info.get("notice", "")),
         waiting=_count(queue.get("waiting", 0)),
         most_waiting=_count(queue.get("max", 0)),
         software={str(k): one_line(v, 80) for k, v in _mapping(info.get("software")).items()},

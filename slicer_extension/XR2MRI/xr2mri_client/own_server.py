@@ -22,7 +22,6 @@ import json
 import os
 import re
 import secrets
-import socket
 import subprocess
 import threading
 import time
@@ -36,7 +35,7 @@ from .errors import ServerEnded, UserCancelled, one_line
 from .events import Final, Returned
 from .installation import Installation
 from .installing import Line, Narrator
-from .programs import WINDOWS, end, environment_of_its_own, start
+from .programs import WINDOWS, end, environment_of_its_own, free_port, start
 from .texts import tr as _
 from .writing import why_not_written, write_whole
 
@@ -222,7 +221,7 @@ class OwnServer:
         folder = self.folder
         (folder / "studies").mkdir(parents=True, exist_ok=True)
         os.chmod(folder, 0o700)
-        port, token = _free_port(), secrets.token_urlsafe(32)
+        port, token = free_port(), secrets.token_urlsafe(32)
         write_whole(folder / "token", token, private=True)
         command = self._command or [
             str(self._installation.python), "-I", "-m", "xr2mri_core.cli", "serve",
@@ -347,12 +346,6 @@ class OpenWorker(Narrator):
         for line in lines[self._shown :]:
             self._emit(Line(line))
         self._shown = max(self._shown, len(lines))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _is_private(path: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -71,12 +72,19 @@ def ask_to_end(process: subprocess.Popen[Any], how: signal.Signals = signal.SIGI
             os.killpg(process.pid, how)
 
 
+def free_port() -> int:
+    """A TCP port of the loopback interface that is free now, for a server."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Program:
     """A program that prints into a file, and ends with the `with` statement that it is for.
 
     It is looked at now and then, and needs nobody to go on. With a pipe somebody would have to read
     it, in a thread, and in Slicer a thread gets on only while the GUI's thread lets it
-    (`XR2MRILib/logic.py`). Qt's QProcess needs no thread, but does not end what a program has
+    (`XR2MRILib/driver.py`). Qt's QProcess needs no thread, but does not end what a program has
     started itself, and is not there without Slicer.
 
     Args:

@@ -21,14 +21,10 @@ FIRST_LOOK, LONGEST_LOOK = 0.02, 0.2
 
 
 class Task:
-    """A thread that ends with one `Final` event.
+    """A thread that ends with one `Final` event."""
 
-    Args:
-        events: where events go, a queue of its own when left out.
-    """
-
-    def __init__(self, events: queue.Queue[Event] | None = None) -> None:
-        self.events: queue.Queue[Event] = events if events is not None else queue.Queue()
+    def __init__(self) -> None:
+        self._events: queue.Queue[Event] = queue.Queue()
         self._stop = threading.Event()
         self._rests_until = 0.0
         self._last: Final | None = None
@@ -45,7 +41,7 @@ class Task:
         drained: list[Event] = []
         while True:
             try:
-                event = self.events.get_nowait()
+                event = self._events.get_nowait()
             except queue.Empty:
                 return drained
             if isinstance(event, Partial):
@@ -131,7 +127,7 @@ class Task:
         with self._lock:
             if self._last is None:
                 self._last = event if isinstance(event, Final) else None
-                self.events.put(event)
+                self._events.put(event)
 
     def _run(self) -> None:
         try:

@@ -14,12 +14,11 @@ any thread may ask.
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,14 +28,12 @@ import numpy as np
 from . import errors
 from .client import XR2MRIClient, check_record
 from .events import (
-    Connected,
     Event,
     Failed,
     Final,
     Finished,
     Partial,
     Progress,
-    Ready,
     Returned,
     Started,
 )
@@ -66,11 +63,10 @@ class Worker(Task):
 
     Args:
         client: client of the server; the worker takes a clone of it.
-        events: see `Task`.
     """
 
-    def __init__(self, client: XR2MRIClient, events: queue.Queue[Event] | None = None) -> None:
-        super().__init__(events)
+    def __init__(self, client: XR2MRIClient) -> None:
+        super().__init__()
         self._client = client.clone(cancelled=self._stop.is_set)
 
     def _run(self) -> None:
@@ -81,35 +77,24 @@ class Worker(Task):
 
 
 class ConnectionWorker(Worker):
-    """Connects, with a login if name and password are given; ends with Ready."""
+    """Connects, with a login if name and password are given; ends with Returned, a `ServerInfo`."""
 
-    def __init__(
-        self,
-        client: XR2MRIClient,
-        user: str = "",
-        password: str = "",
-        events: queue.Queue[Event] | None = None,
-    ) -> None:
-        super().__init__(client, events)
+    def __init__(self, client: XR2MRIClient, user: str = "", password: str = "") -> None:
+        super().__init__(client)
         self._user, self._password = user, password
 
     def _work(self) -> Final:
         user, password, self._password = self._user, self._password, ""
         if user:
             self._client.login(user, password)  # the client it was cloned from has the token, too
-        return Ready(self._client.connect())
+        return Returned(self._client.connect())
 
 
 class CallWorker(Worker):
     """Calls a function of the client, e.g. `lambda c: c.dicom(job)`; ends with Returned."""
 
-    def __init__(
-        self,
-        client: XR2MRIClient,
-        call: Callable[[XR2MRIClient], Any],
-        events: queue.Queue[Event] | None = None,
-    ) -> None:
-        super().__init__(client, events)
+    def __init__(self, client: XR2MRIClient, call: Callable[[XR2MRIClient], Any]) -> None:
+        super().__init__(client)
         self._call = call
 
     def _work(self) -> Final:
@@ -127,7 +112,6 @@ class GenerationWorker(Worker):
         client: client of the server.
         model, radiograph, parameters: see `XR2MRIClient.start`; the radiograph may also be a
             function that makes the content, called in the thread.
-        events: see `Worker`.
         job: job to take up again instead of sending anything, as after a new login.
         partials: whether to fetch volumes while the job runs.
         patience: see `PATIENCE`.
@@ -142,14 +126,13 @@ class GenerationWorker(Worker):
         model: str = "knee_xr2mri",
         radiograph: bytes | str | Path | Callable[[], bytes] = b"",
         parameters: Mapping[str, Any] | None = None,
-        events: queue.Queue[Event] | None = None,
         job: JobHandle | None = None,
         partials: bool = True,
         patience: float = PATIENCE,
         baseline: Volume | None = None,
         weights: str = "",
     ) -> None:
-        super().__init__(client, events)
+        super().__init__(client)
         self._task = (model, radiograph, dict(parameters or {}))
         self._job, self._partials, self._patience = job, partials, patience
         self._baseline, self._weights = baseline, weights
@@ -180,9 +163,7 @@ class GenerationWorker(Worker):
     def _work(self) -> Final:
         if self._job is None:
             self._emit(Progress("connecting"))
-            info = self._client.connect()
-            self._emit(Connected(info))
-            model = info.models.get(self._task[0])
+            model = self._client.connect().models.get(self._task[0])
             self._check_weights(model.sha256 if model is not None else "")
             started = self._started()
             with self._lock:
@@ -325,7 +306,7 @@ class _Preview:
     """When to fetch the next partial volume: when more has come, and not all the time."""
 
     slices: int = 0
-    next_at: float = field(default=0.0)
+    next_at: float = 0.0
 
     def due(self, slices: int) -> bool:
         return slices > self.slices and time.monotonic() >= self.next_at

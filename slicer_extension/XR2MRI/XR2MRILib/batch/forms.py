@@ -1,7 +1,7 @@
 """The forms of a folder of radiographs: a JSON file beside each, or a table of all of them.
 
-As `xr2mri generate --folder` takes them: `knee.json` beside `knee.png`, or one CSV file in the
-folder (also with `;` or tabs) with a column `file`: a path below the folder, a file's name, or that
+`knee.json` beside `knee.png`, or, as `xr2mri generate --forms` takes it, one CSV file in the folder
+(also with `;` or tabs) with a column `file`: a path below the folder, a file's name, or that
 without its ending. Columns are `laterality` or `side`, the features in any spelling, `age`, `sex`
 and `bmi`; others are passed over. Without either, a file that is called as in the usual public
 collections, `2/9003175L.png` in folders by the grade of the whole knee, brings side and grade.
@@ -11,22 +11,24 @@ from __future__ import annotations
 
 import csv
 import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from xr2mri_client.cells import side_of
 from xr2mri_client.errors import FormError, one_line
+from xr2mri_client.radiograph_folder import (
+    DEMOGRAPHICS,
+    GRADED,
+    KEY_COLUMNS,
+    spelling_in,
+    spellings,
+    without_ending,
+)
 from xr2mri_client.texts import tr as _
 
-from ..cells import side_of
 from ..form import LARGEST_FILE, SEPARATORS, FeatureForm
-from .files import ending_of
-
-_COLUMNS = ("file", "radiograph", "name", "case")
-_DEMOGRAPHICS = ("age", "sex", "bmi")
-_GRADED = re.compile(r"\d{5,}(?P<side>[LR])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def forms_of(
     rows, notes = _of_tables(folder, paths, form)
     found.update(rows)
     for path in paths:
-        beside = folder / f"{_without_ending(path)}.json"
+        beside = folder / f"{without_ending(path)}.json"
         if beside.is_file():
             found[path] = _of_json(beside, form)
     return found, notes
@@ -89,7 +91,7 @@ def _of_json(path: Path, form: FeatureForm) -> Form:
 
 def _of_name(path: str, form: FeatureForm) -> Form | None:
     place = PurePosixPath(path)
-    graded = _GRADED.fullmatch(_without_ending(place.name))
+    graded = GRADED.fullmatch(without_ending(place.name))
     if graded is None:
         return None
     overall = form.overall
@@ -105,7 +107,7 @@ def _of_tables(
     """The forms of all tables in the folder that have a column with files."""
     known: dict[str, set[str]] = {}
     for path in paths:
-        for spelling in _spellings(path):
+        for spelling in spellings(path):
             known.setdefault(spelling, set()).add(path)
     found: dict[str, Form] = {}
     notes = []
@@ -116,8 +118,7 @@ def _of_tables(
             notes.append(str(error))
             continue
         for line, row in rows:
-            wanted = row[_column(row)].replace("\\", "/")
-            wanted = wanted[2:] if wanted.startswith("./") else wanted
+            wanted = spelling_in(row[_column(row)])
             fitting = known.get(wanted, set())
             path = next(iter(fitting)) if len(fitting) == 1 else ""
             where = f"{table.name}, {line}: {one_line(wanted, 60)}: "
@@ -145,7 +146,7 @@ def _rows(table: Path) -> list[tuple[int, dict[str, str]]]:
     except ValueError:  # it is empty
         return []
     names = [name.strip().lower() for name in header]
-    if not any(name in names for name in _COLUMNS):
+    if not any(name in names for name in KEY_COLUMNS):
         return []
     rows = ((number, row) for number, row in enumerate(cells, 2) if any(map(str.strip, row)))
     return [
@@ -155,12 +156,12 @@ def _rows(table: Path) -> list[tuple[int, dict[str, str]]]:
 
 
 def _column(row: Mapping[str, str]) -> str:
-    return next(name for name in _COLUMNS if name in row)
+    return next(name for name in KEY_COLUMNS if name in row)
 
 
 def _of_row(row: Mapping[str, str], form: FeatureForm, where: str) -> Form:
     features = [(name, cell) for name, cell in row.items() if _is_feature(name, form)]
-    demographics = {name: row[name] for name in _DEMOGRAPHICS if row.get(name)}
+    demographics = {name: row[name] for name in DEMOGRAPHICS if row.get(name)}
     try:
         side = _laterality(row.get("laterality") or row.get("side") or "")
         return Form(form.read(features), demographics, side)
@@ -185,12 +186,3 @@ def _laterality(value: Any) -> str:
     if not side:
         raise FormError(_("The side cannot be {value}.").format(value=one_line(text, 40)))
     return side
-
-
-def _spellings(path: str) -> Iterable[str]:
-    name = PurePosixPath(path).name
-    return {path, _without_ending(path), name, _without_ending(name)}
-
-
-def _without_ending(path: str) -> str:
-    return path[: len(path) - len(ending_of(path))]

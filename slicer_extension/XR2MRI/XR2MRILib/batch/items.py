@@ -12,13 +12,13 @@ import slicer
 import vtk
 
 from xr2mri_client.errors import BadRadiograph
+from xr2mri_client.radiograph_folder import radiographs_of, without_ending
 from xr2mri_client.texts import tr as _
 
 from ..form import FeatureForm
 from ..scene import known
 from ..scene.picture import problem
 from ..upload import sends_file
-from .files import ending_of, radiographs_of
 from .forms import Form, forms_of
 
 MOST = 1000
@@ -41,7 +41,7 @@ class Item:
 
     Attributes:
         name: name to show.
-        load: brings it into the scene, if it is not there; its nodes, mostly one.
+        load: brings it into the scene; its nodes, mostly one.
         form: its features and demographics; None where no file or table has any.
         whole: whether a DICOM file with the patient's name may be sent.
         standing, detail: how far it is, and a word more.
@@ -60,11 +60,20 @@ class Item:
     warnings: list[str] = field(default_factory=list)
     of_scene: bool = False
 
+    def nodes(self) -> list[slicer.vtkMRMLVolumeNode]:
+        """Its node, if it is in the scene still, or those that `load` brings."""
+        node = self._node
+        return [node] if node is not None else self.load()
+
     @property
     def own_grades(self) -> Mapping[str, Any]:
         """The grades that the radiograph itself knows, once it is in the scene."""
-        node = slicer.mrmlScene.GetNodeByID(self.radiograph) if self.radiograph else None
+        node = self._node
         return known.features(node) if node is not None else {}
+
+    @property
+    def _node(self) -> slicer.vtkMRMLVolumeNode | None:
+        return slicer.mrmlScene.GetNodeByID(self.radiograph) if self.radiograph else None
 
     @property
     def volume_node(self) -> slicer.vtkMRMLScalarVolumeNode | None:
@@ -174,52 +183,41 @@ def is_radiograph(node: Any) -> bool:
 
 def _of_file(path: Path, name: str, form: Form | None) -> Item:
     def load() -> list[slicer.vtkMRMLVolumeNode]:
-        known = slicer.mrmlScene.GetNodeByID(item.radiograph) if item.radiograph else None
-        if known is not None:
-            return [known]
-        title = name[: len(name) - len(ending_of(name))]
+        options = {"singleFile": True, "show": False, "name": without_ending(name)}
         try:
-            node = slicer.util.loadVolume(
-                str(path), {"singleFile": True, "show": False, "name": title}
-            )
+            node = slicer.util.loadVolume(str(path), options)
         except RuntimeError:
             node = None
         if node is None:
             raise BadRadiograph(_("{path} cannot be read.").format(path=path))
         return [node]
 
-    item = Item(name, load, form)
-    return item
+    return Item(name, load, form)
 
 
 def _of_series(uid: str) -> Item:
+    name = slicer.dicomDatabase.descriptionForSeries(uid) or uid
+
     def load() -> list[slicer.vtkMRMLVolumeNode]:
-        known = slicer.mrmlScene.GetNodeByID(item.radiograph) if item.radiograph else None
-        if known is not None:
-            return [known]
         from DICOMLib import DICOMUtils
 
         nodes = map(slicer.mrmlScene.GetNodeByID, DICOMUtils.loadSeriesByUID([uid]))
         volumes = [n for n in nodes if n is not None and n.IsA("vtkMRMLScalarVolumeNode")]
         if not volumes:
-            raise BadRadiograph(_("{name} has no picture.").format(name=item.name))
+            raise BadRadiograph(_("{name} has no picture.").format(name=name))
         return volumes
 
-    item = Item(slicer.dicomDatabase.descriptionForSeries(uid) or uid, load, whole=True)
-    return item
+    return Item(name, load, whole=True)
 
 
 def of_node(node: slicer.vtkMRMLVolumeNode, form: Form | None = None) -> Item:
     """A radiograph of the scene; its own grades count where no form is given."""
-    node_id, name = node.GetID(), node.GetName()
+    name = node.GetName()
 
     def load() -> list[slicer.vtkMRMLVolumeNode]:
-        found = slicer.mrmlScene.GetNodeByID(node_id)
-        if found is None:
-            raise BadRadiograph(_("{name} has gone.").format(name=name))
-        return [found]
+        raise BadRadiograph(_("{name} has gone.").format(name=name))
 
-    return Item(name, load, form, sends_file(node), radiograph=node_id, of_scene=True)
+    return Item(name, load, form, sends_file(node), radiograph=node.GetID(), of_scene=True)
 
 
 def _below(hierarchy: Any, parent: int) -> list[int]:

@@ -163,7 +163,7 @@ class Batch:
     def _loaded(self, item: Item) -> slicer.vtkMRMLVolumeNode:
         """The radiograph of an item. A series may hold several: the others become items of their
         own, the next ones."""
-        nodes = item.load()
+        nodes = item.nodes()
         fitting = [node for node in nodes if not problem(node)]
         if not fitting:
             raise BadRadiograph(problem(nodes[0]))

@@ -1,23 +1,15 @@
-"""The table of a batch's volumes, for a spreadsheet: a cell is a value there, never a formula.
-
-A spreadsheet computes what begins with `=`, `+`, `-` or `@`, and names of files and what a server
-warns of come from elsewhere: such a text gets an apostrophe before it
-(https://owasp.org/www-community/attacks/CSV_Injection).
-"""
+"""The table of a batch's volumes, for a spreadsheet."""
 
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from xr2mri_client.cells import cell
 from xr2mri_client.errors import NotSaved
 from xr2mri_client.texts import tr as _
-
-_FORMULA = re.compile(r"[\s\0]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -31,12 +23,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     cells = [columns, *([row.get(name, "") for name in columns] for row in rows)]
     try:
         with path.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows([_cell(value) for value in row] for row in cells)
+            csv.writer(file).writerows([cell(value) for value in row] for row in cells)
     except OSError as error:
         message = _("{path} cannot be written: {why}.")
         raise NotSaved(message.format(path=path, why=error.strerror)) from None
-
-
-def _cell(value: Any) -> str:
-    text = str(value)
-    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text

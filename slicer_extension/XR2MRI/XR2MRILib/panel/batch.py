@@ -19,10 +19,10 @@ from xr2mri_client.errors import (
     XR2MRIClientError,
 )
 from xr2mri_client.jobs import ServerInfo
+from xr2mri_client.radiograph_folder import without_ending
 from xr2mri_client.texts import tr as _
 
 from ..batch import items
-from ..batch.files import ending_of
 from ..batch.items import Item, Standing
 from ..batch.run import Batch
 from ..batch.table import write_table
@@ -294,7 +294,7 @@ def _row(item: Item) -> tuple[str, str, str]:
 
 def _file_name(name: str, taken: list[str]) -> str:
     """The file name of a volume: its radiograph's, and no other volume's."""
-    stem = name[: len(name) - len(ending_of(name))]
+    stem = without_ending(name)
     stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in stem) or "volume"
     names = (f"{stem}_synthetic{n}.nrrd" for n in ("", *range(2, 2 + len(taken))))
     return next(found for found in names if found not in taken)
