@@ -48,14 +48,12 @@ def client(faulty):
 
 
 @pytest.fixture(scope="session")
-def tiny_bundle(tmp_path_factory) -> Path:
-    """As the one of all tests, and guided by demographics, so that the panel asks for them; made
-    elsewhere where torch must not be loaded."""
-    from samples import make_tiny_bundle
-
-    bundle = tmp_path_factory.mktemp("bundle") / "knee_xr2mri"
+def tiny_bundle(request, tmp_path_factory) -> Path:
+    """Where the windows are, one guided by demographics, so that the panel asks for them; made
+    elsewhere, because torch must not be loaded there."""
     if not is_own_process():
-        return make_tiny_bundle(bundle, demographics=True)
+        return request.getfixturevalue("tiny_bundle")  # the one of all tests
+    bundle = tmp_path_factory.mktemp("bundle") / "knee_xr2mri"
     code = f"from samples import make_tiny_bundle; make_tiny_bundle({str(bundle)!r}, True)"
     subprocess.run([sys.executable, "-c", code], cwd=TESTS, check=True)
     return bundle
