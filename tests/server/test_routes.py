@@ -25,6 +25,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 from samples import draw_knee
+from security_support import NoAudit
 from starlette.routing import Mount
 from waiting import until, until_state
 
@@ -35,6 +36,7 @@ from monai_app.lib.json_text import Json
 from monai_app.lib.quotas import Claim, Quota
 from monai_app.lib.replies import VolumeReply, partial_reply
 from monai_app.lib.routes import ListedJob, info_router, mount
+from monai_app.lib.security.audit import Audited
 from monai_app.lib.tasks import KneeMRITask
 from monai_app.lib.threads import SharedThreads
 from xr2mri_core.errors import Cancelled
@@ -813,6 +815,27 @@ def test_a_request_sent_again_is_the_same_job(client, knee, gate, service):
     key["Idempotency-Key"] = "../etc/passwd"
     assert send(1).status_code == 422
     gate.set()
+
+
+def test_requests_that_start_a_generation_are_told_from_others_in_the_audit_log(client, knee):
+    """Of those, a stranger's are always written: by others they could be pushed out."""
+    audit = NoAudit()
+    audited = TestClient(Audited(client.app, audit))
+
+    def sent(route, headers=None):
+        data = {"params": json.dumps(SMALL)}
+        return audited.post(route, data=data, files={"file": ("a.png", knee)}, headers=headers)
+
+    key = {"Idempotency-Key": "made-up-by-the-client"}
+    job = sent("/jobs/infer/knee_xr2mri", key).json()["id"]
+    assert sent("/jobs/infer/knee_xr2mri", key).json()["id"] == job
+    sent("/locate/knee_xr2mri")
+    sent("/infer/knee_xr2mri")
+    sent("/infer/nothing")
+    audited.delete(f"/jobs/{job}")
+    generations = [line["generation"] for line in audit.lines]
+    assert generations == [True, False, False, True, False, False]
+    assert [line["status"] for line in audit.lines] == [202, 202, 200, 200, 404, 200]
 
 
 class Held:
