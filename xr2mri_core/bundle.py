@@ -19,9 +19,15 @@ from xr2mri_core.diffusion import Scheduler
 from xr2mri_core.errors import InputError, WeightsError, shown
 from xr2mri_core.left_out import left_out
 from xr2mri_core.networks import XR2MRIModel
-from xr2mri_core.networks.model import guided_by_demographics, is_volumetric, method_of
+from xr2mri_core.networks.model import (
+    draws_nothing,
+    guided_by_demographics,
+    is_volumetric,
+    method_of,
+)
 from xr2mri_core.request import checked
 from xr2mri_core.shipped import bundle_folder
+from xr2mri_core.volume import KINDS
 
 
 @dataclass(frozen=True)
@@ -148,6 +154,7 @@ def describe_bundle(path: Path | str | None = None) -> dict[str, Any]:
         "megabytes": round(weights.stat().st_size / 1e6, 1),
         "sha256": digest(weights),
         "demographics": demographics_schema() if guided_by_demographics(weights) else None,
+        "kinds": ["mean"] if draws_nothing(weights) else list(KINDS),
         "card": json.loads(card.read_text(encoding="utf-8")) if card.is_file() else None,
     }
 
