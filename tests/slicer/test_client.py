@@ -229,7 +229,7 @@ def test_a_login_gives_a_token_that_is_sent_from_then_on(guarded, client):
         client.connect()
     client.login("ada", "right one")
     found = client.connect()
-    assert found.login_needed and found.user == "ada" and client.logged_in
+    assert found.login_needed and found.user == "ada" and client.token
     assert client.clone().connect().user == "ada", "a clone shares the login"
     assert "t0k3n" not in repr(client) + repr(vars(client))
     client.logout()
@@ -240,7 +240,7 @@ def test_a_login_gives_a_token_that_is_sent_from_then_on(guarded, client):
 def test_a_wrong_password_is_told(guarded, client):
     with pytest.raises(errors.LoginFailed, match="Name or password are wrong"):
         client.login("ada", "wrong")
-    assert not client.logged_in
+    assert not client.token
     guarded.plan["POST /auth/token"] = Answer(429, {"detail": "too many"}, {"Retry-After": "30"})
     with pytest.raises(errors.Busy) as caught:
         client.login("ada", "wrong")
@@ -263,7 +263,7 @@ def test_a_token_that_cannot_be_one_is_refused(faulty, client, token):
     faulty.plan["POST /auth/token"] = Answer(body={"access_token": token})
     with pytest.raises(errors.BadReply, match="no token"):
         client.login("ada", "right one")
-    assert not client.logged_in
+    assert not client.token
 
 
 def test_a_login_of_another_kind_is_not_ours(faulty, client):

@@ -163,7 +163,7 @@ def test_connecting_and_calling_in_the_background(client, faulty):
     assert isinstance(returned, Returned) and returned.value["seed"] == 7
     faulty.plan["POST /auth/token"] = Answer(body={"access_token": "t0k3n"})
     until_over(ConnectionWorker(client, "ada", "right one").start())
-    assert client.logged_in, "the login is the panel's client's, too"
+    assert client.token, "the login is the panel's client's, too"
 
 
 # --- when it does not -----------------------------------------------------------------------------
