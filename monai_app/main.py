@@ -132,7 +132,8 @@ class XR2MRIApp(MONAILabelApp):
         results = self.security.quota("results")
         keep, fetch = 60 * self.security.result_minutes, self.security.fetch_seconds
         store = JobStore(self.service.queue, results, keep, fetch)
-        runs = TrainingRuns(self.service, self.studies, self.options.train_dir)
+        kept = self.options.train_dir or Path(self.app_dir) / "runs"
+        runs = TrainingRuns(self.service, self.studies, kept)
         atexit.register(runs.stop)
         application.user_middleware.clear()  # the stock one answers pages of every origin
         routers = (

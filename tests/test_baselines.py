@@ -34,7 +34,7 @@ from xr2mri_core.evaluation.robustness import robustness
 from xr2mri_core.features import encode_features
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.geometry import slices_to_volume
-from xr2mri_core.networks.model import method_of, write_safetensors
+from xr2mri_core.networks.model import draws_nothing, method_of, write_safetensors
 from xr2mri_core.networks.pretrained import PARTS_FORMAT
 from xr2mri_core.phantom.tissues import Tissue
 from xr2mri_core.shipped import bundle_folder
@@ -124,7 +124,7 @@ def test_a_method_trains_by_the_bundle_and_generates_by_the_one_generator(
     def volume(knee: np.ndarray, **features: int) -> np.ndarray:
         made = generator.generate(knee, features, laterality="R", num_slices=3, box=(0, 0, 96, 96))
         assert made.record["model"]["weights"] == weights.name
-        assert made.kind == method.kind
+        assert made.kind == method.kind and draws_nothing(weights) is not generator.draws
         return made.volume
 
     knee, other = draw_knee(96), draw_knee(96, shift=14, seed=5)
@@ -151,7 +151,9 @@ def undrawn(tiny_bundle, tmp_path) -> KneeMRIGenerator:
     return KneeMRIGenerator.from_bundle(tiny_bundle, "cpu", weights=weights)
 
 
-def test_a_model_that_draws_nothing_gives_the_mean_and_refuses_samples(undrawn):
+def test_a_model_that_draws_nothing_gives_the_mean_and_refuses_samples(undrawn, tmp_path):
+    weights = tmp_path / "direct.safetensors"
+    assert draws_nothing(weights) and not undrawn.draws
     made = undrawn.generate(draw_knee(96), num_slices=2, box=(0, 0, 96, 96))
     assert made.kind == "mean" and made.record["mean_by"] == "regression"
     for asked in ({"kind": "sample"}, {"samples": 2}):

@@ -271,6 +271,8 @@ def test_missing_and_wrong_weights_are_named(tiny_bundle, tmp_path):
     weights = bundle / "models" / "knee_xr2mri.safetensors"
     with pytest.raises(WeightsError, match="size"):
         KneeMRIGenerator.from_bundle(bundle, size="enormous")
+    with pytest.raises(WeightsError, match=r"size 'volume': .* has compact$"):
+        KneeMRIGenerator.from_bundle(bundle, size="volume")
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(WeightsError, match=r"knee_xr2mri\.safetensors"):
         KneeMRIGenerator.from_bundle(bundle)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,15 @@ from xr2mri_core.diffusion import Scheduler
 from xr2mri_core.errors import InputError, WeightsError, shown
 from xr2mri_core.left_out import left_out
 from xr2mri_core.networks import XR2MRIModel
-from xr2mri_core.networks.model import guided_by_demographics, is_volumetric, method_of
+from xr2mri_core.networks.model import (
+    draws_nothing,
+    guided_by_demographics,
+    is_volumetric,
+    method_of,
+)
 from xr2mri_core.request import checked
 from xr2mri_core.shipped import bundle_folder
+from xr2mri_core.volume import KINDS
 
 
 @dataclass(frozen=True)
@@ -54,11 +61,17 @@ def load_bundle(
         weights: a safetensors file of that size; None is the bundle's own.
 
     Raises:
-        WeightsError: no bundle, no weights, or weights of another model.
+        WeightsError: no bundle, no such size, no weights, or weights of another model.
     """
     bundle = Path(path or bundle_folder())
-    overlays = [size]
-    configured(bundle, overlays)
+    overlays, known = [size], sizes(bundle)
+    if not known:
+        configured(bundle, overlays)  # says what is missing
+    if size not in known:
+        raise WeightsError(
+            f"size {shown(size)}: the bundle at '{bundle}' has {', '.join(known) or 'no size'}",
+            option="size",
+        )
     weights = weights_path(bundle) if weights is None else Path(weights)
     method = method_of(weights)
     if method is not None:
@@ -79,6 +92,16 @@ def load_bundle(
             "sha256": digest(weights),
         },
     )
+
+
+def sizes(bundle: Path) -> list[str]:
+    """Names of a bundle's size overlays: of its configurations those that define a model."""
+    configs = sorted((bundle / "configs").glob("*.yaml"))
+    return [
+        path.stem
+        for path in configs
+        if re.search(r"^model:", path.read_text("utf-8", errors="replace"), re.M)
+    ]
 
 
 def sampling_of(metadata: Mapping[str, str], weights: Path) -> dict[str, Any]:
@@ -148,6 +171,7 @@ def describe_bundle(path: Path | str | None = None) -> dict[str, Any]:
         "megabytes": round(weights.stat().st_size / 1e6, 1),
         "sha256": digest(weights),
         "demographics": demographics_schema() if guided_by_demographics(weights) else None,
+        "kinds": ["mean"] if draws_nothing(weights) else list(KINDS),
         "card": json.loads(card.read_text(encoding="utf-8")) if card.is_file() else None,
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -23,6 +23,7 @@ from xr2mri_core.condition import Condition
 from xr2mri_core.errors import InputError, shown
 from xr2mri_core.geometry import LARGEST_EDGE
 from xr2mri_core.request import KNOBS, GenerationRequest, left_to_the_model
+from xr2mri_core.volume import KINDS
 
 STOCK_KEYS = frozenset(
     {"client_id", "device", "model", "result_extension", "result_dtype", "result_compress"}
@@ -164,9 +165,18 @@ class GenerationParameters(_Asked):
         return parameters, _warnings(stock)
 
 
-def parameter_schema() -> dict[str, Any]:
-    """The parameters as a JSON schema, with ranges and defaults, for `/info/`."""
-    return GenerationParameters.model_json_schema()
+def parameter_schema(kinds: Sequence[str] = tuple(KINDS)) -> dict[str, Any]:
+    """The parameters as a JSON schema, with ranges and defaults, for `/info/`.
+
+    Args:
+        kinds: what the volumes of the model can be; one that only has the mean draws no samples.
+    """
+    schema = GenerationParameters.model_json_schema()
+    known = schema["properties"]
+    known["kind"]["anyOf"][0]["enum"] = list(kinds)
+    if "sample" not in kinds:
+        known["samples"]["maximum"] = 1
+    return schema
 
 
 def check_model(named: object, model: str | None) -> None:

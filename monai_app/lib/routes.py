@@ -125,6 +125,11 @@ def note(request: Request, **fields: Any) -> None:
     request.scope.setdefault("xr2mri.audit", {}).update(fields)
 
 
+def note_generation(request: Request) -> None:
+    """Have a request's audit line written in any case: it has started a generation."""
+    request.scope["xr2mri.generation"] = True
+
+
 def info_router(info: Callable[[], dict[str, Any]]) -> APIRouter:
     """`GET /info/`, from which clients build their forms; stock clients know it.
 
@@ -173,7 +178,9 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
             if deliver is not None:
                 note(request, study=study_of(radiograph))
             generation = service.prepare(model, radiograph, parameters, deliver)
-            return store.start(generation, model, owner, account_of(request), warnings)
+            entry = store.start(generation, model, owner, account_of(request), warnings)
+            note_generation(request)
+            return entry
 
         entry = await sources.in_thread(request, chosen, start)
         generation, job = entry.generation, entry.job
@@ -256,7 +263,10 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
             if deliver is not None:
                 note(request, study=study_of(radiograph))
             generation = service.prepare(model, radiograph, parameters, deliver)
-            return store.start(generation, model, owner, account_of(request), warnings, key)
+            entry = store.start(generation, model, owner, account_of(request), warnings, key)
+            if entry.generation is generation:  # else the same request was quicker in between
+                note_generation(request)
+            return entry
 
         entry = await sources.in_thread(request, chosen, submit)
         note(request, model=model, seed=entry.generation.request.seed, job=entry.job.id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated
 
 from monai_app.lib.options import read_options, whole
 from monai_app.lib.security.settings import ENVIRONMENT_PREFIX
+from xr2mri_core.bundle import sizes
 from xr2mri_core.errors import InputError, shown
 from xr2mri_core.recipe import Precision
 
@@ -27,7 +27,7 @@ class Settings:
         batch_size: slices at a time, bounds the memory (default: the bundle's).
         precision: `fp32` (default) or `bf16`, faster on recent GPUs.
         size: size overlay of the bundles, `compact` (default), `paper` or one of their own.
-        train_dir: where trainings are kept (default: the app's folder `runs`).
+        train_dir: where trainings are kept (None: the app's folder `runs`).
     """
 
     bundles: Mapping[str, Path]
@@ -36,7 +36,7 @@ class Settings:
     batch_size: Annotated[int | None, whole(0, 10_000)] = None
     precision: Precision = "fp32"
     size: str = "compact"
-    train_dir: Path = Path("runs")
+    train_dir: Path | None = None
 
     @classmethod
     def from_conf(cls, conf: Mapping[str, str], app: Path) -> Settings:
@@ -62,11 +62,13 @@ class Settings:
                 )
             _check_size(read["size"], name, found[name])
         read["batch_size"] = read["batch_size"] or None
-        if read["train_dir"] == cls.train_dir:
-            read["train_dir"] = app / cls.train_dir
         return cls(bundles={name: found[name] for name in names}, **read)
 
 
 def _check_size(size: str, name: str, bundle: Path) -> None:
-    if not re.fullmatch(r"[\w-]+", size) or not (bundle / "configs" / f"{size}.yaml").is_file():
-        raise InputError(f"size {shown(size)}: bundle '{name}' has no such overlay in 'configs'")
+    known = sizes(bundle)
+    if size not in known:
+        raise InputError(
+            f"size {shown(size)}: the size overlays of bundle '{name}', those in 'configs' that "
+            f"define a model, are {', '.join(known) or 'none'}"
+        )

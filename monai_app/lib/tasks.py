@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from monai_app.lib.parameters import GenerationParameters, parameter_schema
 from monai_app.lib.service import GenerationService
 from xr2mri_core.export import write_generated
-from xr2mri_core.volume import NOTICE
+from xr2mri_core.volume import KINDS, NOTICE
+
+_schema = cache(parameter_schema)
 
 
 class KneeMRITask(InferTask):
@@ -30,7 +33,6 @@ class KneeMRITask(InferTask):
             description=f"Coronal knee MRI from one radiograph and graded features: {NOTICE}",
         )
         self.service, self.model = service, model
-        self._schema = parameter_schema()
 
     def is_valid(self) -> bool:
         return True  # a model without weights is offered, and says so when it is asked for
@@ -38,13 +40,14 @@ class KneeMRITask(InferTask):
     def info(self) -> dict[str, Any]:
         """The task's description, with ranges and defaults, the weights' digest and model card.
 
-        `demographics` is the form of age, sex and BMI where this model is guided by them.
+        `demographics` is the form of age, sex and BMI where this model is guided by them. Of the
+        `parameters`, `kind` and `samples` accept what this model can give.
         """
         card = dict(self.service.card(self.model) or {})
         return {
             **super().info(),
             "notice": NOTICE,
-            "parameters": self._schema,
+            "parameters": _schema(tuple(card.pop("kinds", KINDS))),
             "demographics": card.pop("demographics", None),
             "weights": card or None,
         }

@@ -24,7 +24,9 @@ from dicom_samples import bilateral_film, write_dicom
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
-from samples import draw_knee
+from safetensors.torch import save_file
+from samples import draw_knee, make_tiny_bundle
+from security_support import NoAudit
 from starlette.routing import Mount
 from waiting import until, until_state
 
@@ -35,10 +37,13 @@ from monai_app.lib.json_text import Json
 from monai_app.lib.quotas import Claim, Quota
 from monai_app.lib.replies import VolumeReply, partial_reply
 from monai_app.lib.routes import ListedJob, info_router, mount
+from monai_app.lib.security.audit import Audited
+from monai_app.lib.service import GenerationService
 from monai_app.lib.tasks import KneeMRITask
 from monai_app.lib.threads import SharedThreads
 from xr2mri_core.errors import Cancelled
 from xr2mri_core.geometry import volume_affine
+from xr2mri_core.networks.model import read_safetensors
 from xr2mri_core.phantom.dicom import write_radiograph_dicom
 from xr2mri_core.reading import prepare_radiograph
 from xr2mri_core.request import GenerationRequest
@@ -420,6 +425,21 @@ def test_unknown_model_and_missing_weights(client, knee):
     assert client.post("/infer/unknown", files=files).status_code == 404
     reply = client.post("/infer/bare", files=files)
     assert reply.status_code == 503 and "/" not in reply.json()["detail"]
+
+
+@pytest.mark.parametrize("drawing", [True, False])
+def test_what_a_model_can_give_is_offered(tmp_path, drawing):
+    bundle = make_tiny_bundle(tmp_path / "knee", volume=True)
+    weights = bundle / "models" / "knee_xr2mri.safetensors"
+    state, metadata = read_safetensors(weights)
+    if not drawing:  # its regression is all of it
+        state = {n: v for n, v in state.items() if not n.startswith("regression.unet.")}
+    save_file(state, weights, metadata)
+    asked = KneeMRITask(GenerationService({"knee": bundle}, "cpu"), "knee").info()
+    kind, samples = (asked["parameters"]["properties"][name] for name in ("kind", "samples"))
+    assert kind["anyOf"][0]["enum"] == (["sample", "mean"] if drawing else ["mean"])
+    assert samples["maximum"] == (16 if drawing else 1)
+    assert asked["weights"].keys() == {"weights", "megabytes", "sha256", "card"}
 
 
 def test_demographics_are_for_models_that_were_trained_with_them(
@@ -813,6 +833,27 @@ def test_a_request_sent_again_is_the_same_job(client, knee, gate, service):
     key["Idempotency-Key"] = "../etc/passwd"
     assert send(1).status_code == 422
     gate.set()
+
+
+def test_requests_that_start_a_generation_are_told_from_others_in_the_audit_log(client, knee):
+    """Of those, a stranger's are always written: by others they could be pushed out."""
+    audit = NoAudit()
+    audited = TestClient(Audited(client.app, audit))
+
+    def sent(route, headers=None):
+        data = {"params": json.dumps(SMALL)}
+        return audited.post(route, data=data, files={"file": ("a.png", knee)}, headers=headers)
+
+    key = {"Idempotency-Key": "made-up-by-the-client"}
+    job = sent("/jobs/infer/knee_xr2mri", key).json()["id"]
+    assert sent("/jobs/infer/knee_xr2mri", key).json()["id"] == job
+    sent("/locate/knee_xr2mri")
+    sent("/infer/knee_xr2mri")
+    sent("/infer/nothing")
+    audited.delete(f"/jobs/{job}")
+    generations = [line["generation"] for line in audit.lines]
+    assert generations == [True, False, False, True, False, False]
+    assert [line["status"] for line in audit.lines] == [202, 202, 200, 200, 404, 200]
 
 
 class Held:

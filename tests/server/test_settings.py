@@ -17,8 +17,11 @@ def app(tmp_path):
     for name in ("knee_xr2mri", "other", "notes"):
         (tmp_path / "model" / name / "configs").mkdir(parents=True)
     for name in ("knee_xr2mri", "other"):
-        for config in ("inference", "compact", "student"):
-            (tmp_path / "model" / name / "configs" / f"{config}.yaml").write_text("")
+        for config in ("inference", "compact", "student", "volume"):
+            content = (
+                "model:\n  a: 1\n" if config in ("compact", "student") else "+model:\n  b: 2\n"
+            )
+            (tmp_path / "model" / name / "configs" / f"{config}.yaml").write_text(content)
     return tmp_path
 
 
@@ -43,6 +46,13 @@ def test_options_come_from_the_environment_too(app, monkeypatch):
     assert (settings.train_dir, settings.size) == (Path("/srv/runs"), "student")
 
 
+def test_trainings_are_kept_in_the_folder_that_is_named(app):
+    """In one called `runs` where the server is started, too, and not in the app's own."""
+    for given in ("runs", "./runs", "/srv/runs"):
+        assert Settings.from_conf({"train_dir": given}, app).train_dir == Path(given)
+    assert Settings.from_conf({"train_dir": ""}, app).train_dir is None
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -54,6 +64,8 @@ def test_options_come_from_the_environment_too(app, monkeypatch):
         ("precision", "int8"),
         ("size", "huge"),
         ("size", "../compact"),
+        ("size", "volume"),
+        ("size", "inference"),
     ],
 )
 def test_what_cannot_be_used_is_named(app, name, value):

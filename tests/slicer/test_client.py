@@ -229,7 +229,7 @@ def test_a_login_gives_a_token_that_is_sent_from_then_on(guarded, client):
         client.connect()
     client.login("ada", "right one")
     found = client.connect()
-    assert found.login_needed and found.user == "ada" and client.logged_in
+    assert found.login_needed and found.user == "ada" and client.token
     assert client.clone().connect().user == "ada", "a clone shares the login"
     assert "t0k3n" not in repr(client) + repr(vars(client))
     client.logout()
@@ -240,7 +240,7 @@ def test_a_login_gives_a_token_that_is_sent_from_then_on(guarded, client):
 def test_a_wrong_password_is_told(guarded, client):
     with pytest.raises(errors.LoginFailed, match="Name or password are wrong"):
         client.login("ada", "wrong")
-    assert not client.logged_in
+    assert not client.token
     guarded.plan["POST /auth/token"] = Answer(429, {"detail": "too many"}, {"Retry-After": "30"})
     with pytest.raises(errors.Busy) as caught:
         client.login("ada", "wrong")
@@ -263,7 +263,7 @@ def test_a_token_that_cannot_be_one_is_refused(faulty, client, token):
     faulty.plan["POST /auth/token"] = Answer(body={"access_token": token})
     with pytest.raises(errors.BadReply, match="no token"):
         client.login("ada", "right one")
-    assert not client.logged_in
+    assert not client.token
 
 
 def test_a_login_of_another_kind_is_not_ours(faulty, client):
@@ -348,20 +348,41 @@ def test_a_ca_file_is_trusted_beside_the_usual_authorities(tmp_path, monkeypatch
         XR2MRIClient(server.url, ca_file=own_file).connect()
 
 
-@pytest.mark.parametrize("kind", ["a file", "a folder", "gone"])
+@pytest.mark.parametrize("kind", ["a file", "a folder", "no certificate", "gone"])
 def test_the_usual_authorities_are_those_of_the_environment(tmp_path, monkeypatch, kind):
     from requests import certs
 
-    from xr2mri_client.authorities import adapter, usual_bundle
+    from xr2mri_client.authorities import adapter
 
     _context, file = certificate(tmp_path / "hospital")
-    named = {"a file": file, "a folder": str(tmp_path / "hospital")}.get(kind, "/none")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", named)
-    assert usual_bundle(environment=True) == (certs.where() if kind == "gone" else named)
-    assert usual_bundle(environment=False) == certs.where()
-    proxied = adapter(environment=True).proxy_manager_for("http://proxy.example:3128")
-    context = proxied.connection_pool_kw["ssl_context"]
-    assert context.verify_mode == ssl.CERT_REQUIRED and context.check_hostname
+    (junk := tmp_path / "junk").write_text("nothing")
+    named = {"a file": file, "a folder": str(tmp_path), "no certificate": str(junk)}
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", named.get(kind, "/none"))
+
+    def trusted(environment):
+        proxied = adapter(environment).proxy_manager_for("http://proxy.example:3128")
+        context = proxied.connection_pool_kw["ssl_context"]
+        assert context.verify_mode == ssl.CERT_REQUIRED and context.check_hostname
+        return len(context.get_ca_certs())
+
+    usual = len(ssl.create_default_context(cafile=certs.where()).get_ca_certs())
+    assert trusted(environment=False) == usual > 1
+    assert trusted(environment=True) == {"a file": 1, "a folder": 0}.get(kind, usual)
+
+
+@pytest.mark.parametrize("kind", ["no certificate", "gone"])
+def test_authorities_of_the_environment_that_are_none_are_named(tmp_path, monkeypatch, kind):
+    (named := tmp_path / "bundle").write_text("nothing")
+    if kind == "gone":
+        named.unlink()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(named))
+    monkeypatch.setattr("xr2mri_client.transport.is_local", lambda _url: False)
+    context, ca_file = certificate(tmp_path / "good")
+    with FaultyServer(tls=context) as server:
+        with pytest.raises(errors.TlsProblem, match=r"no certificate in .*bundle.*CURL_CA") as told:
+            XR2MRIClient(server.url).connect()
+        assert str(named) in told.value.message
+        assert XR2MRIClient(server.url, ca_file=ca_file).connect().model.ready
 
 
 @pytest.mark.parametrize(

@@ -251,6 +251,21 @@ def test_the_index_of_pip_is_that_of_uv_where_uv_has_none(uv, wheel, tmp_path, m
         assert worker._environment.get("UV_DEFAULT_INDEX") == (own or index)
 
 
+def test_the_indexes_beside_that_of_pip_are_asked_too(uv, wheel, tmp_path, monkeypatch):
+    """As where a mirror has an institution's packages alone, and PyPI stands beside it."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example/simple")
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://a.example https://b.example")
+    (uv / "does").write_text("setuptools|index")
+    for own in ("", "https://own.example"):
+        if own:
+            monkeypatch.setenv("UV_INDEX", own)
+        worker = InstallWorker(Installation(tmp_path / "here"), str(wheel))
+        run(worker)
+        assert worker._environment["UV_DEFAULT_INDEX"] == "https://mirror.example/simple"
+        assert worker._environment["UV_INDEX"] == (own or "https://a.example https://b.example")
+
+
 def test_a_mac_that_has_no_pytorch_is_refused_before_anything(uv, wheel, tmp_path, monkeypatch):
     refused = errors.InstallFailed("PyTorch is not made for it.", "Use a server elsewhere.")
 

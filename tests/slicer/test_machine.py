@@ -54,21 +54,25 @@ def test_any_other_machine_has_one_kind_of_python():
 
 
 @pytest.mark.parametrize(
-    ("lines", "index"),
+    ("lines", "indexes"),
     [
         (
             ["global.index-url='https://a.example/simple'", "global.cert='/x=y'"],
-            "https://a.example/simple",
+            ["https://a.example/simple"],
         ),
-        (["global.index-url='https://a'", "install.index-url='https://b'"], "https://b"),
-        ([":env:.index-url='https://c'", "install.index-url='https://b'"], "https://c"),
-        (["global.extra-index-url='https://a'", "WARNING: odd"], ""),
-        (["global.index-url=https://not-quoted"], ""),
-        ([], ""),
+        (["global.index-url='https://a'", "install.index-url='https://b'"], ["https://b"]),
+        ([":env:.index-url='https://c'", "install.index-url='https://b'"], ["https://c"]),
+        (
+            ["global.index-url='https://a'", r"global.extra-index-url='https://b\nhttps://c'"],
+            ["https://a", "https://b", "https://c"],
+        ),
+        (["global.extra-index-url='https://a'", "WARNING: odd"], []),  # beside PyPI, which has all
+        (["global.index-url=https://not-quoted"], []),
+        ([], []),
     ],
 )
-def test_the_index_of_pip_is_what_its_settings_say(lines, index):
-    assert machine.index_of_pip(lines) == index
+def test_the_indexes_of_pip_are_what_its_settings_say(lines, indexes):
+    assert machine.indexes_of_pip(lines) == indexes
 
 
 @pytest.mark.parametrize(

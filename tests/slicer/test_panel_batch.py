@@ -181,6 +181,28 @@ def test_a_login_that_expires_during_a_batch_makes_no_volume_twice(
     assert (asked, len(user.volumes())) == ((4, 3) if by_hand else (2, 2))
 
 
+def test_a_job_that_is_lost_during_a_login_fails_its_radiograph(user, faulty, radiograph, tmp_path):
+    (tmp_path / "knees").mkdir()
+    (tmp_path / "knees" / "a.png").write_bytes(radiograph.read_bytes())
+    faulty.plan["GET /auth/"] = Answer(body={"enabled": True, "client_id": "x", "realm": None})
+    faulty.plan["POST /auth/token"] = Answer(body={"access_token": "fresh"})
+    gone = Answer(404, {"detail": "no such job: it has expired"})
+    faulty.plan[f"GET /jobs/{fake.JOB}"] = [Answer(401, {"detail": "expired"}), gone]
+    user.connect(faulty.url)
+    take(user, tmp_path / "knees")
+    user.ui.batchStartButton.click()
+    user.until_idle()
+    assert states(user)[0].startswith("waiting: ")
+    user.ui.userEdit.text, user.ui.passwordEdit.text = "eva", "geheim"
+    user.ui.loginButton.click()
+    user.until_idle()
+    assert states(user)[0].startswith("failed: ") and "expired" in states(user)[0]
+    faulty.plan[f"GET /jobs/{fake.JOB}"] = Answer(body=fake.state("done", fake.SLICES))
+    user.ui.batchStartButton.click()
+    finish(user)
+    assert states(user)[0].startswith("done")
+
+
 def test_what_would_befall_all_ends_the_batch(mocked, folder):
     from xr2mri_client.errors import Busy, Unreachable
 

@@ -56,6 +56,15 @@ def test_one_of_two_ways_is_shown_and_remembered(mocked):
         assert settings.on_this_computer() is here
 
 
+def test_the_server_stops_before_it_is_installed_anew_or_removed(user, monkeypatch):
+    logic, done = user.logic, []
+    monkeypatch.setattr(logic.computer.server, "stop", lambda: done.append("stop"))
+    monkeypatch.setattr(logic, "_begin", lambda activity, *_: done.append(type(activity).__name__))
+    logic.install()
+    logic.uninstall()
+    assert done == ["stop", "Install", "stop", "Uninstall"]
+
+
 def test_whoever_has_never_connected_begins_on_this_computer(slicer):
     from harness import application  # noqa: F401  (the settings are empty now)
 

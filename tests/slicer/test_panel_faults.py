@@ -136,14 +136,17 @@ def test_a_script_trusts_what_it_is_given_else_what_the_panel_was(user, faulty, 
     from xr2mri_client.errors import XR2MRIClientError
     from XR2MRILib import settings
 
-    settings.set_ca_file(__file__)
+    settings.set_ca_file("/gone.pem")  # of another server; without TLS nobody needs it
     node = user.slicer.util.loadVolume(str(radiograph))
-    for given, trusted in (({}, __file__), ({"caFile": ""}, None), ({}, None)):
+    own = {"caFile": __file__}
+    for given, trusted in (({}, None), (own, __file__), ({}, __file__), ({"caFile": ""}, None)):
         made = user.logic.generate(node, {}, serverUrl=faulty.url, num_slices=fake.SLICES, **given)
         assert made is not None and user.logic._client.ca_file == trusted
     user.logic.disconnect()
     with pytest.raises(XR2MRIClientError, match="There is no CA file"):
         user.logic.generate(node, {}, serverUrl=faulty.url, caFile="/none.pem")
+    with pytest.raises(XR2MRIClientError, match="There is no CA file"):
+        user.logic.generate(node, {}, serverUrl="mri.example")
 
 
 GENERATING = {

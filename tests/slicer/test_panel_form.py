@@ -6,7 +6,7 @@ import json
 import xml.etree.ElementTree as xml
 
 import pytest
-from faulty_server import Answer
+from faulty_server import JOB, Answer, info, record
 
 pytestmark = pytest.mark.gui
 
@@ -167,6 +167,31 @@ def test_what_is_asked_for_is_what_is_sent(ready, faulty):
     expected = {"num_slices": 60, "steps": 4, "guidance": 1.5, "seed": 7, "samples": 2}
     expected |= {"sampler": "unipc", "kind": "mean", "laterality": "L", "features": {"V00XRKL": 2}}
     assert {key: sent[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize("kinds", [["mean"], ["sample", "mean"]])
+def test_a_model_that_draws_nothing_gives_a_mean_that_is_called_so(user, faulty, radiograph, kinds):
+    """A server that has got such a model since it was asked, too."""
+    from XR2MRILib.generation import result_of
+
+    described = info()
+    properties = described["models"]["knee_xr2mri"]["parameters"]["properties"]
+    properties["kind"]["enum"] = kinds
+    faulty.plan["GET /info/"] = Answer(body=described)
+    faulty.plan[f"GET /jobs/{JOB}/record"] = Answer(body=record(kind="mean"))
+    user.connect(faulty.url)
+    user.choose(radiograph)
+    box = user.ui.kindComboBox
+    assert [box.itemData(i) for i in range(box.count)] == kinds
+    user.press_generate()
+    user.until_idle()
+    body = next(asked.body for asked in faulty.asked if asked.method == "POST")
+    sent = json.loads(body.split(b"\r\n\r\n", 1)[1].split(b"\r\n--", 1)[0])
+    assert sent.get("kind", "sample") == kinds[0] and user.node.kind == "sample"
+    made = user.node.result
+    assert made.GetName().endswith("synthetic MRI, mean")
+    found = result_of(made)
+    assert found.request.kind == found.job.kind == "mean"
 
 
 def test_nothing_is_sent_of_what_is_left_to_the_model(ready, faulty):

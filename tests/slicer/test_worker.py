@@ -90,6 +90,13 @@ def test_several_samples_bring_mean_and_deviation(client, faulty):
     assert kinds == [f"kind={kind}&form=npy" for kind in ("volume", "mean", "std")]
 
 
+def test_the_record_tells_what_was_made_where_that_was_left_to_the_model(client, faulty):
+    faulty.plan[f"GET /jobs/{JOB}/record"] = Answer(body=record(kind="mean"))
+    working = GenerationWorker(client, "knee_xr2mri", b"content", {"samples": 3}).start()
+    finished = until_over(working)[-1]
+    assert finished.job.kind == "mean" and sorted(finished.extras) == ["std"]
+
+
 def test_partial_volumes_come_as_plain_voxels(client, faulty):
     running = [Answer(body=state("running", n)) for n in (2, 2, 4, 5)]
     faulty.plan[STATE] = [*running, Answer(body=state("done", SLICES))]
@@ -156,7 +163,7 @@ def test_connecting_and_calling_in_the_background(client, faulty):
     assert isinstance(returned, Returned) and returned.value["seed"] == 7
     faulty.plan["POST /auth/token"] = Answer(body={"access_token": "t0k3n"})
     until_over(ConnectionWorker(client, "ada", "right one").start())
-    assert client.logged_in, "the login is the panel's client's, too"
+    assert client.token, "the login is the panel's client's, too"
 
 
 # --- when it does not -----------------------------------------------------------------------------

@@ -385,6 +385,15 @@ def is_volumetric(path: str | Path) -> bool:
     return _has(path, "regression.", "depth_mixing.")
 
 
+def draws_nothing(path: str | Path) -> bool:
+    """Whether the weights in a safetensors file are of a model without `XR2MRIModel.draws`.
+
+    Raises:
+        WeightsError: if it is no safetensors file.
+    """
+    return _has(path, "regression.") and not _has(path, "regression.unet.")
+
+
 def method_of(path: str | Path) -> str | None:
     """The overlay in `configs/baselines` that weights were trained with; None: the bundle's own.
 

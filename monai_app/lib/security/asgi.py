@@ -3,8 +3,9 @@
 ``xr2mri.headers`` are set on whatever reply goes out; ``xr2mri.served`` are the routes of the path,
 ``xr2mri.route`` is that of the request; ``xr2mri.user`` (name), ``xr2mri.role`` and
 ``xr2mri.account`` (who is counted for what is taken) say who asks; ``xr2mri.request_id`` names the
-request, and ``xr2mri.audit`` is a dict to add to (`audit.FIELDS`). By ``xr2mri.body_refusal`` the
-connection has a request refused whose body is still coming (`connections`).
+request, ``xr2mri.audit`` is a dict to add to (`audit.FIELDS`), and ``xr2mri.generation`` is true
+once it has started one. By ``xr2mri.body_refusal`` the connection has a request refused whose body
+is still coming (`connections`).
 """
 
 from __future__ import annotations

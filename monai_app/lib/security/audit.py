@@ -14,8 +14,8 @@ counted, and the first line afterwards says how many are lost. Where lines go to
 nobody waits for who reads it.
 
 Who has not logged in could push out all that the files tell of others: of such requests the first
-`IN_FULL` of an address and minute have a line, the others are counted. A generation always has one,
-and so has a failure of the server.
+`IN_FULL` of an address and minute have a line, the others are counted, and failures of the server
+apart from the rest. What has started a generation always has one (``scope["xr2mri.generation"]``).
 """
 
 from __future__ import annotations
@@ -73,15 +73,15 @@ class _WithoutLogin:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock, self._minute = clock, 0.0
-        self._asked: Counter[str] = Counter()
+        self._asked: Counter[tuple[str, bool]] = Counter()
 
-    def is_first(self, address: str | None) -> bool:
-        """Count a request; False where it is not to be written."""
-        network = network_of(address or "-")
-        if network not in self._asked and len(self._asked) >= _ADDRESSES:
-            network = "-"
-        self._asked[network] += 1
-        return self._asked[network] <= IN_FULL
+    def is_first(self, address: str | None, failed: bool) -> bool:
+        """Count a request, which the server may have failed; False: it is not to be written."""
+        kind = network_of(address or "-"), failed
+        if kind not in self._asked and len(self._asked) >= _ADDRESSES:
+            kind = "-", failed
+        self._asked[kind] += 1
+        return self._asked[kind] <= IN_FULL
 
     def told(self, now: bool = False) -> list[dict[str, Any]]:
         """Lines about a minute that is over, or with `now` about the one that is not."""
@@ -91,7 +91,7 @@ class _WithoutLogin:
         asked, self._minute, self._asked = self._asked, minute, Counter()
         return [
             {"time": _now(), "address": address, "more": count - IN_FULL}
-            for address, count in asked.items()
+            for (address, _failed), count in asked.items()
             if count > IN_FULL
         ]
 
@@ -165,8 +165,10 @@ class AuditLog:
         status: int | None,
         milliseconds: float,
         fields: Mapping[str, object] | None = None,
+        generation: bool = False,
     ) -> None:
-        """Write the line of one request; ``status`` None: the client went before the reply."""
+        """Write the line of one request; ``status`` None: the client went before the reply;
+        ``generation``: it has started one."""
         status = status or 499
         line = {
             "time": _now(),
@@ -182,8 +184,8 @@ class AuditLog:
         nobody = user is None or is_stranger(user)
         with self._lock:
             self._tell_counts()
-            always = not nobody or fields or status >= 500
-            if always or self._without_login.is_first(address):
+            always = generation or not nobody
+            if always or self._without_login.is_first(address, status >= 500):
                 self._emit(line)
 
     def _tell_counts(self, now: bool = False) -> None:
@@ -233,6 +235,7 @@ class Audited:
                 status=status,
                 milliseconds=(time.perf_counter() - started) * 1000,
                 fields=scope["xr2mri.audit"],
+                generation=scope.get("xr2mri.generation", False),
             )
 
 

@@ -21,13 +21,14 @@ import os
 import re
 import secrets
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from monai_app.lib.security.routes import Role
 from monai_app.lib.security.settings import SettingsError
@@ -233,23 +234,53 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _users_of(path: Path) -> dict[str, StoredUser]:
-    return read_users(path, anyones=True) if path.exists() else {}
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError:
+        pass  # reading says what is wrong
+    return read_users(path, anyones=True)
 
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Keeps others from changing the file meanwhile: of two commands, one's user would be lost."""
-    lock = FileLock(check_writable(path.parent) / f".{path.name}.lock", _LOCK_SECONDS, mode=0o600)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise InputError(f"'{path}' is being changed by another command; try again") from error
-    except OSError as error:
-        raise InputError(f"'{lock.lock_file}': {error.strerror or error}") from error
-    try:
+    """Keeps others from changing the file meanwhile: of two commands, one's user would be lost.
+
+    Where it can be, the folder itself is locked: a file beside would belong to who came first, as
+    root does for a server, and nobody else could open it.
+    """
+    folder = check_writable(path.parent)
+    with ExitStack() as held:
+        try:
+            if os.name == "posix":
+                descriptor = os.open(folder, os.O_RDONLY)
+                held.callback(os.close, descriptor)
+                _lock(descriptor)
+            else:
+                held.enter_context(FileLock(folder / f".{path.name}.lock", _LOCK_SECONDS))
+        except TimeoutError:  # filelock's, too
+            raise InputError(f"'{path}' is being changed by another command; try again") from None
+        except OSError as error:
+            raise InputError(f"'{folder}': {error.strerror or error}") from error
         yield
-    finally:
-        lock.release()
+
+
+def _lock(descriptor: int) -> None:
+    """Lock what is open until it is closed; raises TimeoutError."""
+    import fcntl
+
+    limit = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > limit:
+                raise TimeoutError from None
+            time.sleep(0.05)
+        except OSError:  # a file system without locks, or without those of folders
+            return
 
 
 def _new_user(name: str, role: Role) -> StoredUser:

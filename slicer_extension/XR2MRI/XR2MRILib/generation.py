@@ -152,11 +152,8 @@ class Generation(Activity):
         )
         assert radiograph is not None
         self._request = request
-        self._radiograph_id = radiograph.GetID()
-        named = (
-            _("{name} synthetic MRI, mean") if request.kind == "mean" else _("{name} synthetic MRI")
-        )
-        self._name = name or named.format(name=radiograph.GetName())
+        self._radiograph_id, self._radiograph_name = radiograph.GetID(), radiograph.GetName()
+        self._own_name = name
         self._nodes = _Nodes()
         self._slices = 0
 
@@ -181,6 +178,10 @@ class Generation(Activity):
     def steps(self, event: Final) -> Steps:
         assert isinstance(event, Finished)
         node = self._grow(event.volume, event.job.num_slices)
+        if event.job.kind != self._request.kind:  # the model gives no other
+            self._request = replace(self._request, kind=event.job.kind)
+            if not self._own_name:
+                node.SetName(slicer.mrmlScene.GenerateUniqueName(self._name))
         yield
         self._describe(node, event)
         attributes.keep(node, attributes.JOB, json.dumps(asdict(event.job)))
@@ -191,6 +192,12 @@ class Generation(Activity):
             self._add_extra(node, kind, volume, event)
             yield
         return result_of(node)
+
+    @property
+    def _name(self) -> str:
+        mean = self._request.kind == "mean"
+        named = _("{name} synthetic MRI, mean") if mean else _("{name} synthetic MRI")
+        return self._own_name or named.format(name=self._radiograph_name)
 
     @property
     def _radiograph(self) -> slicer.vtkMRMLVolumeNode | None:

@@ -174,12 +174,14 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     # --- the server on this computer ------------------------------------------------------------
 
     def install(self, source: str = "") -> None:
-        """Install the server on this computer; ends with finished (Installed) or failed.
+        """Stop the server on this computer and install it, or a newer one in its place; ends with
+        finished (Installed) or failed.
 
         Args:
             source: a wheel, a folder of wheels, or nothing for the release of this version.
         """
         self._checkIdle()
+        self.stopServer()
         self._begin(Install(self.computer, source), self.finished.emit)
 
     def uninstall(self) -> None:
@@ -253,7 +255,8 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             allowUpload: agree to send the radiograph to a server on another machine, as its whole
                 DICOM file where it has one, unless `pixels_only`.
             caFile: certificates to trust beside the usual ones, PEM; empty for none; when left out
-                those that the server is connected with, else those that the panel was given.
+                those that the server is connected with, else for https those that the panel was
+                given.
             options: fields of `request.Request`: demographics, laterality, box, kind, num_slices,
                 steps, sampler, guidance, samples, seed, model, pixels_only.
 
@@ -265,7 +268,8 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """
         if serverUrl is not None or self._client is None:
             url = serverUrl or settings.servers()[0]
-            if caFile is None and normalise(url) != self.url:
+            address = normalise(url)
+            if caFile is None and address != self.url and address.startswith("https:"):
                 caFile = settings.ca_file() or None
             self.connectTo(url, user, password, caFile)
             self.wait()

@@ -27,7 +27,8 @@ class Request:
         model: name of a model of the server; None is the one that it offers first.
         pixels_only: send the picture without its DICOM header.
         demographics: age in years, sex (F or M), bmi, for a model that asks for them.
-        kind: `sample`, a realistic draw, or `mean`, the best guess.
+        kind: `sample`, a realistic draw, or `mean`, the best guess, which a model that draws
+            nothing gives in any case.
     """
 
     features: Mapping[str, int] = field(default_factory=dict)

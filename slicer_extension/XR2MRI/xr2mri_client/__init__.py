@@ -10,6 +10,7 @@ requests, which Slicer bundles, and without `xr2mri_core`.
     transport     connections, retries, limits, TLS
     multipart     the body of a request with a file
     network_errors  what an exception of the network means
+    authorities   whom a secure connection trusts
     jobs, volume  what comes back, checked
     installation, installing, install_faults, machine, removing, folders, own_server, programs,
     alone         the server on this computer: installed, started, found again

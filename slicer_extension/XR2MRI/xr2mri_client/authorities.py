@@ -16,11 +16,11 @@ def adapter(environment: bool) -> Any:
 
     Args:
         environment: whether the bundle that `REQUESTS_CA_BUNDLE` or `CURL_CA_BUNDLE` names, where
-            it is there, is the usual one.
+            it can be used, is the usual one.
     """
     from requests.adapters import HTTPAdapter
 
-    bundle = usual_bundle(environment)
+    bundle = bundle_of_environment() if environment else ""
 
     class Adapter(HTTPAdapter):
         def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
@@ -32,17 +32,18 @@ def adapter(environment: bool) -> Any:
     return Adapter()
 
 
-def usual_bundle(environment: bool) -> str:
-    """The file or folder of the usual authorities; see `adapter`."""
-    from requests import certs
-
-    variables = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if environment else ()
-    named = next((os.environ[name] for name in variables if os.environ.get(name)), "")
-    return named if os.path.exists(named) else certs.where()
+def bundle_of_environment() -> str:
+    """The file or folder that takes the place of the usual authorities; empty where none does."""
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or ""
 
 
 def _trusting(bundle: str) -> ssl.SSLContext:
     """A context of its own for each pool: urllib3 adds the authorities of the request to it."""
+    from requests import certs
+
     if os.path.isdir(bundle):
         return ssl.create_default_context(capath=bundle)
-    return ssl.create_default_context(cafile=bundle)
+    try:
+        return ssl.create_default_context(cafile=bundle or certs.where())
+    except OSError:  # it is not there, or holds no certificate; those of the request may do
+        return ssl.create_default_context(cafile=certs.where())

@@ -107,10 +107,6 @@ class XR2MRIClient:
         """The token that requests carry; empty before a login."""
         return self._http.login.token
 
-    @property
-    def logged_in(self) -> bool:
-        return bool(self.token)
-
     def clone(self, cancelled: Callable[[], bool] | None = None) -> XR2MRIClient:
         """A client of the same server and login for another thread."""
         http = self._http

@@ -135,7 +135,8 @@ class InstallWorker(Narrator, Clearing):
         variables.setdefault("UV_CACHE_DIR", str(place.part("cache")))
         variables["SAM2_BUILD_CUDA"] = "0"  # an extension of MONAI Label's that nobody here uses
         if not folder and not machine.index_of_uv(variables):
-            variables.update(self._index_of_pip())
+            pips = self._indexes_of_pip()
+            variables.update({n: value for n, value in pips.items() if not variables.get(n)})
         only = ["--no-index", "--find-links", folder] if folder else []
         package = f"xr2mri[server] @ {wheel if '://' in wheel else Path(wheel).as_uri()}"
 
@@ -243,14 +244,21 @@ class InstallWorker(Narrator, Clearing):
             return False
         return machine.will_do(said)
 
-    def _index_of_pip(self) -> dict[str, str]:
-        """The index that is set for pip, which uv does not ask, as a variable for uv."""
+    def _indexes_of_pip(self) -> dict[str, str]:
+        """The indexes that are set for pip, which uv does not ask, as variables for uv."""
         try:
             words = [self._python, "-m", "pip", "--disable-pip-version-check", "config", "list"]
-            index = machine.index_of_pip(self._execute(words, said=False, embedding=True))
+            found = machine.indexes_of_pip(self._execute(words, said=False, embedding=True))
         except errors.InstallFailed:
             return {}
-        return {"UV_DEFAULT_INDEX": index} if index else {}
+        if not found:
+            return {}
+        index, *extra = found
+        if not extra:
+            return {"UV_DEFAULT_INDEX": index}
+        any_of_them = "unsafe-best-match"  # as pip does: whichever has the version that is wanted
+        more = {"UV_INDEX": " ".join(extra), "UV_INDEX_STRATEGY": any_of_them}
+        return {"UV_DEFAULT_INDEX": index, **more}
 
     def _constraints(self) -> Path:
         """The versions that were tested together; the wheel has them."""

@@ -17,6 +17,7 @@ from .volume import check_affine
 API_VERSION = 1
 """Version of the interface that this module speaks."""
 
+KINDS = ("sample", "mean")
 STATES = ("queued", "running", "done", "failed", "cancelled")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -100,6 +101,7 @@ class JobHandle:
     """A job that was started, and what is known of its result.
 
     Attributes:
+        kind: `sample` or `mean`, that was asked for; once the job is done what the record tells.
         parameters: parameters that were sent.
         warnings: what the server doubts about the radiograph, known before anything is drawn.
     """

@@ -85,18 +85,24 @@ def _names_an_index(file: Path) -> bool:
     return re.search(r"^\s*(index-url\s*=|index\s*=|\[\[(pip\.)?index\]\])", text, re.M) is not None
 
 
-def index_of_pip(lines: Sequence[str]) -> str:
-    """The index that takes the place of PyPI for pip; empty where none does.
+def indexes_of_pip(lines: Sequence[str]) -> list[str]:
+    """The index that takes the place of PyPI for pip, and those beside it; empty where none takes
+    its place.
 
     Args:
         lines: what `pip config list` prints: of variables, and of files for all of pip's commands
             or for installing.
     """
     known = dict(line.split("=", 1) for line in lines if "=" in line)
-    for key in (":env:.index-url", "install.index-url", "global.index-url"):
-        if key in known:
+    index = _set_for_pip(known, "index-url")
+    return [*index[:1], *_set_for_pip(known, "extra-index-url")] if index else []
+
+
+def _set_for_pip(known: Mapping[str, str], name: str) -> list[str]:
+    for section in (":env:", "install", "global"):
+        if f"{section}.{name}" in known:
             try:
-                return str(ast.literal_eval(known[key])).strip()
+                return str(ast.literal_eval(known[f"{section}.{name}"])).split()
             except (ValueError, SyntaxError):
-                return ""
-    return ""
+                return []
+    return []

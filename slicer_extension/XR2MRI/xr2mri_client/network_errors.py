@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+from .authorities import bundle_of_environment
 from .errors import (
     BadAddress,
     BadReply,
@@ -35,6 +36,8 @@ def meaning_of(
     from requests import exceptions
 
     causes = list(_causes(error))
+    if "find a suitable TLS CA certificate bundle" in str(error):  # a plain OSError of requests'
+        return _no_certificate(ca_file)
     if isinstance(error, exceptions.SSLError):
         return _tls_problem(" ".join(map(str, causes)), url, ca_file)
     cut = (exceptions.ChunkedEncodingError, exceptions.ContentDecodingError)
@@ -119,10 +122,22 @@ def _tls_problem(text: str, url: str, ca_file: str | None) -> TlsProblem:
             reason.format(url=url), _("Use the name that the certificate is made out to.")
         )
     if "no_certificate_or_crl" in said or "no certificate or crl" in said:
-        return TlsProblem(_("There is no certificate in {x}.").format(x=ca_file))
+        return _no_certificate(ca_file)
     if "certificate" in said:
         return TlsProblem(_("The certificate of {url} is not trusted.").format(url=url))
     return TlsProblem(_("No secure connection to {url}.").format(url=url))
+
+
+def _no_certificate(ca_file: str | None) -> TlsProblem:
+    from requests.certs import where
+
+    message = _("There is no certificate in {x}.")
+    if ca_file:
+        return TlsProblem(message.format(x=ca_file))
+    return TlsProblem(
+        message.format(x=bundle_of_environment() or where()),
+        _("REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names it, a setting of this machine: mend it."),
+    )
 
 
 def needs_https(url: str) -> TlsProblem:

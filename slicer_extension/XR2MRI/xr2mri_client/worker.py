@@ -18,7 +18,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from .events import (
     Returned,
     Started,
 )
-from .jobs import JobHandle, JobState, weights_of
+from .jobs import KINDS, JobHandle, JobState, weights_of
 from .tasks import Task
 from .texts import tr as _
 from .volume import Volume, measure
@@ -244,7 +244,10 @@ class GenerationWorker(Worker):
         self._preview.fetched(slices, time.monotonic() - began)
 
     def _fetched(self, job: JobHandle) -> Final:
-        """The volumes and the record of a job that is done."""
+        """The volumes and the record of a job that is done, whose kind the record tells."""
+        record = self._insisting(lambda: self._client.record(job))
+        if record.get("kind") in KINDS:
+            job = replace(job, kind=str(record["kind"]))
         kinds = ["volume"]
         if job.samples > 1:  # a volume that is the mean itself has none beside it
             kinds += ["std"] if job.kind == "mean" else ["mean", "std"]
@@ -253,7 +256,6 @@ class GenerationWorker(Worker):
             fraction = index / (len(kinds) + 1)
             self._emit(Progress("fetching", fraction, job.num_slices, job.num_slices))
             volumes[kind] = self._insisting(partial(self._client.result, job, kind))
-        record = self._insisting(lambda: self._client.record(job))
         for volume in volumes.values():
             check_record(job, volume, record)
         self._check_weights(weights_of(record))  # they may have changed while it waited

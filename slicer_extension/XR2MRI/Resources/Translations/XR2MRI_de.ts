@@ -2335,16 +2335,20 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
    <translation>Nehmen Sie den Namen, auf den das Zertifikat lautet.</translation>
   </message>
   <message>
-   <source>There is no certificate in {x}.</source>
-   <translation>In {x} ist kein Zertifikat.</translation>
-  </message>
-  <message>
    <source>The certificate of {url} is not trusted.</source>
    <translation>Dem Zertifikat von {url} wird nicht vertraut.</translation>
   </message>
   <message>
    <source>No secure connection to {url}.</source>
    <translation>Keine sichere Verbindung zu {url}.</translation>
+  </message>
+  <message>
+   <source>There is no certificate in {x}.</source>
+   <translation>In {x} ist kein Zertifikat.</translation>
+  </message>
+  <message>
+   <source>REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names it, a setting of this machine: mend it.</source>
+   <translation>REQUESTS_CA_BUNDLE oder CURL_CA_BUNDLE nennt es, eine Einstellung dieses Rechners: Berichtigen Sie sie.</translation>
   </message>
   <message>
    <source>{url} speaks TLS only.</source>

@@ -80,7 +80,7 @@ class RehearsalClient:
         pause: seconds that each question takes.
     """
 
-    is_local, logged_in, ca_file = True, False, None
+    is_local, ca_file = True, None
 
     def __init__(
         self,

@@ -61,6 +61,7 @@ class Batch:
         self.changed = Signal()
         self._logic, self._request = logic, request
         self._current: Item | None = None
+        self._doing = State.IDLE
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.connect("timeout()", self._next)
@@ -70,6 +71,7 @@ class Batch:
             (logic.failed, self._on_failed),
             (logic.cancelled, self._on_cancelled),
             (logic.progressed, self._on_progressed),
+            (logic.stateChanged, self._on_state),
         )
         for signal, listener in self._heard:
             signal.connect(listener)
@@ -217,12 +219,16 @@ class Batch:
         self._later()
 
     def _on_failed(self, error: XR2MRIClientError) -> None:
-        if self._kept:
-            return  # a login with a wrong password, a comparison
+        if self._kept and self._doing is not State.RUNNING:
+            return  # a login with a wrong password, a comparison; not what is gone on with
         item = self._mine()
         if item is not None:
             self._fail(item, error)
             self._current = item if isinstance(error, LoginNeeded) else None
+
+    def _on_state(self, state: State) -> None:
+        if state not in (State.IDLE, State.IMPORTING):
+            self._doing = state
 
     def _on_cancelled(self) -> None:
         item = self._mine()

@@ -39,12 +39,13 @@ class OptionsSection(Section):
     def __init__(self, ui: Any, logic: XR2MRILogic) -> None:
         super().__init__(ui, logic)
         self._defaults = dict(_FALLBACK)
+        self._offered: tuple[str, ...] = ("sample", "mean")
         for widget in (ui.stepsSpinBox, ui.guidanceSpinBox):
             widget.specialValueText = _("the model's own")
         ui.slicesSlider.connect("valueChanged(int)", self._on_slider)
         ui.samplerComboBox.addItem(_("the model's own"), "")
         ui.samplerComboBox.connect("currentIndexChanged(int)", self._on_sampler)
-        set_items(ui.kindComboBox, _kinds(("sample", "mean")))
+        set_items(ui.kindComboBox, _kinds(self._offered))
         ui.kindComboBox.connect("currentIndexChanged(int)", self._on_kind)
         self.listen(logic.connected, self._on_connected)
 
@@ -52,12 +53,17 @@ class OptionsSection(Section):
         """The settings of a generation by their names in `request.Request`."""
         node = self.node
         return {
-            "kind": node.kind,
+            "kind": self._kind,
             "sampler": node.sampler or None,
             "seed": None if node.newSeed else node.seed,
             "pixels_only": node.pixelsOnly,
             **{knob: None if self._is_own(knob) else self._value(knob) for knob in _KNOBS},
         }
+
+    @property
+    def _kind(self) -> str:
+        """What is generated: what was chosen, if the server's model gives it."""
+        return self.node.kind if self.node.kind in self._offered else self._offered[0]
 
     def _value(self, knob: str) -> Any:
         return getattr(self.node, _KNOBS[knob][0])
@@ -80,10 +86,10 @@ class OptionsSection(Section):
         slider.value = slices
         slider.blockSignals(blocked)
         select_data(self.ui.samplerComboBox, self.node.sampler)
-        select_data(self.ui.kindComboBox, self.node.kind)
+        select_data(self.ui.kindComboBox, self._kind)
         self.ui.seedSpinBox.enabled = not self.node.newSeed
         note = _("Mean and standard deviation come too.")
-        if self.node.kind == "mean":
+        if self._kind == "mean":
             note = _("The standard deviation comes too.")
         note = note if self.node.samples > 1 else ""
         tell(self.ui.samplesNote, note)
@@ -107,10 +113,8 @@ class OptionsSection(Section):
                 self._limit(knob, *limits)
         samplers = [(name, name) for name in info.model.choices("sampler")]
         set_items(self.ui.samplerComboBox, [(_("the model's own"), ""), *samplers])
-        offered = info.model.choices("kind") or ("sample",)  # older servers make nothing else
-        set_items(self.ui.kindComboBox, _kinds(offered))
-        if self.bound and self.node.kind not in offered:
-            self.node.kind = "sample"
+        self._offered = info.model.choices("kind") or ("sample",)  # all that older servers make
+        set_items(self.ui.kindComboBox, _kinds(self._offered))
         self.update()
 
     def _limit(self, knob: str, least: Any, most: Any, default: Any) -> None:
