@@ -182,7 +182,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """
         self._checkIdle()
         self.stopServer()
-        self._begin(Install(self.computer, source), self.finished.emit)
+        self._begin(Install(self.computer, source))
 
     def uninstall(self) -> None:
         """Stop the server on this computer and remove all of it; ends with finished or failed."""
