@@ -34,6 +34,8 @@ from xr2mri_core.errors import InputError
 from xr2mri_core.evaluation.similarity import SCALES, local_similarity, multi_scale_similarity
 from xr2mri_core.phantom.tissues import Tissue
 
+METRICS_VERSION = 2
+"""Raised when a metric means something else: results of an earlier run do not count then."""
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 CANNY_SIGMA = 3.0
 EDGE_TOLERANCE = 2.0
