@@ -98,8 +98,9 @@ def _generate(arguments: argparse.Namespace) -> None:
     if not arguments.radiograph.is_file():
         raise InputError(f"no file '{arguments.radiograph}'; give a radiograph with --radiograph")
     check_writable(arguments.out)
+    generate = _generating(arguments)  # here: a password is asked for, which a bar would wipe away
     with progress_bar("generate") as progress:
-        generated = _generating(arguments)(
+        generated = generate(
             arguments.radiograph,
             condition,
             request,
