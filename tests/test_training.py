@@ -186,7 +186,7 @@ def test_trainings_that_prepare_the_same_wait_for_the_first(items, tmp_path, mon
 
     monkeypatch.setattr(cache_module, "_prepare_case", slowly)
     monkeypatch.setattr(
-        cache_module.logger, "info", lambda text, *_: waits.set() if "waiting" in text else None
+        cache_module.logger, "warning", lambda text, *_: waits.set() if "waiting" in text else None
     )
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(build)
