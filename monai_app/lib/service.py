@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from monai_app.lib.bounds import Bounds
 from monai_app.lib.device_queue import DeviceQueue, Job
@@ -30,6 +31,7 @@ from xr2mri_core.errors import (
     shown,
 )
 from xr2mri_core.generation import KneeMRIGenerator
+from xr2mri_core.geometry import Laterality
 from xr2mri_core.processes import cores
 from xr2mri_core.reading import PreparedRadiograph
 from xr2mri_core.request import GenerationRequest
@@ -264,14 +266,16 @@ class GenerationService:
     def _time(self, generator: KneeMRIGenerator) -> None:
         """Measure this device's pace on slices of a radiograph of noise, until enough are timed."""
         with self._timing:
-            noise = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
+            size = (1, 1, generator.image_size, generator.image_size)
+            noise = torch.rand(size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+            # of no file: files are read in the reading box, and what finds knees stays there
+            radiograph = PreparedRadiograph("noise", noise, {"laterality": Laterality.RIGHT})
             slices = self.batch_size or TIMED_SLICES
-            request = GenerationRequest(num_slices=slices, box=(0, 0, 64, 64))
-            request = generator.filled(request)
+            request = generator.filled(GenerationRequest(num_slices=slices))
             for _ in range(_MOST_TIMED):
                 if self.pace.measured:
                     break
-                made = generator.generate(noise, request=request)
+                made = generator.generate(radiograph, request=request)
                 self.pace.timed(generator.plan(request).passes, made.record["seconds"]["generate"])
 
     def close(self) -> None:
