@@ -146,7 +146,7 @@ def variable(name: str) -> Variable:
 
 
 def parse_features(
-    source: Mapping[str, Any] | FormText | str | Path | None = None, **keywords: Any
+    source: Mapping[str, Any] | FormText | str | Path | None = None, /, **keywords: Any
 ) -> dict[str, int]:
     """Read radiographic features from a mapping, JSON text, a file, or keywords.
 

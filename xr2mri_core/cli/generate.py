@@ -141,11 +141,8 @@ def _demo(arguments: argparse.Namespace) -> None:
 
 
 def _once(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    from xr2mri_core.features import variable
-
     grades: dict[str, str] = {}
     for name, grade in pairs:
-        variable(name)  # before Python takes it for an argument's name
         if name in grades:
             raise InputError(f"--set {name} is given twice: {grades[name]} and {grade}")
         grades[name] = grade
