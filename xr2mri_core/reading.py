@@ -77,7 +77,7 @@ def prepare_radiograph(
     item: dict[Hashable, Any] = {"radiograph": radiograph, "laterality": laterality}
     if box is not None:
         item["box"] = tuple(box)
-    for step in radiograph_steps(size, "radiograph", LocateKneed("radiograph")):
+    for step in radiograph_steps(size, LocateKneed("radiograph")):
         item = dict(step(item))
     picture = torch.as_tensor(np.asarray(item["radiograph"], np.float32))[None]
     info = item["radiograph_info"]
