@@ -32,9 +32,9 @@ from xr2mri_core.errors import (
 )
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.geometry import Laterality
-from xr2mri_core.processes import cores
 from xr2mri_core.reading import PreparedRadiograph
 from xr2mri_core.request import GenerationRequest
+from xr2mri_core.this_process import cores
 
 log = logging.getLogger("xr2mri")
 
