@@ -15,13 +15,13 @@ from xr2mri_core.cli import cohort
 from xr2mri_core.cli.options import (
     Commands,
     bundle_options,
+    count,
     generated_here,
     generation_options,
     generator,
     knob_option,
     refuse,
     request_of,
-    seed,
     stem,
 )
 from xr2mri_core.cli.terminal import interrupted, progress_bar
@@ -78,7 +78,7 @@ def add(commands: Commands) -> None:
 
     demo = commands.add("demo", _demo, "an unseen phantom patient, from radiograph to volume")
     demo.add_argument("--out", type=Path, default=Path("demo"))
-    demo.add_argument("--seed", type=seed, default=0, help="another patient, other noise")
+    demo.add_argument("--seed", type=count, default=0, help="another patient, other noise")
     bundle_options(demo)
 
 

@@ -277,12 +277,7 @@ def pair(text: str) -> int:
 
 
 def count(text: str) -> int:
-    """An integer of at least 0."""
-    return _integer(text, 0)
-
-
-def seed(text: str) -> int:
-    """A seed, 0 or more."""
+    """An integer of at least 0: how many, or a seed."""
     return _integer(text, 0)
 
 

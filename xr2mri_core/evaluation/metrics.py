@@ -343,7 +343,7 @@ def feature_response(
     region = np.abs(true_change) > threshold
     region &= ndimage.uniform_filter(region.astype(np.float32), (1, 3, 3)) > 0.4
     if region.sum() < 10:
-        return dict.fromkeys(_RESPONSE[1:], float("nan")) | {"voxels": float(region.sum())}
+        return dict.fromkeys(RESPONSE[1:], float("nan")) | {"voxels": float(region.sum())}
     near = ndimage.binary_dilation(region, np.ones((1, 9, 9), bool))
     rest = body_mask(truth_off) & ~near
     inside, outside = float(np.abs(change[region]).mean()), float(np.abs(change[rest]).mean())
@@ -360,7 +360,8 @@ def feature_response(
         ),
         float(np.corrcoef(true_change[near], change[near])[0, 1]) if spread > 0 else 0.0,
     )
-    return dict(zip(_RESPONSE, values, strict=True))
+    return dict(zip(RESPONSE, values, strict=True))
 
 
-_RESPONSE = ("voxels", "inside", "outside", "ratio", "gain", "agreement", "correlation")
+RESPONSE = ("voxels", "inside", "outside", "ratio", "gain", "agreement", "correlation")
+"""What `feature_response` tells."""

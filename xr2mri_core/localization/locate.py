@@ -85,16 +85,6 @@ def look_at(path: str | Path, detached: bool = False) -> Look:
     return Look(picture, replace(found, warnings=warnings), turn)
 
 
-def locate_file(path: str | Path) -> Localization:
-    """What `look_at` finds, in pixels of the file.
-
-    Raises:
-        RadiographError: as `look_at`.
-    """
-    look = look_at(path)
-    return look.found.in_file(look.turn)
-
-
 class LocateKneed(KeyedStep):
     """Find the knee in a loaded radiograph (1, H, W) and set ``data["box"]`` to its square.
 
