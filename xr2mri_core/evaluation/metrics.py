@@ -207,12 +207,9 @@ def empty_floor(
 
 
 def edge_f1(
-    truth_edges: NDArray[np.bool_],
-    edges: NDArray[np.bool_],
-    regions: Sequence[Region | None],
-    tolerance: float = EDGE_TOLERANCE,
+    truth_edges: NDArray[np.bool_], edges: NDArray[np.bool_], regions: Sequence[Region | None]
 ) -> NDArray[np.float64]:
-    """F1 (n,) of the edge pixels that have a partner within ``tolerance`` pixels, in the region.
+    """F1 (n,) of the edge pixels that have a partner within `EDGE_TOLERANCE`, in the region.
 
     0 where one of the two has no edge, NaN where neither has: there is nothing to find.
     """
@@ -221,7 +218,7 @@ def edge_f1(
         to_truth, to_image = _edge_distances(truth_edges[k], edges[k], region)
         if to_truth.size == 0 or to_image.size == 0:
             return float("nan") if to_truth.size == to_image.size else 0.0
-        precision, recall = (float(np.mean(d <= tolerance)) for d in (to_truth, to_image))
+        precision, recall = (float(np.mean(d <= EDGE_TOLERANCE)) for d in (to_truth, to_image))
         return 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
 
     return _per_region(regions, score)

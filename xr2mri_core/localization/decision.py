@@ -194,7 +194,7 @@ def decide(
         doubts += more
         if spacing_mm is None:
             scale = scale_of(sure[0][0], stated)
-    found = replace(_decided(detections, sure, shape, spacing_mm, scale), scale=scale)
+    found = replace(_decided(detections, sure, shape, spacing_mm), scale=scale)
     found = replace(found, warnings=(*doubts, *found.warnings), doubts=doubts)
     return _with_side(found, read_markers(picture)) if len(found.knees) == 1 else found
 
@@ -204,7 +204,6 @@ def _decided(
     sure: Sequence[tuple[Edges, float]],
     shape: tuple[int, int],
     spacing_mm: tuple[float, float] | None,
-    scale: Scale | None,
 ) -> Localization:
     """What is shown, by what was found and by the spacing that is believed."""
     pair = None if _knee_sized(shape, spacing_mm) else _pair(sure, detections)
