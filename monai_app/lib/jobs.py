@@ -178,9 +178,7 @@ class JobStore:
             going = self._that_make_room(account, size)
             claim = self._claim(account, size, [entry.claim for entry in going])
             try:
-                job = self.queue.submit(
-                    generation, generation.units, account, generation.afterwards, generation.cost
-                )
+                job = generation.lined_up(self.queue, account)
             except BaseException:
                 claim.release()
                 raise

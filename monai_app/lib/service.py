@@ -1,7 +1,8 @@
 """The models of the app and the line before each device: everything that generates goes through it.
 
 service = GenerationService({"knee_xr2mri": folder}, device="cpu")
-job = service.submit("knee_xr2mri", service.read("knee_xr2mri", file, parameters), parameters)
+radiograph = service.read("knee_xr2mri", file, parameters)
+job = service.prepare("knee_xr2mri", radiograph, parameters).lined_up(service.queue)
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 
 from monai_app.lib.bounds import Bounds
-from monai_app.lib.device_queue import DeviceQueue, Job
+from monai_app.lib.device_queue import DeviceQueue
 from monai_app.lib.device_worker import DeviceWorker
 from monai_app.lib.generation_work import Deliver, Generation
 from monai_app.lib.pace import Pace
@@ -216,24 +217,6 @@ class GenerationService:
             self.pace,
             2 * self.max_seconds,
         )
-
-    def submit(
-        self,
-        model: str,
-        radiograph: PreparedRadiograph,
-        parameters: GenerationParameters,
-        deliver: Deliver | None = None,
-        owner: str | None = None,
-    ) -> tuple[Job, Generation]:
-        """Put a generation in the line whose result nobody holds but the caller.
-
-        Raises:
-            QueueFull: too many wait, or too many of this owner.
-            InputError: as `prepare`.
-        """
-        generation = self.prepare(model, radiograph, parameters, deliver)
-        line, units, afterwards = self.queue, generation.units, generation.afterwards
-        return line.submit(generation, units, owner, afterwards, generation.cost), generation
 
     def _check_cost(self, request: GenerationRequest, generator: KneeMRIGenerator) -> None:
         """Refuse a request that would take the device or the memory for itself; raises InputError.

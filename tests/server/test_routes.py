@@ -862,10 +862,13 @@ def test_requests_that_start_a_generation_are_told_from_others_in_the_audit_log(
 class Held:
     """A generation of so many bytes, which runs until it is let go or cancelled."""
 
-    units, cost, afterwards, slices, warnings = 1, 8, None, 0, ()
+    slices, warnings = 0, ()
 
     def __init__(self, size=100, free=None):
         self.size, self.free = size, free
+
+    def lined_up(self, line, owner):
+        return line.submit(self, 1, owner, cost=8)
 
     def __call__(self, job):
         while self.free is not None and not self.free.wait(0.005):
