@@ -996,7 +996,7 @@ def test_only_a_radiograph_of_the_studies_has_its_result_stored(
     forged = dicom(tmp_path)
     session = client.put("/session/", files={"files": ("a", forged)}).json()["session_id"]
     with monkeypatch.context() as unused:
-        unused.setattr(service, "submit", lambda *_: pytest.fail("a generation was queued"))
+        unused.setattr(service, "prepare", lambda *_: pytest.fail("a generation was queued"))
         for content, query in (
             (forged, {}),
             (forged, {"image": "case-7.radiograph"}),
