@@ -44,7 +44,7 @@ from monai_app.lib.tasks import KneeMRITask
 from monai_app.lib.training import TrainingRuns
 from monai_app.lib.uploads import Sessions
 from xr2mri_core import __version__
-from xr2mri_core.processes import leave_no_core
+from xr2mri_core.this_process import leave_no_core
 from xr2mri_core.volume import NOTICE
 
 log = logging.getLogger("xr2mri")

@@ -24,7 +24,8 @@ from xr2mri_core.cli import main
 from xr2mri_core.devices import device_of_worker
 from xr2mri_core.errors import InputError, OutputError, WeightsError
 from xr2mri_core.generation import loaded
-from xr2mri_core.processes import WORKER, _Piece, each_done
+from xr2mri_core.parents import WORKER
+from xr2mri_core.processes import _Piece, each_done
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 distributed = pytest.importorskip("distributed")

@@ -558,6 +558,19 @@ def test_results_of_other_weights_are_not_reported():
     assert not _measured([earlier], own, [_case()])
 
 
+def test_results_of_metrics_that_meant_something_else_are_made_anew(monkeypatch, tmp_path):
+    own = [Row("ours", "ours", rows.no_volume, {"sha256": "w"})]
+    lines = Lines(tmp_path / "lines.jsonl")
+    for row, of in (("ours", own[0].of_case(_case())), ("truth", of_case({}, _case()))):
+        lines.add({"row": row, "case": "1", "of": of, "readers": "r"})
+    by = Measuring(Truths(64), Readers(of="r"), {}, 0)
+    assert not by.is_open("ours", own[0].of_case(_case()), _case(), lines)
+    assert len(_measured(lines.rows, own, [_case()])) == 2
+    monkeypatch.setattr(measure, "METRICS_VERSION", measure.METRICS_VERSION + 1)
+    assert by.is_open("ours", own[0].of_case(_case()), _case(), lines)
+    assert not _measured(lines.rows, own, [_case()])
+
+
 @pytest.mark.parametrize("changed", ["features", "laterality", "box", "radiograph", "labels"])
 def test_what_was_measured_of_a_case_before_it_was_corrected_does_not_count(changed, tmp_path):
     """Neither of the truth, nor of another patient whose volume was taken instead."""

@@ -12,7 +12,8 @@ from pathlib import Path, PurePath
 import pytest
 import yaml
 
-from monai_app.lib.security.settings import ENVIRONMENT_PREFIX, SecuritySettings
+from monai_app.lib.options import ENVIRONMENT_PREFIX
+from monai_app.lib.security.settings import SecuritySettings
 from monai_app.lib.settings import Settings
 from xr2mri_core.cli import main
 

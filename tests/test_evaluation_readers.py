@@ -152,7 +152,7 @@ def test_label_maps_teach_a_grader_where_a_finding_is(random):
     items = [{"features": {}}] * 8  # nobody graded them: only places are left to learn from
     grader = readers.Grader((8, 16, 16, 16))
     readers.train_grader(grader, _Cache({"slices": slices, "labels": labels}, items), steps=60)
-    cysts = readers.MARKED.index(Tissue.CYST)
+    cysts = readers.PATHOLOGY.index(Tissue.CYST)
     seen = [grader(from_bytes(readers.joint_crop(v))[:, None])[1] for v in slices]
     found, where = torch.cat(seen)[:, cysts] > 0, torch.cat([readers.places_of(v) for v in labels])
     assert where.sum() == where[:, cysts].sum() >= 8

@@ -197,7 +197,7 @@ class TestDecision:
         found = decide([(square(200, 150, 120), 0.4)], blank(400, 600), None)
         assert [k.source for k in found.knees] == ["half", "half"]
         assert found.knees[0].box[3] <= 301 and found.knees[1].box[1] >= 299
-        assert "halves of the picture are taken" in found.warnings[0]
+        assert "half of the picture is taken" in found.warnings[0]
 
     def test_unsure_square_picture_is_no_knee(self):
         assert decide([(square(200, 150, 120), 0.4)], blank(400, 400), None).kind == "none"
@@ -248,11 +248,11 @@ class TestFilling:
 class Told:
     """A detector that finds what the test says."""
 
-    def __init__(self, *boxes):
-        self.boxes = boxes
+    def __init__(self, *boxes, score=0.9):
+        self.found = [(box, score) for box in boxes]
 
     def locate(self, picture, spacing_mm=None) -> Localization:
-        return decide([(box, 0.9) for box in self.boxes], np.asarray(picture), spacing_mm)
+        return decide(self.found, np.asarray(picture), spacing_mm)
 
 
 class TestLocateKneed:
@@ -278,6 +278,24 @@ class TestLocateKneed:
         box, taken, told = self.one_of_two(column)
         assert box == crop_of(square(200, column, 120)) and taken == side
         assert "one knee is seen" in told and "both knees" not in told
+        assert "mirror image" not in told, "of a box that is not taken"
+
+    @pytest.mark.parametrize(("asked", "told"), [("L", False), ("R", True)])
+    def test_what_is_said_of_the_other_box_is_not_said_of_the_one_that_is_taken(self, asked, told):
+        found = decide(
+            [(square(200, 420, 120), 0.9), (square(200, 140, 120), 0.3)], blank(400, 560), None
+        )
+        unsure = "the right knee was not found with certainty: check its box"
+        assert unsure in found.warnings
+        assert (unsure in found.warnings_of(found.choose(asked))) is told
+
+    @pytest.mark.parametrize("columns", [[140], [420], [140, 420]])
+    def test_what_may_be_a_knee_is_not_said_to_be_one(self, columns):
+        unsure = Told(*(square(200, column, 120) for column in columns), score=0.4)
+        notes = self.read(blank(400, 560), unsure)["radiograph_info"]["warnings"]
+        told = "perhaps both knees" if len(columns) == 2 else "what may be a knee is seen"
+        assert any(note.startswith(told) for note in notes)
+        assert not any(note.startswith(("one knee", "both knees")) for note in notes)
 
     @pytest.mark.parametrize("asked", ["auto", "R"])
     @pytest.mark.parametrize(("column", "doubted"), [(140, False), (420, True)])
@@ -353,6 +371,14 @@ class TestLocateKneed:
         assert done["box"] == crop_of(joint) and done["radiograph_info"]["spacing_mm"] is None
         assert "cannot be right" in done["radiograph_info"]["warnings"][0]
         assert "pixel spacing unknown: taken as 0.31" in done["radiograph_info"]["warnings"][-1]
+
+    def test_a_spacing_that_is_refused_is_not_used_with_a_given_box_either(self):
+        """Of a picture in which no joint tells another one."""
+        info = {"spacing_mm": (0.05, 0.05), "laterality": "R", "warnings": []}
+        picture = torch.from_numpy(blank(400, 400))[None]
+        item = {"radiograph": picture, "radiograph_info": info, "box": (100, 100, 300, 300)}
+        info = LocateKneed("radiograph", Told())(item)["radiograph_info"]
+        assert info["spacing_mm"] is None and "taken as unknown" in info["warnings"][0]
 
     def test_side_of_an_item_is_that_of_its_picture(self, monkeypatch):
         film, both = blank(400, 560), Told(square(200, 140, 120), square(200, 420, 120))

@@ -10,10 +10,11 @@ from skimage.exposure import equalize_adapthist
 
 from xr2mri_core.cli import main
 from xr2mri_core.errors import RadiographError, WeightsError
-from xr2mri_core.localization import KneeDetector, LocateKneed, locate_file
+from xr2mri_core.localization import KneeDetector, LocateKneed
 from xr2mri_core.localization.boxes import iou
 from xr2mri_core.localization.decision import NO_KNEE
 from xr2mri_core.localization.detector import SHIPPED
+from xr2mri_core.localization.locate import look_at
 from xr2mri_core.localization.lying import lying_doubt
 from xr2mri_core.localization.scale import RELATIVE_ERROR
 from xr2mri_core.phantom import make_case
@@ -163,7 +164,7 @@ def real_crop():
 @reference
 def test_real_cropped_knee_gets_its_scale():
     """The tibial plateau is 181 pixels wide, so the joint box 253: pixels of about 0.42 mm."""
-    found = locate_file(REFERENCE / "real_pair" / "xray.png")
+    found = look_at(REFERENCE / "real_pair" / "xray.png").found
     assert found.kind == "cropped" and found.warnings == ()
     assert found.scale.spacing_mm == pytest.approx((0.42, 0.42), rel=0.06)
     top, left, bottom, right = found.knees[0].box
@@ -186,5 +187,5 @@ def test_real_knee_cropped_tighter_and_equalised_is_not_doubted(detector, cut, t
 
 @reference
 def test_real_ankle_is_no_knee():
-    found = locate_file(REFERENCE / "cr_monochrome1_not_a_knee_j2k.dcm")
+    found = look_at(REFERENCE / "cr_monochrome1_not_a_knee_j2k.dcm").found
     assert found.kind == "none" and NO_KNEE in found.warnings

@@ -115,7 +115,7 @@ def test_an_error_of_the_work_is_the_callers(tmp_path):
 
 def test_a_child_ends_when_its_standard_input_does():
     """Whoever holds the other end: also where that process is killed, and another has its pid."""
-    code = "import time; from xr2mri_core.processes import end_with_stdin; end_with_stdin()"
+    code = "import time; from xr2mri_core.parents import end_with_stdin; end_with_stdin()"
     code += "; import sys; print(len(sys.stdin.read()), flush=True); time.sleep(60)"
     starter = "import subprocess, sys, time; words = [sys.executable, '-c', sys.argv[1]]"
     starter += "; p = subprocess.Popen(words, stdin=subprocess.PIPE); print(p.pid, flush=True)"

@@ -24,7 +24,7 @@ from xr2mri_core import training
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import DatalistError, TrainingError, WeightsError
 from xr2mri_core.features import one_hot_slices
-from xr2mri_core.localization import KneeDetector
+from xr2mri_core.localization import KneeDetector, LocateKneed
 from xr2mri_core.localization.decision import decide
 from xr2mri_core.networks import Guidance
 from xr2mri_core.reading import prepare_radiograph
@@ -186,7 +186,7 @@ def test_trainings_that_prepare_the_same_wait_for_the_first(items, tmp_path, mon
 
     monkeypatch.setattr(cache_module, "_prepare_case", slowly)
     monkeypatch.setattr(
-        cache_module.logger, "info", lambda text, *_: waits.set() if "waiting" in text else None
+        cache_module.logger, "warning", lambda text, *_: waits.set() if "waiting" in text else None
     )
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(build)
@@ -243,6 +243,26 @@ def test_a_film_is_cropped_and_warned_of_as_in_generation(
     case = "1 case(s), such as case-0: "
     # of noise nobody can tell whether it is a negative
     assert logged == [case + DOUBTED, f"{case}{spacing}, {average}"]
+
+
+class One:
+    """A detector that finds the knee on image right of a film of 400 x 560 pixels."""
+
+    def locate(self, picture, spacing_mm=None):
+        return decide([((140, 360, 260, 480), 0.9)], np.asarray(picture), spacing_mm)
+
+
+def test_another_reading_of_a_radiograph_makes_another_version_of_caches(monkeypatch):
+    monkeypatch.setattr(KneeDetector, "shipped", One)
+    pixels = np.random.default_rng(0).integers(0, 255, (400, 560), np.uint8)
+    chain = radiograph_transforms(64, locate=LocateKneed("radiograph"))
+    infos = [chain({"radiograph": pixels, **more})["radiograph_info"] for more in (
+        {}, {"laterality": "R"}, {"box": (100, 320, 300, 440)})]  # fmt: skip
+    read = [(info["laterality"], info["box"]) for info in infos]
+    # whoever changes what is read raises the version: what earlier caches hold is another thing
+    assert (cache_module.SLICES_VERSION, read) == (
+        3, [("L", (103, 342, 259, 498)), ("R", (103, 62, 259, 218)), ("L", (100, 280, 300, 480))]
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["phantom_right_KL4", "phantom_left_KL0"])

@@ -80,6 +80,15 @@ def test_a_batch_whose_cases_are_compared_is_not_cut(monkeypatch):
         trained(2)
 
 
+def test_a_batch_whose_cases_are_compared_has_two(monkeypatch):
+    monkeypatch.setattr(Numbers, "cases", 1, raising=False)
+    trained(1)
+    monkeypatch.setitem(globals(), "Line", Compared)
+    with pytest.raises(TrainingError, match="compares the cases") as refused:
+        trained(1)
+    assert refused.value.option == "cases_per_batch 2"
+
+
 def test_processes_exchange_gradients_once_a_step(tmp_path, monkeypatch):
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{tmp_path}/meeting", rank=0, world_size=1

@@ -225,10 +225,9 @@ class Algorithm2:
         return predict
 
     def _decoded(
-        self, knee: Knee, part: slice, z_0: Tensor | None, seed: int | None = None
+        self, knee: Knee, part: slice, z_0: Tensor, seed: int | None = None
     ) -> Iterator[Part]:
         """x_d = D(z_0), with grain where there is a seed."""
-        assert z_0 is not None
         grain = self.model.grain if seed is not None else None
         size = min(knee.request.batch_size, _DECODED_AT_ONCE)
         for start in range(part.start, part.stop, size):

@@ -42,6 +42,7 @@ class Condition:
         cls,
         features: Mapping[str, Any] | str | Path | None = None,
         demographics: Mapping[str, Any] | None = None,
+        /,
         **grades: Any,
     ) -> Condition:
         """Read a form in any spelling.

@@ -7,7 +7,7 @@ import os
 import torch
 
 from xr2mri_core.errors import InputError, shown
-from xr2mri_core.processes import WORKER
+from xr2mri_core.parents import WORKER
 
 
 def name_of_best_device() -> str:

@@ -146,7 +146,7 @@ def variable(name: str) -> Variable:
 
 
 def parse_features(
-    source: Mapping[str, Any] | FormText | str | Path | None = None, **keywords: Any
+    source: Mapping[str, Any] | FormText | str | Path | None = None, /, **keywords: Any
 ) -> dict[str, int]:
     """Read radiographic features from a mapping, JSON text, a file, or keywords.
 
@@ -184,24 +184,6 @@ def parse_features(
     return _graded([*((variable(name), name, value) for name, value in pairs), *more])
 
 
-def features_from_row(row: Mapping[str, Any]) -> dict[str, int]:
-    """Read the features from one row of a table such as OAI's ``kxr_sq_bu00``.
-
-    Columns that are not variables of Table I (ID, SIDE, ...) are passed over.
-
-    Args:
-        row: column name -> cell, e.g. from `csv.DictReader`.
-
-    Returns:
-        OAI name (``V00...``) -> grade, in the order of Table I.
-
-    Raises:
-        FeatureError: if no column is a variable of Table I, two columns name the same one (two
-            visits in one row), or a grade is not accepted.
-    """
-    return _graded(_cells(row.items()))
-
-
 def num_positions(grading: str = "oai") -> int:
     """Return the length of the one-hot vector: 61 for ``paper``, 65 for ``oai``."""
     return sum(len(variable.grades_in(grading)) for variable in VARIABLES)
@@ -236,27 +218,6 @@ def encode_features(features: Mapping[str, Any], grading: str = "oai") -> NDArra
     for name, grade in parse_features(features).items():
         vector[slices[name].start + min(grade, _BY_NAME[name].grades_in(grading)[-1])] = 1.0
     return vector
-
-
-def decode_features(vector: NDArray[np.floating[Any]], grading: str = "oai") -> dict[str, int]:
-    """Return the features of a one-hot vector: the inverse of `encode_features`.
-
-    Raises:
-        FeatureError: if ``vector`` has another length or is not one-hot in each variable.
-    """
-    vector = np.asarray(vector)
-    if vector.shape != (num_positions(grading),):
-        raise FeatureError(
-            f"a feature vector of shape {vector.shape}: "
-            f"grading {grading!r} has ({num_positions(grading)},)"
-        )
-    features = {}
-    for name, part in one_hot_slices(grading).items():
-        if not np.isin(vector[part], (0, 1)).all() or vector[part].sum() > 1:
-            raise FeatureError(f"{name} is encoded as {shown(vector[part].tolist())}: one-hot only")
-        if vector[part].any():
-            features[name] = int(vector[part].argmax())
-    return features
 
 
 def form_schema(grading: str = "oai") -> dict[str, Any]:

@@ -84,10 +84,10 @@ def alone(lock: Path) -> Iterator[None]:
     try:
         held.acquire(timeout=0)
     except Timeout:
-        log.info("waiting for another process, which prepares the same in %s", lock.parent)
+        log.warning("waiting for another process, which prepares the same in %s", lock.parent)
         held.acquire()
     except OSError as error:  # a file system without locks, as some clusters' are
-        log.info("%s: no lock; prepare the same from one process only", error)
+        log.warning("%s: no lock; prepare the same from one process only", error)
     try:
         yield
     finally:

@@ -140,11 +140,6 @@ def depth_to_mm(depth: float | NDArray[np.float64]) -> float | NDArray[np.float6
     return (WINDOW_START - (ACQUIRED_SLICES - 1) / 2) * SLICE_MM + depth * WINDOW_MM
 
 
-def mm_to_depth(position: float | NDArray[np.float64]) -> float | NDArray[np.float64]:
-    """Return the depth of a world coordinate along axis 1: the inverse of `depth_to_mm`."""
-    return (position - depth_to_mm(0.0)) / WINDOW_MM
-
-
 def centred_affine(shape: Sequence[int], spacing: Sequence[float]) -> NDArray[np.float64]:
     """Return the RAS affine of a volume whose centre is the world's origin.
 

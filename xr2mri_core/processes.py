@@ -1,15 +1,10 @@
-"""Processes: the same work for many items in several, and ones that end with their parent."""
+"""The same work for many items: here, in several processes, or on a cluster."""
 
 from __future__ import annotations
 
-import atexit
-import ctypes
 import logging
 import os
-import signal
-import sys
 import threading
-import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
@@ -17,88 +12,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import islice
-from multiprocessing import current_process
 from typing import Any, Generic, TypeVar, cast
 
 from xr2mri_core import __version__
 from xr2mri_core.errors import InputError, OutputError, XR2MRIError, shown
+from xr2mri_core.parents import begin_worker
+from xr2mri_core.this_process import keep_freed_memory
 
 log = logging.getLogger("xr2mri")
 
-WORKER = "XR2MRI_WORKER"
-"""Variable of a process of `each_done`: its number, one more than the last's, so that each may take
-a device."""
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-def cores() -> int:
-    """Processor cores that this process may use (all of them where the system does not say)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def wait_passively() -> None:
-    """Let OpenMP's threads sleep while they wait; to be called before torch is imported.
-
-    They spin otherwise, which saves microseconds on an idle machine and costs whole cores on one
-    that does other work too. A policy that the environment states is kept.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
-
-def same_products() -> None:
-    """Let rows of a matrix product not depend on one another; to be called before torch is there.
-
-    MKL's code for CPUs without AVX-512 differs in the last bit by where in the matrix a row stands:
-    a knee would depend on which others share its passes. A choice of the environment is kept.
-    """
-    os.environ.setdefault("MKL_CBWR", "AUTO")
-
-
-def keep_freed_memory() -> None:
-    """Let glibc keep freed memory for the next tensor; other C libraries are left as they are.
-
-    Networks free and ask for the same tens of megabytes in every layer, and the system hands them
-    out anew each time, page by page and zeroed: a tenth of a volume's time. The process is no
-    larger for it at its largest, but stays so: for commands, not for servers.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError, TypeError):
-        return
-    for trim_or_mmap_threshold in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
-        mallopt(trim_or_mmap_threshold, 2**30)
-
-
-def leave_no_core() -> None:
-    """See to it that a crash leaves no image of this process, nor of those that it starts, on the
-    disk: it would hold whatever they had in memory."""
-    if sys.platform != "win32":
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-class LeaveAtOnce:
-    """Ends this process, when all else is done, before Python takes itself away.
-
-    Threads of a server that load weights or generate are inside of C++, and taking Python away from
-    under them is an abort. To be made before the libraries are imported whose own work at the exit
-    has to come first.
-
-    Attributes:
-        status: exit status of the process.
-    """
-
-    def __init__(self) -> None:
-        self.status = 0
-        atexit.register(self._leave)
-
-    def _leave(self) -> None:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        os._exit(self.status)
 
 
 def each_done(
@@ -344,58 +268,3 @@ def _begin(parent: int, filters: list[Any]) -> None:
     begin_worker(parent)
     cast(list[Any], warnings.filters)[:] = filters  # what the parent does not tell, nobody does
     keep_freed_memory()
-
-
-def begin_worker(parent: int, last_signal: signal.Signals = signal.SIGTERM) -> None:
-    """Prepare a worker process: interrupts are the parent's, and it ends with the parent.
-
-    Args:
-        parent: id of the parent process.
-        last_signal: signal that this process gets once the other has died.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _watch(parent, os.getpid(), last_signal)
-    os.environ[WORKER] = current_process().name.rpartition("-")[2]  # LokyProcess-3
-
-
-def end_with(parent: int | None) -> None:
-    """End this process and its process group as SIGTERM does, once its parent has died.
-
-    For a process that is the first of its group (``start_new_session``) and works for a parent that
-    may be killed before it can say so.
-
-    Args:
-        parent: the parent's process id; None never ends.
-    """
-    if parent is not None:
-        _watch(parent, 0)
-
-
-def end_with_stdin() -> None:
-    """End this process as SIGTERM does, once its standard input ends.
-
-    For the child of a program that holds the other end of a pipe: that ends when the program closes
-    it, and on every system when the program is gone, however it ended. Standard input itself
-    becomes empty, so that no other process keeps or reads the pipe.
-    """
-    pipe, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-
-    def wait_and_end() -> None:
-        while os.read(pipe, 1024):
-            pass
-        signal.raise_signal(signal.SIGTERM)
-
-    threading.Thread(target=wait_and_end, daemon=True).start()
-
-
-def _watch(parent: int, whom: int, last_signal: signal.Signals = signal.SIGTERM) -> None:
-    """Once the parent has died, send a signal to `whom`, as `os.kill` takes it: 0 is the group."""
-
-    def wait_and_end() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os.kill(whom, last_signal)
-
-    threading.Thread(target=wait_and_end, daemon=True).start()

@@ -63,10 +63,11 @@ def prepare_radiograph(
 ) -> PreparedRadiograph:
     """Read and check a radiograph for a model whose pictures have ``size`` rows and columns.
 
-    Without a box the knee is looked for (`KneeDetector`): of a
-    plain bilateral radiograph the knee of ``laterality`` is cut out, and the right one where that
-    is ``auto``. ``detached`` is that of `read_radiograph`. A file
-    that was read elsewhere, under guard perhaps, goes through the same chain.
+    Without a box the knee is looked for (`KneeDetector`): of a plain bilateral radiograph the knee
+    of ``laterality`` is cut out; where that is ``auto``, the one of the file's side, else the only
+    one that is seen, else the right one (`Localization.choose`). Its side is the file's, else told
+    by its place or a letter in the picture, else right. ``detached`` is that of `read_radiograph`.
+    A file that was read elsewhere, under guard perhaps, goes through the same chain.
 
     Raises:
         RadiographError: it cannot be used.
@@ -76,7 +77,7 @@ def prepare_radiograph(
     item: dict[Hashable, Any] = {"radiograph": radiograph, "laterality": laterality}
     if box is not None:
         item["box"] = tuple(box)
-    for step in radiograph_steps(size, "radiograph", LocateKneed("radiograph")):
+    for step in radiograph_steps(size, LocateKneed("radiograph")):
         item = dict(step(item))
     picture = torch.as_tensor(np.asarray(item["radiograph"], np.float32))[None]
     info = item["radiograph_info"]

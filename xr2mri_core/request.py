@@ -65,7 +65,8 @@ class GenerationRequest:
     laterality: str = field(
         default=SIDES[0],
         metadata=_knob(
-            "side of the knee; auto takes it from the DICOM file, else right",
+            "side of the knee; auto takes it from the file, else from its place or a letter in the "
+            "picture, else right",
             choices=SIDES,
             parse=_side,
         ),

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from xr2mri_core.local_server import is_taken
-from xr2mri_core.processes import LeaveAtOnce, same_products, wait_passively
+from xr2mri_core.this_process import LeaveAtOnce, same_products, wait_passively
 
 _NOT_STARTED = 3  # what uvicorn ends with then
 

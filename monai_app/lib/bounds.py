@@ -12,9 +12,15 @@ Where nobody can log in, there is one user, who may have what all may have.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
-from monai_app.lib.options import whole
+from pydantic import Field
+
+
+def whole(lowest: int, highest: int) -> Any:
+    """The annotation of a whole number within a range."""
+    return Field(ge=lowest, le=highest)
+
 
 _Megabytes = Annotated[int, whole(1, 1_000_000)]
 _Seconds = Annotated[int, whole(1, 3600)]

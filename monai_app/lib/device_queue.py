@@ -17,6 +17,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+from monai_app.lib.bounds import Bounds
 from xr2mri_core.errors import Cancelled, XR2MRIError
 
 log = logging.getLogger("xr2mri")
@@ -210,10 +211,10 @@ class DeviceQueue:
     def __init__(
         self,
         devices: str | Sequence[str],
-        max_waiting: int = 8,
+        max_waiting: int = Bounds.max_queue,
         expected_seconds: float = 0.2,
         most_of_one: int | None = None,
-        most_after: int = 2,
+        most_after: int = Bounds.pacs_stores,
     ) -> None:
         self.devices = (devices,) if isinstance(devices, str) else tuple(devices)
         self.lost = [0] * len(self.devices)

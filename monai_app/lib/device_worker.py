@@ -21,7 +21,7 @@ import torch
 from monai_app.lib.device_queue import NICE, DeviceLost
 from xr2mri_core.condition import Condition
 from xr2mri_core.generation import loaded
-from xr2mri_core.processes import begin_worker
+from xr2mri_core.parents import begin_worker
 from xr2mri_core.progress import Callbacks
 from xr2mri_core.reading import PreparedRadiograph
 from xr2mri_core.recipe import Recipe

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from monai_app.lib.device_queue import Afterwards, DeviceLost, Job
+from monai_app.lib.device_queue import DeviceLost, DeviceQueue, Job
 from monai_app.lib.device_worker import DeviceWorker
 from monai_app.lib.pace import Pace
 from xr2mri_core.condition import Condition
@@ -119,10 +119,14 @@ class Generation:
             if not again:
                 self._generator = self._radiograph = None
 
-    @property
-    def afterwards(self) -> Afterwards | None:
-        """What is left to do once the device is free; None: nothing."""
-        return None if self._deliver is None else self._take_elsewhere
+    def lined_up(self, line: DeviceQueue, owner: str | None = None) -> Job:
+        """Its job, which waits in a line from now on.
+
+        Raises:
+            QueueFull: too many wait, or too many of this owner.
+        """
+        afterwards = None if self._deliver is None else self._take_elsewhere
+        return line.submit(self, self.units, owner, afterwards, self.cost)
 
     def _take_elsewhere(self, job: Job, generated: GeneratedVolume) -> GeneratedVolume:
         """Deliver it. Whoever waits for it gets it whether or not that fails, and is told."""

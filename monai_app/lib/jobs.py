@@ -122,11 +122,11 @@ class JobStore:
         self,
         queue: DeviceQueue,
         results: Quota | None = None,
-        keep_seconds: float = 900,
+        keep_seconds: float = 60 * Bounds.result_minutes,
         fetch_seconds: float = Bounds.fetch_seconds,
     ) -> None:
         self.queue, self.keep_seconds, self.fetch_seconds = queue, keep_seconds, fetch_seconds
-        self.results = results or Quota("results", 512 << 20)
+        self.results = results or Quota("results", Bounds.results_mb << 20)
         self._archiving, self._sending = SharedThreads(1), SharedThreads(_SENDING)
         # No cache of cachetools: those count from when something is put in, a result's life begins
         # when its job has ended; and what is forgotten here gives its room back.
@@ -178,9 +178,7 @@ class JobStore:
             going = self._that_make_room(account, size)
             claim = self._claim(account, size, [entry.claim for entry in going])
             try:
-                job = self.queue.submit(
-                    generation, generation.units, account, generation.afterwards, generation.cost
-                )
+                job = generation.lined_up(self.queue, account)
             except BaseException:
                 claim.release()
                 raise

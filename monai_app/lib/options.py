@@ -1,8 +1,7 @@
 """What an administrator sets, as text, read by pydantic-settings into the fields of a dataclass.
 
-The annotations of the fields say what is accepted: a range, a choice, a validator. Where the
-environment counts, an option that is given on the command line precedes it; what is empty is not
-given.
+The annotations of the fields say what is accepted: a range, a choice, a validator. An option that
+is given on the command line precedes the environment; what is empty is not given.
 """
 
 from __future__ import annotations
@@ -12,20 +11,19 @@ from dataclasses import MISSING, fields
 from typing import Any, get_type_hints
 
 from annotated_types import Ge, Le
-from pydantic import Field, ValidationError, create_model
+from pydantic import ValidationError, create_model
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from xr2mri_core.errors import shown
 
-
-def whole(lowest: int, highest: int) -> Any:
-    """The annotation of a whole number within a range."""
-    return Field(ge=lowest, le=highest)
+ENVIRONMENT_PREFIX = "XR2MRI_"
+"""With it begin the names of all variables that are read."""
 
 
 class _FromEnvironment(BaseSettings):
     model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX,
         extra="ignore",
         env_ignore_empty=True,
         str_strip_whitespace=True,
@@ -33,27 +31,12 @@ class _FromEnvironment(BaseSettings):
     )
 
 
-class _FromOptions(_FromEnvironment):
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        *_others: PydanticBaseSettingsSource,
-        **_more: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings,)
-
-
-def read_options(
-    kind: type[Any], conf: Mapping[str, Any], environment_prefix: str | None = None
-) -> dict[str, Any]:
+def read_options(kind: type[Any], conf: Mapping[str, Any]) -> dict[str, Any]:
     """Read the options that are fields of a dataclass.
 
     Args:
         kind: the dataclass; fields without a default are left out.
         conf: name -> text, as MONAI Label hands it to the app; other names are left alone.
-        environment_prefix: prefix of the variables that are read too; None reads none.
 
     Returns:
         The values of all of these fields.
@@ -63,13 +46,13 @@ def read_options(
     """
     hints = get_type_hints(kind, include_extras=True)
     known = {item.name: item for item in fields(kind) if item.default is not MISSING}
-    base = _FromOptions if environment_prefix is None else _FromEnvironment
     definitions: dict[str, Any] = {n: (hints[n], item.default) for n, item in known.items()}
-    model = create_model(kind.__name__, __base__=base, **definitions)
-    given = {n: str(conf[n]).strip() for n in known if str(conf.get(n) or "").strip()}
+    model = create_model(kind.__name__, __base__=_FromEnvironment, **definitions)
+    given: dict[str, Any] = {
+        n: str(conf[n]).strip() for n in known if str(conf.get(n) or "").strip()
+    }
     try:
-        arguments: dict[str, Any] = {"_env_prefix": environment_prefix or "", **given}
-        read = model(**arguments)
+        read = model(**given)
     except ValidationError as error:
         raise ValueError(_sentence(model, error.errors()[0])) from None
     return {name: getattr(read, name) for name in known}

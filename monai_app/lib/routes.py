@@ -154,6 +154,30 @@ def info_router(info: Callable[[], dict[str, Any]]) -> APIRouter:
     return router
 
 
+def _started(
+    service: GenerationService,
+    sources: Sources,
+    store: JobStore,
+    request: Request,
+    model: str,
+    chosen: ChosenRadiograph,
+    params: str,
+    key: Key | None = None,
+) -> Entry:
+    """The job of what a request asks for, its radiograph read; raises as what is called does."""
+    parameters, warnings = GenerationParameters.from_json(params, model)
+    owner, account = owner_of(request), account_of(request)
+    deliver = sources.deliver(parameters, chosen, owner, is_administrator(request))
+    radiograph = sources.radiograph(model, parameters, owner, chosen, account)
+    if deliver is not None:
+        note(request, study=study_of(radiograph))
+    generation = service.prepare(model, radiograph, parameters, deliver)
+    entry = store.start(generation, model, owner, account, warnings, key)
+    if entry.generation is generation:  # else the same request was quicker in between
+        note_generation(request)
+    return entry
+
+
 def inference_router(service: GenerationService, sources: Sources, store: JobStore) -> APIRouter:
     """`POST /infer/{model}` with the stock server's inputs and replies.
 
@@ -170,18 +194,7 @@ def inference_router(service: GenerationService, sources: Sources, store: JobSto
         output: Literal["image", "json", "all"] | None = None,
         params: Params = "{}",
     ) -> Response:
-        def start() -> Entry:
-            parameters, warnings = GenerationParameters.from_json(params, model)
-            owner = owner_of(request)
-            deliver = sources.deliver(parameters, chosen, owner, is_administrator(request))
-            radiograph = sources.radiograph(model, parameters, owner, chosen, account_of(request))
-            if deliver is not None:
-                note(request, study=study_of(radiograph))
-            generation = service.prepare(model, radiograph, parameters, deliver)
-            entry = store.start(generation, model, owner, account_of(request), warnings)
-            note_generation(request)
-            return entry
-
+        start = partial(_started, service, sources, store, request, model, chosen, params)
         entry = await sources.in_thread(request, chosen, start)
         generation, job = entry.generation, entry.job
         note(request, model=model, seed=generation.request.seed, job=job.id)
@@ -251,22 +264,12 @@ def jobs_router(service: GenerationService, sources: Sources, store: JobStore) -
         ] = None,
     ) -> JobState:
         def submit() -> Entry:
-            owner = owner_of(request)
             key = None
             if idempotency_key:
                 key = Key(idempotency_key, chosen.digest(model, params))
-                if known := store.find(owner, key):
+                if known := store.find(owner_of(request), key):
                     return known
-            parameters, warnings = GenerationParameters.from_json(params, model)
-            deliver = sources.deliver(parameters, chosen, owner, is_administrator(request))
-            radiograph = sources.radiograph(model, parameters, owner, chosen, account_of(request))
-            if deliver is not None:
-                note(request, study=study_of(radiograph))
-            generation = service.prepare(model, radiograph, parameters, deliver)
-            entry = store.start(generation, model, owner, account_of(request), warnings, key)
-            if entry.generation is generation:  # else the same request was quicker in between
-                note_generation(request)
-            return entry
+            return _started(service, sources, store, request, model, chosen, params, key)
 
         entry = await sources.in_thread(request, chosen, submit)
         note(request, model=model, seed=entry.generation.request.seed, job=entry.job.id)

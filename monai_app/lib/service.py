@@ -1,7 +1,8 @@
 """The models of the app and the line before each device: everything that generates goes through it.
 
 service = GenerationService({"knee_xr2mri": folder}, device="cpu")
-job = service.submit("knee_xr2mri", service.read("knee_xr2mri", file, parameters), parameters)
+radiograph = service.read("knee_xr2mri", file, parameters)
+job = service.prepare("knee_xr2mri", radiograph, parameters).lined_up(service.queue)
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from monai_app.lib.bounds import Bounds
-from monai_app.lib.device_queue import DeviceQueue, Job
+from monai_app.lib.device_queue import DeviceQueue
 from monai_app.lib.device_worker import DeviceWorker
 from monai_app.lib.generation_work import Deliver, Generation
 from monai_app.lib.pace import Pace
@@ -30,9 +32,10 @@ from xr2mri_core.errors import (
     shown,
 )
 from xr2mri_core.generation import KneeMRIGenerator
-from xr2mri_core.processes import cores
+from xr2mri_core.geometry import Laterality
 from xr2mri_core.reading import PreparedRadiograph
 from xr2mri_core.request import GenerationRequest
+from xr2mri_core.this_process import cores
 
 log = logging.getLogger("xr2mri")
 
@@ -72,13 +75,13 @@ class GenerationService:
         self,
         bundles: Mapping[str, Path],
         device: str | None = None,
-        max_queue: int = 8,
+        max_queue: int = Bounds.max_queue,
         batch_size: int | None = None,
         precision: str = "fp32",
         size: str = "compact",
-        max_seconds: float = 3600,
+        max_seconds: float = Bounds.max_seconds,
         shared: bool = False,
-        max_memory_mb: int = 2048,
+        max_memory_mb: int = Bounds.max_memory_mb,
         box: ReadingBox | None = None,
         stores: int = Bounds.pacs_stores,
     ) -> None:
@@ -215,24 +218,6 @@ class GenerationService:
             2 * self.max_seconds,
         )
 
-    def submit(
-        self,
-        model: str,
-        radiograph: PreparedRadiograph,
-        parameters: GenerationParameters,
-        deliver: Deliver | None = None,
-        owner: str | None = None,
-    ) -> tuple[Job, Generation]:
-        """Put a generation in the line whose result nobody holds but the caller.
-
-        Raises:
-            QueueFull: too many wait, or too many of this owner.
-            InputError: as `prepare`.
-        """
-        generation = self.prepare(model, radiograph, parameters, deliver)
-        line, units, afterwards = self.queue, generation.units, generation.afterwards
-        return line.submit(generation, units, owner, afterwards, generation.cost), generation
-
     def _check_cost(self, request: GenerationRequest, generator: KneeMRIGenerator) -> None:
         """Refuse a request that would take the device or the memory for itself; raises InputError.
 
@@ -264,14 +249,16 @@ class GenerationService:
     def _time(self, generator: KneeMRIGenerator) -> None:
         """Measure this device's pace on slices of a radiograph of noise, until enough are timed."""
         with self._timing:
-            noise = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
+            size = (1, 1, generator.image_size, generator.image_size)
+            noise = torch.rand(size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+            # of no file: files are read in the reading box, and what finds knees stays there
+            radiograph = PreparedRadiograph("noise", noise, {"laterality": Laterality.RIGHT})
             slices = self.batch_size or TIMED_SLICES
-            request = GenerationRequest(num_slices=slices, box=(0, 0, 64, 64))
-            request = generator.filled(request)
+            request = generator.filled(GenerationRequest(num_slices=slices))
             for _ in range(_MOST_TIMED):
                 if self.pace.measured:
                     break
-                made = generator.generate(noise, request=request)
+                made = generator.generate(radiograph, request=request)
                 self.pace.timed(generator.plan(request).passes, made.record["seconds"]["generate"])
 
     def close(self) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from monai_app.lib.options import read_options, whole
-from monai_app.lib.security.settings import ENVIRONMENT_PREFIX
+from monai_app.lib.bounds import whole
+from monai_app.lib.options import read_options
 from xr2mri_core.bundle import sizes
 from xr2mri_core.errors import InputError, shown
 from xr2mri_core.recipe import Precision
@@ -46,7 +46,7 @@ class Settings:
             InputError: an option has a value that cannot be used.
         """
         try:
-            read = read_options(cls, conf, ENVIRONMENT_PREFIX)
+            read = read_options(cls, conf)
         except ValueError as error:
             raise InputError(str(error)) from None
         found = {

@@ -65,7 +65,8 @@ class KneeMRITask(InferTask):
         given = {key: value for key, value in request.items() if key in names}
         parameters, _ = GenerationParameters.from_json(given)
         radiograph = self.service.read(self.model, Path(request["image"]), parameters)
-        job, _ = self.service.submit(self.model, radiograph, parameters)
+        generation = self.service.prepare(self.model, radiograph, parameters)
+        job = generation.lined_up(self.service.queue)
         job.wait()
         if job.error is not None:
             raise job.error

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from monai_app.lib.bounds import Bounds
 from monai_app.lib.quotas import Claim, Quota
 from xr2mri_core.errors import InputError, XR2MRIError
 
@@ -70,8 +71,11 @@ class Sessions:
         quota: quota of the users.
     """
 
-    def __init__(self, longest: float = 3600, quota: Quota | None = None) -> None:
-        self.longest, self.quota = longest, quota or Quota("sessions", 256 << 20)
+    def __init__(
+        self, longest: float = 60 * Bounds.session_minutes, quota: Quota | None = None
+    ) -> None:
+        self.longest = longest
+        self.quota = quota or Quota("sessions", Bounds.sessions_mb << 20)
         # No TTLCache of cachetools: there an item's time runs from when it was put in, whatever its
         # use since, and the next insertion drops what has expired without a word, while what is
         # dropped here gives its room back.

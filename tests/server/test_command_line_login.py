@@ -1,6 +1,7 @@
 """`xr2mri generate --server` where people have to log in."""
 
 import json
+from contextlib import contextmanager
 
 import pytest
 from security_support import PASSWORD
@@ -30,6 +31,20 @@ def test_a_login_is_asked_for_by_the_option_that_gives_it(generate, tmp_path):
     assert status == 1 and "wrong" in said
     assert generate("--login", "ada")[0] == 0
     assert json.loads((tmp_path / "out" / "generated.json").read_text())["slices"] == 3
+
+
+def test_a_password_is_asked_for_before_a_bar_is_drawn(generate, monkeypatch):
+    said = []
+
+    @contextmanager
+    def bar(title):
+        said.append(title)
+        yield None
+
+    monkeypatch.setattr("xr2mri_core.cli.generate.progress_bar", bar)
+    monkeypatch.setattr("xr2mri_core.remote.log_in", lambda *_: said.append("login") or "")
+    generate("--login", "ada")
+    assert said == ["login", "generate"]
 
 
 def test_a_certificate_file_that_is_not_there_is_told(generate, tmp_path):

@@ -131,14 +131,15 @@ def test_a_crash_costs_a_retry_on_another_device(tiny_bundle):
         radiograph = generator.read(draw_knee())
         small = GenerationParameters.from_json({"num_slices": 4, "seed": 3})[0]
         large = GenerationParameters.from_json({"num_slices": 300, "steps": 100})[0]
-        jobs = [service.submit("m", radiograph, small)[0] for _ in range(2)]
+        jobs = [service.prepare("m", radiograph, small).lined_up(service.queue) for _ in range(2)]
         assert all(job.wait(300) for job in jobs)
         assert {job.device for job in jobs} == {0, 1}
         torch.set_num_threads(service.workers[0].threads)
         own = generator.generate(radiograph, num_slices=4, seed=3).volume
         assert all(np.array_equal(job.result.volume, own) for job in jobs)
 
-        victim, work = service.submit("m", radiograph, large)
+        work = service.prepare("m", radiograph, large)
+        victim = work.lined_up(service.queue)
         waited_for(lambda: victim.done > 0)
         assert work.partial() is not None
         place, pid = victim.device, service.workers[victim.device].pid

@@ -155,8 +155,8 @@ def complex_volume() -> bytes:
 LARGE = {
     "a strip whose square is large": (lambda _: png(ramp(32, 40000)), {"box": [0, 0, 32, 40000]}),
     "a strip of many windows": (lambda _: png(ramp(32, 51200)), {}),
-    "a spacing that makes a million rows": (
-        lambda folder: dicom(folder, knee_pixels(200, 2000), PixelSpacing=[0.01, 5]),
+    "a spacing that makes 100,000 rows": (
+        lambda folder: dicom(folder, knee_pixels(200, 2000), PixelSpacing=[0.01, 0.5]),
         {"box": [0, 0, 200, 2000]},
     ),
     "inflated without a preamble": (deflated_without_preamble, {}),

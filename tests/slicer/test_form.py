@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from xr2mri_client.errors import FormError
 from xr2mri_core.errors import FeatureError
-from xr2mri_core.features import VARIABLES, features_from_row, form_schema, parse_features
+from xr2mri_core.features import VARIABLES, form_schema, parse_features
 from XR2MRILib.form import FeatureForm
 
 OAI_HEADER = "ID|SIDE|READPRJ|V00XRKL|V00XROSFM|V00XRJSM|V00XRCHL|V00XRATTM"
@@ -244,7 +244,7 @@ CELLS = st.one_of(
 def test_the_form_reads_what_the_server_reads(row):
     form = FeatureForm(form_schema())
     try:
-        expected = features_from_row(row)
+        expected = parse_features(row)
     except FeatureError:
         with pytest.raises(FormError):
             form.read(row.items())

@@ -18,7 +18,7 @@ from xr2mri_core.cli import compare, generate, info, localize, measure, oai, pha
 from xr2mri_core.cli.options import Commands, Parser
 from xr2mri_core.cli.terminal import set_up
 from xr2mri_core.errors import Cancelled, InputError, XR2MRIError, with_option
-from xr2mri_core.processes import keep_freed_memory, same_products, wait_passively
+from xr2mri_core.this_process import keep_freed_memory, same_products, wait_passively
 
 log = logging.getLogger("xr2mri")
 

@@ -17,7 +17,6 @@ from xr2mri_core.cli.options import (
     knob_option,
     positive,
     precision_option,
-    seed,
 )
 from xr2mri_core.cli.terminal import progress_bar
 from xr2mri_core.errors import InputError
@@ -97,7 +96,7 @@ def add(commands: Commands) -> None:
         "--report-only", action="store_true",
         help="write the report of what the folder holds by now, and compute nothing",
     )  # fmt: skip
-    parser.add_argument("--seed", type=seed, default=0, help="of trainings and noise (default 0)")
+    parser.add_argument("--seed", type=count, default=0, help="of trainings and noise (default 0)")
     for name in ("steps", "sampler", "noise_length"):
         knob_option(parser, name)
     bundle_options(parser)

@@ -15,13 +15,13 @@ from xr2mri_core.cli import cohort
 from xr2mri_core.cli.options import (
     Commands,
     bundle_options,
+    count,
     generated_here,
     generation_options,
     generator,
     knob_option,
     refuse,
     request_of,
-    seed,
     stem,
 )
 from xr2mri_core.cli.terminal import interrupted, progress_bar
@@ -78,7 +78,7 @@ def add(commands: Commands) -> None:
 
     demo = commands.add("demo", _demo, "an unseen phantom patient, from radiograph to volume")
     demo.add_argument("--out", type=Path, default=Path("demo"))
-    demo.add_argument("--seed", type=seed, default=0, help="another patient, other noise")
+    demo.add_argument("--seed", type=count, default=0, help="another patient, other noise")
     bundle_options(demo)
 
 
@@ -98,8 +98,9 @@ def _generate(arguments: argparse.Namespace) -> None:
     if not arguments.radiograph.is_file():
         raise InputError(f"no file '{arguments.radiograph}'; give a radiograph with --radiograph")
     check_writable(arguments.out)
+    generate = _generating(arguments)  # here: a password is asked for, which a bar would wipe away
     with progress_bar("generate") as progress:
-        generated = _generating(arguments)(
+        generated = generate(
             arguments.radiograph,
             condition,
             request,
@@ -140,11 +141,8 @@ def _demo(arguments: argparse.Namespace) -> None:
 
 
 def _once(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    from xr2mri_core.features import variable
-
     grades: dict[str, str] = {}
     for name, grade in pairs:
-        variable(name)  # before Python takes it for an argument's name
         if name in grades:
             raise InputError(f"--set {name} is given twice: {grades[name]} and {grade}")
         grades[name] = grade

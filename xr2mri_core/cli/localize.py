@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from xr2mri_core.cli.options import Commands, count, pair, positive, seed
+from xr2mri_core.cli.options import Commands, count, pair, positive
 from xr2mri_core.cli.terminal import progress_bar
 from xr2mri_core.errors import InputError
 
@@ -58,8 +58,8 @@ def add(commands: Commands) -> None:
         parser.add_argument("--boxes", type=Path, help="CSV of drawn joint boxes (docs: boxfile)")
         parser.add_argument("--images", type=Path, help="folder of its pictures (default: its own)")
         parser.add_argument("--legs", type=pair, default=legs, help="painted legs to lay out")
-        parser.add_argument("--legs-seed", type=seed, default=77, help="of the painted legs")
-        parser.add_argument("--seed", type=seed, default=5, help="of the films")
+        parser.add_argument("--legs-seed", type=count, default=77, help="of the painted legs")
+        parser.add_argument("--seed", type=count, default=5, help="of the films")
         parser.add_argument("--jobs", type=positive, default=1, help="processes")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from xr2mri_core.cli.options import Commands, count, positive, seed, worker_options, workers
+from xr2mri_core.cli.options import Commands, count, positive, worker_options, workers
 from xr2mri_core.cli.terminal import progress_bar
 
 
@@ -47,7 +47,7 @@ def add(commands: Commands) -> None:
         "--boxes", type=Path,
         help="CSV of drawn joint boxes (barcode, side, top, left, bottom, right): they win",
     )  # fmt: skip
-    index.add_argument("--seed", type=seed, default=0, help="of the split (default 0)")
+    index.add_argument("--seed", type=count, default=0, help="of the split (default 0)")
     worker_options(index)
 
 

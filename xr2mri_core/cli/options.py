@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from xr2mri_core.errors import InputError
-from xr2mri_core.processes import cores as cores
 from xr2mri_core.recipe import PRECISIONS
 from xr2mri_core.request import KNOBS, GenerationRequest, checked, left_to_the_model
+from xr2mri_core.this_process import cores
 
 if TYPE_CHECKING:
     from xr2mri_core.condition import Condition
@@ -277,12 +277,7 @@ def pair(text: str) -> int:
 
 
 def count(text: str) -> int:
-    """An integer of at least 0."""
-    return _integer(text, 0)
-
-
-def seed(text: str) -> int:
-    """A seed, 0 or more."""
+    """An integer of at least 0: how many, or a seed."""
     return _integer(text, 0)
 
 

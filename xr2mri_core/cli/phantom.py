@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from xr2mri_core.cli.options import Commands, positive, seed, worker_options, workers
+from xr2mri_core.cli.options import Commands, count, positive, worker_options, workers
 from xr2mri_core.cli.terminal import progress_bar
 from xr2mri_core.errors import InputError
 
@@ -14,7 +14,7 @@ def add(commands: Commands) -> None:
     """Declare the command."""
     phantom = commands.add("phantom", _phantom, "write paired phantom knees and their datalist")
     phantom.add_argument("--cases", type=positive, required=True, help="number of knees")
-    phantom.add_argument("--seed", type=seed, default=0, help="same seed, same files (default 0)")
+    phantom.add_argument("--seed", type=count, default=0, help="same seed, same files (default 0)")
     phantom.add_argument("--out", type=Path, required=True, help="folder to write to")
     worker_options(phantom)
     phantom.add_argument(
@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
         help="how much commoner rare findings are: 0 as in OAI, 1 all grades alike (0.35)",
     )
     phantom.add_argument(
-        "--start", type=seed, default=0, help="number of the first knee (default 0)"
+        "--start", type=count, default=0, help="number of the first knee (default 0)"
     )
     phantom.add_argument(
         "--split", type=_shares, metavar="TRAINING,VALIDATION,TEST",

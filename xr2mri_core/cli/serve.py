@@ -30,7 +30,8 @@ def add(commands: Commands) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    from xr2mri_core.processes import LeaveAtOnce, end_with_stdin
+    from xr2mri_core.parents import end_with_stdin
+    from xr2mri_core.this_process import LeaveAtOnce
 
     leave = LeaveAtOnce()
     leave.status = 1

@@ -26,7 +26,7 @@ from xr2mri_core.datalist import side_and_box
 from xr2mri_core.evaluation.cases import identity
 from xr2mri_core.evaluation.distribution import histogram_distance, spectrum_distance
 from xr2mri_core.evaluation.evaluate import mean_adjacent
-from xr2mri_core.evaluation.metrics import Reference
+from xr2mri_core.evaluation.metrics import METRICS_VERSION, Reference
 from xr2mri_core.evaluation.planes import coherence, in_planes
 from xr2mri_core.evaluation.readers import Grader, Segmenter, structure_scores, structures_of
 from xr2mri_core.evaluation.truth import frame_slices, read_slices
@@ -70,8 +70,11 @@ class Row:
 
 
 def of_case(of: Mapping[str, Any], *items: Item) -> dict[str, Any]:
-    """What something depends on: ``of``, and what cases and their files hold, not their names."""
-    return {**of, "items": [identity(item) for item in items]}
+    """What a result depends on: ``of``, what cases and their files hold, not their names.
+
+    And what the metrics mean: of an earlier meaning they do not stand beside today's.
+    """
+    return {**of, "metrics": METRICS_VERSION, "items": [identity(item) for item in items]}
 
 
 @dataclass(frozen=True)

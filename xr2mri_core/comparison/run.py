@@ -244,8 +244,8 @@ def report_again(
     if not results.measured:
         raise InputError(
             f"'{out}' holds {len(lines.rows)} results, but none of this plan, its weights and the "
-            "test cases as they are now (those of earlier versions, which knew cases by their "
-            "names alone, do not count); run the comparison itself to have them computed",
+            "test cases as they are now (those of earlier versions do not count); run the "
+            "comparison itself to have them computed",
             option="out",
         )
     return write_report(results, page, command)

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from xr2mri_core import __version__
 from xr2mri_core.bundle import digest
 from xr2mri_core.datalist import PATHS
+from xr2mri_core.evaluation.metrics import METRICS_VERSION
 from xr2mri_core.files import append_line, check_writable, records_of
 from xr2mri_core.processes import each_done
 from xr2mri_core.progress import Progress
@@ -86,7 +87,8 @@ def of_each_case(
     """
     done: dict[int, Result] = {}
     earlier = _earlier(folder)
-    one = _One(work, json.dumps([__version__, depends], sort_keys=True, default=str), items)
+    known = [__version__, METRICS_VERSION, depends]
+    one = _One(work, json.dumps(known, sort_keys=True, default=str), items)
     todo = [(n, case, earlier.get(n, {}).get("key", "")) for n, case in enumerate(cases)]
     progress(0, len(cases), "cases")
     with closing(

@@ -64,7 +64,6 @@ Pairs = dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
 MODEL, SAMPLE = "model", "model, sample"
 MEAN_VOLUME, OTHER_PATIENT = "mean volume", "other patient"
 OTHER_RADIOGRAPH, BLANKED = "other radiograph", "features blanked"
-BASELINES = (MEAN_VOLUME, OTHER_PATIENT, OTHER_RADIOGRAPH, BLANKED)
 
 CYSTS = tuple(v.name for v in VARIABLES if v.finding == "cysts")
 CHONDROCALCINOSIS = tuple(v.name for v in VARIABLES if v.finding == "chondrocalcinosis")

@@ -34,6 +34,8 @@ from xr2mri_core.errors import InputError
 from xr2mri_core.evaluation.similarity import SCALES, local_similarity, multi_scale_similarity
 from xr2mri_core.phantom.tissues import Tissue
 
+METRICS_VERSION = 2
+"""Raised when a metric means something else: results of an earlier run do not count then."""
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 CANNY_SIGMA = 3.0
 EDGE_TOLERANCE = 2.0
@@ -205,12 +207,9 @@ def empty_floor(
 
 
 def edge_f1(
-    truth_edges: NDArray[np.bool_],
-    edges: NDArray[np.bool_],
-    regions: Sequence[Region | None],
-    tolerance: float = EDGE_TOLERANCE,
+    truth_edges: NDArray[np.bool_], edges: NDArray[np.bool_], regions: Sequence[Region | None]
 ) -> NDArray[np.float64]:
-    """F1 (n,) of the edge pixels that have a partner within ``tolerance`` pixels, in the region.
+    """F1 (n,) of the edge pixels that have a partner within `EDGE_TOLERANCE`, in the region.
 
     0 where one of the two has no edge, NaN where neither has: there is nothing to find.
     """
@@ -219,7 +218,7 @@ def edge_f1(
         to_truth, to_image = _edge_distances(truth_edges[k], edges[k], region)
         if to_truth.size == 0 or to_image.size == 0:
             return float("nan") if to_truth.size == to_image.size else 0.0
-        precision, recall = (float(np.mean(d <= tolerance)) for d in (to_truth, to_image))
+        precision, recall = (float(np.mean(d <= EDGE_TOLERANCE)) for d in (to_truth, to_image))
         return 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
 
     return _per_region(regions, score)
@@ -341,7 +340,7 @@ def feature_response(
     region = np.abs(true_change) > threshold
     region &= ndimage.uniform_filter(region.astype(np.float32), (1, 3, 3)) > 0.4
     if region.sum() < 10:
-        return dict.fromkeys(_RESPONSE[1:], float("nan")) | {"voxels": float(region.sum())}
+        return dict.fromkeys(RESPONSE[1:], float("nan")) | {"voxels": float(region.sum())}
     near = ndimage.binary_dilation(region, np.ones((1, 9, 9), bool))
     rest = body_mask(truth_off) & ~near
     inside, outside = float(np.abs(change[region]).mean()), float(np.abs(change[rest]).mean())
@@ -358,7 +357,8 @@ def feature_response(
         ),
         float(np.corrcoef(true_change[near], change[near])[0, 1]) if spread > 0 else 0.0,
     )
-    return dict(zip(_RESPONSE, values, strict=True))
+    return dict(zip(RESPONSE, values, strict=True))
 
 
-_RESPONSE = ("voxels", "inside", "outside", "ratio", "gain", "agreement", "correlation")
+RESPONSE = ("voxels", "inside", "outside", "ratio", "gain", "agreement", "correlation")
+"""What `feature_response` tells."""

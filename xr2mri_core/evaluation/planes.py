@@ -50,9 +50,9 @@ def reformatted(slices: NDArray[np.float32], plane: str) -> NDArray[np.float32]:
     raise ValueError(f"plane {plane!r}: accepted are sagittal and axial")
 
 
-def smoothed(slices: NDArray[np.float32], sigma: float = SMOOTHING) -> NDArray[np.float32]:
+def smoothed(slices: NDArray[np.float32]) -> NDArray[np.float32]:
     """Slices smoothed in their plane, not along depth."""
-    return ndimage.gaussian_filter(slices, (0, sigma, sigma)) if sigma else slices
+    return ndimage.gaussian_filter(slices, (0, SMOOTHING, SMOOTHING))
 
 
 def rough(slices: NDArray[np.float32]) -> float:

@@ -26,7 +26,7 @@ from xr2mri_core.evaluation.metrics import PIXEL_MM
 from xr2mri_core.features import VARIABLES
 from xr2mri_core.geometry import WINDOW_MM
 from xr2mri_core.networks.model import check_state, read_safetensors, write_safetensors
-from xr2mri_core.phantom.tissues import Tissue
+from xr2mri_core.phantom.tissues import PATHOLOGY, Tissue
 from xr2mri_core.training import SliceCache
 from xr2mri_core.training.cache import from_bytes
 
@@ -51,15 +51,6 @@ _IN_ONE_PIECE = KeepLargestConnectedComponent(_BONES, is_onehot=False, connectiv
 
 PRESENT = {name.name: (2 if name.name == "V00XRKL" else 1) for name in VARIABLES}
 """Variable -> lowest grade that counts as present (Kellgren-Lawrence: radiographic OA, 2)."""
-
-MARKED = (
-    Tissue.OSTEOPHYTE,
-    Tissue.SCLEROSIS,
-    Tissue.CYST,
-    Tissue.CHONDROCALCINOSIS,
-    Tissue.ATTRITION_GAP,
-)
-"""Labels whose places teach the `Grader`."""
 
 READERS_VERSION = 3
 """Raised when the networks are built or trained in another way: what they said before is stale."""
@@ -114,7 +105,7 @@ class Grader(nn.Module):
     A finding such as a cyst is seen in a few slices and in one place: convolutions find it, the
     largest response over slices and in each quarter of the joint (femur or tibia, medial or
     lateral) tells it. From grades of whole volumes alone that is hardly learned, so where label
-    maps tell the place of `MARKED`, the network learns that, too.
+    maps tell the place of `PATHOLOGY`, the network learns that, too.
 
     Args:
         channels: widths; each layer but the last halves the picture.
@@ -128,15 +119,15 @@ class Grader(nn.Module):
         layers += _layer(channels[-2], channels[-1])
         layers += _layer(channels[-1], channels[-1], dilation=2)
         self.look = nn.Sequential(*layers)
-        self.places = nn.Conv2d(channels[-1], len(MARKED), 1)
+        self.places = nn.Conv2d(channels[-1], len(PATHOLOGY), 1)
         self.signs = nn.Conv2d(channels[-1], _SIGNS, 1)
-        self.tell = nn.Linear(4 * (len(MARKED) + _SIGNS) + _SIGNS, len(VARIABLES))
+        self.tell = nn.Linear(4 * (len(PATHOLOGY) + _SIGNS) + _SIGNS, len(VARIABLES))
 
     def forward(self, slices: Tensor) -> tuple[Tensor, Tensor]:
         """One volume's middle rows (n, 1, H, W) of `joint_crop`, in [-1, 1].
 
         Returns:
-            Logits (variables,), and those of each of `MARKED` at places (n, findings, h/8, w/8).
+            Logits (variables,), and those of each of `PATHOLOGY` at places (n, findings, h/8, w/8).
         """
         seen = self.look(slices)
         places, signs = self.places(seen), self.signs(seen)
@@ -224,14 +215,14 @@ def train_segmenter(
 def train_grader(network: nn.Module, slices: SliceCache, steps: int = 1500, seed: int = 0) -> float:
     """Binary cross entropy of the features that were read, two volumes a step; the last loss.
 
-    Where the cache has label maps, that of where `MARKED` are is added.
+    Where the cache has label maps, that of where `PATHOLOGY` are is added.
     """
     rng, labels = np.random.default_rng(seed), slices.arrays.get("labels")
     present = np.stack([presence(item["features"]) for item in slices.items])
     with_prior = np.vstack([present, np.full(present.shape[1], 0.5)])
     rate = np.clip(np.nan_to_num(np.nanmean(with_prior, 0)), 0.05, 0.95)
     weight = torch.from_numpy((1 - rate) / rate).float()  # rare ones count as much as their absence
-    rare = torch.full((len(MARKED), 1, 1), _RARE)
+    rare = torch.full((len(PATHOLOGY), 1, 1), _RARE)
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
     losses: list[float] = []
     network.train()
@@ -259,10 +250,10 @@ def train_grader(network: nn.Module, slices: SliceCache, steps: int = 1500, seed
 
 
 def places_of(labels: NDArray[np.integer[Any]]) -> Tensor:
-    """Label maps (n, H, W) -> is each of `MARKED` there? (n, findings, h, w), 0 or 1,
+    """Label maps (n, H, W) -> is each of `PATHOLOGY` there? (n, findings, h, w), 0 or 1,
     in cells of 8 pixels of the `joint_crop`."""
     middle = torch.from_numpy(joint_crop(labels))
-    found = torch.stack([middle == int(tissue) for tissue in MARKED], 1).float()
+    found = torch.stack([middle == int(tissue) for tissue in PATHOLOGY], 1).float()
     return (F.avg_pool2d(found, _CELL) > _SEEN).float()
 
 

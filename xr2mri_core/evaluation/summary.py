@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from xr2mri_core.evaluation.metrics import RESPONSE
 from xr2mri_core.evaluation.statistics import paired, per_patient
 
 METRICS = {
@@ -120,9 +121,6 @@ def _by(rows: Sequence[Row], key: str, metrics: Sequence[str]) -> dict[str, Any]
     }
 
 
-_RESPONSE = ("voxels", "inside", "outside", "ratio", "gain", "agreement", "correlation")
-
-
 def _response(rows: Sequence[Row]) -> dict[str, Any]:
     """Statistics for each variable and for all cysts and all chondrocalcinosis together."""
     found = [row for row in rows if np.isfinite(row["ratio"])]
@@ -130,7 +128,7 @@ def _response(rows: Sequence[Row]) -> dict[str, Any]:
         return {}
     kinds = [{**row, "kind": "all cysts" if "XRCY" in row["variable"] else "all chondrocalcinosis"}
              for row in found]  # fmt: skip
-    groups = {**_by(kinds, "kind", _RESPONSE), **_by(found, "variable", _RESPONSE)}
+    groups = {**_by(kinds, "kind", RESPONSE), **_by(found, "variable", RESPONSE)}
     for name, group in groups.items():
         mine = [r for r in kinds if name in (r["kind"], r["variable"])]
         group["right"] = float(

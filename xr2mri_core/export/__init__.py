@@ -9,7 +9,6 @@
 from xr2mri_core.export.dicom import dicom_series, write_dicom_series
 from xr2mri_core.export.dicom_patient import patient_and_study
 from xr2mri_core.export.files import (
-    nifti_bytes,
     nifti_pieces,
     npy_pieces,
     nrrd_bytes,
@@ -27,7 +26,6 @@ __all__ = [
     "VolumeFormat",
     "dicom_series",
     "montage",
-    "nifti_bytes",
     "nifti_pieces",
     "npy_pieces",
     "nrrd_bytes",

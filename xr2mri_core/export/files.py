@@ -17,24 +17,17 @@ from xr2mri_core.volume import NOTICE
 _PIECE = 256 << 10  # bytes
 
 
-def nifti_bytes(volume: NDArray[Any], affine: NDArray[np.float64], description: str) -> bytes:
+def nifti_pieces(
+    volume: NDArray[Any], affine: NDArray[np.float64], description: str, known: int | None = None
+) -> Iterator[bytes]:
     """A NIfTI-1 file: ``volume`` (X, Y, Z) with its RAS ``affine`` (4, 4) in mm.
+
+    It comes piece by piece: all of it at once would be the volume's memory once more.
 
     Args:
         volume: array of any type that NIfTI has.
         affine: voxel to RAS mm.
         description: up to 79 characters.
-    """
-    return b"".join(nifti_pieces(volume, affine, description))
-
-
-def nifti_pieces(
-    volume: NDArray[Any], affine: NDArray[np.float64], description: str, known: int | None = None
-) -> Iterator[bytes]:
-    """The same file piece by piece: all of it at once would be the volume's memory once more.
-
-    Args:
-        volume, affine, description: see `nifti_bytes`.
         known: slices (along Y) that are there; the others are zeros, whatever comes meanwhile.
     """
     image = _nifti(volume, affine, description)
@@ -65,7 +58,7 @@ def _seen(part: NDArray[Any], known: int | None) -> NDArray[Any]:
 def write_nifti(
     path: Path, volume: NDArray[Any], affine: NDArray[np.float64], description: str
 ) -> None:
-    """Write what `nifti_bytes` returns into a file.
+    """Write what `nifti_pieces` yields into a file.
 
     As ``.nii.gz`` compressed lightly and without a time stamp: the same bytes every time.
     """
@@ -97,7 +90,7 @@ def npy_pieces(volume: NDArray[Any], known: int | None = None) -> Iterator[bytes
 
 
 def nrrd_bytes(volume: NDArray[np.float32], affine: NDArray[np.float64], description: str) -> bytes:
-    """Return an NRRD file: the voxels of `nifti_bytes`, the affine turned from RAS to ITK's LPS.
+    """Return an NRRD file: the voxels of `nifti_pieces`, the affine turned from RAS to ITK's LPS.
 
     Compressed lightly; the same bytes every time, which pynrrd's comment with the date forbids.
     Floats and integers of 8 to 64 bits.

@@ -2,6 +2,6 @@
 
 from xr2mri_core.localization.decision import KneeBox, Localization
 from xr2mri_core.localization.detector import KneeDetector
-from xr2mri_core.localization.locate import LocateKneed, locate_file
+from xr2mri_core.localization.locate import LocateKneed
 
-__all__ = ["KneeBox", "KneeDetector", "Localization", "LocateKneed", "locate_file"]
+__all__ = ["KneeBox", "KneeDetector", "Localization", "LocateKneed"]

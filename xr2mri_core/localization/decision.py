@@ -61,6 +61,7 @@ class KneeBox:
         score: confidence in [0, 1].
         source: ``detector``; ``mirrored`` from the other knee; ``half`` of the picture;
             ``picture``, for one that is cropped already as it should be.
+        doubt: what `Localization.warnings` say of its box, which is of use to who takes it; or "".
     """
 
     box: Box
@@ -68,6 +69,7 @@ class KneeBox:
     side: Laterality | None
     score: float
     source: str = "detector"
+    doubt: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -125,6 +127,11 @@ class Localization:
             return self.only_seen
         side = side or of_file or Laterality.RIGHT
         return next(knee for knee in self.knees if knee.side is side)
+
+    def warnings_of(self, knee: KneeBox | None) -> tuple[str, ...]:
+        """Those of the warnings that are left where this knee is taken: not of the other's box."""
+        others = {other.doubt for other in self.knees if other is not knee}
+        return tuple(warning for warning in self.warnings if warning not in others)
 
     def within(self, box: Sequence[float]) -> KneeBox | None:
         """The only knee whose joint's middle lies in a box (top, left, bottom, right)."""
@@ -187,7 +194,7 @@ def decide(
         doubts += more
         if spacing_mm is None:
             scale = scale_of(sure[0][0], stated)
-    found = replace(_decided(detections, sure, shape, spacing_mm, scale), scale=scale)
+    found = replace(_decided(detections, sure, shape, spacing_mm), scale=scale)
     found = replace(found, warnings=(*doubts, *found.warnings), doubts=doubts)
     return _with_side(found, read_markers(picture)) if len(found.knees) == 1 else found
 
@@ -197,7 +204,6 @@ def _decided(
     sure: Sequence[tuple[Edges, float]],
     shape: tuple[int, int],
     spacing_mm: tuple[float, float] | None,
-    scale: Scale | None,
 ) -> Localization:
     """What is shown, by what was found and by the spacing that is believed."""
     pair = None if _knee_sized(shape, spacing_mm) else _pair(sure, detections)
@@ -312,16 +318,13 @@ def _bilateral(
     shape: tuple[int, int],
     spacing: tuple[float, float] | None,
 ) -> Localization:
-    knees = tuple(
-        KneeBox(_crop(joint, spacing, shape), joint, side, score)
-        for side, (joint, score) in zip((Laterality.RIGHT, Laterality.LEFT), pair, strict=True)
-    )
-    notes = [
-        f"the {name_of(knee.side)} knee was not found with certainty: check its box"
-        for knee in knees
-        if knee.score < SURE
-    ]
-    return Localization(knees, "bilateral", tuple(notes), shape, spacing)
+    knees = []
+    for side, (joint, score) in zip((Laterality.RIGHT, Laterality.LEFT), pair, strict=True):
+        doubt = f"the {name_of(side)} knee was not found with certainty: check its box"
+        crop = _crop(joint, spacing, shape)
+        knees.append(KneeBox(crop, joint, side, score, doubt="" if score >= SURE else doubt))
+    notes = tuple(knee.doubt for knee in knees if knee.doubt)
+    return Localization(tuple(knees), "bilateral", notes, shape, spacing)
 
 
 def _single(
@@ -336,14 +339,15 @@ def _single(
     if shape[1] < FILM * shape[0] or apart < 0.95 * side:
         return Localization((knee,), "single", (), shape, spacing)
     mirrored = (joint[0], shape[1] - joint[3], joint[2], shape[1] - joint[1])
-    other = KneeBox(_crop(mirrored, spacing, shape), mirrored, None, 0.0, "mirrored")
-    left, right = sorted((knee, other), key=lambda k: k.joint[1])
-    knees = replace(left, side=Laterality.RIGHT), replace(right, side=Laterality.LEFT)
-    guess = next(k for k in knees if k.source == "mirrored")
+    on_left = column < shape[1] / 2
+    seen, missed = (Laterality.RIGHT, Laterality.LEFT)[:: 1 if on_left else -1]
     note = (
-        f"the {name_of(guess.side)} knee was not found: its box is the mirror image of the "
+        f"the {name_of(missed)} knee was not found: its box is the mirror image of the "
         "other's; check it, or give a box"
     )
+    knee = replace(knee, side=seen)
+    other = KneeBox(_crop(mirrored, spacing, shape), mirrored, missed, 0.0, "mirrored", note)
+    knees = (knee, other) if on_left else (other, knee)
     return Localization(knees, "bilateral", (note,), shape, spacing)
 
 
@@ -368,7 +372,7 @@ def _unsure(
         knees.append(KneeBox(box, joint, side, score, "half"))
     note = (
         "no knee found with certainty: is this a knee radiograph? "
-        "The halves of the picture are taken; check them, or give a box"
+        "A half of the picture is taken for each; check it, or give a box"
     )
     return Localization(tuple(knees), "bilateral", (note,), shape, spacing)
 

@@ -25,8 +25,8 @@ def side_of(item: Mapping[str, Any]) -> Laterality | None:
     """The side of a datalist item's knee, as a radiograph is read with `LocateKneed`.
 
     What the item says, else its radiograph's file, else what is found in the picture: a lead
-    letter, or that the right one of two knees is taken. None, which counts as right, where nothing
-    tells it.
+    letter, or on which side of a film of both the knee lies that is taken. None, which counts as
+    right, where nothing tells it.
 
     Raises:
         RadiographError: the item says nothing, and its radiograph cannot be read.
@@ -85,16 +85,6 @@ def look_at(path: str | Path, detached: bool = False) -> Look:
     return Look(picture, replace(found, warnings=warnings), turn)
 
 
-def locate_file(path: str | Path) -> Localization:
-    """What `look_at` finds, in pixels of the file.
-
-    Raises:
-        RadiographError: as `look_at`.
-    """
-    look = look_at(path)
-    return look.found.in_file(look.turn)
-
-
 class LocateKneed(KeyedStep):
     """Find the knee in a loaded radiograph (1, H, W) and set ``data["box"]`` to its square.
 
@@ -128,16 +118,15 @@ class LocateKneed(KeyedStep):
             both = found.kind == "bilateral"
             if given is None:
                 knee = found.choose(asked, stated)
-                notes = [*found.warnings, *_notes(found, knee, side)]
+                notes = [*found.warnings_of(knee), *_notes(found, knee, side)]
             else:
                 knee = found.within(edges_of(given))
                 notes = [*found.doubts, *_notes_of_box(found, knee, side)]
                 both = both or picture.shape[1] >= FILM * picture.shape[0]
             doubts = letter_doubts(picture, turn, side, both)
             info = {**info, "warnings": [*info.get("warnings", ()), *doubts, *notes]}
-            if given is None or found.scale is not None:
-                info["spacing_mm"] = found.spacing_mm
-                info["joint_spacing_mm"] = None if found.scale is None else found.scale.spacing_mm
+            info["spacing_mm"] = found.spacing_mm
+            info["joint_spacing_mm"] = None if found.scale is None else found.scale.spacing_mm
             if found.scale is not None:
                 info["warnings"].append(
                     f"pixel spacing unknown: taken as {found.scale.words}, "
@@ -157,15 +146,17 @@ def _notes(found: Localization, knee: KneeBox | None, side: Laterality | None) -
     """What is to be said of the knee that is taken, where no box is given."""
     if found.kind != "bilateral" or knee is None:
         return ()
+    perhaps = knee.source == "half"
     if found.only_seen is None:
         both = (
-            "both knees are shown: the right one, on image left, is taken; "
-            "give the laterality L for the left one"
+            f"{'perhaps ' if perhaps else ''}both knees are shown: the right one, on image left, "
+            "is taken; give the laterality L for the left one"
         )
         return (both,) if side is None else ()
     if knee is not found.only_seen or knee.side is side:
         return ()
-    seen = f"one knee is seen, on image {'left' if knee.side is Laterality.RIGHT else 'right'}"
+    place = "left" if knee.side is Laterality.RIGHT else "right"
+    seen = f"{'what may be a knee' if perhaps else 'one knee'} is seen, on image {place}"
     if side is None:
         return (f"{seen}: it is taken, as the {name_of(knee.side)} one by its place; check that",)
     return (

@@ -175,7 +175,6 @@ class CompactAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
                 f"CompactAutoencoder: the encoder divides the side by {factor}, the decoder "
                 f"multiplies it by {decoder_patch * 2 ** (len(decoder_channels) - 1)}"
             )
-        self.compression = factor
         self.encoder = self._build_encoder()
         self.decoder = self._build_decoder()
         self.refine: nn.Sequential | None = None
@@ -227,10 +226,10 @@ class CompactAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         """z_0 ~ E_1(x) (Eq. 1).
 
         Args:
-            x: images (B, in_channels, H, W) in [-1, 1]; H and W multiples of `compression`.
+            x: images (B, in_channels, H, W) in [-1, 1]; H and W multiples of the factor.
 
         Returns:
-            `.latent_dist`, a Gaussian over (B, latent_channels, H/compression, W/compression).
+            `.latent_dist`, a Gaussian over (B, latent_channels, H/factor, W/factor).
         """
         posterior = DiagonalGaussianDistribution(self.encoder(x))
         return AutoencoderKLOutput(latent_dist=posterior) if return_dict else (posterior,)

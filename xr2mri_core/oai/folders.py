@@ -14,9 +14,9 @@ _LEVELS = 4
 _IMAGES = re.compile(r"9\d{6}|\d{8}")
 
 
-def files_near(folder: Path, levels: int = _LEVELS) -> Iterator[Path]:
+def files_near(folder: Path) -> Iterator[Path]:
     """Yield the files of a folder and of some levels below, not of participants or their series."""
-    yield from (path for here in folders_near(folder, levels - 1) for path in _files_of(here))
+    yield from (path for here in folders_near(folder, _LEVELS - 1) for path in _files_of(here))
 
 
 def folders_near(folder: Path, levels: int = _LEVELS) -> Iterator[Path]:

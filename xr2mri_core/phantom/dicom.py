@@ -17,6 +17,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 from xr2mri_core import __version__
 from xr2mri_core.errors import InputError, OutputError
+from xr2mri_core.export.dicom_header import code
 from xr2mri_core.geometry import Laterality
 
 from .radiograph import Beam
@@ -26,7 +27,7 @@ _IMPLEMENTATION_UID = generate_uid(entropy_srcs=["xr2mri"])
 _BITS = 12
 _WHITE = (1 << _BITS) - 1
 _SHOWN_PERCENT = (1, 99.5)  # of the pixels lie below the window's ends
-_NOTICE = "SYNTHETIC PHANTOM, not a patient. For research, never for diagnosis."
+NOTICE = "SYNTHETIC PHANTOM, not a patient. For research, never for diagnosis."
 
 
 def write_radiograph_dicom(
@@ -131,7 +132,7 @@ def _describe_patient(ds: Dataset, patient_id: str, person: Mapping[str, Any]) -
     ds.QualityControlSubject = "YES"
     ds.PatientIdentityRemoved = "YES"
     ds.DeidentificationMethod = "There never was a patient"
-    ds.PatientComments = _NOTICE
+    ds.PatientComments = NOTICE
 
 
 def _describe_study(ds: Dataset, uid: Callable[[str], str]) -> None:
@@ -166,20 +167,14 @@ def _describe_view(ds: Dataset, side: Laterality, photometric: str) -> None:
     ds.ImageLaterality = str(side)
     ds.PatientOrientation = ["L", "F"]  # columns run to the patient's left, rows to the feet
     ds.PatientPosition = ""
-    ds.AnatomicRegionSequence = [_code("72696002", "SCT", "Knee region")]
-    ds.ViewCodeSequence = [_code("272479007", "SCT", "Postero-anterior")]
+    ds.AnatomicRegionSequence = [code("72696002", "SCT", "Knee region")]
+    ds.ViewCodeSequence = [code("272479007", "SCT", "Postero-anterior")]
     ds.ViewCodeSequence[0].ViewModifierCodeSequence = []
     ds.BurnedInAnnotation = "NO"
     ds.LossyImageCompression = "00"
     ds.DerivationDescription = "Beer-Lambert projection of a parametric knee; no patient was imaged"
-    ds.ImageComments = _NOTICE
+    ds.ImageComments = NOTICE
     ds.PresentationLUTShape = "IDENTITY" if photometric == "MONOCHROME2" else "INVERSE"
-
-
-def _code(value: str, scheme: str, meaning: str) -> Dataset:
-    item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
-    return item
 
 
 def _describe_exposure(ds: Dataset, spacing_mm: float, exposure: Mapping[str, Any]) -> None:

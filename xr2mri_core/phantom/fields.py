@@ -89,8 +89,8 @@ class Canvas:
         self._y = self.slices_y.view(-1, 1, 1) + shift[1]
         self._z = self._rows.view(1, -1, 1) + shift[2]
 
-    def _smooth_noise(self, n: int, amplitude: float, cells: tuple[int, int, int] = (5, 7, 7)):
-        lattice = torch.randn((1, 1, *cells), generator=self.generator)
+    def _smooth_noise(self, n: int, amplitude: float) -> Tensor:
+        lattice = torch.randn((1, 1, 5, 7, 7), generator=self.generator)
         grid = (n, len(self._rows), len(self._cols))
         field = F.interpolate(lattice, grid, mode="trilinear", align_corners=True)
         return field[0, 0] * amplitude

@@ -19,8 +19,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_ui
 
 from xr2mri_core import __version__
 from xr2mri_core.geometry import volume_to_slices
-
-NOTICE = "SYNTHETIC PHANTOM, not a patient. For research, never for diagnosis."
+from xr2mri_core.phantom.dicom import NOTICE
 
 
 @dataclass(frozen=True)

@@ -273,13 +273,13 @@ def add_noise(signal: torch.Tensor, sigma: float, generator: torch.Generator) ->
     return floor.add_(noise).mul_(sigma).add_(far.clamp_min_(0))
 
 
-_TABLE_STEPS = 8  # entries per sigma
+_TABLE_STEPS, _TABLE_TOP = 8, 32  # entries per sigma, and sigmas
 
 
 @cache
-def _rician_table(top: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and half the standard deviation of a Rician of sigma 1, for signals 0, 1/8, ... top."""
-    signal = np.arange(top * _TABLE_STEPS + 1) / _TABLE_STEPS
+def _rician_table() -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and half the standard deviation of a Rician of sigma 1, for signals 0, 1/8, ... 32."""
+    signal = np.arange(_TABLE_TOP * _TABLE_STEPS + 1) / _TABLE_STEPS
     q = signal**2 / 4
     mean = np.sqrt(np.pi / 2) * ((1 + 2 * q) * ive(0, q) + 2 * q * ive(1, q))
     deviation = np.sqrt(np.maximum(signal**2 + 2 - mean**2, 0)) / 2

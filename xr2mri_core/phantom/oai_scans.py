@@ -37,8 +37,8 @@ def scans_of(
     small, coarse = _reduced(volume, affine, min(matrix, _LARGEST))
     other_side = coarse.copy()
     other_side[0, 3] -= 2 * _RIGHT_MM
-    right = _thinned(small, coarse, _IW_STEP, _IW_SLICES)
-    left = _thinned(mirror_volume(small), other_side, _IW_STEP, _IW_SLICES)
+    right = _thinned(small, coarse)
+    left = _thinned(mirror_volume(small), other_side)
     names: Sequence[str] = ()
     if index % 4 == 2:  # names say nothing about positions
         order = np.random.default_rng(index).permutation(len(planes)) + 1
@@ -81,14 +81,14 @@ def _means(volume: NDArray[np.uint16], step: int) -> NDArray[np.uint16]:
 
 
 def _thinned(
-    volume: NDArray[np.uint16], affine: NDArray[np.float64], step: int, count: int
+    volume: NDArray[np.uint16], affine: NDArray[np.float64]
 ) -> tuple[NDArray[np.uint16], NDArray[np.float64]]:
-    """Every so many slices of a volume, ``count`` of them from its middle."""
-    start = (volume.shape[1] - step * count) // 2
+    """Every `_IW_STEP`-th slice of a volume, `_IW_SLICES` of them from its middle."""
+    start = (volume.shape[1] - _IW_STEP * _IW_SLICES) // 2
     moved = affine.copy()
     moved[1, 3] += affine[1, 1] * start
-    moved[1, 1] *= step
-    return volume[:, start : start + step * count : step], moved
+    moved[1, 1] *= _IW_STEP
+    return volume[:, start : start + _IW_STEP * _IW_SLICES : _IW_STEP], moved
 
 
 def _localizer(volume: NDArray[np.uint16], affine: NDArray[np.float64]) -> list[Plane]:

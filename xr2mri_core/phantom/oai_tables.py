@@ -147,7 +147,7 @@ def write_oai_tables(folder: Path, people: Sequence[Participant]) -> None:
             for row in rows
         ]
         name = "kxr_sq_bu00.txt" if visit == "V00" else f"KXR_SQ_BU{visit[1:]}.txt"
-        _write_rows(folder / name, "|", prefixed)
+        _write_rows(folder / name, prefixed)
     clinical = [
         {
             "ID": p.identifier,
@@ -157,7 +157,7 @@ def write_oai_tables(folder: Path, people: Sequence[Participant]) -> None:
         }
         for p in people
     ]
-    _write_rows(folder / "AllClinical00.txt", "|", clinical)
+    _write_rows(folder / "AllClinical00.txt", clinical)
     enrolled = [
         {
             "ID": p.identifier,
@@ -167,7 +167,7 @@ def write_oai_tables(folder: Path, people: Sequence[Participant]) -> None:
         }
         for p in people
     ]
-    _write_rows(folder / "Enrollees.txt", "|", enrolled)
+    _write_rows(folder / "Enrollees.txt", enrolled)
 
 
 # --- the NDA --------------------------------------------------------------------------------------
@@ -237,9 +237,9 @@ def _write_nda(path: Path, rows: Sequence[Row]) -> None:
     _write(path, "\t", lines, quoted=True)
 
 
-def _write_rows(path: Path, delimiter: str, rows: Sequence[Row]) -> None:
+def _write_rows(path: Path, rows: Sequence[Row]) -> None:
     names = list(rows[0])
-    _write(path, delimiter, [names, *([row[name] for name in names] for row in rows)])
+    _write(path, "|", [names, *([row[name] for name in names] for row in rows)])
 
 
 def _write(

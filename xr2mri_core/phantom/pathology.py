@@ -29,7 +29,8 @@ MENISCUS_LEFT = (1.0, 0.90, 0.65, 0.40)
 OSTEOPHYTE_MM = (0.0, 2.0, 4.5, 7.5)
 SCLEROSIS_MM = (0.0, 3.0, 5.5, 8.5)
 ATTRITION_MM = (0.0, 1.2, 2.2, 3.2)
-SIDES = {"M": 1.0, "L": -1.0}
+SIGNS = {"M": 1.0, "L": -1.0}
+"""Sign of x on the medial and on the lateral side."""
 
 _LUMPS_APART, _LUMP_SHIFT, _LUMP_HALF_Y = 10.0, 3.0, 9.0
 """Three lumps of an osteophyte along y: their distance, how far each is shifted, half length."""
@@ -103,7 +104,7 @@ def osteophytes(
     lumps = rng.uniform(-1, 1, (3, 3))
     if size == 0:
         return None
-    sign = SIDES[side]
+    sign = SIGNS[side]
     field: Tensor | None = None
     for i, (along, out, up) in enumerate(lumps):
         reach = size * (1.0 + _SIZE_SPREAD * out) * (1.0 if i == 1 else _OUTER_SHARE)
@@ -127,7 +128,7 @@ def sclerosis(depth: Tensor, x: Tensor, y: Tensor, disease: Disease, side: str, 
     shift = disease.rng("SC", side, bone).uniform(-1, 1, 2)
     if thickness == 0:
         return None
-    cx = SIDES[side] * _PLATE_MIDDLE[0] + _PLATE_SHIFT[0] * shift[0]
+    cx = SIGNS[side] * _PLATE_MIDDLE[0] + _PLATE_SHIFT[0] * shift[0]
     cy = _PLATE_MIDDLE[1] + _PLATE_SHIFT[1] * shift[1]
     rho = torch.sqrt(((x - cx) / _PLATE_HALF[0]) ** 2 + ((y - cy) / _PLATE_HALF[1]) ** 2)
     lens = thickness * (1 - rho**2).clamp_min(-1)
@@ -149,14 +150,14 @@ def cysts(
     radius = _CYST_MM + _CYST_SPREAD * u[0]
     centre = np.array(
         [
-            SIDES[side] * (_CYST_MIDDLE[0] + _CYST_SHIFT[0] * u[1]),
+            SIGNS[side] * (_CYST_MIDDLE[0] + _CYST_SHIFT[0] * u[1]),
             _CYST_MIDDLE[1] + _CYST_SHIFT[1] * u[2],
             surface + into * (radius + _CYST_DEEPER),
         ]
     )
     away, ahead, deeper = _SECOND_APART
     offset = np.array(
-        [SIDES[side] * away * u[3], ahead + _SECOND_SHIFT * u[4], into * (deeper + u[5])]
+        [SIGNS[side] * away * u[3], ahead + _SECOND_SHIFT * u[4], into * (deeper + u[5])]
     )
     return [(centre, radius), (centre + offset, _CYST_SMALLER * radius)]
 

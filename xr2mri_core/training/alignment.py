@@ -17,7 +17,7 @@ class AlignedStage(DiffusionStage):
     """`DiffusionStage` with InfoNCE of text, radiograph and MRI added to what is minimised.
 
     InfoNCE tells each case from the others of its batch: parts of a batch would make it easier, and
-    a case by itself leaves nothing to tell, so `accumulation` is refused.
+    a case by itself leaves nothing to tell, so `accumulation` and batches of one are refused.
 
     Args:
         model: a `MedM2GInspired`.

@@ -45,7 +45,7 @@ logger = logging.getLogger("xr2mri")
 
 _LOGGED_WARNINGS = 5  # kinds of warnings about cases that the log tells of
 _EXTENT = 0.05  # share by which a case's depth may differ from the window's without a warning
-SLICES_VERSION, LATENTS_VERSION = 2, 2  # raised when the meaning of the cached numbers changes
+SLICES_VERSION, LATENTS_VERSION = 3, 2  # raised when the meaning of the cached numbers changes
 
 
 def to_bytes(image: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -113,8 +113,8 @@ class StageTrainer(SupervisedTrainer):
         train_handlers: MONAI and ignite handlers.
 
     Raises:
-        TrainingError: no step is asked for, or parts of a batch whose cases are compared; by `run`,
-            when the gradients stay not finite.
+        TrainingError: no step is asked for; parts of a batch whose cases are compared, or one case
+            a batch; by `run`, when the gradients stay not finite.
     """
 
     def __init__(
@@ -140,6 +140,13 @@ class StageTrainer(SupervisedTrainer):
                 f"accumulation {accumulation}: this method compares the cases of a batch, which "
                 "parts of it cannot; accepted is 1, and fewer cases_per_batch take less memory",
                 option="accumulation 1",
+            )
+        cases = getattr(train_data_loader.dataset, "cases", None)  # of `CaseBatches`
+        if cases == 1 and getattr(stage, "compares_cases", False):
+            raise TrainingError(
+                "1 case a batch: this method compares the cases of a batch, and learns nothing "
+                "from one; accepted are 2 or more, of as many training cases",
+                option="cases_per_batch 2",
             )
         device = torch.device(device)
         self.clip_norm, self.patience, self.accumulation = clip_norm, patience, accumulation

@@ -19,7 +19,7 @@ import torch
 import xr2mri_core
 from xr2mri_core.errors import encodable
 from xr2mri_core.files import whole_file
-from xr2mri_core.processes import cores
+from xr2mri_core.this_process import cores
 
 
 def training_record(datalist: str | Path, seed: int, **details: Any) -> dict[str, Any]:

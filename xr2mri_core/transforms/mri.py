@@ -34,7 +34,7 @@ from xr2mri_core.geometry import (
 )
 from xr2mri_core.transforms.compose import TypedCompose
 from xr2mri_core.transforms.formats import FormatError, open_regular, open_stored
-from xr2mri_core.transforms.steps import RightKneeFramed, resize_pictures
+from xr2mri_core.transforms.steps import RightKneeFramed, resize_pictures, stretched
 
 CLIP_PERCENTILES = (0.0, 94.3)
 """Percentiles of the window's slices that become -1 and 1.
@@ -47,33 +47,26 @@ SAME_PLACE = 0.25
 """Voxels by which the corners of a label map may lie from those of its volume."""
 
 
-def mri_transforms(
-    size: int = IMAGE_SIZE,
-    keys: str = "mri",
-    channels: int = 1,
-    labels: str = "labels",
-    window: bool = True,
-) -> TypedCompose:
+def mri_transforms(size: int = IMAGE_SIZE) -> TypedCompose:
     """Return the chain file -> RAS -> window -> 256x256 -> [-1, 1] -> right-knee frame.
+
+    ``mri`` of the data is the path of a volume, ``labels``, which may be absent, that of a label
+    map on the same grid.
 
     Args:
         size: rows and columns of a slice.
-        keys: item of the data with the path of a volume.
-        channels: equal channels of a slice; 3 for the paper's pretrained weights.
-        labels: item with the path of the label map on the same grid; it may be absent.
-        window: whether to keep the paper's window only; False for a volume already cut to it.
 
     Returns:
         A transform that raises `VolumeError`, never MONAI's RuntimeError.
     """
-    both = (keys, labels)
+    both = ("mri", "labels")
     return TypedCompose(
         [
-            LoadVolumed(both, reference=keys, allow_missing_keys=True),
-            SlicesInWindowd(both, window=window, allow_missing_keys=True),
-            FieldOfViewd(keys, size),
-            FieldOfViewd(labels, size, labels=True, allow_missing_keys=True),
-            NormalizeSlicesd(keys, channels=channels),
+            LoadVolumed(both, reference="mri", allow_missing_keys=True),
+            SlicesInWindowd(both, allow_missing_keys=True),
+            FieldOfViewd("mri", size),
+            FieldOfViewd("labels", size, labels=True, allow_missing_keys=True),
+            NormalizeSlicesd("mri"),
             RightKneeFramed(both, allow_missing_keys=True),
         ]
     )
@@ -173,32 +166,25 @@ def _apart(volume: MetaTensor, other: MetaTensor) -> float:
 class SlicesInWindowd(MapTransform):
     """Cut a RAS volume (X, Y, Z) into pictures (n, rows, columns), posterior first.
 
-    The pictures' spacing (row, column) in mm goes to ``data["<key>_spacing"]``, their depths
-    in [0, 1] to ``data["depths"]``, and how far those lie apart in mm, from 0 to 1, to
-    ``data["<key>_extent"]``.
+    Kept are the slices of ``data["window"]`` (start, stop) where the item has it, as items of other
+    sequences do, else those of `slice_window`. The pictures' spacing (row, column) in mm goes to
+    ``data["<key>_spacing"]``, their depths in [0, 1] to ``data["depths"]``, and how far those lie
+    apart in mm, from 0 to 1, to ``data["<key>_extent"]``.
 
     Args:
         keys: volumes.
-        window: whether to keep only the slices of ``data["window"]`` (start, stop) where the item
-            has it, as items of other sequences do, else of `slice_window`; False keeps all.
         allow_missing_keys: whether a key may be absent.
 
     Raises:
         VolumeError: for a window that the volume does not have.
     """
 
-    def __init__(
-        self, keys: KeysCollection, window: bool = True, allow_missing_keys: bool = False
-    ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.window = window
-
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         done = dict(data)
         for key in self.key_iterator(done):
             volume = done[key]
             count = volume.shape[1]
-            start, stop = _window(data.get("window"), count) if self.window else (0, count)
+            start, stop = _window(data.get("window"), count)
             pictures = volume_to_slices(np.asarray(volume)[:, start:stop])
             columns, step, rows = np.linalg.norm(np.asarray(volume.affine)[:3, :3], axis=0)
             done[key] = MetaTensor(torch.from_numpy(pictures), meta=volume.meta)
@@ -266,35 +252,20 @@ def _pixels(present: int, step: float) -> int:
 
 
 class NormalizeSlicesd(MapTransform):
-    """Bring slices (n, 1, H, W) to [-1, 1] by two percentiles of all of them, repeat channels.
+    """Clip slices (n, 1, H, W) at `CLIP_PERCENTILES` of all of them, which become -1 and 1.
 
     Args:
         keys: slices.
-        channels: channels of the result (n, channels, H, W).
-        percentiles: lower and upper, 0-100.
 
     Raises:
         VolumeError: if the percentiles have the same value.
     """
 
-    def __init__(
-        self,
-        keys: KeysCollection,
-        channels: int = 1,
-        percentiles: tuple[float, float] = CLIP_PERCENTILES,
-    ) -> None:
-        super().__init__(keys)
-        if channels < 1:
-            raise ValueError(f"channels must be at least 1, not {channels}")
-        self.channels, self.percentiles = channels, percentiles
-
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         done = dict(data)
         for key in self.key_iterator(done):
-            slices = done[key]
-            low, high = np.percentile(np.asarray(slices), self.percentiles)
-            if not high > low:
+            slices = stretched(done[key], CLIP_PERCENTILES)
+            if slices is None:
                 raise VolumeError(f"{key}: its slices are almost empty; give another volume")
-            scaled = ((slices - low) / (high - low) * 2 - 1).clamp(-1, 1)
-            done[key] = scaled.repeat(1, self.channels, 1, 1)
+            done[key] = slices
         return done

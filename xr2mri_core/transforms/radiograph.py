@@ -27,10 +27,10 @@ from xr2mri_core.transforms.polarity import PositiveRadiographd
 from xr2mri_core.transforms.radiograph_file import RadiographFile, open_radiograph
 from xr2mri_core.transforms.steps import (
     KeyedStep,
-    Keys,
     ResizePicturesd,
     RightKneeFramed,
     Step,
+    stretched,
 )
 from xr2mri_core.transforms.white_frame import DarkStripsd
 
@@ -54,44 +54,32 @@ Box = tuple[int, int, int, int]
 """Top, left, bottom, right in pixels of the file's picture; bottom and right are exclusive."""
 
 
-def radiograph_steps(
-    size: int = IMAGE_SIZE,
-    keys: Keys = "radiograph",
-    locate: Step | None = None,
-    detached: bool = False,
-) -> list[Step]:
+def radiograph_steps(size: int = IMAGE_SIZE, locate: Step | None = None) -> list[Step]:
     """The chain file -> bone bright -> crop -> resize -> [-1, 1] -> right-knee frame, by steps.
 
     White strips at the edges of the crop become dark, see `white_frame`.
 
-    To be done one after the other, without MONAI: see `radiograph_transforms`.
+    To be done one after the other, without MONAI: see `radiograph_transforms`. ``radiograph`` of
+    the data is the path of a radiograph, its pixels (rows, columns), or what `open_radiograph` made
+    of it. The data may also hold ``laterality`` (R, L, auto) and ``box`` (see `Box`).
 
     Args:
         size: rows and columns of the result.
-        keys: item of the data with the path of a radiograph, its pixels (rows, columns), or what
-            `open_radiograph` made of it. The data may also hold ``laterality`` (R, L, auto)
-            and ``box`` (see `Box`).
-        locate: step that finds the box where none is given, such as
-            `LocateKneed`.
-        detached: see `read_radiograph`.
+        locate: step that finds the box where none is given, such as `LocateKneed`.
     """
+    key = "radiograph"
     return [
-        LoadRadiographd(keys, detached),
-        PositiveRadiographd(keys, locate, CropRadiographd(keys)),
-        CropRadiographd(keys),
-        DarkStripsd(keys),
-        ResizePicturesd(keys, size),
-        NormalizeRadiographd(keys),
-        RightKneeFramed(keys),
+        LoadRadiographd(key),
+        PositiveRadiographd(key, locate, CropRadiographd(key)),
+        CropRadiographd(key),
+        DarkStripsd(key),
+        ResizePicturesd(key, size),
+        NormalizeRadiographd(key),
+        RightKneeFramed(key),
     ]
 
 
-def radiograph_transforms(
-    size: int = IMAGE_SIZE,
-    keys: Keys = "radiograph",
-    locate: Step | None = None,
-    detached: bool = False,
-) -> TypedCompose:
+def radiograph_transforms(size: int = IMAGE_SIZE, locate: Step | None = None) -> TypedCompose:
     """The same chain as one of MONAI's transforms, for training; arguments as there.
 
     Returns:
@@ -99,7 +87,7 @@ def radiograph_transforms(
     """
     from xr2mri_core.transforms.compose import TypedCompose
 
-    return TypedCompose(radiograph_steps(size, keys, locate, detached))
+    return TypedCompose(radiograph_steps(size, locate))
 
 
 def _info_key(key: Hashable) -> str:
@@ -116,22 +104,17 @@ class LoadRadiographd(KeyedStep):
 
     Args:
         keys: paths, pixels, or `RadiographFile`.
-        detached: see `read_radiograph`.
 
     Raises:
         RadiographError: for a file or pixels that are not a radiograph, or a box that is none.
     """
-
-    def __init__(self, keys: Keys, detached: bool = False) -> None:
-        super().__init__(keys)
-        self.detached = detached
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         done = dict(data)
         for key in self.key_iterator(done):
             source = done[key]
             if isinstance(source, str | Path):
-                _, pixels, info, _ = open_radiograph(source, self.detached)
+                _, pixels, info, _ = open_radiograph(source)
             elif isinstance(source, RadiographFile):
                 pixels, info = source.pixels, source.info
             else:
@@ -148,24 +131,17 @@ class CropRadiographd(KeyedStep):
     """Cut a square out of a radiograph (1, H, W), repeating the edge where it reaches outside.
 
     The square is ``data["box"]``, its shorter side lengthened about its centre, else the middle
-    ``size_mm`` of the picture where the spacing is known (`believed_spacing`), else the
-    largest middle square. The box that was taken goes to ``data["<key>_info"]["box"]``, in pixels
-    of the file's picture.
+    140 mm of the picture where the spacing is known (`believed_spacing`), else the largest middle
+    square. The box that was taken goes to ``data["<key>_info"]["box"]``, in pixels of the file's
+    picture.
 
     Args:
         keys: radiographs.
-        size_mm: side of the middle square.
 
     Raises:
         RadiographError: for a box that is not four numbers, is empty, misses the picture, or
             makes a square that is larger than any picture.
     """
-
-    def __init__(self, keys: Keys, size_mm: float = CROP_MM) -> None:
-        super().__init__(keys)
-        if not size_mm > 0:
-            raise ValueError(f"size_mm must be positive, not {size_mm}")
-        self.size_mm = size_mm
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         done = dict(data)
@@ -181,11 +157,11 @@ class CropRadiographd(KeyedStep):
                 spacing, doubts = believed_spacing(shape, spacing)
                 info = {**info, "spacing_mm": spacing}
                 notes += [doubt for doubt in doubts if doubt not in notes]
-                box = middle_square(shape, spacing, self.size_mm)
+                box = middle_square(shape, spacing)
                 if spacing is None:
                     notes.append(
                         "pixel spacing unknown: the middle square is taken whole; "
-                        f"it should show about {self.size_mm:g} mm around the joint, or give a box"
+                        f"it should show about {CROP_MM:g} mm around the joint, or give a box"
                     )
                 if shape[1] > 1.1 * shape[0]:
                     notes.append(
@@ -263,16 +239,12 @@ def believed_spacing(
     )
 
 
-def middle_square(
-    shape: tuple[int, ...],
-    spacing: tuple[float, float] | None,
-    size_mm: float = CROP_MM,
-) -> Box:
-    """The middle ``size_mm`` of a picture, or its largest middle square without a spacing."""
+def middle_square(shape: tuple[int, ...], spacing: tuple[float, float] | None) -> Box:
+    """The middle 140 mm of a picture, or its largest middle square without a spacing."""
     if spacing is None:
         height = width = float(min(shape))
     else:
-        height, width = size_mm / spacing[0], size_mm / spacing[1]
+        height, width = CROP_MM / spacing[0], CROP_MM / spacing[1]
     return _square_at(shape[0] / 2, shape[1] / 2, height, width)
 
 
@@ -304,32 +276,23 @@ def cut_out(picture: Any, box: Box) -> Any:
 
 
 class NormalizeRadiographd(KeyedStep):
-    """Clip a picture at two of its percentiles, which become -1 and 1.
+    """Clip a picture at `CLIP_PERCENTILES` of it, which become -1 and 1.
 
     Args:
         keys: radiographs.
-        percentiles: lower and upper, 0-100.
 
     Raises:
         RadiographError: if the percentiles have the same value, as in an empty crop.
     """
 
-    def __init__(self, keys: Keys, percentiles: tuple[float, float] = CLIP_PERCENTILES) -> None:
-        super().__init__(keys)
-        low, high = percentiles
-        if not 0 <= low < high <= 100:
-            raise ValueError(f"percentiles must ascend within 0-100, not {percentiles}")
-        self.percentiles = percentiles
-
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         done = dict(data)
         for key in self.key_iterator(done):
-            picture = done[key]
-            low, high = np.percentile(np.asarray(picture), self.percentiles)
-            if not high > low:
+            picture = stretched(done[key], CLIP_PERCENTILES)
+            if picture is None:
                 raise RadiographError(
                     "the crop is almost empty, its grey values do not differ; "
                     "give a box around the knee or another file"
                 )
-            done[key] = ((picture - low) / (high - low) * 2 - 1).clamp(-1, 1)
+            done[key] = picture
         return done

@@ -50,6 +50,18 @@ def unit_range(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.clip((picture + 1) / 2, 0, 1).astype(np.float32)
 
 
+def stretched(values: torch.Tensor, percentiles: tuple[float, float]) -> torch.Tensor | None:
+    """Clip values at two of their percentiles (0-100), which become -1 and 1.
+
+    Returns:
+        None where the two are the same.
+    """
+    low, high = np.percentile(np.asarray(values), percentiles)
+    if not high > low:
+        return None
+    return ((values - low) / (high - low) * 2 - 1).clamp(-1, 1)
+
+
 def resize_pictures(pictures: torch.Tensor, size: int, smooth: bool = True) -> torch.Tensor:
     """Resize pictures (n, H, W) to (n, size, size).
 
@@ -85,34 +97,25 @@ class RightKneeFramed(KeyedStep):
     """Mirror pictures (..., H, W) of a left knee, left to right, into the right-knee frame.
 
     The side is ``data["laterality"]`` (R, L or auto), else what the radiograph's file says
-    (``data[info_key]["laterality"]``), else right. With ``info_key`` present, the side that was
-    taken, whether the picture was mirrored, and a warning if so or where nobody knew are noted.
+    (``data["radiograph_info"]["laterality"]``), else right. Where there are such notes, the side
+    that was taken, whether the picture was mirrored, and a warning if so or where nobody knew are
+    added.
 
     Args:
         keys: pictures to mirror.
-        info_key: where `LoadRadiographd` leaves its notes.
         allow_missing_keys: whether a key may be absent.
 
     Raises:
         InputError: for a ``laterality`` that is neither R, L nor auto.
     """
 
-    def __init__(
-        self,
-        keys: Keys,
-        info_key: str = "radiograph_info",
-        allow_missing_keys: bool = False,
-    ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.info_key = info_key
-
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         done = dict(data)
-        info = done.get(self.info_key, {})
+        info = done.get("radiograph_info", {})
         asked = Laterality.parse(done.get("laterality"))
         stated = Laterality.parse(info.get("laterality"))
         side = asked or stated
-        if self.info_key in done:
+        if "radiograph_info" in done:
             notes = list(info.get("warnings", ()))
             if asked and stated and asked is not stated:
                 notes.append(
@@ -123,7 +126,7 @@ class RightKneeFramed(KeyedStep):
                 notes.append("the side of the knee is unknown: taken as right; give the laterality")
             elif side is Laterality.LEFT:
                 notes.append(MIRRORED)
-            done[self.info_key] = {
+            done["radiograph_info"] = {
                 **info,
                 "laterality": str(side or Laterality.RIGHT),
                 "mirrored": side is Laterality.LEFT,

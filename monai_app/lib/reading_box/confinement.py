@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import xr2mri_core
+from monai_app.lib.bounds import Bounds
 
 NICE = 5
 """Niceness of the process, so that what answers requests goes first, as with generations."""
@@ -42,9 +43,9 @@ class Limits:
         memory_mb: most memory, besides what readers and detector themselves take.
     """
 
-    seconds: float = 30.0
-    cpu_seconds: int = 20
-    memory_mb: int = 1024
+    seconds: float = Bounds.read_seconds
+    cpu_seconds: int = Bounds.read_cpu_seconds
+    memory_mb: int = Bounds.read_memory_mb
 
     @property
     def usual_mb(self) -> int:

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from monai_app.lib.bounds import Bounds
 from xr2mri_core.errors import XR2MRIError
 
 SOON = 4.0
@@ -118,7 +119,12 @@ class Turns:
         most_waiting: most files that may wait, of all owners; of one owner half of them.
     """
 
-    def __init__(self, at_once: int = 4, most_of_one: int = 3, most_waiting: int = 64) -> None:
+    def __init__(
+        self,
+        at_once: int = Bounds.read_at_once,
+        most_of_one: int = Bounds.read_at_once - 1,
+        most_waiting: int = Bounds.read_waiting,
+    ) -> None:
         self.at_once, self.most_of_one, self.most_waiting = at_once, most_of_one, most_waiting
         self._changed = threading.Condition()
         self._running: list[Turn] = []

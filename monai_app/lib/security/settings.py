@@ -16,12 +16,11 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
 
-from monai_app.lib.bounds import Bounds
-from monai_app.lib.options import read_options, whole
+from monai_app.lib.bounds import Bounds, whole
+from monai_app.lib.options import read_options
 from monai_app.lib.quotas import Quota
 from xr2mri_core.errors import InputError
 
-ENVIRONMENT_PREFIX = "XR2MRI_"
 ANY_ORIGIN = "*"
 
 _WITHIN = (
@@ -146,7 +145,7 @@ class SecuritySettings(Bounds):
             SettingsError: a value is not accepted, or does not go with the others.
         """
         try:
-            return cls(**read_options(cls, conf, ENVIRONMENT_PREFIX))
+            return cls(**read_options(cls, conf))
         except SettingsError:
             raise
         except ValueError as error:

@@ -57,8 +57,6 @@ def take_film(
     left: Shadow | None,
     seed: int,
     layout: Layout | None = None,
-    beam: Beam | None = None,
-    spacing_mm: float = 0.6,
 ) -> Film:
     """A plain radiograph of one or two legs.
 
@@ -66,8 +64,6 @@ def take_film(
         right, left: the legs, both as right legs (a left one is mirrored here), one may be None.
         seed: draws the layout, the exposure and the noise.
         layout: a given layout instead of a drawn one; it has the sides that are given.
-        beam: a given exposure instead of a drawn one.
-        spacing_mm: pixel size of a drawn layout.
 
     Raises:
         InputError: if there is no leg, or the layout has other sides.
@@ -76,11 +72,10 @@ def take_film(
     if not legs:
         raise InputError("a film without legs: give at least one")
     rng = np.random.default_rng([seed, STREAM])
-    layout = layout or sample_layout(rng, "".join(legs), spacing_mm)
+    layout = layout or sample_layout(rng, "".join(legs))
     if set(layout.joints) != set(legs):
         raise InputError(f"a layout for {set(layout.joints)} and legs {set(legs)}: give the same")
-    beam = beam or _sample_exposure(rng)
-    beam = replace(beam, spacing_mm=layout.spacing_mm, shutters=(0, 0, 0, 0))
+    beam = replace(_sample_exposure(rng), spacing_mm=layout.spacing_mm, shutters=(0, 0, 0, 0))
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
 
     soft, bone, trabecular = side_by_side(layout, legs)

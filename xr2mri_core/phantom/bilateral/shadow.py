@@ -12,7 +12,7 @@ from torch import Tensor
 from ..case import case_person
 from ..cohort import DEFAULT_ENRICHMENT
 from ..fields import PIXEL
-from ..radiograph import Beam, project, sample_beam
+from ..radiograph import project, sample_beam
 from ..render import paint_on
 from ..shape import KneeShape
 from ..tissues import BONE, PROPERTIES, TRABECULAR, Tissue
@@ -49,22 +49,19 @@ class Shadow:
     seed: int
 
 
-def cast_shadow(
-    shape: KneeShape, features: Mapping[str, int], seed: int, beam: Beam | None = None
-) -> Shadow:
+def cast_shadow(shape: KneeShape, features: Mapping[str, int], seed: int) -> Shadow:
     """Paints a whole right leg and projects it.
 
     Args:
         shape: the shape of the knee.
         features: the grades of the knee.
         seed: draws textures and the alignment of the beam.
-        beam: a given geometry instead of a drawn one.
 
     Returns:
         Shadow of 640 x 400 pixels of 0.5 mm.
     """
     rng = np.random.default_rng([seed, STREAM])
-    beam = beam or sample_beam(rng, shape.plateau_slope)
+    beam = sample_beam(rng, shape.plateau_slope)
     slices_y = np.arange(-_REACH_MM, _REACH_MM + 0.1, _SLICE_MM)
     canvas = paint_on(shape, features, seed, slices_y, (0.0, JOINT_SPACE_MM), LEG_PIXELS)
     rows, columns = (round(count * PIXEL / SHADOW_MM) for count in LEG_PIXELS)

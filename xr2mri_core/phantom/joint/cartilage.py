@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..pathology import crystal_pattern
+from ..pathology import SIGNS, crystal_pattern
 from ..tissues import Tissue
 from . import measures as m
-from .parts import SIGNS, Joint, soft
+from .parts import Joint, soft
 
 TIBIAL_CARTILAGE = {"M": Tissue.TIBIAL_CARTILAGE_MEDIAL, "L": Tissue.TIBIAL_CARTILAGE_LATERAL}
 MENISCUS = {"M": Tissue.MENISCUS_MEDIAL, "L": Tissue.MENISCUS_LATERAL}

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from ..fields import ellipsoid, intersection
-from ..pathology import cysts, sclerosis
+from ..pathology import SIGNS, cysts, sclerosis
 from ..tissues import Tissue
 from . import measures as m
 from .bones import Local
-from .parts import SIGNS, Joint, soft
+from .parts import Joint, soft
 
 
 def paint_bones(joint: Joint) -> None:

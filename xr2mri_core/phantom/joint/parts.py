@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +15,6 @@ from ..shape import KneeShape
 from ..tissues import Tissue
 from . import bones, measures
 from .bones import Local
-
-SIGNS: Mapping[str, float] = {"M": 1.0, "L": -1.0}
-"""Sign of x on the medial and on the lateral side."""
 
 
 def soft(x: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ def augmented(
     frame, inside = _cut(picture, middle, side, turn, stretch, flip)
     boxes = _moved(joints, middle, side, turn, stretch, flip)
     frame = _exposed(frame, inside, rng)
-    return _littered(frame, boxes, rng), boxes
+    return _littered(frame, rng), boxes
 
 
 def _trimmed(
@@ -193,7 +193,7 @@ def contrasted_where(picture: Tensor, inside: Tensor) -> Tensor:
     return torch.zeros_like(picture).masked_scatter_(inside, values)
 
 
-def _littered(frame: Tensor, boxes: Tensor, rng: np.random.Generator) -> Tensor:
+def _littered(frame: Tensor, rng: np.random.Generator) -> Tensor:
     """Labels, plates, rulers and screws lie on top, anywhere."""
     frame = frame.clone()
     for _ in range(int(rng.poisson(0.7))):

@@ -82,7 +82,6 @@ def write_films(
     films: int,
     strangers: int,
     datalist: str | Path | None = None,
-    split: str = "training",
     knees: int = 0,
     boxes: Boxes | None = None,
     seed: int = 0,
@@ -96,8 +95,7 @@ def write_films(
         legs: painted legs from which films are laid out, at least two.
         films: bilateral and single ones, 3 to 2.
         strangers: pictures without a knee.
-        datalist: phantom cases, whose radiographs show one knee each.
-        split: list of the datalist.
+        datalist: phantom cases, of whose training split the radiographs show one knee each.
         knees: how many of them at most.
         boxes: pictures with drawn joint boxes, as `boxfile.read_boxes` reads them.
         seed: seed of everything drawn.
@@ -110,7 +108,7 @@ def write_films(
     shapes = np.zeros((total, 2), np.int16)
     joints = np.full((total, 2, 4), np.nan, np.float32)
     count = 0
-    samples = _samples(legs, films, crops, strangers, datalist, split, knees, seed)
+    samples = _samples(legs, films, crops, strangers, datalist, knees, seed)
     for picture, edges in chain(samples, _drawn(drawn)):
         small, factor = shrunk(picture)
         shapes[count] = small.shape
@@ -130,7 +128,6 @@ def _samples(
     crops: int,
     strangers: int,
     datalist: str | Path | None,
-    split: str,
     knees: int,
     seed: int,
 ) -> Iterator[Sample]:
@@ -146,7 +143,7 @@ def _samples(
         stranger = draw_stranger(np.random.default_rng([seed, 1, index]), 288)
         yield stranger if index % 2 else _processed(stranger, seed, 5, index), []
     if datalist is not None and knees:
-        for item in load_datalist(datalist, split)[:knees]:
+        for item in load_datalist(datalist, "training")[:knees]:
             yield knee_radiograph(Path(item["radiograph"]))
 
 

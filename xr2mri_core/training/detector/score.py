@@ -30,19 +30,21 @@ FOUND = 0.3
 Progress = Callable[[int, int, str], None]
 
 
+_FILM_PIXELS = 640  # of its longer side
+
+
 def score_films(
     detector: KneeDetector,
     legs: Sequence[Shadow],
     films: int,
     seed: int,
-    pixels: int = 640,
     progress: Progress | None = None,
 ) -> dict[str, float]:
     """Films laid out from legs that the detector has not seen: see the module for the figures."""
     overlaps: list[float] = []
     extra = sides = pairs = 0
     for index in range(films):
-        film = draw_film(legs, seed, index, pixels)
+        film = draw_film(legs, seed, index, _FILM_PIXELS)
         found = detector.locate(film.pixels)
         best = [_best(found, box) for box in film.joints.values()]
         overlaps += best

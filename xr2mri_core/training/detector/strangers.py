@@ -160,7 +160,7 @@ def _rod(pen: ImageDraw.ImageDraw, points: list[Point], radii: list[float]) -> N
             pen.ellipse((x - r, y - r, x + r, y + r), fill=1)
 
 
-def _fan(plate: _Plate, base: Point, reach: float, spread: float, bones: int) -> None:
+def _fan(plate: _Plate, base: Point, reach: float, spread: float) -> None:
     """Rays of a hand or foot: metacarpals or metatarsals and phalanges."""
     rng, u = plate.rng, plate.size / 320
     for ray in range(5):
@@ -168,7 +168,7 @@ def _fan(plate: _Plate, base: Point, reach: float, spread: float, bones: int) ->
         long = reach * (1 - 0.07 * abs(ray - 1.7)) * (0.72 if ray == 0 else 1)
         start = (base[0] - 12 * u * math.cos(turn), base[1] + (ray - 2) * plate.vary(13 * u))
         ends = [start]
-        for share in np.array([0.42, 0.28, 0.18, 0.12])[:bones]:
+        for share in (0.42, 0.28, 0.18, 0.12):
             y, x = ends[-1]
             ends.append((y - share * long * math.cos(turn), x + share * long * math.sin(turn)))
         girth = plate.vary(7 * u)
@@ -191,7 +191,7 @@ def _hand(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
     for _ in range(8):
         spot = (base[0] + rng.uniform(-5, 28) * u, middle + rng.uniform(-24, 24) * u)
         plate.blob(spot, (plate.vary(8 * u), plate.vary(8 * u)), 0.2)
-    _fan(plate, base, plate.vary(190 * u), float(rng.uniform(5, 15)), 4)
+    _fan(plate, base, plate.vary(190 * u), float(rng.uniform(5, 15)))
     return plate.picture
 
 
@@ -204,7 +204,7 @@ def _foot(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
     for _ in range(6):
         spot = (size * rng.uniform(0.6, 0.75), middle + rng.uniform(-26, 26) * u)
         plate.blob(spot, (plate.vary(14 * u), plate.vary(11 * u)), 0.2)
-    _fan(plate, (size * 0.6, middle), plate.vary(180 * u), float(rng.uniform(3, 7)), 4)
+    _fan(plate, (size * 0.6, middle), plate.vary(180 * u), float(rng.uniform(3, 7)))
     return plate.picture
 
 

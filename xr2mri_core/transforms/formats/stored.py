@@ -185,15 +185,14 @@ def header_lines(stream: BinaryIO, is_last: Callable[[bytes], bool]) -> list[byt
 
 
 def affine_of(
-    directions: NDArray[np.float64], origin: NDArray[np.float64] | None = None, lps: bool = True
+    directions: NDArray[np.float64], origin: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:
-    """Return a RAS affine (4, 4).
+    """Return a RAS affine (4, 4) of a world that runs to the left and to posterior, as ITK's does.
 
     Args:
         directions: (axes of the world, axes of the image), a column for the step along each axis
             of the image in mm; the first three of both count.
         origin: position of the first voxel's centre, in mm.
-        lps: whether the world's first two axes run to the left and to posterior, as ITK's do.
 
     Raises:
         FormatError: one of the numbers is none.
@@ -205,8 +204,7 @@ def affine_of(
         affine[:rows, 3] = origin[:rows]
     if not np.isfinite(affine).all():
         raise FormatError("its spacing, directions or origin are not numbers")
-    if lps:
-        affine[:2] *= -1
+    affine[:2] *= -1
     return affine
 
 

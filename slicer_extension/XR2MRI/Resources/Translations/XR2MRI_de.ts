@@ -1352,8 +1352,8 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
    <translation>links</translation>
   </message>
   <message>
-   <source>The image does not tell; a right knee is assumed.</source>
-   <translation>Das Bild sagt es nicht; ein rechtes Knie wird angenommen.</translation>
+   <source>The file does not tell: by place or a letter in the picture, else right.</source>
+   <translation>Die Datei sagt es nicht: nach Lage oder einem Buchstaben im Bild, sonst rechts.</translation>
   </message>
   <message>
    <source>The image says: {side}.</source>

@@ -238,8 +238,9 @@ class RadiographSection(Section, VTKObservationMixin):
         side = self._stated_laterality()
         words = {"R": _("right"), "L": _("left")}
         if not side:
-            auto = self.node.laterality == "auto"
-            return _("The image does not tell; a right knee is assumed.") if auto else ""
+            if self.node.laterality != "auto":
+                return ""
+            return _("The file does not tell: by place or a letter in the picture, else right.")
         if self.node.laterality in ("auto", side):
             return _("The image says: {side}.").format(side=words[side])
         return _("But the image says: {side}.").format(side=words[side])
