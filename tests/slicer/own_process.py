@@ -1,4 +1,5 @@
-"""Tests marked `gui` run in a process of their own, one for all of them.
+"""Tests marked `gui` run in a process of their own, one for all of them (of xdist, where it
+distributes them by file; otherwise one for each).
 
 VTK, Qt and torch do not get along in one process, and if the one that draws dies, the other tests
 go on. Every test is reported as if it had run here, while it runs. `XR2MRI_GUI=here` runs them in
@@ -83,8 +84,14 @@ def _tell(line: dict[str, Any]) -> None:
 
 def _reports(item: pytest.Item) -> Iterator[pytest.TestReport]:
     """The reports of one test, as they come."""
-    if "process" not in _child:
-        _start(_wanted(item))
+    worker = getattr(item.config, "workerinput", {TOGETHER: True})
+    if not worker[TOGETHER]:  # who gets the next one is not known
+        pytest_unconfigure()
+        _start([item])
+    elif "process" not in _child:
+        every = item.session.items
+        following = every[every.index(item) :]
+        _start([other for other in following if other.get_closest_marker("gui")])
     for line in _child["lines"]:
         line_report = json.loads(line)
         if line_report["report"] is None:
@@ -92,14 +99,6 @@ def _reports(item: pytest.Item) -> Iterator[pytest.TestReport]:
         hook = item.config.hook
         yield hook.pytest_report_from_serializable(config=item.config, data=line_report["report"])
     yield _died(item)
-
-
-def _wanted(item: pytest.Item) -> list[pytest.Item]:
-    worker = getattr(item.config, "workerinput", None)
-    if worker is not None and not worker[TOGETHER]:
-        return [item]
-    every = item.session.items
-    return [other for other in every[every.index(item) :] if other.get_closest_marker("gui")]
 
 
 def _start(items: list[pytest.Item]) -> None:

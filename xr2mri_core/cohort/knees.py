@@ -39,7 +39,7 @@ class CohortKnee:
         radiograph: the file.
         participant, visit: where they are known; else the participant is the name.
         laterality: ``R``, ``L`` or ``auto``.
-        features: grades in any spelling of `features_from_row`; other
+        features: grades in any spelling of `parse_features`; other
             columns are passed over.
         demographics: ``age``, ``sex``, ``bmi``.
         box: box of the knee in the radiograph, (top, left, bottom, right) in pixels.
