@@ -50,6 +50,12 @@ def pytest_xdist_make_scheduler(config, log):
     return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    """Tell each process whether it is so, see `slicer/own_process.py`."""
+    node.workerinput["by_file"] = node.config.getvalue("dist") == "loadfile"
+
+
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """What is computed here is in one thread: another number changes the last bits on some CPUs."""

@@ -13,7 +13,6 @@ import pytest
 from own_process import (  # noqa: F401  (pytest finds its hooks here)
     is_own_process,
     pytest_configure,
-    pytest_configure_node,
     pytest_runtest_logfinish,
     pytest_runtest_logreport,
     pytest_runtest_protocol,

@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 
 VARIABLE = "XR2MRI_GUI"
-TOGETHER = "slicer_together"
 _child: dict[str, Any] = {}
 
 
@@ -60,12 +59,6 @@ def pytest_configure(config: pytest.Config) -> None:
         _child.update(config=config, out=os.fdopen(int(channel), "w"))
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: Any) -> None:
-    """Tell a worker of xdist whether it gets all tests of Slicer, or nobody knows which."""
-    node.workerinput[TOGETHER] = node.config.getvalue("dist") == "loadfile"
-
-
 def pytest_unconfigure() -> None:
     """End the other process, if something ended this one before it was through."""
     process = _child.pop("process", None)
@@ -84,8 +77,8 @@ def _tell(line: dict[str, Any]) -> None:
 
 def _reports(item: pytest.Item) -> Iterator[pytest.TestReport]:
     """The reports of one test, as they come."""
-    worker = getattr(item.config, "workerinput", {TOGETHER: True})
-    if not worker[TOGETHER]:  # who gets the next one is not known
+    worker = getattr(item.config, "workerinput", None)
+    if worker is not None and not worker["by_file"]:  # who gets the next one is not known
         pytest_unconfigure()
         _start([item])
     elif "process" not in _child:
