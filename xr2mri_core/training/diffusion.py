@@ -48,11 +48,11 @@ class DiffusionStage(ConditionedStage):
         scheduler: diffusers scheduler: `add_noise`, timesteps, prediction type.
         noisy_share: share of the timesteps that is drawn from the noisier half only; the others are
             uniform. Helps the global structure.
+        drop_variable, drop_features, drop_radiograph: see `ConditionedStage`.
         reconstruction: weight of Algorithm 1's second loss, |D(z_0 predicted) - x|^2, which costs
             several denoiser passes; needs `CaseBatches(images=True)`.
         picture_steps: DDIM steps of the sample pictures.
         noise_length: correlation length of `DepthNoise`, in slices, for slabs: that of sampling.
-        drops: ``drop_variable``, ``drop_features``, ``drop_radiograph``, see `ConditionedStage`.
     """
 
     def __init__(
@@ -60,12 +60,14 @@ class DiffusionStage(ConditionedStage):
         model: XR2MRIModel,
         scheduler: Scheduler,
         noisy_share: float = 0.5,
+        drop_variable: float = 0.1,
+        drop_features: float = 0.1,
+        drop_radiograph: float = 0.1,
         reconstruction: float = 0.0,
         picture_steps: int = 8,
         noise_length: float = 0.0,
-        **drops: float,
     ) -> None:
-        super().__init__(model, **drops)
+        super().__init__(model, drop_variable, drop_features, drop_radiograph)
         if model.regression is not None:
             model.regression.requires_grad_(False)
         self.scheduler, self.noisy_share = scheduler, noisy_share

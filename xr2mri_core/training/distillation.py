@@ -62,7 +62,9 @@ class DistillationStage(DiffusionStage):
         noisy_share: float = 0.5,
         noise_length: float = 0.0,
     ) -> None:
-        super().__init__(model, scheduler, noisy_share, noise_length=noise_length)
+        super().__init__(
+            model, scheduler, noisy_share, 0.0, 0.0, 0.0, picture_steps=8, noise_length=noise_length
+        )
         self.steps = [int(count) for count in steps]
         if any(not 1 <= count <= self.timesteps for count in self.steps):
             raise TrainingError(

@@ -35,8 +35,8 @@ class RegressionStage(ConditionedStage):
 
     Args:
         model: the model with a `regression`.
+        drop_variable, drop_features, drop_radiograph: see `ConditionedStage`.
         power: power of the error that is minimised, 2 or 1.
-        drops: ``drop_variable``, ``drop_features``, ``drop_radiograph``, see `ConditionedStage`.
 
     Raises:
         TrainingError: the model has no regression.
@@ -45,10 +45,12 @@ class RegressionStage(ConditionedStage):
     def __init__(
         self,
         model: XR2MRIModel,
+        drop_variable: float = 0.1,
+        drop_features: float = 0.1,
+        drop_radiograph: float = 0.1,
         power: int = 2,
-        **drops: float,
     ) -> None:
-        super().__init__(model, **drops)
+        super().__init__(model, drop_variable, drop_features, drop_radiograph)
         self.power = power
         if model.regression is None:
             raise TrainingError(
