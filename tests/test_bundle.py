@@ -116,6 +116,23 @@ def test_metadata_tells_the_versions_of_this_project():
     assert packages and all(pinned[name] == version for name, version in packages.items())
 
 
+def test_sizes_are_the_configurations_that_define_a_model(tmp_path):
+    """Of a file that cannot be read, such as an editor's link to nowhere, nobody asks."""
+    from xr2mri_core.bundle import sizes
+
+    shutil.copytree(CONFIGS, tmp_path / "configs")
+    for name in (".#paper.yaml", "gone.yaml"):
+        (tmp_path / "configs" / name).symlink_to("nowhere")
+    assert sizes(tmp_path) == ["compact", "paper"]
+
+
+def test_copies_of_the_bundle_find_what_they_import():
+    """Users keep theirs over updates, with what the configurations said then."""
+    from xr2mri_core import parents, processes
+
+    assert processes.end_with is parents.end_with
+
+
 @pytest.mark.parametrize("size", ["tiny", "compact"])
 def test_network_takes_a_radiograph_and_gives_a_slice(size, overlay):
     chosen = overlay if size == "tiny" else CONFIGS / f"{size}.yaml"

@@ -388,6 +388,7 @@ def test_the_bundle_s_own_configurations_have_no_unknown_key(stage, overlays):
         ("inference", "num_slice", "num_slices"),
         ("evaluate", "spacing_case", "spacing_cases"),
         ("train_diffusion", "augmentation#postioning", "augmentation#positioning"),
+        ("train_diffusion", "stage_on_cpu#nosy_share", "stage_on_cpu#noisy_share"),
     ],
 )
 def test_a_misspelt_option_names_the_nearest(stage, name, near):

@@ -7,6 +7,7 @@ import json
 import platform
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,12 +97,12 @@ def load_bundle(
 
 def sizes(bundle: Path) -> list[str]:
     """Names of a bundle's size overlays: of its configurations those that define a model."""
-    configs = sorted((bundle / "configs").glob("*.yaml"))
-    return [
-        path.stem
-        for path in configs
-        if re.search(r"^model:", path.read_text("utf-8", errors="replace"), re.M)
-    ]
+    found = []
+    for path in sorted((bundle / "configs").glob("[!.]*.yaml")):
+        with suppress(OSError):  # what cannot be read is none
+            if re.search(r"^model:", path.read_text("utf-8", errors="replace"), re.M):
+                found.append(path.stem)
+    return found
 
 
 def sampling_of(metadata: Mapping[str, str], weights: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from multiprocessing import current_process
@@ -60,9 +61,18 @@ def end_with_stdin() -> None:
 def _watch(parent: int, whom: int, last_signal: signal.Signals = signal.SIGTERM) -> None:
     """Once the parent has died, send a signal to `whom`, as `os.kill` takes it: 0 is the group."""
 
+    def lives() -> bool:
+        if sys.platform != "win32":
+            return os.getppid() == parent
+        import psutil  # there a parent's id stays, and is that of an environment's launcher
+
+        return psutil.pid_exists(parent)
+
     def wait_and_end() -> None:
-        while os.getppid() == parent:
+        while lives():
             time.sleep(0.5)
+        if sys.platform == "win32" and whom == 0:
+            os._exit(1)  # there are no groups
         os.kill(whom, last_signal)
 
     threading.Thread(target=wait_and_end, daemon=True).start()

@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar, cast
 from xr2mri_core import __version__
 from xr2mri_core.errors import InputError, OutputError, XR2MRIError, shown
 from xr2mri_core.parents import begin_worker
+from xr2mri_core.parents import end_with as end_with  # copies of the bundle have it from here
 from xr2mri_core.this_process import keep_freed_memory
 
 log = logging.getLogger("xr2mri")

@@ -91,7 +91,8 @@ class _WithoutLogin:
         asked, self._minute, self._asked = self._asked, minute, Counter()
         return [
             {"time": _now(), "address": address, "more": count - IN_FULL}
-            for (address, _failed), count in asked.items()
+            | ({"failed": True} if failed else {})
+            for (address, failed), count in asked.items()
             if count > IN_FULL
         ]
 

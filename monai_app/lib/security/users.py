@@ -21,14 +21,13 @@ import os
 import re
 import secrets
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from monai_app.lib.security.routes import Role
 from monai_app.lib.security.settings import SettingsError
@@ -245,42 +244,22 @@ def _users_of(path: Path) -> dict[str, StoredUser]:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Keeps others from changing the file meanwhile: of two commands, one's user would be lost.
-
-    Where it can be, the folder itself is locked: a file beside would belong to who came first, as
-    root does for a server, and nobody else could open it.
-    """
+    """Keeps others from changing the file meanwhile: of two commands, one's user would be lost."""
     folder = check_writable(path.parent)
-    with ExitStack() as held:
-        try:
-            if os.name == "posix":
-                descriptor = os.open(folder, os.O_RDONLY)
-                held.callback(os.close, descriptor)
-                _lock(descriptor)
-            else:
-                held.enter_context(FileLock(folder / f".{path.name}.lock", _LOCK_SECONDS))
-        except TimeoutError:  # filelock's, too
-            raise InputError(f"'{path}' is being changed by another command; try again") from None
-        except OSError as error:
-            raise InputError(f"'{folder}': {error.strerror or error}") from error
+    lock = FileLock(folder / f".{path.name}.lock", _LOCK_SECONDS, mode=0o600)
+    try:
+        lock.acquire()
+        if os.name == "posix" and os.geteuid() == 0:  # the server's own user has to open it, too
+            owner = (path if path.exists() else folder).stat()
+            os.chown(lock.lock_file, owner.st_uid, owner.st_gid)
+    except Timeout:
+        raise InputError(f"'{path}' is being changed by another command; try again") from None
+    except OSError as error:
+        raise InputError(f"'{lock.lock_file}': {error.strerror or error}") from error
+    try:
         yield
-
-
-def _lock(descriptor: int) -> None:
-    """Lock what is open until it is closed; raises TimeoutError."""
-    import fcntl
-
-    limit = time.monotonic() + _LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() > limit:
-                raise TimeoutError from None
-            time.sleep(0.05)
-        except OSError:  # a file system without locks, or without those of folders
-            return
+    finally:
+        lock.release()
 
 
 def _new_user(name: str, role: Role) -> StoredUser:
