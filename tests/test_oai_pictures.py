@@ -36,7 +36,7 @@ RIGHT, LEFT = (100.0, 100.0, 200.0, 200.0), (100.0, 400.0, 200.0, 500.0)
         ([(RIGHT, 0.9)], {R: DETECTED, L: MIRRORED}, {R: "", L: "mirror image"}),
         ([(LEFT, 0.9)], {R: MIRRORED, L: DETECTED}, {R: "mirror image", L: ""}),
         ([(RIGHT, 0.9), (LEFT, 0.3)], {R: DETECTED, L: DETECTED}, {R: "", L: "check its box"}),
-        ([(RIGHT, 0.3)], {R: HALF, L: HALF}, {R: "halves", L: "halves"}),
+        ([(RIGHT, 0.3)], {R: HALF, L: HALF}, {R: "A half", L: "A half"}),
         ([], {R: HALF, L: HALF}, {R: "sees none", L: "sees none"}),
     ],
 )

@@ -87,19 +87,13 @@ def detected(
     from xr2mri_core.localization import KneeDetector
 
     found = KneeDetector.shipped().locate(pixels, spacing)
-    warning = "; ".join(_warnings_of(side, found.warnings))
     knee = found.choose(side) if found.kind == ("bilateral" if both else "single") else None
+    warning = "; ".join(found.warnings_of(knee))
     if knee is None:
         fallback = middle_of_half(pixels, spacing, side, both)
         doubt = f"the detector sees {found.kind}, the list {'both knees' if both else 'one'}"
         return replace(fallback, warning="; ".join(filter(None, (doubt, warning))))
     return Located(knee.box, _SOURCES[knee.source], warning)
-
-
-def _warnings_of(side: Laterality, warnings: Sequence[str]) -> list[str]:
-    """The warnings of a film, without those of the other knee, which name it at their beginning."""
-    other = "the left knee" if side is Laterality.RIGHT else "the right knee"
-    return [text for text in warnings if not text.startswith(other)]
 
 
 @dataclass(frozen=True)
