@@ -27,12 +27,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from monai_app.lib.device_queue import Job, QueueFull, State, Work
 from monai_app.lib.json_text import plain
 from monai_app.lib.parameters import GenerationParameters, check_model, sentence_of
-from monai_app.lib.reading_box import ClientGone, Crowded
 from monai_app.lib.service import GenerationService
 from xr2mri_client import programs
 from xr2mri_core.bundle import describe_bundle
 from xr2mri_core.datalist import load_datalist
-from xr2mri_core.errors import Cancelled, DatalistError, InputError, OutputError, XR2MRIError
+from xr2mri_core.errors import (
+    Cancelled,
+    DatalistError,
+    InputError,
+    OutputError,
+    RadiographError,
+    XR2MRIError,
+    shown,
+)
 from xr2mri_core.files import check_writable, whole_file
 from xr2mri_core.networks.model import is_volumetric
 from xr2mri_core.progress import Callbacks
@@ -85,6 +92,14 @@ class TrainingParameters(BaseModel):
 class TrainingRun:
     """One process that trains, and the thread that waits for its end.
 
+    Args:
+        service: service, whose model is trained.
+        model: its name.
+        datalist: the pairs.
+        folder: a new folder for everything that the run writes.
+        parameters: what was chosen of the training.
+        trial: the case that new weights are tried on, and its radiograph.
+
     Attributes:
         state: running, stopped, failed, checking, or done.
         folder: everything that the run writes; the cached slices go when it ends.
@@ -97,9 +112,10 @@ class TrainingRun:
         datalist: Path,
         folder: Path,
         parameters: TrainingParameters,
+        trial: tuple[Mapping[str, Any], PreparedRadiograph],
     ) -> None:
         self.service, self.model, self.datalist = service, model, datalist
-        self.folder, self.parameters = folder, parameters
+        self.folder, self.parameters, self._tried_on = folder, parameters, trial
         self.state, self.error, self.started = "running", "", time.time()
         self._stopped = threading.Event()
         self._trial: Job | None = None
@@ -203,10 +219,8 @@ class TrainingRun:
         Raises:
             Cancelled: `stop` came before they were installed.
         """
-        new = self.folder / "knee_xr2mri.safetensors"
-        item = load_datalist(self.datalist, "validation")[0]
-        trial = self.service.load(self.model, new)
-        radiograph = self._read(Path(item["radiograph"]))
+        item, radiograph = self._tried_on
+        trial = self.service.load(self.model, self.folder / "knee_xr2mri.safetensors")
         request = GenerationRequest(num_slices=_TRIAL_SLICES).filled(trial.settings)
         self._trial = job = self._lined_up(
             lambda job: trial.generate(
@@ -228,18 +242,6 @@ class TrainingRun:
             raise ValueError("the new weights generate an empty volume")
         install(self.folder, self.service.folder(self.model))
         self.service.replace(self.model, trial)
-
-    def _read(self, file: Path) -> PreparedRadiograph:
-        """A radiograph of the studies, read in the box as soon as there is room for it."""
-        stopped, anyhow = self._stopped.is_set, GenerationParameters(seed=0)
-        while not stopped():
-            try:
-                return self.service.read(self.model, file, anyhow, gone=stopped)
-            except Crowded as crowded:
-                self._stopped.wait(crowded.retry_after)
-            except ClientGone:
-                break
-        raise Cancelled
 
     def _lined_up(self, work: Work, cost: float) -> Job:
         """A job at the end of the device's line, as soon as there is room for it."""
@@ -314,7 +316,9 @@ class TrainingRuns:
 
         Raises:
             UnknownModel, WeightsError: there is nothing to train.
-            InputError: wrong parameters, or no usable datalist among the studies.
+            InputError: wrong parameters, no usable datalist among the studies, or a radiograph that
+                the server does not take.
+            Crowded: too many files wait to be read.
             Busy: a training runs already.
             OutputError: what it makes could not be written.
         """
@@ -323,7 +327,7 @@ class TrainingRuns:
         datalist = self.studies / DATALIST
         if not datalist.is_file():
             raise InputError(f"the studies have no {DATALIST}: nothing to train on")
-        self._check(datalist)
+        trial = self._tried_on(model, datalist)
         with self._lock:
             if self._run is not None and self._run.active:
                 raise Busy("a training runs already: wait for its end, or stop it")
@@ -336,16 +340,26 @@ class TrainingRuns:
                 ) from error
             try:
                 folder = self.folder / time.strftime(f"{model}-%Y%m%d-%H%M%S")
-                self._run = TrainingRun(self.service, model, datalist, folder, parameters)
+                self._run = TrainingRun(self.service, model, datalist, folder, parameters, trial)
             except OSError as error:
                 raise OutputError(f"a training cannot be started ({error.strerror})") from error
             return self._run.describe()
 
-    def _check(self, datalist: Path) -> None:
-        """Raises InputError, whose paths are those within the studies: others leave no server."""
+    def _tried_on(self, model: str, datalist: Path) -> tuple[Mapping[str, Any], PreparedRadiograph]:
+        """The case that new weights are tried on, read before hours are spent.
+
+        Raises InputError, whose paths are those within the studies: others leave no server.
+        """
         try:
-            for split in ("training", "validation"):
-                load_datalist(datalist, split)
+            load_datalist(datalist, "training")
+            item = load_datalist(datalist, "validation")[0]
+            file, anyhow = Path(item["radiograph"]), GenerationParameters(seed=0)
+            return item, self.service.read(model, file, anyhow)
+        except RadiographError as error:
+            raise InputError(
+                f"the radiograph of validation case {shown(item['case'])} cannot be used, and new "
+                f"weights are tried on it: {error}"
+            ) from error
         except DatalistError as error:
             message = str(error)
             for folder in {str(self.studies.resolve()), str(self.studies)}:

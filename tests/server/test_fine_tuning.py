@@ -10,6 +10,7 @@ import time
 
 import psutil
 import pytest
+import SimpleITK as sitk
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from monailabel.client import MONAILabelClient
@@ -129,7 +130,7 @@ def trained_at_once(bundle, monkeypatch):
 
 
 def test_what_tries_new_weights_parses_no_file(client, service, trained_at_once, monkeypatch):
-    """Files of the studies are read in the box, also where the first time there is no room."""
+    """Files of the studies are read in the box, before anything is trained."""
     load, read, seen = service.load, service.read, []
 
     def loaded(*arguments):
@@ -142,16 +143,35 @@ def test_what_tries_new_weights_parses_no_file(client, service, trained_at_once,
 
     def crowded_at_first(*arguments, **more):
         monkeypatch.setattr(service, "read", read)
-        error = Crowded("many files wait")
-        error.retry_after = 0.01
-        raise error
+        raise Crowded("many files wait")
 
     monkeypatch.setattr(service, "load", loaded)
     monkeypatch.setattr(service, "read", crowded_at_first)
+    assert client.post("/train/knee_xr2mri", json=QUICK).status_code == 429
+    assert client.get("/train/").json() == {}
     client.post("/train/knee_xr2mri", json=QUICK)
     assert until_trained(client, "done", "failed")["state"] == "done"
     (radiograph,) = seen
     assert isinstance(radiograph, PreparedRadiograph)
+
+
+def test_a_radiograph_that_the_server_does_not_take_ends_nothing_after_hours(
+    client, runs, tmp_path
+):
+    """A header that names another file is read by a training, and by no server."""
+    studies = tmp_path / "detached"
+    shutil.copytree(runs.studies, studies)
+    content = json.loads((studies / "datalist.json").read_text())
+    (item,) = content["validation"]
+    header = studies / "knee.mhd"
+    sitk.WriteImage(sitk.ReadImage(str(studies / item["radiograph"])), str(header))
+    item["radiograph"] = header.name
+    (studies / "datalist.json").write_text(json.dumps(content))
+    runs.studies = studies
+    refused = client.post("/train/knee_xr2mri", json=QUICK)
+    assert refused.status_code == 422
+    assert f"validation case '{item['case']}'" in refused.json()["detail"]
+    assert str(tmp_path) not in refused.text
 
 
 @pytest.mark.parametrize("trial", ["waits", "runs"])
@@ -241,7 +261,7 @@ def test_a_training_is_stopped_where_no_program_can_be_asked_to_end(tmp_path, mo
 
     code = "import time; time.sleep(60)"
     monkeypatch.setattr(TrainingRun, "_command", lambda self: [sys.executable, "-c", code])
-    run = TrainingRun(None, "knee_xr2mri", tmp_path, tmp_path / "run", TrainingParameters())
+    run = TrainingRun(None, "knee_xr2mri", tmp_path, tmp_path / "run", TrainingParameters(), None)
     asked = []
 
     def taskkill(words, **_):
@@ -262,7 +282,7 @@ def test_a_run_is_held_by_its_process_until_that_ends(tmp_path, monkeypatch):
 
     code = "import time; time.sleep(60)"
     monkeypatch.setattr(TrainingRun, "_command", lambda self: [sys.executable, "-c", code])
-    run = TrainingRun(None, "m", tmp_path, tmp_path / "run", TrainingParameters())
+    run = TrainingRun(None, "m", tmp_path, tmp_path / "run", TrainingParameters(), None)
     run._lock.close()  # as where the server is killed
     assert hold(tmp_path / "run") is None
     run.stop()
