@@ -634,6 +634,17 @@
   </message>
  </context>
  <context>
+  <name>XR2MRILib.driver</name>
+  <message>
+   <source>The module is busy.</source>
+   <translation>Das Modul ist beschäftigt.</translation>
+  </message>
+  <message>
+   <source>Wait until it is done, or cancel it.</source>
+   <translation>Warten Sie, bis es fertig ist, oder brechen Sie es ab.</translation>
+  </message>
+ </context>
+ <context>
   <name>XR2MRILib.form</name>
   <message>
    <source>not read: leave it open</source>
@@ -784,14 +795,6 @@
   <message>
    <source>The server has gone with the Slicer that had started it.</source>
    <translation>Der Server ging mit dem Slicer, der ihn gestartet hatte.</translation>
-  </message>
-  <message>
-   <source>The module is busy.</source>
-   <translation>Das Modul ist beschäftigt.</translation>
-  </message>
-  <message>
-   <source>Wait until it is done, or cancel it.</source>
-   <translation>Warten Sie, bis es fertig ist, oder brechen Sie es ab.</translation>
   </message>
   <message>
    <source>No server is connected.</source>
