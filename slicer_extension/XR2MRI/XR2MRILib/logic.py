@@ -64,6 +64,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
     Attributes:
         state: what is being done.
+        resumed: whether the generation, this one or the last, was gone on with after a new login.
         computer: the server on this computer, whether or not there is one.
         info: description of the server, None while there is none.
         form: of the features, empty; None while there is no server.
@@ -83,7 +84,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self.stateChanged, self.connected, self.disconnected = Signal(), Signal(), Signal()
         self.progressed, self.started, self.grown = Signal(), Signal(), Signal()
         self.finished, self.failed, self.cancelled = Signal(), Signal(), Signal()
-        self.state = State.IDLE
+        self.state, self.resumed = State.IDLE, False
         self.info: ServerInfo | None = None
         self.form: FeatureForm | None = None
         self.computer = ThisComputer()
@@ -303,6 +304,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self._dropInterrupted()
         generation = Generation(client, info, xrayNode, request, baseline, name)
         generation.grown.connect(self.grown.emit)
+        self.resumed = False
         self._begin(generation)
 
     def whatIf(
@@ -341,7 +343,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         if generation.url != self.url:
             self._dropInterrupted()
             return
-        self._interrupted = None
+        self._interrupted, self.resumed = None, True
         client, _info, _form = self._connection()
         self._begin(generation.take_up(client, job))
 
