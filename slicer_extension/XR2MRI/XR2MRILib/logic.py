@@ -21,6 +21,7 @@ import vtk
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 from slicer.util import VTKObservationMixin
 
+from xr2mri_client import machine
 from xr2mri_client.address import normalise
 from xr2mri_client.client import XR2MRIClient
 from xr2mri_client.errors import (
@@ -32,6 +33,7 @@ from xr2mri_client.errors import (
     XR2MRIClientError,
 )
 from xr2mri_client.events import Event, Final, Progress, Started
+from xr2mri_client.installation import wheel_of
 from xr2mri_client.jobs import ServerInfo
 from xr2mri_client.own_server import Access
 from xr2mri_client.texts import tr as _
@@ -179,8 +181,14 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
         Args:
             source: a wheel, a folder of wheels, or nothing for the release of this version.
+
+        Raises:
+            InstallFailed: there is no such wheel, or none for a machine of this kind; the server
+                goes on.
         """
         self._checkIdle()
+        machine.request()
+        wheel_of(source)
         self.stopServer()
         self._begin(Install(self.computer, source))
 

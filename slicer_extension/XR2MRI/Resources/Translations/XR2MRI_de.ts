@@ -2351,7 +2351,7 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
   </message>
   <message>
    <source>REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names it, a setting of this machine: mend it.</source>
-   <translation>REQUESTS_CA_BUNDLE oder CURL_CA_BUNDLE nennt es, eine Einstellung dieses Rechners: Berichtigen Sie sie.</translation>
+   <translation>REQUESTS_CA_BUNDLE oder CURL_CA_BUNDLE nennt diese Datei, eine Einstellung dieses Rechners: Berichtigen Sie sie.</translation>
   </message>
   <message>
    <source>{url} speaks TLS only.</source>
