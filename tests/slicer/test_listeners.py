@@ -110,6 +110,27 @@ def test_a_listener_may_generate_and_wait(slicer, script, faulty):
     assert came == ["knee synthetic MRI"]
 
 
+def test_everybody_who_waits_hears_of_a_failure(script, faulty):
+    from xr2mri_client.errors import Refused
+
+    logic, xray, _request = script
+    faulty.plan[" ".join(POSTS) + "/knee_xr2mri"] = Answer(422, {"detail": "no"})
+    came = once(logic.failed, lambda _error: logic.generate(xray))
+    with pytest.raises(Refused):
+        logic.generate(xray)
+    assert isinstance(came[0], Refused) and faulty.count(*POSTS) == 2
+
+
+def test_a_cancellation_is_told_once(script):
+    logic, xray, request = script
+    told = []
+    logic.cancelled.connect(lambda: told.append("cancelled"))
+    logic.start(xray, request)
+    once(logic.stateChanged, lambda _state: logic.cancel())
+    logic.cancel()
+    assert told == ["cancelled"] and logic.state == "idle"
+
+
 def test_a_listener_may_cancel_and_generate_anew(slicer, user, script, faulty):
     import qt
 

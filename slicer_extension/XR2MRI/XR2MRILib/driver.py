@@ -63,6 +63,7 @@ class Driver:
         self._steps: Steps | None = None
         self._ending: list[Task] = []
         self._telling: Activity | None = None  # of which listeners hear just now
+        self._waits = 0  # of which one may be in a listener that another tells
         self._timer = qt.QTimer()
         self._timer.setInterval(TICK_MS)
         self._timer.connect("timeout()", _weak(self._tick))
@@ -97,20 +98,27 @@ class Driver:
 
     def wait(self) -> Any:
         """See `XR2MRILogic.wait`."""
-        while self.activity is not None:
-            if self.activity is self._telling:
-                raise busy()
-            slicer.app.processEvents()
-            self._tick()
-            if self.activity is not None and self.activity.worker.rest:
-                time.sleep(YIELD_S)
+        self._waits += 1
+        try:
+            while self.activity is not None:
+                if self.activity is self._telling:
+                    raise busy()
+                slicer.app.processEvents()
+                self._tick()
+                if self.activity is not None and self.activity.worker.rest:
+                    time.sleep(YIELD_S)
+        finally:
+            self._waits -= 1
         if isinstance(self.outcome, XR2MRIClientError):
             raise self._error()
         return self.outcome
 
     def _error(self) -> XR2MRIClientError:
-        """The outcome, forgotten here: once raised, its traceback keeps whoever waits for it."""
-        error, self.outcome = self.outcome, None
+        """The outcome, which the last who waits for it has forgotten here: once raised, its
+        traceback keeps him, and the driver."""
+        error: XR2MRIClientError = self.outcome
+        if not self._waits:
+            self.outcome = None
         return error
 
     def join(self, seconds: float) -> None:

@@ -404,7 +404,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     def cancel(self) -> None:
         """End what is being done, here at once and on the server as soon as it hears of it."""
         self._dropInterrupted()
-        if self._driver.activity is not None:
+        if self._driver.activity is not None and self.state is not State.CANCELLING:
             self._setState(State.CANCELLING)
             self._driver.let_go(self._driver.end(UserCancelled()))
             self._setState(State.IDLE)
