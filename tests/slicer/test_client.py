@@ -22,6 +22,7 @@ from xr2mri_client.address import is_local, normalise
 from xr2mri_client.client import XR2MRIClient, check_record
 from xr2mri_client.dicom import unpack
 from xr2mri_client.jobs import JobHandle
+from xr2mri_client.network_errors import meaning_of
 from xr2mri_client.transport import Transport
 from xr2mri_client.volume import Volume, read_npy
 from XR2MRILib.form import FeatureForm
@@ -383,6 +384,15 @@ def test_authorities_of_the_environment_that_are_none_are_named(tmp_path, monkey
             XR2MRIClient(server.url).connect()
         assert str(named) in told.value.message
         assert XR2MRIClient(server.url, ca_file=ca_file).connect().model.ready
+
+
+def test_no_setting_is_blamed_where_there_is_none(tmp_path, monkeypatch):
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("requests.certs.where", lambda: str(tmp_path / "cacert.pem"))
+    missing = OSError("Could not find a suitable TLS CA certificate bundle, invalid path")
+    told = meaning_of(missing, "https://host", None, 1.0)
+    assert "cacert.pem" in told.message and "CA_BUNDLE" not in str(told)
 
 
 @pytest.mark.parametrize(

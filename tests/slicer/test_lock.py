@@ -176,12 +176,42 @@ def test_nor_does_a_server_that_starts(here, monkeypatch):
     logic.computer.server.wait()
 
 
-def test_nothing_keeps_a_logic_that_a_script_is_through_with(slicer, user, faulty, radiograph):
-    kind = sys.modules["XR2MRI"].XR2MRILogic
+@pytest.mark.parametrize(
+    ("what", "error"),
+    [
+        ("generated", None),
+        ("connected", None),
+        ("not connected", "Unreachable"),
+        ("failed", "Refused"),
+        ("spoilt", "BadReply"),
+    ],
+)
+def test_nothing_keeps_a_logic_that_a_script_is_through_with(
+    user, faulty, radiograph, monkeypatch, what, error
+):
+    from xr2mri_client.errors import BadReply, XR2MRIClientError
+
+    def spoil(*_arguments):
+        raise BadReply("spoilt")
+
     xray = user.choose(radiograph)
-    logic = kind()
-    assert logic.generate(xray, {"V00XRKL": 2}, faulty.url) is not None
-    slicer.app.processEvents()
+    logic = sys.modules["XR2MRI"].XR2MRILogic()
+    if what == "failed":
+        faulty.plan["POST /jobs/infer/knee_xr2mri"] = Answer(422, {"detail": "no"})
+    if what == "spoilt":  # while it is imported
+        monkeypatch.setattr(sys.modules["XR2MRILib.generation"].Generation, "_describe", spoil)
+    told = None
+    try:
+        if what.endswith("connected"):
+            logic.connectTo(faulty.url if what == "connected" else "http://127.0.0.1:9")
+            logic.wait()
+        else:
+            assert logic.generate(xray, {"V00XRKL": 2}, faulty.url) is not None
+    except XR2MRIClientError as caught:
+        told = type(caught).__name__
+    assert told == error
+    driver = logic._driver
+    user.until(lambda: not driver.busy, "its thread ends", 20)
     known = weakref.ref(logic)
     del logic
     assert known() is None

@@ -203,6 +203,46 @@ def test_a_job_that_is_lost_during_a_login_fails_its_radiograph(user, faulty, ra
     assert states(user)[0].startswith("done")
 
 
+@pytest.mark.parametrize("end", ["failed", "cancelled", "login cancelled"])
+def test_a_radiograph_that_waits_for_a_login_does_not_end_as_another_does(
+    user, faulty, radiograph, tmp_path, end
+):
+    (tmp_path / "knees").mkdir()
+    (tmp_path / "knees" / "a.png").write_bytes(radiograph.read_bytes())
+    faulty.plan["GET /auth/"] = Answer(body={"enabled": True, "client_id": "x", "realm": None})
+    faulty.plan["GET /auth/token/valid"] = Answer(body={"username": "eva"})
+    faulty.plan["POST /auth/token"] = Answer(body={"access_token": "fresh"})
+    refused = Answer(422, {"detail": "guidance 99: more than 20"})
+    queued = Answer(202, fake.state("queued"), pause=2)
+    post, before = "POST /jobs/infer/knee_xr2mri", faulty.plan["POST /jobs/infer/knee_xr2mri"]
+    expired = Answer(401, {"detail": "expired"})
+    faulty.plan[post] = [expired, refused if end == "failed" else queued]
+    user.connect(faulty.url)
+    take(user, tmp_path / "knees")
+    user.ui.batchStartButton.click()
+    user.until_idle()
+    user.ui.userEdit.text, user.ui.passwordEdit.text = "eva", "geheim"
+    user.ui.loginButton.click()
+    if end == "login cancelled":
+        user.logic.cancel()
+    else:
+        user.until_idle()
+        user.choose(radiograph)
+        user.press_generate()
+        if end == "cancelled":
+            user.ui.cancelButton.click()
+        user.until_idle()
+    assert states(user)[0].startswith("waiting: ")
+    if end == "login cancelled":
+        user.ui.userEdit.text, user.ui.passwordEdit.text = "eva", "geheim"
+        user.ui.loginButton.click()
+        user.until_idle()
+    faulty.plan[post] = before
+    user.ui.batchStartButton.click()
+    finish(user)
+    assert states(user)[0].startswith("done")
+
+
 def test_what_would_befall_all_ends_the_batch(mocked, folder):
     from xr2mri_client.errors import Busy, Unreachable
 

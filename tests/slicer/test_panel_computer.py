@@ -56,11 +56,17 @@ def test_one_of_two_ways_is_shown_and_remembered(mocked):
         assert settings.on_this_computer() is here
 
 
-def test_the_server_stops_before_it_is_installed_anew_or_removed(user, monkeypatch):
+def test_the_server_stops_before_it_is_installed_anew_or_removed(user, monkeypatch, tmp_path):
+    from xr2mri_client.errors import InstallFailed
+
     logic, done = user.logic, []
+    (tmp_path / "xr2mri-0.1.0-py3-none-any.whl").touch()
     monkeypatch.setattr(logic.computer.server, "stop", lambda: done.append("stop"))
     monkeypatch.setattr(logic, "_begin", lambda activity, *_: done.append(type(activity).__name__))
-    logic.install()
+    with pytest.raises(InstallFailed, match="has no wheel"):
+        logic.install(str(tmp_path / "typo"))
+    assert done == [], "where nothing can be installed, the server goes on"
+    logic.install(str(tmp_path))
     logic.uninstall()
     assert done == ["stop", "Install", "stop", "Uninstall"]
 

@@ -324,6 +324,33 @@ def test_a_login_that_expires_during_a_job_is_renewed_and_the_job_goes_on(ready,
     assert faulty.count("POST", "/jobs/infer") == 1
 
 
+@pytest.mark.parametrize("weights", ["same", "other"])
+def test_a_what_if_goes_on_after_a_new_login_as_it_began(ready, faulty, weights):
+    """With what is to be subtracted from it, and only if both are of the same weights."""
+    faulty.plan[f"GET {JOB}/record"] = Answer(body=fake.record(model={"sha256": "0" * 64}))
+    first = ready.generate()
+    faulty.plan["GET /auth/"] = Answer(body={"enabled": True, "client_id": "x", "realm": None})
+    faulty.plan["GET /auth/token/valid"] = Answer(body={"username": "eva"})
+    faulty.plan["POST /auth/token"] = Answer(body={"access_token": "fresh"})
+    done = Answer(body=fake.state("done", fake.SLICES))
+    faulty.plan[f"GET {JOB}"] = [Answer(401, {"detail": "expired"}), done]
+    if weights == "other":
+        faulty.plan[f"GET {JOB}/record"] = Answer(body=fake.record(model={"sha256": "1" * 64}))
+    made, failed = [], []
+    ready.logic.whatIf(first, {"V00XRKL": 3})
+    ready.until_idle()
+    ready.logic.finished.connect(made.append)
+    ready.logic.failed.connect(lambda error: failed.append(type(error).__name__))
+    ready.ui.userEdit.text, ready.ui.passwordEdit.text = "eva", "geheim"
+    ready.ui.loginButton.click()
+    ready.until(lambda: made or failed, "the job goes on")
+    ready.until_idle()
+    if weights == "other":
+        assert failed == ["OtherWeights"]
+    else:
+        assert made[0].difference is not None
+
+
 def test_cancel_works_at_once_and_on_the_server(ready, faulty):
     faulty.plan[f"GET {JOB}"] = Answer(body=fake.state("running", 3), pause=2)
     ready.press_generate()

@@ -14,6 +14,7 @@ import slicer
 from xr2mri_client.errors import Unexpected, UserCancelled, XR2MRIClientError
 from xr2mri_client.events import Event, Failed, Final, Stopped
 from xr2mri_client.tasks import Task
+from xr2mri_client.texts import tr as _
 
 from .activity import Activity, Steps
 
@@ -36,8 +37,9 @@ class Driver:
     Args:
         heard: called with the activity and each of its events; the last one, a success, before its
             steps.
-        done: called with what came of the activity, which has ended then.
+        done: called with the activity, which has ended then, and what came of it.
         failed: called with the error, and the server's job where there may be one; to call `end`.
+            Both may be waited in: nothing follows.
         changed: called when `busy` may have changed.
 
     All of them are methods of an object that keeps the driver, and is not kept by it.
@@ -50,7 +52,7 @@ class Driver:
     def __init__(
         self,
         heard: Callable[[Activity, Event], None],
-        done: Callable[[Any], None],
+        done: Callable[[Activity, Any], None],
         failed: Callable[[XR2MRIClientError, Any], None],
         changed: Callable[[], None],
     ) -> None:
@@ -60,7 +62,8 @@ class Driver:
         self._failed, self._changed = _weak(failed), _weak(changed)
         self._steps: Steps | None = None
         self._ending: list[Task] = []
-        self._ticking = False
+        self._telling: Activity | None = None  # of which listeners hear just now
+        self._waits = 0  # of which one may be in a listener that another tells
         self._timer = qt.QTimer()
         self._timer.setInterval(TICK_MS)
         self._timer.connect("timeout()", _weak(self._tick))
@@ -71,8 +74,8 @@ class Driver:
         return self.activity is not None or bool(self._ending)
 
     def begin(self, activity: Activity) -> None:
-        self.activity, self.outcome = activity, None
         activity.worker.start()
+        self.activity, self.outcome = activity, None
         self._watch()
 
     def end(self, outcome: Any) -> Activity | None:
@@ -95,14 +98,28 @@ class Driver:
 
     def wait(self) -> Any:
         """See `XR2MRILogic.wait`."""
-        while self.activity is not None:
-            slicer.app.processEvents()
-            self._tick()
-            if self.activity is not None and self.activity.worker.rest:
-                time.sleep(YIELD_S)
+        self._waits += 1
+        try:
+            while self.activity is not None:
+                if self.activity is self._telling:
+                    raise busy()
+                slicer.app.processEvents()
+                self._tick()
+                if self.activity is not None and self.activity.worker.rest:
+                    time.sleep(YIELD_S)
+        finally:
+            self._waits -= 1
         if isinstance(self.outcome, XR2MRIClientError):
-            raise self.outcome
+            raise self._error()
         return self.outcome
+
+    def _error(self) -> XR2MRIClientError:
+        """The outcome, which the last who waits for it has forgotten here: once raised, its
+        traceback keeps him, and the driver."""
+        error: XR2MRIClientError = self.outcome
+        if not self._waits:
+            self.outcome = None
+        return error
 
     def join(self, seconds: float) -> None:
         """Wait so long for the threads that were let go, and follow them no more."""
@@ -122,29 +139,36 @@ class Driver:
 
     def _tick(self) -> None:
         """Take what the thread has done since, or do the next step of importing it."""
-        if self._ticking:  # a listener may have opened a dialog
+        activity, outer = self.activity, self._telling
+        if activity is not None and activity is outer:  # a listener may have opened a dialog
             return
-        self._ticking = True
-        activity = self.activity
+        failure: Failed | None = None
+        over, found = False, None
+        self._telling = activity
         try:
             self._ending = [worker for worker in self._ending if not worker.join(0)]
             if self._steps is not None:
                 next(self._steps)
             elif activity is not None:
-                self._drain(activity)
-            if self._steps is None and self.busy:
+                failure = self._drain(activity)
+            if self._steps is None and failure is None and self.busy:
                 self._yield()
-        except StopIteration as over:
-            self.end(over.value)
-            self._done(over.value)
+        except StopIteration as end:
+            over, found = True, end.value
         except XR2MRIClientError as error:
-            self._failed(error, None)
+            failure = Failed(error.with_traceback(None))  # which would keep the driver
         except Exception as error:
             log.exception("%s failed", type(activity).__name__)
-            self._failed(Unexpected(error), None)
+            failure = Failed(Unexpected(error))
         finally:
-            self._ticking = False
-            self._watch()
+            self._telling = outer
+        if activity is not None and activity is self.activity:
+            if failure is not None:
+                self._failed(failure.error, failure.job)
+            elif over:
+                self.end(found)
+                self._done(activity, found)
+        self._watch()
 
     def _yield(self) -> None:
         """Let threads get on, and look again when they may have done something."""
@@ -156,30 +180,37 @@ class Driver:
         if self._timer.interval != pause:
             self._timer.setInterval(pause)
 
-    def _drain(self, activity: Activity) -> None:
+    def _drain(self, activity: Activity) -> Failed | None:
+        """Tell what the thread has done since; returns what it failed with, if it did."""
         for event in activity.worker.drain():
             if isinstance(event, Failed):
-                self._failed(event.error, event.job)
-            elif isinstance(event, Stopped):
-                self._failed(UserCancelled(), None)
-            else:
-                if isinstance(event, Final):
-                    self._steps = activity.steps(event)
-                    self._timer.setInterval(0)
-                self._heard(activity, event)
+                return event
+            if isinstance(event, Stopped):
+                return Failed(UserCancelled())
+            if isinstance(event, Final):
+                self._steps = activity.steps(event)
+                self._timer.setInterval(0)
+            self._heard(activity, event)
             if self.activity is not activity:
-                return
+                break
+        return None
+
+
+def busy() -> XR2MRIClientError:
+    """The error for what cannot begin beside what is being done."""
+    return XR2MRIClientError(_("The module is busy."), _("Wait until it is done, or cancel it."))
 
 
 def _weak(method: Callable[..., None]) -> Callable[..., None]:
-    """A method that does not keep its object, which is there whenever it is called. Qt would keep
-    it for ever, and a cycle until some thread collects it, with a timer that is the GUI thread's.
+    """A method that does not keep its object, and is not called any more once that has gone: a
+    listener may have dropped it. Qt would keep it for ever, and a cycle until some thread collects
+    it, with a timer that is the GUI thread's.
     """
     known = weakref.WeakMethod(method)
 
     def call(*arguments: Any) -> None:
         found = known()
-        assert found is not None
-        found(*arguments)
+        if found is not None:
+            found(*arguments)
 
     return call

@@ -142,13 +142,16 @@ class Generation(Activity):
         record = attributes.read_json(baseline, attributes.RECORD) if baseline is not None else {}
         self.grown = Signal()
         self.url = client.url
+        self._against: dict[str, Any] = {
+            "baseline": _voxels(baseline),
+            "weights": weights_of(record),
+        }
         self.worker = GenerationWorker(
             client,
             model,
             upload_of(radiograph, request.pixels_only),
             request.parameters(),
-            baseline=_voxels(baseline),
-            weights=weights_of(record),
+            **self._against,
         )
         assert radiograph is not None
         self._request = request
@@ -159,7 +162,7 @@ class Generation(Activity):
 
     def take_up(self, client: XR2MRIClient, job: JobHandle) -> Generation:
         """Go on with a job of the server in a new thread, as after a new login."""
-        self.worker = GenerationWorker(client, job=job)
+        self.worker = GenerationWorker(client, job=job, **self._against)
         return self
 
     def needs(self, node_id: str) -> bool:

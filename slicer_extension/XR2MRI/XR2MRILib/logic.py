@@ -21,6 +21,7 @@ import vtk
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 from slicer.util import VTKObservationMixin
 
+from xr2mri_client import machine
 from xr2mri_client.address import normalise
 from xr2mri_client.client import XR2MRIClient
 from xr2mri_client.errors import (
@@ -32,6 +33,7 @@ from xr2mri_client.errors import (
     XR2MRIClientError,
 )
 from xr2mri_client.events import Event, Final, Progress, Started
+from xr2mri_client.installation import wheel_of
 from xr2mri_client.jobs import ServerInfo
 from xr2mri_client.own_server import Access
 from xr2mri_client.texts import tr as _
@@ -42,7 +44,7 @@ from .compare import RealComparison
 from .computer import Install, Open, ThisComputer, Uninstall
 from .connection import Connection
 from .dicom_export import DicomExport
-from .driver import Driver
+from .driver import Driver, busy
 from .form import FeatureForm
 from .generation import Generation, result_of
 from .location import Location
@@ -64,6 +66,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
     Attributes:
         state: what is being done.
+        resumed: whether the generation, this one or the last, was gone on with after a new login.
         computer: the server on this computer, whether or not there is one.
         info: description of the server, None while there is none.
         form: of the features, empty; None while there is no server.
@@ -83,7 +86,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self.stateChanged, self.connected, self.disconnected = Signal(), Signal(), Signal()
         self.progressed, self.started, self.grown = Signal(), Signal(), Signal()
         self.finished, self.failed, self.cancelled = Signal(), Signal(), Signal()
-        self.state = State.IDLE
+        self.state, self.resumed = State.IDLE, False
         self.info: ServerInfo | None = None
         self.form: FeatureForm | None = None
         self.computer = ThisComputer()
@@ -91,7 +94,6 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self._client: XR2MRIClient | None = None
         self._candidate: XR2MRIClient | None = None  # answered or not, not yet connected
         self._driver = Driver(self._heard, self._done, self._fail, self._watch)
-        self._whenDone: Callable[[Any], None] = self.finished.emit
         self._interrupted: tuple[Generation, Any] | None = None  # with its job on the server
         self._watching = False
 
@@ -137,7 +139,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self._candidate = known[0] if known else client  # of the same server the token is kept
         if token:
             self._candidate.use_token(token)
-        self._begin(Connection(self._candidate, user, password), self._onConnected)
+        self._begin(Connection(self._candidate, user, password))
 
     def disconnect(self) -> None:
         """Forget the server and the token."""
@@ -179,8 +181,14 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
         Args:
             source: a wheel, a folder of wheels, or nothing for the release of this version.
+
+        Raises:
+            InstallFailed: there is no such wheel, or none for a machine of this kind; the server
+                goes on.
         """
         self._checkIdle()
+        machine.request()
+        wheel_of(source)
         self.stopServer()
         self._begin(Install(self.computer, source))
 
@@ -195,7 +203,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         connect to it; ends with connected or failed."""
         self._checkIdle()
         self.disconnect()
-        self._begin(Open(self.computer), self._onOpened)
+        self._begin(Open(self.computer))
 
     def stopServer(self) -> None:
         """Leave the server on this computer; that which this Slicer has started ends."""
@@ -304,6 +312,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self._dropInterrupted()
         generation = Generation(client, info, xrayNode, request, baseline, name)
         generation.grown.connect(self.grown.emit)
+        self.resumed = False
         self._begin(generation)
 
     def whatIf(
@@ -336,13 +345,13 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
     def _resume(self) -> None:
         """Take up the job that a login which had expired interrupted."""
-        if self._interrupted is None:
-            return
+        if self._interrupted is None or self._driver.activity is not None:
+            return  # who hears of the connection may have begun something
         generation, job = self._interrupted
         if generation.url != self.url:
             self._dropInterrupted()
             return
-        self._interrupted = None
+        self._interrupted, self.resumed = None, True
         client, _info, _form = self._connection()
         self._begin(generation.take_up(client, job))
 
@@ -395,7 +404,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     def cancel(self) -> None:
         """End what is being done, here at once and on the server as soon as it hears of it."""
         self._dropInterrupted()
-        if self._driver.activity is not None:
+        if self._driver.activity is not None and self.state is not State.CANCELLING:
             self._setState(State.CANCELLING)
             self._driver.let_go(self._driver.end(UserCancelled()))
             self._setState(State.IDLE)
@@ -405,7 +414,8 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """Wait until nothing is being done, and return the result; Slicer goes on reacting.
 
         Raises:
-            XR2MRIClientError: what it failed with; `errors.UserCancelled` after a cancellation.
+            XR2MRIClientError: what it failed with; `errors.UserCancelled` after a cancellation. In
+                a listener that hears how it goes on: that the module is busy.
         """
         return self._driver.wait()
 
@@ -418,11 +428,9 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
     # --- what is being done ---------------------------------------------------------------------
 
-    def _begin(self, activity: Activity, whenDone: Callable[[Any], None] | None = None) -> None:
-        """Begin an activity; what comes of it goes to `finished` unless another takes it."""
-        self._whenDone = whenDone or self.finished.emit
+    def _begin(self, activity: Activity) -> None:
+        self._driver.begin(activity)  # before anybody hears of it, who may cancel it at once
         self._setState(activity.state)
-        self._driver.begin(activity)
 
     def _watch(self) -> None:
         """Look at the scene while that could end what is being done; only then, so that nothing
@@ -447,9 +455,14 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         elif isinstance(event, Started):
             self.started.emit(event.job)
 
-    def _done(self, found: Any) -> None:
+    def _done(self, activity: Activity, found: Any) -> None:
         self._setState(State.IDLE)
-        self._whenDone(found)
+        if isinstance(activity, Connection):
+            self._onConnected(found)
+        elif isinstance(activity, Open):
+            self._onOpened(found)
+        else:
+            self.finished.emit(found)
 
     def _fail(self, error: XR2MRIClientError, job: Any) -> None:
         if isinstance(error, UserCancelled):
@@ -489,9 +502,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
     def _checkIdle(self) -> None:
         if self._driver.activity is not None:
-            raise XR2MRIClientError(
-                _("The module is busy."), _("Wait until it is done, or cancel it.")
-            )
+            raise busy()
 
     def _connection(self) -> tuple[XR2MRIClient, ServerInfo, FeatureForm]:
         """The connected server: its client, what it says of itself, and its form."""

@@ -132,10 +132,11 @@ def _no_certificate(ca_file: str | None) -> TlsProblem:
     from requests.certs import where
 
     message = _("There is no certificate in {x}.")
-    if ca_file:
-        return TlsProblem(message.format(x=ca_file))
+    bundle = bundle_of_environment()
+    if ca_file or not bundle:
+        return TlsProblem(message.format(x=ca_file or where()))
     return TlsProblem(
-        message.format(x=bundle_of_environment() or where()),
+        message.format(x=bundle),
         _("REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names it, a setting of this machine: mend it."),
     )
 

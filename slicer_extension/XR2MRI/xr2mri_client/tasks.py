@@ -27,7 +27,7 @@ class Task:
         self._events: queue.Queue[Event] = queue.Queue()
         self._stop = threading.Event()
         self._rests_until = 0.0
-        self._last: Final | None = None
+        self._last: type[Final] | None = None  # no error, whose traceback would keep this
         self._lock = threading.RLock()
         name = f"XR2MRI {type(self).__name__}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -126,7 +126,7 @@ class Task:
         """Send an event, unless the last one has been sent."""
         with self._lock:
             if self._last is None:
-                self._last = event if isinstance(event, Final) else None
+                self._last = type(event) if isinstance(event, Final) else None
                 self._events.put(event)
 
     def _run(self) -> None:

@@ -144,7 +144,7 @@ class GenerationWorker(Worker):
         left a job on the server, end that job; after a success, nothing."""
         with self._lock:
             super().cancel()
-            if not isinstance(self._last, Finished):
+            if self._last is not Finished:
                 self._tell_server()
 
     def join(self, seconds: float | None = None) -> bool:

@@ -634,6 +634,17 @@
   </message>
  </context>
  <context>
+  <name>XR2MRILib.driver</name>
+  <message>
+   <source>The module is busy.</source>
+   <translation>Das Modul ist beschäftigt.</translation>
+  </message>
+  <message>
+   <source>Wait until it is done, or cancel it.</source>
+   <translation>Warten Sie, bis es fertig ist, oder brechen Sie es ab.</translation>
+  </message>
+ </context>
+ <context>
   <name>XR2MRILib.form</name>
   <message>
    <source>not read: leave it open</source>
@@ -784,14 +795,6 @@
   <message>
    <source>The server has gone with the Slicer that had started it.</source>
    <translation>Der Server ging mit dem Slicer, der ihn gestartet hatte.</translation>
-  </message>
-  <message>
-   <source>The module is busy.</source>
-   <translation>Das Modul ist beschäftigt.</translation>
-  </message>
-  <message>
-   <source>Wait until it is done, or cancel it.</source>
-   <translation>Warten Sie, bis es fertig ist, oder brechen Sie es ab.</translation>
   </message>
   <message>
    <source>No server is connected.</source>
@@ -2348,7 +2351,7 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
   </message>
   <message>
    <source>REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names it, a setting of this machine: mend it.</source>
-   <translation>REQUESTS_CA_BUNDLE oder CURL_CA_BUNDLE nennt es, eine Einstellung dieses Rechners: Berichtigen Sie sie.</translation>
+   <translation>REQUESTS_CA_BUNDLE oder CURL_CA_BUNDLE nennt diese Datei, eine Einstellung dieses Rechners: Berichtigen Sie sie.</translation>
   </message>
   <message>
    <source>{url} speaks TLS only.</source>

@@ -61,12 +61,10 @@ class Batch:
         self.changed = Signal()
         self._logic, self._request = logic, request
         self._current: Item | None = None
-        self._doing = State.IDLE
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.connect("timeout()", self._next)
         self._heard = (
-            (logic.started, self._on_started),
             (logic.finished, self._on_finished),
             (logic.failed, self._on_failed),
             (logic.cancelled, self._on_cancelled),
@@ -192,7 +190,7 @@ class Batch:
     @property
     def _kept(self) -> bool:
         """Whether the current one waits for a login: the logic then goes on with its job, if it
-        has one, and nobody else's generation starts before."""
+        has one. What fails, ends or is cancelled until then is something else."""
         return self._current is not None and self._current.standing is Standing.WAITING
 
     def _forget_kept(self) -> None:
@@ -203,8 +201,14 @@ class Batch:
         item, self._current = self._current, None
         return item
 
-    def _on_started(self, _job: Any) -> None:
-        self._forget_kept()  # a job that is gone on with does not start
+    def _on_state(self, state: State) -> None:
+        if state is not State.RUNNING or not self._kept:
+            return
+        if self._logic.resumed and self._current is not None:
+            self._current.standing, self._current.detail = Standing.GENERATING, ""
+            self.changed.emit()
+        else:  # somebody else's, which gives that job up
+            self._current = None
 
     def _on_finished(self, outcome: Any) -> None:
         if not isinstance(outcome, Result):
@@ -219,18 +223,15 @@ class Batch:
         self._later()
 
     def _on_failed(self, error: XR2MRIClientError) -> None:
-        if self._kept and self._doing is not State.RUNNING:
-            return  # a login with a wrong password, a comparison; not what is gone on with
+        if self._kept:  # a login with a wrong password, a comparison
+            return
         item = self._mine()
         if item is not None:
             self._fail(item, error)
             self._current = item if isinstance(error, LoginNeeded) else None
 
-    def _on_state(self, state: State) -> None:
-        if state not in (State.IDLE, State.IMPORTING):
-            self._doing = state
-
     def _on_cancelled(self) -> None:
+        self._forget_kept()  # something else is cancelled, and that job given up
         item = self._mine()
         if item is not None:
             item.standing, item.detail, self.running = Standing.CANCELLED, "", False
