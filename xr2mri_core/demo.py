@@ -25,7 +25,7 @@ from xr2mri_core.local_server import LocalServer, app_with
 from xr2mri_core.remote import generate_on_server
 from xr2mri_core.request import GenerationRequest
 from xr2mri_core.shipped import bundle_folder
-from xr2mri_core.volume import NOTICE
+from xr2mri_core.volume import KINDS, NOTICE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +36,6 @@ UNSEEN_SEED = 7_000_012
 """Corpora from this seed on are not trained on: the model has seen none of their patients."""
 
 METRICS = ("psnr", "ssim", "rssim", "edge_f1", "ssim_sagittal", "comb")
-KINDS = ("sample", "mean")
 
 
 def run_demo(

@@ -111,13 +111,8 @@ class LocalServer:
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End it, by force if it does not end by itself."""
-        if self.process.poll() is None:
-            programs.ask_to_end(self.process, how)
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                programs.end(self.process)
-                self.process.wait()
+        programs.stop(self.process, 20, how)
+        self.process.wait()
         self._log.close()
 
 

@@ -140,13 +140,7 @@ class TrainingRun:
     def stop(self) -> None:
         """End the process, or the trial of its weights; the last checkpoint stays."""
         self._stopped.set()
-        for how in (signal.SIGINT, signal.SIGTERM):
-            if self._process.poll() is None:
-                programs.ask_to_end(self._process, how)
-                with suppress(subprocess.TimeoutExpired):
-                    self._process.wait(_STOP_SECONDS)
-        if self._process.poll() is None:
-            programs.end(self._process)
+        programs.stop(self._process, _STOP_SECONDS, signal.SIGINT, signal.SIGTERM)
         if self._trial is not None:
             self.service.queue.cancel(self._trial)
         self._thread.join(_STOP_SECONDS)

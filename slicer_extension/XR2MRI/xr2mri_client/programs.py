@@ -56,20 +56,32 @@ def end(process: subprocess.Popen[Any]) -> None:
             words = ["taskkill", "/T", "/F", "/PID", str(process.pid)]
             subprocess.run(words, capture_output=True, check=False, creationflags=0x08000000)
     else:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _signal(process, signal.SIGKILL)
 
 
-def ask_to_end(process: subprocess.Popen[Any], how: signal.Signals = signal.SIGINT) -> None:
-    """Ask a program that `start` started, and all that it has started, to end.
+def stop(process: subprocess.Popen[Any], seconds: float, *asking: signal.Signals) -> None:
+    """Ask a program that `start` started, and all that it has started, to end; then `end` it.
 
-    On Windows, where nothing asks a program that has no window, they are ended.
+    On Windows nothing asks a program that has no window.
+
+    Args:
+        process: the program.
+        seconds: that are waited after each signal.
+        asking: signals, one after the other.
     """
-    if WINDOWS:
+    for how in () if WINDOWS else asking:
+        if process.poll() is None:
+            _signal(process, how)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)
+    if process.poll() is None:
         end(process)
-    else:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, how)
+
+
+def _signal(process: subprocess.Popen[Any], how: signal.Signals) -> None:
+    """Send a signal to a program and all that it has started; not on Windows."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, how)
 
 
 def free_port() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from xr2mri_client.jobs import ServerInfo
+from xr2mri_client.jobs import KINDS, ServerInfo
 from xr2mri_client.texts import tr as _
 
 from .. import settings
@@ -39,7 +39,7 @@ class OptionsSection(Section):
     def __init__(self, ui: Any, logic: XR2MRILogic) -> None:
         super().__init__(ui, logic)
         self._defaults = dict(_FALLBACK)
-        self._offered: tuple[str, ...] = ("sample", "mean")
+        self._offered: tuple[str, ...] = KINDS
         for widget in (ui.stepsSpinBox, ui.guidanceSpinBox):
             widget.specialValueText = _("the model's own")
         ui.slicesSlider.connect("valueChanged(int)", self._on_slider)
