@@ -46,10 +46,11 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         config = _child["config"]
         data = config.hook.pytest_report_to_serializable(config=config, report=report)
         _tell({"nodeid": report.nodeid, "report": data})
+        _child["again"] = _child.get("again") or report.outcome == "rerun"
 
 
 def pytest_runtest_logfinish(nodeid: str) -> None:
-    if _child.get("out"):
+    if _child.get("out") and not _child.pop("again", False):  # a rerun of it follows
         _tell({"nodeid": nodeid, "report": None})
 
 

@@ -3,7 +3,8 @@
 Measured is the processor's time of the GUI's thread, so that a busy machine is no failure, without
 what Slicer itself does meanwhile when it makes views, reads files and draws (harness/own_time.py),
 and without Python's search for garbage among what stood before: in a process that has run all the
-other tests it takes 80 to 400 ms, and falls upon any handler.
+other tests it takes 80 to 400 ms, and falls upon any handler. What its host takes from a virtual
+machine is not told apart, and may be as much: a handler that was too slow is tried twice more.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ import pytest
 from faulty_server import Answer
 from harness import dialogs
 
-pytestmark = pytest.mark.gui
+pytestmark = [
+    pytest.mark.gui,
+    pytest.mark.flaky(reruns=2, only_rerun="AssertionError.*Slicer's own"),
+]
 
 JOB = f"/jobs/{fake.JOB}"
 MOST_MS = 50

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 import weakref
@@ -208,6 +209,7 @@ def _weak(method: Callable[..., None]) -> Callable[..., None]:
     """
     known = weakref.WeakMethod(method)
 
+    @functools.wraps(method)
     def call(*arguments: Any) -> None:
         found = known()
         if found is not None:

@@ -24,7 +24,7 @@ class Task:
     """A thread that ends with one `Final` event."""
 
     def __init__(self) -> None:
-        self._events: queue.Queue[Event] = queue.Queue()
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._rests_until = 0.0
         self._last: type[Final] | None = None  # no error, whose traceback would keep this
