@@ -266,6 +266,24 @@ def test_the_indexes_beside_that_of_pip_are_asked_too(uv, wheel, tmp_path, monke
         assert worker._environment["UV_INDEX"] == (own or "https://a.example https://b.example")
 
 
+def test_the_proxy_of_pip_is_that_of_uv_where_none_is_set(uv, wheel, tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_PROXY", "http://proxy.example:8080")
+    monkeypatch.setenv("PIP_CERT", "/etc/hospital.pem")
+    (tmp_path / "uv.toml").write_text("index-url = 'https://own.example'")
+    monkeypatch.setenv("UV_CONFIG_FILE", str(tmp_path / "uv.toml"))
+    (uv / "does").write_text("setuptools|index")
+    for name in ("SSL_CERT_FILE", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for own in ("", "http://own.example"):
+        monkeypatch.setenv("https_proxy", own)
+        worker = InstallWorker(Installation(tmp_path / "here"), str(wheel))
+        run(worker)
+        proxy = None if own else "http://proxy.example:8080"
+        assert worker._environment.get("HTTPS_PROXY") == proxy
+        assert worker._environment["SSL_CERT_FILE"] == "/etc/hospital.pem"
+        assert "UV_DEFAULT_INDEX" not in worker._environment
+
+
 def test_a_mac_that_has_no_pytorch_is_refused_before_anything(uv, wheel, tmp_path, monkeypatch):
     refused = errors.InstallFailed("PyTorch is not made for it.", "Use a server elsewhere.")
 

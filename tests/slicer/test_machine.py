@@ -57,8 +57,8 @@ def test_any_other_machine_has_one_kind_of_python():
     ("lines", "indexes"),
     [
         (
-            ["global.index-url='https://a.example/simple'", "global.cert='/x=y'"],
-            ["https://a.example/simple"],
+            ["global.index-url='https://a.example/simple?x=y'", "global.cert='/x'"],
+            ["https://a.example/simple?x=y"],
         ),
         (["global.index-url='https://a'", "install.index-url='https://b'"], ["https://b"]),
         ([":env:.index-url='https://c'", "install.index-url='https://b'"], ["https://c"]),
@@ -72,7 +72,22 @@ def test_any_other_machine_has_one_kind_of_python():
     ],
 )
 def test_the_indexes_of_pip_are_what_its_settings_say(lines, indexes):
-    assert machine.indexes_of_pip(lines) == indexes
+    found = machine.indexes_of_pip(lines)
+    assert [found[name] for name in ("UV_DEFAULT_INDEX",) if found] == indexes[:1]
+    assert found.get("UV_INDEX", "").split() == indexes[1:]
+    assert ("UV_INDEX_STRATEGY" in found) is ("UV_INDEX" in found)
+
+
+def test_proxy_and_certificates_of_pip_are_those_of_uv():
+    lines = ["global.proxy='http://u:p@proxy.example:8080'", "global.cert='/etc/our own.pem'"]
+    lines.append(r":env:.trusted-host='a.example\nb.example'")
+    assert machine.way_of_pip(lines) == {
+        "HTTPS_PROXY": "http://u:p@proxy.example:8080",
+        "HTTP_PROXY": "http://u:p@proxy.example:8080",
+        "SSL_CERT_FILE": "/etc/our own.pem",
+        "UV_INSECURE_HOST": "a.example b.example",
+    }
+    assert machine.way_of_pip(["global.index-url='https://a'"]) == {}
 
 
 @pytest.mark.parametrize(

@@ -134,9 +134,8 @@ class InstallWorker(Narrator, Clearing):
         variables["UV_PYTHON_INSTALL_DIR"] = str(place.part("python"))
         variables.setdefault("UV_CACHE_DIR", str(place.part("cache")))
         variables["SAM2_BUILD_CUDA"] = "0"  # an extension of MONAI Label's that nobody here uses
-        if not folder and not machine.index_of_uv(variables):
-            pips = self._indexes_of_pip()
-            variables.update({n: value for n, value in pips.items() if not variables.get(n)})
+        if not folder:
+            self._take_from_pip(variables)
         only = ["--no-index", "--find-links", folder] if folder else []
         package = f"xr2mri[server] @ {wheel if '://' in wheel else Path(wheel).as_uri()}"
 
@@ -244,21 +243,19 @@ class InstallWorker(Narrator, Clearing):
             return False
         return machine.will_do(said)
 
-    def _indexes_of_pip(self) -> dict[str, str]:
-        """The indexes that are set for pip, which uv does not ask, as variables for uv."""
+    def _take_from_pip(self, variables: dict[str, str]) -> None:
+        """Tell uv what is set for pip, which it does not ask, unless it is told otherwise."""
+        words = [self._python, "-m", "pip", "--disable-pip-version-check", "config", "list"]
         try:
-            words = [self._python, "-m", "pip", "--disable-pip-version-check", "config", "list"]
-            found = machine.indexes_of_pip(self._execute(words, said=False, embedding=True))
+            said = self._execute(words, said=False, embedding=True)
         except errors.InstallFailed:
-            return {}
-        if not found:
-            return {}
-        index, *extra = found
-        if not extra:
-            return {"UV_DEFAULT_INDEX": index}
-        any_of_them = "unsafe-best-match"  # as pip does: whichever has the version that is wanted
-        more = {"UV_INDEX": " ".join(extra), "UV_INDEX_STRATEGY": any_of_them}
-        return {"UV_DEFAULT_INDEX": index, **more}
+            return
+        found = machine.way_of_pip(said)
+        if not machine.index_of_uv(variables):
+            found |= machine.indexes_of_pip(said)
+        for name, value in found.items():
+            if not (variables.get(name) or variables.get(name.lower())):  # https_proxy, too
+                variables[name] = value
 
     def _constraints(self) -> Path:
         """The versions that were tested together; the wheel has them."""

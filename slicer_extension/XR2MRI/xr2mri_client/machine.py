@@ -85,20 +85,38 @@ def _names_an_index(file: Path) -> bool:
     return re.search(r"^\s*(index-url\s*=|index\s*=|\[\[(pip\.)?index\]\])", text, re.M) is not None
 
 
-def indexes_of_pip(lines: Sequence[str]) -> list[str]:
-    """The index that takes the place of PyPI for pip, and those beside it; empty where none takes
-    its place.
+def indexes_of_pip(lines: Sequence[str]) -> dict[str, str]:
+    """The index that takes the place of PyPI for pip, and those beside it, as variables for uv;
+    empty where none takes its place.
 
     Args:
         lines: what `pip config list` prints: of variables, and of files for all of pip's commands
             or for installing.
     """
+    index, extra = _set_for_pip(lines, "index-url"), _set_for_pip(lines, "extra-index-url")
+    if not index:
+        return {}
+    any_of_them = "unsafe-best-match"  # as pip does: whichever has the version that is wanted
+    more = {"UV_INDEX": " ".join(extra), "UV_INDEX_STRATEGY": any_of_them} if extra else {}
+    return {"UV_DEFAULT_INDEX": index[0], **more}
+
+
+def way_of_pip(lines: Sequence[str]) -> dict[str, str]:
+    """The proxy, the certificates and the trusted hosts that are set for pip, as variables for uv.
+
+    Args:
+        lines: as of `indexes_of_pip`.
+    """
+    proxy, trusted = _set_for_pip(lines, "proxy"), _set_for_pip(lines, "trusted-host")
+    way = {name: proxy[0] for name in ("HTTPS_PROXY", "HTTP_PROXY") if proxy}
+    if trusted:
+        way["UV_INSECURE_HOST"] = " ".join(trusted)
+    certificates = " ".join(_set_for_pip(lines, "cert"))  # a path, which may have spaces
+    return {**way, "SSL_CERT_FILE": certificates} if certificates else way
+
+
+def _set_for_pip(lines: Sequence[str], name: str) -> list[str]:
     known = dict(line.split("=", 1) for line in lines if "=" in line)
-    index = _set_for_pip(known, "index-url")
-    return [*index[:1], *_set_for_pip(known, "extra-index-url")] if index else []
-
-
-def _set_for_pip(known: Mapping[str, str], name: str) -> list[str]:
     for section in (":env:", "install", "global"):
         if f"{section}.{name}" in known:
             try:
