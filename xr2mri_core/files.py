@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EISDIR
 from pathlib import Path
-from shutil import rmtree
+from shutil import copyfile, rmtree
 from typing import Any
 from uuid import uuid4
 
@@ -41,6 +41,19 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def keep(path: Path, name: Path) -> None:
+    """Give a file that is never written in place a second, lasting name.
+
+    It is a copy where the system has no links, or refuses them: so does Linux those to another
+    user's file (`fs.protected_hardlinks`), such as root's after an update.
+    """
+    with whole_file(name) as part:
+        try:
+            os.link(path, part)
+        except OSError:
+            copyfile(path, part)
 
 
 @contextmanager

@@ -40,7 +40,7 @@ from xr2mri_core.errors import (
     XR2MRIError,
     shown,
 )
-from xr2mri_core.files import check_writable, whole_file
+from xr2mri_core.files import check_writable, keep, whole_file
 from xr2mri_core.networks.model import is_volumetric
 from xr2mri_core.progress import Callbacks
 from xr2mri_core.reading import PreparedRadiograph
@@ -258,7 +258,7 @@ def install(source: Path, bundle: Path) -> None:
         current = models / name
         kept = current.with_name(f"{current.stem}.{digest}{current.suffix}")
         if current.exists() and not kept.exists():
-            os.link(current, kept)  # there always is a whole file of the served name
+            keep(current, kept)  # there always is a whole file of the served name
         with whole_file(current) as part:
             shutil.copyfile(source / name, part)
 

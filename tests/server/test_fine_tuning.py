@@ -116,6 +116,26 @@ def test_a_training_can_be_stopped(client, runs, bundle):
     assert client.get("/train/", params={"check_if_running": True}).status_code == 404
 
 
+def test_earlier_weights_of_another_user_are_kept_as_a_copy(bundle, tmp_path, monkeypatch):
+    """Linux refuses links to them, where `fs.protected_hardlinks` is set."""
+    from monai_app.lib.training import install
+
+    def refused(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    trained, served = tmp_path / "run", bundle / "models" / "knee_xr2mri.safetensors"
+    trained.mkdir()
+    old, digest = served.read_bytes(), describe_bundle(bundle)["sha256"][:8]
+    for name in (served.name, "model_card.json"):
+        (trained / name).write_text("new")
+    install(trained, bundle)
+    assert served.read_text() == "new"
+    assert served.with_name(f"knee_xr2mri.{digest}.safetensors").read_bytes() == old
+    assert served.with_name(f"model_card.{digest}.json").read_text() == "{}"
+    assert len(list(served.parent.iterdir())) == 4
+
+
 @pytest.fixture
 def trained_at_once(bundle, monkeypatch):
     """Trainings end as soon as they have begun, with the weights that were there before."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,7 +17,7 @@ from monai.engines import Evaluator
 from torch import Tensor
 
 from xr2mri_core.errors import WeightsError, shown
-from xr2mri_core.files import whole_file
+from xr2mri_core.files import keep
 from xr2mri_core.training.batches import StepSampler
 from xr2mri_core.training.engines import StageTrainer
 from xr2mri_core.training.record import write_record
@@ -165,15 +163,6 @@ class Checkpoints:
             return float(json.loads(self._best_record.read_text())["value"])
         except (OSError, ValueError, KeyError, TypeError):
             return math.inf
-
-
-def keep(path: Path, name: Path) -> None:
-    """Give a file that is never written in place a second, lasting name."""
-    with whole_file(name) as part:
-        try:
-            os.link(path, part)
-        except OSError:  # a file system without hard links
-            shutil.copyfile(path, part)
 
 
 def tensors(state: Any, name: str = "") -> Iterable[tuple[str, Tensor]]:
