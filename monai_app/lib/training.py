@@ -172,6 +172,7 @@ class TrainingRun:
             "cache_dir": str(self.folder / CACHE),
             "autoencoder_dir": None,
             "initial_weights": str(weights),
+            "device": f"$torch.device({self.service.queue.devices[0]!r})",
             "parent": os.getpid(),
         }
         overlay.write_text(yaml.safe_dump(settings))

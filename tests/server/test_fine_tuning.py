@@ -11,6 +11,7 @@ import time
 import psutil
 import pytest
 import SimpleITK as sitk
+import torch
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from monailabel.client import MONAILabelClient
@@ -134,6 +135,27 @@ def test_earlier_weights_of_another_user_are_kept_as_a_copy(bundle, tmp_path, mo
     assert served.with_name(f"knee_xr2mri.{digest}.safetensors").read_bytes() == old
     assert served.with_name(f"model_card.{digest}.json").read_text() == "{}"
     assert len(list(served.parent.iterdir())) == 4
+
+
+def test_a_training_takes_the_first_device_that_generates(client, service, runs, monkeypatch):
+    from monai.bundle import ConfigParser
+
+    from monai_app.lib.training import SETTINGS, TrainingRun
+
+    commands, command = [], TrainingRun._command
+    monkeypatch.setattr(
+        TrainingRun,
+        "_command",
+        lambda run: commands.append(command(run)) or [sys.executable, "-c", ""],
+    )
+    monkeypatch.setattr(service.queue, "devices", ("cuda:1", "cuda:0"))
+    client.post("/train/knee_xr2mri", json=QUICK)
+    files = json.loads(commands[0][-1])
+    assert files[-1] == str(runs._run.folder / SETTINGS)
+    parser = ConfigParser()
+    parser.read_config(files)
+    assert parser.get_parsed_content("device") == torch.device("cuda:1")
+    until_trained(client, "failed")
 
 
 @pytest.fixture
