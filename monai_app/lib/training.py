@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal
 
@@ -236,6 +237,8 @@ class TrainingRun:
         if not job.result.volume.std() > 0:
             raise ValueError("the new weights generate an empty volume")
         install(self.folder, self.service.folder(self.model))
+        assert trial.recipe is not None
+        trial.recipe = replace(trial.recipe, weights=None)  # the bundle's own by now
         self.service.replace(self.model, trial)
 
     def _lined_up(self, work: Work, cost: float) -> Job:

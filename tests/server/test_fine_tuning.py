@@ -216,6 +216,17 @@ def test_a_radiograph_that_the_server_does_not_take_ends_nothing_after_hours(
     assert str(tmp_path) not in refused.text
 
 
+def test_what_is_served_after_a_training_is_loaded_from_the_bundle(
+    client, runs, service, trained_at_once
+):
+    """By the processes of several devices, that is, also when the run's folder has been cleared."""
+    client.post("/train/knee_xr2mri", json=QUICK)
+    assert until_trained(client, "done", "failed")["state"] == "done"
+    shutil.rmtree(runs._run.folder)
+    served = service.generator("knee_xr2mri")
+    assert served.recipe.bundle().origin["sha256"] == served.describe()["sha256"]
+
+
 @pytest.mark.parametrize("trial", ["waits", "runs"])
 def test_weights_are_not_served_when_their_trial_is_stopped(
     client, service, bundle, trained_at_once, monkeypatch, trial
