@@ -59,8 +59,8 @@ def _run() -> int:
 def one_process(workers: int) -> str:
     """Why a server is not started with several processes."""
     return (
-        f"--workers {workers}: jobs, sessions and the line of a device are one process's; start "
-        "one server for each device instead"
+        f"--workers {workers}: jobs, sessions and the line before all devices are one process's; "
+        "for several devices give --conf device cuda:0,cuda:1 instead"
     )
 
 

@@ -98,7 +98,8 @@ class GenerationService:
         self.pace = Pace(devices[0].partition(":")[0])
         self.queue = DeviceQueue(devices, max_queue, self.pace.assumed, share, stores)
         self._generators: dict[str, KneeMRIGenerator] = {}
-        self._cards: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
+        self._cards: dict[str, dict[str, Any]] = {}  # of the generators
+        self._on_disk: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
         self._preloaded = threading.Event()
         self._loading, self._timing = threading.Lock(), threading.Lock()
 
@@ -111,7 +112,7 @@ class GenerationService:
         """
         with self._loading:
             if model not in self._generators:
-                self._generators[model] = self.load(model)
+                self._use(model, self.load(model))
             return self._generators[model]
 
     def preload(self) -> None:
@@ -121,7 +122,6 @@ class GenerationService:
             for model in self.bundles:
                 try:
                     self.generator(model)
-                    self.card(model)
                 except Exception as error:  # raised to those who ask for it
                     log.error("the model %s cannot be loaded: %s", model, error)
             self._preloaded.set()
@@ -147,21 +147,38 @@ class GenerationService:
         return self.bundles[model]
 
     def replace(self, model: str, generator: KneeMRIGenerator) -> None:
-        """Use another generator from now on; running work keeps the old one."""
+        """Use another generator, of the weights that are the bundle's by now, from now on; running
+        work keeps the old one."""
         with self._loading:
-            self._generators[model] = generator
+            self._use(model, generator)
+
+    def _use(self, model: str, generator: KneeMRIGenerator) -> None:
+        card = self._card_on_disk(model) or {}
+        self._cards[model] = {**card, "sha256": generator.describe()["sha256"]}
+        self._generators[model] = generator
 
     def card(self, model: str) -> dict[str, Any] | None:
-        """What `describe_bundle` tells, without paths; None where the weights are missing."""
+        """What `describe_bundle` tells of the weights that generate, without paths.
+
+        It is taken with them, for an update replaces the files under a running server; until they
+        are loaded it is that of the files. None where these are missing.
+        """
+        card = self._cards.get(model)
+        return self._card_on_disk(model) if card is None else card
+
+    def _card_on_disk(self, model: str) -> dict[str, Any] | None:
         try:
             state = weights_path(self.folder(model)).stat()
             version = (state.st_ino, state.st_mtime_ns, state.st_size)
-            known, card = self._cards.get(model, ((), {}))
+            known, card = self._on_disk.get(model, ((), {}))
             if known != version:  # its digest takes a while
                 described = describe_bundle(self.folder(model))
                 card = {key: value for key, value in described.items() if key != "path"}
-                self._cards[model] = version, card
+                self._on_disk[model] = version, card
         except (WeightsError, OSError):
+            return None
+        except ValueError as error:
+            log.error("the model card of %s cannot be read: %s", model, error)
             return None
         return card
 

@@ -445,6 +445,26 @@ def test_what_a_model_can_give_is_offered(tmp_path, drawing):
     assert asked["weights"].keys() == {"weights", "megabytes", "sha256", "card"}
 
 
+def test_info_describes_the_model_that_generates_not_the_files(tiny_bundle, tmp_path):
+    """Which an update, or the training of another server, replaces under a running one."""
+    bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "knee"))
+    weights, card = (bundle / "models" / n for n in ("knee_xr2mri.safetensors", "model_card.json"))
+    card.write_text('{"steps": 1}')
+    service = GenerationService({"knee": bundle}, "cpu")
+    told = KneeMRITask(service, "knee").info
+    before = told()["weights"]
+    generator = service.generator("knee")
+    assert told()["weights"] == before and before["card"] == {"steps": 1}
+    state, metadata = read_safetensors(weights)
+    save_file({name: value + 1 for name, value in state.items()}, weights, metadata)
+    card.write_text('{"steps": 2}')
+    assert told()["weights"] == before and before["sha256"] == generator.describe()["sha256"]
+    service.replace("knee", service.load("knee"))
+    after = told()["weights"]
+    assert after["sha256"] == service.generator("knee").describe()["sha256"] != before["sha256"]
+    assert after["card"] == {"steps": 2}
+
+
 def test_demographics_are_for_models_that_were_trained_with_them(
     client, service, knee, tiny_bundle, tmp_path
 ):
