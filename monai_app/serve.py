@@ -19,6 +19,8 @@ from monailabel.interfaces.utils.app import app_instance
 
 from monai_app.lib.dicomweb import checked_address
 from monai_app.lib.security.binding import check_exposure, hand_over
+from monai_app.lib.security.certificate import check_certificate
+from monai_app.lib.security.protect import check_parts
 from monai_app.lib.security.settings import SecuritySettings
 from monai_app.lib.settings import Settings
 from xr2mri_core.errors import InputError, XR2MRIError, shown
@@ -57,12 +59,15 @@ def serve(
     """
     conf, app = dict(conf or {}), (app or app_folder()).resolve()
     _check(studies, host, port, conf, app)
+    check_certificate(ssl_certfile, ssl_keyfile)
     if not studies.startswith(("http://", "https://")):
         studies = str(Path(studies).resolve())
     settings.MONAI_LABEL_SERVER_PORT = port
     settings.MONAI_LABEL_APP_DIR, settings.MONAI_LABEL_STUDIES = str(app), studies
     settings.MONAI_LABEL_APP_CONF = conf
-    check_exposure(app_instance().security, host)  # what cannot be used is said before a port opens
+    security = app_instance().security  # what cannot be used is said before a port opens
+    check_exposure(security, host)
+    check_parts(security)
 
     from monailabel.app import app as application  # reads the settings above
 
@@ -83,6 +88,9 @@ def serve(
         server.run()
     except KeyboardInterrupt:  # uvicorn gives the signal on when it has ended
         if not server.started:
+            raise
+    except SystemExit:  # and ends the process where it cannot start
+        if server.started:
             raise
     if not server.started:
         raise NotStarted("the server has not started; the log above says why")

@@ -7,12 +7,16 @@ import contextlib
 import sys
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import jwt
 import uvicorn
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from fastapi import FastAPI, Request
 from served_routes import everything
 from starlette.applications import Starlette
@@ -120,6 +124,30 @@ def make_users(folder: Path) -> Path:
     users = [StoredUser("ada", Role.USER, _HASH), StoredUser("root", Role.ADMIN, _HASH)]
     write_users(path, {user.name: user for user in users})
     return path
+
+
+def make_certificate(folder: Path, name: str) -> Path:
+    """A self-signed certificate of a host, fullchain.pem, and its key, privkey.pem."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (folder / "privkey.pem").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    (folder / "fullchain.pem").write_bytes(certificate.public_bytes(pem))
+    return folder / "fullchain.pem"
 
 
 def issued(key: Any, subject: str) -> str:

@@ -7,15 +7,11 @@ import socket
 import ssl
 import subprocess
 import time
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from security_support import PASSWORD, make_users, serving
+from security_support import PASSWORD, make_certificate, make_users, serving
 
 from monai_app.lib.security.settings import SecuritySettings
 from xr2mri_client.programs import free_port
@@ -29,34 +25,10 @@ NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/loca
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 
 
-def make_certificate(folder: Path) -> Path:
-    """A self-signed certificate of NAME and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    (folder / "privkey.pem").write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    (folder / "fullchain.pem").write_bytes(certificate.public_bytes(pem))
-    return folder / "fullchain.pem"
-
-
 @pytest.fixture
 def site(tmp_path, monkeypatch):
     """Base URL of nginx with the example's configuration before a real uvicorn; a TLS client."""
-    certificate = make_certificate(tmp_path)
+    certificate = make_certificate(tmp_path, NAME)
     settings = SecuritySettings(
         public_host=NAME, users_file=make_users(tmp_path), audit_file=tmp_path / "audit.log"
     )

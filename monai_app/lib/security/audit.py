@@ -117,7 +117,10 @@ class AuditLog:
                 else logging.StreamHandler(sys.stderr)
             )
         except OSError as error:
-            raise SettingsError(f"audit_file '{path}': {error.strerror or error}") from None
+            raise SettingsError(
+                f"audit_file '{path}': {error.strerror or error}; accepted is a file in a folder "
+                "where the server may write"
+            ) from None
         self._handler = NeverWaiting(target)
         self._handler.handleError = self._failed  # type: ignore[method-assign]
         self.required, self.lost = path is not None, 0

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 
+from monai_app.lib.security.audit import AuditLog
 from monai_app.lib.security.auth import Authenticator
 from monai_app.lib.security.binding import bind, start_of
 from monai_app.lib.security.description import description_router
@@ -42,13 +43,8 @@ def protect(
     Raises:
         SettingsError: a setting cannot be used, or others could use the server without a login.
     """
-    if os.environ.get("MONAI_LABEL_AUTH_ENABLE", "").lower() in ("1", "true", "yes", "on", "y"):
-        raise SettingsError(
-            "MONAI_LABEL_AUTH_ENABLE: the stock login refuses every token; unset it and use "
-            "users_file, or issuer with its key"
-        )
+    authenticator, audit = _parts(settings)
     host = bind(settings, start_of(app))
-    authenticator = Authenticator(settings)
     own = login_router(authenticator), description_router(lambda: app.openapi())
     before = len(app.router.routes)
     for router in own:
@@ -57,9 +53,37 @@ def protect(
     served = Served.by(*own, app, *routers)
     _describe_only(app, served)
     inner = app.build_middleware_stack()  # anew: handlers of errors were added to the application
-    guard = Guard(inner, settings, served, authenticator=authenticator, host=host, folders=folders)
+    guard = Guard(
+        inner,
+        settings,
+        served,
+        authenticator=authenticator,
+        audit=audit,
+        host=host,
+        folders=folders,
+    )
     app.middleware_stack = guard
     return guard
+
+
+def check_parts(settings: SecuritySettings) -> None:
+    """Try what `protect` opens: said before a server starts, a fault is one line.
+
+    Raises:
+        SettingsError: users, a secret, a key or the audit log cannot be used.
+    """
+    _, audit = _parts(settings)
+    audit.close()
+
+
+def _parts(settings: SecuritySettings) -> tuple[Authenticator, AuditLog]:
+    if os.environ.get("MONAI_LABEL_AUTH_ENABLE", "").lower() in ("1", "true", "yes", "on", "y"):
+        raise SettingsError(
+            "MONAI_LABEL_AUTH_ENABLE: the stock login refuses every token; unset it and use "
+            "users_file, or issuer with its key"
+        )
+    audit = settings.audit_file, settings.audit_max_mb, settings.audit_keep
+    return Authenticator(settings), AuditLog(*audit)
 
 
 def _describe_only(app: FastAPI, served: Served) -> None:

@@ -168,13 +168,11 @@ def _decode(token: str, key: Any, algorithm: str, audience: str, issuer: str) ->
 
 
 def _read_secret(path: Path, setting: str = "token_secret_file") -> bytes:
-    check_private(path)
+    remedy = f"{_SHORTEST_SECRET} bytes or more are needed, as by openssl rand -hex 32"
+    check_private(path, setting, remedy)
     secret = path.read_bytes().strip()
     if len(secret) < _SHORTEST_SECRET:
-        raise SettingsError(
-            f"{setting} '{path}': {_SHORTEST_SECRET} bytes or more are needed, as by "
-            f"openssl rand -hex 32"
-        )
+        raise SettingsError(f"{setting} '{path}': {remedy}")
     return secret
 
 

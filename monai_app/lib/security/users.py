@@ -93,31 +93,36 @@ NOBODYS_PASSWORD = hash_password(secrets.token_urlsafe(32))
 """What the password of an unknown user is compared with, so that it takes as long."""
 
 
-def check_private(path: Path, anyones: bool = False) -> None:
+def check_private(path: Path, setting: str, remedy: str, anyones: bool = False) -> None:
     """See to it that only its owner, who runs the server, can read a file with secrets.
 
     Args:
         path: the file.
+        setting: what names it.
+        remedy: how it is made.
         anyones: accept one of another user, as root does who keeps a server's.
 
     Raises:
         SettingsError: it is missing, others may read it, or this process may not.
     """
+    named = f"{setting} '{path}'"
     try:
         state = path.stat()
         with path.open("rb"):
             pass
     except PermissionError:
         raise SettingsError(
-            f"'{path}' cannot be read: give it to the user that runs the server (chown)"
+            f"{named} cannot be read: give it to the user that runs the server (chown)"
         ) from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise SettingsError(f"{named} is not there: {remedy}") from None
     except OSError as error:
-        raise SettingsError(f"'{path}': {error.strerror or error}") from None
+        raise SettingsError(f"{named}: {error.strerror or error}") from None
     if os.name == "posix":
         if state.st_mode & 0o077:
-            raise SettingsError(f"'{path}' can be read by others: chmod 600 '{path}'")
+            raise SettingsError(f"{named} can be read by others: chmod 600 '{path}'")
         if state.st_uid not in (os.geteuid(), 0) and not anyones:
-            raise SettingsError(f"'{path}' belongs to another user: chown it to this server's")
+            raise SettingsError(f"{named} belongs to another user: chown it to this server's")
 
 
 def read_users(path: Path, anyones: bool = False) -> dict[str, StoredUser]:
@@ -127,7 +132,9 @@ def read_users(path: Path, anyones: bool = False) -> dict[str, StoredUser]:
         SettingsError: the file is missing, malformed, readable by others, not readable here, or
             without users.
     """
-    check_private(path, anyones)
+    check_private(
+        path, "users_file", f"make it with python -m {_PROGRAM} add NAME --file '{path}'", anyones
+    )
     try:
         content = json.loads(path.read_text("utf-8"))["users"]
         users = {
