@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import ssl
@@ -22,12 +23,15 @@ NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/loca
     shutil.which("nginx")
 )
 
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
-
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
-    """Base URL of nginx with the example's configuration before a real uvicorn; a TLS client."""
+    """Base URL of nginx with the example's configuration before a real uvicorn; a TLS client.
+
+    Where a server does not say otherwise its requests are written down, as distributions have it.
+    """
+    if NGINX is None:
+        pytest.skip("nginx is not installed")
     certificate = make_certificate(tmp_path, NAME)
     settings = SecuritySettings(
         public_host=NAME, users_file=make_users(tmp_path), audit_file=tmp_path / "audit.log"
@@ -51,7 +55,8 @@ def site(tmp_path, monkeypatch):
         whole = tmp_path / "nginx.conf"
         whole.write_text(
             f"daemon off; worker_processes 1; pid {tmp_path / 'pid'};\n"
-            f"error_log stderr; events {{}}\nhttp {{\naccess_log off;\n{temporary}\n{text}\n}}\n"
+            f"error_log stderr; events {{}}\nhttp {{\n"
+            f"access_log {tmp_path / 'access.log'};\n{temporary}\n{text}\n}}\n"
         )
         process = subprocess.Popen([NGINX, "-p", str(tmp_path), "-c", str(whole)])
         context = ssl.create_default_context(cafile=str(certificate))
@@ -93,7 +98,16 @@ def refused_by_length(site) -> int:
         return int(connection.recv(100).split()[1])
 
 
-def test_tls_login_limits_and_addresses(site, tmp_path):
+def test_every_server_of_the_example_writes_no_request_down():
+    servers = re.split(r"^server \{$", EXAMPLE.read_text("utf-8"), flags=re.MULTILINE)[1:]
+    assert len(servers) == 2
+    for server in servers:
+        block = server.partition("\n}")[0]
+        assert re.search(r"^    access_log off;", block, re.MULTILINE)
+        assert re.search(r"^    error_log \S+ crit;", block, re.MULTILINE)
+
+
+def test_tls_login_limits_and_addresses_and_no_name_in_a_log(site, tmp_path):
     sni = {"sni_hostname": NAME}
     reply = get(site, "/health")
     assert reply.json() == {"status": "ok"}
@@ -113,3 +127,12 @@ def test_tls_login_limits_and_addresses(site, tmp_path):
 
     site.headers["Host"] = "evil.example"
     assert get(site, "/health").status_code == 400
+
+    del site.headers["Host"]
+    port = re.search(r"listen 127\.0\.0\.1:(\d+);", (tmp_path / "nginx.conf").read_text())[1]
+    path = "/datastore/image?image=ADA-LOVELACE"
+    for address in (site.base_url, f"http://127.0.0.1:{port}"):
+        reply = get(site, f"{address}{path}", headers={"Host": NAME})
+    assert reply.status_code == 308 and reply.headers["location"] == f"https://{NAME}{path}"
+    logs = [log.read_text() for log in tmp_path.glob("*.log")]
+    assert len(logs) > 1 and not any("ADA" in log for log in logs)
