@@ -51,11 +51,16 @@ def test_the_composition_fits_together():
     assert (ROOT / build["dockerfile"]).is_file()
     assert [name for name, service in services.items() if "ports" in service] == ["nginx"]
     assert COMPOSE["networks"]["inside"]["internal"] is True
-    address = services["nginx"]["networks"]["inside"]["ipv4_address"]
-    assert services["xr2mri"]["environment"]["FORWARDED_ALLOW_IPS"] == address
+    fixed = {
+        name: ip_address(services[name]["networks"]["inside"]["ipv4_address"])
+        for name in ("nginx", "xr2mri")  # which nginx looks for once, when it starts
+    }
+    assert services["xr2mri"]["environment"]["FORWARDED_ALLOW_IPS"] == str(fixed["nginx"])
     (pool,) = COMPOSE["networks"]["inside"]["ipam"]["config"]
-    fixed, others = ip_address(address), ip_network(pool["ip_range"])
-    assert fixed in ip_network(pool["subnet"]) and fixed not in others
+    others = ip_network(pool["ip_range"])
+    assert len(set(fixed.values())) == 2
+    for address in fixed.values():
+        assert address in ip_network(pool["subnet"]) and address not in others
     users = PurePath(services["xr2mri"]["environment"]["XR2MRI_USERS_FILE"])
     (folder,) = (mount.split(":") for mount in services["xr2mri"]["volumes"])
     assert folder[1] == str(users.parent)  # a file that is mounted alone stays what it was
