@@ -28,6 +28,7 @@ from xr2mri_core.transforms.dicom_statements import MODALITIES
 log = logging.getLogger("xr2mri")
 
 _MOST_SERIES = 1000
+"""Series of a modality that are listed."""
 _DICOM = "application/dicom"
 _UID = re.compile(r"[0-9][0-9.]{0,63}")
 _SOP, _SERIES, _STUDY = "00080018", "0020000E", "0020000D"
@@ -97,18 +98,38 @@ class DicomWebStudies(ReadOnlyStudies):
 
     def list_images(self) -> list[str]:
         """Series of radiographs, by SeriesInstanceUID."""
+        return self._series()[0]
+
+    def json(self) -> dict[str, Any]:
+        """See `ReadOnlyStudies`; `complete` is false where the PACS has more than are listed."""
+        images, complete = self._series()
+        return {**self._as_list(images), "complete": complete}
+
+    def _series(self) -> tuple[list[str], bool]:
+        """Their UIDs, at most `_MOST_SERIES` of a modality; whether these are all."""
         found: list[str] = []
+        complete = True
         with self._answering():
             for modality in MODALITIES:
-                series = self._client.search_for_series(
-                    search_filters={"Modality": modality}, limit=_MOST_SERIES
+                series = _entries(
+                    self._client.search_for_series(
+                        search_filters={"Modality": modality}, limit=_MOST_SERIES + 1
+                    )
                 )
+                if len(series) > _MOST_SERIES:
+                    complete = False
+                    log.warning(
+                        "the PACS has more than %d series of %s: the list of images ends there; "
+                        "others are found by their UID",
+                        _MOST_SERIES,
+                        modality,
+                    )
                 found += [
                     _value(entry, _SERIES)
-                    for entry in _entries(series)
+                    for entry in series[:_MOST_SERIES]
                     if _value(entry, _MODALITY).upper() in ("", modality)
                 ]
-        return [uid for uid in dict.fromkeys(found) if _UID.fullmatch(uid)]
+        return [uid for uid in dict.fromkeys(found) if _UID.fullmatch(uid)], complete
 
     def radiograph(self, image_id: str, instance: str | None, view: str | None) -> Fetched | None:
         """The DICOM file of one radiograph.

@@ -128,7 +128,10 @@ class ReadOnlyStudies(Datastore):
         return bytes(Json(self.json()).body)
 
     def json(self) -> dict[str, Any]:
-        return _described(self, self.list_images())
+        return self._as_list(self.list_images())
+
+    def _as_list(self, images: Iterable[str]) -> dict[str, Any]:
+        return {"name": self.name(), "objects": {image: {} for image in images}}
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
         return _refuse()
@@ -224,7 +227,7 @@ class Studies(ReadOnlyStudies):
         self.refresh()
         with self._refreshing:
             if self._listed[0] is not self._paths:
-                text = bytes(Json(_described(self, self._paths)).body)
+                text = bytes(Json(self._as_list(self._paths)).body)
                 self._listed = self._paths, text
             return self._listed[1]
 
@@ -267,10 +270,6 @@ class Studies(ReadOnlyStudies):
 
     def status(self) -> dict[str, Any]:
         return {"total": len(self._paths), "completed": 0, "label_tags": {}, "train": []}
-
-
-def _described(studies: ReadOnlyStudies, images: Iterable[str]) -> dict[str, Any]:
-    return {"name": studies.name(), "objects": {image: {} for image in images}}
 
 
 def suffix_of(name: str) -> str:

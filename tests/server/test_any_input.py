@@ -435,6 +435,24 @@ def test_an_odd_answer_of_a_pacs(client, pacs, answer):
         held_off(reply, 502)
 
 
+@pytest.mark.parametrize("most", [1, 2])
+def test_a_list_that_a_pacs_has_more_of_says_so(client, pacs, monkeypatch, caplog, most):
+    """It ended at the bound as if that were all."""
+    series, asked = [{"0020000E": {"Value": [uid]}} for uid in ("1.2", "1.3")], []
+
+    def answer(handler):
+        asked.append(handler.path)
+        answered(handler, "application/dicom+json", json.dumps(series).encode())
+
+    pacs.answer = answer
+    monkeypatch.setattr("monai_app.lib.dicomweb._MOST_SERIES", most)
+    listed = client.get("/datastore/", params={"output": "all"}).json()
+    assert list(listed["objects"]) == ["1.2", "1.3"][:most]
+    assert listed["complete"] is (most == 2)
+    assert ("more than 1 series" in caplog.text) is (most == 1)
+    assert all(f"limit={most + 1}" in path for path in asked)
+
+
 @few
 @given(
     st.sampled_from(["application/dicom+json", "application/json", "text/html",
