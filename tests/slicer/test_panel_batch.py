@@ -458,6 +458,21 @@ def test_a_dicom_file_of_no_database_tells_its_side_and_is_sent_as_a_positive(us
     assert not item.whole and dicom_source.file_of(node) is None, "the header stays here"
 
 
+def test_a_file_that_takes_the_place_of_another_tells_its_own_side(slicer, tmp_path):
+    from xr2mri_core.phantom.dicom import write_radiograph_dicom
+    from XR2MRILib.scene import dicom_source
+
+    path = tmp_path / "IM000001"
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+    node.AddDefaultStorageNode()
+    node.GetStorageNode().SetFileName(str(path))
+    assert dicom_source.laterality(node) == "", "it is not there yet"
+    for patient, side in (("7", "L"), ("19", "R")):
+        pixels = np.zeros((32, 32), np.uint16)
+        write_radiograph_dicom(path, pixels, 0.4, patient_id=patient, laterality=side)
+        assert dicom_source.laterality(node) == side
+
+
 def test_nothing_of_an_oversized_folder_is_read(slicer, tmp_path, monkeypatch):
     from xr2mri_client.errors import BadRadiograph
     from XR2MRILib.batch import items
