@@ -352,6 +352,34 @@ def test_after_a_generation_the_box_is_where_the_server_took_it(mocked_ready, re
     assert "Your box, 40" in ui.cropNote.text, "it is the user's by now"
 
 
+def test_a_box_that_the_user_drew_is_found_again_with_its_radiograph(mocked_ready, radiograph):
+    from XR2MRILib.batch.items import of_node
+    from XR2MRILib.scene import known
+
+    user, ui, panel = mocked_ready, mocked_ready.ui, mocked_ready.widget.panel
+    first = user.node.radiograph
+    ui.cropButton.click()
+    other = user.choose(radiograph)
+    user.choose(first)
+    assert user.node.cropRoi is None and known.box(first) is None, "nobody has drawn any"
+    ui.cropButton.click()
+    user.node.cropRoi.SetCenter(1, 2, 0)
+    drawn, note = panel.generate.request().box, ui.cropNote.text
+    assert drawn is not None and "Your box" in note
+    user.choose(other)
+    assert panel.generate.request().box is None and ui.cropNote.text == ""
+    boxes = [panel.batch._request(of_node(node), node).box for node in (first, other)]
+    assert boxes == [drawn, None], "a batch knows it, too"
+    user.choose(first)
+    assert panel.generate.request().box == drawn and ui.cropNote.text == note
+    assert ui.cropButton.checked, "what will be sent is shown"
+    assert len(user.slicer.util.getNodesByClass("vtkMRMLMarkupsROINode")) == 1
+    ui.cropResetButton.click()
+    user.choose(other)
+    user.choose(first)
+    assert panel.generate.request().box is None, "what was taken back stays so"
+
+
 def test_nothing_is_sent_before_it_is_allowed(mocked_ready):
     import qt
     from harness import dialogs

@@ -233,7 +233,7 @@ class BatchSection(Section):
             features=features,
             demographics=kept,
             laterality=given.laterality if given is not None else "auto",
-            box=None,
+            box=known.box(radiograph),
         )
 
     # --- exporting --------------------------------------------------------------------------------

@@ -51,6 +51,8 @@ LATERALITY = "XR2MRI.Laterality"
 """`R` or `L`, on a radiograph: the side where no DICOM tag can tell."""
 CHOSEN_SIDE = "XR2MRI.ChosenSide"
 """`R`, `L` or `auto`, of a radiograph, kept: the side by its user."""
+BOX = "XR2MRI.Box"
+"""`top left bottom right`, of a radiograph, kept: the box around the knee by its user."""
 TAGS = "XR2MRI.Tags"
 """JSON, of a radiograph, kept: the DICOM elements that count, as `0020,0062`, with their values."""
 
