@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import qt
@@ -104,7 +104,7 @@ class PatientSection(Section):
         if self._filling is not None:
             self._filling.layout().setColumnMinimumWidth(0, label_width)
 
-    def take(self, given: dict[str, Any]) -> None:
+    def take(self, given: Mapping[str, Any]) -> None:
         """Fill in values from elsewhere, as of a file, instead of all that were there; says which
         of them the model does not accept."""
         kept, refused = sift(self._fields, given)
