@@ -137,6 +137,40 @@ def test_progress_is_told(mocked_ready, progress, text, percent):
     assert percent is None or mocked_ready.ui.progressBar.value == percent
 
 
+def test_the_slices_of_an_export_are_not_those_of_a_radiograph_that_waits(mocked_ready, result):
+    """Nor is the next volume, of whatever radiograph, its volume."""
+    from xr2mri_client.errors import LoginNeeded
+    from xr2mri_client.events import Progress
+    from XR2MRILib.batch.items import of_node
+    from XR2MRILib.dicom_export import Exported
+    from XR2MRILib.states import State
+
+    user, logic, batch = mocked_ready, mocked_ready.logic, mocked_ready.widget.panel.batch.batch
+    pixels = user.slicer.util.arrayFromVolume(user.node.radiograph).copy()
+    other = user.slicer.util.addVolumeFromArray(pixels, name="another knee")
+    logic.resumed = False
+    batch.add([of_node(other)])
+
+    def shown() -> str:
+        return user.ui.batchTable.item(0, 2).text()
+
+    user.ui.batchStartButton.click()
+    logic.be(State.RUNNING)
+    logic.end("failed", LoginNeeded("The login has expired."))
+    assert shown() == "waiting: The login has expired."
+    logic.connect(info())
+    logic.be(State.EXPORTING)  # of a volume that the server has to make again
+    logic.progressed.emit(Progress("running", 0.5, 25, 50))
+    assert shown() == "waiting: The login has expired."
+    logic.end("finished", Exported(50, "knee synthetic MRI"))
+    logic.be(State.RUNNING)
+    logic.end("finished", made(result))
+    assert shown() == "waiting: The login has expired." and batch.left == 1
+    logic.asked.clear()
+    user.ui.batchStartButton.click()
+    assert logic.asked[0][:2] == ("start", other) and shown() == "generating"
+
+
 # --- the server ---------------------------------------------------------------------------------
 
 
