@@ -105,10 +105,14 @@ def test_a_folder_is_generated_one_after_another_and_exported(user, folder, tmp_
     for box, node in zip(bounds, (read, user.node.result), strict=True):
         node.GetRASBounds(box)
     assert np.allclose(*bounds, atol=1e-3), "and where it was"
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    for item in user.widget.panel.batch.batch.items:
+        item.name = f"afternoon_{item.name}"  # those of another batch
     dialogs.answer(str(out))
     ui.batchExportButton.click()
     user.until(lambda: user.colour("batchNote") == "bad", "nothing is written over", 30)
-    assert "is there already" in ui.batchNote.text
+    assert "xr2mri.csv is there already" in ui.batchNote.text
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
 def test_a_batch_is_stopped_and_goes_on_where_it_was(user, folder):

@@ -248,7 +248,9 @@ class BatchSection(Section):
     def _exported(self, folder: Path) -> Iterator[None]:
         """Write the volumes, one a turn, and a table of them."""
         rows: list[dict[str, Any]] = []
+        table = folder / "xr2mri.csv"
         try:
+            _check_new(table)  # before volumes are written that it could not tell of
             for item in self.batch.items:
                 volume = item.volume_node
                 if volume is None:
@@ -269,7 +271,7 @@ class BatchSection(Section):
                 )
                 tell(self.ui.batchNote, _("Writing {path}...").format(path=path.name))
                 yield
-            write_table(folder / "xr2mri.csv", rows)
+            write_table(table, rows)
             message = _("{n} volumes and the table xr2mri.csv are in {folder}.")
             self._notes = message.format(n=len(rows), folder=folder), "good"
         except XR2MRIClientError as error:
@@ -300,11 +302,16 @@ def _file_name(name: str, taken: list[str]) -> str:
     return next(found for found in names if found not in taken)
 
 
+def _check_new(path: Path) -> None:
+    """Nothing is written over, whosever it is; raises NotSaved."""
+    if path.exists():
+        raise NotSaved(_("{path} is there already.").format(path=path), _("Choose another folder."))
+
+
 def _write_volume(volume: slicer.vtkMRMLScalarVolumeNode, path: Path) -> None:
     """Write a .nrrd file with the volume's attributes as its keys, so that it says that it is
     synthetic; Slicer's own export of grey volumes leaves them out."""
-    if path.exists():
-        raise NotSaved(_("{path} is there already.").format(path=path), _("Choose another folder."))
+    _check_new(path)
     storage = slicer.vtkMRMLNRRDStorageNode()
     storage.SetFileName(str(path))
     if not storage.WriteData(volume) or not path.exists():
