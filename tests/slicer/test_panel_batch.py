@@ -477,6 +477,15 @@ def test_a_file_that_takes_the_place_of_another_tells_its_own_side(slicer, tmp_p
         assert dicom_source.laterality(node) == side
 
 
+def test_two_volumes_have_two_names_on_every_disk(slicer):
+    from XR2MRILib.panel.batch import _file_name
+
+    names: list[str] = []
+    for name in ("KNEE.png", "Knee.png", "knee/1.png", "Knee_1.png", "knee.png"):
+        names.append(_file_name(name, names))
+    assert len({name.lower() for name in names}) == 5 and names[0] == "KNEE_synthetic.nrrd"
+
+
 def test_nothing_of_an_oversized_folder_is_read(slicer, tmp_path, monkeypatch):
     from xr2mri_client.errors import BadRadiograph
     from XR2MRILib.batch import items

@@ -295,11 +295,13 @@ def _row(item: Item) -> tuple[str, str, str]:
 
 
 def _file_name(name: str, taken: list[str]) -> str:
-    """The file name of a volume: its radiograph's, and no other volume's."""
+    """The file name of a volume: its radiograph's, and no other volume's, also on disks that take
+    upper and lower case for the same."""
     stem = without_ending(name)
     stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in stem) or "volume"
     names = (f"{stem}_synthetic{n}.nrrd" for n in ("", *range(2, 2 + len(taken))))
-    return next(found for found in names if found not in taken)
+    others = {name.casefold() for name in taken}
+    return next(found for found in names if found.casefold() not in others)
 
 
 def _check_new(path: Path) -> None:
