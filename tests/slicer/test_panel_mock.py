@@ -46,6 +46,17 @@ def result(mocked_ready):
     return node
 
 
+def table_of(node):
+    """The table of a comparison of a volume, as the logic leaves it in the scene."""
+    import slicer
+
+    table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", "the table")
+    table.SetAttribute("XR2MRI.PSNR", "31.234")
+    table.SetAttribute("XR2MRI.SSIM", "0.8765")
+    node.SetNodeReferenceID("XR2MRI.table", table.GetID())
+    return table
+
+
 def made(node, **record):
     """What the logic tells of a volume."""
     from dataclasses import replace
@@ -315,14 +326,39 @@ def test_a_comparison_and_an_export_are_told(mocked_ready, result):
     from XR2MRILib.compare import Compared
     from XR2MRILib.dicom_export import Exported
 
-    table = mocked_ready.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", "the table")
+    table = table_of(result)
     mocked_ready.logic.end("finished", Compared(result, None, None, table, 31.234, 0.8765))
-    assert mocked_ready.ui.messageLabel.text == "PSNR 31.23 dB, SSIM 0.876."
-    assert "the table" in mocked_ready.ui.compareNote.text
+    told = "knee synthetic MRI: PSNR 31.23 dB, SSIM 0.876."
+    assert mocked_ready.ui.messageLabel.text == told
+    figures = "PSNR 31.23 dB, SSIM 0.876; slice by slice in the table the table."
+    assert mocked_ready.ui.compareNote.text == figures
     mocked_ready.ui.exportButton.click()
     assert mocked_ready.logic.asked[-1] == ("exportDicom", result)
     mocked_ready.logic.end("finished", Exported(16, "knee synthetic MRI"))
     assert mocked_ready.ui.messageLabel.text.endswith("16 images are in the DICOM database.")
+
+
+def test_figures_are_those_of_the_chosen_volume_and_messages_of_the_open_scene(
+    mocked_ready, result, radiograph
+):
+    from XR2MRILib.compare import Compared
+
+    user, ui = mocked_ready, mocked_ready.ui
+    compared = Compared(result, None, None, table_of(result), 31.234, 0.8765)
+    user.logic.end("finished", compared)
+    first = user.node.radiograph
+    user.choose(radiograph)
+    assert user.node.result is None and not user.shown("compareNote"), "another patient's"
+    user.choose(first)
+    user.node.result = result
+    user.events()
+    assert "31.23 dB" in ui.compareNote.text and user.shown("compareNote")
+    labels = ("messageLabel", "compareNote", "formNote", "patientNote", "radiographNote")
+    for name in labels:
+        getattr(ui, name).text = "of this patient"
+    user.slicer.mrmlScene.Clear(0)
+    user.events()
+    assert [getattr(ui, name).text for name in labels] == [""] * len(labels)
 
 
 def test_where_the_server_finds_the_knee_is_shown(mocked_ready):

@@ -29,6 +29,8 @@ class FeatureSection(Section):
         placed: signal (): another form is in its place.
     """
 
+    notes = ("formNote",)
+
     def __init__(self, ui: Any, logic: XR2MRILogic, patient: PatientSection) -> None:
         super().__init__(ui, logic)
         self._patient = patient

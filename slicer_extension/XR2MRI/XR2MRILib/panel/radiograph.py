@@ -32,6 +32,8 @@ from .turns import Turns
 class RadiographSection(Section, VTKObservationMixin):
     """Chooses the radiograph, and what the server needs to know of it."""
 
+    notes = ("radiographNote",)
+
     def __init__(self, ui: Any, logic: XR2MRILogic, turns: Turns) -> None:
         Section.__init__(self, ui, logic)
         VTKObservationMixin.__init__(self)

@@ -56,6 +56,9 @@ BOX = "XR2MRI.Box"
 TAGS = "XR2MRI.Tags"
 """JSON, of a radiograph, kept: the DICOM elements that count, as `0020,0062`, with their values."""
 
+PSNR, SSIM = "XR2MRI.PSNR", "XR2MRI.SSIM"
+"""Of the table of a comparison: the figures of the whole volume, PSNR in dB."""
+
 RADIOGRAPH = "XR2MRI.radiograph"
 """Role of the node reference from a generated volume to its radiograph."""
 MEAN, STD, DIFFERENCE = "XR2MRI.mean", "XR2MRI.std", "XR2MRI.difference"
