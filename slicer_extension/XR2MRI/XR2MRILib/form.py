@@ -254,11 +254,8 @@ class FeatureForm:
                 are any.
             laterality: `R` or `L`, to be written beside them as well; `auto` is not.
         """
-        beside: dict[str, Any] = {}
-        if laterality != "auto":
-            beside["laterality"] = laterality
-        if demographics:
-            beside["demographics"] = dict(demographics)
+        said: dict[str, Any] = {"laterality": laterality, "demographics": dict(demographics or {})}
+        beside = {name: value for name, value in said.items() if value not in ("auto", {})}
         content: Any = {"features": self.values, **beside} if beside else self.values
         return json.dumps(content, indent=2) + "\n"
 
@@ -365,9 +362,7 @@ class FeatureForm:
 def laterality_of(value: Any) -> str:
     """`R`, `L` or `auto`, whichever a form spells; raises FormError."""
     text = str(value or "").strip()
-    if text.lower() in ("", "auto"):
-        return "auto"
-    side = side_of(text)
+    side = "auto" if text.lower() in ("", "auto") else side_of(text)
     if not side:
         raise FormError(_("The side cannot be {value}.").format(value=one_line(text, 40)))
     return side

@@ -74,9 +74,8 @@ class RadiographSection(Section, VTKObservationMixin):
 
     def _drawn_in(self, radiograph: slicer.vtkMRMLVolumeNode) -> crop.Box | None:
         """`box` in the pixels of the radiograph that it is of."""
-        roi = self._roi
-        box = crop.box_of(roi, frame_of(radiograph)) if roi is not None else None
-        return None if box is None or _written(box) == self.node.cropProposal else box
+        box = crop.box_of(self._roi, frame_of(radiograph)) if self._roi is not None else None
+        return None if box is None or crop.written(box) == self.node.cropProposal else box
 
     def bind(self, node: XR2MRIParameterNode | None) -> None:
         super().bind(node)
@@ -162,9 +161,8 @@ class RadiographSection(Section, VTKObservationMixin):
     def _remember(self) -> None:
         """Write form, side and box on the radiograph that they are of, as soon as they change:
         nothing that happens to the panel can lose them then."""
-        shown: Any = self.node.preparedFor
+        node, shown = self.node, self.node.preparedFor
         if shown is not None:
-            node = self.node
             known.remember(shown, node.features, node.demographics, node.laterality)
             if not problem(shown):
                 known.remember_box(shown, self._drawn_in(shown))
@@ -202,7 +200,7 @@ class RadiographSection(Section, VTKObservationMixin):
             if demographics or not first:
                 self.node.demographics = demographics
         self._remove_roi()
-        self._bring_box_back()
+        self._bring_box_back(chosen)
         self._let_go_of_result(chosen)
         tell(self.ui.radiographNote, "")
         if not problem(chosen):
@@ -273,16 +271,15 @@ class RadiographSection(Section, VTKObservationMixin):
         self.update()
 
     def _add_roi(self, radiograph: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLMarkupsROINode:
-        roi = crop.add_roi(radiograph, _("Knee in {name}").format(name=radiograph.GetName()))
-        self.node.cropRoi = roi
+        name = _("Knee in {name}").format(name=radiograph.GetName())
+        self.node.cropRoi = roi = crop.add_roi(radiograph, name)
         return roi
 
-    def _bring_box_back(self) -> None:
+    def _bring_box_back(self, chosen: slicer.vtkMRMLVolumeNode) -> None:
         """Show the box that the user drew in the chosen radiograph: it will be sent."""
-        radiograph = self.radiograph
-        drawn = known.box(radiograph) if radiograph is not None else None
-        if radiograph is not None and drawn is not None:
-            crop.place(self._add_roi(radiograph), frame_of(radiograph), drawn)
+        drawn = known.box(chosen)
+        if drawn is not None and not problem(chosen):
+            crop.place(self._add_roi(chosen), frame_of(chosen), drawn)
             self._show_roi(True)
 
     def _on_reset(self, _checked: bool = False) -> None:
@@ -313,7 +310,7 @@ class RadiographSection(Section, VTKObservationMixin):
         assert roi is not None and radiograph is not None
         frame = frame_of(radiograph)
         crop.place(roi, frame, box)
-        self.node.cropProposal, self.node.cropFound = _written(crop.box_of(roi, frame)), found
+        self.node.cropProposal, self.node.cropFound = crop.written(crop.box_of(roi, frame)), found
 
     def _on_finished(self, outcome: Any) -> None:
         """Put the box where the server has found the knee, whatever it was asked for, unless the
@@ -400,7 +397,3 @@ class RadiographSection(Section, VTKObservationMixin):
     def _on_sample(self, index: int) -> None:
         if self.bound:
             self.node.radiograph = sample_data.load(sample_data.SAMPLES[index])
-
-
-def _written(box: crop.Box) -> str:
-    return " ".join(map(str, box))

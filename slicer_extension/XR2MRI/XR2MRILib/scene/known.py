@@ -14,7 +14,7 @@ import slicer
 
 from ..upload import as_stored, source_of
 from . import attributes, dicom_source
-from .crop import Box
+from .crop import Box, written
 from .picture import problem
 
 
@@ -54,7 +54,7 @@ def box(node: slicer.vtkMRMLVolumeNode) -> Box | None:
 def remember_box(node: slicer.vtkMRMLVolumeNode, drawn: Box | None) -> None:
     """Write down a box that the user drew, or that there is none any more."""
     if box(node) != drawn:
-        attributes.keep(node, attributes.BOX, " ".join(map(str, drawn or ())))
+        attributes.keep(node, attributes.BOX, written(drawn) if drawn is not None else "")
 
 
 def remember(
