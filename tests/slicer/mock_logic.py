@@ -27,6 +27,9 @@ class MockComputer:
     def choose(self, folder: str) -> None:
         self.folder = folder
 
+    def serves(self, url: str) -> bool:
+        return self.access is not None and self.access.url == url
+
     def log(self) -> str:
         return self.printed
 
@@ -98,6 +101,10 @@ class MockLogic:
 
     def allowUpload(self, whole: bool) -> None:
         self.allowed = True
+
+    def disconnect(self) -> None:
+        self.info, self.form, self.url = None, None, ""
+        self.disconnected.emit()
 
     def cancel(self) -> None:
         self.asked.append(("cancel",))

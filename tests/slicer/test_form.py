@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xr2mri_client.errors import FormError
+from xr2mri_core.condition import Condition
 from xr2mri_core.errors import FeatureError
 from xr2mri_core.features import VARIABLES, form_schema, parse_features
 from XR2MRILib.form import FeatureForm
@@ -119,6 +120,28 @@ def test_a_saved_form_is_loaded_again_and_by_the_command_line(form, tmp_path):
     other = FeatureForm(form_schema())
     other.load(tmp_path / "form.json")
     assert other.values == form.values == parse_features(tmp_path / "form.json")
+
+
+@pytest.mark.parametrize("beside", [{}, {"age": "61"}])
+def test_a_saved_form_tells_its_side_to_whoever_reads_it(form, tmp_path, beside):
+    from XR2MRILib.batch.forms import forms_of
+
+    form.replace({"V00XRKL": 3})
+    form.save(tmp_path / "knee.json", beside, "L")
+    read = FeatureForm(form_schema()).load(tmp_path / "knee.json")
+    (batch,) = forms_of(tmp_path, ["knee.png"], form)[0].values()
+    for found in (read, batch):
+        assert (found.features, found.demographics, found.laterality) == (form.values, beside, "L")
+    core = Condition.parse(tmp_path / "knee.json")
+    assert core.side == "L" and core.features == form.values
+
+
+def test_a_side_that_is_none_is_told_and_changes_nothing(form, tmp_path):
+    form.replace({"V00XRKL": 1})
+    (tmp_path / "form.json").write_text('{"features": {"V00XRKL": 2}, "laterality": "both"}')
+    with pytest.raises(FormError, match="The side cannot be both"):
+        form.load(tmp_path / "form.json")
+    assert form.values == {"V00XRKL": 1}
 
 
 def test_the_features_of_a_phantom_are_found_in_their_file(form, tmp_path):

@@ -105,10 +105,14 @@ def test_a_folder_is_generated_one_after_another_and_exported(user, folder, tmp_
     for box, node in zip(bounds, (read, user.node.result), strict=True):
         node.GetRASBounds(box)
     assert np.allclose(*bounds, atol=1e-3), "and where it was"
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    for item in user.widget.panel.batch.batch.items:
+        item.name = f"afternoon_{item.name}"  # those of another batch
     dialogs.answer(str(out))
     ui.batchExportButton.click()
     user.until(lambda: user.colour("batchNote") == "bad", "nothing is written over", 30)
-    assert "is there already" in ui.batchNote.text
+    assert "xr2mri.csv is there already" in ui.batchNote.text
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
 def test_a_batch_is_stopped_and_goes_on_where_it_was(user, folder):
@@ -456,6 +460,30 @@ def test_a_dicom_file_of_no_database_tells_its_side_and_is_sent_as_a_positive(us
     node = user.slicer.mrmlScene.GetNodeByID(item.radiograph)
     assert dicom_source.demographics(node) == {"age": "61", "sex": "F"}
     assert not item.whole and dicom_source.file_of(node) is None, "the header stays here"
+
+
+def test_a_file_that_takes_the_place_of_another_tells_its_own_side(slicer, tmp_path):
+    from xr2mri_core.phantom.dicom import write_radiograph_dicom
+    from XR2MRILib.scene import dicom_source
+
+    path = tmp_path / "IM000001"
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+    node.AddDefaultStorageNode()
+    node.GetStorageNode().SetFileName(str(path))
+    assert dicom_source.laterality(node) == "", "it is not there yet"
+    for patient, side in (("7", "L"), ("19", "R")):
+        pixels = np.zeros((32, 32), np.uint16)
+        write_radiograph_dicom(path, pixels, 0.4, patient_id=patient, laterality=side)
+        assert dicom_source.laterality(node) == side
+
+
+def test_two_volumes_have_two_names_on_every_disk(slicer):
+    from XR2MRILib.panel.batch import _file_name
+
+    names: list[str] = []
+    for name in ("KNEE.png", "Knee.png", "knee/1.png", "Knee_1.png", "knee.png"):
+        names.append(_file_name(name, names))
+    assert len({name.lower() for name in names}) == 5 and names[0] == "KNEE_synthetic.nrrd"
 
 
 def test_nothing_of_an_oversized_folder_is_read(slicer, tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from test_panel_mock import info
 
 pytestmark = pytest.mark.gui
 
+OWN = "http://127.0.0.1:8123"
 BUTTONS = ("installButton", "startButton", "uninstallButton")
 
 
@@ -42,8 +43,15 @@ def install(user, version: str = "0.1.0") -> None:
 def opened(user, ours: bool = True) -> None:
     from xr2mri_client.own_server import Access
 
-    user.logic.computer.access = Access("http://127.0.0.1:8123", "x" * 43)
+    user.logic.computer.access = Access(OWN, "x" * 43)
     user.logic.computer.ours = ours
+
+
+def own_info():
+    """What the server on this computer says of itself."""
+    from dataclasses import replace
+
+    return replace(info(), url=OWN)
 
 
 def test_one_of_two_ways_is_shown_and_remembered(mocked):
@@ -164,12 +172,12 @@ def test_what_is_installed_is_told_and_generate_starts_it(here, radiograph):
     assert offered(user) == ["Cancel"]
     opened(user)
     user.logic.be(State.IDLE)
-    user.logic.connect(info())
+    user.logic.connect(own_info())
     user.until(lambda: len(user.logic.asked) > 1, "it generates by itself")
     assert user.logic.asked[1][0] == "start"
     assert "Running." in user.ui.computerStatus.text and user.colour("computerStatus") == "good"
     user.logic.asked.clear()
-    user.logic.connect(info())
+    user.logic.connect(own_info())
     user.events()
     assert user.logic.asked == [], "once"
     user.ui.startButton.click()
@@ -203,16 +211,69 @@ def test_what_waits_for_the_server_is_not_generated_in_the_next_scene(here, radi
     user.events()
     assert user.choose(radiograph).GetID() == first
     opened(user)
-    user.logic.connect(info())
+    user.logic.connect(own_info())
     user.until(lambda: user.widget.panel.features.settled, "the form is whole")
     user.events(20)
     assert user.logic.asked == [("startServer",)]
 
 
+@pytest.mark.parametrize("running", [False, True])
+def test_on_this_computer_nothing_goes_to_the_server_that_was_connected(
+    mocked, radiograph, running
+):
+    user = mocked
+    user.logic.connect(info())
+    user.choose(radiograph)
+    install(user)
+    if running:
+        opened(user)
+    user.ui.hereRadio.click()
+    assert user.logic.url == "" and user.ui.serverSection.text == "Server"
+    assert user.logic.asked == [("startServer",)] * running, "which finds the one that runs"
+    user.press_generate()
+    assert {asked[0] for asked in user.logic.asked} == {"startServer"}
+    opened(user)
+    user.logic.connect(own_info())
+    user.until(lambda: user.logic.asked[-1][0] == "start", "it generates here")
+    assert user.logic.url == OWN
+
+
+def test_a_server_of_the_institution_is_not_the_one_on_this_computer(here, radiograph):
+    user = here
+    install(user)
+    opened(user)
+    user.logic.connect(own_info())
+    user.choose(radiograph)
+    user.ui.elsewhereRadio.click()
+    assert user.logic.url == "" and user.ui.serverStatus.text == "Not connected."
+    assert not user.ui.generateButton.enabled and user.logic.asked == []
+    user.ui.hereRadio.click()
+    assert user.logic.asked == [("startServer",)], "it still runs"
+
+
+def test_no_login_is_asked_for_at_a_server_that_was_left(mocked):
+    from xr2mri_client.errors import LoginNeeded
+
+    mocked.logic.end("failed", LoginNeeded("The server asks for a login."))
+    assert mocked.shown("loginFrame")
+    mocked.ui.hereRadio.click()
+    assert not mocked.shown("loginFrame") and mocked.ui.serverStatus.text == ""
+
+
+def test_a_server_that_a_script_has_connected_is_shown_as_what_it_is(here):
+    from XR2MRILib import settings
+
+    here.logic.connect(info())
+    here.ui.serverSection.collapsed = False
+    assert here.ui.elsewhereRadio.checked
+    assert here.shown("elsewhereFrame") and not here.shown("computerFrame")
+    assert settings.on_this_computer(), "the user has chosen nothing else"
+
+
 def test_whose_the_server_is_is_told(here):
     install(here)
     opened(here, ours=False)
-    here.logic.connect(info())
+    here.logic.connect(own_info())
     assert "Running, started by another Slicer." in here.ui.computerStatus.text
 
 
@@ -305,6 +366,7 @@ def test_a_server_that_hangs_is_told_and_so_is_that_it_goes_on(impatient, tmp_pa
     computer.server = OwnServer(computer.installation, command=[sys.executable, "-c", LIGHT])
     computer.server.open()
     user.ui.hereRadio.click()
+    user.until_idle()  # it answers nothing but that it is there
     assert user.colour("computerStatus") == "good"
     process = computer.server._process
     os.kill(process.pid, signal.SIGSTOP)
@@ -329,6 +391,7 @@ def test_a_server_that_goes_with_another_slicer_is_given_up(impatient, tmp_path)
     other.open()
     computer.server.open()
     user.ui.hereRadio.click()
+    user.until_idle()
     assert "Running, started by another Slicer." in user.ui.computerStatus.text
     asked = []
     computer.ask = lambda ask=computer.ask: asked.append(1) or ask()

@@ -132,6 +132,17 @@ def test_the_form_is_saved_and_loaded(ready, tmp_path):
     ready.ui.loadFormButton.click()
     assert "9" in ready.ui.formNote.text and ready.colour("formNote") == "bad"
     assert ready.node.features == {"V00XRKL": 2, "V00XRJSM": 1}, "a bad file changes nothing"
+    ready.ui.lateralityComboBox.setCurrentIndex(2)
+    dialogs.answer(str(tmp_path / "left.json"))
+    ready.ui.saveFormButton.click()
+    ready.ui.lateralityComboBox.setCurrentIndex(0)
+    dialogs.answer(str(tmp_path / "left.json"))
+    ready.ui.loadFormButton.click()
+    assert ready.node.laterality == "L" and ready.ui.lateralityComboBox.currentIndex == 2
+    assert ready.node.features == {"V00XRKL": 2, "V00XRJSM": 1}
+    dialogs.answer(str(tmp_path / "a.json"))
+    ready.ui.loadFormButton.click()
+    assert ready.node.laterality == "L", "grades alone say nothing of it"
     dialogs.answer("")
     ready.ui.loadFormButton.click()  # the user thought better of it
 

@@ -46,6 +46,17 @@ def result(mocked_ready):
     return node
 
 
+def table_of(node):
+    """The table of a comparison of a volume, as the logic leaves it in the scene."""
+    import slicer
+
+    table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", "the table")
+    table.SetAttribute("XR2MRI.PSNR", "31.234")
+    table.SetAttribute("XR2MRI.SSIM", "0.8765")
+    node.SetNodeReferenceID("XR2MRI.table", table.GetID())
+    return table
+
+
 def made(node, **record):
     """What the logic tells of a volume."""
     from dataclasses import replace
@@ -135,6 +146,40 @@ def test_progress_is_told(mocked_ready, progress, text, percent):
     assert mocked_ready.ui.progressNote.text == text
     assert mocked_ready.ui.progressBar.maximum == (0 if percent is None else 100)
     assert percent is None or mocked_ready.ui.progressBar.value == percent
+
+
+def test_the_slices_of_an_export_are_not_those_of_a_radiograph_that_waits(mocked_ready, result):
+    """Nor is the next volume, of whatever radiograph, its volume."""
+    from xr2mri_client.errors import LoginNeeded
+    from xr2mri_client.events import Progress
+    from XR2MRILib.batch.items import of_node
+    from XR2MRILib.dicom_export import Exported
+    from XR2MRILib.states import State
+
+    user, logic, batch = mocked_ready, mocked_ready.logic, mocked_ready.widget.panel.batch.batch
+    pixels = user.slicer.util.arrayFromVolume(user.node.radiograph).copy()
+    other = user.slicer.util.addVolumeFromArray(pixels, name="another knee")
+    logic.resumed = False
+    batch.add([of_node(other)])
+
+    def shown() -> str:
+        return user.ui.batchTable.item(0, 2).text()
+
+    user.ui.batchStartButton.click()
+    logic.be(State.RUNNING)
+    logic.end("failed", LoginNeeded("The login has expired."))
+    assert shown() == "waiting: The login has expired."
+    logic.connect(info())
+    logic.be(State.EXPORTING)  # of a volume that the server has to make again
+    logic.progressed.emit(Progress("running", 0.5, 25, 50))
+    assert shown() == "waiting: The login has expired."
+    logic.end("finished", Exported(50, "knee synthetic MRI"))
+    logic.be(State.RUNNING)
+    logic.end("finished", made(result))
+    assert shown() == "waiting: The login has expired." and batch.left == 1
+    logic.asked.clear()
+    user.ui.batchStartButton.click()
+    assert logic.asked[0][:2] == ("start", other) and shown() == "generating"
 
 
 # --- the server ---------------------------------------------------------------------------------
@@ -281,14 +326,39 @@ def test_a_comparison_and_an_export_are_told(mocked_ready, result):
     from XR2MRILib.compare import Compared
     from XR2MRILib.dicom_export import Exported
 
-    table = mocked_ready.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", "the table")
+    table = table_of(result)
     mocked_ready.logic.end("finished", Compared(result, None, None, table, 31.234, 0.8765))
-    assert mocked_ready.ui.messageLabel.text == "PSNR 31.23 dB, SSIM 0.876."
-    assert "the table" in mocked_ready.ui.compareNote.text
+    told = "knee synthetic MRI: PSNR 31.23 dB, SSIM 0.876."
+    assert mocked_ready.ui.messageLabel.text == told
+    figures = "PSNR 31.23 dB, SSIM 0.876; slice by slice in the table the table."
+    assert mocked_ready.ui.compareNote.text == figures
     mocked_ready.ui.exportButton.click()
     assert mocked_ready.logic.asked[-1] == ("exportDicom", result)
     mocked_ready.logic.end("finished", Exported(16, "knee synthetic MRI"))
     assert mocked_ready.ui.messageLabel.text.endswith("16 images are in the DICOM database.")
+
+
+def test_figures_are_those_of_the_chosen_volume_and_messages_of_the_open_scene(
+    mocked_ready, result, radiograph
+):
+    from XR2MRILib.compare import Compared
+
+    user, ui = mocked_ready, mocked_ready.ui
+    compared = Compared(result, None, None, table_of(result), 31.234, 0.8765)
+    user.logic.end("finished", compared)
+    first = user.node.radiograph
+    user.choose(radiograph)
+    assert user.node.result is None and not user.shown("compareNote"), "another patient's"
+    user.choose(first)
+    user.node.result = result
+    user.events()
+    assert "31.23 dB" in ui.compareNote.text and user.shown("compareNote")
+    labels = ("messageLabel", "compareNote", "formNote", "patientNote", "radiographNote")
+    for name in labels:
+        getattr(ui, name).text = "of this patient"
+    user.slicer.mrmlScene.Clear(0)
+    user.events()
+    assert [getattr(ui, name).text for name in labels] == [""] * len(labels)
 
 
 def test_where_the_server_finds_the_knee_is_shown(mocked_ready):
@@ -350,6 +420,34 @@ def test_after_a_generation_the_box_is_where_the_server_took_it(mocked_ready, re
     user.node.cropRoi.SetCenter(1, 2, 0)
     user.logic.end("finished", made(result, box=[4, 6, 24, 26]))
     assert "Your box, 40" in ui.cropNote.text, "it is the user's by now"
+
+
+def test_a_box_that_the_user_drew_is_found_again_with_its_radiograph(mocked_ready, radiograph):
+    from XR2MRILib.batch.items import of_node
+    from XR2MRILib.scene import known
+
+    user, ui, panel = mocked_ready, mocked_ready.ui, mocked_ready.widget.panel
+    first = user.node.radiograph
+    ui.cropButton.click()
+    other = user.choose(radiograph)
+    user.choose(first)
+    assert user.node.cropRoi is None and known.box(first) is None, "nobody has drawn any"
+    ui.cropButton.click()
+    user.node.cropRoi.SetCenter(1, 2, 0)
+    drawn, note = panel.generate.request().box, ui.cropNote.text
+    assert drawn is not None and "Your box" in note
+    user.choose(other)
+    assert panel.generate.request().box is None and ui.cropNote.text == ""
+    boxes = [panel.batch._request(of_node(node), node).box for node in (first, other)]
+    assert boxes == [drawn, None], "a batch knows it, too"
+    user.choose(first)
+    assert panel.generate.request().box == drawn and ui.cropNote.text == note
+    assert ui.cropButton.checked, "what will be sent is shown"
+    assert len(user.slicer.util.getNodesByClass("vtkMRMLMarkupsROINode")) == 1
+    ui.cropResetButton.click()
+    user.choose(other)
+    user.choose(first)
+    assert panel.generate.request().box is None, "what was taken back stays so"
 
 
 def test_nothing_is_sent_before_it_is_allowed(mocked_ready):

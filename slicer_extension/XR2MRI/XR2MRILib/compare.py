@@ -146,6 +146,6 @@ def _add_table(
     columns = (slices + 1, position, found.psnr, found.ssim)
     names = (_("Slice"), _("Position A (mm)"), _("PSNR (dB)"), _("SSIM"))
     slicer.util.updateTableFromArray(table, columns, names)
-    table.SetAttribute("XR2MRI.PSNR", f"{found.volume_psnr:.3f}")
-    table.SetAttribute("XR2MRI.SSIM", f"{found.volume_ssim:.4f}")
+    table.SetAttribute(attributes.PSNR, f"{found.volume_psnr:.3f}")
+    table.SetAttribute(attributes.SSIM, f"{found.volume_ssim:.4f}")
     return table

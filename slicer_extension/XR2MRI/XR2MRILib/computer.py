@@ -64,6 +64,10 @@ class ThisComputer:
         """Access to the server that was started or found; None while there is none."""
         return self.server.access
 
+    def serves(self, url: str) -> bool:
+        """Whether an address is that of the server that was started or found."""
+        return self.access is not None and self.access.url == url
+
     @property
     def ours(self) -> bool:
         """Whether the server ends with this application, and not with another that started it."""

@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -110,16 +110,18 @@ class Group:
 
 
 @dataclass(frozen=True)
-class ReadRow:
-    """What a row of a readings table says of one knee.
+class ReadForm:
+    """What a file, or a row of a readings table, says of one knee.
 
     Attributes:
         features: grades by name; those that were not read are left out.
-        laterality: `R` or `L`; empty where the row does not tell.
+        demographics: age, sex and body mass index as they were written.
+        laterality: `R` or `L`; `auto` where it does not tell.
     """
 
-    features: Mapping[str, int]
-    laterality: str = ""
+    features: Mapping[str, int] = field(default_factory=dict)
+    demographics: Mapping[str, Any] = field(default_factory=dict)
+    laterality: str = "auto"
 
 
 class FeatureForm:
@@ -242,32 +244,40 @@ class FeatureForm:
 
     # --- files and tables -----------------------------------------------------------------------
 
-    def to_json(self, demographics: Mapping[str, Any] | None = None) -> str:
+    def to_json(
+        self, demographics: Mapping[str, Any] | None = None, laterality: str = "auto"
+    ) -> str:
         """The grades as JSON text, as `xr2mri generate --features` takes it.
 
         Args:
             demographics: age, sex and body mass index, to be written beside the grades, if there
                 are any.
+            laterality: `R` or `L`, to be written beside them as well; `auto` is not.
         """
-        content: Any = self.values
-        if demographics:
-            content = {"features": self.values, "demographics": dict(demographics)}
+        said: dict[str, Any] = {"laterality": laterality, "demographics": dict(demographics or {})}
+        beside = {name: value for name, value in said.items() if value not in ("auto", {})}
+        content: Any = {"features": self.values, **beside} if beside else self.values
         return json.dumps(content, indent=2) + "\n"
 
-    def save(self, path: str | Path, demographics: Mapping[str, Any] | None = None) -> None:
+    def save(
+        self,
+        path: str | Path,
+        demographics: Mapping[str, Any] | None = None,
+        laterality: str = "auto",
+    ) -> None:
         """Write `to_json` into a file; raises FormError."""
         try:
-            Path(path).write_text(self.to_json(demographics), encoding="utf-8")
+            Path(path).write_text(self.to_json(demographics, laterality), encoding="utf-8")
         except OSError as error:
             raise FormError(
                 _("{path} cannot be written: {why}.").format(path=path, why=error.strerror)
             ) from None
 
-    def load(self, path: str | Path) -> dict[str, Any]:
+    def load(self, path: str | Path) -> ReadForm:
         """Take the grades of a JSON file: an object of names and grades, alone or as `features`.
 
         Returns:
-            What stands as `demographics` beside `features`; empty where nothing does.
+            All that the file says, see `parse_record`.
 
         Raises:
             FormError: and the form stays as it was.
@@ -280,10 +290,22 @@ class FeatureForm:
             message = _("{path} cannot be read: {why}.")
             why = getattr(error, "strerror", None) or _("it is not text")
             raise FormError(message.format(path=path, why=why)) from None
-        self._values = self.parse_json(text)
+        read = self.parse_record(text)
+        self._values = dict(read.features)
+        return read
+
+    def parse_record(self, text: str) -> ReadForm:
+        """What JSON text holds: the grades, and `demographics` and `laterality` where they stand
+        beside `features`; this form stays as it is. Raises FormError."""
+        features = self.parse_json(text)
         content = json.loads(text)
-        beside = content.get("demographics") if "features" in content else None
-        return beside if isinstance(beside, dict) else {}
+        beside = content if "features" in content else {}
+        demographics = beside.get("demographics")
+        return ReadForm(
+            features,
+            demographics if isinstance(demographics, dict) else {},
+            laterality_of(beside.get("laterality")),
+        )
 
     def parse_json(self, text: str) -> dict[str, int]:
         """The grades that JSON text holds; this form stays as it is. Raises FormError."""
@@ -300,7 +322,7 @@ class FeatureForm:
             raise FormError(_("This JSON is no object of names and grades."), remedy)
         return self.read(pairs)
 
-    def parse_row(self, text: str) -> ReadRow:
+    def parse_row(self, text: str) -> ReadForm:
         """One row of a readings table such as OAI's `kxr_sq_bu`, pasted with its header.
 
         Cells are separated by tabs, commas, semicolons or bars. Columns that are no feature (ID,
@@ -334,7 +356,16 @@ class FeatureForm:
             raise FormError(message.format(n=len(cells), m=len(header)), remedy)
         features = self.read((header[k], cells[k]) for k in columns)
         sides = [cells[k] for k, name in enumerate(header) if name.lower() == "side"]
-        return ReadRow(features, side_of(sides[0]) if sides else "")
+        return ReadForm(features, laterality=(side_of(sides[0]) if sides else "") or "auto")
+
+
+def laterality_of(value: Any) -> str:
+    """`R`, `L` or `auto`, whichever a form spells; raises FormError."""
+    text = str(value or "").strip()
+    side = "auto" if text.lower() in ("", "auto") else side_of(text)
+    if not side:
+        raise FormError(_("The side cannot be {value}.").format(value=one_line(text, 40)))
+    return side
 
 
 class _Pairs(list[tuple[str, Any]]):

@@ -168,7 +168,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     def _onConnected(self, found: tuple[ServerInfo, FeatureForm]) -> None:
         self._client, self._candidate = self._candidate, None
         self.info, self.form = found
-        if self.computer.access is None or self.computer.access.url != self.info.url:
+        if not self.computer.serves(self.info.url):
             settings.remember_server(self.info.url)
         self.connected.emit(self.info)
         self._resume()
@@ -207,9 +207,9 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
     def stopServer(self) -> None:
         """Leave the server on this computer; that which this Slicer has started ends."""
-        access = self.computer.access
+        connected = self.computer.serves(self.url)
         self.computer.server.stop()
-        if access is not None and access.url == self.url:
+        if connected:
             self.disconnect()
 
     def checkServer(self) -> None:
@@ -486,8 +486,7 @@ class XR2MRILogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     def _goneWithAnother(self) -> ServerEnded | None:
         """If it was the server of another Slicer on this computer, which ends with that, forget it:
         the next generation starts one. That of this Slicer is looked after by `checkServer`."""
-        access = self.computer.access
-        if access is None or access.url != self.url or self.computer.ours:
+        if not self.computer.serves(self.url) or self.computer.ours:
             return None
         self.computer.server.stop()
         return ServerEnded(

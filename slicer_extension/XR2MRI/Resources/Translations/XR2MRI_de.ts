@@ -502,10 +502,6 @@
    <source>an earlier row is of the same radiograph</source>
    <translation>eine frühere Zeile gehört zur selben Aufnahme</translation>
   </message>
-  <message>
-   <source>The side cannot be {value}.</source>
-   <translation>Die Seite kann nicht {value} sein.</translation>
-  </message>
  </context>
  <context>
   <name>batch.items</name>
@@ -741,6 +737,10 @@
   <message>
    <source>The row has {n} cells, the header {m}.</source>
    <translation>Die Zeile hat {n} Zellen, die Kopfzeile {m}.</translation>
+  </message>
+  <message>
+   <source>The side cannot be {value}.</source>
+   <translation>Die Seite kann nicht {value} sein.</translation>
   </message>
  </context>
  <context>
@@ -1282,8 +1282,8 @@ Darf XR2MRI Röntgenaufnahmen dorthin senden?</translation>
    <translation>{name}: Startwert {seed}.</translation>
   </message>
   <message>
-   <source>PSNR {x:.2f} dB, SSIM {y:.3f}.</source>
-   <translation>PSNR {x:.2f} dB, SSIM {y:.3f}.</translation>
+   <source>{name}: PSNR {x:.2f} dB, SSIM {y:.3f}.</source>
+   <translation>{name}: PSNR {x:.2f} dB, SSIM {y:.3f}.</translation>
   </message>
   <message>
    <source>{name}: {n} images are in the DICOM database.</source>

@@ -10,13 +10,10 @@ collections, `2/9003175L.png` in folders by the grade of the whole knee, brings 
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from xr2mri_client.cells import side_of
 from xr2mri_client.errors import FormError, one_line
 from xr2mri_client.radiograph_folder import (
     DEMOGRAPHICS,
@@ -28,23 +25,17 @@ from xr2mri_client.radiograph_folder import (
 )
 from xr2mri_client.texts import tr as _
 
-from ..form import LARGEST_FILE, SEPARATORS, FeatureForm
+from ..form import LARGEST_FILE, SEPARATORS, FeatureForm, ReadForm, laterality_of
 
 
 @dataclass(frozen=True)
-class Form:
-    """The features and demographics that were given for one radiograph.
+class Form(ReadForm):
+    """What was given for one radiograph.
 
     Attributes:
-        features: grades by name.
-        demographics: age, sex and body mass index as they were written.
-        laterality: `R`, `L` or `auto`.
         problem: why it cannot be used; empty where it can.
     """
 
-    features: Mapping[str, int] = field(default_factory=dict)
-    demographics: Mapping[str, Any] = field(default_factory=dict)
-    laterality: str = "auto"
     problem: str = ""
 
 
@@ -76,13 +67,8 @@ def _of_json(path: Path, form: FeatureForm) -> Form:
         if path.stat().st_size > LARGEST_FILE:
             raise FormError(_("{path} is too large for a form.").format(path=path.name))
         text = path.read_text(encoding="utf-8-sig")
-        features = form.parse_json(text)
-        content = json.loads(text)
-        demographics = content.get("demographics") if "features" in content else None
-        side = content.get("laterality", "") if "features" in content else ""
-        return Form(
-            features, demographics if isinstance(demographics, dict) else {}, _laterality(side)
-        )
+        read = form.parse_record(text)
+        return Form(read.features, read.demographics, read.laterality)
     except FormError as error:
         return Form(problem=f"{path.name}: {error}")
     except (OSError, UnicodeDecodeError):
@@ -163,7 +149,7 @@ def _of_row(row: Mapping[str, str], form: FeatureForm, where: str) -> Form:
     features = [(name, cell) for name, cell in row.items() if _is_feature(name, form)]
     demographics = {name: row[name] for name in DEMOGRAPHICS if row.get(name)}
     try:
-        side = _laterality(row.get("laterality") or row.get("side") or "")
+        side = laterality_of(row.get("laterality") or row.get("side") or "")
         return Form(form.read(features), demographics, side)
     except FormError as error:
         return Form(problem=f"{where}: {error}")
@@ -175,14 +161,3 @@ def _is_feature(name: str, form: FeatureForm) -> bool:
     except FormError:
         return False
     return True
-
-
-def _laterality(value: Any) -> str:
-    """`R`, `L` or `auto`; raises FormError."""
-    text = str(value or "").strip()
-    if text.lower() in ("", "auto"):
-        return "auto"
-    side = side_of(text)
-    if not side:
-        raise FormError(_("The side cannot be {value}.").format(value=one_line(text, 40)))
-    return side

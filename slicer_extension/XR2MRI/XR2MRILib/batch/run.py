@@ -108,6 +108,7 @@ class Batch:
             if not item.done:
                 item.standing, item.detail = Standing.WAITING, ""
         self.running = True
+        self.changed.emit()
         self._next()
 
     def stop(self) -> None:
@@ -190,7 +191,7 @@ class Batch:
     @property
     def _kept(self) -> bool:
         """Whether the current one waits for a login: the logic then goes on with its job, if it
-        has one. What fails, ends or is cancelled until then is something else."""
+        has one. What goes on, fails, ends or is cancelled until then is something else."""
         return self._current is not None and self._current.standing is Standing.WAITING
 
     def _forget_kept(self) -> None:
@@ -238,8 +239,9 @@ class Batch:
             self.changed.emit()
 
     def _on_progressed(self, progress: Progress) -> None:
-        if self._current is not None and progress.phase == "running":
+        item = self._current
+        if item is not None and not self._kept and progress.phase == "running":
             message = _("{n} of {m} slices").format(n=progress.slices, m=progress.num_slices)
-            if message != self._current.detail:
-                self._current.standing, self._current.detail = Standing.GENERATING, message
+            if message != item.detail:
+                item.detail = message
                 self.changed.emit()

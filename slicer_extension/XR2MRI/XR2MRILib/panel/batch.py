@@ -233,7 +233,7 @@ class BatchSection(Section):
             features=features,
             demographics=kept,
             laterality=given.laterality if given is not None else "auto",
-            box=None,
+            box=known.box(radiograph),
         )
 
     # --- exporting --------------------------------------------------------------------------------
@@ -248,7 +248,9 @@ class BatchSection(Section):
     def _exported(self, folder: Path) -> Iterator[None]:
         """Write the volumes, one a turn, and a table of them."""
         rows: list[dict[str, Any]] = []
+        table = folder / "xr2mri.csv"
         try:
+            _check_new(table)  # before volumes are written that it could not tell of
             for item in self.batch.items:
                 volume = item.volume_node
                 if volume is None:
@@ -269,7 +271,7 @@ class BatchSection(Section):
                 )
                 tell(self.ui.batchNote, _("Writing {path}...").format(path=path.name))
                 yield
-            write_table(folder / "xr2mri.csv", rows)
+            write_table(table, rows)
             message = _("{n} volumes and the table xr2mri.csv are in {folder}.")
             self._notes = message.format(n=len(rows), folder=folder), "good"
         except XR2MRIClientError as error:
@@ -293,18 +295,25 @@ def _row(item: Item) -> tuple[str, str, str]:
 
 
 def _file_name(name: str, taken: list[str]) -> str:
-    """The file name of a volume: its radiograph's, and no other volume's."""
+    """The file name of a volume: its radiograph's, and no other volume's, also on disks that take
+    upper and lower case for the same."""
     stem = without_ending(name)
     stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in stem) or "volume"
     names = (f"{stem}_synthetic{n}.nrrd" for n in ("", *range(2, 2 + len(taken))))
-    return next(found for found in names if found not in taken)
+    others = {name.casefold() for name in taken}
+    return next(found for found in names if found.casefold() not in others)
+
+
+def _check_new(path: Path) -> None:
+    """Nothing is written over, whosever it is; raises NotSaved."""
+    if path.exists():
+        raise NotSaved(_("{path} is there already.").format(path=path), _("Choose another folder."))
 
 
 def _write_volume(volume: slicer.vtkMRMLScalarVolumeNode, path: Path) -> None:
     """Write a .nrrd file with the volume's attributes as its keys, so that it says that it is
     synthetic; Slicer's own export of grey volumes leaves them out."""
-    if path.exists():
-        raise NotSaved(_("{path} is there already.").format(path=path), _("Choose another folder."))
+    _check_new(path)
     storage = slicer.vtkMRMLNRRDStorageNode()
     storage.SetFileName(str(path))
     if not storage.WriteData(volume) or not path.exists():

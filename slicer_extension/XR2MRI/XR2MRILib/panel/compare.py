@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import slicer
+
 from xr2mri_client.errors import FormError
 from xr2mri_client.jobs import ServerInfo
 from xr2mri_client.texts import tr as _
 
-from ..compare import Compared
 from ..form import FeatureForm
 from ..generation import Result, result_of
 from ..logic import XR2MRILogic
@@ -30,10 +31,10 @@ class CompareSection(Section):
         ui.whatIfButton.connect("clicked(bool)", self._on_what_if)
         ui.compareButton.connect("clicked(bool)", self._on_compare)
         self.listen(logic.connected, self._on_connected)
-        self.listen(logic.finished, self._on_finished)
-        tell(ui.compareNote, "")
+        self.listen(logic.finished, lambda _outcome: self.update())
 
     def update(self) -> None:
+        tell(self.ui.compareNote, _figures(self.node.result) if self.bound else "")
         if not self.bound:
             return
         made, idle = self._made(), self.logic.state is State.IDLE
@@ -92,9 +93,12 @@ class CompareSection(Section):
         volume, real, align = self.node.result, self.node.realMri, self.node.alignCentres
         self._generate.attempt(lambda: self.logic.compare(volume, real, align))
 
-    def _on_finished(self, outcome: Any) -> None:
-        if isinstance(outcome, Compared):
-            message = _("PSNR {x:.2f} dB, SSIM {y:.3f}; slice by slice in the table {table}.")
-            text = message.format(x=outcome.psnr, y=outcome.ssim, table=outcome.table.GetName())
-            tell(self.ui.compareNote, text)
-        self.update()
+
+def _figures(volume: slicer.vtkMRMLScalarVolumeNode | None) -> str:
+    """How close a volume comes to the real one that it was last compared with."""
+    table = volume.GetNodeReference(attributes.TABLE) if volume is not None else None
+    if table is None:
+        return ""
+    x, y = (float(table.GetAttribute(name) or "nan") for name in (attributes.PSNR, attributes.SSIM))
+    message = _("PSNR {x:.2f} dB, SSIM {y:.3f}; slice by slice in the table {table}.")
+    return message.format(x=x, y=y, table=table.GetName())

@@ -48,6 +48,7 @@ class ComputerSection(Section):
         ui.startButton.connect("clicked(bool)", self._on_start)
         ui.uninstallButton.connect("clicked(bool)", self._on_uninstall)
         ui.logButton.connect("toggled(bool)", self._on_log)
+        ui.serverSection.connect("contentsCollapsed(bool)", self._on_folded)
         self.listen(logic.computer.happened, self._on_happened)
         self.listen(logic.stateChanged, self._on_state)
         self.listen(logic.connected, self._on_connected)
@@ -64,9 +65,8 @@ class ComputerSection(Section):
 
     @property
     def can_start(self) -> bool:
-        """Whether nothing is missing but the start of the server."""
-        computer = self.logic.computer
-        return self.here and computer.installed is not None and computer.access is None
+        """Whether nothing is missing but the start of the server, or the connection to it."""
+        return self.here and self.logic.computer.installed is not None
 
     @property
     def outdated(self) -> bool:
@@ -142,8 +142,16 @@ class ComputerSection(Section):
     # --- what happens ---------------------------------------------------------------------------
 
     def _on_where(self, here: bool) -> None:
+        """Leave the server of the other place: radiographs go where the user sees that they go."""
         settings.set_on_this_computer(here)
+        self.logic.disconnect()
+        if here and self.logic.computer.access is not None:
+            self.start()
         self._changed()
+
+    def _on_folded(self, folded: bool) -> None:
+        if not folded:  # which shows again what was shown before, and it may be another place now
+            self.update()
 
     def _on_folder(self, _folder: str) -> None:
         if not self.ui.installFolderEdit.comboBox().lineEdit().modified:  # and not being typed
@@ -271,8 +279,13 @@ class ComputerSection(Section):
         if state in _OWN:
             self._forget()
 
-    def _on_connected(self, _info: ServerInfo) -> None:
+    def _on_connected(self, info: ServerInfo) -> None:
+        """Show the place of the server, which a script may have connected to."""
         self._error = None
+        here, elsewhere = self.ui.hereRadio, self.ui.elsewhereRadio
+        blocked = here.blockSignals(True)  # it is not what the user has chosen
+        (here if self.logic.computer.serves(info.url) else elsewhere).checked = True
+        here.blockSignals(blocked)
 
     def _on_failed(self, error: XR2MRIClientError) -> None:
         if isinstance(error, (InstallFailed, ServerEnded)):

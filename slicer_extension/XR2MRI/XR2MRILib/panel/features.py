@@ -12,7 +12,7 @@ from xr2mri_client.errors import FormError, one_line
 from xr2mri_client.jobs import ServerInfo
 from xr2mri_client.texts import tr as _
 
-from ..form import FeatureForm
+from ..form import FeatureForm, ReadForm
 from ..logic import XR2MRILogic
 from ..signals import Signal
 from .form_grid import STYLE, FormGrid
@@ -28,6 +28,8 @@ class FeatureSection(Section):
         form: None before a server has sent its schema.
         placed: signal (): another form is in its place.
     """
+
+    notes = ("formNote",)
 
     def __init__(self, ui: Any, logic: XR2MRILogic, patient: PatientSection) -> None:
         super().__init__(ui, logic)
@@ -144,14 +146,15 @@ class FeatureSection(Section):
             slicer.util.mainWindow(), _("Load features"), "", _("Features (*.json)")
         )
         if path:
-            self._change(lambda: self._load(path))
+            self._change(lambda: self._fill(self.form.load(path)))
 
-    def _load(self, path: str) -> None:
-        demographics = self.form.load(path)
-        if demographics:  # a file of grades alone says nothing of the patient
-            grades = self.form.values
-            self._patient.take(demographics)
-            self.form.replace(grades)  # the panel has shown the node's meanwhile
+    def _fill(self, read: ReadForm) -> None:
+        """Take what a file or a row says; what it does not tell of side and patient stays."""
+        if read.laterality != "auto" and self.bound:
+            self.node.laterality = read.laterality
+        if read.demographics:
+            self._patient.take(read.demographics)
+        self.form.replace(read.features)  # last: the panel has shown the node's meanwhile
 
     def _on_save(self, _checked: bool = False) -> None:
         path = qt.QFileDialog.getSaveFileName(
@@ -159,17 +162,14 @@ class FeatureSection(Section):
         )
         if path:
             self._patient.commit()
-            self._change(lambda: self.form.save(path, self._patient.values))
+            self._change(lambda: self._save(path))
+
+    def _save(self, path: str) -> None:
+        self.form.save(path, self._patient.values, self.node.laterality)
 
     def _on_paste(self, _checked: bool = False) -> None:
         text = qt.QApplication.clipboard().text()
-        self._change(lambda: self._take_row(text))
-
-    def _take_row(self, text: str) -> None:
-        row = self.form.parse_row(text)
-        if row.laterality and self.bound:
-            self.node.laterality = row.laterality  # first: it shows the form as the node has it
-        self.form.replace(row.features)
+        self._change(lambda: self._fill(self.form.parse_row(text)))
 
     def _on_clear(self, _checked: bool = False) -> None:
         self._patient.take({})

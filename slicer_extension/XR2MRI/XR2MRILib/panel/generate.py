@@ -56,6 +56,8 @@ FORM_MS = 10
 class GenerateSection(Section):
     """Starts, shows the progress of, and cancels whatever the module does."""
 
+    notes = ("messageLabel",)
+
     def __init__(
         self,
         ui: Any,
@@ -273,8 +275,8 @@ def _outcome(outcome: Any) -> str:
         message = message if seconds else _("{name}: seed {seed}.")
         return message.format(name=outcome.volume.GetName(), seed=outcome.seed, n=seconds)
     if isinstance(outcome, Compared):
-        message = _("PSNR {x:.2f} dB, SSIM {y:.3f}.")
-        return message.format(x=outcome.psnr, y=outcome.ssim)
+        message = _("{name}: PSNR {x:.2f} dB, SSIM {y:.3f}.")
+        return message.format(name=outcome.volume.GetName(), x=outcome.psnr, y=outcome.ssim)
     if isinstance(outcome, Exported):
         message = _("{name}: {n} images are in the DICOM database.")
         return message.format(name=outcome.name, n=outcome.images)

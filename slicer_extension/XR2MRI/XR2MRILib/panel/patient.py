@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import qt
@@ -12,6 +12,7 @@ from xr2mri_client.jobs import ServerInfo
 from xr2mri_client.texts import tr as _
 
 from ..logic import XR2MRILogic
+from ..parameters import XR2MRIParameterNode
 from ..patient import PatientField, Value, read_fields, sift
 from .section import Section, plain_label, plain_tip, select_data, selected_data, tell
 
@@ -27,6 +28,8 @@ class PatientSection(Section):
         problem: what is wrong with what was typed last; empty where nothing is.
     """
 
+    notes = ("patientNote",)
+
     def __init__(self, ui: Any, logic: XR2MRILogic, changed: Callable[[], None]) -> None:
         super().__init__(ui, logic)
         self._changed = changed
@@ -39,6 +42,11 @@ class PatientSection(Section):
         self.listen(logic.connected, self._on_connected)
         ui.patientFrame.visible = False
         tell(ui.patientNote, "")
+
+    def bind(self, node: XR2MRIParameterNode | None) -> None:
+        super().bind(node)
+        if node is None:
+            self.problem = ""  # the next scene's fields are filled in from what it says
 
     @property
     def values(self) -> dict[str, Value]:
@@ -104,7 +112,7 @@ class PatientSection(Section):
         if self._filling is not None:
             self._filling.layout().setColumnMinimumWidth(0, label_width)
 
-    def take(self, given: dict[str, Any]) -> None:
+    def take(self, given: Mapping[str, Any]) -> None:
         """Fill in values from elsewhere, as of a file, instead of all that were there; says which
         of them the model does not accept."""
         kept, refused = sift(self._fields, given)

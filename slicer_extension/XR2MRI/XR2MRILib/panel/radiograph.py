@@ -32,6 +32,8 @@ from .turns import Turns
 class RadiographSection(Section, VTKObservationMixin):
     """Chooses the radiograph, and what the server needs to know of it."""
 
+    notes = ("radiographNote",)
+
     def __init__(self, ui: Any, logic: XR2MRILogic, turns: Turns) -> None:
         Section.__init__(self, ui, logic)
         VTKObservationMixin.__init__(self)
@@ -67,11 +69,13 @@ class RadiographSection(Section, VTKObservationMixin):
     @property
     def box(self) -> crop.Box | None:
         """The box that the user made of the proposal; None where the proposal stands."""
-        roi, radiograph = self._roi, self.radiograph
-        if roi is None or radiograph is None:
-            return None
-        box = crop.box_of(roi, frame_of(radiograph))
-        return None if _written(box) == self.node.cropProposal else box
+        radiograph = self.radiograph
+        return self._drawn_in(radiograph) if radiograph is not None else None
+
+    def _drawn_in(self, radiograph: slicer.vtkMRMLVolumeNode) -> crop.Box | None:
+        """`box` in the pixels of the radiograph that it is of."""
+        box = crop.box_of(self._roi, frame_of(radiograph)) if self._roi is not None else None
+        return None if box is None or crop.written(box) == self.node.cropProposal else box
 
     def bind(self, node: XR2MRIParameterNode | None) -> None:
         super().bind(node)
@@ -155,12 +159,13 @@ class RadiographSection(Section, VTKObservationMixin):
             self.node.radiograph = found[0]
 
     def _remember(self) -> None:
-        """Write the form and the side on the radiograph that they are of, as soon as they change:
+        """Write form, side and box on the radiograph that they are of, as soon as they change:
         nothing that happens to the panel can lose them then."""
-        shown = self.node.preparedFor
+        node, shown = self.node, self.node.preparedFor
         if shown is not None:
-            node = self.node
             known.remember(shown, node.features, node.demographics, node.laterality)
+            if not problem(shown):
+                known.remember_box(shown, self._drawn_in(shown))
 
     def _adopt(self) -> None:
         """Leave form, side and box to the radiograph that they are of in a scene of an earlier
@@ -195,6 +200,7 @@ class RadiographSection(Section, VTKObservationMixin):
             if demographics or not first:
                 self.node.demographics = demographics
         self._remove_roi()
+        self._bring_box_back(chosen)
         self._let_go_of_result(chosen)
         tell(self.ui.radiographNote, "")
         if not problem(chosen):
@@ -258,13 +264,23 @@ class RadiographSection(Section, VTKObservationMixin):
         if shown:
             self._turns.add(*([layout.show] if settings.own_layout() else []), self.show)
         if shown and self.node.cropRoi is None:
-            self.node.cropRoi = crop.add_roi(
-                radiograph, _("Knee in {name}").format(name=radiograph.GetName())
-            )
+            self._add_roi(radiograph)
             self._propose()
         if self.node.cropRoi is not None:
             self._show_roi(shown)
         self.update()
+
+    def _add_roi(self, radiograph: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLMarkupsROINode:
+        name = _("Knee in {name}").format(name=radiograph.GetName())
+        self.node.cropRoi = roi = crop.add_roi(radiograph, name)
+        return roi
+
+    def _bring_box_back(self, chosen: slicer.vtkMRMLVolumeNode) -> None:
+        """Show the box that the user drew in the chosen radiograph: it will be sent."""
+        drawn = known.box(chosen)
+        if drawn is not None and not problem(chosen):
+            crop.place(self._add_roi(chosen), frame_of(chosen), drawn)
+            self._show_roi(True)
 
     def _on_reset(self, _checked: bool = False) -> None:
         if self.node.cropRoi is not None and self.radiograph is not None:
@@ -294,7 +310,7 @@ class RadiographSection(Section, VTKObservationMixin):
         assert roi is not None and radiograph is not None
         frame = frame_of(radiograph)
         crop.place(roi, frame, box)
-        self.node.cropProposal, self.node.cropFound = _written(crop.box_of(roi, frame)), found
+        self.node.cropProposal, self.node.cropFound = crop.written(crop.box_of(roi, frame)), found
 
     def _on_finished(self, outcome: Any) -> None:
         """Put the box where the server has found the knee, whatever it was asked for, unless the
@@ -353,6 +369,7 @@ class RadiographSection(Section, VTKObservationMixin):
 
     def _moved(self, *_arguments: Any) -> None:
         if self.bound:
+            self._remember()
             self._update_crop(self.radiograph)
 
     def _remove_roi(self) -> None:
@@ -380,7 +397,3 @@ class RadiographSection(Section, VTKObservationMixin):
     def _on_sample(self, index: int) -> None:
         if self.bound:
             self.node.radiograph = sample_data.load(sample_data.SAMPLES[index])
-
-
-def _written(box: crop.Box) -> str:
-    return " ".join(map(str, box))

@@ -22,7 +22,12 @@ class Section:
         ui: the widgets of the panel by name.
         logic: what does the work.
 
+    Attributes:
+        notes: names of labels that tell what has happened in a scene, and go with it: the next may
+            be another patient's.
     """
+
+    notes: tuple[str, ...] = ()
 
     def __init__(self, ui: Any, logic: XR2MRILogic) -> None:
         self.ui, self.logic = ui, logic
@@ -43,6 +48,9 @@ class Section:
     def bind(self, node: XR2MRIParameterNode | None) -> None:
         """Show another parameter node, or none."""
         self._node = node
+        if node is None:
+            for name in self.notes:
+                tell(getattr(self.ui, name), "")
 
     def listen(self, signal: Signal, listener: Callable[..., None]) -> None:
         """Have a listener called by a signal of the logic until `close`."""

@@ -63,10 +63,10 @@ class ServerSection(Section):
 
     def _heading(self) -> str:
         """Of the section, for while it is folded."""
-        info, access = self.logic.info, self.logic.computer.access
+        info = self.logic.info
         if info is None:
             return _("Server")
-        if access is not None and access.url == info.url:  # whose port tells nobody anything
+        if self.logic.computer.serves(info.url):  # whose port tells nobody anything
             return _("Server: on this computer, running")
         return _("Server: {url}").format(url=info.url)
 
@@ -105,6 +105,7 @@ class ServerSection(Section):
         self.ui.serverSection.collapsed = True  # to be opened again when it is wanted
 
     def _on_disconnected(self) -> None:
+        self._error = None  # nor is a login asked for that nothing is connected with any more
         self.ui.serverSection.collapsed = False
 
     def _on_failed(self, error: XR2MRIClientError) -> None:

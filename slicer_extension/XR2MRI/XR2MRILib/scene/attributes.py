@@ -51,8 +51,13 @@ LATERALITY = "XR2MRI.Laterality"
 """`R` or `L`, on a radiograph: the side where no DICOM tag can tell."""
 CHOSEN_SIDE = "XR2MRI.ChosenSide"
 """`R`, `L` or `auto`, of a radiograph, kept: the side by its user."""
+BOX = "XR2MRI.Box"
+"""`top left bottom right`, of a radiograph, kept: the box around the knee by its user."""
 TAGS = "XR2MRI.Tags"
 """JSON, of a radiograph, kept: the DICOM elements that count, as `0020,0062`, with their values."""
+
+PSNR, SSIM = "XR2MRI.PSNR", "XR2MRI.SSIM"
+"""Of the table of a comparison: the figures of the whole volume, PSNR in dB."""
 
 RADIOGRAPH = "XR2MRI.radiograph"
 """Role of the node reference from a generated volume to its radiograph."""

@@ -21,6 +21,11 @@ Box = tuple[int, int, int, int]
 """Top, left, bottom, right in pixels of the picture; bottom and right exclusive."""
 
 
+def written(box: Box) -> str:
+    """A box as it is kept: `top left bottom right`."""
+    return " ".join(map(str, box))
+
+
 def proposal(frame: Frame) -> Box:
     """The box that the server takes where none is sent: the middle 140 mm of the picture where
     the spacing is known, else the largest middle square."""

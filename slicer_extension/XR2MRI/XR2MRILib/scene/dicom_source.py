@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -69,16 +70,23 @@ def loose_file_of(node: slicer.vtkMRMLNode) -> str:
     return "" if path.lower().endswith(_NO_DICOM) else path
 
 
-@lru_cache(maxsize=256)
 def _header(path: str) -> dict[str, str]:
     """What is asked for of a DICOM file, by tag; empty where it is none."""
     try:
-        import pydicom  # Slicer brings it
-
-        data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_ASKED.values()))
-        found = {tag: data.get(keyword) for tag, keyword in _ASKED.items()}
+        found = os.stat(path)
+        return _header_of(path, found.st_mtime_ns, found.st_size)
     except Exception:  # no file, no DICOM, no pydicom: it tells nothing
         return {}
+
+
+@lru_cache(maxsize=256)
+def _header_of(path: str, _changed: int, _size: int) -> dict[str, str]:
+    """`_header` of a file as it is now: the next patient's may be called the same. What it raises
+    is not remembered."""
+    import pydicom  # Slicer brings it
+
+    data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_ASKED.values()))
+    found = {tag: data.get(keyword) for tag, keyword in _ASKED.items()}
     return {tag: str(value).strip() for tag, value in found.items() if value is not None}
 
 

@@ -1,4 +1,4 @@
-"""What is known of a radiograph: its grades, its patient, its side, what DICOM tells of it.
+"""What is known of a radiograph: its grades, its patient, its side, its box, what DICOM tells.
 
 All of it is kept on the radiograph's node, so that it is found again whoever asks next: the panel
 when another radiograph was chosen meanwhile, a batch, a scene that is opened elsewhere.
@@ -14,6 +14,7 @@ import slicer
 
 from ..upload import as_stored, source_of
 from . import attributes, dicom_source
+from .crop import Box, written
 from .picture import problem
 
 
@@ -39,6 +40,21 @@ def chosen_side(node: slicer.vtkMRMLVolumeNode) -> str:
 def laterality(node: slicer.vtkMRMLVolumeNode) -> str:
     """`R` or `L` by the user, else by what the image says; empty where nothing tells."""
     return chosen_side(node) or dicom_source.laterality(node)
+
+
+def box(node: slicer.vtkMRMLVolumeNode) -> Box | None:
+    """The box around the knee as the user drew it; None where it is to be looked for."""
+    try:
+        top, left, bottom, right = map(int, attributes.kept(node, attributes.BOX).split())
+    except ValueError:
+        return None
+    return top, left, bottom, right
+
+
+def remember_box(node: slicer.vtkMRMLVolumeNode, drawn: Box | None) -> None:
+    """Write down a box that the user drew, or that there is none any more."""
+    if box(node) != drawn:
+        attributes.keep(node, attributes.BOX, written(drawn) if drawn is not None else "")
 
 
 def remember(
