@@ -185,8 +185,30 @@ def one_process(tmp_path):
     torch.distributed.destroy_process_group()
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_a_method_trains_in_several_processes(name, overlay, one_process, monkeypatch):
+FROZEN_ENCODER = {
+    "clip": "$torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),"
+    " torch.nn.Linear(3, 16))",
+    "image_encoder": {
+        "_target_": "xr2mri_core.networks.Zero123ImageEncoder",
+        "autoencoder": "@autoencoder",
+        "clip": "@clip",
+        "image_size": 32,
+    },
+}
+"""The paper's E_2, whose autoencoder and CLIP are shared and frozen."""
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder"),
+    [
+        *(pytest.param(name, {}, id=name) for name in METHODS),
+        *(
+            pytest.param(name, FROZEN_ENCODER, id=f"{name}, frozen encoder")
+            for name in ("ours", "direct_regression")
+        ),
+    ],
+)
+def test_a_method_trains_in_several_processes(name, encoder, overlay, one_process, monkeypatch):
     """Which wait for the gradient of every parameter that they have not been told is unused."""
     monkeypatch.setenv("LOCAL_RANK", "0")
     for stage in METHODS[name].stages:
@@ -195,6 +217,7 @@ def test_a_method_trains_in_several_processes(name, overlay, one_process, monkey
             *(CONFIGS / f"{part}.yaml" for part in ("training", "train_diffusion")), overlay,
             *(CONFIGS / f"{part}.yaml" for part in stage), CONFIGS / "multi_gpu.yaml",
         ])  # fmt: skip
+        parser.update(encoder)
         if "depth_mixing" in parser:
             parser["depth_mixing#norm_num_groups"] = 8
         model = parser.get_parsed_content("model")
@@ -213,6 +236,9 @@ def test_a_method_trains_in_several_processes(name, overlay, one_process, monkey
             network(batch)["loss"].backward()
         unreached = [p for p in network.parameters() if p.requires_grad and p.grad is None]
         assert bool(unreached) is parser["unused_parameters"]
+        trained = {n for n, p in model.named_parameters() if p.requires_grad}
+        frozen = ("autoencoder.", *(["image_encoder."] if encoder else []))
+        assert trained and not any(name.startswith(frozen) for name in trained)
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
