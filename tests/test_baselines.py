@@ -34,11 +34,12 @@ from xr2mri_core.evaluation.robustness import robustness
 from xr2mri_core.features import encode_features
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.geometry import slices_to_volume
+from xr2mri_core.networks import pretrained
 from xr2mri_core.networks.model import draws_nothing, method_of, write_safetensors
 from xr2mri_core.networks.pretrained import PARTS_FORMAT
 from xr2mri_core.phantom.tissues import Tissue
 from xr2mri_core.shipped import bundle_folder
-from xr2mri_core.training import SliceCache, fit_bones
+from xr2mri_core.training import SliceCache, fit_bones, start_model
 from xr2mri_core.training.bones import projected_bones
 
 BUNDLE = Path(__file__).resolve().parents[1] / "monai_app" / "model" / "knee_xr2mri"
@@ -241,8 +242,16 @@ def test_a_method_trains_in_several_processes(name, encoder, overlay, one_proces
         assert trained and not any(name.startswith(frozen) for name in trained)
 
 
+@pytest.fixture(scope="module")
+def imported() -> dict[str, torch.Tensor]:
+    """What an import of Zero-123 and CLIP writes, by its names and shapes alone."""
+    parts = ("unet.", "autoencoder.", "guidance.down_token.", "guidance.up_token.")
+    state = pretrained.paper_model().state_dict()
+    return {n: v for n, v in state.items() if n.startswith((*parts, "image_encoder.clip."))}
+
+
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_overlays_fit_the_paper_s_size_too(name):
+def test_overlays_fit_the_paper_s_size_and_its_start(name, imported, monkeypatch):
     """Without memory: the paper's networks would take a minute each."""
     parser = ConfigParser()
     stage = METHODS[name].stages[0]
@@ -256,6 +265,10 @@ def test_overlays_fit_the_paper_s_size_too(name):
     assert denoiser.out_channels == channels and denoiser.in_channels >= 2 * channels
     assert model.guidance.time_embed_dim == 4 * denoiser.block_out_channels[0]
     assert parser["method"] == name
+    file = (dict(imported), {"format": PARTS_FORMAT})
+    monkeypatch.setattr(pretrained, "read_safetensors", lambda path: file)
+    filled = start_model(model, "pretrained.safetensors", None)
+    assert {"autoencoder", "image_encoder.clip", "unet"} <= set(filled)
 
 
 def test_every_overlay_is_a_method_and_every_method_has_one():
