@@ -926,6 +926,48 @@ def test_what_features_add_is_told_on_the_same_cases():
     assert there["cysts"] == 1 and there["attrition"] == 0
 
 
+def few_cysts(present):
+    """Truth and scores of 30 patients: so many have a cyst, always seen; half attrition, never."""
+    names = [variable.name for variable in VARIABLES]
+    cyst, attrition = names.index("V00XRCYTL"), names.index("V00XRATTM")
+    truth = {str(n): np.full(len(names), np.nan) for n in range(30)}
+    scores = {str(n): np.zeros(len(names)) for n in range(30)}
+    for n in range(30):
+        truth[str(n)][cyst], truth[str(n)][attrition] = n < present, n % 2
+        scores[str(n)][cyst] = n < present
+    return truth, scores
+
+
+def test_what_too_few_patients_have_proves_no_goal_and_moves_no_mean():
+    def told(present):
+        truth, scores = few_cysts(present)
+        blank = {case: np.zeros_like(one) for case, one in scores.items()}
+        lines = [
+            {"variant": name, "case": case, "scores": one.tolist(), "ssim": 0.3}
+            for name, every in (("all", scores), ("without cysts", blank))
+            for case, one in every.items()
+        ]
+        found = SimpleNamespace(
+            gains={"ours": recovery.gained(scores, blank, truth)},
+            ablation=recovery.ablated(lines, truth),
+        )
+        asked = [*goals._gains(found), *goals._ablation(found)]
+        return [(g.found, g.reached) for g in asked if "cysts" in g.text]
+
+    assert told(1) == told(4) == [("not measured: too few patients", None)] * 2
+    assert [reached for _, reached in told(5)] == [True, True]
+    few, enough = (recovery.recovered(*few_cysts(n)[::-1]) for n in (4, 5))
+    assert few["cysts"][0] == 1 and np.isnan(few["cysts"][1:]).all()
+    assert few["all"] == pytest.approx((0.5,) * 3) and enough["all"] == pytest.approx((0.75,) * 3)
+
+
+def test_a_rare_variable_falls_out_of_no_draw():
+    """Where it did, the mean of all was that of others, and lay outside of its own interval."""
+    truth, scores = few_cysts(5)
+    (drawn,) = recovery._areas([scores], truth, 500, None)
+    assert drawn["all"] == pytest.approx(np.full(501, 0.75))
+
+
 def test_a_goal_is_reached_when_intervals_are_apart():
     titles = {"ours": "ours", "ldm": "LDM"}
 

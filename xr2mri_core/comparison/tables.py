@@ -9,7 +9,7 @@ import numpy as np
 
 from xr2mri_core.comparison.experiments import BEST_GUESS, FINDINGS
 from xr2mri_core.comparison.goals import Goal
-from xr2mri_core.comparison.recovery import occurrences
+from xr2mri_core.comparison.recovery import ENOUGH, occurrences
 from xr2mri_core.comparison.results import COLUMNS, OURS, OURS_MEAN, TESTED, Results
 from xr2mri_core.evaluation.statistics import NOTHING, Span, number
 from xr2mri_core.features import VARIABLES
@@ -182,8 +182,9 @@ def recovery(results: Results) -> str:
     text = (
         "<p>A small network, trained on true volumes, reads each feature from the generated "
         "volume: area under the ROC curve against the grade that was put in (0.5: chance), with "
-        "95 % bootstrap intervals over patients. With few cases that have a finding the intervals "
-        "are wide, whatever they seem.</p>" + table(["", *names], [counts, *rows], sortable=False)
+        "95 % bootstrap intervals over patients, those who have a variable and those who lack it "
+        f"apart. What fewer than {ENOUGH} patients have, or lack, has no interval and counts in no "
+        "mean.</p>" + table(["", *names], [counts, *rows], sortable=False)
     )
     if not results.gains:
         return text
