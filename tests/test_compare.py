@@ -54,7 +54,7 @@ from xr2mri_core.comparison.measure import (
 from xr2mri_core.comparison.run import Plan, compare, report_again
 from xr2mri_core.comparison.training import Budget
 from xr2mri_core.datalist import load_datalist, save_datalist
-from xr2mri_core.errors import InputError, TrainingError, WeightsError
+from xr2mri_core.errors import DatalistError, InputError, TrainingError, WeightsError
 from xr2mri_core.evaluation import statistics
 from xr2mri_core.evaluation.planes import LAGS
 from xr2mri_core.features import VARIABLES
@@ -474,12 +474,30 @@ def test_unknown_methods_and_options_are_one_line(labelled_datalist, tmp_path, c
     assert "method 'gan': accepted are ours" in capsys.readouterr().err
     assert main([*common, "--set", "steps"]) == 2
     assert "is no name and value with '=' between (--set)" in capsys.readouterr().err
+    assert main([*common, "--set", "cached_slices=25"]) == 2
+    assert "take cases of one number of slices (--set)" in capsys.readouterr().err
+    assert main([*common, "--set", "seed=3"]) == 2
+    assert "a comparison sets 'seed' itself (--set)" in capsys.readouterr().err
     assert main([*common, "--fid", str(tmp_path / "none.pth")]) == 1  # before any training
     assert "no such weights file (--fid)" in capsys.readouterr().err
     assert main([*common, "--report-only"]) == 2
     assert "holds no results of a comparison yet (--out)" in capsys.readouterr().err
     with pytest.raises(InputError, match="no method to compare"):
         compare(labelled_datalist, tmp_path / "o", Plan(methods=()))
+
+
+def test_windows_that_differ_in_length_are_told_before_any_training(
+    labelled_datalist, training_bundle, tmp_path
+):
+    splits = {s: load_datalist(labelled_datalist, s) for s in ("training", "validation", "test")}
+    splits["training"][-1]["window"] = [30, 38]  # one slice less than the others'
+    uneven = save_datalist(tmp_path / "uneven.json", splits, "uneven")
+
+    def never(options, log):
+        raise AssertionError("a training began")
+
+    with pytest.raises(DatalistError, match="of methods, need cases of one number of slices"):
+        compare(uneven, tmp_path / "o", PLAN, bundle=training_bundle, run=never)
 
 
 def test_lines_survive_a_killed_run(tmp_path):
