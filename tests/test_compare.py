@@ -805,9 +805,13 @@ def test_weights_that_were_given_are_told_apart(tmp_path):
 
     text = about([given])
     assert "Weights of LDM were given" in text and "&lt;pair&gt;</b> (acquired data), 2" in text
+    assert "autoencoder" not in text.partition("Weights of LDM")[0]  # nobody knows
     assert "were given" not in about([])
-    alike = about([replace(given, command="monai.bundle run")])
+    here = replace(given, command="monai.bundle run")
+    alike = about([here])
     assert "Methods were trained alike: 32 slices each, on 2 acquired cases." in alike
+    assert "seeds and noise, autoencoder and data as well." in alike
+    assert "noise, those trained here autoencoder and data as well." in about([here, given])
 
 
 def _noise(monkeypatch, scale=0.1):
