@@ -232,7 +232,7 @@ def test_the_report_is_one_file_with_everything_in_it(compared):
     assert "Research only" in page and html.escape(NOTICE) in page
     for title in ("Methods", "Feature recovery", "Ablation of features", "Viewer",
                   "Slices by grade", "Coherence along depth", "Between two slices",
-                  "Greys by place", "Calibration", "Quality, time and memory",
+                  "Greys by place", "Calibration", "Quality and time",
                   "Where each row comes from"):  # fmt: skip
         assert f"<h2>{title}" in page, title
     data = json.loads(re.search(r'id="viewer-data">(.*?)</script>', page, re.S)[1])
@@ -861,13 +861,19 @@ def test_best_guesses_are_timed_as_draws_are(tmp_path, monkeypatch):
     assert [request.get("steps") for request in asked] == [1, 1, 1, 2, 2, None, None, None]
     own = [Row("ours", "a draw", rows.no_volume, {"kind": "sample"}),
            Row("ours_mean", "<a guess>", rows.no_volume, {"kind": "mean"})]  # fmt: skip
-    of_lines = [{**line, "seconds": 3.0, "megabytes": 7.0} for line in lines.rows]
-    found = results.Results(
-        tmp_path, Plan(step_counts=(1, 2)), [], own, items, of_lines, {}, {}, Readers()
-    )
-    shown = tables.times(found)
+
+    def shown(**cost):
+        of_lines = [{**line, "seconds": 3.0, **cost} for line in lines.rows]
+        plan = Plan(step_counts=(1, 2))
+        return tables.times(
+            results.Results(tmp_path, plan, [], own, items, of_lines, {}, {}, Readers())
+        )
+
     for row, count in (("a draw", "1"), ("a draw", "2"), ("&lt;a guess&gt;", "-")):
-        assert f"<td>{row}</td><td>{count}</td><td>3.0</td><td>7</td>" in shown
+        start = f"<td>{row}</td><td>{count}</td><td>3.0</td>"
+        assert start in shown() and f"{start}<td>7</td>" in shown(gpu_megabytes=7.0)
+    assert not any("megabytes" in name for line in lines.rows for name in line)
+    assert "MB" not in shown(megabytes=7.0), "what a process on CPUs kept of earlier rows"
 
 
 def test_networks_that_are_brought_are_known_by_their_weights(tmp_path, monkeypatch):
