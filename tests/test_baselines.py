@@ -34,11 +34,12 @@ from xr2mri_core.evaluation.robustness import robustness
 from xr2mri_core.features import encode_features
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.geometry import slices_to_volume
+from xr2mri_core.networks import pretrained
 from xr2mri_core.networks.model import draws_nothing, method_of, write_safetensors
 from xr2mri_core.networks.pretrained import PARTS_FORMAT
 from xr2mri_core.phantom.tissues import Tissue
 from xr2mri_core.shipped import bundle_folder
-from xr2mri_core.training import SliceCache, fit_bones
+from xr2mri_core.training import SliceCache, fit_bones, start_model
 from xr2mri_core.training.bones import projected_bones
 
 BUNDLE = Path(__file__).resolve().parents[1] / "monai_app" / "model" / "knee_xr2mri"
@@ -185,8 +186,30 @@ def one_process(tmp_path):
     torch.distributed.destroy_process_group()
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_a_method_trains_in_several_processes(name, overlay, one_process, monkeypatch):
+FROZEN_ENCODER = {
+    "clip": "$torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),"
+    " torch.nn.Linear(3, 16))",
+    "image_encoder": {
+        "_target_": "xr2mri_core.networks.Zero123ImageEncoder",
+        "autoencoder": "@autoencoder",
+        "clip": "@clip",
+        "image_size": 32,
+    },
+}
+"""The paper's E_2, whose autoencoder and CLIP are shared and frozen."""
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder"),
+    [
+        *(pytest.param(name, {}, id=name) for name in METHODS),
+        *(
+            pytest.param(name, FROZEN_ENCODER, id=f"{name}, frozen encoder")
+            for name in ("ours", "direct_regression")
+        ),
+    ],
+)
+def test_a_method_trains_in_several_processes(name, encoder, overlay, one_process, monkeypatch):
     """Which wait for the gradient of every parameter that they have not been told is unused."""
     monkeypatch.setenv("LOCAL_RANK", "0")
     for stage in METHODS[name].stages:
@@ -195,6 +218,7 @@ def test_a_method_trains_in_several_processes(name, overlay, one_process, monkey
             *(CONFIGS / f"{part}.yaml" for part in ("training", "train_diffusion")), overlay,
             *(CONFIGS / f"{part}.yaml" for part in stage), CONFIGS / "multi_gpu.yaml",
         ])  # fmt: skip
+        parser.update(encoder)
         if "depth_mixing" in parser:
             parser["depth_mixing#norm_num_groups"] = 8
         model = parser.get_parsed_content("model")
@@ -213,10 +237,21 @@ def test_a_method_trains_in_several_processes(name, overlay, one_process, monkey
             network(batch)["loss"].backward()
         unreached = [p for p in network.parameters() if p.requires_grad and p.grad is None]
         assert bool(unreached) is parser["unused_parameters"]
+        trained = {n for n, p in model.named_parameters() if p.requires_grad}
+        frozen = ("autoencoder.", *(["image_encoder."] if encoder else []))
+        assert trained and not any(name.startswith(frozen) for name in trained)
+
+
+@pytest.fixture(scope="module")
+def imported() -> dict[str, torch.Tensor]:
+    """What an import of Zero-123 and CLIP writes, by its names and shapes alone."""
+    parts = ("unet.", "autoencoder.", "guidance.down_token.", "guidance.up_token.")
+    state = pretrained.paper_model().state_dict()
+    return {n: v for n, v in state.items() if n.startswith((*parts, "image_encoder.clip."))}
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_overlays_fit_the_paper_s_size_too(name):
+def test_overlays_fit_the_paper_s_size_and_its_start(name, imported, monkeypatch):
     """Without memory: the paper's networks would take a minute each."""
     parser = ConfigParser()
     stage = METHODS[name].stages[0]
@@ -230,6 +265,10 @@ def test_overlays_fit_the_paper_s_size_too(name):
     assert denoiser.out_channels == channels and denoiser.in_channels >= 2 * channels
     assert model.guidance.time_embed_dim == 4 * denoiser.block_out_channels[0]
     assert parser["method"] == name
+    file = (dict(imported), {"format": PARTS_FORMAT})
+    monkeypatch.setattr(pretrained, "read_safetensors", lambda path: file)
+    filled = start_model(model, "pretrained.safetensors", None)
+    assert {"autoencoder", "image_encoder.clip", "unet"} <= set(filled)
 
 
 def test_every_overlay_is_a_method_and_every_method_has_one():

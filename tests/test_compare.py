@@ -54,7 +54,7 @@ from xr2mri_core.comparison.measure import (
 from xr2mri_core.comparison.run import Plan, compare, report_again
 from xr2mri_core.comparison.training import Budget
 from xr2mri_core.datalist import load_datalist, save_datalist
-from xr2mri_core.errors import InputError, TrainingError, WeightsError
+from xr2mri_core.errors import DatalistError, InputError, TrainingError, WeightsError
 from xr2mri_core.evaluation import statistics
 from xr2mri_core.evaluation.planes import LAGS
 from xr2mri_core.features import VARIABLES
@@ -232,7 +232,7 @@ def test_the_report_is_one_file_with_everything_in_it(compared):
     assert "Research only" in page and html.escape(NOTICE) in page
     for title in ("Methods", "Feature recovery", "Ablation of features", "Viewer",
                   "Slices by grade", "Coherence along depth", "Between two slices",
-                  "Greys by place", "Calibration", "Quality, time and memory",
+                  "Greys by place", "Calibration", "Quality and time",
                   "Where each row comes from"):  # fmt: skip
         assert f"<h2>{title}" in page, title
     data = json.loads(re.search(r'id="viewer-data">(.*?)</script>', page, re.S)[1])
@@ -474,12 +474,30 @@ def test_unknown_methods_and_options_are_one_line(labelled_datalist, tmp_path, c
     assert "method 'gan': accepted are ours" in capsys.readouterr().err
     assert main([*common, "--set", "steps"]) == 2
     assert "is no name and value with '=' between (--set)" in capsys.readouterr().err
+    assert main([*common, "--set", "cached_slices=25"]) == 2
+    assert "take cases of one number of slices (--set)" in capsys.readouterr().err
+    assert main([*common, "--set", "seed=3"]) == 2
+    assert "a comparison sets 'seed' itself (--set)" in capsys.readouterr().err
     assert main([*common, "--fid", str(tmp_path / "none.pth")]) == 1  # before any training
     assert "no such weights file (--fid)" in capsys.readouterr().err
     assert main([*common, "--report-only"]) == 2
     assert "holds no results of a comparison yet (--out)" in capsys.readouterr().err
     with pytest.raises(InputError, match="no method to compare"):
         compare(labelled_datalist, tmp_path / "o", Plan(methods=()))
+
+
+def test_windows_that_differ_in_length_are_told_before_any_training(
+    labelled_datalist, training_bundle, tmp_path
+):
+    splits = {s: load_datalist(labelled_datalist, s) for s in ("training", "validation", "test")}
+    splits["training"][-1]["window"] = [30, 38]  # one slice less than the others'
+    uneven = save_datalist(tmp_path / "uneven.json", splits, "uneven")
+
+    def never(options, log):
+        raise AssertionError("a training began")
+
+    with pytest.raises(DatalistError, match="of methods, need cases of one number of slices"):
+        compare(uneven, tmp_path / "o", PLAN, bundle=training_bundle, run=never)
 
 
 def test_lines_survive_a_killed_run(tmp_path):
@@ -787,9 +805,13 @@ def test_weights_that_were_given_are_told_apart(tmp_path):
 
     text = about([given])
     assert "Weights of LDM were given" in text and "&lt;pair&gt;</b> (acquired data), 2" in text
+    assert "autoencoder" not in text.partition("Weights of LDM")[0]  # nobody knows
     assert "were given" not in about([])
-    alike = about([replace(given, command="monai.bundle run")])
+    here = replace(given, command="monai.bundle run")
+    alike = about([here])
     assert "Methods were trained alike: 32 slices each, on 2 acquired cases." in alike
+    assert "seeds and noise, autoencoder and data as well." in alike
+    assert "noise, those trained here autoencoder and data as well." in about([here, given])
 
 
 def _noise(monkeypatch, scale=0.1):
@@ -839,13 +861,19 @@ def test_best_guesses_are_timed_as_draws_are(tmp_path, monkeypatch):
     assert [request.get("steps") for request in asked] == [1, 1, 1, 2, 2, None, None, None]
     own = [Row("ours", "a draw", rows.no_volume, {"kind": "sample"}),
            Row("ours_mean", "<a guess>", rows.no_volume, {"kind": "mean"})]  # fmt: skip
-    of_lines = [{**line, "seconds": 3.0, "megabytes": 7.0} for line in lines.rows]
-    found = results.Results(
-        tmp_path, Plan(step_counts=(1, 2)), [], own, items, of_lines, {}, {}, Readers()
-    )
-    shown = tables.times(found)
+
+    def shown(**cost):
+        of_lines = [{**line, "seconds": 3.0, **cost} for line in lines.rows]
+        plan = Plan(step_counts=(1, 2))
+        return tables.times(
+            results.Results(tmp_path, plan, [], own, items, of_lines, {}, {}, Readers())
+        )
+
     for row, count in (("a draw", "1"), ("a draw", "2"), ("&lt;a guess&gt;", "-")):
-        assert f"<td>{row}</td><td>{count}</td><td>3.0</td><td>7</td>" in shown
+        start = f"<td>{row}</td><td>{count}</td><td>3.0</td>"
+        assert start in shown() and f"{start}<td>7</td>" in shown(gpu_megabytes=7.0)
+    assert not any("megabytes" in name for line in lines.rows for name in line)
+    assert "MB" not in shown(megabytes=7.0), "what a process on CPUs kept of earlier rows"
 
 
 def test_networks_that_are_brought_are_known_by_their_weights(tmp_path, monkeypatch):
@@ -924,6 +952,48 @@ def test_what_features_add_is_told_on_the_same_cases():
     assert np.isnan(found["all"]["lost"]["cysts"]).all()
     there = recovery.occurrences([{"features": {"V00XRCYTL": 1, "V00XRCYTM": 1}}, {"features": {}}])
     assert there["cysts"] == 1 and there["attrition"] == 0
+
+
+def few_cysts(present):
+    """Truth and scores of 30 patients: so many have a cyst, always seen; half attrition, never."""
+    names = [variable.name for variable in VARIABLES]
+    cyst, attrition = names.index("V00XRCYTL"), names.index("V00XRATTM")
+    truth = {str(n): np.full(len(names), np.nan) for n in range(30)}
+    scores = {str(n): np.zeros(len(names)) for n in range(30)}
+    for n in range(30):
+        truth[str(n)][cyst], truth[str(n)][attrition] = n < present, n % 2
+        scores[str(n)][cyst] = n < present
+    return truth, scores
+
+
+def test_what_too_few_patients_have_proves_no_goal_and_moves_no_mean():
+    def told(present):
+        truth, scores = few_cysts(present)
+        blank = {case: np.zeros_like(one) for case, one in scores.items()}
+        lines = [
+            {"variant": name, "case": case, "scores": one.tolist(), "ssim": 0.3}
+            for name, every in (("all", scores), ("without cysts", blank))
+            for case, one in every.items()
+        ]
+        found = SimpleNamespace(
+            gains={"ours": recovery.gained(scores, blank, truth)},
+            ablation=recovery.ablated(lines, truth),
+        )
+        asked = [*goals._gains(found), *goals._ablation(found)]
+        return [(g.found, g.reached) for g in asked if "cysts" in g.text]
+
+    assert told(1) == told(4) == [("not measured: too few patients", None)] * 2
+    assert [reached for _, reached in told(5)] == [True, True]
+    few, enough = (recovery.recovered(*few_cysts(n)[::-1]) for n in (4, 5))
+    assert few["cysts"][0] == 1 and np.isnan(few["cysts"][1:]).all()
+    assert few["all"] == pytest.approx((0.5,) * 3) and enough["all"] == pytest.approx((0.75,) * 3)
+
+
+def test_a_rare_variable_falls_out_of_no_draw():
+    """Where it did, the mean of all was that of others, and lay outside of its own interval."""
+    truth, scores = few_cysts(5)
+    (drawn,) = recovery._areas([scores], truth, 500, None)
+    assert drawn["all"] == pytest.approx(np.full(501, 0.75))
 
 
 def test_a_goal_is_reached_when_intervals_are_apart():

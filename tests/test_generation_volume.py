@@ -54,6 +54,7 @@ def test_the_mean_of_a_model_without_regression_is_that_of_its_samples(generator
     samples = volume(generator, radiograph, num_slices=3, samples=8, seed=4)
     np.testing.assert_array_equal(mean.volume, samples.mean)
     assert mean.record["mean_by"] == "8 samples"
+    assert generator.plan(GenerationRequest(kind="mean")).mean_of == 8
 
 
 def test_the_mean_comes_with_the_spread_of_samples_where_asked(volume_generator, radiograph):

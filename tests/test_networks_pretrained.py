@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from test_networks_model import tiny
 
+from xr2mri_core.baselines import DepthGuidance, TextGuidance, XDiffusionGuidance
 from xr2mri_core.errors import OutputError, WeightsError
 from xr2mri_core.networks.checkpoint_file import read_checkpoint
 from xr2mri_core.networks.pretrained import import_weights, load_parts
@@ -171,6 +172,24 @@ def test_the_projection_becomes_the_tokens_of_both_halves(tmp_path, model, truth
     signals = model.guidance(embedding, torch.rand(3), torch.ones(3, 65))
     torch.testing.assert_close(signals.down_context[:, 0], expected)
     torch.testing.assert_close(signals.up_context[:, 0], expected)
+
+
+@pytest.mark.parametrize("guidance", [XDiffusionGuidance, TextGuidance, DepthGuidance])
+def test_a_compared_method_starts_from_zero123_too(tmp_path, model, truth, zero123, guidance):
+    """With the token of an unrotated view, where it has one of the radiograph."""
+    save_file(zero123, tmp_path / "zero123.safetensors")
+    out = tmp_path / "parts.safetensors"
+    import_weights("zero123", tmp_path / "zero123.safetensors", out, model)
+    method = tiny(7, paper_like=True, width=WIDTH)
+    method.guidance = guidance(cross_attention_dim=WIDTH, time_embed_dim=32)
+    assert {"unet", "autoencoder", "image_encoder.clip"} <= set(load_parts(method, out))
+    assert same(method.unet.state_dict(), truth["unet"])
+    embedding, pose = torch.randn(3, WIDTH), torch.tensor([0.0, 0.0, 1.0, 0.0]).expand(3, 4)
+    expected = torch.cat([embedding, pose], 1) @ truth["projection"].T + truth["bias"]
+    if guidance is DepthGuidance:  # its one token knows nothing of the radiograph
+        expected = torch.zeros(3, WIDTH)
+    token = method.guidance.token(embedding, torch.rand(3), torch.zeros(3, 65))[:, 0]
+    torch.testing.assert_close(token, expected)
 
 
 def test_lightning_checkpoints_open_without_lightning(tmp_path, model, zero123, monkeypatch):

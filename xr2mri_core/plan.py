@@ -57,4 +57,9 @@ class Plan:
         """How the volume is the mean: "regression", or "8 samples"; None for a sample."""
         if self.request.kind == "sample":
             return None
-        return "regression" if self.regression else f"{self.volumes} samples"
+        return "regression" if self.mean_of is None else f"{self.mean_of} samples"
+
+    @property
+    def mean_of(self) -> int | None:
+        """Samples that the mean is of; None where it is the regression's, or a sample is made."""
+        return None if self.regression or self.request.kind == "sample" else self.volumes

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import torch
 from torch import Tensor
 
 from xr2mri_core.networks.guidance import Guidance, GuidanceSignals
@@ -37,6 +40,10 @@ class DepthGuidance(Guidance):
         )
         del self.down_token, self.up_token, self.up_time
 
+    def imported(self, tokens: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Less the tokens that a compared method has no place for; see `projection`."""
+        return {n: v for n, v in tokens.items() if not n.startswith(("down_token.", "up_token."))}
+
     def forward(self, embedding: Tensor, depth: Tensor, features: Tensor) -> GuidanceSignals:
         """Conditions for B slices; see `Guidance.forward`."""
         token, time = self.token(embedding, depth, features), self.time(embedding, depth, features)
@@ -49,3 +56,21 @@ class DepthGuidance(Guidance):
     def time(self, embedding: Tensor, depth: Tensor, features: Tensor) -> Tensor:
         """What is added to the time embedding (B, time_embed_dim), the same in both halves."""
         return self.down_time(self.fourier(depth).to(embedding.dtype))
+
+
+def projection(
+    name: str, tokens: Mapping[str, Tensor], embedding_dim: int, extra: int = 0
+) -> dict[str, Tensor]:
+    """The pre-trained projection of the radiograph's embedding, as a linear layer of a method.
+
+    Args:
+        name: name of the layer.
+        tokens: see `Guidance.imported`; nothing comes of none.
+        embedding_dim: columns of the embedding, which are taken with the bias.
+        extra: further columns of the layer, which become zeros.
+    """
+    if not tokens.keys() >= {"down_token.weight", "down_token.bias"}:
+        return {}
+    weight = tokens["down_token.weight"][:, :embedding_dim]
+    weight = torch.cat([weight, weight.new_zeros(len(weight), extra)], 1)
+    return {f"{name}.weight": weight, f"{name}.bias": tokens["down_token.bias"]}

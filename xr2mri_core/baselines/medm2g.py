@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xr2mri_core.baselines.depth_guidance import DepthGuidance
+from xr2mri_core.baselines.depth_guidance import DepthGuidance, projection
 from xr2mri_core.networks import XR2MRIModel
 
 
@@ -33,6 +34,10 @@ class TextGuidance(DepthGuidance):
             width, heads, 2 * width, dropout=0.0, batch_first=True, norm_first=True
         )
         self.seen = nn.Linear(self.embedding_dim, width)
+
+    def imported(self, tokens: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Zero-123's token of the picture as that of the radiograph."""
+        return super().imported(tokens) | projection("seen", tokens, self.embedding_dim)
 
     def text(self, features: Tensor) -> Tensor:
         """r (B, positions) -> tokens (B, 1 + variables, D); the first stands for all."""

@@ -7,7 +7,7 @@ guidance axis and depth in one number, so that nothing between them has to know.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
 
-from xr2mri_core.baselines.depth_guidance import DepthGuidance
+from xr2mri_core.baselines.depth_guidance import DepthGuidance, projection
 from xr2mri_core.geometry import Voxel
 
 AXES = ("coronal", "sagittal", "axial")
@@ -56,6 +56,11 @@ class XDiffusionGuidance(DepthGuidance):
             if self.embedding_dim == self.cross_attention_dim:
                 own = torch.eye(self.embedding_dim)
                 self.cc_projection.weight[:, : self.embedding_dim].copy_(own)
+
+    def imported(self, tokens: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Zero-123's projection of no rotation; the place, in its pose's stead, adds nothing."""
+        own = projection("cc_projection", tokens, self.embedding_dim, len(AXES) + 1)
+        return super().imported(tokens) | own
 
     @contextmanager
     def along(self, axis: str) -> Iterator[None]:

@@ -65,7 +65,11 @@ def _ahead(results: Results) -> Iterator[Goal]:
         areas = {row: results.recovery[row].get("all") for row in (own, *others)}
         known = {row: span for row, span in areas.items() if span is not None}
         if own in known:
-            yield _apart(f"{title}: AUC of features", known, own, results.titles, 2, 1)
+            text = f"{title}: AUC of features"
+            if not np.isfinite(known[own][1]):
+                yield Goal(text, _gain(known[own]), None)
+            else:
+                yield _apart(text, known, own, results.titles, 2, 1)
 
 
 def _apart(
@@ -89,7 +93,7 @@ def _gains(results: Results) -> Iterator[Goal]:
     found = results.gains.get(OURS)
     for finding in FINDINGS if found else ():
         span = (found or {})[finding]
-        reached = None if not np.isfinite(span[0]) else span[0] >= GAIN
+        reached = None if not np.isfinite(span[1]) else span[0] >= GAIN
         text = f"Features add {GAIN} to the AUC of {finding}"
         yield Goal(text, _gain(span), reached)
 
@@ -100,7 +104,7 @@ def _ablation(results: Results) -> Iterator[Goal]:
         if values is None:
             continue
         span = values["lost"][finding]
-        reached = None if not np.isfinite(span[0]) else span[1] > 0
+        reached = None if not np.isfinite(span[1]) else span[1] > 0
         text = f"Leaving {finding} out of the form is seen in its recovery (interval above 0)"
         yield Goal(text, _gain(span), reached)
 
@@ -108,4 +112,6 @@ def _ablation(results: Results) -> Iterator[Goal]:
 def _gain(span: Span) -> str:
     if not np.isfinite(span[0]):
         return "cannot be measured: the test cases do not have both kinds"
+    if not np.isfinite(span[1]):
+        return "not measured: too few patients"
     return f"AUC {number(span, 2, signed=True)}"

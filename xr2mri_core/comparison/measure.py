@@ -11,12 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 import numpy as np
-import psutil
-import torch
 from numpy.typing import NDArray
 
 from xr2mri_core.baselines.x_diffusion import coronal
@@ -125,36 +122,6 @@ class Truths:
 @cache
 def _truths(size: int, kept: int) -> Truths:
     return Truths(size, kept)
-
-
-class PeakMemory:
-    """Largest memory within a block, in MB: of the GPU where there is one, else of this process."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device, self.megabytes = device, 0.0
-
-    def __enter__(self) -> PeakMemory:
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
-        else:
-            self._over = Event()
-            self._thread = Thread(target=self._watch, daemon=True)
-            self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.device.type == "cuda":
-            self.megabytes = torch.cuda.max_memory_allocated(self.device) / 1e6
-        else:
-            self._over.set()
-            self._thread.join()
-
-    def _watch(self) -> None:
-        process = psutil.Process()
-        while True:
-            self.megabytes = max(self.megabytes, process.memory_info().rss / 1e6)
-            if self._over.wait(0.05):
-                return
 
 
 def asked(

@@ -10,7 +10,8 @@ from typing import Any
 from xr2mri_core.baselines import DEFAULT, Method
 from xr2mri_core.bundle import configured
 from xr2mri_core.comparison import experiments
-from xr2mri_core.comparison.training import Budget
+from xr2mri_core.comparison.training import OWN_OPTIONS, Budget
+from xr2mri_core.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,9 @@ class Plan:
         fid: Inception's weights, for FID and KID.
         image_size: pixels of the side of a slice.
         precision: in which volumes are generated.
+
+    Raises:
+        InputError: `options` name what a comparison sets itself, for all trainings alike.
     """
 
     methods: Sequence[str] = DEFAULT
@@ -59,6 +63,14 @@ class Plan:
     fid: Path | None = None
     image_size: int = 256
     precision: str = "fp32"
+
+    def __post_init__(self) -> None:
+        why = {"cached_slices": ": it reads all, so take cases of one number of slices"}
+        for name in self.options:
+            if name in OWN_OPTIONS:
+                raise InputError(
+                    f"a comparison sets '{name}' itself{why.get(name, '')}", option="set"
+                )
 
     def filled(self, bundle: Path, size: str) -> Plan:
         """This plan, with a bundle's own steps, sampler and noise where it has None.

@@ -1,13 +1,20 @@
 """Feature recovery: does a grader read from a generated volume the grade that was put in?
 
-The area under the ROC curve of each feature, with intervals from a bootstrap over the patients,
-whose cases stay together. Two rows are compared on the same draws, so that what both have in common
-cancels.
+The area under the ROC curve of each feature, with intervals from a bootstrap over the patients: the
+Bayesian one (Rubin, 1981), which draws each patient's weight from an exponential distribution where
+the usual one draws how often a patient comes. The area compares those who have a variable with
+those who lack it, and depends on the weights within either group alone: so both groups are drawn
+apart, for each variable, and no draw leaves one empty, however rare the variable is. A patient has
+one weight for all variables, rows and cases: what two rows have in common cancels where they are
+compared, and the mean over variables varies as they do together.
+
+No weights tell what patients would have shown who are not there: fewer than `ENOUGH` give no
+interval.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,12 +25,15 @@ from xr2mri_core.evaluation.readers import feature_auc, presence
 from xr2mri_core.evaluation.statistics import NOTHING, Span, interval
 from xr2mri_core.features import VARIABLES
 
-DRAWS = 200
+DRAWS = 1000
 """Draws of the bootstrap over patients."""
+ENOUGH = 5
+"""Patients who have a variable, and patients who lack it, for an interval."""
 
 Scores = Mapping[str, NDArray[np.floating[Any]]]
 """Case -> (variables,) of `Grader.grade`, or of `presence`."""
-Areas = dict[str, float]
+Areas = dict[str, NDArray[np.float64]]
+"""Name of `groups` -> (1 + draws,): the area itself, then that of each draw."""
 Patients = Mapping[str, str]
 """Case -> its patient."""
 
@@ -48,10 +58,11 @@ def recovered(
         patients: whose each case is; None: each is another's.
 
     Returns:
-        Name of `groups` -> AUC and its 95 % interval; findings and "all" are means over variables
-        that have both kinds of cases. Nothing without cases.
+        Name of `groups` -> AUC and its 95 % interval. Findings and "all" are means over variables
+        that `ENOUGH` patients have, and as many lack; where there is none, over those with both
+        kinds of cases, and without an interval (NaN). Nothing without cases.
     """
-    return _spans([areas for (areas,) in _drawn([scores], truth, draws, patients)])
+    return _spans(*_areas([scores], truth, draws, patients))
 
 
 def gained(
@@ -62,12 +73,8 @@ def gained(
     patients: Patients | None = None,
 ) -> dict[str, Span]:
     """AUC of ``scores`` minus that of ``other`` on the same cases; see `recovered`."""
-    return _spans(
-        [
-            {name: own[name] - second[name] for name in own}
-            for own, second in _drawn([scores, other], truth, draws, patients)
-        ]
-    )
+    own, second = _areas([scores, other], truth, draws, patients)
+    return _spans({name: own[name] - second[name] for name in own})
 
 
 def occurrences(items: Sequence[Mapping[str, Any]]) -> dict[str, int]:
@@ -118,44 +125,60 @@ def ablated(
     return found
 
 
-def _drawn(
+def _areas(
     rows: Sequence[Scores], truth: Scores, draws: int, patients: Patients | None
-) -> Iterator[tuple[Areas, ...]]:
-    """Areas of each row on all common cases, then on those of patients drawn with repetition."""
+) -> list[Areas]:
+    """Areas of each row on all common cases, and on the same draws of their patients."""
     cases = [case for case in truth if all(case in scores for scores in rows)]
     if not cases:
-        return
-    own = [np.stack([scores[case] for case in cases]) for scores in rows]
+        return [{} for _ in rows]
+    owners = cases if patients is None else [patients[case] for case in cases]
+    place = {owner: number for number, owner in enumerate(dict.fromkeys(owners))}
+    of = np.array([place[owner] for owner in owners])
+    weights = np.random.default_rng(0).exponential(size=(draws, len(place)))[:, of]
     true = np.stack([truth[case] for case in cases])
-    of_patients: dict[str, list[int]] = {}
-    for place, case in enumerate(cases):
-        of_patients.setdefault(case if patients is None else patients[case], []).append(place)
-    places, random = list(of_patients.values()), np.random.default_rng(0)
-    chosen = np.arange(len(cases))
-    for _ in range(1 + draws):
-        yield tuple(_areas(scores[chosen], true[chosen]) for scores in own)
-        drawn = random.integers(len(places), size=len(places))
-        chosen = np.concatenate([places[n] for n in drawn])
+    enough = [all(len(np.unique(of[one == kind])) >= ENOUGH for kind in (0, 1)) for one in true.T]
+    return [_of_row(np.stack([scores[c] for c in cases]), true, weights, enough) for scores in rows]
 
 
-def _areas(scores: NDArray[np.floating[Any]], truth: NDArray[np.floating[Any]]) -> Areas:
-    each = feature_auc(scores, truth)
-    return {name: _nanmean([each[v] for v in group]) for name, group in groups().items()}
+def _of_row(
+    scores: NDArray[np.floating[Any]],
+    truth: NDArray[np.floating[Any]],
+    weights: NDArray[np.float64],
+    enough: Sequence[bool],
+) -> Areas:
+    """Areas of a row, of scores and truth (cases, variables) and weights (draws, cases)."""
+    each = {}
+    for index, (name, area) in enumerate(feature_auc(scores, truth).items()):
+        drawn = np.full(len(weights), np.nan)
+        if enough[index]:
+            drawn = _weighted(scores[:, index], truth[:, index], weights)
+        each[name] = np.array([area, *drawn])
+    areas = {}
+    for name, group in groups().items():
+        several = np.stack([each[variable] for variable in group])
+        known = np.isfinite(several)
+        counted = known[:, -1] if known[:, -1].any() else known[:, 0]
+        areas[name] = several[counted].mean(0) if counted.any() else np.full(len(several.T), np.nan)
+    return areas
 
 
-def _spans(several: Sequence[Areas]) -> dict[str, Span]:
-    """The first of several areas, with the middle 95 % of the others."""
-    if not several:
-        return {}
-    whole, *drawn = several
+def _weighted(
+    scores: NDArray[np.floating[Any]],
+    truth: NDArray[np.floating[Any]],
+    weights: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """The area of a variable (cases,) by each of the weights (draws, cases), as (draws,)."""
+    present, absent = truth == 1, truth == 0
+    ahead = (1 + np.sign(scores[present, None] - scores[absent])) / 2  # a pair in order, or a tie
+    own, others = weights[:, present], weights[:, absent]
+    return ((own @ ahead) * others).sum(1) / (own.sum(1) * others.sum(1))
+
+
+def _spans(areas: Areas) -> dict[str, Span]:
+    """Areas, each with the middle 95 % of its draws."""
     spans = {}
-    for name, value in whole.items():
-        known = [one[name] for one in drawn if np.isfinite(one[name])]
-        low, high = np.quantile(known, (0.025, 0.975)) if known else (np.nan, np.nan)
-        spans[name] = (value, float(low), float(high))
+    for name, (value, *drawn) in areas.items():
+        low, high = np.quantile(drawn, (0.025, 0.975))
+        spans[name] = (float(value), float(low), float(high))
     return spans
-
-
-def _nanmean(values: Sequence[float]) -> float:
-    known = [value for value in values if np.isfinite(value)]
-    return float(np.mean(known)) if known else float("nan")

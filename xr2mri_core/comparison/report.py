@@ -34,6 +34,7 @@ from xr2mri_core.comparison.summary import (
     summary_table,
     with_notes,
 )
+from xr2mri_core.comparison.training import GIVEN
 from xr2mri_core.comparison.volumes import pictured
 from xr2mri_core.export import write_json
 from xr2mri_core.files import atomic_files
@@ -175,7 +176,7 @@ def _sections(results: Results) -> Iterator[tuple[str, str]]:
                 "draws tell into which of ten groups a voxel comes, the other half is shown."),
     )  # fmt: skip
     yield (
-        "Quality, time and memory",
+        "Quality and time",
         _curves(results, "steps", figures.over_steps,
                 "Against the number of passes through the network, on this computer.")
         + tables.times(results),
@@ -188,11 +189,16 @@ def about(results: Results) -> str:
     plan, data = results.plan, results.data
     synthetic = "synthetic phantoms" if data.get("synthetic") else "acquired data"
     patients = len({str(item["participant"]) for item in results.items})
+    here = [one for one in results.trained if one.command != GIVEN]
+    trained_alike = ""
+    if here:
+        who = "" if len(here) == len(results.trained) else "those trained here "
+        trained_alike = f", {who}autoencoder and data as well"
     return (
         f"{len(results.items)} test cases of {patients} patients of "
         f"<b>{html.escape(str(data['name']))}</b> ({synthetic}), "
-        f"{len(data.get('training', []))} cases for training. Methods share autoencoder, U-Net "
-        f"size, data, sampler ({plan.sampler}, {plan.steps} steps), seeds and noise. "
+        f"{len(data.get('training', []))} cases for training. Methods share U-Net size, sampler "
+        f"({plan.sampler}, {plan.steps} steps), seeds and noise{trained_alike}. "
         f"{html.escape(results.trainings)} Each mean has its 95 % bootstrap interval over "
         "patients. A <i>draw</i> is one possible knee, a <i>best guess</i> the mean of all: the "
         "second is nearer to the truth voxel for voxel, the first looks like a knee. Click on a "

@@ -111,7 +111,10 @@ class Results:
             cases = len(self.data.get("training", []))
             told.append(f"Methods were trained alike: {spent} each, on {cases} {kind}{begun}.")
         if given:
-            told.append(f"Weights of {', '.join(given)} were given: their budgets are others.")
+            told.append(
+                f"Weights of {', '.join(given)} were given: their budgets are others, and their "
+                "autoencoder and data may be."
+            )
         return " ".join(told)
 
     @cached_property

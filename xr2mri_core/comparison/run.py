@@ -110,7 +110,8 @@ def compare(
         The table of methods as Markdown.
 
     Raises:
-        InputError: unknown methods, a datalist that lacks a split, a single patient.
+        InputError: unknown methods, a datalist that lacks a split, a single patient, training cases
+            with differing numbers of slices.
         WeightsError: weights that were brought are missing or of another network.
         TrainingError: a training failed.
     """
@@ -129,6 +130,8 @@ def compare(
         bundle, size, own_list, common, out, plan.seed, plan.budget,
         {"image_size": plan.image_size, **plan.options},
     )  # fmt: skip
+    report(0, 1, "slices of the training cases")
+    slices = _training_slices(own_list, out, plan)  # before hours of training, not after
     start = None
     if plan.start and any(method.name not in plan.load for method in methods):
         report(0, len(methods), f"training the {START.title}")
@@ -142,7 +145,6 @@ def compare(
         trained.append(given(method, known) if known else train(method, like, run))
 
     report(0, 1, "networks that read")
-    slices = _training_slices(own_list, out, plan)
     readers = _readers(slices, out, plan, brought)
     truths, lines = Truths(plan.image_size), Lines(out / "lines.jsonl")
     shown = shown_cases(test, out / "volumes")

@@ -9,7 +9,7 @@ import numpy as np
 
 from xr2mri_core.comparison.experiments import BEST_GUESS, FINDINGS
 from xr2mri_core.comparison.goals import Goal
-from xr2mri_core.comparison.recovery import occurrences
+from xr2mri_core.comparison.recovery import ENOUGH, occurrences
 from xr2mri_core.comparison.results import COLUMNS, OURS, OURS_MEAN, TESTED, Results
 from xr2mri_core.evaluation.statistics import NOTHING, Span, number
 from xr2mri_core.features import VARIABLES
@@ -182,8 +182,9 @@ def recovery(results: Results) -> str:
     text = (
         "<p>A small network, trained on true volumes, reads each feature from the generated "
         "volume: area under the ROC curve against the grade that was put in (0.5: chance), with "
-        "95 % bootstrap intervals over patients. With few cases that have a finding the intervals "
-        "are wide, whatever they seem.</p>" + table(["", *names], [counts, *rows], sortable=False)
+        "95 % bootstrap intervals over patients, those who have a variable and those who lack it "
+        f"apart. What fewer than {ENOUGH} patients have, or lack, has no interval and counts in no "
+        "mean.</p>" + table(["", *names], [counts, *rows], sortable=False)
     )
     if not results.gains:
         return text
@@ -221,16 +222,21 @@ def ablation(results: Results) -> str:
 
 
 def times(results: Results) -> str:
-    """Time and memory of each method and step count; and of best guesses, which take no steps."""
+    """Time of each method and step count, and memory where all were measured on a GPU.
+
+    And of best guesses, which take no steps.
+    """
     own = [*results.experiment("steps"), *results.experiment(BEST_GUESS)]
+    columns = {"seconds": ("s a volume", 1), "gpu_megabytes": ("MB of the GPU", 0),
+               "ssim": ("SSIM", 3), "spectrum": ("spectrum, dB", 2)}  # fmt: skip
+    columns = {key: told for key, told in columns.items() if all(key in one for one in own)}
     rows = []
     for row in dict.fromkeys(one["row"] for one in own):
         for count in sorted({one.get("steps", 0) for one in own if one["row"] == row}):
             found = [one for one in own if one["row"] == row and one.get("steps", 0) == count]
-            means = [_mean(found, key) for key in ("seconds", "megabytes", "ssim", "spectrum")]
-            numbers = [f"{v:.{n}f}" for v, n in zip(means, (1, 0, 3, 2), strict=True)]
+            numbers = [f"{_mean(found, key):.{n}f}" for key, (_, n) in columns.items()]
             rows.append([html.escape(row), str(count or "-"), *numbers])
-    header = ["", "steps", "s a volume", "MB, the whole process", "SSIM", "spectrum, dB"]
+    header = ["", "steps", *(title for title, _ in columns.values())]
     return table(header, rows) if rows else ""
 
 

@@ -37,6 +37,9 @@ WEIGHTS = "knee_xr2mri.safetensors"
 START = replace(METHODS["ldm"], name="start", title="common start")
 """What trains the denoiser that all methods start from: it knows the depth alone."""
 GIVEN = "given"
+OWN_OPTIONS = ("bundle_root", "config_file", "datalist", "cache_dir", "autoencoder_dir",
+               "output_dir", "seed", "cached_slices", "image_size")  # fmt: skip
+"""Options of a training that a comparison sets itself, as readers and truth are to see the same."""
 _PLACES = ("bundle_root", "cache_dir", "output_dir")
 """Options that say where, and change nothing of what is trained."""
 

@@ -95,7 +95,8 @@ def measure(
         truth: the case.
         predictions: predictions by the name of the row.
         switched: (off, on) by variable.
-        std: predicted standard deviation (n, H, W), where several samples were drawn.
+        std: predicted standard deviation (n, H, W) of the truth from the model's row, where several
+            samples were drawn; see `spread_error`.
     """
     case, true = str(truth.item["case"]), truth.reference.slices
     methods = {
@@ -305,7 +306,10 @@ class _Run:
     def case(
         self, truth: Truth, other: Item, seed: int
     ) -> tuple[Volumes, Pairs, NDArray[np.float32] | None]:
-        """All predictions of one case, the (off, on) pair of each switch, and the deviation."""
+        """All predictions of one case, the (off, on) pair of each switch, and the deviation.
+
+        The deviation is that of the truth from the best guess, as the samples predict it.
+        """
         item, count = truth.item, len(truth.reference.slices)
         known = self.generator.condition_of(item)
 
@@ -316,7 +320,7 @@ class _Run:
         if self.generator.draws or self.samples > 1:  # who draws none says so
             drawn = self._generate(item, known, seed, count, kind="sample", samples=self.samples)
             own = {SAMPLE: frame_slices(drawn)}
-            std = None if drawn.std is None else frame_slices(drawn, drawn.std)
+            std = None if drawn.std is None else frame_slices(drawn, drawn.std) * self._error()
         predictions = {MODEL: best(item, known), **own}
         if self.mean is not None:
             predictions[MEAN_VOLUME] = resampled(np.load(self.folder / self.mean), count)
@@ -332,6 +336,11 @@ class _Run:
             pair = predictions[MODEL], best(item, replace(known, features=changed))
             switched[name] = (pair[1], pair[0]) if present else pair
         return predictions, switched, std
+
+    def _error(self) -> float:
+        """Deviation of the truth from the best guess, of a sample's: a mean of draws errs, too."""
+        draws = self.generator.plan(replace(self.request, kind="mean")).mean_of
+        return 1.0 if draws is None else float(np.sqrt(1 + 1 / draws))
 
     def spacing(
         self, truth: Truth, generated: NDArray[np.float32], seed: int

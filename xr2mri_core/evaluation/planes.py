@@ -150,6 +150,12 @@ def texture(truth: NDArray[np.float32], image: NDArray[np.float32]) -> dict[str,
 def spread_error(
     truth: NDArray[np.float32], mean: NDArray[np.floating[Any]], std: NDArray[np.floating[Any]]
 ) -> float:
-    """RMSE of the mean over the root mean square of the predicted deviation: 1 if calibrated."""
+    """RMSE of the mean over the root mean square of the predicted deviation: 1 if calibrated.
+
+    Args:
+        truth, mean: (n, H, W).
+        std: deviation of the truth from `mean` that is predicted (n, H, W). A mean of m draws errs
+            by sqrt(1 + 1 / m) of the draws' deviation, an exact one by that itself.
+    """
     error = float(np.sqrt(np.square(truth - mean).mean()))
     return error / max(float(np.sqrt(np.square(std).mean())), 1e-9)

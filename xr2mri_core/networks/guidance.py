@@ -145,6 +145,14 @@ class Guidance(nn.Module):
             return vector
         return np.concatenate([vector, demographics.encode_demographics(patient)])
 
+    def imported(self, tokens: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Pre-trained tokens (`networks.pretrained`) as this guidance takes them: as they are.
+
+        Args:
+            tokens: weights and biases of `down_token` and `up_token`, by their names here.
+        """
+        return dict(tokens)
+
     def forward(self, embedding: Tensor, depth: Tensor, features: Tensor) -> GuidanceSignals:
         """Conditions for B slices.
 

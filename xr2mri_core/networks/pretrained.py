@@ -124,6 +124,7 @@ def load_parts(model: XR2MRIModel, path: str | Path) -> list[str]:
 
     A file of `XR2MRIModel.save_weights` is accepted too and fills all parts. A model with
     regression or depth mixing starts from the weights of one without; see `networks.model.widened`.
+    Of imported tokens each guidance takes what it has a place for; see `Guidance.imported`.
 
     Returns:
         The parts filled, e.g. ["autoencoder", "guidance", "unet"].
@@ -140,7 +141,7 @@ def load_parts(model: XR2MRIModel, path: str | Path) -> list[str]:
             f"{path}: neither imported parts nor an XR2MRI model (format "
             f"{shown(metadata.get('format'))}); 'xr2mri weights import' makes the former"
         )
-    state = widened(state, model)
+    state = widened(_guided(state, model), model)
     parts = {_part(name) for name in state}
     check_state(_expected(model, parts), state, path)
     model.load_state_dict(state, strict=False)
@@ -282,6 +283,14 @@ def _projections(checkpoint: Mapping[str, Tensor], model: XR2MRIModel, path: Pat
     return state
 
 
+def _guided(state: State, model: XR2MRIModel) -> State:
+    """Parts with the tokens of `Guidance` as the model's own guidance takes them."""
+    prefix = "guidance."
+    tokens = {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}
+    others = {n: v for n, v in state.items() if not n.startswith(prefix)}
+    return others | {prefix + n: v for n, v in model.guidance.imported(tokens).items()}
+
+
 def _expected(model: nn.Module, parts: Iterable[str]) -> State:
     """The model's own tensors in the given parts."""
     parts = set(parts)
@@ -289,7 +298,7 @@ def _expected(model: nn.Module, parts: Iterable[str]) -> State:
 
 
 def _part(name: str) -> str:
-    """The part of the model that a tensor is in; only the tokens of `Guidance` are pre-trained."""
+    """The part of the model that a tensor is in; of a guidance only tokens are pre-trained."""
     first, _, rest = name.partition(".")
     if first == "regression" and "." in rest:
         return f"{first}.{_part(rest)}"

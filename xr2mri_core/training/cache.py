@@ -350,9 +350,9 @@ def _store_case(
     if len(arrays["depths"]) != expected:
         raise DatalistError(
             f"case {shown(item['case'])} has {len(arrays['depths'])} slices in its window, the "
-            f"first case {expected}: all of them cannot be kept. A model with depth mixing needs "
-            "cases of one number of slices; for one without, say how many are kept "
-            "(cached_slices, e.g. 25)"
+            f"first case {expected}: all of them cannot be kept. A model with depth mixing, and a "
+            "comparison of methods, need cases of one number of slices; for the training of one "
+            "without, say how many are kept (cached_slices, e.g. 25)"
         )
     for name, value in arrays.items():
         open_memmap(folder / f"{name}.npy", mode="r+")[index] = value

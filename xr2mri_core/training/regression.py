@@ -31,7 +31,8 @@ class RegressionStage(ConditionedStage):
     With `power` 1 it is the mean absolute error, whose minimum is the conditional median.
 
     Each latent cell counts what the batch's `weight` map says. Everything but the regression is
-    frozen.
+    frozen, and of the regression what was frozen before: at the paper's size its image encoder
+    holds the model's own autoencoder and CLIP.
 
     Args:
         model: the model with a `regression`.
@@ -57,8 +58,10 @@ class RegressionStage(ConditionedStage):
                 "the model has no regression to train: add the overlay volume.yaml",
                 option="config_file",
             )
+        trained = [p for p in model.regression.parameters() if p.requires_grad]
         model.requires_grad_(False)
-        model.regression.requires_grad_(True)
+        for parameter in trained:
+            parameter.requires_grad_(True)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Losses of a batch of `CaseBatches`; `loss` is what is minimised."""
