@@ -191,6 +191,34 @@ def test_a_knee_made_anew_leaves_no_file_of_the_one_before(run, collection, tmp_
     assert not foreign.parent.exists() and outside.is_file()
 
 
+def test_a_second_cohort_leaves_the_first_ones_knees_and_rows_in_the_same_folder(
+    run, collection, tmp_path
+):
+    out, other = tmp_path / "out", tmp_path / "other"
+    _, first, _ = run("--folder", collection / "0")
+    picture(other / "9003176R.png", 8)  # called as a knee of the first
+    picture(other / "new.png", 9)
+    volume = out / "9003176R" / "generated_sample.nii.gz"
+    written = volume.read_bytes()
+    status, rows, printed = run("--folder", other)
+    assert status == 2 and rows == first and volume.read_bytes() == written
+    assert not (out / "new").exists() and "'9003176R' is in" in printed and "--out" in printed
+
+    shutil.copy(collection / "0" / "9003176R.png", other)  # moved: the same radiograph
+    status, rows, _ = run("--folder", other)
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "9003176R": "kept",
+        "new": "generated",
+    }
+    (other / "9003176R.png").unlink()
+    _, rows, printed = run("--folder", other)
+    assert list(rows) == ["new", "9003176R"] and "0 generated, 1 kept" in printed
+    assert rows["9003176R"]["status"] == "kept"
+    assert rows["9003176R"]["files"] == first["9003176R"]["files"]
+    volume.write_bytes(written[:-1])  # a row of files that are no longer these says nothing true
+    assert list(run("--folder", other)[1]) == ["new"]
+
+
 def test_a_datalist_needs_no_mri(run, collection, tmp_path):
     datalist = tmp_path / "list.json"
     items = [
