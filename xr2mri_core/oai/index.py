@@ -195,7 +195,7 @@ def _items(
             "participant": participant,
             "radiograph": str(knee.picture.resolve()),
             "mri": str(knee.mri.resolve()),
-            "box": [0, 0, knee.box[2] - knee.box[0], knee.box[3] - knee.box[1]],  # cut already
+            "box": [0, 0, *knee.shape],  # cut already
             "laterality": str(side),
             "features": dict(knee.candidate.features),
             "visit": visit,
