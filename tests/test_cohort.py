@@ -108,6 +108,8 @@ def test_a_film_of_both_knees_may_have_a_row_for_each(collection):
     forms = collection.parent / "forms.csv"
     forms.write_text("file,laterality,V00XRKL\nknee,R,2\nward/knee.png,2: Left,3\n")
     right, left = knees_of_folder(collection, forms)[2:]
+    forms.write_text("file,side,V00XRKL\nknee,1.0,2\nknee,2.0,3\n")  # as pandas writes it
+    assert [knee.name for knee in knees_of_folder(collection, forms)[2:]] == [right.name, left.name]
     assert (right.name, left.name) == ("ward/knee_R", "ward/knee_L")
     assert right.radiograph == left.radiograph and right.participant == left.participant
     assert (right.laterality, right.features) == ("R", {"v00xrkl": "2"})
@@ -327,6 +329,7 @@ def test_a_killed_run_goes_on_where_it_was(run, collection, tmp_path, tiny_bundl
         ("file;V00XRKL\nknee;1\nward/knee.png;2\n", "line 3: 'ward/knee.png': an earlier row"),
         ("file;side;XRKL\nknee;R;1\nknee;right;2\n", "line 3: 'knee': an earlier row"),
         ("file;side;XRKL\nknee;R;1\nknee;;2\n", "line 3: 'knee': an earlier row"),
+        ("file;side;XRKL\nknee;R;1\nknee;x;2\n", "line 3: 'knee': laterality 'x': accepted"),
         ("file;V00XRKL\nsame;1\n", "several radiographs"),
     ],
 )
