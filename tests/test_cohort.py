@@ -362,6 +362,21 @@ def test_forms_of_a_spreadsheet(collection):
         knees_of_folder(folder, forms)
 
 
+@pytest.mark.parametrize(
+    "name", ["M\u00fcller \u2013 links", "\u043a\u043e\u043b\u0435\u043d\u043e"]
+)
+def test_names_in_a_code_page_are_read_or_told_to_be_guessed(name, collection):
+    folder, forms = collection.parent / "code_page", collection.parent / "forms.csv"
+    picture(folder / f"{name}.png", 1)
+    western = name[0] == "M"
+    forms.write_bytes(f"file;V00XRKL\n{name};2\n".encode("cp1252" if western else "cp1251"))
+    if western:
+        assert knees_of_folder(folder, forms)[0].features == {"v00xrkl": "2"}
+    else:
+        with pytest.raises(DatalistError, match=r"no such radiograph.*save it as CSV UTF-8"):
+            knees_of_folder(folder, forms)
+
+
 @pytest.mark.skipif(sys.platform == "darwin", reason="names are UTF-8 there")
 def test_a_file_whose_name_is_no_text_is_a_knee_like_others(run, tmp_path):
     folder = tmp_path / "collection"

@@ -18,6 +18,7 @@ from xr2mri_core.localization.locate import side_of
 from xr2mri_core.localization.marker import read_markers
 from xr2mri_core.localization.network import FRAME
 from xr2mri_core.localization.scale import JOINT_MM, RELATIVE_ERROR, scale_of
+from xr2mri_core.oai.pictures import read_drawn_boxes
 from xr2mri_core.phantom.bilateral import (
     SHADOW_MM,
     Layout,
@@ -414,6 +415,34 @@ class TestBoxFile:
     def test_columns(self, tmp_path, text):
         boxes = read_boxes(self.write(tmp_path, text))
         assert boxes == {tmp_path / "a.png": [(Laterality.RIGHT, (10, 20, 50, 60))]}
+
+    @pytest.mark.parametrize(
+        ("first", "separator", "encoding"),
+        [("sep=;\r\n", ";", "utf-8-sig"), ("", "\t", "utf-16"), ("", ";", "cp1252")],
+    )
+    def test_of_a_spreadsheet(self, tmp_path, first, separator, encoding):
+        path = self.write(tmp_path, "")
+        rows = ["image", "reader", "side", *["top", "left", "bottom", "right"]]
+        rows = [rows, ["a.png", "M\u00fcller", "1.0", "10,5", "20", "50,5", "60"]]
+        text = first + "\r\n".join([*map(separator.join, rows), separator * 6, ""])
+        path.write_bytes(text.encode(encoding))
+        assert read_boxes(path) == {tmp_path / "a.png": [(Laterality.RIGHT, (10.5, 20, 50.5, 60))]}
+
+    def test_a_name_whose_letters_are_guessed_is_doubted(self, tmp_path):
+        text = "image;x1;y1;x2;y2\n\u043a\u043e\u043b\u0435\u043d\u043e;0;0;9;9\n"
+        for encoding, doubted in (("cp1251", True), ("utf-8", False)):
+            path = self.write(tmp_path, "")
+            path.write_bytes(text.encode(encoding))
+            with pytest.raises(DatalistError, match="no single picture") as refusal:
+                read_boxes(path)
+            assert ("CSV UTF-8" in str(refusal.value)) is doubted
+
+    def test_a_film_is_known_by_its_barcode_where_a_file_is_named_too(self, tmp_path):
+        head = "file,barcode,side,top,left,bottom,right\n"
+        path = self.write(tmp_path, f"{head}7,16600000456,R,10,20,110,120\n")
+        assert list(read_drawn_boxes(path)) == [("016600000456", Laterality.RIGHT)]
+        with pytest.raises(DatalistError, match="line 2: give the radiograph's barcode"):
+            read_drawn_boxes(self.write(tmp_path, f"{head}7,,R,10,20,110,120\n"))
 
     def test_box_is_made_square(self, tmp_path):
         path = self.write(tmp_path, "image,x1,y1,x2,y2\na.png,0,0,10,20\n")

@@ -22,6 +22,7 @@ from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import DatalistError, FeatureError, InputError, encodable, shown
 from xr2mri_core.features import variable
 from xr2mri_core.geometry import Laterality
+from xr2mri_core.tables import doubt_of_letters
 
 log = logging.getLogger("xr2mri")
 
@@ -225,7 +226,8 @@ def _rows(forms: Path, paths: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
         fitting = known.get(spelling_in(str(row[key])), [])
         there = rows.setdefault(fitting[0], []) if len(fitting) == 1 else []
         why = (
-            "no such radiograph in the folder" if not fitting
+            f"no such radiograph in the folder{doubt_of_letters(str(row[key]), forms)}"
+            if not fitting
             else "several radiographs are called so; give the path below the folder"
             if len(fitting) > 1 else _doubt_of_second(there, row)
         )  # fmt: skip
