@@ -9,7 +9,7 @@ import torch
 from xr2mri_core.errors import DatalistError, InputError
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.localization import KneeDetector, LocateKneed
-from xr2mri_core.localization.boxes import EXPANSION, RISE, crop_of, iou
+from xr2mri_core.localization.boxes import EXPANSION, RISE, crop_of, iou, squared
 from xr2mri_core.localization.boxfile import read_boxes
 from xr2mri_core.localization.decision import NO_KNEE, Localization, decide, fills
 from xr2mri_core.localization.detector import MARGIN, WIDE_MARGIN
@@ -65,6 +65,14 @@ class TestCrop:
         found = crop_of(joint, (0.31, 0.31))
         learnt = middle_square((512, 512), (0.31, 0.31))
         assert iou(found, learnt) > 0.94
+
+    @pytest.mark.parametrize("spacing", [(0.4, 0.2), (0.2, 0.4)])
+    def test_of_a_box_is_the_same_square_in_mm_whatever_the_pixels(self, spacing):
+        box = (300.0, 200.0, 500.0, 320.0)  # 40 x 24 mm
+        joint = [edge * 0.2 / step for edge, step in zip(box, spacing * 2, strict=True)]
+        where = np.multiply(crop_of(joint, spacing), spacing * 2)
+        assert where == pytest.approx(np.multiply(crop_of(box, (0.2, 0.2)), 0.2), abs=0.4)
+        assert np.multiply(squared(joint, spacing), spacing * 2) == pytest.approx([60, 32, 100, 72])
 
     def test_iou(self):
         assert iou((0, 0, 2, 2), (0, 0, 2, 2)) == 1
@@ -444,9 +452,9 @@ class TestBoxFile:
         with pytest.raises(DatalistError, match="line 2: give the radiograph's barcode"):
             read_drawn_boxes(self.write(tmp_path, f"{head}7,,R,10,20,110,120\n"))
 
-    def test_box_is_made_square(self, tmp_path):
+    def test_box_is_left_as_it_was_drawn(self, tmp_path):
         path = self.write(tmp_path, "image,x1,y1,x2,y2\na.png,0,0,10,20\n")
-        assert read_boxes(path)[tmp_path / "a.png"] == [(None, (0, -5, 20, 15))]
+        assert read_boxes(path)[tmp_path / "a.png"] == [(None, (0, 0, 20, 10))]
 
     def test_a_path_without_its_extension_is_that_of_its_folder(self, tmp_path):
         for name in ("1.png", "L/1.png", "R/1.png", "L/[2].png"):

@@ -8,7 +8,7 @@ Columns, in any order and case:
   y_max`` (also ``xmin`` .., ``x1, y1, x2, y2``); or ``x, y, width, height`` (also ``w, h``);
 - ``side`` (or ``laterality``), if known: R, L, right, left, 1, 2.
 
-Other columns are left alone. A box is made square about its middle, by its longer side.
+Other columns are left alone. Who takes a box makes it square, once the size of pixels is known.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class DrawnBox:
         image: name of the picture, as the file has it.
         barcode: what the column ``barcode`` says; where there is none, the picture's name.
         side: side of the knee, where the file states it.
-        edges: edges of its joint box, square.
+        edges: edges of its joint box, as they were drawn.
     """
 
     where: str
@@ -146,9 +146,7 @@ def _edges(cells: Mapping[str, str]) -> Edges:
     top, left, bottom, right = edges_of((top, left, bottom, right))
     if not (bottom > top and right > left):
         raise ValueError(f"the box {(top, left, bottom, right)} is empty")
-    half = max(bottom - top, right - left) / 2
-    row, column = (top + bottom) / 2, (left + right) / 2
-    return row - half, column - half, row + half, column + half
+    return top, left, bottom, right
 
 
 def _picture(folder: Path, name: str) -> Path:
