@@ -108,6 +108,8 @@ def test_a_film_of_both_knees_may_have_a_row_for_each(collection):
     forms = collection.parent / "forms.csv"
     forms.write_text("file,laterality,V00XRKL\nknee,R,2\nward/knee.png,2: Left,3\n")
     right, left = knees_of_folder(collection, forms)[2:]
+    forms.write_text("file,side,V00XRKL\nknee,1.0,2\nknee,2.0,3\n")  # as pandas writes it
+    assert [knee.name for knee in knees_of_folder(collection, forms)[2:]] == [right.name, left.name]
     assert (right.name, left.name) == ("ward/knee_R", "ward/knee_L")
     assert right.radiograph == left.radiograph and right.participant == left.participant
     assert (right.laterality, right.features) == ("R", {"v00xrkl": "2"})
@@ -189,6 +191,34 @@ def test_a_knee_made_anew_leaves_no_file_of_the_one_before(run, collection, tmp_
     _, third, _ = run("--folder", collection / "0", "--name", "other")
     assert there() == set(third["9003176R"]["files"].split()) and len(there()) == 3
     assert not foreign.parent.exists() and outside.is_file()
+
+
+def test_a_second_cohort_leaves_the_first_ones_knees_and_rows_in_the_same_folder(
+    run, collection, tmp_path
+):
+    out, other = tmp_path / "out", tmp_path / "other"
+    _, first, _ = run("--folder", collection / "0")
+    picture(other / "9003176R.png", 8)  # called as a knee of the first
+    picture(other / "new.png", 9)
+    volume = out / "9003176R" / "generated_sample.nii.gz"
+    written = volume.read_bytes()
+    status, rows, printed = run("--folder", other)
+    assert status == 2 and rows == first and volume.read_bytes() == written
+    assert not (out / "new").exists() and "'9003176R' is in" in printed and "--out" in printed
+
+    shutil.copy(collection / "0" / "9003176R.png", other)  # moved: the same radiograph
+    status, rows, _ = run("--folder", other)
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "9003176R": "kept",
+        "new": "generated",
+    }
+    (other / "9003176R.png").unlink()
+    _, rows, printed = run("--folder", other)
+    assert list(rows) == ["new", "9003176R"] and "0 generated, 1 kept" in printed
+    assert rows["9003176R"]["status"] == "kept"
+    assert rows["9003176R"]["files"] == first["9003176R"]["files"]
+    volume.write_bytes(written[:-1])  # a row of files that are no longer these says nothing true
+    assert list(run("--folder", other)[1]) == ["new"]
 
 
 def test_a_datalist_needs_no_mri(run, collection, tmp_path):
@@ -299,6 +329,7 @@ def test_a_killed_run_goes_on_where_it_was(run, collection, tmp_path, tiny_bundl
         ("file;V00XRKL\nknee;1\nward/knee.png;2\n", "line 3: 'ward/knee.png': an earlier row"),
         ("file;side;XRKL\nknee;R;1\nknee;right;2\n", "line 3: 'knee': an earlier row"),
         ("file;side;XRKL\nknee;R;1\nknee;;2\n", "line 3: 'knee': an earlier row"),
+        ("file;side;XRKL\nknee;R;1\nknee;x;2\n", "line 3: 'knee': laterality 'x': accepted"),
         ("file;V00XRKL\nsame;1\n", "several radiographs"),
     ],
 )
@@ -329,6 +360,21 @@ def test_forms_of_a_spreadsheet(collection):
     forms.write_text("file,bmi,V00XRKL\nMüller.png,27,5,2\n")
     with pytest.raises(DatalistError, match="line 2 has 4 cells, the header 3"):
         knees_of_folder(folder, forms)
+
+
+@pytest.mark.parametrize(
+    "name", ["M\u00fcller \u2013 links", "\u043a\u043e\u043b\u0435\u043d\u043e"]
+)
+def test_names_in_a_code_page_are_read_or_told_to_be_guessed(name, collection):
+    folder, forms = collection.parent / "code_page", collection.parent / "forms.csv"
+    picture(folder / f"{name}.png", 1)
+    western = name[0] == "M"
+    forms.write_bytes(f"file;V00XRKL\n{name};2\n".encode("cp1252" if western else "cp1251"))
+    if western:
+        assert knees_of_folder(folder, forms)[0].features == {"v00xrkl": "2"}
+    else:
+        with pytest.raises(DatalistError, match=r"no such radiograph.*save it as CSV UTF-8"):
+            knees_of_folder(folder, forms)
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="names are UTF-8 there")

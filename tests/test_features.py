@@ -163,6 +163,18 @@ def test_files(tmp_path):
         parse_features(tmp_path / "form.csv", kl_grade=3)
 
 
+@pytest.mark.parametrize(
+    ("first", "separator", "encoding"),
+    [("sep=;\r\n", ";", "utf-8-sig"), ("", "\t", "utf-16"), ("", ";", "cp1252")],
+)
+def test_a_file_of_a_spreadsheet_is_a_form(first, separator, encoding, tmp_path):
+    rows = [["Name", "SIDE", "V00XRKL", "V00XRJSM"], ["M\u00fcller", "2,0", "2", "1,4"]]
+    text = first + "\r\n".join(separator.join(row) for row in rows)
+    (tmp_path / "form.csv").write_bytes(text.encode(encoding))
+    known = Condition.parse(tmp_path / "form.csv")
+    assert known.features == {"V00XRJSM": 1, "V00XRKL": 2} and known.side == "L"
+
+
 @pytest.mark.parametrize("separator", list(",|;\t"))
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_a_row_pasted_from_oai_s_table_is_read(separator, end):

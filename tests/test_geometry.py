@@ -111,8 +111,9 @@ def test_mirroring_picture_and_volume_is_the_same_thing():
 @pytest.mark.parametrize(
     ("value", "side"),
     [
-        *[(value, Laterality.RIGHT) for value in ("R", "right", " RIGHT", 1, "1: Right")],
+        *[(value, Laterality.RIGHT) for value in ("R", "right", " RIGHT", 1, "1: Right", 1.0)],
         *[(value, Laterality.LEFT) for value in ("l", "Left", 2, "2: Left", Laterality.LEFT)],
+        *[(value, Laterality.LEFT) for value in ("2.0", "2,0", "2.0: Left")],
         *[(value, None) for value in (None, "", "auto", "U")],
     ],
 )
@@ -120,7 +121,7 @@ def test_laterality(value, side):
     assert Laterality.parse(value) is side
 
 
-@pytest.mark.parametrize("value", ["B", "3", "rechts", 0])
+@pytest.mark.parametrize("value", ["B", "3", "rechts", 0, 1.5, "nan"])
 def test_an_unknown_laterality_is_refused(value):
     with pytest.raises(InputError, match="R, L and auto"):
         Laterality.parse(value)

@@ -9,7 +9,7 @@ import torch
 from xr2mri_core.errors import DatalistError, InputError
 from xr2mri_core.geometry import Laterality
 from xr2mri_core.localization import KneeDetector, LocateKneed
-from xr2mri_core.localization.boxes import EXPANSION, RISE, crop_of, iou
+from xr2mri_core.localization.boxes import EXPANSION, RISE, crop_of, iou, squared
 from xr2mri_core.localization.boxfile import read_boxes
 from xr2mri_core.localization.decision import NO_KNEE, Localization, decide, fills
 from xr2mri_core.localization.detector import MARGIN, WIDE_MARGIN
@@ -18,6 +18,7 @@ from xr2mri_core.localization.locate import side_of
 from xr2mri_core.localization.marker import read_markers
 from xr2mri_core.localization.network import FRAME
 from xr2mri_core.localization.scale import JOINT_MM, RELATIVE_ERROR, scale_of
+from xr2mri_core.oai.pictures import read_drawn_boxes
 from xr2mri_core.phantom.bilateral import (
     SHADOW_MM,
     Layout,
@@ -64,6 +65,14 @@ class TestCrop:
         found = crop_of(joint, (0.31, 0.31))
         learnt = middle_square((512, 512), (0.31, 0.31))
         assert iou(found, learnt) > 0.94
+
+    @pytest.mark.parametrize("spacing", [(0.4, 0.2), (0.2, 0.4)])
+    def test_of_a_box_is_the_same_square_in_mm_whatever_the_pixels(self, spacing):
+        box = (300.0, 200.0, 500.0, 320.0)  # 40 x 24 mm
+        joint = [edge * 0.2 / step for edge, step in zip(box, spacing * 2, strict=True)]
+        where = np.multiply(crop_of(joint, spacing), spacing * 2)
+        assert where == pytest.approx(np.multiply(crop_of(box, (0.2, 0.2)), 0.2), abs=0.4)
+        assert np.multiply(squared(joint, spacing), spacing * 2) == pytest.approx([60, 32, 100, 72])
 
     def test_iou(self):
         assert iou((0, 0, 2, 2), (0, 0, 2, 2)) == 1
@@ -415,9 +424,37 @@ class TestBoxFile:
         boxes = read_boxes(self.write(tmp_path, text))
         assert boxes == {tmp_path / "a.png": [(Laterality.RIGHT, (10, 20, 50, 60))]}
 
-    def test_box_is_made_square(self, tmp_path):
+    @pytest.mark.parametrize(
+        ("first", "separator", "encoding"),
+        [("sep=;\r\n", ";", "utf-8-sig"), ("", "\t", "utf-16"), ("", ";", "cp1252")],
+    )
+    def test_of_a_spreadsheet(self, tmp_path, first, separator, encoding):
+        path = self.write(tmp_path, "")
+        rows = ["image", "reader", "side", *["top", "left", "bottom", "right"]]
+        rows = [rows, ["a.png", "M\u00fcller", "1.0", "10,5", "20", "50,5", "60"]]
+        text = first + "\r\n".join([*map(separator.join, rows), separator * 6, ""])
+        path.write_bytes(text.encode(encoding))
+        assert read_boxes(path) == {tmp_path / "a.png": [(Laterality.RIGHT, (10.5, 20, 50.5, 60))]}
+
+    def test_a_name_whose_letters_are_guessed_is_doubted(self, tmp_path):
+        text = "image;x1;y1;x2;y2\n\u043a\u043e\u043b\u0435\u043d\u043e;0;0;9;9\n"
+        for encoding, doubted in (("cp1251", True), ("utf-8", False)):
+            path = self.write(tmp_path, "")
+            path.write_bytes(text.encode(encoding))
+            with pytest.raises(DatalistError, match="no single picture") as refusal:
+                read_boxes(path)
+            assert ("CSV UTF-8" in str(refusal.value)) is doubted
+
+    def test_a_film_is_known_by_its_barcode_where_a_file_is_named_too(self, tmp_path):
+        head = "file,barcode,side,top,left,bottom,right\n"
+        path = self.write(tmp_path, f"{head}7,16600000456,R,10,20,110,120\n")
+        assert list(read_drawn_boxes(path)) == [("016600000456", Laterality.RIGHT)]
+        with pytest.raises(DatalistError, match="line 2: give the radiograph's barcode"):
+            read_drawn_boxes(self.write(tmp_path, f"{head}7,,R,10,20,110,120\n"))
+
+    def test_box_is_left_as_it_was_drawn(self, tmp_path):
         path = self.write(tmp_path, "image,x1,y1,x2,y2\na.png,0,0,10,20\n")
-        assert read_boxes(path)[tmp_path / "a.png"] == [(None, (0, -5, 20, 15))]
+        assert read_boxes(path)[tmp_path / "a.png"] == [(None, (0, 0, 20, 10))]
 
     def test_a_path_without_its_extension_is_that_of_its_folder(self, tmp_path):
         for name in ("1.png", "L/1.png", "R/1.png", "L/[2].png"):

@@ -34,6 +34,11 @@ def detector():
     return KneeDetector.shipped()
 
 
+@pytest.fixture(scope="module")
+def film():
+    return take_film(shadow_of(2796670091), shadow_of(928560713), seed=3)
+
+
 def test_weights_are_small_and_load_once(detector):
     assert SHIPPED.stat().st_size < 6e6
     assert sum(p.numel() for p in detector.network.parameters()) < 3e6
@@ -91,8 +96,7 @@ def test_phantom_radiograph_is_read_at_its_true_scale_without_its_spacing(detect
 
 
 @pytest.mark.slow
-def test_both_knees_of_a_film(detector, tmp_path):
-    film = take_film(shadow_of(2796670091), shadow_of(928560713), seed=3)
+def test_both_knees_of_a_film(detector, film):
     found = detector.locate(film.pixels, (film.spacing_mm,) * 2)
     assert found.kind == "bilateral"
     for side, joint in film.joints.items():
@@ -104,6 +108,19 @@ def test_both_knees_of_a_film(detector, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_both_knees_are_found_at_the_same_place_whatever_the_pixels(detector, film):
+    """A spacing of rows other than that of columns: the picture as it lies is squeezed."""
+    step = film.spacing_mm
+    whole = detector.locate(film.pixels, (step, step))
+    for rows, columns in ((2, 1), (1, 2)):
+        found = detector.locate(film.pixels[::rows, ::columns], (step * rows, step * columns))
+        assert found.kind == "bilateral" and found.warnings == whole.warnings
+        for knee, expected in zip(found.knees, whole.knees, strict=True):
+            there = np.multiply(knee.box, (rows, columns) * 2)
+            assert np.abs(there - expected.box).max() * step < 4
+
+
 def test_tight_equalised_crops_are_not_doubted(detector):
     leg = shadow_of(2796670091)
     for index in range(6):

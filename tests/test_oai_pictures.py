@@ -122,6 +122,23 @@ def test_what_a_header_says_against_itself_goes_into_the_notes(tmp_path):
     assert len(knee.notes) == 2 and "'HAND'" in knee.notes[0]
 
 
+@pytest.mark.parametrize("stated", ["spacing", "aspect"])
+@pytest.mark.parametrize("ratio", [(2, 1), (1, 2)])
+def test_a_drawn_box_cuts_the_same_place_whatever_the_pixels(tmp_path, stated, ratio):
+    pixels = np.random.default_rng(0).integers(900, 1600, (600, 800)).astype(np.uint16)
+    tags = {"PatientOrientation": ["L", "F"]}
+    places = []
+    for name, (rows, columns) in (("a", (1, 1)), ("b", ratio)):
+        spacing = {"ImagerPixelSpacing": [0.5 * rows, 0.5 * columns]}
+        if stated == "aspect":
+            spacing = {"PixelAspectRatio": [rows, columns]}
+        film = write_dicom(tmp_path / name, pixels[::rows, ::columns], **spacing, **tags)
+        drawn = Drawn((200 / rows, 100 / columns, 360 / rows, 260 / columns))
+        top, left, bottom, right = read_knee([film], R, locate=drawn).box
+        places.append((top * rows, left * columns, bottom * rows, right * columns))
+    assert places[1] == pytest.approx(places[0], abs=2)
+
+
 @pytest.mark.parametrize("spacing", [(0.4, 0.2), (0.2, 0.4)])
 def test_pixels_of_a_knee_are_made_square(tmp_path, spacing):
     """They were trained on squeezed: what is saved states no spacing."""

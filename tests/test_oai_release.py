@@ -392,6 +392,18 @@ def test_whoever_cannot_be_read_for_once_comes_back_to_the_same_split(spoiled, t
     assert datalist.read_bytes() == first
 
 
+@pytest.mark.parametrize("listed", ["D, E", "E, D", "e, d", " d, E, D"])
+def test_clinics_that_are_held_out_are_the_same_in_any_order_and_case(listed, tmp_path):
+    datalist, split = tmp_path / "datalist.json", {"training": [{"participant": "9000099"}]}
+    how = f"4 knees. test: participants of site {listed}, 7:2:1, seed 0. Made by xr2mri."
+    datalist.write_text(json.dumps({"description": how, **split}))
+    for sites in (("D", "E"), ("E", "D"), ("e", " D", "d")):
+        kept = index_module._earlier_splits(datalist, Settings(test_sites=sites))
+        assert kept == {"9000099": "training"}
+    for other in (Settings(test_sites=("D",)), Settings(test_sites=("D", "E"), seed=1), Settings()):
+        assert index_module._earlier_splits(datalist, other) == {}
+
+
 def test_whose_clinic_nobody_states_is_left_out_where_clinics_are_held_out(spoiled, tmp_path):
     """They may be of a clinic that is held out."""
     (table,) = (spoiled / "folders" / "tables").glob("Enrollees*")

@@ -10,12 +10,14 @@ import pytest
 from monai.bundle import run
 from oai_samples import cheap_release
 from PIL import Image
+from pydicom import dcmread
 from samples import INFERENCE, TINY
 
 from xr2mri_core.evaluation.evaluate import evaluate
 from xr2mri_core.generation import KneeMRIGenerator
 from xr2mri_core.oai.index import Settings, index_release
 from xr2mri_core.oai.pictures import detected, middle_of_half
+from xr2mri_core.phantom import oai_release
 from xr2mri_core.training import SliceCache
 
 BUNDLE = Path(__file__).resolve().parents[1] / "monai_app" / "model" / "knee_xr2mri"
@@ -31,9 +33,25 @@ EPOCH = {
 
 @pytest.fixture(scope="module")
 def datalist(tmp_path_factory) -> Path:
-    """Five participants, in the NDA's form: training, validation, and two for the test."""
+    """Five participants, in the NDA's form: training, validation, and two for the test.
+
+    Some films state a spacing of rows twice that of columns, and have half the rows.
+    """
     folder = tmp_path_factory.mktemp("nda")
-    cheap_release(folder, 5, seed=8, spacing_mm=1.0)
+
+    def squeezed(path, film, person, *others, write=oai_release._write_film):
+        write(path, film, person, *others)
+        if person.index % 3 == 0:
+            header = dcmread(path)
+            pixels = np.ascontiguousarray(header.pixel_array[::2])
+            rows, columns = header.ImagerPixelSpacing
+            header.ImagerPixelSpacing = header.PixelSpacing = [2 * rows, columns]
+            header.Rows, header.PixelData = len(pixels), pixels.tobytes()
+            header.save_as(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(oai_release, "_write_film", squeezed)
+        cheap_release(folder, 5, seed=8, spacing_mm=1.0)
     nda, settings = folder / "nda", Settings(("V00",), ratios=(2, 1, 2))
     index_release([nda], [nda], folder / "out", settings, locate=middle_of_half)
     return folder / "out" / "datalist.json"
@@ -88,6 +106,9 @@ def test_training_sees_the_crop_that_was_cut(datalist, tmp_path):
         small = np.asarray(Image.fromarray(cut).resize((64, 64), Image.Resampling.BOX))
         assert np.corrcoef(small.ravel(), picture.ravel().astype(float))[0, 1] > 0.9
         assert item["box"] == [0, 0, *cut.shape]
+    records = (datalist.parent / "records" / f"{item['case']}.json" for item in items)
+    films = [json.loads(record.read_text())["box"] for record in records]
+    assert any(bottom - top < 0.6 * (right - left) for top, left, bottom, right in films)
 
 
 class FakeDetector:

@@ -16,7 +16,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,7 @@ def save_datalist(
     return path
 
 
-def splits_of(path: Path, drawn: str = "") -> dict[str, str]:
+def splits_of(path: Path, drawn: str = "", spelt: Callable[[str], str] = str) -> dict[str, str]:
     """Participant -> split in a datalist that an earlier run wrote; empty where there is none.
 
     Who is in the test split has to stay there when a data set grows: a model may have been trained
@@ -147,12 +147,13 @@ def splits_of(path: Path, drawn: str = "") -> dict[str, str]:
     Args:
         path: the JSON file.
         drawn: how its description has to say that its split was drawn; another one counts as none.
+        spelt: spells a description of an earlier version as ``drawn`` is.
 
     Raises:
         DatalistError: it is there and cannot be read.
     """
     content = _read(path) if path.is_file() else {}
-    if drawn not in str(content.get("description", "")):
+    if drawn not in spelt(str(content.get("description", ""))):
         return {}
     listed = {split: content.get(split, []) for split in SPLITS}
     absent = content.get("absent", {})

@@ -5,7 +5,7 @@
     >>> read_form("SIDE;V00XRKL\\n1;2: 2").pairs  # a row pasted with its header
     (('SIDE', '1'), ('V00XRKL', '2: 2'))
 
-`features` gives the names their meaning. This module needs the standard library only.
+`features` gives the names their meaning. This module needs the standard library and `tables` only.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from xr2mri_core.errors import FeatureError, shown
+from xr2mri_core.tables import decoded, from_header
 
 SEPARATORS = ",|\t;"
 """What may separate the cells of a row. The commonest in the header counts; of two that are as
@@ -75,7 +76,7 @@ def _text(path: Path) -> str:
     try:
         if path.stat().st_size > _LARGEST:
             raise FeatureError(f"{path}: larger than 1 MB; expected is a form of 19 grades")
-        return path.read_text(encoding="utf-8-sig")
+        return decoded(path.read_bytes())
     except (OSError, UnicodeDecodeError) as error:
         raise FeatureError(f"{path}: cannot be read as text ({error}); give a .json file") from None
 
@@ -115,7 +116,7 @@ def _no_number(name: str) -> float:
 
 
 def _row(text: str, where: str) -> tuple[tuple[str, Any], ...]:
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in from_header(text).splitlines() if line.strip()]
     separator = max(SEPARATORS, key=lines[0].count) if lines else ","
     try:
         header, *rows = list(csv.reader(lines, delimiter=separator)) or [[]]

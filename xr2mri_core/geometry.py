@@ -10,7 +10,7 @@ generated is mirrored back.
 Depth d in [0, 1] covers the paper's 50-slice window of OAI's 80 slices: d = k / 49 for slice k of
 the window, 0 posterior.
 
-This module needs numpy only.
+This module needs numpy only, and what cells of tables mean.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from xr2mri_client.cells import side_of
 from xr2mri_core.errors import InputError, RadiographError, VolumeError, shown
 
 Voxel = TypeVar("Voxel", bound=np.generic)
@@ -82,17 +83,15 @@ class Laterality(StrEnum):
 
         Args:
             value: ``R``, ``right``, ``L``, ``left`` in any case, OAI's codes 1 (right) and 2
-                (left) also as ``"1: Right"``, DICOM's ``U``, ``auto``, empty or None.
+                (left) also as ``"1: Right"`` and ``2.0``, DICOM's ``U``, ``auto``, empty or None.
 
         Raises:
             InputError: for anything else.
         """
-        text = "" if value is None else str(value).split(":")[0].strip().lower()
-        if text in ("r", "right", "1"):
-            return cls.RIGHT
-        if text in ("l", "left", "2"):
-            return cls.LEFT
-        if text in ("", "auto", "u", "unknown"):
+        text = "" if value is None else str(value)
+        if side := side_of(text):
+            return cls(side)
+        if text.split(":")[0].strip().lower() in ("", "auto", "u", "unknown"):
             return None
         raise InputError(f"laterality {shown(value)}: accepted are R, L and auto")
 

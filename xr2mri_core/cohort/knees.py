@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -23,6 +22,7 @@ from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import DatalistError, FeatureError, InputError, encodable, shown
 from xr2mri_core.features import variable
 from xr2mri_core.geometry import Laterality
+from xr2mri_core.tables import doubt_of_letters
 
 log = logging.getLogger("xr2mri")
 
@@ -178,10 +178,24 @@ def _is_feature(name: str) -> bool:
 
 
 def _side_of(row: Mapping[str, Any]) -> Laterality | None:
-    """The side that a row names; None for none, and for what is no side."""
-    with suppress(InputError):
-        return Laterality.parse(row.get("laterality") or row.get("side"))
-    return None
+    """The side that a row names, None for none; raises InputError for what is no side."""
+    return Laterality.parse(row.get("laterality") or row.get("side"))
+
+
+def _doubt_of_second(there: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> str:
+    """Why a row is not of another knee of the film than those before it; empty where it is."""
+    if not there:
+        return ""
+    try:
+        sides = {_side_of(one) for one in (*there, row)}
+    except InputError as error:
+        return str(error)
+    if None not in sides and len(sides) == len(there) + 1:
+        return ""
+    return (
+        "an earlier row is of the same radiograph; of both knees of a film each row gives its "
+        "laterality, R or L"
+    )
 
 
 def _rows(forms: Path, paths: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
@@ -211,14 +225,13 @@ def _rows(forms: Path, paths: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
             raise DatalistError(f"{forms}: {table.odd[index]}: mend it")
         fitting = known.get(spelling_in(str(row[key])), [])
         there = rows.setdefault(fitting[0], []) if len(fitting) == 1 else []
-        sides = {_side_of(one) for one in (*there, row)}
-        if len(fitting) != 1 or (there and (len(sides) != len(there) + 1 or None in sides)):
-            why = (
-                "no such radiograph in the folder" if not fitting
-                else "several radiographs are called so; give the path below the folder"
-                if len(fitting) > 1 else "an earlier row is of the same radiograph; of both knees "
-                "of a film each row gives its laterality, R or L"
-            )  # fmt: skip
+        why = (
+            f"no such radiograph in the folder{doubt_of_letters(str(row[key]), forms)}"
+            if not fitting
+            else "several radiographs are called so; give the path below the folder"
+            if len(fitting) > 1 else _doubt_of_second(there, row)
+        )  # fmt: skip
+        if why:
             raise DatalistError(f"{forms}, line {number}: {shown(row[key])}: {why}")
         there.append(row)
     return rows

@@ -17,7 +17,14 @@ from xr2mri_client.synthetic_files import JOURNAL
 from xr2mri_core.bundle import digest
 from xr2mri_core.cohort.knees import CohortKnee
 from xr2mri_core.condition import Condition
-from xr2mri_core.errors import Cancelled, InputError, OutputError, WeightsError
+from xr2mri_core.errors import (
+    Cancelled,
+    DatalistError,
+    InputError,
+    OutputError,
+    WeightsError,
+    shown,
+)
 from xr2mri_core.files import append_line, atomic_files, records_of
 from xr2mri_core.processes import each_done
 from xr2mri_core.request import KNOBS, GenerationRequest
@@ -98,8 +105,9 @@ def generate_cohort(
     """Generate the volume of every knee into ``out``.
 
     ``manifest.csv`` and ``manifest.json`` tell what became of each knee, also of those of an
-    interrupted run. What an earlier run has done is kept if its inputs, its settings and its files
-    are the same to the bit. Whoever works on a knee reads and writes its files; only its row
+    interrupted run, and of an earlier run's that are not among these while their files are whole.
+    What an earlier run has done is kept if its inputs, its settings and its files are the same to
+    the bit. Whoever works on a knee reads and writes its files; only its row
     travels.
 
     Args:
@@ -120,11 +128,20 @@ def generate_cohort(
         failed: called with the row of a knee that failed.
 
     Raises:
+        DatalistError: an earlier run has made a knee of the same name of another radiograph;
+            nothing was generated.
         OutputError: ``out`` cannot be written to, or a process or the scheduler was lost.
         Cancelled: whoever `generate` asks said so; the manifest holds what is done.
     """
     out = Path(out)
     earlier = _read_journal(out / JOURNAL)
+    _check_same_radiographs(knees, earlier, out)
+    names = {knee.name for knee in knees}
+    others = [
+        replace(row, status=KEPT)
+        for row in earlier.values()
+        if row.name not in names and _whole(row, out)
+    ]
     settings = {**settings, "request": _alike(request), "seed": request.seed}
     rows: dict[str, Row] = {}
     some = _Knees(generate, write, out, request, settings, at_once, side_by_side)
@@ -145,7 +162,10 @@ def generate_cohort(
                 report(len(rows), len(knees), row.name)
     finally:  # an interrupted run did not reach what an earlier one may have done
         known = earlier | rows
-        _write_manifest(out, [known[knee.name] for knee in knees if knee.name in known])
+        here = [known[knee.name] for knee in knees if knee.name in known]
+        taken = {name for row in here for name in row.files or ()}  # as BIDS names may be
+        there = [row for row in others if taken.isdisjoint(row.files or ())]
+        _write_manifest(out, [*here, *there])
     states = [row.status for row in rows.values()]
     return Counts(*(states.count(state) for state in (GENERATED, KEPT, FAILED)))
 
@@ -225,6 +245,30 @@ class _Knees:
         own = {"radiograph": knee.radiograph.name, "laterality": knee.laterality, "box": knee.box}
         content = {**entry, **own, **asdict(condition), **self.settings}
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _check_same_radiographs(
+    knees: Sequence[CohortKnee], earlier: Mapping[str, Row], out: Path
+) -> None:
+    """Refuse a knee that would replace the files of another radiograph of its name.
+
+    One that was moved is the same, and so is one whose file was mended where it lies.
+    """
+    for knee in knees:
+        row = earlier.get(knee.name)
+        if row is None or not any((out / name).is_file() for name in row.files or ()):
+            continue
+        if Path(row.radiograph).absolute() == knee.radiograph.absolute():
+            continue
+        with suppress(OSError, ValueError):  # the latter for a path that no system takes
+            if digest(knee.radiograph) == row.radiograph_sha256:
+                continue
+        raise DatalistError(
+            f"{shown(knee.name)} is in '{out}' already, made of '{row.radiograph}' and not of "
+            f"'{knee.radiograph}': its files would be replaced; give each cohort a folder of its "
+            "own, or rename the radiograph",
+            option="out",
+        )
 
 
 def _lost(jobs: Sequence[tuple[CohortKnee, Row | None]], why: str) -> list[Row]:

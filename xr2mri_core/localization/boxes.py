@@ -27,22 +27,39 @@ def crop_of(joint: Sequence[float], spacing_mm: tuple[float, float] | None = Non
     """The square to cut out for a joint box.
 
     Args:
-        joint: top, left, bottom, right in pixels.
+        joint: top, left, bottom, right in pixels; of a box that is not square in mm the longer side
+            counts.
         spacing_mm: spacing of rows and columns, None where unknown.
 
     Returns:
         Box in whole pixels, square in mm; it may reach outside the picture.
     """
-    top, left, bottom, right = joint
-    side = max(bottom - top, right - left)
-    row, column = (top + bottom) / 2 - RISE * side, (left + right) / 2
+    joint_tall, joint_wide = _square_size(joint, spacing_mm)
+    row, column = middle_of(joint)
+    row -= RISE * joint_tall
     if spacing_mm is None:
-        tall = wide = EXPANSION * side
+        tall, wide = EXPANSION * joint_tall, EXPANSION * joint_wide
     else:
         tall, wide = (CROP_MM / step for step in spacing_mm)
     tall, wide = max(1, round(tall)), max(1, round(wide))
     top, left = round(row - tall / 2), round(column - wide / 2)
     return top, left, top + tall, left + wide
+
+
+def squared(joint: Sequence[float], spacing_mm: tuple[float, float] | None = None) -> Edges:
+    """A joint box made square in mm about its middle, by its longer side; in pixels without any."""
+    row, column = middle_of(joint)
+    tall, wide = _square_size(joint, spacing_mm)
+    return row - tall / 2, column - wide / 2, row + tall / 2, column + wide / 2
+
+
+def _square_size(
+    joint: Sequence[float], spacing_mm: tuple[float, float] | None
+) -> tuple[float, float]:
+    """Rows and columns of the square in mm that is as long as a box's longer side."""
+    columns_a_row = 1.0 if spacing_mm is None else spacing_mm[0] / spacing_mm[1]
+    tall = max(joint[2] - joint[0], (joint[3] - joint[1]) / columns_a_row)
+    return tall, tall * columns_a_row
 
 
 def iou(a: Sequence[float], b: Sequence[float]) -> float:

@@ -2,13 +2,13 @@
 
 Columns, in any order and case:
 
-- the picture: ``image``, ``file``, ``filename``, ``path`` or ``barcode``: a file, relative to the
-  folder of the images, with or without its extension;
+- the picture: ``image``, ``file``, ``filename`` or ``path``: a file, relative to the folder of the
+  images, with or without its extension; or ``barcode``, which alone counts where one is wanted;
 - the box, in pixels of that picture: ``top, left, bottom, right``; or ``x_min, y_min, x_max,
   y_max`` (also ``xmin`` .., ``x1, y1, x2, y2``); or ``x, y, width, height`` (also ``w, h``);
 - ``side`` (or ``laterality``), if known: R, L, right, left, 1, 2.
 
-Other columns are left alone. A box is made square about its middle, by its longer side.
+Other columns are left alone. Who takes a box makes it square, once the size of pixels is known.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ import csv
 import glob
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from xr2mri_client.cells import decimal
 from xr2mri_core.errors import DatalistError, InputError, shown
 from xr2mri_core.geometry import Laterality, edges_of
 from xr2mri_core.localization.boxes import Edges
+from xr2mri_core.tables import decoded, doubt_of_letters, from_header
 
 _IMAGE = ("image", "file", "filename", "path", "barcode")
 _SIDE = ("side", "laterality")
@@ -44,12 +47,14 @@ class DrawnBox:
     Attributes:
         where: the file and the line, for messages.
         image: name of the picture, as the file has it.
+        barcode: what the column ``barcode`` says; where there is none, the picture's name.
         side: side of the knee, where the file states it.
-        edges: edges of its joint box, square.
+        edges: edges of its joint box, as they were drawn.
     """
 
     where: str
     image: str
+    barcode: str
     side: Laterality | None
     edges: Edges
 
@@ -58,28 +63,30 @@ def read_lines(path: str | Path) -> list[DrawnBox]:
     """Read a box file without looking for its pictures.
 
     Args:
-        path: the CSV; comma, semicolon and tab separate.
+        path: the CSV, in any code page; comma, semicolon and tab separate.
 
     Raises:
         DatalistError: naming the line, for missing columns or numbers.
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = from_header(decoded(path.read_bytes()))
     except (OSError, UnicodeDecodeError) as error:
         raise DatalistError(f"{path}: cannot be read as a CSV ({shown(error)})") from error
-    head = text.splitlines()[0] if text else ""
-    delimiter = max(",;\t", key=head.count)
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
     lines = []
     for number, row in enumerate(_rows(path, text, delimiter), 2):
-        cells = {str(k).strip().lower(): str(v).strip() for k, v in row.items() if k and v}
+        cells = {str(k).strip().lower(): str(v or "").strip() for k, v in row.items() if k}
+        if not any(cells.values()):
+            continue  # as spreadsheets leave behind the last one
         where = f"{path.name}, line {number}"
         try:
             image = _first(cells, _IMAGE)
             if not image:
                 raise ValueError("no picture; give the column image or barcode")
             side = Laterality.parse(_first(cells, _SIDE) or None)
-            lines.append(DrawnBox(where, image, side, _edges(cells)))
+            barcode = cells.get("barcode", image)
+            lines.append(DrawnBox(where, image, barcode, side, _edges(cells)))
         except (ValueError, InputError) as error:
             raise DatalistError(f"{where}: {error}") from error
     if not lines:
@@ -89,7 +96,7 @@ def read_lines(path: str | Path) -> list[DrawnBox]:
 
 def _rows(path: Path, text: str, delimiter: str) -> Iterator[dict[str, Any]]:
     try:
-        yield from csv.DictReader(text.splitlines(), delimiter=delimiter)
+        yield from csv.DictReader(StringIO(text), delimiter=delimiter)
     except csv.Error as error:  # NUL, or a cell of more than 128 KB: a quote that is not closed
         raise DatalistError(f"{path.name}: cannot be read as a CSV ({error})") from error
 
@@ -113,24 +120,25 @@ def read_boxes(path: str | Path, images: str | Path | None = None) -> Boxes:
         try:
             picture = _picture(folder, line.image)
         except ValueError as error:
-            raise DatalistError(f"{line.where}: {error}") from error
+            doubt = doubt_of_letters(line.image, Path(path))
+            raise DatalistError(f"{line.where}: {error}{doubt}") from error
         boxes.setdefault(picture, []).append((line.side, line.edges))
     return boxes
 
 
 def _first(cells: Mapping[str, str], names: tuple[str, ...]) -> str:
-    return next((cells[name] for name in names if name in cells), "")
+    return next((cells[name] for name in names if cells.get(name)), "")
 
 
 def _edges(cells: Mapping[str, str]) -> Edges:
     for names in _CORNERS:
-        if all(name in cells for name in names):
-            top, left, bottom, right = (float(cells[name]) for name in names)
+        if all(cells.get(name) for name in names):
+            top, left, bottom, right = (decimal(cells[name]) for name in names)
             break
     else:
         for names in _EXTENTS:
-            if all(name in cells for name in names):
-                top, left, height, width = (float(cells[name]) for name in names)
+            if all(cells.get(name) for name in names):
+                top, left, height, width = (decimal(cells[name]) for name in names)
                 bottom, right = top + height, left + width
                 break
         else:
@@ -138,9 +146,7 @@ def _edges(cells: Mapping[str, str]) -> Edges:
     top, left, bottom, right = edges_of((top, left, bottom, right))
     if not (bottom > top and right > left):
         raise ValueError(f"the box {(top, left, bottom, right)} is empty")
-    half = max(bottom - top, right - left) / 2
-    row, column = (top + bottom) / 2, (left + right) / 2
-    return row - half, column - half, row + half, column + half
+    return top, left, bottom, right
 
 
 def _picture(folder: Path, name: str) -> Path:

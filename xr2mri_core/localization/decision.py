@@ -231,8 +231,9 @@ def _pair(
 def _fellows(a: Edges, b: Edges) -> bool:
     """Whether two joints can be both knees of one person who stands."""
     sides = sorted((a[2] - a[0], b[2] - b[0]))
+    wide = max(a[3] - a[1], b[3] - b[1])
     (row, column), (row_b, column_b) = middle_of(a), middle_of(b)
-    beside = abs(column - column_b) > 0.85 * sides[1]
+    beside = abs(column - column_b) > 0.85 * wide
     return beside and abs(row - row_b) < 0.7 * sides[1] and sides[1] < 1.5 * sides[0]
 
 
@@ -241,6 +242,12 @@ def _knee_sized(shape: tuple[int, int], spacing: tuple[float, float] | None) -> 
     if spacing is None:
         return False
     return max(n * step for n, step in zip(shape, spacing, strict=True)) <= _KNEE_FIELD_MM
+
+
+def _breadth(shape: tuple[int, int], spacing: tuple[float, float] | None) -> float:
+    """How many times wider than tall a picture is."""
+    row, column = spacing or (1.0, 1.0)
+    return shape[1] / shape[0] * (column / row)
 
 
 def _squarish(shape: tuple[int, int], spacing: tuple[float, float] | None) -> bool:
@@ -334,9 +341,9 @@ def _single(
 ) -> Localization:
     joint, score = sure[0]
     knee = KneeBox(_crop(joint, spacing, shape), joint, None, score)
-    column, side = middle_of(joint)[1], joint[2] - joint[0]
+    column, wide = middle_of(joint)[1], joint[3] - joint[1]
     apart = abs(shape[1] - 2 * column)
-    if shape[1] < FILM * shape[0] or apart < 0.95 * side:
+    if _breadth(shape, spacing) < FILM or apart < 0.95 * wide:
         return Localization((knee,), "single", (), shape, spacing)
     mirrored = (joint[0], shape[1] - joint[3], joint[2], shape[1] - joint[1])
     on_left = column < shape[1] / 2
@@ -357,7 +364,7 @@ def _unsure(
     spacing: tuple[float, float] | None,
 ) -> Localization:
     """Halves of a wide picture that may show knees; else no knee."""
-    film = FILM <= shape[1] / shape[0] <= _WIDEST and not _knee_sized(shape, spacing)
+    film = FILM <= _breadth(shape, spacing) <= _WIDEST and not _knee_sized(shape, spacing)
     if not film or not detections or detections[0][1] < PERHAPS:
         return Localization((), "none", (NO_KNEE,), shape, spacing)
     half = shape[1] // 2
@@ -366,8 +373,8 @@ def _unsure(
     for side, left in ((Laterality.RIGHT, 0), (Laterality.LEFT, shape[1] - half)):
         top, near, bottom, far = middle_square((shape[0], half), spacing)
         box = (top, near + left, bottom, far + left)
-        inset = (bottom - top) * (1 - 1 / EXPANSION) / 2
-        joint = (box[0] + inset, box[1] + inset, box[2] - inset, box[3] - inset)
+        down, across = (n * (1 - 1 / EXPANSION) / 2 for n in (bottom - top, far - near))
+        joint = (box[0] + down, box[1] + across, box[2] - down, box[3] - across)
         score = max((at for on_left, at in perhaps if on_left is (left == 0)), default=0.0)
         knees.append(KneeBox(box, joint, side, score, "half"))
     note = (

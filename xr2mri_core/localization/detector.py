@@ -35,6 +35,7 @@ from xr2mri_core.localization.frames import Window, frame_of, to_picture
 from xr2mri_core.localization.lying import lying_doubt
 from xr2mri_core.localization.network import KneeSSD
 from xr2mri_core.transforms.picture import check_pixels
+from xr2mri_core.transforms.radiograph import believed_spacing
 
 SHIPPED = Path(__file__).with_name("knee_detector.safetensors")
 MARGIN = 1.12
@@ -97,17 +98,23 @@ class KneeDetector:
             RadiographError: for an array that is no picture.
         """
         pixels = check_pixels(np.asarray(picture))
-        detections = self.detect(pixels)
+        stated = believed_spacing(pixels.shape, spacing_mm)[0]
+        detections = self.detect(pixels, stated)
         found = decide(detections, pixels, spacing_mm)
-        doubt = lying_doubt(_best(detections), lambda: self._turned(pixels))
+        doubt = lying_doubt(_best(detections), lambda: self._turned(pixels, stated))
         if not doubt:
             return found
         return replace(found, warnings=(*found.warnings, doubt), doubts=(*found.doubts, doubt))
 
     @torch.inference_mode()
-    def detect(self, picture: NDArray[np.float32]) -> list[Detection]:
-        """All that may be joints, the surest first, with scores in [0, 1]; not yet judged."""
-        whole = _reduced(picture)
+    def detect(
+        self, picture: NDArray[np.float32], spacing_mm: tuple[float, float] | None = None
+    ) -> list[Detection]:
+        """All that may be joints, the surest first, with scores in [0, 1]; not yet judged.
+
+        Their boxes are square in mm, in pixels where ``spacing_mm`` is unknown.
+        """
+        whole = _reduced(picture, spacing_mm)
         scale = [n / m for n, m in zip(picture.shape, whole.shape, strict=True)] * 2
         boxes = [
             (tuple(edge * s for edge, s in zip(box, scale, strict=True)), score)
@@ -123,12 +130,14 @@ class KneeDetector:
         return _distinct(found)
 
     @torch.inference_mode()
-    def _turned(self, picture: NDArray[np.float32]) -> tuple[int, float]:
+    def _turned(
+        self, picture: NDArray[np.float32], spacing_mm: tuple[float, float] | None
+    ) -> tuple[int, float]:
         """The quarter turns after which a knee is seen most clearly, and its score.
 
         One look at the three of them tells which; that one is then looked at as any picture is.
         """
-        whole = _reduced(picture)
+        whole = _reduced(picture, spacing_mm)
         frame = frame_of(whole, _first_windows(tuple(whole.shape))[0])
         seen = self.network([torch.rot90(frame, turns, (1, 2)) for turns in (1, 2, 3)])
         scores = [max(found["scores"].tolist(), default=0.0) for found in seen]
@@ -222,13 +231,15 @@ def _first_windows(shape: tuple[int, ...]) -> list[Window]:
     return windows
 
 
-def _reduced(picture: NDArray[np.float32]) -> Tensor:
-    """The picture (rows, columns) at the size at which it is looked at."""
+def _reduced(picture: NDArray[np.float32], spacing_mm: tuple[float, float] | None) -> Tensor:
+    """The picture (rows, columns) at the size at which it is looked at, its pixels square."""
     whole = torch.from_numpy(np.ascontiguousarray(picture, dtype=np.float32))
-    factor = min(1.0, LARGEST / max(whole.shape))
-    if factor == 1:
+    steps = spacing_mm or (1.0, 1.0)
+    square = [n * (step / min(steps)) for n, step in zip(whole.shape, steps, strict=True)]
+    factor = min(1.0, LARGEST / max(square))
+    size = [max(1, round(n * factor)) for n in square]
+    if size == list(whole.shape):
         return whole
-    size = [max(1, round(n * factor)) for n in whole.shape]
     return F.interpolate(whole[None, None], size, mode="area")[0, 0]
 
 

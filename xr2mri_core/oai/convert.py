@@ -35,7 +35,7 @@ from xr2mri_core.oai.series_files import opened
 from xr2mri_core.oai.volumes import Volume, read_series
 from xr2mri_core.processes import each_done
 
-VERSION = 3
+VERSION = 4
 """Raised when the meaning of the converted files changes."""
 
 Progress = Callable[[int, int, str], None]
@@ -89,6 +89,8 @@ class Converted:
         profile: mean grey value of each slice, posterior first.
         synthetic: whether its files say that they were made and not acquired.
         box: the knee on the film, in pixels of the film.
+        shape: rows and columns of the picture; not those of the box where the film's pixels are not
+            square, or it was turned.
         spacing_mm: spacing of the picture, at the detector, equal; None where unknown.
         located: how the knee was found on the film.
         notes: what was left out, chosen or is odd.
@@ -101,6 +103,7 @@ class Converted:
     profile: tuple[float, ...]
     synthetic: bool
     box: tuple[int, ...]
+    shape: tuple[int, ...]
     spacing_mm: tuple[float, ...] | None
     located: str
     notes: tuple[str, ...] = field(default=())
@@ -243,6 +246,7 @@ def _described(job: Job, volume: Volume, picture: KneePicture) -> dict[str, Any]
         "profile": [round(value, 3) for value in volume.profile(axis)],
         "synthetic": volume.synthetic or picture.synthetic,
         "box": list(picture.box),
+        "shape": list(picture.pixels.shape),
         "spacing_mm": None if picture.spacing_mm is None else list(picture.spacing_mm),
         "located": picture.located,
         "notes": [*job.candidate.notes, *volume.notes, *picture.notes],
@@ -264,6 +268,7 @@ def _result(job: Job) -> Converted | Excluded:
         tuple(record["profile"]),
         record["synthetic"],
         tuple(record["box"]),
+        tuple(record["shape"]),
         None if record["spacing_mm"] is None else tuple(record["spacing_mm"]),
         record["located"],
         tuple(record["notes"]),

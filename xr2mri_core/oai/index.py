@@ -13,8 +13,9 @@ out/mri, radiographs, records          the converted files; see `convert`
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,9 @@ from xr2mri_core.oai.selection import Excluded, Selection, select_knees
 from xr2mri_core.oai.sequences import DEFAULT, sequence_named
 from xr2mri_core.oai.sequences import Sequence as MRISequence
 from xr2mri_core.oai.splits import check_sites, split_by_kl, split_by_site
+
+_SITES = re.compile(r"(?<=test: participants of site ).+?(?=, [^, ]+:[^ ]+, seed )")
+"""The sites that a description of `_how_split` names, before the ratios."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ def index_release(
     settings = settings or Settings()
     sequence = settings.mri_sequence()
     out = check_writable(out)
-    kept = splits_of(out / "datalist.json", _how_split(settings))  # a damaged one is told at once
+    kept = _earlier_splits(out / "datalist.json", settings)  # a damaged one is told at once
     release = read_release(images, tables, settings.visits, out / headers.CACHE, progress)
     readings = read_readings(release.tables, release.visits)
     people = read_people(release.tables)
@@ -195,7 +199,7 @@ def _items(
             "participant": participant,
             "radiograph": str(knee.picture.resolve()),
             "mri": str(knee.mri.resolve()),
-            "box": [0, 0, knee.box[2] - knee.box[0], knee.box[3] - knee.box[1]],  # cut already
+            "box": [0, 0, *knee.shape],  # cut already
             "laterality": str(side),
             "features": dict(knee.candidate.features),
             "visit": visit,
@@ -223,9 +227,22 @@ def _split(
     return split_by_kl(items, settings.ratios, settings.seed, kept)
 
 
+def _earlier_splits(path: Path, settings: Settings) -> dict[str, str]:
+    """`splits_of` a datalist that was split as these settings ask for."""
+
+    def spelt(description: str) -> str:  # once it named the sites as they were given
+        return _SITES.sub(lambda sites: _listed(sites[0].split(",")), description)
+
+    return splits_of(path, _how_split(settings), spelt)
+
+
+def _listed(sites: Iterable[str]) -> str:
+    return ", ".join(sorted({site.strip().upper() for site in sites}))
+
+
 def _how_split(settings: Settings) -> str:
     how = (
-        f"test: participants of site {', '.join(settings.test_sites)}"
+        f"test: participants of site {_listed(settings.test_sites)}"
         if settings.test_sites
         else "split by participant, stratified by Kellgren-Lawrence grade"
     )

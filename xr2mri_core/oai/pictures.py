@@ -125,7 +125,7 @@ def read_drawn_boxes(path: str | Path) -> dict[tuple[str, Laterality], Drawn]:
     """
     drawn: dict[tuple[str, Laterality], Drawn] = {}
     for line in read_lines(path):
-        knee = barcode(line.image), line.side
+        knee = barcode(line.barcode), line.side
         if not knee[0] or knee[1] is None:
             raise DatalistError(
                 f"{line.where}: give the radiograph's barcode and the side (R, L) of the knee"

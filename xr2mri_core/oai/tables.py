@@ -8,7 +8,6 @@ with it, for the one whose line it is: it must not end the work on thousands of 
 
 from __future__ import annotations
 
-import codecs
 import csv
 import logging
 import re
@@ -24,6 +23,7 @@ import pandas as pd
 from xr2mri_core.errors import ReleaseError, shown
 from xr2mri_core.oai.folders import files_near
 from xr2mri_core.oai.values import identifier, sas_texts
+from xr2mri_core.tables import decoded, from_header
 
 log = logging.getLogger("xr2mri")
 
@@ -37,7 +37,6 @@ VISITS = {
 """OAI's visits, and their months after enrolment."""
 
 _LONGEST_CELL = 100  # lines of free text
-_SEPARATOR = re.compile(r"[|\t,;]")
 _NAMELESS = re.compile(r"(unnamed: \d+)?")  # what separators at the end of a header make
 _VISIT_PREFIX = r"(?:v\d\d)?"
 
@@ -168,7 +167,7 @@ def read_table(path: Path) -> Table:
 
 
 def _read_text(path: Path) -> tuple[pd.DataFrame, dict[int, str]]:
-    text = _lines(_decoded(path.read_bytes()))
+    text = from_header(decoded(path.read_bytes()))
     header, _, _ = text.partition("\n")
     if not header.strip():
         raise ReleaseError(f"{path}: an empty table")
@@ -191,30 +190,6 @@ def _read_text(path: Path) -> tuple[pd.DataFrame, dict[int, str]]:
         frame.columns = pd.Index([_unquoted(str(name)) for name in frame.columns])
         frame = frame.apply(lambda column: column.map(_unquoted))
     return frame, odd
-
-
-def _decoded(raw: bytes) -> str:
-    """Text of a file, whatever program has written it."""
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return raw.decode("utf-16")
-    if b"\0" in raw[:200]:  # every second byte of Latin letters in UTF-16, here without its mark
-        return raw.decode("utf-16-be" if raw[:1] == b"\0" else "utf-16-le")
-    raw = raw.removeprefix(codecs.BOM_UTF8)
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")  # free text of 2004
-
-
-def _lines(text: str) -> str:
-    """Text from its header on, lines ended by a line feed; without a title above it."""
-    text = text.replace("\0", "").replace("\r\n", "\n")
-    if "\n" not in text:
-        text = text.replace("\r", "\n")
-    text = text.lstrip("\ufeff\n ")
-    first, _, rest = text.partition("\n")
-    titled = not _SEPARATOR.search(first) and _SEPARATOR.search(rest.partition("\n")[0])
-    return rest if titled or re.fullmatch(r'"?sep=.?"?\s*', first, re.IGNORECASE) else text
 
 
 def _with_row_names(text: str, separator: str, quoting: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 _MISSING_WORDS = frozenset({"", "nan", "na", "n/a", "none", "null", "missing"})
 _SAS_MISSING = re.compile(r"^\.(?!\d)")  # ".", ".A", ".: Missing Form/Incomplete Workbook"
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
-_SIDES = {"1": "R", "2": "L", "r": "R", "l": "L", "right": "R", "left": "L"}
+_SIDES: dict[float | str, str] = {1.0: "R", 2.0: "L", "r": "R", "l": "L", "right": "R", "left": "L"}
 _FORMULA = re.compile(r"[\s\0]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-](inf|nan)")
 
@@ -57,8 +57,16 @@ def number_of(value: Any) -> float | None:
 
 
 def side_of(cell: str) -> str:
-    """`R` or `L` by a word, a letter or OAI's number; empty where it is none."""
-    return _SIDES.get(cell.split(":")[0].strip().lower(), "")
+    """`R` or `L` by a word, a letter or OAI's number; empty where it is none.
+
+    >>> side_of("left"), side_of("1: Right"), side_of("2.0"), side_of("2,0")
+    ('L', 'R', 'L', 'L')
+    """
+    word = unlabelled(cell).strip().lower()
+    try:
+        return _SIDES.get(decimal(word), "")
+    except ValueError:
+        return _SIDES.get(word, "")
 
 
 def cell(value: Any) -> Any:

@@ -26,6 +26,7 @@ from PIL import Image
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.errors import DatalistError, InputError
 from xr2mri_core.files import whole_file
+from xr2mri_core.localization.boxes import squared
 from xr2mri_core.localization.boxfile import Boxes
 from xr2mri_core.phantom.bilateral import Film, Shadow, joint_of_case, sample_layout, take_film
 from xr2mri_core.training.detector.crops import draw_crop, processed
@@ -155,7 +156,7 @@ def _drawn(boxes: Boxes) -> Iterator[Sample]:
     for path, knees in boxes.items():
         picture, info = read_radiograph(path)
         turn = info.get("turn", UPRIGHT)
-        yield picture, [turn.edges_upright(edges, picture.shape) for _, edges in knees[:2]]
+        yield picture, [squared(turn.edges_upright(edges, picture.shape)) for _, edges in knees[:2]]
 
 
 def draw_film(legs: Sequence[Shadow], seed: int, index: int, pixels: int = SIDE) -> Film:

@@ -15,7 +15,7 @@ import numpy as np
 
 from xr2mri_core.datalist import load_datalist
 from xr2mri_core.geometry import Laterality
-from xr2mri_core.localization.boxes import Edges, iou, middle_of
+from xr2mri_core.localization.boxes import Edges, iou, middle_of, squared
 from xr2mri_core.localization.boxfile import Boxes
 from xr2mri_core.localization.decision import Localization
 from xr2mri_core.localization.detector import KneeDetector
@@ -149,7 +149,7 @@ def score_boxes(
         found = detector.locate(picture, info["spacing_mm"])
         turn = info.get("turn", UPRIGHT)
         for _, drawn in knees:
-            box = turn.edges_upright(drawn, picture.shape)
+            box = squared(turn.edges_upright(drawn, picture.shape), info["spacing_mm"])
             plain.append(_best(found, box))
             near = [k.joint for k in found.knees if _covers(k.joint, box)]
             if near:
