@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +22,7 @@ from monai.bundle import run as bundle_run
 from samples import make_tiny_bundle
 from scipy import ndimage
 from scipy.stats import wilcoxon
+from torch import nn
 
 from xr2mri_core.baselines import METHODS
 from xr2mri_core.cli import main
@@ -51,6 +53,7 @@ from xr2mri_core.comparison.measure import (
     kept_volume,
     of_case,
 )
+from xr2mri_core.comparison.memory import tensor_megabytes
 from xr2mri_core.comparison.run import Plan, compare, report_again
 from xr2mri_core.comparison.training import Budget
 from xr2mri_core.datalist import load_datalist, save_datalist
@@ -232,7 +235,7 @@ def test_the_report_is_one_file_with_everything_in_it(compared):
     assert "Research only" in page and html.escape(NOTICE) in page
     for title in ("Methods", "Feature recovery", "Ablation of features", "Viewer",
                   "Slices by grade", "Coherence along depth", "Between two slices",
-                  "Greys by place", "Calibration", "Quality and time",
+                  "Greys by place", "Calibration", "Quality, time and memory",
                   "Where each row comes from"):  # fmt: skip
         assert f"<h2>{title}" in page, title
     data = json.loads(re.search(r'id="viewer-data">(.*?)</script>', page, re.S)[1])
@@ -853,7 +856,7 @@ def test_best_guesses_are_timed_as_draws_are(tmp_path, monkeypatch):
     """On the same cases, and none of them by the first volume, which takes longer."""
     asked, truths = _noise(monkeypatch)
     lines, items = Lines(tmp_path / "lines.jsonl"), [_case("1"), _case("2")]
-    one = SimpleNamespace(device=torch.device("cpu"))
+    one = SimpleNamespace(model=nn.Linear(250_000, 1, bias=False))  # of 1 MB
     for title, kind, counts in (("a draw", "sample", (1, 2)), ("<a guess>", "mean", None)):
         of = {"kind": kind}
         for _ in range(2):  # again: nothing is left to do
@@ -862,8 +865,12 @@ def test_best_guesses_are_timed_as_draws_are(tmp_path, monkeypatch):
     own = [Row("ours", "a draw", rows.no_volume, {"kind": "sample"}),
            Row("ours_mean", "<a guess>", rows.no_volume, {"kind": "mean"})]  # fmt: skip
 
+    assert [line["tensor_megabytes"] for line in lines.rows] == [1] * len(lines.rows)
+
     def shown(**cost):
         of_lines = [{**line, "seconds": 3.0, **cost} for line in lines.rows]
+        if not cost:
+            of_lines = [{k: v for k, v in line.items() if "mega" not in k} for line in of_lines]
         plan = Plan(step_counts=(1, 2))
         return tables.times(
             results.Results(tmp_path, plan, [], own, items, of_lines, {}, {}, Readers())
@@ -871,9 +878,22 @@ def test_best_guesses_are_timed_as_draws_are(tmp_path, monkeypatch):
 
     for row, count in (("a draw", "1"), ("a draw", "2"), ("&lt;a guess&gt;", "-")):
         start = f"<td>{row}</td><td>{count}</td><td>3.0</td>"
-        assert start in shown() and f"{start}<td>7</td>" in shown(gpu_megabytes=7.0)
-    assert not any("megabytes" in name for line in lines.rows for name in line)
-    assert "MB" not in shown(megabytes=7.0), "what a process on CPUs kept of earlier rows"
+        assert f"{start}<td>7</td>" in shown(tensor_megabytes=7.0)
+        assert f"{start}<td>-</td>" in shown(), "a line of an earlier version"
+
+
+def test_memory_is_that_of_the_work_whatever_came_before():
+    model = nn.Linear(250_000, 1, bias=False)  # 1 MB
+
+    def work(megabytes):
+        first = torch.zeros(megabytes * 250_000)
+        second = first + 1
+        del first
+        return second * 2  # two at one time
+
+    small, large = (tensor_megabytes(partial(work, size), model) for size in (1, 16))
+    assert small == pytest.approx(3, abs=0.1) and large == pytest.approx(33, abs=0.1)
+    assert tensor_megabytes(partial(work, 1), model) == pytest.approx(small, abs=0.01)
 
 
 def test_networks_that_are_brought_are_known_by_their_weights(tmp_path, monkeypatch):

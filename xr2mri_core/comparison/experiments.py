@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from xr2mri_core.comparison.lines import Lines
@@ -25,6 +24,7 @@ from xr2mri_core.comparison.measure import (
     keep_volume,
     of_case,
 )
+from xr2mri_core.comparison.memory import tensor_megabytes
 from xr2mri_core.diffusion.noise import sample_seed
 from xr2mri_core.evaluation.calibration import coverage, spread_skill
 from xr2mri_core.evaluation.distribution import spectrum_distance
@@ -34,7 +34,6 @@ from xr2mri_core.evaluation.planes import coherence, spread_error
 from xr2mri_core.evaluation.truth import frame_slices
 from xr2mri_core.features import VARIABLES
 from xr2mri_core.generation import KneeMRIGenerator
-from xr2mri_core.volume import GeneratedVolume
 
 FINDINGS = ("chondrocalcinosis", "attrition", "cysts")
 """What the paper leaves out in turn (Table III)."""
@@ -200,7 +199,8 @@ def steps(
     counts: Sequence[int] | None = STEPS,
     **request: Any,
 ) -> None:
-    """Quality, time and, on a GPU, memory against the number of passes through the network.
+    """Quality and time against the number of passes through the network; and the memory, which does
+    not depend on it.
 
     Args:
         title: title of the row.
@@ -209,7 +209,7 @@ def steps(
         counts: numbers of steps; None: of a best guess, which takes none (``BEST_GUESS``).
         request: see `asked`.
     """
-    warm = False
+    megabytes = None
     each: list[dict[str, Any]] = [{}] if counts is None else [{"steps": count} for count in counts]
     for asks in each:
         for index, item in enumerate(items):
@@ -221,38 +221,21 @@ def steps(
             ask = partial(
                 asked, generator, item, seed + index, len(truth.slices), **asks, **request
             )
-            if not warm:
-                ask()  # the first volume of a process takes longer
-                warm = True
-            made, cost = _cost(ask, generator.device)
-            slices = frame_slices(made)
+            if megabytes is None:  # with the first volume of a process, which takes longer
+                megabytes = tensor_megabytes(ask, generator.model)
+            started = time.perf_counter()
+            made = ask()
+            seconds, slices = time.perf_counter() - started, frame_slices(made)
             lines.add(
                 {
                     **key,
-                    **cost,
+                    "seconds": seconds,
+                    "tensor_megabytes": megabytes,
                     "ssim": float(np.mean(ssim(truth.slices, slices))),
                     "spectrum": spectrum_distance(truth.slices, slices),
                     "adjacent": mean_adjacent(slices),
                 }
             )
-
-
-def _cost(
-    ask: Callable[[], GeneratedVolume], device: torch.device
-) -> tuple[GeneratedVolume, dict[str, float]]:
-    """A volume, with its seconds and, on a GPU, the largest memory meanwhile in MB.
-
-    Not on a CPU: a process keeps there what it has freed, and its size tells what it did before.
-    """
-    on_gpu = device.type == "cuda"
-    if on_gpu:
-        torch.cuda.reset_peak_memory_stats(device)
-    started = time.perf_counter()
-    made = ask()
-    cost = {"seconds": time.perf_counter() - started}
-    if on_gpu:
-        cost["gpu_megabytes"] = torch.cuda.max_memory_allocated(device) / 1e6
-    return made, cost
 
 
 def frames(

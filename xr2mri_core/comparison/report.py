@@ -176,7 +176,7 @@ def _sections(results: Results) -> Iterator[tuple[str, str]]:
                 "draws tell into which of ten groups a voxel comes, the other half is shown."),
     )  # fmt: skip
     yield (
-        "Quality and time",
+        "Quality, time and memory",
         _curves(results, "steps", figures.over_steps,
                 "Against the number of passes through the network, on this computer.")
         + tables.times(results),

@@ -222,26 +222,23 @@ def ablation(results: Results) -> str:
 
 
 def times(results: Results) -> str:
-    """Time of each method and step count, and memory where all were measured on a GPU.
-
-    And of best guesses, which take no steps.
-    """
+    """Time and memory of each method and step count; and of best guesses, which take no steps."""
     own = [*results.experiment("steps"), *results.experiment(BEST_GUESS)]
-    columns = {"seconds": ("s a volume", 1), "gpu_megabytes": ("MB of the GPU", 0),
+    columns = {"seconds": ("s a volume", 1), "tensor_megabytes": ("MB of tensors, with weights", 0),
                "ssim": ("SSIM", 3), "spectrum": ("spectrum, dB", 2)}  # fmt: skip
-    columns = {key: told for key, told in columns.items() if all(key in one for one in own)}
     rows = []
     for row in dict.fromkeys(one["row"] for one in own):
         for count in sorted({one.get("steps", 0) for one in own if one["row"] == row}):
             found = [one for one in own if one["row"] == row and one.get("steps", 0) == count]
-            numbers = [f"{_mean(found, key):.{n}f}" for key, (_, n) in columns.items()]
+            numbers = [_mean(found, key, digits) for key, (_, digits) in columns.items()]
             rows.append([html.escape(row), str(count or "-"), *numbers])
     header = ["", "steps", *(title for title, _ in columns.values())]
     return table(header, rows) if rows else ""
 
 
-def _mean(lines: Sequence[Mapping[str, float]], key: str) -> float:
-    return float(np.mean([one[key] for one in lines]))
+def _mean(lines: Sequence[Mapping[str, float]], key: str, digits: int) -> str:
+    known = [one[key] for one in lines if key in one]  # lines of an earlier version have less
+    return f"{np.mean(known):.{digits}f}" if known else "-"
 
 
 def provenance(found: Sequence[Mapping[str, object]]) -> str:
