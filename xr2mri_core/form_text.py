@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xr2mri_client.spreadsheets import decoded, from_header
 from xr2mri_core.errors import FeatureError, shown
-from xr2mri_core.tables import decoded, from_header
 
 SEPARATORS = ",|\t;"
 """What may separate the cells of a row. The commonest in the header counts; of two that are as

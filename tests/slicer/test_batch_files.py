@@ -132,3 +132,21 @@ def test_a_row_finds_its_file_however_the_system_stores_accents(tmp_path, on_dis
     assert knee.features == {"kl_grade": "3"}
     found, notes = forms_of(tmp_path, [path], FeatureForm(form_schema()))
     assert not notes and found[path].features == {"V00XRKL": 3}
+
+
+@pytest.mark.parametrize(
+    ("codec", "first", "guessed"),
+    [("cp1252", "", True), ("cp1252", "sep=;\r\n", True), ("utf-16", "", False),
+     ("utf-8-sig", "sep=;\r\n", False)],
+)  # fmt: skip
+def test_a_table_is_read_as_a_spreadsheet_saves_it(tmp_path, codec, first, guessed):
+    picture(tmp_path / "Knie Müller.png")
+    forms = tmp_path / "forms.csv"
+    text = f"{first}file;kl_grade\r\nKnie Müller;3\r\nKnie Lötz;2\r\n"
+    forms.write_bytes(text.encode(codec))
+    found, (note,) = forms_of(tmp_path, ["Knie Müller.png"], FeatureForm(form_schema()))
+    assert found["Knie Müller.png"].features == {"V00XRKL": 3}
+    assert "Knie Lötz: no such radiograph" in note and ("save it as CSV UTF-8" in note) is guessed
+    with pytest.raises(DatalistError, match="'Knie Lötz': no such radiograph") as caught:
+        knees_of_folder(tmp_path, forms)
+    assert ("save it as CSV UTF-8" in str(caught.value)) is guessed

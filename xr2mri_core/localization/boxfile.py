@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from xr2mri_client.cells import decimal
+from xr2mri_client.spreadsheets import decoded, from_header
 from xr2mri_core.errors import DatalistError, InputError, shown
 from xr2mri_core.geometry import Laterality, edges_of
 from xr2mri_core.localization.boxes import Edges
-from xr2mri_core.tables import decoded, doubt_of_letters, from_header
+from xr2mri_core.tables import doubt_of_letters
 
 _IMAGE = ("image", "file", "filename", "path", "barcode")
 _SIDE = ("side", "laterality")

@@ -20,10 +20,10 @@ from typing import Any
 
 import pandas as pd
 
+from xr2mri_client.spreadsheets import decoded, from_header
 from xr2mri_core.errors import ReleaseError, shown
 from xr2mri_core.oai.folders import files_near
 from xr2mri_core.oai.values import identifier, sas_texts
-from xr2mri_core.tables import decoded, from_header
 
 log = logging.getLogger("xr2mri")
 

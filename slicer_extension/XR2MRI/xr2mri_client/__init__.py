@@ -17,6 +17,7 @@ requests, which Slicer bundles, and without `xr2mri_core`.
     dicom         a DICOM series that came as a ZIP, unpacked
     address       what people type as an address
     cells         what the cells of spreadsheets mean
+    spreadsheets  tables as spreadsheets save them: code pages, `sep=;`
     radiograph_folder  which files of a folder are radiographs, and what a table calls them
     synthetic_files  files that say that they were generated, and folders of results
     writing       files that are there as a whole or not at all

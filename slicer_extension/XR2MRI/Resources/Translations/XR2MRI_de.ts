@@ -491,16 +491,20 @@
    <translation>{path} ist nicht lesbar.</translation>
   </message>
   <message>
-   <source>no such radiograph in the folder</source>
-   <translation>keine solche Röntgenaufnahme im Ordner</translation>
-  </message>
-  <message>
    <source>several are called so; give the path below the folder</source>
    <translation>mehrere heißen so; geben Sie den Pfad unterhalb des Ordners an</translation>
   </message>
   <message>
    <source>an earlier row is of the same radiograph</source>
    <translation>eine frühere Zeile gehört zur selben Aufnahme</translation>
+  </message>
+  <message>
+   <source>no such radiograph in the folder</source>
+   <translation>keine solche Röntgenaufnahme im Ordner</translation>
+  </message>
+  <message>
+   <source>no such radiograph in the folder; the table's letters are guessed: save it as CSV UTF-8</source>
+   <translation>keine solche Röntgenaufnahme im Ordner; die Buchstaben der Tabelle sind geraten: Als CSV UTF-8 speichern</translation>
   </message>
  </context>
  <context>

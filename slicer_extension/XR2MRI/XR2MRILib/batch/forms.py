@@ -10,6 +10,7 @@ collections, `2/9003175L.png` in folders by the grade of the whole knee, brings 
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,7 @@ from xr2mri_client.radiograph_folder import (
     spellings,
     without_ending,
 )
+from xr2mri_client.spreadsheets import decoded, from_header, letters_are_guessed
 from xr2mri_client.texts import tr as _
 
 from ..form import LARGEST_FILE, SEPARATORS, FeatureForm, ReadForm, laterality_of
@@ -109,7 +111,7 @@ def _of_tables(
             path = next(iter(fitting)) if len(fitting) == 1 else ""
             where = f"{table.name}, {line}: {one_line(wanted, 60)}: "
             if not fitting:
-                notes.append(where + _("no such radiograph in the folder"))
+                notes.append(where + _no_such(wanted, table))
             elif not path:
                 notes.append(where + _("several are called so; give the path below the folder"))
             elif path in found:
@@ -119,14 +121,22 @@ def _of_tables(
     return found, notes
 
 
+def _no_such(name: str, table: Path) -> str:
+    if name.isascii() or not letters_are_guessed(table.read_bytes()):
+        return _("no such radiograph in the folder")
+    return _(
+        "no such radiograph in the folder; the table's letters are guessed: save it as CSV UTF-8"
+    )
+
+
 def _rows(table: Path) -> list[tuple[int, dict[str, str]]]:
     """The rows of a table with their lines; none where no column says whose they are."""
     try:
         if table.stat().st_size > 16 * LARGEST_FILE:
             raise FormError(_("{path} is too large for a form.").format(path=table.name))
-        lines = table.read_text(encoding="utf-8-sig").splitlines()
-        separator = max(SEPARATORS, key=lines[0].count) if lines else ","
-        header, *cells = csv.reader(lines, delimiter=separator)
+        text = from_header(decoded(table.read_bytes()))
+        separator = max(SEPARATORS, key=text.partition("\n")[0].count)
+        header, *cells = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     except (OSError, UnicodeDecodeError, csv.Error):
         raise FormError(_("{path} cannot be read.").format(path=table.name)) from None
     except ValueError:  # it is empty
