@@ -34,6 +34,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from xr2mri_core.transforms.radiograph import CLIP_PERCENTILES
+from xr2mri_core.transforms.steps import stretched
 
 ROTATION_DEG, SHIFT, SCALE, SHEAR = 4.0, 0.03, 0.05, 0.03
 """Largest error of a crop: in the plane, degrees; shift and size as shares of the side; and the
@@ -104,8 +105,8 @@ def _letter(letter: str, height: int, tilt_deg: float) -> Tensor:
 
 def renormalized(picture: Tensor) -> Tensor:
     """Clip at the percentiles that every radiograph is clipped at; they become -1 and 1."""
-    low, high = np.percentile(picture.numpy(), CLIP_PERCENTILES)
-    return ((picture - low) / max(high - low, 1e-6) * 2 - 1).clamp(-1, 1)
+    found = stretched(picture, CLIP_PERCENTILES)
+    return torch.full_like(picture, -1) if found is None else found
 
 
 def _affine(**ranges: Any) -> RandAffine:
