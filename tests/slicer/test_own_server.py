@@ -299,6 +299,7 @@ def test_a_port_that_was_taken_meanwhile_is_changed_for_another(tmp_path):
         (1, "ModuleNotFoundError: No module named 'torch'", "damaged: .*No module named 'torch'"),
         (-11, "Fatal", "ended by signal 11"),
         (3, "a\nValueError: odd\nb", "status 3: ValueError: odd"),
+        (1, "bind: [Errno 13]: error\nxr2mri: error: not started; the log above says why", "13"),
         (3, "", "status 3"),
     ],
 )

@@ -265,7 +265,10 @@ def test_what_would_befall_all_ends_the_batch(mocked, folder):
     assert user.logic.asked[0][0] == "start"
 
 
-def test_a_batch_that_waits_does_not_go_on_in_the_next_scene(mocked, folder, monkeypatch):
+@pytest.mark.parametrize("where", ["scene", "server"])
+def test_a_batch_that_waits_does_not_go_on_in_the_next_scene_nor_with_another_server(
+    mocked, folder, monkeypatch, where
+):
     import qt
 
     from xr2mri_client.errors import Busy
@@ -278,11 +281,19 @@ def test_a_batch_that_waits_does_not_go_on_in_the_next_scene(mocked, folder, mon
     user.logic.refuses = Busy("The line is full.", retry_after=0.05)
     user.ui.batchStartButton.click()
     assert user.ui.batchStartButton.text == "Stop"
-    user.slicer.mrmlScene.Clear(0)
-    assert set(states(user)) == {"waiting"} and user.ui.batchStartButton.text == "Generate all"
+    if where == "scene":
+        user.slicer.mrmlScene.Clear(0)
+    else:
+        user.logic.disconnect()
+        user.logic.connect(info())
+    loaded = user.slicer.util.getNodesByClass("vtkMRMLVolumeNode")
+    assert {state.partition(":")[0] for state in states(user)} == {"waiting"}
+    assert user.ui.batchStartButton.text == "Generate all"
     qt.QTimer.singleShot(300, lambda: fired.append(True))
     user.until(lambda: fired, "longer than the batch would have waited", 20)
-    assert user.logic.asked == [] and user.slicer.util.getNodesByClass("vtkMRMLVolumeNode") == []
+    assert user.logic.asked == []
+    assert user.slicer.util.getNodesByClass("vtkMRMLVolumeNode") == loaded
+    assert where == "server" or loaded == []
 
 
 @pytest.mark.parametrize("what", ["empty", "absent selection"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import time
 import weakref
@@ -209,10 +208,10 @@ def _weak(method: Callable[..., None]) -> Callable[..., None]:
     """
     known = weakref.WeakMethod(method)
 
-    @functools.wraps(method)
     def call(*arguments: Any) -> None:
         found = known()
         if found is not None:
             found(*arguments)
 
+    call.__qualname__ = method.__qualname__  # which handler it is; `wraps` would keep the method
     return call

@@ -315,6 +315,7 @@ def why_it_ended(status: int, log: str) -> ServerEnded:
 def _cause(log: str) -> str:
     """The last line of a log that names an error, else its last line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
+    lines = [line for line in lines if "the log above says why" not in line] or lines
     named = [line for line in lines if re.search(r"\berror\b|[a-z]Error\b", line)]
     return one_line((named or lines or [""])[-1], 200)
 

@@ -70,6 +70,7 @@ class Batch:
             (logic.cancelled, self._on_cancelled),
             (logic.progressed, self._on_progressed),
             (logic.stateChanged, self._on_state),
+            (logic.disconnected, self._on_disconnected),
         )
         for signal, listener in self._heard:
             signal.connect(listener)
@@ -187,6 +188,12 @@ class Batch:
         self.changed.emit()
 
     # --- what the logic tells ---------------------------------------------------------------------
+
+    def _on_disconnected(self) -> None:
+        """What waits for its turn is not for another server: that is asked for anew."""
+        self._halt()
+        self._forget_kept()
+        self.changed.emit()
 
     @property
     def _kept(self) -> bool:

@@ -52,7 +52,7 @@ LATERALITY = "XR2MRI.Laterality"
 CHOSEN_SIDE = "XR2MRI.ChosenSide"
 """`R`, `L` or `auto`, of a radiograph, kept: the side by its user."""
 BOX = "XR2MRI.Box"
-"""`top left bottom right`, of a radiograph, kept: the box around the knee by its user."""
+"""JSON, of a radiograph, kept: the box around the knee by its user, and the pixels it is of."""
 TAGS = "XR2MRI.Tags"
 """JSON, of a radiograph, kept: the DICOM elements that count, as `0020,0062`, with their values."""
 

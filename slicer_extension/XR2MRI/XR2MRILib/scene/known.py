@@ -14,8 +14,8 @@ import slicer
 
 from ..upload import as_stored, source_of
 from . import attributes, dicom_source
-from .crop import Box, written
-from .picture import problem
+from .crop import Box
+from .picture import frame_of, problem
 
 
 def features(node: slicer.vtkMRMLVolumeNode) -> dict[str, Any]:
@@ -43,10 +43,17 @@ def laterality(node: slicer.vtkMRMLVolumeNode) -> str:
 
 
 def box(node: slicer.vtkMRMLVolumeNode) -> Box | None:
-    """The box around the knee as the user drew it; None where it is to be looked for."""
+    """The box around the knee as the user drew it; None where it is to be looked for.
+
+    It is of the pixels that it was drawn in: a copy of the node that was cropped, resampled or
+    turned since has others.
+    """
+    kept = attributes.read_json(node, attributes.BOX)
+    if not kept or problem(node) or kept.get("frame") != _place(node):
+        return None
     try:
-        top, left, bottom, right = map(int, attributes.kept(node, attributes.BOX).split())
-    except ValueError:
+        top, left, bottom, right = map(int, kept["box"])
+    except (KeyError, TypeError, ValueError):  # a scene comes from anybody
         return None
     return top, left, bottom, right
 
@@ -54,7 +61,14 @@ def box(node: slicer.vtkMRMLVolumeNode) -> Box | None:
 def remember_box(node: slicer.vtkMRMLVolumeNode, drawn: Box | None) -> None:
     """Write down a box that the user drew, or that there is none any more."""
     if box(node) != drawn:
-        attributes.keep(node, attributes.BOX, written(drawn) if drawn is not None else "")
+        text = "" if drawn is None else json.dumps({"box": drawn, "frame": _place(node)})
+        attributes.keep(node, attributes.BOX, text)
+
+
+def _place(node: slicer.vtkMRMLVolumeNode) -> list[float]:
+    """Where its pixels lie, to be compared."""
+    frame = frame_of(node)
+    return [frame.rows, frame.columns, *frame.to_ras[:3].round(3).ravel().tolist()]
 
 
 def remember(
