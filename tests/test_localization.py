@@ -437,7 +437,7 @@ class TestBoxFile:
         assert read_boxes(path) == {tmp_path / "a.png": [(Laterality.RIGHT, (10.5, 20, 50.5, 60))]}
 
     def test_a_name_whose_letters_are_guessed_is_doubted(self, tmp_path):
-        text = "image;x1;y1;x2;y2\n\u043a\u043e\u043b\u0435\u043d\u043e;0;0;9;9\n"
+        text = "image;x1;y1;x2;y2\n\u043a\u043e\u043b\u0435\u043d\u043e;0;0;99;99\n"
         for encoding, doubted in (("cp1251", True), ("utf-8", False)):
             path = self.write(tmp_path, "")
             path.write_bytes(text.encode(encoding))
@@ -460,15 +460,18 @@ class TestBoxFile:
         for name in ("1.png", "L/1.png", "R/1.png", "L/[2].png"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).touch()
-        path = self.write(tmp_path, "image,x1,y1,x2,y2\nL/1,0,0,9,9\nL/[2],0,0,9,9\n")
+        path = self.write(tmp_path, "image,x1,y1,x2,y2\nL/1,0,0,99,99\nL/[2],0,0,99,99\n")
         assert list(read_boxes(path)) == [tmp_path / "L" / "1.png", tmp_path / "L" / "[2].png"]
 
     @pytest.mark.parametrize(
         ("text", "words"),
         [
             ("image,top\na.png,1\n", "line 2.*no box"),
-            ("image,x1,y1,x2,y2\nb.png,0,0,1,1\n", "line 2.*no single picture"),
+            ("image,x1,y1,x2,y2\nb.png,0,0,99,99\n", "line 2.*no single picture"),
             ("image,x1,y1,x2,y2\na.png,5,0,1,1\n", "line 2.*empty"),
+            ("image;x1;y1;x2;y2\na.png;1,450;2,400;2,150;3,100\n", "line 2.*thousands sep"),
+            ("image;x1;y1;x2;y2\na.png;2,400;250;3,100;950\n", "line 2.*thousands sep"),
+            ("image;x;y;w;h\na.png;2,400;1,450;700;700\n", "line 2.*thousands sep"),
             ("image,x1,y1,x2,y2\na.png,?,0,1,1\n", "line 2"),
             ("image,x1,y1,x2,y2\na.png,0,0,inf,1\n", "line 2.*not four numbers"),
             ("image,x,y,w,h\na.png,0,0,1e300,1\n", "line 2.*not four numbers"),
