@@ -11,19 +11,25 @@ import subprocess
 import sys
 import time
 import unicodedata
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 from samples import draw_knee
 
+from xr2mri_core.bundle import digest
 from xr2mri_core.cli import main
-from xr2mri_core.cohort import knees_of_folder
+from xr2mri_core.cohort import CohortKnee, bids, generate_cohort, knees_of_folder
+from xr2mri_core.cohort import run as cohort_run
 from xr2mri_core.cohort.run import knee_seed
 from xr2mri_core.condition import Condition
 from xr2mri_core.errors import DatalistError
 from xr2mri_core.files import write_text
+from xr2mri_core.request import GenerationRequest
 
 
 def picture(path: Path, seed: int) -> Path:
@@ -217,8 +223,104 @@ def test_a_second_cohort_leaves_the_first_ones_knees_and_rows_in_the_same_folder
     assert list(rows) == ["new", "9003176R"] and "0 generated, 1 kept" in printed
     assert rows["9003176R"]["status"] == "kept"
     assert rows["9003176R"]["files"] == first["9003176R"]["files"]
-    volume.write_bytes(written[:-1])  # a row of files that are no longer these says nothing true
+    volume.unlink()
     assert list(run("--folder", other)[1]) == ["new"]
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """Run a cohort whose volumes are copies of their radiographs; returns name -> row."""
+
+    def generate(radiograph, condition, request):
+        record = {"laterality": str(request.laterality), "warnings": []}
+        return SimpleNamespace(record=record, content=radiograph.read_bytes())
+
+    def write(layout, generated, knee, out):
+        stem = knee.name if layout == "folders" else bids._stem(knee, f"-{knee.laterality}")
+        write_text(out / f"{stem}_desc-synthetic.txt", generated.content.hex())
+        return [out / f"{stem}_desc-synthetic.txt"]
+
+    def cohort(*knees, layout="folders"):
+        out = tmp_path / "out"
+        if layout == "bids":
+            bids.check_bids(knees, out)
+        settings = {"layout": layout}
+        request = GenerationRequest()
+        generate_cohort(knees, generate, partial(write, layout), out, request, settings=settings)
+        listed = json.loads((out / "manifest.json").read_text())["knees"]
+        return {row["name"]: row for row in listed}
+
+    return cohort
+
+
+def test_a_relative_folder_of_another_working_directory_is_another_cohort(
+    copied, tmp_path, monkeypatch
+):
+    for seed, study in enumerate(("one", "two")):
+        picture(tmp_path / study / "knees" / "1.png", seed)
+    knee = CohortKnee("1", Path("knees/1.png"))
+    monkeypatch.chdir(tmp_path / "one")
+    first = copied(knee)
+    assert first["1"]["radiograph"] == str(tmp_path / "one" / "knees" / "1.png")
+    journal = tmp_path / "out" / "manifest.jsonl"
+    for relative in (False, True):  # as an earlier version has written it
+        if relative:
+            journal.write_text(journal.read_text().replace(f"{tmp_path}/one/", ""))
+        monkeypatch.chdir(tmp_path / "two")
+        with pytest.raises(DatalistError, match=r"'1' is in .* its files would be replaced"):
+            copied(knee)
+        monkeypatch.chdir(tmp_path / "one")
+        assert copied(knee)["1"]["status"] == "kept"
+
+
+def test_a_knee_that_failed_before_it_was_read_is_known_by_what_its_files_were_made_of(
+    copied, tmp_path
+):
+    knee = CohortKnee("1", picture(tmp_path / "here" / "1.png", 1))
+    copied(knee)
+    assert copied(replace(knee, features={"V00XRKL": 9}))["1"]["status"] == "failed"
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = replace(knee, radiograph=tmp_path / "there" / "1.png")
+    assert copied(moved)["1"]["status"] == "generated"
+
+
+def test_no_file_of_another_cohort_is_read(copied, tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(cohort_run, "digest", lambda path: read.append(path) or digest(path))
+    copied(CohortKnee("1", picture(tmp_path / "1.png", 1)))
+    read.clear()
+    second = CohortKnee("2", picture(tmp_path / "2.png", 2))
+    assert list(copied(second)) == ["2", "1"]
+    assert {path.name for path in read} == {"2.png", "2_desc-synthetic.txt"}
+
+
+def test_a_second_cohort_takes_no_bids_names_of_the_first(copied, tmp_path):
+    radiographs = [picture(tmp_path / f"{seed}.png", seed) for seed in range(2)]
+    first = CohortKnee("img001", radiographs[0], "right", participant="A 17")
+    copied(first, layout="bids")
+    volume = tmp_path / "out" / "sub-A17" / "anat" / "sub-A17_acq-right_desc-synthetic.txt"
+    written = volume.read_bytes()
+    other = CohortKnee("img900", radiographs[1], "R", participant="a17")
+    for side in ("R", "auto"):
+        with pytest.raises(DatalistError, match=r"'img001' is in .* or a participant, visit or"):
+            copied(replace(other, laterality=side), layout="bids")
+    assert volume.read_bytes() == written
+    assert copied(replace(other, laterality="left"), layout="bids").keys() == {"img900", "img001"}
+    assert copied(replace(first, name="film"), layout="bids").keys() == {"film", "img900"}
+    corrected = replace(other, laterality="right", participant="A17")  # a table that was mended
+    rows = copied(replace(first, name="film", participant="18"), corrected, layout="bids")
+    assert {name: next(iter(row["files"]))[:7] for name, row in rows.items()} == {
+        "film": "sub-18/",
+        "img900": "sub-A17",
+    }
+
+
+def test_a_file_has_one_row_when_one_radiograph_has_had_two_names(copied, tmp_path):
+    knee = CohortKnee("a", picture(tmp_path / "1.png", 1), "right", participant="17")
+    for name in ("a", "b"):
+        copied(replace(knee, name=name), layout="bids")
+    third = CohortKnee("c", picture(tmp_path / "2.png", 2), "right", participant="18")
+    assert copied(third, layout="bids").keys() == {"c", "b"}
 
 
 def test_a_datalist_needs_no_mri(run, collection, tmp_path):

@@ -472,19 +472,28 @@ def test_cases_of_each_grade_are_shown_whether_or_not_they_count(tmp_path):
 
 
 def test_unknown_methods_and_options_are_one_line(labelled_datalist, tmp_path, capsys):
+    def said():
+        return capsys.readouterr().err
+
     common = ["compare", "--datalist", str(labelled_datalist), "--out", str(tmp_path / "o")]
     assert main([*common, "--methods", "ours,gan"]) == 2
-    assert "method 'gan': accepted are ours" in capsys.readouterr().err
+    assert "method 'gan': accepted are ours" in said()
     assert main([*common, "--set", "steps"]) == 2
-    assert "is no name and value with '=' between (--set)" in capsys.readouterr().err
+    assert "is no name and value with '=' between (--set)" in said()
     assert main([*common, "--set", "cached_slices=25"]) == 2
-    assert "take cases of one number of slices (--set)" in capsys.readouterr().err
+    assert "take cases of one number of slices (--set)" in said()
     assert main([*common, "--set", "seed=3"]) == 2
-    assert "a comparison sets 'seed' itself (--set)" in capsys.readouterr().err
+    assert "a comparison sets 'seed' itself (--set)" in said()
+    assert main([*common, "--set", "steps=3"]) == 2
+    assert "sets 'steps' itself, by its budget: give another budget (--budget)" in said()
+    assert main([*common, "--set", "max_minutes=3", "--minutes", "2"]) == 2
+    assert "give another budget (--minutes)" in said()
+    assert main([*common, "--set", "initial_weights=x", "--start-budget", "8"]) == 2
+    assert "leave one of the two out (--set)" in said()
     assert main([*common, "--fid", str(tmp_path / "none.pth")]) == 1  # before any training
-    assert "no such weights file (--fid)" in capsys.readouterr().err
+    assert "no such weights file (--fid)" in said()
     assert main([*common, "--report-only"]) == 2
-    assert "holds no results of a comparison yet (--out)" in capsys.readouterr().err
+    assert "holds no results of a comparison yet (--out)" in said()
     with pytest.raises(InputError, match="no method to compare"):
         compare(labelled_datalist, tmp_path / "o", Plan(methods=()))
 

@@ -180,6 +180,7 @@ def test_a_best_guess_that_is_a_mean_of_draws_is_expected_to_err_as_one(few_slic
     assert of_eight == pytest.approx(np.sqrt(1 + 1 / 8) * exact) and exact.any()
 
 
+@pytest.mark.slow
 def test_several_processes_measure_the_same(small_datalist, oracle, tmp_path):
     alone, together = (
         evaluation.evaluate(

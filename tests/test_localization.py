@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from dicom_samples import write_dicom
 
 from xr2mri_core.errors import DatalistError, InputError
 from xr2mri_core.geometry import Laterality
@@ -349,6 +350,24 @@ class TestLocateKneed:
         info = self.read(film, both, box=(0, 0, 400, 560))["radiograph_info"]
         assert not any("place" in note for note in info["warnings"])  # it holds both
 
+    @pytest.mark.parametrize(
+        ("shape", "spacing", "wide"),
+        [((400, 280), (0.5, 1.0), True), ((400, 560), (1.0, 0.5), False), ((400, 560), None, True)],
+    )
+    def test_letters_beside_a_given_box_are_a_film_s_where_it_is_wide_in_mm(
+        self, monkeypatch, shape, spacing, wide
+    ):
+        asked = []
+        monkeypatch.setattr(
+            "xr2mri_core.localization.locate.letter_doubts",
+            lambda picture, turn, side, both: asked.append(both) or (),
+        )
+        info = {"spacing_mm": spacing, "laterality": None, "warnings": []}
+        picture = torch.from_numpy(blank(*shape))[None]
+        item = {"radiograph": picture, "radiograph_info": info, "box": (0, 0, 100, 100)}
+        LocateKneed("radiograph", Told())(item)
+        assert asked == [wide]
+
     def test_a_given_box_is_as_large_as_the_joint_says(self):
         for side, told in ((90, True), (150, False), (240, True)):
             box = (200 - side // 2, 200 - side // 2, 200 + side // 2, 200 + side // 2)
@@ -437,7 +456,7 @@ class TestBoxFile:
         assert read_boxes(path) == {tmp_path / "a.png": [(Laterality.RIGHT, (10.5, 20, 50.5, 60))]}
 
     def test_a_name_whose_letters_are_guessed_is_doubted(self, tmp_path):
-        text = "image;x1;y1;x2;y2\n\u043a\u043e\u043b\u0435\u043d\u043e;0;0;9;9\n"
+        text = "image;x1;y1;x2;y2\n\u043a\u043e\u043b\u0435\u043d\u043e;0;0;99;99\n"
         for encoding, doubted in (("cp1251", True), ("utf-8", False)):
             path = self.write(tmp_path, "")
             path.write_bytes(text.encode(encoding))
@@ -460,15 +479,18 @@ class TestBoxFile:
         for name in ("1.png", "L/1.png", "R/1.png", "L/[2].png"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).touch()
-        path = self.write(tmp_path, "image,x1,y1,x2,y2\nL/1,0,0,9,9\nL/[2],0,0,9,9\n")
+        path = self.write(tmp_path, "image,x1,y1,x2,y2\nL/1,0,0,99,99\nL/[2],0,0,99,99\n")
         assert list(read_boxes(path)) == [tmp_path / "L" / "1.png", tmp_path / "L" / "[2].png"]
 
     @pytest.mark.parametrize(
         ("text", "words"),
         [
             ("image,top\na.png,1\n", "line 2.*no box"),
-            ("image,x1,y1,x2,y2\nb.png,0,0,1,1\n", "line 2.*no single picture"),
+            ("image,x1,y1,x2,y2\nb.png,0,0,99,99\n", "line 2.*no single picture"),
             ("image,x1,y1,x2,y2\na.png,5,0,1,1\n", "line 2.*empty"),
+            ("image;x1;y1;x2;y2\na.png;1,450;2,400;2,150;3,100\n", "line 2.*thousands sep"),
+            ("image;x1;y1;x2;y2\na.png;2,400;250;3,100;950\n", "line 2.*thousands sep"),
+            ("image;x;y;w;h\na.png;2,400;1,450;700;700\n", "line 2.*thousands sep"),
             ("image,x1,y1,x2,y2\na.png,?,0,1,1\n", "line 2"),
             ("image,x1,y1,x2,y2\na.png,0,0,inf,1\n", "line 2.*not four numbers"),
             ("image,x,y,w,h\na.png,0,0,1e300,1\n", "line 2.*not four numbers"),
@@ -602,6 +624,15 @@ class TestCrops:
         picture, joints = draw_crop([leg(), leg(1)], 3, 0)
         factor = 384 / max(picture.shape)
         assert corpus[1][1][0] == pytest.approx(np.array(joints[0]) * factor, abs=1e-2)
+
+    def test_of_drawn_boxes_have_square_pixels_as_the_detector_sees_them(self, tmp_path):
+        pixels = np.random.default_rng(0).integers(900, 1600, (400, 300)).astype(np.uint16)
+        film = write_dicom(tmp_path / "film", pixels, ImagerPixelSpacing=[0.5, 1.0])
+        boxes = {film: [(None, (100, 50, 300, 150))]}
+        path = write_films(tmp_path / "films.npz", [], 0, 0, boxes=boxes)
+        picture, joints = FilmCorpus.load(path)[0]
+        assert picture.shape == (256, 384)  # 200 x 300 mm
+        assert joints.tolist() == [[64, 64, 192, 192]]
 
     def test_score_counts_the_doubted_and_measures_the_size(self):
         legs = [leg(), leg(1)]

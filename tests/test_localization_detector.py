@@ -108,7 +108,6 @@ def test_both_knees_of_a_film(detector, film):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_both_knees_are_found_at_the_same_place_whatever_the_pixels(detector, film):
     """A spacing of rows other than that of columns: the picture as it lies is squeezed."""
     step = film.spacing_mm
@@ -121,6 +120,7 @@ def test_both_knees_are_found_at_the_same_place_whatever_the_pixels(detector, fi
             assert np.abs(there - expected.box).max() * step < 4
 
 
+@pytest.mark.slow
 def test_tight_equalised_crops_are_not_doubted(detector):
     leg = shadow_of(2796670091)
     for index in range(6):

@@ -248,7 +248,7 @@ def test_drawn_boxes_win_and_name_their_knees(release, indexed, tmp_path):
     table = tmp_path / "boxes.csv"
     head = "barcode,side,top,left,bottom,right\n"
     line = f"{int(film)},{side},{top},{left},{bottom},{right}\n"  # leading zeros lost, as happens
-    table.write_text(head + line + f"016699999999,{side},1,1,9,9\n")
+    table.write_text(head + line + f"016699999999,{side},1,1,99,99\n")
     out = tmp_path / "out"
     root = release / "folders"
 
@@ -273,10 +273,10 @@ def test_drawn_boxes_win_and_name_their_knees(release, indexed, tmp_path):
     assert before["located"] != "drawn box"
 
     for text, message in (
-        (head + f"016699999999,{side},1,1,9,9\n", "none of its barcodes"),
+        (head + f"016699999999,{side},1,1,99,99\n", "none of its barcodes"),
         (head + line + line, "line 3: a second box"),
-        (head + f"{film},,1,1,9,9\n", "line 2: give the radiograph's barcode and the side"),
-        (head + "knee.png,R,1,1,9,9\n", "line 2: give the radiograph's barcode"),
+        (head + f"{film},,1,1,99,99\n", "line 2: give the radiograph's barcode and the side"),
+        (head + "knee.png,R,1,1,99,99\n", "line 2: give the radiograph's barcode"),
     ):
         table.write_text(text)
         with pytest.raises(DatalistError, match=message):

@@ -15,7 +15,7 @@ from xr2mri_core.cohort.run import Row, _write_manifest
 from xr2mri_core.oai.release import Unusable
 from xr2mri_core.oai.reports import write_excluded, write_profiles
 from xr2mri_core.oai.selection import Excluded
-from xr2mri_core.tables import write_csv
+from xr2mri_core.tables import doubt_of_letters, write_csv
 
 ROOT = Path(__file__).parents[1]
 FORMULAS = (
@@ -71,3 +71,13 @@ def test_nothing_else_writes_tables():
     files = [*(ROOT / "xr2mri_core").rglob("*.py"), *(ROOT / "monai_app").rglob("*.py")]
     found = {file.name for file in files if writers.search(file.read_text("utf-8"))}
     assert found == {"tables.py", "oai_tables.py"}
+
+
+@pytest.mark.parametrize("head", [b"", b"\0" * 12, b"HEADER RECORD" + b" " * 200])
+def test_letters_of_a_file_of_sas_are_not_doubted(tmp_path, head):
+    """It is no text, in whatever code page."""
+    table = tmp_path / "forms.sas7bdat"
+    table.write_bytes(head + b"\xd8\xd8" * 50 + b"\0")
+    assert doubt_of_letters("M\u00fcller", table) == ""
+    table.write_bytes(head.replace(b"\0", b"") + b"\xd8\xd8" * 50)
+    assert "save it as CSV UTF-8" in doubt_of_letters("M\u00fcller", table)

@@ -143,7 +143,7 @@ def _writing(arguments: argparse.Namespace, knees: Sequence[CohortKnee]) -> Any:
         raise InputError(f"--layout bids is NIfTI; leave out --format {arguments.format}")
     if arguments.name != STEM:
         raise InputError("--layout bids has names of its own; leave out --name")
-    bids.check_bids(knees)
+    bids.check_bids(knees, arguments.out)
     bids.write_description(arguments.out)
     return bids.write_bids
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from xr2mri_core import __version__
 from xr2mri_core.cohort.knees import CohortKnee
+from xr2mri_core.cohort.run import Row, check_replaces, read_journal
 from xr2mri_core.errors import DatalistError, InputError, shown
 from xr2mri_core.export.files import write_json, write_nifti
 from xr2mri_core.export.writing import volumes_of
@@ -24,8 +25,18 @@ from xr2mri_core.volume import NOTICE, GeneratedVolume
 _SIDES = {"R": "right", "L": "left"}
 
 
-def check_bids(knees: Sequence[CohortKnee]) -> None:
-    """Raise a DatalistError where a knee has no BIDS name, or two knees would have the same."""
+def check_bids(knees: Sequence[CohortKnee], out: Path) -> None:
+    """Raise a DatalistError where a knee has no BIDS name, or two knees would have the same.
+
+    The other one may be an earlier cohort's, in the folder of results.
+    """
+    names = {knee.name for knee in knees}
+    there: dict[str, list[Row]] = {}
+    for row in read_journal(out).values():
+        if row.name not in names:
+            sided = {name.lower().partition("_desc-")[0] for name in row.files or ()}
+            for stem in sided | {stem.rpartition("-")[0] for stem in sided}:
+                there.setdefault(stem, []).append(row)
     seen: dict[tuple[str, str], list[Laterality | None]] = {}
     for knee in knees:
         participant = _label(knee.participant)
@@ -45,6 +56,9 @@ def check_bids(knees: Sequence[CohortKnee]) -> None:
                 "one visit; BIDS names need the side or the visit of each"
             )
         sides.append(side)
+        stem = _stem(knee, f"-{_SIDES[str(side)]}" if side else "").lower()
+        for row in there.get(stem, ()):
+            check_replaces(knee, row, out, "a participant, visit or side")
 
 
 def write_bids(generated: GeneratedVolume, knee: CohortKnee, out: Path) -> list[Path]:
@@ -56,15 +70,12 @@ def write_bids(generated: GeneratedVolume, knee: CohortKnee, out: Path) -> list[
     Raises:
         OutputError: nothing was written.
     """
-    entities = [f"sub-{_label(knee.participant)}"]
-    entities += [f"ses-{_label(knee.visit)}"] if _label(knee.visit) else []
-    folder = out.joinpath(*entities, "anat")
-    entities.append(f"acq-{_SIDES.get(generated.record['laterality'], 'unknown')}")
+    stem = out / _stem(knee, f"-{_SIDES.get(generated.record['laterality'], 'unknown')}")
     written: list[Path] = []
-    with atomic_files(folder) as files:
+    with atomic_files(stem.parent) as files:
         for _, what, volume, description in volumes_of(generated):
-            stem = "_".join([*entities, f"desc-synthetic{what}", "T1w"])
-            file, record = folder / f"{stem}.nii.gz", folder / f"{stem}.json"
+            name = f"{stem.name}_desc-synthetic{what}_T1w"
+            file, record = stem.with_name(f"{name}.nii.gz"), stem.with_name(f"{name}.json")
             write_nifti(files.path(file), volume, generated.affine, description)
             write_json(files.path(record), {**generated.record, "kind": what})
             written += [file, record]
@@ -83,6 +94,13 @@ def write_description(out: Path) -> None:
                 "GeneratedBy": [{"Name": "xr2mri", "Version": __version__, "Description": NOTICE}],
             },
         )
+
+
+def _stem(knee: CohortKnee, side: str) -> str:
+    """What the names of a knee's files begin with, up to its side (``-right``)."""
+    entities = [f"sub-{_label(knee.participant)}"]
+    entities += [f"ses-{_label(knee.visit)}"] if _label(knee.visit) else []
+    return "/".join([*entities, "anat", "_".join([*entities, f"acq{side}"])])
 
 
 def _label(text: str) -> str:

@@ -55,7 +55,7 @@ class Row:
 
     Attributes:
         name: name of the knee.
-        radiograph: the file as it was given.
+        radiograph: the file, by its absolute path.
         radiograph_sha256, laterality, seed: what it was made from; None where work ended before.
         status: ``generated``, ``kept`` from an earlier run, or ``failed``.
         files: relative path -> SHA-256.
@@ -105,7 +105,7 @@ def generate_cohort(
     """Generate the volume of every knee into ``out``.
 
     ``manifest.csv`` and ``manifest.json`` tell what became of each knee, also of those of an
-    interrupted run, and of an earlier run's that are not among these while their files are whole.
+    interrupted run, and of an earlier run's that are not among these while their files are there.
     What an earlier run has done is kept if its inputs, its settings and its files are the same to
     the bit. Whoever works on a knee reads and writes its files; only its row
     travels.
@@ -134,13 +134,15 @@ def generate_cohort(
         Cancelled: whoever `generate` asks said so; the manifest holds what is done.
     """
     out = Path(out)
-    earlier = _read_journal(out / JOURNAL)
-    _check_same_radiographs(knees, earlier, out)
+    earlier = read_journal(out)
+    for knee in knees:
+        if knee.name in earlier:
+            check_replaces(knee, earlier[knee.name], out, "rename the radiograph")
     names = {knee.name for knee in knees}
     others = [
         replace(row, status=KEPT)
         for row in earlier.values()
-        if row.name not in names and _whole(row, out)
+        if row.name not in names and _complete(row, out)
     ]
     settings = {**settings, "request": _alike(request), "seed": request.seed}
     rows: dict[str, Row] = {}
@@ -207,7 +209,7 @@ class _Knees:
 
     def _one(self, knee: CohortKnee, earlier: Row | None) -> Row:
         started = time.perf_counter()
-        entry: dict[str, Any] = {"name": knee.name, "radiograph": str(knee.radiograph)}
+        entry: dict[str, Any] = {"name": knee.name, "radiograph": str(knee.radiograph.absolute())}
         try:
             _check_there(knee.radiograph)
             condition = Condition.parse(knee.features, knee.demographics)
@@ -243,37 +245,39 @@ class _Knees:
     def _key(self, entry: Mapping[str, Any], knee: CohortKnee, condition: Condition) -> str:
         """Digest of all that the files depend on."""
         own = {"radiograph": knee.radiograph.name, "laterality": knee.laterality, "box": knee.box}
+        if self.settings.get("layout") == "bids":  # whose names these are
+            own |= {"participant": knee.participant, "visit": knee.visit}
         content = {**entry, **own, **asdict(condition), **self.settings}
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _check_same_radiographs(
-    knees: Sequence[CohortKnee], earlier: Mapping[str, Row], out: Path
-) -> None:
-    """Refuse a knee that would replace the files of another radiograph of its name.
+def check_replaces(knee: CohortKnee, row: Row, out: Path, remedy: str) -> None:
+    """Refuse a knee that would replace the files of another radiograph, those of a row.
 
-    One that was moved is the same, and so is one whose file was mended where it lies.
+    One that was moved is the same, and so is one whose file was mended where it lies. A relative
+    path, as rows of earlier versions have it, does not say where that is.
+
+    Raises:
+        DatalistError: with the remedy, beside a folder of its own.
     """
-    for knee in knees:
-        row = earlier.get(knee.name)
-        if row is None or not any((out / name).is_file() for name in row.files or ()):
-            continue
-        if Path(row.radiograph).absolute() == knee.radiograph.absolute():
-            continue
-        with suppress(OSError, ValueError):  # the latter for a path that no system takes
-            if digest(knee.radiograph) == row.radiograph_sha256:
-                continue
-        raise DatalistError(
-            f"{shown(knee.name)} is in '{out}' already, made of '{row.radiograph}' and not of "
-            f"'{knee.radiograph}': its files would be replaced; give each cohort a folder of its "
-            "own, or rename the radiograph",
-            option="out",
-        )
+    if not any((out / name).is_file() for name in row.files or ()):
+        return
+    if Path(row.radiograph) == knee.radiograph.absolute():
+        return
+    with suppress(OSError, ValueError):  # the latter for a path that no system takes
+        if digest(knee.radiograph) == row.radiograph_sha256:
+            return
+    raise DatalistError(
+        f"{shown(row.name)} is in '{out}' already, made of '{row.radiograph}' and not of "
+        f"'{knee.radiograph}': its files would be replaced; give each cohort a folder of its "
+        f"own, or {remedy}",
+        option="out",
+    )
 
 
 def _lost(jobs: Sequence[tuple[CohortKnee, Row | None]], why: str) -> list[Row]:
     """Rows of knees that have killed whoever worked on them."""
-    return [Row(knee.name, str(knee.radiograph), error=why) for knee, _ in jobs]
+    return [Row(knee.name, str(knee.radiograph.absolute()), error=why) for knee, _ in jobs]
 
 
 def _check_there(path: Path) -> None:
@@ -304,16 +308,16 @@ def _remove(earlier: Mapping[str, str], files: Mapping[str, str], out: Path) -> 
                 path.parent.rmdir()
 
 
+def _complete(row: Row, out: Path) -> bool:
+    """Whether the files of an earlier run are there."""
+    files = row.files or {}
+    return row.status != FAILED and bool(files) and all((out / name).is_file() for name in files)
+
+
 def _whole(row: Row, out: Path) -> bool:
-    """Whether the files of an earlier run are there, to the bit."""
-    return (
-        row.status != FAILED
-        and bool(row.files)
-        and all(
-            (out / name).is_file() and digest(out / name) == known
-            for name, known in (row.files or {}).items()
-        )
-    )
+    """Whether they are there to the bit."""
+    files = row.files or {}
+    return _complete(row, out) and all(digest(out / name) == files[name] for name in files)
 
 
 # --- the manifest ---------------------------------------------------------------------------------
@@ -326,19 +330,33 @@ def _append(path: Path, row: Row) -> None:
         raise OutputError(f"cannot write '{path}': {error.strerror or error}") from error
 
 
-def _read_journal(path: Path) -> dict[str, Row]:
-    """Name -> its last row; what is no row is passed over.
+def read_journal(out: Path) -> dict[str, Row]:
+    """Name -> its last row in a folder of results; what is no row is passed over.
 
-    A knee that failed still has the files of the row before: its next row replaces them.
+    A knee that failed still has the files of the row before, and says what these were made of: its
+    next row replaces them. A file is that of the last knee that has written it, as one radiograph
+    under two names does in BIDS; the other's row is gone.
     """
     rows: dict[str, Row] = {}
-    for record in records_of(path):
+    writers: dict[str, str] = {}
+    for record in records_of(out / JOURNAL):
         try:
             row = Row(**record)
         except (ValueError, TypeError):
             continue
-        if row.status == FAILED and row.name in rows:
-            row = replace(row, files=rows[row.name].files)
+        before = rows.get(row.name)
+        if row.status == FAILED and before is not None and before.files:
+            row = replace(
+                row,
+                radiograph=before.radiograph,
+                radiograph_sha256=before.radiograph_sha256,
+                files=before.files,
+            )
+        for name in row.files or ():
+            writer = writers.get(name)
+            if writer in rows and name in (rows[writer].files or ()):
+                del rows[writer]
+            writers[name] = row.name
         rows[row.name] = row
     return rows
 

@@ -71,6 +71,18 @@ class Plan:
                 raise InputError(
                     f"a comparison sets '{name}' itself{why.get(name, '')}", option="set"
                 )
+        for name in self.budget.options(1, 1):
+            if name in self.options:
+                raise InputError(
+                    f"a comparison sets '{name}' itself, by its budget: give another budget",
+                    option="budget" if self.budget.minutes is None else "minutes",
+                )
+        if self.start and "initial_weights" in self.options:
+            raise InputError(
+                "all methods start from the initial weights or from a denoiser that is trained "
+                "first: leave one of the two out",
+                option="set",
+            )
 
     def filled(self, bundle: Path, size: str) -> Plan:
         """This plan, with a bundle's own steps, sampler and noise where it has None.

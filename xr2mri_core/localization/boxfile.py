@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import StringIO
@@ -37,6 +38,8 @@ _CORNERS = (
     ("y1", "x1", "y2", "x2"),
 )
 _EXTENTS = (("y", "x", "height", "width"), ("y", "x", "h", "w"))
+_SMALLEST = 10  # pixels of a side; 1,450 and 9,999 read as decimals are nearer to each other
+_GROUPED = re.compile(r"[1-9],\d{3}")
 
 Boxes = dict[Path, list[tuple[Laterality | None, Edges]]]
 
@@ -132,21 +135,22 @@ def _first(cells: Mapping[str, str], names: tuple[str, ...]) -> str:
 
 
 def _edges(cells: Mapping[str, str]) -> Edges:
-    for names in _CORNERS:
-        if all(cells.get(name) for name in names):
-            top, left, bottom, right = (decimal(cells[name]) for name in names)
-            break
-    else:
-        for names in _EXTENTS:
-            if all(cells.get(name) for name in names):
-                top, left, height, width = (decimal(cells[name]) for name in names)
-                bottom, right = top + height, left + width
-                break
-        else:
-            raise ValueError("no box; give the columns top, left, bottom, right")
+    names = next((n for n in _CORNERS + _EXTENTS if all(map(cells.get, n))), None)
+    if names is None:
+        raise ValueError("no box; give the columns top, left, bottom, right")
+    texts = [cells[name] for name in names]
+    top, left, bottom, right = map(decimal, texts)
+    if names in _EXTENTS:
+        bottom, right = top + bottom, left + right
     top, left, bottom, right = edges_of((top, left, bottom, right))
-    if not (bottom > top and right > left):
+    grouped = any(map(_GROUPED.fullmatch, texts)) and any(map(str.isdecimal, texts))  # 2,400; 700
+    if not grouped and not (bottom > top and right > left):
         raise ValueError(f"the box {(top, left, bottom, right)} is empty")
+    if grouped or min(bottom - top, right - left) < _SMALLEST:
+        raise ValueError(
+            f"the box {'; '.join(texts)}: its sides are to be {_SMALLEST} pixels or more; "
+            "thousands separators? write 1450, not 1,450"
+        )
     return top, left, bottom, right
 
 

@@ -244,7 +244,7 @@ def _knee_sized(shape: tuple[int, int], spacing: tuple[float, float] | None) -> 
     return max(n * step for n, step in zip(shape, spacing, strict=True)) <= _KNEE_FIELD_MM
 
 
-def _breadth(shape: tuple[int, int], spacing: tuple[float, float] | None) -> float:
+def breadth(shape: tuple[int, int], spacing: tuple[float, float] | None) -> float:
     """How many times wider than tall a picture is."""
     row, column = spacing or (1.0, 1.0)
     return shape[1] / shape[0] * (column / row)
@@ -343,7 +343,7 @@ def _single(
     knee = KneeBox(_crop(joint, spacing, shape), joint, None, score)
     column, wide = middle_of(joint)[1], joint[3] - joint[1]
     apart = abs(shape[1] - 2 * column)
-    if _breadth(shape, spacing) < FILM or apart < 0.95 * wide:
+    if breadth(shape, spacing) < FILM or apart < 0.95 * wide:
         return Localization((knee,), "single", (), shape, spacing)
     mirrored = (joint[0], shape[1] - joint[3], joint[2], shape[1] - joint[1])
     on_left = column < shape[1] / 2
@@ -364,7 +364,7 @@ def _unsure(
     spacing: tuple[float, float] | None,
 ) -> Localization:
     """Halves of a wide picture that may show knees; else no knee."""
-    film = FILM <= _breadth(shape, spacing) <= _WIDEST and not _knee_sized(shape, spacing)
+    film = FILM <= breadth(shape, spacing) <= _WIDEST and not _knee_sized(shape, spacing)
     if not film or not detections or detections[0][1] < PERHAPS:
         return Localization((), "none", (NO_KNEE,), shape, spacing)
     half = shape[1] // 2

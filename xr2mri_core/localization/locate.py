@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xr2mri_core.geometry import Laterality, edges_of
-from xr2mri_core.localization.decision import KneeBox, Localization, name_of
+from xr2mri_core.localization.decision import KneeBox, Localization, breadth, name_of
 from xr2mri_core.localization.detector import KneeDetector
 from xr2mri_core.localization.sides import FILM, letter_doubts
 from xr2mri_core.transforms.orientation import UPRIGHT, Turn
@@ -122,7 +122,7 @@ class LocateKneed(KeyedStep):
             else:
                 knee = found.within(edges_of(given))
                 notes = [*found.doubts, *_notes_of_box(found, knee, side)]
-                both = both or picture.shape[1] >= FILM * picture.shape[0]
+                both = both or breadth(found.shape, found.spacing_mm) >= FILM
             doubts = letter_doubts(picture, turn, side, both)
             info = {**info, "warnings": [*info.get("warnings", ()), *doubts, *notes]}
             info["spacing_mm"] = found.spacing_mm

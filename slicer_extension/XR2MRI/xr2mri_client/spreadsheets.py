@@ -29,8 +29,8 @@ def decoded(raw: bytes) -> str:
 
 
 def letters_are_guessed(raw: bytes) -> bool:
-    """Whether a table is no Unicode: other letters than ASCII's may be others then."""
-    return _unicode(raw) is None
+    """Whether a table is text but no Unicode: other letters than ASCII's may be others then."""
+    return b"\0" not in raw and _unicode(raw) is None  # NUL: UTF-16, or a file of SAS
 
 
 def _unicode(raw: bytes) -> str | None:

@@ -31,7 +31,8 @@ from xr2mri_core.localization.boxfile import Boxes
 from xr2mri_core.phantom.bilateral import Film, Shadow, joint_of_case, sample_layout, take_film
 from xr2mri_core.training.detector.crops import draw_crop, processed
 from xr2mri_core.training.detector.strangers import draw_stranger
-from xr2mri_core.transforms.orientation import UPRIGHT
+from xr2mri_core.transforms.orientation import UPRIGHT, Turn
+from xr2mri_core.transforms.radiograph import believed_spacing
 from xr2mri_core.transforms.radiograph_file import read_radiograph
 
 SIDE = 384
@@ -156,7 +157,11 @@ def _drawn(boxes: Boxes) -> Iterator[Sample]:
     for path, knees in boxes.items():
         picture, info = read_radiograph(path)
         turn = info.get("turn", UPRIGHT)
-        yield picture, [squared(turn.edges_upright(edges, picture.shape)) for _, edges in knees[:2]]
+        upright = [turn.edges_upright(edges, picture.shape) for _, edges in knees[:2]]
+        steps = believed_spacing(picture.shape, info["spacing_mm"])[0] or (1.0, 1.0)
+        square = Turn((steps[0] / min(steps), steps[1] / min(steps)))  # as the detector looks at it
+        picture = square.upright(picture)
+        yield picture, [squared(square.edges_upright(edges, picture.shape)) for edges in upright]
 
 
 def draw_film(legs: Sequence[Shadow], seed: int, index: int, pixels: int = SIDE) -> Film:
