@@ -3,14 +3,16 @@
 Measured is the processor's time of the GUI's thread, so that a busy machine is no failure, without
 what Slicer itself does meanwhile when it makes views, reads files and draws (harness/own_time.py),
 and without Python's search for garbage among what stood before: in a process that has run all the
-other tests it takes 80 to 400 ms, and falls upon any handler. What its host takes from a virtual
-machine is not told apart, and may be as much: a handler that was too slow is tried twice more.
+other tests it takes 80 to 400 ms, and falls upon any handler. What a machine's other work and its
+host take is not told apart: the bound is wider as much as a fixed piece of work takes longer then,
+and a handler that was too slow is tried twice more.
 """
 
 from __future__ import annotations
 
 import gc
 import os
+import time
 
 import faulty_server as fake
 import numpy as np
@@ -25,6 +27,8 @@ pytestmark = [
 
 JOB = f"/jobs/{fake.JOB}"
 MOST_MS = 50
+REFERENCE_MS = 20
+"""What `reference` takes where that is the bound; on a slower machine it is wider."""
 SLICES, SIDE = 500, 256
 SPACING = (0.55, 73.5 / (SLICES - 1), 0.55)
 
@@ -75,6 +79,16 @@ def big(faulty, every_slice):
     return faulty
 
 
+def reference() -> float:
+    """Milliseconds of a fixed piece of work, of Python and of NumPy with new memory."""
+    began = time.thread_time()
+    values = np.ones(4_000_000, np.float32)
+    for _ in range(3):
+        values = values + 1
+    sum(number * number for number in range(100_000))
+    return 1e3 * (time.thread_time() - began)
+
+
 @pytest.fixture
 def quick():
     """Asserts that no handler that ran since was slow."""
@@ -83,17 +97,20 @@ def quick():
     gc.collect()
     gc.freeze()
     pythonqt.handled.clear()
+    before = [reference()]
 
     def check(what: str) -> None:
+        before.append(reference())
+        most = MOST_MS * max(1.0, *(took / REFERENCE_MS for took in before[-2:]))
         slowest = sorted(pythonqt.handled, key=lambda one: -one.cpu)[:6]
         pythonqt.handled.clear()
         lines = [
             f"{one.name} {1e3 * one.cpu:.0f} ms (and {1e3 * one.slicer:.0f} ms of Slicer's own)"
             for one in slowest
         ]
-        print(f"{what}: {'; '.join(lines)}")
+        print(f"{what}, at most {most:.0f} ms: {'; '.join(lines)}")
         assert slowest, "nothing was measured"
-        assert slowest[0].cpu * 1e3 < MOST_MS, f"{what}: {'; '.join(lines)}"
+        assert slowest[0].cpu * 1e3 < most, f"{what}: {'; '.join(lines)}"
 
     yield check
     gc.unfreeze()
