@@ -5,7 +5,8 @@
     >>> read_form("SIDE;V00XRKL\\n1;2: 2").pairs  # a row pasted with its header
     (('SIDE', '1'), ('V00XRKL', '2: 2'))
 
-`features` gives the names their meaning. This module needs the standard library and `tables` only.
+`features` gives the names their meaning. This module needs the standard library and `xr2mri_client`
+only.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ def _of_tables(
     notes = []
     for table in sorted(folder.glob("*.csv")):
         try:
-            rows = _rows(table)
+            rows, guessed = _rows(table)
         except FormError as error:
             notes.append(str(error))
             continue
@@ -111,7 +111,7 @@ def _of_tables(
             path = next(iter(fitting)) if len(fitting) == 1 else ""
             where = f"{table.name}, {line}: {one_line(wanted, 60)}: "
             if not fitting:
-                notes.append(where + _no_such(wanted, table))
+                notes.append(where + _no_such(guessed and not wanted.isascii()))
             elif not path:
                 notes.append(where + _("several are called so; give the path below the folder"))
             elif path in found:
@@ -121,34 +121,37 @@ def _of_tables(
     return found, notes
 
 
-def _no_such(name: str, table: Path) -> str:
-    if name.isascii() or not letters_are_guessed(table.read_bytes()):
+def _no_such(guessed: bool) -> str:
+    if not guessed:
         return _("no such radiograph in the folder")
     return _(
         "no such radiograph in the folder; the table's letters are guessed: save it as CSV UTF-8"
     )
 
 
-def _rows(table: Path) -> list[tuple[int, dict[str, str]]]:
-    """The rows of a table with their lines; none where no column says whose they are."""
+def _rows(table: Path) -> tuple[list[tuple[int, dict[str, str]]], bool]:
+    """The rows of a table with their lines, none where no column says whose they are; and whether
+    its letters are guessed."""
     try:
         if table.stat().st_size > 16 * LARGEST_FILE:
             raise FormError(_("{path} is too large for a form.").format(path=table.name))
-        text = from_header(decoded(table.read_bytes()))
+        raw = table.read_bytes()
+        text = from_header(decoded(raw))
         separator = max(SEPARATORS, key=text.partition("\n")[0].count)
         header, *cells = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     except (OSError, UnicodeDecodeError, csv.Error):
         raise FormError(_("{path} cannot be read.").format(path=table.name)) from None
     except ValueError:  # it is empty
-        return []
+        return [], False
     names = [name.strip().lower() for name in header]
     if not any(name in names for name in KEY_COLUMNS):
-        return []
+        return [], False
     rows = ((number, row) for number, row in enumerate(cells, 2) if any(map(str.strip, row)))
-    return [
+    filled = [
         (number, dict(zip(names, (cell.strip() for cell in [*row, *[""] * len(names)]))))
         for number, row in rows
     ]
+    return filled, letters_are_guessed(raw)
 
 
 def _column(row: Mapping[str, str]) -> str:
